@@ -29,6 +29,9 @@ async function mountHost(): Promise<MountHost> {
   };
 }
 
+/** How this command is called: the program, and the arguments before the command's own. */
+const ownCommand = (): [string, string] => [process.execPath, process.argv[1] ?? "sluice"];
+
 /** In the order of the help. */
 const COMMANDS: Readonly<Record<string, AddCommand>> = {
   mount: async (program) => (await import("./commands/mount-command.js")).addMountCommand(program, await mountHost()),
@@ -40,6 +43,9 @@ const COMMANDS: Readonly<Record<string, AddCommand>> = {
   grants: async (program) => (await import("./commands/grants-command.js")).addGrantsCommand(program),
   explain: async (program) => (await import("./commands/explain-command.js")).addExplainCommand(program),
   diff: async (program) => (await import("./commands/diff-command.js")).addDiffCommand(program),
+  run: async (program) => (await import("./commands/run-command.js")).addRunCommand(program, ownCommand()),
+  sessions: async (program) => (await import("./commands/sessions-command.js")).addSessionsCommand(program),
+  discard: async (program) => (await import("./commands/discard-command.js")).addDiscardCommand(program),
   export: async (program) => (await import("./commands/export-command.js")).addExportCommand(program),
   commit: async (program) => (await import("./commands/commit-command.js")).addCommitCommand(program),
   reset: async (program) => (await import("./commands/reset-command.js")).addResetCommand(program),
@@ -49,8 +55,7 @@ const COMMANDS: Readonly<Record<string, AddCommand>> = {
   decision: async (program) => (await import("@sluice/service-decision/commands")).addDecisionCommand(program),
   policy: async (program) => (await import("@sluice/service-decision/commands")).addPolicyCommands(program),
   profile: async (program) => (await import("@sluice/service-decision/commands")).addProfileCommand(program),
-  "volume-plugin": async (program) =>
-    (await import("./commands/volume-plugin-command.js")).addVolumePluginCommand(program, [process.execPath, process.argv[1] ?? "sluice"]),
+  "volume-plugin": async (program) => (await import("./commands/volume-plugin-command.js")).addVolumePluginCommand(program, ownCommand()),
 };
 
 function called(command: string | undefined): AddCommand[] {

@@ -2,3 +2,4 @@
 export type { SessionRecord } from "./record.js";
 export { isRunning, Session } from "./session.js";
 export { createSession, listSessions, openSession, removeSession } from "./store.js";
+export { statePath } from "./state-directory.js";

@@ -10,6 +10,8 @@ import { below, type Place } from "./state-directory.js";
 /** The two layers of the view of the directory, and the two of the view of $HOME. */
 export const LAYERS = ["upper", "work", "home/upper", "home/work"] as const;
 export type LayerName = (typeof LAYERS)[number];
+/** The mount point of the session. Only the namespace of a command that runs has the mount. */
+export const VIEW = "view";
 
 /** A look at the lock holds it for a moment. */
 const LOCK_ATTEMPTS = 20;
@@ -77,8 +79,9 @@ export class Session {
     return this.#place.fd;
   }
 
-  path(layer: LayerName): string {
-    return below(this.#place, layer).path;
+  /** `log` is that of the session's mount. */
+  path(part: LayerName | typeof VIEW | "log"): string {
+    return below(this.#place, part).path;
   }
 
   /** Opens a layer, whose owner and mode are those of the directory in the view. The caller closes the descriptor. @throws CliError */

@@ -3,9 +3,9 @@
  * over into their files. So each directory from `sluice` on belongs to the caller, is closed to everybody else, and is reached through no
  * symbolic link.
  */
-import { existsSync, mkdirSync } from "node:fs";
+import { existsSync, mkdirSync, realpathSync } from "node:fs";
 import { homedir } from "node:os";
-import { isAbsolute, join } from "node:path";
+import { dirname, isAbsolute, join } from "node:path";
 import { openTree } from "@sluice/layer-tools/tree";
 import { native, openBeneath, toBytes } from "@sluice/native";
 import { codeOf, failed, unfit } from "@sluice/runtime/cli";
@@ -82,6 +82,12 @@ function descend(at: Place, name: string, make: boolean): Place | undefined {
   }
 }
 
+/** The directory of all state of Sluice, by its real path: a program must not see it from within a session. */
+export function statePath(): string {
+  const home = stateHome();
+  return join(existsSync(home) ? realpathSync(home) : home, "sluice");
+}
+
 /** The directory of all sessions. The caller closes it. @returns undefined if there is none, and none is to be made. @throws CliError */
 export function openSessions(make: boolean): Place | undefined {
   const home = stateHome();
@@ -91,6 +97,7 @@ export function openSessions(make: boolean): Place | undefined {
   } catch (error) {
     throw failed(home, `the directory for sessions cannot be created (${codeOf(error)})`, "set XDG_STATE_HOME to a directory of yours");
   }
-  const sluice = descend(openTree(home, false), "sluice", make);
+  const { fd } = openTree(home, false);
+  const sluice = descend({ fd, path: dirname(statePath()) }, "sluice", make);
   return sluice === undefined ? undefined : descend(sluice, "sessions", make);
 }

@@ -52,7 +52,7 @@ test("a new session is found by its name, with the directory it works on and lay
   expect(found.record).toEqual(made.record);
   expect(found).toMatchObject({ name: "one", base, upper: join(sessions, "one/upper"), work: join(sessions, "one/work") });
   expect(found.record).toMatchObject({ command: ["true", "it"], policy: "agent", runner: null, ownerUid: process.geteuid?.() });
-  expect(readdirSync(join(sessions, "one")).sort()).toEqual(["home", "session.json", "upper", "work"]);
+  expect(readdirSync(join(sessions, "one")).sort()).toEqual(["home", "session.json", "upper", "view", "work"]);
   for (const path of ["", "one", "one/session.json", "one/work"]) expect(statSync(join(sessions, path)).mode & 0o077).toBe(0);
 });
 

@@ -5,7 +5,7 @@ import { inInitialNamespace, failed, unfit } from "@sluice/runtime/cli";
 import { AT, Attr, Errno, errnoName, RENAME } from "@sluice/vfs";
 import { checkName, drawName, isName } from "./names.js";
 import { type SessionRecord, writeRecord } from "./record.js";
-import { LAYERS, Session } from "./session.js";
+import { LAYERS, Session, VIEW } from "./session.js";
 import { below, makePrivate, openPrivate, openSessions, type Place } from "./state-directory.js";
 
 const MAX_DRAWS = 64;
@@ -91,7 +91,7 @@ function sweep(sessions: Place): void {
 
 function fill(place: Place, record: SessionRecord): void {
   makePrivate(place, "home");
-  for (const layer of LAYERS) makePrivate(place, layer);
+  for (const name of [...LAYERS, VIEW]) makePrivate(place, name);
   likeBase(place.fd, "upper", record.base);
   writeRecord(place, record);
 }

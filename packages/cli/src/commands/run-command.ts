@@ -1,0 +1,154 @@
+/** `sluice run`: runs a command on a copy-on-write view of the current directory, and tells of its changes. */
+import { existsSync, realpathSync } from "node:fs";
+import { resolve } from "node:path";
+import { codeOf, escapeTextName, unfit, wrong } from "@sluice/runtime/cli";
+import { PRESETS, presetFile } from "@sluice/service-decision/presets";
+import type { ChangeCounts, Serving } from "@sluice/sandbox";
+import type { Session } from "@sluice/sessions";
+import { type Command, Option } from "commander";
+import { collect } from "./shared-options.js";
+
+interface RunArguments {
+  name?: string;
+  resume?: string;
+  policy: string;
+  net: "none" | "host";
+  write?: string[];
+  readOnly?: string[];
+  socket?: string[];
+  onExit: "keep" | "discard";
+  json?: boolean;
+}
+
+const NOTES = `
+Examples:
+  sluice run -- bash                                  try something out in this directory
+  sluice run --net none -- ./install.sh               without the network
+  sluice run --policy policy.yaml --name try1 -- make
+  sluice run --resume try1 -- make test               the same files again, with the changes of the session
+
+The command sees this directory at its own path, with changes that stay in the session. The rest of the file system is
+read-only; /tmp is private; /run, other programs' sockets, credentials in $HOME and the session's own files are hidden.
+By default the network is the machine's. Nothing changes in the directory itself: see docs/run.md for what this
+protects from, and what it does not.
+
+Policies: agent (no secrets are read, and nothing is changed that git, a shell, an editor or a CI service runs), install (no
+secrets are read), readonly (nothing is changed), or a file; 'sluice policy init agent' writes one to edit.
+
+Exit codes: that of the command, 128 and the signal's number if a signal ended it. Before the command begins: 1 failed,
+2 the command line or a file is wrong, 3 the machine lacks something, 4 the session or the directory is in use or unfit.
+`;
+
+function currentDirectory(): string {
+  try {
+    return realpathSync(process.cwd());
+  } catch (error) {
+    throw unfit("current directory", `it cannot be found (${codeOf(error)})`, "change to a directory whose path is valid UTF-8");
+  }
+}
+
+function policyFile(given: string): string {
+  const path = presetFile(given) ?? resolve(given);
+  if (!existsSync(path)) throw wrong("--policy", `${given} is neither a file nor one of ${PRESETS.join(", ")} (ENOENT)`, "name a policy");
+  return path;
+}
+
+async function openLocked(args: RunArguments, command: readonly string[]): Promise<Session> {
+  const { createSession, openSession } = await import("@sluice/sessions");
+  if (args.resume !== undefined && args.name !== undefined)
+    throw wrong("--name", "it cannot be combined with --resume", "leave one of them out");
+  if (args.resume === undefined) (await import("@sluice/sandbox")).checkBase(currentDirectory());
+  const session =
+    args.resume === undefined
+      ? createSession(currentDirectory(), { name: args.name, command, policy: args.policy })
+      : openSession(args.resume);
+  try {
+    session.lock();
+    return session;
+  } catch (error) {
+    session.close();
+    throw error;
+  }
+}
+
+/** Once, before the command begins: a program that is watched by a person may clear the screen. */
+function announce(session: Session, policy: string, { passthrough, policy: summary }: Serving): void {
+  const how = passthrough ? "passthrough" : "mediated: only root gets passthrough";
+  const about = summary === "" ? "" : ` (${summary})`;
+  process.stderr.write(`sluice: session ${session.name} · policy ${escapeTextName(policy)}${about} · ${how}\n`);
+}
+
+function nextSteps(name: string): string {
+  return `sluice: to look: sluice diff ${name} · to take over: sluice apply ${name} · to throw away: sluice discard ${name}\n`;
+}
+
+interface Ending {
+  session: Session;
+  args: RunArguments;
+  exitCode: number;
+  changes: ChangeCounts;
+  summary: string;
+}
+
+function report({ session, args, exitCode, changes, summary }: Ending): void {
+  const { name, base } = session;
+  const kept = args.onExit === "keep";
+  if (args.json === true) {
+    process.stderr.write(`${JSON.stringify({ session: name, base, exitCode, changes, kept })}\n`);
+    return;
+  }
+  process.stderr.write(`sluice: ${summary}${kept ? "" : " · discarded"}\n`);
+  if (kept && process.stderr.isTTY && summary !== "no changes") process.stderr.write(nextSteps(name));
+}
+
+async function run(words: readonly string[], args: RunArguments, sluice: readonly [string, ...string[]]): Promise<void> {
+  const file = policyFile(args.policy);
+  const session = await openLocked(args, words);
+  try {
+    const { countChanges, runSession, summaryOf } = await import("@sluice/sandbox");
+    session.begin(words, args.policy);
+    const { write: writable = [], readOnly = [], socket: sockets = [], net: network } = args;
+    const onServing = (serving: Serving): void => {
+      if (args.json !== true) announce(session, args.policy, serving);
+    };
+    const exitCode = await runSession({
+      session,
+      command: words,
+      policyFile: file,
+      network,
+      writable,
+      readOnly,
+      sockets,
+      sluice,
+      onServing,
+    });
+    session.end();
+    const changes = countChanges(session);
+    report({ session, args, exitCode, changes, summary: summaryOf(changes) });
+    if (args.onExit === "discard") (await import("@sluice/sessions")).removeSession(session);
+    process.exitCode = exitCode;
+  } finally {
+    session.close();
+  }
+}
+
+export function addRunCommand(program: Command, sluice: readonly [string, ...string[]]): void {
+  // The words after the command are its own, options included.
+  program.enablePositionalOptions();
+  program
+    .command("run")
+    .description("run a command on a copy-on-write view of this directory, in a sandbox")
+    .argument("<command...>", "the command and its arguments, after --")
+    .option("--name <name>", "name of the new session; by default two words that are drawn")
+    .option("--resume <name>", "go on in this session, in its directory")
+    .option("--policy <name>", "agent, install, readonly, or a policy file", PRESETS[0])
+    .addOption(new Option("--net <which>", "the network of the command").choices(["host", "none"]).default("host"))
+    .addOption(new Option("--write <dir>", "let the command change this directory itself; may be repeated").argParser(collect))
+    .addOption(new Option("--read-only <dir>", "show this directory, if it would be hidden; may be repeated").argParser(collect))
+    .addOption(new Option("--socket <path>", "let the command connect to this unix socket; may be repeated").argParser(collect))
+    .addOption(new Option("--on-exit <what>", "what to do with the session at the end").choices(["keep", "discard"]).default("keep"))
+    .option("--json", "one JSON object on standard error at the end, and no other line")
+    .addHelpText("after", NOTES)
+    .passThroughOptions()
+    .action(async (words: string[], args: RunArguments) => run(words, args, sluice));
+}

@@ -1,0 +1,66 @@
+/** `sluice sessions`: the sessions of `sluice run`. */
+import { escapeTextName, errorLine, table } from "@sluice/runtime/cli";
+import { type ChangeCounts, countChanges, summaryOf } from "@sluice/sandbox";
+import { listSessions, type Session } from "@sluice/sessions";
+import type { Command } from "commander";
+
+const STEPS = [
+  { seconds: 86_400, unit: "d" },
+  { seconds: 3600, unit: "h" },
+  { seconds: 60, unit: "min" },
+] as const;
+
+/** Such as "3 h". */
+function age(created: string): string {
+  const seconds = Math.max(0, (Date.now() - Date.parse(created)) / 1000);
+  const step = STEPS.find((each) => seconds >= each.seconds) ?? { seconds: 1, unit: "s" };
+  return `${Math.floor(seconds / step.seconds)} ${step.unit}`;
+}
+
+interface Row {
+  session: Session;
+  running: boolean;
+  changes: ChangeCounts | Error;
+}
+
+function look(session: Session): Row {
+  const running = session.isRunning();
+  try {
+    return { session, running, changes: countChanges(session) };
+  } catch (error) {
+    return { session, running, changes: error as Error };
+  }
+}
+
+function cells({ session, running, changes }: Row): string[] {
+  const { name, base, record } = session;
+  const shown = changes instanceof Error ? "unknown" : summaryOf(changes);
+  return [name, escapeTextName(base), age(record.created), escapeTextName(record.policy), running ? "running" : "", shown];
+}
+
+function plain({ session, running, changes }: Row): unknown {
+  const { name, base, created, policy, command } = session.record;
+  return { name, directory: base, created, policy, command, running, changes: changes instanceof Error ? null : changes };
+}
+
+function list(args: { json?: boolean }): void {
+  const rows: Row[] = [];
+  const problems: Error[] = [];
+  for (const { session } of listSessions()) {
+    if (session instanceof Error) problems.push(session);
+    else rows.push(look(session));
+  }
+  for (const { changes } of rows) if (changes instanceof Error) problems.push(changes);
+  for (const problem of problems) process.stderr.write(errorLine(problem.message));
+  if (problems.length > 0) process.exitCode = 1;
+  if (args.json === true) process.stdout.write(`${JSON.stringify(rows.map(plain), null, 2)}\n`);
+  else if (rows.length > 0) {
+    const head = ["NAME", "DIRECTORY", "AGE", "POLICY", "STATE", "CHANGES"];
+    process.stdout.write(`${table(head, rows.map(cells)).join("\n")}\n`);
+  } else if (problems.length === 0) process.stderr.write("no sessions\n");
+  for (const { session } of rows) session.close();
+}
+
+export function addSessionsCommand(program: Command): void {
+  program.command("sessions").description("list the sessions of 'sluice run'").option("--json", "as JSON").action(list);
+}

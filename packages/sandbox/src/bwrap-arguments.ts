@@ -1,0 +1,150 @@
+/**
+ * The options of bubblewrap, in the order in which it mounts: the file system read-only, private directories, $HOME, the directories that
+ * the caller adds, then the covers, and last the view. Nothing that is added can show what a cover hides.
+ */
+import { existsSync, realpathSync } from "node:fs";
+import { isBeneath, type MountRow } from "@sluice/mount-control";
+import { aliasesOf } from "./aliases.js";
+import type { HomeView } from "./home-view.js";
+import { filtersTerminal } from "./terminal-filter.js";
+
+export interface Confinement {
+  /** As root no user namespace is made, and the command has `ROOT_CAPABILITIES`. */
+  asRoot: boolean;
+  uid: number;
+  gid: number;
+  network: "none" | "host";
+  /** The real path of the directory that the command works on, and the mount that takes its place. */
+  base: string;
+  view: string;
+  /** The directory of all state of Sluice. */
+  state: string;
+  /** The real path of $HOME, and the directory that takes its place. Undefined: the command works on $HOME's parent, or there is none. */
+  home: { path: string; layer: string; view: HomeView } | undefined;
+  /** Real paths. */
+  writable: readonly string[];
+  readOnly: readonly string[];
+  /** Directories of sockets, each with an empty one on top. */
+  emptied: readonly string[];
+  /** Sockets to show, and all others. */
+  reachable: readonly string[];
+  sockets: readonly string[];
+  mounts: readonly MountRow[];
+}
+
+/** Enough to install, unpack and build as root. None of them mounts, makes a device, or reaches a process outside. */
+const ROOT_CAPABILITIES = [
+  "CHOWN",
+  "DAC_OVERRIDE",
+  "FOWNER",
+  "FSETID",
+  "KILL",
+  "NET_BIND_SERVICE",
+  "SETFCAP",
+  "SETGID",
+  "SETUID",
+  "SYS_CHROOT",
+];
+/** Files of root in /proc that change the whole machine: the owner may write them without any capability. */
+const MACHINE_WIDE = ["acpi", "bus", "fs", "irq", "mtrr", "scsi", "sys", "sysrq-trigger"].map((name) => `/proc/${name}`);
+/** Readable by root alone. */
+const ROOT_SECRETS = [
+  "/etc/shadow",
+  "/etc/shadow-",
+  "/etc/gshadow",
+  "/etc/gshadow-",
+  "/etc/ssl/private",
+  "/etc/ssh",
+  "/proc/kcore",
+  "/proc/keys",
+];
+const HOMES = ["/home", "/root"];
+const PRIVATE = ["/tmp", "/var/tmp"];
+
+function identity({ asRoot, uid, gid, network }: Confinement): string[] {
+  const user = asRoot
+    ? ROOT_CAPABILITIES.flatMap((name) => ["--cap-add", `CAP_${name}`])
+    : ["--unshare-user", "--uid", String(uid), "--gid", String(gid)];
+  return [
+    ...["--unshare-pid", "--unshare-ipc", "--unshare-cgroup-try", "--die-with-parent", "--cap-drop", "ALL", ...user],
+    ...(network === "none" ? ["--unshare-net"] : []),
+    ...(filtersTerminal() ? [] : ["--new-session"]),
+  ];
+}
+
+const covered = (path: string, directory: boolean): string[] =>
+  directory ? ["--perms", "0700", "--tmpfs", path, "--remount-ro", path] : ["--ro-bind", "/dev/null", path];
+
+const isDirectory = (path: string): boolean => existsSync(`${path}/.`);
+
+function secretsOfRoot({ asRoot }: Confinement): string[] {
+  if (!asRoot) return [];
+  return [
+    ...MACHINE_WIDE.filter((path) => existsSync(path)).flatMap((path) => ["--ro-bind", path, path]),
+    ...ROOT_SECRETS.filter((path) => existsSync(path)).flatMap((path) => covered(path, isDirectory(path))),
+    ...HOMES.filter((path) => existsSync(path)).flatMap((path) => ["--tmpfs", path]),
+  ];
+}
+
+/** Names of hosts are looked up by a file that often lies in /run. */
+function resolver(): string[] {
+  try {
+    const path = realpathSync("/etc/resolv.conf");
+    return isBeneath(path, "/run") ? ["--ro-bind", path, path] : [];
+  } catch {
+    return [];
+  }
+}
+
+function homeOptions({ home }: Confinement): string[] {
+  if (home === undefined) return [];
+  return [
+    ...["--bind", home.layer, home.path],
+    ...home.view.shown.flatMap((path) => ["--ro-bind-try", path, path]),
+    ...home.view.hidden.flatMap(({ path, directory }) => covered(path, directory)),
+  ];
+}
+
+/** Whether the command sees the real object at this path: a private directory on top of it hides it, unless the caller added it. */
+function isSeen(path: string, { asRoot, emptied, writable, readOnly, home }: Confinement): boolean {
+  if ([...writable, ...readOnly].some((added) => isBeneath(path, added))) return true;
+  if (home?.view.shown.some((shown) => isBeneath(path, shown)) === true) return true;
+  const hidden = [...PRIVATE, ...emptied, "/proc", "/dev", ...(asRoot ? HOMES : []), ...(home === undefined ? [] : [home.path])];
+  return !hidden.some((directory) => isBeneath(path, directory));
+}
+
+function covers(plan: Confinement): string[] {
+  const hidden = [plan.state, ...(plan.home === undefined ? [] : [plan.home.path])].flatMap((path) => aliasesOf(path, plan.mounts));
+  return [plan.state, ...hidden.map(({ path }) => path)]
+    .filter((path) => isSeen(path, plan))
+    .flatMap((path) => covered(path, isDirectory(path)));
+}
+
+function views(plan: Confinement): string[] {
+  const aliases = aliasesOf(plan.base, plan.mounts).filter(({ path }) => isSeen(path, plan));
+  return [
+    ...aliases.flatMap(({ path, within }) => (within === "" ? ["--bind", plan.view, path] : covered(path, isDirectory(path)))),
+    ...["--bind", plan.view, plan.base],
+  ];
+}
+
+export function bwrapArguments(plan: Confinement): string[] {
+  const added = [
+    ...plan.readOnly.flatMap((path) => ["--ro-bind", path, path]),
+    ...[...plan.writable, ...plan.reachable].flatMap((path) => ["--bind", path, path]),
+  ];
+  return [
+    ...identity(plan),
+    ...["--ro-bind", "/", "/", "--dev", "/dev", "--proc", "/proc"],
+    ...secretsOfRoot(plan),
+    ...plan.emptied.flatMap((path) => ["--tmpfs", path]),
+    ...PRIVATE.filter(isDirectory).flatMap((path) => ["--perms", "1777", "--tmpfs", path]),
+    ...resolver(),
+    ...homeOptions(plan),
+    ...added,
+    ...plan.sockets.filter((path) => isSeen(path, plan)).flatMap((path) => covered(path, false)),
+    ...covers(plan),
+    ...views(plan),
+    ...["--chdir", plan.base],
+  ];
+}

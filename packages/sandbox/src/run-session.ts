@@ -1,0 +1,203 @@
+/** Runs one command in a locked session: the namespaces, the mount in them, and the sandbox, in this order. */
+import { type ChildProcess, spawn } from "node:child_process";
+import { existsSync, mkdirSync, realpathSync, statSync } from "node:fs";
+import { homedir } from "node:os";
+import type { Readable, Writable } from "node:stream";
+import { isBeneath, readMountTable } from "@sluice/mount-control";
+import { CliError, EXIT, lacking, unfit, wrong } from "@sluice/runtime/cli";
+import { type Session, statePath } from "@sluice/sessions";
+import { bwrapArguments, type Confinement } from "./bwrap-arguments.js";
+import { forwardSignals } from "./command-process.js";
+import { environmentFor } from "./environment.js";
+import { findPrograms, type Programs } from "./find-programs.js";
+import { homeView } from "./home-view.js";
+import { outsideSockets } from "./outside-sockets.js";
+import { ENTERED, GO, STAGE_FD, stageCommand } from "./stage-script.js";
+import { terminalFilter } from "./terminal-filter.js";
+
+export interface SessionRun {
+  session: Session;
+  command: readonly string[];
+  policyFile: string;
+  network: "none" | "host";
+  writable: readonly string[];
+  readOnly: readonly string[];
+  /** Paths of unix sockets that the command may connect to. */
+  sockets: readonly string[];
+  /** How the `sluice` command is called: the program, and the arguments before the command's own. */
+  sluice: readonly [string, ...string[]];
+  /** Called when the mount serves, before the command begins. */
+  onServing(serving: Serving): void;
+}
+
+export interface Serving {
+  passthrough: boolean;
+  /** About the policy in force, such as "12 rules". */
+  policy: string;
+}
+
+/** As root the run directories of mounts are here. Otherwise any directory will do that holds nothing a command needs, by a short path. */
+const SOCKETS_OF_ROOT = "/run/sluice";
+const SOCKETS_OF_USER = "/sys/fs/fuse/connections";
+const SIGNAL_EXIT = 128;
+const MOUNTED = /^mounted .*?; policy (?:[^;]*?: )?(.*?); FUSE .*passthrough (on|off)/m;
+
+/** As in overlayfs: a colon within a name is escaped. */
+const escapeLayer = (path: string): string => path.replace(/[\\:]/g, "\\$&");
+
+/** @throws CliError if the view would show the state of Sluice, or all credentials of the user */
+export function checkBase(base: string): void {
+  const state = statePath();
+  const home = existsSync(homedir()) ? realpathSync(homedir()) : undefined;
+  if (home !== undefined && isBeneath(home, base))
+    throw unfit(base, "your home directory lies in it", "run the command in a directory of one project");
+  if (isBeneath(state, base) || isBeneath(base, state))
+    throw unfit(base, "the state of Sluice lies in it, or around it", "run the command in another directory, or set XDG_STATE_HOME");
+}
+
+function added(paths: readonly string[], option: string, base: string): string[] {
+  return paths.map((path) => {
+    if (!existsSync(`${path}/.`)) throw wrong(option, `${path} is not a directory (ENOTDIR)`, "name a directory");
+    const real = realpathSync(path);
+    if (isBeneath(real, base))
+      throw wrong(option, `${path} lies in the directory of the session`, "leave it out: the command may write there");
+    return real;
+  });
+}
+
+function addedSockets(paths: readonly string[]): string[] {
+  return paths.map((path) => {
+    if (statSync(path, { throwIfNoEntry: false })?.isSocket() !== true)
+      throw wrong("--socket", `${path} is not a unix socket (ENOTSOCK)`, "name the socket of a running program");
+    return realpathSync(path);
+  });
+}
+
+function confinementOf(run: SessionRun, view: string, socketDirectory: string): Confinement {
+  const { session, network } = run;
+  const home = existsSync(homedir()) ? realpathSync(homedir()) : undefined;
+  const runtime = process.env["XDG_RUNTIME_DIR"];
+  const emptied = ["/run", socketDirectory, ...(runtime !== undefined && existsSync(runtime) ? [realpathSync(runtime)] : [])];
+  const layer = session.path("home/upper");
+  const reachable = addedSockets(run.sockets);
+  return {
+    asRoot: !session.record.userXattr,
+    uid: process.geteuid?.() ?? 0,
+    gid: process.getegid?.() ?? 0,
+    network,
+    base: session.base,
+    view,
+    state: statePath(),
+    home: home === undefined ? undefined : { path: home, layer, view: homeView(home, layer) },
+    writable: added(run.writable, "--write", session.base),
+    readOnly: added(run.readOnly, "--read-only", session.base),
+    emptied: emptied.filter((path, index) => emptied.findIndex((other) => isBeneath(path, other)) === index),
+    reachable,
+    sockets: outsideSockets().filter((path) => !reachable.includes(path)),
+    mounts: readMountTable(),
+  };
+}
+
+function serverCommand({ session, policyFile, sluice }: SessionRun, view: string): string[] {
+  return [
+    ...[...sluice, "mount", "--lower", escapeLayer(session.base), "--upper", session.upper, "--work", session.work, "--shared-lower"],
+    ...["--policy", policyFile, "--name", session.name, "--log-file", session.path("log"), "--keeper", "off"],
+    ...(session.record.userXattr ? ["-o", "userxattr"] : []),
+    view,
+  ];
+}
+
+/** The lines that the stage tells, as they come: its own, and those of the mount's server. */
+class Told {
+  text = "";
+  ended = false;
+  #wake: () => void = () => undefined;
+
+  constructor(stream: Readable) {
+    stream.setEncoding("utf8");
+    stream.on("data", (chunk: string) => {
+      this.text += chunk;
+      this.#wake();
+    });
+    const end = (): void => {
+      this.ended = true;
+      this.#wake();
+    };
+    stream.once("end", end);
+    stream.once("error", end);
+  }
+
+  /** Resolves when the mount serves; to undefined if its server ends without that. */
+  async mounted(): Promise<RegExpExecArray | undefined> {
+    for (;;) {
+      const found = MOUNTED.exec(this.text);
+      if (found !== null) return found;
+      if (this.ended) return undefined;
+      await new Promise<void>((resolve) => (this.#wake = resolve));
+    }
+  }
+}
+
+function exitOf(stage: ChildProcess): Promise<number> {
+  return new Promise((resolve, reject) => {
+    stage.once("error", reject);
+    stage.once("exit", (code, signal) => resolve(code ?? SIGNAL_EXIT + (signal === "SIGKILL" ? 9 : 15)));
+  });
+}
+
+/** @throws CliError with the complaint of the mount's server */
+function complain(told: Told, code: number): never {
+  if (!told.text.startsWith(`${ENTERED}\n`)) {
+    throw lacking("namespaces", "this machine does not let this user make them (see the line above)", "see docs/run.md, or run as root");
+  }
+  const complaint = /^sluice: (.*?): (.*): (.*)$/m.exec(told.text);
+  const [object = "mount", problem = "its server ended", remedy = "see 'sluice doctor'"] = complaint?.slice(1) ?? [];
+  const known = Object.values(EXIT).find((exit) => exit === code && exit !== EXIT.DONE);
+  throw new CliError({ object, problem, remedy, exitCode: known ?? EXIT.FAILED });
+}
+
+function startStage(run: SessionRun, programs: Programs): { stage: ChildProcess; pipe(fd: number): Writable & Readable } {
+  const { session, command } = run;
+  const asRoot = !session.record.userXattr;
+  const socketDirectory = asRoot ? SOCKETS_OF_ROOT : SOCKETS_OF_USER;
+  const view = session.path("view");
+  if (asRoot) mkdirSync(socketDirectory, { recursive: true, mode: 0o711 });
+  const options = bwrapArguments(confinementOf(run, view, socketDirectory));
+  const server = serverCommand(run, view);
+  const [program, ...words] = stageCommand({ programs, server, socketDirectory, asRoot }, command);
+  const stage = spawn(program, words, {
+    cwd: "/",
+    env: environmentFor(session.name, session.base),
+    stdio: ["inherit", "inherit", "inherit", ...Object.values(STAGE_FD).map(() => "pipe" as const)],
+  });
+  const pipe = (fd: number): Writable & Readable => {
+    const stream = stage.stdio[fd] as Writable & Readable; // a pipe is a duplex stream
+    stream.on("error", () => undefined); // the end of the stage tells of itself
+    return stream;
+  };
+  pipe(STAGE_FD.filter).end(terminalFilter());
+  pipe(STAGE_FD.options).end(options.map((word) => `${word}\0`).join(""));
+  return { stage, pipe };
+}
+
+/** @returns the exit code of the command, 128 and the signal's number if one ended it. @throws CliError */
+export async function runSession(run: SessionRun): Promise<number> {
+  const { session } = run;
+  checkBase(session.base);
+  const { stage, pipe } = startStage(run, findPrograms(session.base));
+  const exit = exitOf(stage);
+  const unhook = forwardSignals(stage);
+  try {
+    const told = new Told(pipe(STAGE_FD.told));
+    const mounted = await told.mounted();
+    if (mounted === undefined) {
+      pipe(STAGE_FD.go).end();
+      complain(told, await exit);
+    }
+    run.onServing({ passthrough: mounted[2] === "on", policy: mounted[1] ?? "" });
+    pipe(STAGE_FD.go).end(`${GO}\n`);
+    return await exit;
+  } finally {
+    unhook();
+  }
+}

@@ -1,0 +1,58 @@
+/**
+ * The script that holds the namespaces of a session. It is the first process of a pid namespace: the kernel kills the mount's server, the
+ * command and everything they started when it ends, and it dies with the runner. So no mount outlives a killed runner.
+ */
+import type { Programs } from "./find-programs.js";
+
+/** Descriptors of the script. Neither the server nor the command gets one that it does not need. */
+export const STAGE_FD = { go: 3, told: 4, filter: 5, options: 6 } as const;
+/** The first line on `told`. Output of the server follows; its end is the end of the server. */
+export const ENTERED = "entered";
+/** The word on `go` that starts the command. Anything else ends the stage. */
+export const GO = "go";
+
+const quoted = (word: string): string => `'${word.replaceAll("'", String.raw`'\''`)}'`;
+const line = (words: readonly string[]): string => words.map(quoted).join(" ");
+
+export interface Stage {
+  programs: Programs;
+  /** The command line of the mount's server. */
+  server: readonly string[];
+  /** Covered by an empty file system in which the server makes its sockets. */
+  socketDirectory: string;
+  asRoot: boolean;
+}
+
+function script({ programs, server, socketDirectory, asRoot }: Stage): string {
+  const variables = asRoot ? "" : `XDG_RUNTIME_DIR=${quoted(socketDirectory)} `;
+  const { go, told, filter, options } = STAGE_FD;
+  return `
+trap : INT QUIT TERM HUP
+${line([programs.mount, "-t", "tmpfs", "-o", "mode=0755,nosuid,nodev", "tmpfs", socketDirectory])} || exit 3
+echo ${ENTERED} >&${told}
+${variables}${line([programs.setsid, ...server])} </dev/null >&${told} 2>&1 ${go}<&- ${filter}<&- ${options}<&- &
+server=$!
+exec ${told}>&-
+read -r word <&${go}
+code=
+if [ "$word" = ${GO} ]; then
+  exec ${go}<&-
+  ${quoted(programs.bwrap)} --seccomp ${filter} --args ${options} -- "$@"
+  code=$?
+fi
+kill -TERM $server 2>/dev/null
+while wait $server; ended=$?; kill -0 $server 2>/dev/null; do :; done
+exit \${code:-$ended}
+`;
+}
+
+/** The whole command line: namespaces, and the script in them with the command as its words. */
+export function stageCommand(stage: Stage, command: readonly string[]): [string, ...string[]] {
+  const { setpriv, unshare, sh } = stage.programs;
+  const user = stage.asRoot ? [] : ["--user", "--map-root-user"];
+  return [
+    ...([setpriv, "--pdeathsig", "KILL", unshare, ...user] as [string, ...string[]]),
+    ...["--mount", "--propagation", "private", "--pid", "--fork", "--kill-child", "--mount-proc"],
+    ...[sh, "-c", script(stage), "sluice-stage", ...command],
+  ];
+}

@@ -1,0 +1,201 @@
+// The command of `sluice run` tries to reach what is hidden from it. Each line of a probe is an attempt.
+import { mkdirSync, writeFileSync } from "node:fs";
+import { createServer, type Server } from "node:net";
+import { join } from "node:path";
+import { execFileSync } from "node:child_process";
+import { cleanUp, requires, runScript, scratch } from "@sluice/testkit";
+import { describe, expect } from "vitest";
+import { CALLERS, NEEDS, Project, uidOf } from "./sandboxed.js";
+
+const { test } = requires(...NEEDS);
+const LIMIT_MS = 180_000;
+const FILES = { f: "one\n", ".env": "SECRET=1\n", ".git/config": "[core]\n", ".git/hooks/pre-commit.sample": "", "dir/.env": "SECRET=2\n" };
+
+/** "NAME: yes" if the shell text succeeds, and else "NAME: no". */
+const attempt = (name: string, text: string): string =>
+  `if (${text}) > /dev/null 2>&1; then echo '${name}: yes'; else echo '${name}: no'; fi`;
+const attempts = (texts: Readonly<Record<string, string>>): string =>
+  Object.entries(texts)
+    .map(([name, text]) => attempt(name, text))
+    .join("\n");
+
+function answers(stdout: string): Record<string, string> {
+  return Object.fromEntries(
+    stdout
+      .trim()
+      .split("\n")
+      .map((line) => line.split(": ") as [string, string]),
+  );
+}
+
+const all = (texts: Readonly<Record<string, string>>, answer: string): Record<string, string> =>
+  Object.fromEntries(Object.keys(texts).map((name) => [name, answer]));
+
+function listen(path: string): Promise<Server> {
+  const server = createServer((socket) => socket.end("reached"));
+  cleanUp(() => void server.close());
+  return new Promise((resolve) => server.listen(path, () => resolve(server)));
+}
+
+const connect = (path: string): string =>
+  `"${process.execPath}" -e 'require("net").connect("${path}").on("error", () => process.exit(1)).on("data", () => process.exit(0))'`;
+
+describe.each(CALLERS)("as %s", (caller) => {
+  test(
+    "the agent policy hides secrets, and keeps git from running what the command wrote",
+    async () => {
+      const project = new Project(caller, FILES);
+      const refused = {
+        "reads .env": "cat .env",
+        "reads .env of a subdirectory": "cat dir/.env",
+        "moves .env": "mv .env shown",
+        "links .env": "ln .env shown",
+        "changes the mode of .env": "chmod 777 .env",
+        "writes .git/config": "echo x >> .git/config",
+        "replaces .git/config": "echo x > x && mv x .git/config",
+        "moves .git away": "mv .git away",
+        "makes a hook": "echo x > .git/hooks/post-commit",
+        "makes a hook of a sample":
+          "cp .git/hooks/pre-commit.sample .git/hooks/new.sample && mv .git/hooks/new.sample .git/hooks/pre-commit",
+        "makes a workflow": "mkdir -p .github/workflows && echo x > .github/workflows/ci.yml",
+      };
+      const granted = {
+        "makes a file": "echo x > n",
+        "makes .env of its own": "mkdir new && echo x > new/.env && cat new/.env",
+        "makes a repository":
+          "mkdir -p sub/.git/hooks && echo x > sub/.git/config && echo x > sub/.git/hooks/pre-commit.sample && echo y >> sub/.git/config",
+      };
+      const { stdout, stderr } = await project.sluice(["run", "--", "sh", "-c", attempts({ ...refused, ...granted })]);
+      expect(answers(stdout), stderr).toEqual({ ...all(refused, "no"), ...all(granted, "yes") });
+    },
+    LIMIT_MS,
+  );
+
+  test(
+    "nothing outside of the view can be changed, and the hidden cannot be reached by another path",
+    async () => {
+      const project = new Project(caller, { ...FILES, mark: "of the directory\n" });
+      const other = scratch();
+      const alias = join(other, "alias");
+      mkdirSync(alias);
+      execFileSync("mount", ["--bind", project.base, alias]);
+      cleanUp(() => void execFileSync("umount", [alias]));
+      writeFileSync(join(other, "shown"), "");
+      await listen(join(other, "socket"));
+      execFileSync("chmod", ["777", join(other, "socket")]);
+      const { state, base } = project;
+      const refused = {
+        "writes to the system": "touch /etc/sluice-was-here || touch /usr/sluice-was-here || touch /var/sluice-was-here",
+        "reads the secret by a bind mount": `cat "${alias}/.env"`,
+        "writes by a bind mount": `touch "${alias}/sluice-was-here" && test ! -e "${base}/sluice-was-here"`,
+        "reads the secret by a process": 'cat /proc/*/root"$PWD"/.env || cat /proc/*/cwd/.env',
+        "finds the state": `ls -A "${state}/sluice" | grep . || cat "${state}/sluice/sessions/one/session.json"`,
+        "finds the state by a process": `ls /proc/*/root"${state}"/sluice/sessions`,
+        "reads a key": "cat ~/.ssh/id_rsa || ls ~/.ssh",
+        "reads a hidden configuration": "cat ~/.config/gh/hosts.yml",
+        "connects to a socket": connect(join(other, "socket")),
+        "sees processes": "ls -d /proc/[0-9][0-9][0-9]*",
+        "sees sockets in /run": "ls -A /run | grep -v systemd",
+        "has an agent": 'test -n "$SSH_AUTH_SOCK$DBUS_SESSION_BUS_ADDRESS$XDG_RUNTIME_DIR"',
+        mounts: "mount -t tmpfs none /tmp",
+        "uncovers the directory": `umount "${base}" || umount -l "${base}"`,
+        "writes for the whole machine":
+          "test -w /proc/sys/kernel/core_pattern && cat /proc/sys/kernel/core_pattern > /proc/sys/kernel/core_pattern",
+        "makes a device": "mknod /tmp/disk b 8 0",
+        "gains privileges": "grep -q 'NoNewPrivs:.0' /proc/self/status",
+      };
+      const granted = {
+        "reads the view": "grep directory mark",
+        "writes to /tmp": "echo x > /tmp/x",
+        "writes to $HOME": "echo x > ~/new && mkdir -p ~/.cache/x",
+        "reads $HOME": "grep public ~/shown",
+        "has the uid of the caller": `test $(id -u) = ${uidOf(caller)}`,
+        "writes to /dev/null": "echo x > /dev/null",
+        "reads an added directory": `cat "${other}/shown"`,
+      };
+      const before = "mkdir -p ~/.ssh ~/.config/gh; echo key > ~/.ssh/id_rsa; echo token > ~/.config/gh/hosts.yml; echo public > ~/shown";
+      const env = { SSH_AUTH_SOCK: join(other, "socket"), DBUS_SESSION_BUS_ADDRESS: "unix:path=/run/bus" };
+      const words = ["run", "--name", "one", "--read-only", other, "--", "sh", "-c", attempts({ ...refused, ...granted })];
+      const { stdout, stderr } = await project.sluice(words, { before, env });
+      expect(answers(stdout), stderr).toEqual({ ...all(refused, "no"), ...all(granted, "yes") });
+      expect(await runScript(["ls", project.base])).toMatchObject({ stdout: "dir\nf\nmark\n" });
+    },
+    LIMIT_MS,
+  );
+
+  test(
+    "--write and --read-only show directories, without the state and the directory in them",
+    async () => {
+      const project = new Project(caller, FILES);
+      const around = join(project.base, "..");
+      const texts = {
+        "writes outside": `echo x > "${around}/made"`,
+        "reads the secret": `cat "${project.base}/.env"`,
+        "finds the state": `ls -A "${project.state}/sluice" | grep .`,
+      };
+      const { stdout, stderr } = await project.sluice(["run", "--write", around, "--", "sh", "-c", attempts(texts)]);
+      expect(answers(stdout), stderr).toEqual({ "writes outside": "yes", "reads the secret": "no", "finds the state": "no" });
+      expect((await runScript(["cat", join(around, "made")])).stdout).toBe("x\n");
+      const inside = await project.sluice(["run", "--write", "dir", "--", "true"]);
+      expect(inside).toMatchObject({ code: 2, stderr: expect.stringContaining("lies in the directory of the session") as unknown });
+    },
+    LIMIT_MS,
+  );
+
+  test(
+    "--socket lets the command reach one socket",
+    async () => {
+      const project = new Project(caller, FILES);
+      const [sockets, hidden] = [scratch(), scratch()];
+      const paths = { shown: join(sockets, "shown"), other: join(sockets, "other"), hidden: join(hidden, "hidden") };
+      for (const path of Object.values(paths)) await listen(path);
+      execFileSync("chmod", ["a+rwX", ...Object.values(paths)]);
+      const texts = { shown: connect(paths.shown), other: connect(paths.other), hidden: connect(paths.hidden) };
+      const words = ["run", "--read-only", sockets, "--socket", paths.shown, "--socket", paths.hidden, "--", "sh", "-c", attempts(texts)];
+      const { stdout, stderr } = await project.sluice(words);
+      expect(answers(stdout), stderr).toEqual({ shown: "yes", other: "no", hidden: "yes" });
+    },
+    LIMIT_MS,
+  );
+
+  test(
+    "--net none leaves the command a loopback device of its own alone",
+    async () => {
+      const project = new Project(caller, FILES);
+      const { stdout } = await project.sluice(["run", "--net", "none", "--", "sh", "-c", "tail -n +3 /proc/net/dev | cut -d: -f1"]);
+      expect(stdout.trim()).toBe("lo");
+    },
+    LIMIT_MS,
+  );
+
+  test(
+    "programs that sandbox themselves by bubblewrap work inside",
+    async () => {
+      const project = new Project(caller, FILES);
+      const proc = caller === "root" ? [] : ["--proc", "/proc"];
+      const inner = ["bwrap", "--unshare-user", "--unshare-pid", "--ro-bind", "/", "/", "--dev", "/dev", ...proc, "cat", "f"];
+      expect(await project.sluice(["run", "--on-exit", "discard", "--", ...inner])).toMatchObject({ code: 0, stdout: "one\n" });
+    },
+    LIMIT_MS,
+  );
+});
+
+requires(...NEEDS, "command python3").test(
+  "the command cannot type into the terminal that it shares with the caller",
+  async () => {
+    const project = new Project("root", FILES);
+    const script = `
+import fcntl, os
+for request in (0x5412, 0x541C, 0x5401):
+    try: fcntl.ioctl(0, request, b"x")
+    except OSError as error: print(os.strerror(error.errno))
+`;
+    const { stdout } = await project.sluice(["run", "--", "python3", "-c", script]);
+    expect(stdout.split("\n").slice(0, 3)).toEqual([
+      "Operation not permitted",
+      "Operation not permitted",
+      "Inappropriate ioctl for device",
+    ]);
+  },
+  LIMIT_MS,
+);

@@ -1,0 +1,131 @@
+// `sluice run` as root and as an ordinary user: the changes of a command, its end, and the session that it leaves.
+import { existsSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { requires, treeHash } from "@sluice/testkit";
+import { describe, expect } from "vitest";
+import { CALLERS, NEEDS, Project } from "./sandboxed.js";
+
+const { test } = requires(...NEEDS);
+const LIMIT_MS = 180_000;
+const FILES = { f: "one\n", gone: "", ".env": "SECRET=1\n", ".git/config": "[core]\n", "dir/x": "x" };
+
+describe.each(CALLERS)("as %s", (caller) => {
+  test(
+    "changes of the command are in the session, and not in the directory",
+    async () => {
+      const project = new Project(caller, FILES);
+      const before = treeHash(project.base);
+      const script = "pwd; cat f; echo new > n; rm gone; echo two >> f; cat f n; exit 7";
+      const first = await project.sluice(["run", "--name", "one", "--", "sh", "-c", script]);
+      expect(first.stdout).toBe(`${project.base}\none\none\ntwo\nnew\n`);
+      expect(first.code).toBe(7);
+      expect(first.stderr).toMatch(
+        /^sluice: session one · policy agent \(.*rules.*\) · (passthrough|mediated: only root gets passthrough)\nsluice: 1 modified, 1 added, 1 deleted\n$/,
+      );
+      expect(first.stderr.includes("passthrough\n")).toBe(true);
+      expect(treeHash(project.base)).toBe(before);
+      expect(readFileSync(project.session("one", "upper/f"), "utf8")).toBe("one\ntwo\n");
+
+      const again = await project.sluice(["run", "--resume", "one", "--json", "--", "sh", "-c", "cat n; ls gone; rm -r dir; true"]);
+      expect(again.stdout).toBe("new\n");
+      const report = JSON.parse(again.stderr.split("\n").at(-2) ?? "") as unknown;
+      const changes = { modified: 1, added: 1, deleted: 2, replaced: 0, metadata: 0 };
+      expect(report).toEqual({ session: "one", base: project.base, exitCode: 0, changes, kept: true });
+
+      const listed = await project.sluice(["sessions", "--json"]);
+      expect(JSON.parse(listed.stdout)).toMatchObject([{ name: "one", directory: project.base, running: false, policy: "agent", changes }]);
+      expect((await project.sluice(["sessions"])).stdout).toMatch(/^NAME .*\none .* 1 modified, 1 added, 2 deleted\n$/);
+      expect(await project.sluice(["discard", "one"])).toMatchObject({ code: 0, stderr: "one: discarded\n" });
+      expect(existsSync(project.session("one"))).toBe(false);
+    },
+    LIMIT_MS,
+  );
+
+  test(
+    "a signal to the runner reaches the command, which decides how it ends",
+    async () => {
+      const project = new Project(caller, FILES);
+      for (const [signal, code] of [
+        ["SIGTERM", 5],
+        ["SIGINT", 6],
+      ] as const) {
+        const script = `trap 'echo got TERM; exit 5' TERM; trap 'echo got INT; exit 6' INT; echo ready; while :; do sleep 0.1; done`;
+        const running = project.start(["run", "--name", signal, "--", "sh", "-c", script]);
+        await running.waitFor("ready");
+        running.kill(signal);
+        const { code: ended, stdout } = await running.finished;
+        expect(stdout).toBe(`ready\ngot ${signal.slice(3)}\n`);
+        expect(ended).toBe(code);
+      }
+      const { stdout } = await project.sluice(["sessions", "--json"]);
+      expect(JSON.parse(stdout)).toMatchObject([
+        { name: "SIGINT", running: false },
+        { name: "SIGTERM", running: false },
+      ]);
+    },
+    LIMIT_MS,
+  );
+
+  test(
+    "a killed runner leaves no mount and no process, and its session goes on",
+    async () => {
+      const project = new Project(caller, FILES);
+      const running = project.start(["run", "--name", "one", "--", "sh", "-c", "echo kept > n; echo ready; sleep 1000"]);
+      await running.waitFor("ready");
+      expect(project.processes().length).toBeGreaterThan(0);
+      const busy = await project.sluice(["run", "--resume", "one", "--", "true"]);
+      expect(busy).toMatchObject({
+        code: 4,
+        stderr: expect.stringMatching(/^sluice: one: a command works in this session: process \d+ \(EBUSY\)/) as unknown,
+      });
+      expect((await project.sluice(["discard", "one"])).code).toBe(4);
+      running.kill("SIGKILL");
+      await running.finished;
+      await expect.poll(() => project.processes(), { timeout: 20_000 }).toEqual([]);
+      expect(readFileSync("/proc/self/mountinfo", "utf8")).not.toContain(project.state);
+      expect((await project.sluice(["run", "--resume", "one", "--", "cat", "n"])).stdout).toBe("kept\n");
+    },
+    LIMIT_MS,
+  );
+});
+
+test(
+  "the exit code of a command that a signal ended is 128 and its number",
+  async () => {
+    const project = new Project("root", FILES);
+    const { code } = await project.sluice(["run", "--on-exit", "discard", "--", "sh", "-c", "kill -9 $$"]);
+    expect(code).toBe(137);
+    expect((await project.sluice(["sessions"])).stderr).toBe("no sessions\n");
+  },
+  LIMIT_MS,
+);
+
+test(
+  "says what is missing if bubblewrap is not installed",
+  async () => {
+    const project = new Project("root", FILES);
+    const before =
+      'mkdir ../bin; for name in mount setpriv setsid sh unshare; do ln -s "$(command -v $name)" ../bin; done; export PATH=$PWD/../bin';
+    const { code, stderr } = await project.sluice(["run", "--", "true"], { before });
+    expect(stderr).toBe("sluice: bwrap: the program is not installed (ENOENT): run: apt install bubblewrap\n");
+    expect(code).toBe(3);
+  },
+  LIMIT_MS,
+);
+
+test(
+  "refuses directories whose view would show what has to stay hidden",
+  async () => {
+    const project = new Project("root", FILES);
+    const root = join(project.base, "..");
+    for (const cwd of ["/", root, join(root, "home")]) {
+      const { code, stderr } = await project.sluice(["run", "--", "true"], { cwd });
+      expect(stderr).toMatch(/your home directory lies in it/);
+      expect(code).toBe(4);
+    }
+    const inState = await project.sluice(["run", "--", "true"], { before: "mkdir -p $XDG_STATE_HOME/sluice; cd $XDG_STATE_HOME/sluice" });
+    expect(inState).toMatchObject({ code: 4, stderr: expect.stringContaining("the state of Sluice lies in it, or around it") as unknown });
+    expect((await project.sluice(["run", "--policy", "none", "--", "true"])).stderr).toMatch(/none is neither a file nor one of agent/);
+  },
+  LIMIT_MS,
+);

@@ -1,0 +1,85 @@
+// A project of a caller, and `sluice run` in it: as root, which passes through, and as an ordinary user in a user namespace.
+import { execFileSync } from "node:child_process";
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { asOrdinaryUser, ORDINARY_USER, type RunningScript, runScript, scratch, type ScriptResult, startScript } from "@sluice/testkit";
+
+const CLI = fileURLToPath(new URL("../../packages/cli/bin/sluice.mjs", import.meta.url));
+const LIMIT_MS = 120_000;
+
+export const NEEDS = ["/dev/fuse", "CAP_SYS_ADMIN", "user namespaces", "command bwrap"] as const;
+
+export const CALLERS = ["root", "an ordinary user"] as const;
+export type Caller = (typeof CALLERS)[number];
+
+export const uidOf = (caller: Caller): number => (caller === "root" ? 0 : ORDINARY_USER.uid);
+
+export class Project {
+  readonly base: string;
+  readonly state: string;
+  readonly #home: string;
+
+  /** `files`: the content of each, by its path below the directory. They belong to the caller. */
+  constructor(
+    readonly caller: Caller,
+    files: Readonly<Record<string, string>>,
+  ) {
+    const root = scratch();
+    this.base = join(root, "project");
+    this.state = join(root, "state");
+    this.#home = join(root, "home");
+    for (const path of [this.base, this.state, this.#home]) mkdirSync(path);
+    for (const [path, content] of Object.entries(files)) {
+      mkdirSync(dirname(join(this.base, path)), { recursive: true });
+      writeFileSync(join(this.base, path), content);
+    }
+    if (caller !== "root") execFileSync("chown", ["-R", `${ORDINARY_USER.uid}:${ORDINARY_USER.gid}`, root]);
+  }
+
+  #argv(words: readonly string[], before: string): string[] {
+    // $HOME of an ordinary user is made by asOrdinaryUser.
+    const argv = ["sh", "-c", `${before}\nexec "$@"`, "sh", process.execPath, CLI, ...words];
+    return this.caller === "root" ? argv : asOrdinaryUser(argv);
+  }
+
+  #env(env: Readonly<Record<string, string>>): Record<string, string> {
+    // The programs of the tests lie in /tmp, which is another one for the command.
+    return { HOME: this.#home, XDG_STATE_HOME: this.state, PATH: "/usr/local/bin:/usr/bin:/bin", ...env };
+  }
+
+  /** Runs `sluice` with these words in the project. `before` is shell text that runs first, as the caller. */
+  sluice(
+    words: readonly string[],
+    { before = "", env = {}, cwd = this.base }: { before?: string; env?: Record<string, string>; cwd?: string } = {},
+  ): Promise<ScriptResult> {
+    return runScript(this.#argv(words, before), { cwd, env: this.#env(env), timeoutMs: LIMIT_MS });
+  }
+
+  start(words: readonly string[]): RunningScript {
+    return startScript(this.#argv(words, ""), { cwd: this.base, env: this.#env({}), timeoutMs: LIMIT_MS });
+  }
+
+  /** A path in the directory of a session. */
+  session(name: string, path = ""): string {
+    return join(this.state, "sluice/sessions", name, path);
+  }
+
+  /** The processes whose command line names the state of this project: the runner, and the server of its mount. */
+  processes(): number[] {
+    const names = (pid: string): boolean => {
+      try {
+        return readFileSync(`/proc/${pid}/cmdline`, "latin1").includes(this.state);
+      } catch {
+        return false;
+      }
+    };
+    return readdirSync("/proc")
+      .filter((name) => /^\d+$/.test(name) && names(name))
+      .map(Number);
+  }
+
+  exists(path: string): boolean {
+    return existsSync(join(this.base, path));
+  }
+}
