@@ -1,5 +1,5 @@
 // The command of `sluice run` tries to reach what is hidden from it. Each line of a probe is an attempt.
-import { mkdirSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, writeFileSync } from "node:fs";
 import { createServer, type Server } from "node:net";
 import { join } from "node:path";
 import { execFileSync } from "node:child_process";
@@ -91,6 +91,7 @@ describe.each(CALLERS)("as %s", (caller) => {
         "reads the secret by a process": 'cat /proc/*/root"$PWD"/.env || cat /proc/*/cwd/.env',
         "finds the state": `ls -A "${state}/sluice" | grep . || cat "${state}/sluice/sessions/one/session.json"`,
         "finds the state by a process": `ls /proc/*/root"${state}"/sluice/sessions`,
+        "reads the secret by an inherited directory": "cat /proc/self/fd/99/.env || ls /proc/self/fd/99/.",
         "reads a key": "cat ~/.ssh/id_rsa || ls ~/.ssh",
         "reads a hidden configuration": "cat ~/.config/gh/hosts.yml",
         "connects to a socket": connect(join(other, "socket")),
@@ -113,7 +114,8 @@ describe.each(CALLERS)("as %s", (caller) => {
         "writes to /dev/null": "echo x > /dev/null",
         "reads an added directory": `cat "${other}/shown"`,
       };
-      const before = "mkdir -p ~/.ssh ~/.config/gh; echo key > ~/.ssh/id_rsa; echo token > ~/.config/gh/hosts.yml; echo public > ~/shown";
+      const before =
+        "exec 99< .; mkdir -p ~/.ssh ~/.config/gh; echo key > ~/.ssh/id_rsa; echo token > ~/.config/gh/hosts.yml; echo public > ~/shown";
       const env = { SSH_AUTH_SOCK: join(other, "socket"), DBUS_SESSION_BUS_ADDRESS: "unix:path=/run/bus" };
       const words = ["run", "--name", "one", "--read-only", other, "--", "sh", "-c", attempts({ ...refused, ...granted })];
       const { stdout, stderr } = await project.sluice(words, { before, env });
@@ -181,21 +183,64 @@ describe.each(CALLERS)("as %s", (caller) => {
 });
 
 requires(...NEEDS, "command python3").test(
-  "the command cannot type into the terminal that it shares with the caller",
+  "the command neither types into the caller's terminal nor finds the caller's keyring",
   async () => {
     const project = new Project("root", FILES);
     const script = `
-import fcntl, os
-for request in (0x5412, 0x541C, 0x5401):
-    try: fcntl.ioctl(0, request, b"x")
-    except OSError as error: print(os.strerror(error.errno))
+import ctypes, fcntl, os, platform
+def tried(call, *words):
+    try: return call(*words)
+    except OSError as error: return os.strerror(error.errno)
+for request in (0x5412, 0x541C, 0x5401): print(tried(fcntl.ioctl, 0, request, b"x"))
+keyctl = {"x86_64": 250, "aarch64": 219}[platform.machine()]
+print(ctypes.CDLL(None, use_errno=True).syscall(keyctl, 0, -3, 0), os.strerror(ctypes.get_errno()))
 `;
     const { stdout } = await project.sluice(["run", "--", "python3", "-c", script]);
-    expect(stdout.split("\n").slice(0, 3)).toEqual([
-      "Operation not permitted",
-      "Operation not permitted",
-      "Inappropriate ioctl for device",
-    ]);
+    const refused = "Operation not permitted";
+    expect(stdout.trim().split("\n")).toEqual([refused, refused, "Inappropriate ioctl for device", "-1 Function not implemented"]);
+  },
+  LIMIT_MS,
+);
+
+requires(...NEEDS, "pseudo-terminals").test(
+  "a key of the terminal interrupts the command once, and the end names the next steps",
+  async () => {
+    const project = new Project("root", FILES);
+    const words = [
+      "run",
+      "--name",
+      "one",
+      "--",
+      "bash",
+      "-c",
+      "trap 'echo interrupted' INT; echo x > n; echo ready; read line; echo got $line; exit 3",
+    ];
+    const running = project.start(words, { terminal: true });
+    await running.waitFor("ready");
+    running.write("\x03");
+    await running.waitFor("interrupted");
+    running.write("text\n");
+    const { stdout, code } = await running.finished;
+    expect(stdout.match(/interrupted/g)).toHaveLength(1);
+    expect(stdout).toContain("got text");
+    expect(stdout).toContain("sluice discard one");
+    expect(code).toBe(3);
+  },
+  LIMIT_MS,
+);
+
+test(
+  "links that an earlier command left in a session lead no mount of a later one elsewhere",
+  async () => {
+    const project = new Project("root", FILES);
+    const outside = join(scratch(), "outside");
+    const before = "mkdir -p ~/.config/gh ~/.m2; echo token > ~/.config/gh/hosts.yml; touch ~/.m2/settings.xml";
+    const plant = `rm -rf ~/.config ~/.m2/*; ln -s /oldroot${outside} ~/.config; ln -s /oldroot${outside} ~/.m2/settings.xml; ln -s /oldroot${outside} ~/new`;
+    await project.sluice(["run", "--name", "one", "--", "sh", "-c", plant], { before });
+    const again = await project.sluice(["run", "--resume", "one", "--", "sh", "-c", "cat ~/.config/gh/hosts.yml; ls -A ~"], { before });
+    expect(again).toMatchObject({ code: 0, stdout: expect.stringMatching(/^\.bun\n(.*\n)*\.config\n/) as unknown });
+    expect(again.stdout).not.toContain("new");
+    expect(existsSync(outside)).toBe(false);
   },
   LIMIT_MS,
 );

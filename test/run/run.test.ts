@@ -95,6 +95,7 @@ test(
     const project = new Project("root", FILES);
     const { code } = await project.sluice(["run", "--on-exit", "discard", "--", "sh", "-c", "kill -9 $$"]);
     expect(code).toBe(137);
+    expect((await project.sluice(["run", "--on-exit", "discard", "--", "/no/such/program"])).code).toBe(127);
     expect((await project.sluice(["sessions"])).stderr).toBe("no sessions\n");
   },
   LIMIT_MS,
@@ -105,7 +106,7 @@ test(
   async () => {
     const project = new Project("root", FILES);
     const before =
-      'mkdir ../bin; for name in mount setpriv setsid sh unshare; do ln -s "$(command -v $name)" ../bin; done; export PATH=$PWD/../bin';
+      'mkdir ../bin; for name in env mount setpriv setsid sh unshare; do ln -s "$(command -v $name)" ../bin; done; export PATH=$PWD/../bin';
     const { code, stderr } = await project.sluice(["run", "--", "true"], { before });
     expect(stderr).toBe("sluice: bwrap: the program is not installed (ENOENT): run: apt install bubblewrap\n");
     expect(code).toBe(3);

@@ -39,7 +39,7 @@ export class Project {
 
   #argv(words: readonly string[], before: string): string[] {
     // $HOME of an ordinary user is made by asOrdinaryUser.
-    const argv = ["sh", "-c", `${before}\nexec "$@"`, "sh", process.execPath, CLI, ...words];
+    const argv = ["bash", "-c", `${before}\nexec "$@"`, "sh", process.execPath, CLI, ...words];
     return this.caller === "root" ? argv : asOrdinaryUser(argv);
   }
 
@@ -56,8 +56,12 @@ export class Project {
     return runScript(this.#argv(words, before), { cwd, env: this.#env(env), timeoutMs: LIMIT_MS });
   }
 
-  start(words: readonly string[]): RunningScript {
-    return startScript(this.#argv(words, ""), { cwd: this.base, env: this.#env({}), timeoutMs: LIMIT_MS });
+  /** `terminal`: on a terminal of its own, whose output is standard output. */
+  start(words: readonly string[], { terminal = false }: { terminal?: boolean } = {}): RunningScript {
+    const argv = this.#argv(words, "");
+    const quoted = argv.map((word) => `'${word.replaceAll("'", String.raw`'\''`)}'`).join(" ");
+    const command = terminal ? ["script", "--quiet", "--return", "--command", quoted, "/dev/null"] : argv;
+    return startScript(command, { cwd: this.base, env: this.#env({}), timeoutMs: LIMIT_MS });
   }
 
   /** A path in the directory of a session. */

@@ -6,7 +6,7 @@ import { existsSync, realpathSync } from "node:fs";
 import { isBeneath, type MountRow } from "@sluice/mount-control";
 import { aliasesOf } from "./aliases.js";
 import type { HomeView } from "./home-view.js";
-import { filtersTerminal } from "./terminal-filter.js";
+import { filtersCalls } from "./call-filter.js";
 
 export interface Confinement {
   /** As root no user namespace is made, and the command has `ROOT_CAPABILITIES`. */
@@ -19,8 +19,8 @@ export interface Confinement {
   view: string;
   /** The directory of all state of Sluice. */
   state: string;
-  /** The real path of $HOME, and the directory that takes its place. Undefined: the command works on $HOME's parent, or there is none. */
-  home: { path: string; layer: string; view: HomeView } | undefined;
+  /** The real path of $HOME, if there is one. */
+  home: { path: string; view: HomeView } | undefined;
   /** Real paths. */
   writable: readonly string[];
   readOnly: readonly string[];
@@ -68,7 +68,7 @@ function identity({ asRoot, uid, gid, network }: Confinement): string[] {
   return [
     ...["--unshare-pid", "--unshare-ipc", "--unshare-cgroup-try", "--die-with-parent", "--cap-drop", "ALL", ...user],
     ...(network === "none" ? ["--unshare-net"] : []),
-    ...(filtersTerminal() ? [] : ["--new-session"]),
+    ...(filtersCalls() ? [] : ["--new-session"]),
   ];
 }
 
@@ -99,8 +99,10 @@ function resolver(): string[] {
 function homeOptions({ home }: Confinement): string[] {
   if (home === undefined) return [];
   return [
-    ...["--bind", home.layer, home.path],
+    ...["--perms", "0700", "--tmpfs", home.path],
     ...home.view.shown.flatMap((path) => ["--ro-bind-try", path, path]),
+    ...home.view.links.flatMap(({ path, target }) => ["--symlink", target, path]),
+    ...home.view.caches.flatMap(({ path, layer }) => ["--bind", layer, path]),
     ...home.view.hidden.flatMap(({ path, directory }) => covered(path, directory)),
   ];
 }

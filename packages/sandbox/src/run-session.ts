@@ -11,9 +11,10 @@ import { forwardSignals } from "./command-process.js";
 import { environmentFor } from "./environment.js";
 import { findPrograms, type Programs } from "./find-programs.js";
 import { homeView } from "./home-view.js";
+import { closeInherited } from "./inherited-files.js";
 import { outsideSockets } from "./outside-sockets.js";
 import { ENTERED, GO, STAGE_FD, stageCommand } from "./stage-script.js";
-import { terminalFilter } from "./terminal-filter.js";
+import { callFilter } from "./call-filter.js";
 
 export interface SessionRun {
   session: Session;
@@ -47,6 +48,12 @@ const escapeLayer = (path: string): string => path.replace(/[\\:]/g, "\\$&");
 
 /** @throws CliError if the view would show the state of Sluice, or all credentials of the user */
 export function checkBase(base: string): void {
+  if (!existsSync(base) || realpathSync(base) !== base)
+    throw unfit(
+      base,
+      "this directory is not there any more, or a symbolic link leads to it (ENOENT)",
+      "put it back, or begin a new session",
+    );
   const state = statePath();
   const home = existsSync(homedir()) ? realpathSync(homedir()) : undefined;
   if (home !== undefined && isBeneath(home, base))
@@ -73,26 +80,34 @@ function addedSockets(paths: readonly string[]): string[] {
   });
 }
 
-function confinementOf(run: SessionRun, view: string, socketDirectory: string): Confinement {
-  const { session, network } = run;
-  const home = existsSync(homedir()) ? realpathSync(homedir()) : undefined;
+/** @throws CliError if the command could change the policy that is in force for it */
+function checkPolicy(policyFile: string, writable: readonly string[]): void {
+  const real = realpathSync(policyFile);
+  if (writable.some((directory) => isBeneath(real, directory)))
+    throw wrong("--policy", `${policyFile} lies in a directory of --write`, "move it, or leave out --write");
+}
+
+function emptiedFor(socketDirectory: string): string[] {
   const runtime = process.env["XDG_RUNTIME_DIR"];
   const emptied = ["/run", socketDirectory, ...(runtime !== undefined && existsSync(runtime) ? [realpathSync(runtime)] : [])];
-  const layer = session.path("home/upper");
+  return emptied.filter((path, index) => emptied.findIndex((other) => isBeneath(path, other)) === index);
+}
+
+function confinementOf(run: SessionRun, view: string, socketDirectory: string): Confinement {
+  const { session, network } = run;
+  const state = statePath();
+  const [writable, readOnly] = [added(run.writable, "--write", session.base), added(run.readOnly, "--read-only", session.base)];
   const reachable = addedSockets(run.sockets);
+  checkPolicy(run.policyFile, writable);
+  const mounted = [session.base, state, ...writable, ...readOnly, ...reachable];
+  const home = existsSync(homedir()) ? realpathSync(homedir()) : undefined;
   return {
     asRoot: !session.record.userXattr,
     uid: process.geteuid?.() ?? 0,
     gid: process.getegid?.() ?? 0,
-    network,
-    base: session.base,
-    view,
-    state: statePath(),
-    home: home === undefined ? undefined : { path: home, layer, view: homeView(home, layer) },
-    writable: added(run.writable, "--write", session.base),
-    readOnly: added(run.readOnly, "--read-only", session.base),
-    emptied: emptied.filter((path, index) => emptied.findIndex((other) => isBeneath(path, other)) === index),
-    reachable,
+    ...{ network, base: session.base, view, state, writable, readOnly, reachable },
+    home: home === undefined ? undefined : { path: home, view: homeView(home, session.path("home/upper"), mounted) },
+    emptied: emptiedFor(socketDirectory),
     sockets: outsideSockets().filter((path) => !reachable.includes(path)),
     mounts: readMountTable(),
   };
@@ -175,7 +190,7 @@ function startStage(run: SessionRun, programs: Programs): { stage: ChildProcess;
     stream.on("error", () => undefined); // the end of the stage tells of itself
     return stream;
   };
-  pipe(STAGE_FD.filter).end(terminalFilter());
+  pipe(STAGE_FD.filter).end(callFilter());
   pipe(STAGE_FD.options).end(options.map((word) => `${word}\0`).join(""));
   return { stage, pipe };
 }
@@ -184,6 +199,7 @@ function startStage(run: SessionRun, programs: Programs): { stage: ChildProcess;
 export async function runSession(run: SessionRun): Promise<number> {
   const { session } = run;
   checkBase(session.base);
+  closeInherited();
   const { stage, pipe } = startStage(run, findPrograms(session.base));
   const exit = exitOf(stage);
   const unhook = forwardSignals(stage);

@@ -11,6 +11,9 @@ export const ENTERED = "entered";
 /** The word on `go` that starts the command. Anything else ends the stage. */
 export const GO = "go";
 
+/** The terminal sends them to every process of the group. They are the command's: bubblewrap ends it if it ends itself. */
+const KEYS = "INT QUIT HUP";
+
 const quoted = (word: string): string => `'${word.replaceAll("'", String.raw`'\''`)}'`;
 const line = (words: readonly string[]): string => words.map(quoted).join(" ");
 
@@ -37,7 +40,7 @@ read -r word <&${go}
 code=
 if [ "$word" = ${GO} ]; then
   exec ${go}<&-
-  ${quoted(programs.bwrap)} --seccomp ${filter} --args ${options} -- "$@"
+  (trap '' ${KEYS}; exec ${quoted(programs.bwrap)} --seccomp ${filter} --args ${options} -- ${quoted(programs.env)} --default-signal=${KEYS.replaceAll(" ", ",")} -- "$@")
   code=$?
 fi
 kill -TERM $server 2>/dev/null
