@@ -25,6 +25,7 @@ describe.each(CALLERS)("as %s", (caller) => {
       expect(first.stderr.includes("passthrough\n")).toBe(true);
       expect(treeHash(project.base)).toBe(before);
       expect(readFileSync(project.session("one", "upper/f"), "utf8")).toBe("one\ntwo\n");
+      expect(readFileSync(project.session("one", "log"), "utf8")).not.toMatch(/another mount|"level":[45]0/);
 
       const again = await project.sluice(["run", "--resume", "one", "--json", "--", "sh", "-c", "cat n; ls gone; rm -r dir; true"]);
       expect(again.stdout).toBe("new\n");
@@ -110,6 +111,25 @@ test(
     const { code, stderr } = await project.sluice(["run", "--", "true"], { before });
     expect(stderr).toBe("sluice: bwrap: the program is not installed (ENOENT): run: apt install bubblewrap\n");
     expect(code).toBe(3);
+  },
+  LIMIT_MS,
+);
+
+test(
+  "says what the machine refuses: namespaces, or the device",
+  async () => {
+    const project = new Project("root", FILES);
+    const none = "echo 0 > /proc/sys/user/max_user_namespaces";
+    const inNamespace = await project.sluice(["run", "--", "true"], { before: `exec unshare -Ur sh -c '${none}; exec "$@"' sh "$@"` });
+    expect(inNamespace).toMatchObject({
+      code: 3,
+      stderr: expect.stringMatching(/^sluice: namespaces: this machine does not let/m) as unknown,
+    });
+
+    const closed = 'touch ../fuse; chmod 600 ../fuse; mount --bind ../fuse /dev/fuse; chown -R 12345:12345 "$PWD/.."';
+    const before = `exec unshare -m sh -c '${closed}; exec setpriv --reuid=12345 --regid=12345 --clear-groups "$@"' sh "$@"`;
+    const withoutDevice = await project.sluice(["run", "--", "true"], { before });
+    expect(withoutDevice).toMatchObject({ code: 3, stderr: expect.stringMatching(/^sluice: \/dev\/fuse: /m) as unknown });
   },
   LIMIT_MS,
 );

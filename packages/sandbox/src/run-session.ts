@@ -13,7 +13,7 @@ import { findPrograms, type Programs } from "./find-programs.js";
 import { homeView } from "./home-view.js";
 import { closeInherited } from "./inherited-files.js";
 import { outsideSockets } from "./outside-sockets.js";
-import { ENTERED, GO, STAGE_FD, stageCommand } from "./stage-script.js";
+import { ENDED, ENTERED, GO, STAGE_FD, stageCommand } from "./stage-script.js";
 import { callFilter } from "./call-filter.js";
 
 export interface SessionRun {
@@ -147,7 +147,7 @@ class Told {
     for (;;) {
       const found = MOUNTED.exec(this.text);
       if (found !== null) return found;
-      if (this.ended) return undefined;
+      if (this.ended || this.text.endsWith(`\n${ENDED}\n`)) return undefined;
       await new Promise<void>((resolve) => (this.#wake = resolve));
     }
   }
@@ -165,7 +165,8 @@ function complain(told: Told, code: number): never {
   if (!told.text.startsWith(`${ENTERED}\n`)) {
     throw lacking("namespaces", "this machine does not let this user make them (see the line above)", "see docs/run.md, or run as root");
   }
-  const complaint = /^sluice: (.*?): (.*): (.*)$/m.exec(told.text);
+  // Warnings come before it.
+  const complaint = [...told.text.matchAll(/^sluice: (.*?): (.*): (.*)$/gm)].at(-1);
   const [object = "mount", problem = "its server ended", remedy = "see 'sluice doctor'"] = complaint?.slice(1) ?? [];
   const known = Object.values(EXIT).find((exit) => exit === code && exit !== EXIT.DONE);
   throw new CliError({ object, problem, remedy, exitCode: known ?? EXIT.FAILED });

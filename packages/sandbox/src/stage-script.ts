@@ -6,8 +6,9 @@ import type { Programs } from "./find-programs.js";
 
 /** Descriptors of the script. Neither the server nor the command gets one that it does not need. */
 export const STAGE_FD = { go: 3, told: 4, filter: 5, options: 6 } as const;
-/** The first line on `told`. Output of the server follows; its end is the end of the server. */
+/** The first line on `told`, and the last one, after the end of the server. The lines between them are the server's. */
 export const ENTERED = "entered";
+export const ENDED = "ended";
 /** The word on `go` that starts the command. Anything else ends the stage. */
 export const GO = "go";
 
@@ -33,7 +34,14 @@ function script({ programs, server, socketDirectory, asRoot }: Stage): string {
 trap : INT QUIT TERM HUP
 ${line([programs.mount, "-t", "tmpfs", "-o", "mode=0755,nosuid,nodev", "tmpfs", socketDirectory])} || exit 3
 echo ${ENTERED} >&${told}
-${variables}${line([programs.setsid, ...server])} </dev/null >&${told} 2>&1 ${go}<&- ${filter}<&- ${options}<&- &
+(
+  ${variables}${line([programs.setsid, ...server])} </dev/null >&${told} 2>&1 ${go}<&- ${filter}<&- ${options}<&- &
+  server=$!
+  trap 'kill -TERM $server' TERM
+  while wait $server; ended=$?; kill -0 $server 2>/dev/null; do :; done
+  echo ${ENDED} >&${told}
+  exit $ended
+) &
 server=$!
 exec ${told}>&-
 read -r word <&${go}

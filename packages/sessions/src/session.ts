@@ -18,9 +18,12 @@ const LOCK_ATTEMPTS = 20;
 const PAUSE_MS = 5;
 const pause = new Int32Array(new SharedArrayBuffer(4));
 
+/** A file of its own: a mount takes a lock on the directory above its upper layer for a sign of another mount. */
+const LOCK_FILE = "lock";
+
 /** Takes the lock by a description of its own, so that it can be released alone. @returns a descriptor, or the negative errno */
 function lock(directoryFd: number, kind: number): number {
-  const fd = openBeneath(directoryFd, ".", O.RDONLY | O.DIRECTORY, 0);
+  const fd = openBeneath(directoryFd, LOCK_FILE, O.RDWR | O.CREAT, 0o600);
   if (fd < 0) return fd;
   const status = native.flock(fd, kind | LOCK.NB);
   if (status >= 0) return fd;
