@@ -2,11 +2,14 @@
 export { checkWorkLeft } from "./check-work-left.js";
 export { type Problem, UpperCheck } from "./check-upper.js";
 export { commitLayer } from "./commit-layer.js";
+export { furnish, type Furniture, furnitureOf, makeObject, type Original, type Spot } from "./copy-object.js";
 export { LayerExport } from "./export-layer.js";
 export { holdUnmounted } from "./hold-layer.js";
-export { LayerStack } from "./layer-stack.js";
+export { type Hit, isDirectory, isRegular, type LayerPath, LayerStack } from "./layer-stack.js";
 export { mend, mendText } from "./mend.js";
+export { readTarget, readXattrs } from "./read-object.js";
 export { resetLayer } from "./reset-layer.js";
-export { openTree, type Tree, treeOf } from "./tree.js";
-export { shownPath } from "./walk-layers.js";
-export { type Change, walkUpper } from "./walk-upper.js";
+export { join, openTree, type Tree, treeOf } from "./tree.js";
+export { Deeper, unnested } from "./unnested.js";
+export { dataOf, shownPath } from "./walk-layers.js";
+export { type Change, typeName, walkUpper } from "./walk-upper.js";

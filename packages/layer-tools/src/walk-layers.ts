@@ -31,7 +31,8 @@ class FirstNames {
   }
 }
 
-function dataOf(stack: LayerStack, hits: readonly Hit[]): Hit {
+/** The object with the bytes of a regular file; of anything else the object itself. @throws CliError if no layer has them */
+export function dataOf(stack: LayerStack, hits: readonly Hit[]): Hit {
   const object = hits[0] as Hit;
   if (!isRegular(object.attr)) return object;
   const data = hits.find(({ metacopy }) => !metacopy);

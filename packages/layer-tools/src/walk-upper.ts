@@ -32,7 +32,8 @@ const types: ReadonlyMap<number, string> = new Map([
 ]);
 
 const kindOf = (attr: Attr): number => attr.mode & S.IFMT;
-const typeOf = (attr: Attr): string => types.get(kindOf(attr)) ?? "unknown";
+/** "regular", "directory", ... */
+export const typeName = (attr: Attr): string => types.get(kindOf(attr)) ?? "unknown";
 
 interface Hit {
   found: Found;
@@ -96,7 +97,7 @@ class Walk {
     const path = join(directory, name);
     const hit = findBelow(below, name);
     if (found.whiteout) {
-      if (hit !== undefined) yield { kind: "deleted", path, type: typeOf(hit.found.attr) };
+      if (hit !== undefined) yield { kind: "deleted", path, type: typeName(hit.found.attr) };
       return;
     }
     if (kindOf(found.attr) === S.IFDIR) {
@@ -104,7 +105,7 @@ class Walk {
       return;
     }
     const kind = hit === undefined ? "added" : compare(found.attr, hit.found.attr);
-    if (kind !== undefined) yield { kind, path, type: typeOf(found.attr) };
+    if (kind !== undefined) yield { kind, path, type: typeName(found.attr) };
   }
 
   *subdirectory(path: string, name: string, found: Found, below: readonly Below[]): Generator<Step> {
