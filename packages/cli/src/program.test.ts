@@ -3,6 +3,7 @@ import { expect, test, vi } from "vitest";
 import { buildProgram } from "./program.js";
 
 const EVERY = [
+  "apply",
   "commit",
   "completion",
   "decision",
@@ -24,6 +25,7 @@ const EVERY = [
   "sessions",
   "status",
   "top",
+  "undo",
   "unmount",
   "upgrade",
   "volume-plugin",

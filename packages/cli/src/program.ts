@@ -13,7 +13,7 @@ Examples:
   sluice unmount /mnt/view
 
 Exit codes: 0 done, 1 failed while running, 2 the command line or a file is wrong, 3 the machine lacks something,
-4 the mount point or a layer is in use or unfit.
+4 the mount point, a layer or a session is in use or unfit, 5 others changed the same files: nothing was applied or undone.
 `;
 
 type AddCommand = (program: Command) => Promise<void>;
@@ -46,6 +46,8 @@ const COMMANDS: Readonly<Record<string, AddCommand>> = {
   run: async (program) => (await import("./commands/run-command.js")).addRunCommand(program, ownCommand()),
   sessions: async (program) => (await import("./commands/sessions-command.js")).addSessionsCommand(program),
   discard: async (program) => (await import("./commands/discard-command.js")).addDiscardCommand(program),
+  apply: async (program) => (await import("./commands/apply-command.js")).addApplyCommand(program),
+  undo: async (program) => (await import("./commands/undo-command.js")).addUndoCommand(program),
   export: async (program) => (await import("./commands/export-command.js")).addExportCommand(program),
   commit: async (program) => (await import("./commands/commit-command.js")).addCommitCommand(program),
   reset: async (program) => (await import("./commands/reset-command.js")).addResetCommand(program),

@@ -81,6 +81,12 @@ export const BOUNDARIES = {
     external: [],
     reason: "layers are checked and rewritten offline, beneath their roots: no mount, engine, overlay or policy takes part",
   },
+  "packages/changes": {
+    may: ["layer-tools", "native", "runtime", "vfs"],
+    onlyIn: { diff: "patch" },
+    external: ["diff"],
+    reason: "changes are reviewed and taken over offline, beneath the roots of directories: no mount, engine, overlay or policy takes part",
+  },
   "packages/mount-control": {
     may: ["decision-api", "native", "overlay", "runtime", "vfs"],
     external: [],
@@ -107,6 +113,7 @@ export const BOUNDARIES = {
   },
   "packages/cli": {
     may: [
+      "changes",
       "decision-api",
       "layer-tools",
       "mount-control",

@@ -9,6 +9,7 @@ import { shownPath } from "./walk-layers.js";
 
 const PIECE_BYTES = 8n << 20n;
 const list = Buffer.alloc(65_536);
+const small = Buffer.alloc(65_536);
 
 /** The place of a new object: a descriptor of its directory, and its name. */
 export interface Spot {
@@ -53,7 +54,7 @@ async function makeFile({ stack, path, object }: Original, data: Hit, { director
   try {
     const size = object.attr.sizeExact;
     const there = data.attr.sizeExact < size ? data.attr.sizeExact : size;
-    if (native.ficlone(target, source) < 0) await copyExtents(path, { source, target }, there);
+    if (native.ficlone(target, source) < 0 && !copySmall({ source, target }, data.attr)) await copyExtents(path, { source, target }, there);
     checked(native.ftruncate(target, size), path, "it cannot be made as long as it was");
   } finally {
     native.close(source);
@@ -103,6 +104,13 @@ function removeOthers(fd: number, wanted: ReadonlySet<string>, { path, marks }: 
 
 function timesOf({ atimeSec, atimeNsec, mtimeSec, mtimeNsec }: Attr): Parameters<typeof native.utimensat>[2] {
   return { atimeSec, atimeNsec, mtimeSec, mtimeNsec };
+}
+
+/** A hop to another thread would cost more than the copy. @returns whether the file was small, without holes, and is copied whole */
+function copySmall({ source, target }: { source: number; target: number }, { size, blocks }: Attr): boolean {
+  if (size > small.length || blocks * 512 < size) return false;
+  const range = { offset: 0, length: size, position: 0 };
+  return native.pread(source, small, range, 0) === size && native.pwrite(target, small, range, 0) === size;
 }
 
 /** Copies only data: holes stay holes. */

@@ -11,6 +11,8 @@ export const EXIT = {
   MACHINE: 3,
   /** The mount point or a layer is in use or unfit. */
   UNFIT: 4,
+  /** Somebody else changed the same files: nothing was changed. */
+  CONFLICT: 5,
 } as const;
 export type ExitCode = (typeof EXIT)[keyof typeof EXIT];
 

@@ -1,14 +1,14 @@
-/** `sluice diff`: the changes of an upper layer. */
-import { escapeName } from "@sluice/runtime/cli";
+/** `sluice diff`: the changes of a session, or of an upper layer. */
+import { escapeName, wrong } from "@sluice/runtime/cli";
 import type { Command } from "commander";
 import { type Change, walkUpper } from "@sluice/layer-tools";
 import { toText } from "@sluice/native";
-import { addLayerOptions, layersOf, type LayersArguments } from "./layers-argument.js";
+import { addLayerOptions, layersOf, type LayersArguments, stackOf } from "./layers-argument.js";
+import { findSession, placeOf, recover, review, reviewSession } from "../review/session-changes.js";
 import { controlOption } from "./shared-options.js";
+import { type ReviewForm, showReview } from "../review/show-changes.js";
 
-interface DiffArguments extends LayersArguments {
-  json?: boolean;
-}
+type DiffArguments = LayersArguments & ReviewForm;
 
 const LETTERS: Readonly<Record<Change["kind"], string>> = {
   added: "A",
@@ -30,9 +30,25 @@ function plain({ path, from, ...change }: Change): Change {
   return { ...change, path: toText(path), ...(from === undefined ? {} : { from: toText(from) }) };
 }
 
-async function diff(mountpoint: string | undefined, args: DiffArguments): Promise<void> {
-  const { upper, lowers } = await layersOf("diff", mountpoint, args);
-  const changes = walkUpper(upper, lowers);
+/** Undefined unless the first word names a session. A session that runs is not recovered: its runner has done that. */
+async function diffSession(target: string | undefined, words: readonly string[], args: DiffArguments): Promise<true | undefined> {
+  const session = target === undefined || target.includes("/") ? undefined : findSession(target);
+  if (session === undefined) return undefined;
+  if (args.upper !== undefined || args.lower !== undefined) throw wrong("diff", "a session and layers are given", "give one of the two");
+  const runs = session.isRunning();
+  if (!runs) session.lock();
+  const place = placeOf(session);
+  if (!runs) recover(place);
+  await showReview(reviewSession(place, words), args);
+  return true;
+}
+
+async function diff(target: string | undefined, words: readonly string[], args: DiffArguments): Promise<void> {
+  if ((await diffSession(target, words, args)) === true) return;
+  const layers = await layersOf("diff", target, args);
+  if (words.length > 0 || args.patch === true || args.stat === true || args.nameOnly === true)
+    return showReview(review(stackOf(layers), layers.upper.path, words), args);
+  const changes = walkUpper(layers.upper, layers.lowers);
   if (args.json === true) {
     process.stdout.write(`${JSON.stringify(Array.from(changes, plain), null, 2)}\n`);
     return;
@@ -41,12 +57,32 @@ async function diff(mountpoint: string | undefined, args: DiffArguments): Promis
 }
 
 const LEGEND = `
-A added, M modified, D deleted, O replaced as a whole (opaque), m only mode or owner changed, c copied up without a change.
+The changes of a session: A added, M modified, D deleted, R renamed, T of another type, m only mode, owner or attributes changed.
+"changed underneath" marks a file that somebody changed in the directory itself since the session has it. Contents are compared, and
+everything that an opaque directory hides is listed as deleted. A path selects what lies in it, and '!PATTERN' leaves out: '!*.lock'
+matches a name anywhere, '!src/*.c' a path.
+
+The changes of a layer: A added, M modified, D deleted, O replaced as a whole (opaque), m only mode or owner changed, c copied up without
+a change. With paths or one of -p, --stat and --name-only they are shown as those of a session are.
+
 Control characters in a name are escaped as in $'...' of a shell: \\n, \\033, \\\\. --json has the names without escapes.
+
+Examples:
+  sluice diff brave-otter
+  sluice diff -p brave-otter src -- '!*.lock' | git apply
 `;
 
 export function addDiffCommand(program: Command): void {
-  addLayerOptions(program.command("diff").description("list the changes of an upper layer").argument("[mountpoint]"))
+  addLayerOptions(
+    program
+      .command("diff")
+      .description("list the changes of a session or of an upper layer")
+      .argument("[target]", "a session, or the mount point of a layer")
+      .argument("[paths...]", "only changes in these paths; '!PATTERN' leaves out"),
+  )
+    .option("-p, --patch", "as a patch for 'git apply', binary files included")
+    .option("--stat", "the number of lines of each change")
+    .option("--name-only", "only the paths, both of a renamed file")
     .option("--json", "as JSON")
     .addOption(controlOption())
     .addHelpText("after", LEGEND)

@@ -1,6 +1,7 @@
 /** `sluice discard`: removes sessions of `sluice run` with their changes. */
 import { openSession, removeSession } from "@sluice/sessions";
 import type { Command } from "commander";
+import { forgetSession } from "../review/session-changes.js";
 
 function discard(names: readonly string[]): void {
   const sessions = names.map((name) => {
@@ -10,6 +11,7 @@ function discard(names: readonly string[]): void {
   });
   // All of them can be removed: a wrong name leaves every session as it was.
   for (const session of sessions) {
+    forgetSession(session);
     removeSession(session);
     session.close();
     process.stderr.write(`${session.name}: discarded\n`);

@@ -64,6 +64,7 @@ async function openLocked(args: RunArguments, command: readonly string[]): Promi
       : openSession(args.resume);
   try {
     session.lock();
+    if (args.resume !== undefined) (await import("../review/session-changes.js")).recoverSession(session);
     return session;
   } catch (error) {
     session.close();

@@ -1,0 +1,293 @@
+import { readdirSync, readFileSync, renameSync, rmSync, statSync, symlinkSync, writeFileSync } from "node:fs";
+import { execFileSync } from "node:child_process";
+import { join } from "node:path";
+import {
+  diffSnapshots,
+  directory,
+  fifo,
+  file,
+  hardLink,
+  plant,
+  requires,
+  scratch,
+  type Snapshot,
+  snapshot,
+  symlink,
+  type Tree,
+  whiteout,
+} from "@sluice/testkit";
+import { expect } from "vitest";
+import { completeSelection } from "../complete-selection.js";
+import { reviewLayers } from "../review.js";
+import { selectorOf } from "../selection.js";
+import { untilCall } from "../testing/dying-system.js";
+import { type PlantedSession, plantSession, type Where } from "../testing/plant-session.js";
+import { applyDifferences } from "./apply.js";
+import { recoverApply } from "./recover.js";
+import { appliedStates, undoApply } from "./undo.js";
+
+const { test } = requires("CAP_SYS_ADMIN", "command setfacl", "command getfacl");
+const OLD = { mtimeNs: 1_000_000_000n };
+const IN_MEMORY: Where = { base: "tmpfs", session: "tmpfs" };
+const MARKS = /^trusted\.overlay\./;
+
+const BASE: Tree = {
+  edited: file("old\n", OLD),
+  gone: file("gone\n"),
+  "dir/inner": file("inner\n"),
+  "dir/sub/deep": file("deep\n"),
+  "closed/": directory({ mode: 0o555 }),
+  "closed/in": file("in a read-only directory"),
+  mode: file("m\n", { ...OLD, mode: 0o644 }),
+  link: symlink("old"),
+  kind: file("a file"),
+  "folder/in": file("in a folder"),
+  "from/x": file("x"),
+  "from/sub/y": file("y"),
+  "kept/same": file("same"),
+  "whole/a": file("a"),
+  "pair/a": file("one file, two names"),
+  "pair/b": hardLink("pair/a"),
+  "late/a": file("the same"),
+  "late/b": hardLink("late/a"),
+};
+const UPPER: Tree = {
+  edited: file("new\n", { mode: 0o640, uid: 12, gid: 13, xattrs: { "user.note": "kept" }, mtimeNs: 5_000_000_123n }),
+  gone: whiteout(),
+  dir: whiteout(),
+  closed: whiteout(),
+  mode: file("m\n", { ...OLD, mode: 0o755 }),
+  link: symlink("new"),
+  "kind/": directory({ mode: 0o700 }),
+  "kind/of": file("folder"),
+  folder: file("a file now"),
+  from: whiteout(),
+  "to/": directory({ xattrs: { "trusted.overlay.redirect": "/from" } }),
+  "kept/same": file("same"),
+  "kept/new": file("new"),
+  "whole/": directory({ opaque: true }),
+  "whole/b": file("b"),
+  "two/names": file("one file"),
+  "two/again": hardLink("two/names"),
+  "pair/a": file("changed by both names"),
+  "pair/b": hardLink("pair/a"),
+  late: whiteout(),
+  pipe: fifo({ mode: 0o620 }),
+  "sealed/": directory({ mode: 0o555, mtimeNs: 7_000_000_000n }),
+  "sealed/in": file("sealed"),
+};
+
+/** Times of directories change with their entries. */
+function contentOf(path: string): Snapshot {
+  const all = snapshot(path, { hardLinks: true, ignoreXattrs: MARKS });
+  return new Map([...all].map(([name, entry]) => [name, entry.type === "directory" ? { ...entry, mtimeNs: 0n } : entry]));
+}
+
+async function apply(session: PlantedSession, words: string[] = []): Promise<void> {
+  const stack = session.stack();
+  const all = reviewLayers(stack, appliedStates(session.place));
+  const isSelected = selectorOf(session.base, words);
+  const wanted = all.list.filter(({ path }) => isSelected(path));
+  const chosen = completeSelection(all, wanted);
+  await applyDifferences(session.place, stack, { chosen, rest: all.list.filter((one) => !chosen.includes(one)) });
+}
+
+function conflictsOf(session: PlantedSession): string[] {
+  const { list } = reviewLayers(session.stack(), appliedStates(session.place));
+  return list.filter(({ conflict }) => conflict !== undefined).map(({ path }) => path);
+}
+
+test("applies everything, with owners, modes, times, attributes and hard links, and undoes it", async () => {
+  const session = await plantSession(BASE, UPPER);
+  const [before, changes] = [contentOf(session.base), contentOf(session.upper)];
+  await apply(session);
+  expect(session.review()).toEqual([]);
+  expect(readdirSync(session.upper)).toEqual([]);
+  const now = snapshot(session.base, { hardLinks: true });
+  expect(now.get("edited")).toMatchObject({
+    mode: "640",
+    owner: "12:13",
+    mtimeNs: 5_000_000_123n,
+    xattrs: { "user.note": expect.anything() },
+  });
+  expect(statSync(join(session.base, "two/names")).ino).toBe(statSync(join(session.base, "two/again")).ino);
+  expect(now.get("sealed")).toMatchObject({ mode: "555", mtimeNs: 7_000_000_000n });
+  expect(undoApply(session.place)).toMatchObject({ done: true, newer: [] });
+  expect(diffSnapshots(contentOf(session.base), before)).toEqual([]);
+  expect(diffSnapshots(contentOf(session.upper), changes)).toEqual([]);
+  expect(conflictsOf(session)).toEqual([]);
+  expect(() => undoApply(session.place)).toThrow(/nothing of this session was applied/);
+});
+
+test("applies access lists, and takes none over from the directory", async () => {
+  const session = await plantSession(
+    { listed: file("l"), "dir/inner": file("i") },
+    { listed: file("new"), "dir/inner": file("new"), "dir/fresh": file("f") },
+    { base: "tmpfs", session: "disk" },
+  );
+  const getfacl = (path: string): string => execFileSync("getfacl", ["-cn", join(session.base, path)], { encoding: "utf8" });
+  execFileSync("setfacl", ["-m", "u:12:r", join(session.upper, "listed")]);
+  for (const directory of ["", "dir"]) execFileSync("setfacl", ["-d", "-m", "u:13:rwx", join(session.base, directory)]);
+  await apply(session);
+  expect(getfacl("listed")).toContain("user:12:r--");
+  for (const path of ["listed", "dir/inner", "dir/fresh"]) expect(getfacl(path)).not.toContain("user:13");
+});
+
+test("an apply that is killed at any call is undone or finished by the next command", async () => {
+  const session = await plantSession(BASE, UPPER, IN_MEMORY);
+  const before = contentOf(session.base);
+  const changes = contentOf(session.upper);
+  const outcomes = new Set<string>();
+  let ended = false;
+  for (let calls = 0; !ended; calls++) {
+    ended = await untilCall(calls, () => apply(session));
+    const outcome = recoverApply(session.place);
+    outcomes.add(outcome ?? "nothing");
+    if (readdirSync(session.upper).length === 0) {
+      expect(session.review(), `after ${calls} calls`).toEqual([]);
+      expect(undoApply(session.place)).toMatchObject({ done: true });
+    }
+    expect(diffSnapshots(contentOf(session.base), before), `after ${calls} calls`).toEqual([]);
+    expect(diffSnapshots(contentOf(session.upper), changes), `after ${calls} calls`).toEqual([]);
+    expect(conflictsOf(session), `after ${calls} calls`).toEqual([]);
+  }
+  expect([...outcomes].sort()).toEqual(["apply finished", "apply undone", "nothing"]);
+}, 120_000);
+
+test("an undo or a recovery that is killed at any call is finished by the next command", async () => {
+  const session = await plantSession(BASE, UPPER, IN_MEMORY);
+  const before = contentOf(session.base);
+  const changes = contentOf(session.upper);
+  let ended = false;
+  for (let calls = 0; !ended; calls += 3) {
+    await apply(session);
+    ended = await untilCall(calls, () => undoApply(session.place));
+    for (let more = calls % 7; !ended && !(await untilCall(more, () => recoverApply(session.place))); more += 11);
+    if (!ended && readdirSync(session.upper).length === 0) undoApply(session.place);
+    expect(diffSnapshots(contentOf(session.base), before), `after ${calls} calls`).toEqual([]);
+    expect(diffSnapshots(contentOf(session.upper), changes), `after ${calls} calls`).toEqual([]);
+  }
+}, 120_000);
+
+test("applies a part, and leaves the rest in the session", async () => {
+  const session = await plantSession(BASE, UPPER);
+  await apply(session, ["edited", "kind", "gone", "dir/sub"]);
+  expect(readFileSync(join(session.base, "edited"), "utf8")).toBe("new\n");
+  expect(statSync(join(session.base, "dir/inner")).isFile()).toBe(true);
+  expect(readdirSync(session.upper)).not.toContain("edited");
+  const left = session.review().map(({ path }) => path);
+  expect(left).toContain("dir/inner");
+  expect(left).not.toContain("kind");
+});
+
+test("refuses a part that the rest needs", async () => {
+  const session = await plantSession(BASE, UPPER);
+  await expect(apply(session, ["to"])).rejects.toThrow(/renamed from from, and can only be applied as a whole/);
+  await expect(apply(session, ["from"])).rejects.toThrow(/renamed from from, and can only be applied as a whole/);
+  await expect(apply(session, ["!folder/in"])).rejects.toThrow(/folder: it cannot be applied without folder\/in/);
+});
+
+test("a file that changes between review and apply is kept, and nothing is applied", async () => {
+  const session = await plantSession(BASE, UPPER);
+  const stack = session.stack();
+  const all = reviewLayers(stack);
+  writeFileSync(join(session.base, "whole/a"), "somebody else's");
+  const before = contentOf(session.base);
+  await expect(applyDifferences(session.place, stack, { chosen: all.list, rest: [] })).rejects.toThrow(/whole\/a: it changed while/);
+  expect(diffSnapshots(contentOf(session.base), before)).toEqual([]);
+  expect(readdirSync(session.directory)).not.toContain("apply");
+});
+
+test("a file put into a removed directory between review and apply keeps the directory", async () => {
+  const session = await plantSession(BASE, UPPER);
+  const stack = session.stack();
+  const all = reviewLayers(stack);
+  writeFileSync(join(session.base, "dir/sub/late"), "somebody else's");
+  const before = contentOf(session.base);
+  await expect(applyDifferences(session.place, stack, { chosen: all.list, rest: [] })).rejects.toThrow(/dir\/sub: it changed while/);
+  expect(diffSnapshots(contentOf(session.base), before)).toEqual([]);
+});
+
+test("follows no symbolic link that is planted in the base between review and apply", async () => {
+  const session = await plantSession(
+    { "dir/x": file("x"), "dir/sub/y": file("y"), other: file("o") },
+    { "dir/x": file("new"), "dir/sub/fresh": file("new"), other: file("o", { mode: 0o777 }) },
+  );
+  const outside = scratch();
+  plant(outside, { x: file("outside", { mode: 0o600 }), "sub/": directory() });
+  const stack = session.stack();
+  const all = reviewLayers(stack);
+  renameSync(join(session.base, "dir"), join(session.base, "aside"));
+  symlinkSync(outside, join(session.base, "dir"));
+  rmSync(join(session.base, "other"));
+  symlinkSync(join(outside, "x"), join(session.base, "other"));
+  for (const path of ["dir/x", "dir/sub/fresh", "other"]) {
+    const chosen = all.list.filter((one) => one.path === path);
+    await expect(applyDifferences(session.place, stack, { chosen, rest: [] })).rejects.toThrow(/it changed while/);
+  }
+  expect(readdirSync(join(outside, "sub"))).toEqual([]);
+  expect(readFileSync(join(outside, "x"), "utf8")).toBe("outside");
+  expect(statSync(join(outside, "x")).mode & 0o777).toBe(0o600);
+});
+
+test("refuses to undo if an applied file changed since, and changes nothing", async () => {
+  const session = await plantSession(BASE, UPPER);
+  await apply(session);
+  writeFileSync(join(session.base, "edited"), "edited again");
+  writeFileSync(join(session.base, "kind/late"), "in a new directory");
+  writeFileSync(join(session.base, "gone"), "here again");
+  const before = contentOf(session.base);
+  const undone = undoApply(session.place);
+  expect(undone.done ? undone : undone.changed.sort()).toEqual(["edited", "gone", "kind/late"]);
+  expect(diffSnapshots(contentOf(session.base), before)).toEqual([]);
+});
+
+test("the session keeps a newer change when an apply is undone", async () => {
+  const session = await plantSession({ f: file("old") }, { f: file("new") });
+  await apply(session);
+  writeFileSync(join(session.upper, "f"), "newer");
+  expect(undoApply(session.place)).toMatchObject({ done: true, newer: ["f"] });
+  expect(readFileSync(join(session.base, "f"), "utf8")).toBe("old");
+  expect(readFileSync(join(session.upper, "f"), "utf8")).toBe("newer");
+});
+
+test("an overwritten conflict is one again after the apply is undone", async () => {
+  const session = await plantSession({ f: file("old") }, { f: file("new") });
+  writeFileSync(join(session.base, "f"), "somebody else's");
+  await apply(session);
+  expect(readFileSync(join(session.base, "f"), "utf8")).toBe("new");
+  undoApply(session.place);
+  expect(readFileSync(join(session.base, "f"), "utf8")).toBe("somebody else's");
+  expect(conflictsOf(session)).toEqual(["f"]);
+});
+
+test("applies ten thousand files, and undoes them", async () => {
+  const many = (content: string): Tree =>
+    Object.fromEntries(Array.from({ length: 5000 }, (_, at) => [`d${at % 50}/f${at}`, file(content)]));
+  const added = Object.fromEntries(Object.entries(many("added")).map(([path, one]) => [`new/${path}`, one]));
+  const session = await plantSession(many("old"), { ...many("new"), ...added }, IN_MEMORY);
+  await apply(session);
+  expect(session.review()).toEqual([]);
+  const contents = (): string[] => [...contentOf(session.base).keys()].filter((path) => path.includes("/f"));
+  expect(contents()).toHaveLength(10_000);
+  expect(readFileSync(join(session.base, "d7/f7"), "utf8")).toBe("new");
+  expect(undoApply(session.place)).toMatchObject({ done: true, newer: [] });
+  expect(readFileSync(join(session.base, "d7/f7"), "utf8")).toBe("old");
+  expect(readdirSync(session.base)).not.toContain("new");
+}, 60_000);
+
+test("keeps its slots in the base if the session lies on another file system", async () => {
+  const session = await plantSession(BASE, UPPER, { base: "tmpfs", session: "disk" });
+  const before = contentOf(session.base);
+  const hidden = (): string[] => readdirSync(session.base).filter((name) => name.startsWith(".sluice-apply-"));
+  await apply(session, ["edited"]);
+  expect(readFileSync(join(session.base, "edited"), "utf8")).toBe("new\n");
+  expect(hidden()).toHaveLength(1);
+  await apply(session);
+  expect(hidden()).toHaveLength(1);
+  expect(session.review()).toEqual([]);
+  expect(undoApply(session.place)).toMatchObject({ done: true });
+  expect(hidden()).toEqual([]);
+  const differences = diffSnapshots(contentOf(session.base), before);
+  expect(differences.filter((line) => !line.startsWith("edited:"))).toEqual([]);
+});

@@ -1,0 +1,116 @@
+/**
+ * Takes differences over into the base, all or nothing. New objects are made in slots beside it, on the same file system. Then each step
+ * is one rename. A record on disk makes the next command undo or finish an apply that was killed at any point.
+ */
+import { randomBytes } from "node:crypto";
+import type { LayerStack } from "@sluice/layer-tools";
+import { native, openBeneath, StatWord } from "@sluice/native";
+import { unfit } from "@sluice/runtime/cli";
+import { AT, Attr, Errno, O } from "@sluice/vfs";
+import type { Difference } from "../difference.js";
+import { sealOf } from "../identity.js";
+import { abandonApply, finishApply } from "./finish.js";
+import { leavesOf } from "./leaves.js";
+import { APPLY, look, must, openIn, type Place } from "./place.js";
+import { Plan, type Planned } from "./plan.js";
+import { type ApplyRecord, BEGUN, DONE, slotsOf, writeApplyRecord } from "./record.js";
+import { Steps } from "./steps.js";
+
+const PRIVATE = 0o700;
+const SLOTS = "slots";
+
+/** Mounts are told apart as well as file systems: a rename crosses neither. */
+function mountOf(fd: number): string {
+  const attr = new Attr();
+  must(native.statx(fd, "", AT.EMPTY_PATH, attr.words), "", "a directory cannot be read");
+  const { devMajor, devMinor, mountIdLo, mountIdHi } = StatWord;
+  return [devMajor, devMinor, mountIdLo, mountIdHi].map((word) => attr.words[word]).join(":");
+}
+
+function whereSlots({ base, directory }: Place): ApplyRecord["slots"] {
+  if (mountOf(base.fd) === mountOf(directory.fd)) return { in: "session", name: SLOTS };
+  return { in: "base", name: `.sluice-apply-${randomBytes(8).toString("hex")}` };
+}
+
+function openSlots(record: ApplyRecord, place: Place, directory: number): number {
+  const at = slotsOf(record, place, directory);
+  must(native.mkdirat(at.fd, record.slots.name, PRIVATE), at.path, "a directory cannot be created in it");
+  const fd = openBeneath(at.fd, record.slots.name, O.RDONLY | O.DIRECTORY, 0);
+  const attr = new Attr();
+  if (fd >= 0 && native.statx(fd, "", AT.EMPTY_PATH, attr.words) >= 0 && attr.uid === process.geteuid?.()) return fd;
+  if (fd >= 0) native.close(fd);
+  throw unfit(at.path, "another user replaced a new directory (EPERM)", "work where only you can write");
+}
+
+/** The state of each path that was changed. */
+function sealsOf(base: number, steps: readonly Planned[]): ApplyRecord["seals"] {
+  const paths = new Set(steps.map(({ step }) => step.path));
+  return [...paths].map((path) => {
+    const attr = look(base, path);
+    return [path, attr === undefined ? null : sealOf(attr)];
+  });
+}
+
+export interface Selection {
+  chosen: readonly Difference[];
+  /** The other differences of the session. */
+  rest: readonly Difference[];
+}
+
+class Apply {
+  readonly #place: Place;
+  readonly #directory: number;
+  #record: ApplyRecord;
+
+  constructor(place: Place, directory: number) {
+    this.#place = place;
+    this.#directory = directory;
+    this.#record = { version: 1, slots: whereSlots(place), steps: [], leaves: [], seals: [] };
+  }
+
+  #write(name: string, more: Partial<ApplyRecord>): void {
+    this.#record = { ...this.#record, ...more };
+    writeApplyRecord(this.#directory, name, this.#record);
+  }
+
+  async run(stack: LayerStack, { chosen, rest }: Selection): Promise<void> {
+    this.#write(BEGUN, {});
+    try {
+      const slots = openSlots(this.#record, this.#place, this.#directory);
+      try {
+        const planned = await new Plan(stack, slots).make(chosen);
+        this.#record.steps = stepsOf(planned);
+        must(await native.syncfsAsync(slots), this.#place.base.path, "the new files cannot be synced");
+        this.#write(BEGUN, {});
+        const steps = new Steps(this.#place.base.fd, slots);
+        for (const one of planned) one.run(steps);
+        must(await native.syncfsAsync(slots), this.#place.base.path, "the new files cannot be synced");
+        this.#write(DONE, { leaves: leavesOf(stack, rest), seals: sealsOf(this.#place.base.fd, planned) });
+      } finally {
+        native.close(slots);
+      }
+    } catch (error) {
+      abandonApply(this.#place, this.#directory, this.#record);
+      throw error;
+    }
+    finishApply(this.#place, this.#directory, this.#record);
+  }
+}
+
+/** A directory that gets its metadata at the end has one step. */
+function stepsOf(planned: readonly Planned[]): ApplyRecord["steps"] {
+  return [...new Set(planned.map(({ step }) => step))];
+}
+
+/** The session is locked, and recovered. @throws CliError: then the base is as it was */
+export async function applyDifferences(place: Place, stack: LayerStack, selection: Selection): Promise<void> {
+  const made = native.mkdirat(place.directory.fd, APPLY, PRIVATE);
+  if (made === -Errno.EEXIST) throw unfit(place.name, "another apply is under way (EEXIST)", "run the command again");
+  must(made, place.directory.path, "a directory cannot be created in it");
+  const directory = openIn(place.directory.fd, APPLY) as number;
+  try {
+    await new Apply(place, directory).run(stack, selection);
+  } finally {
+    native.close(directory);
+  }
+}

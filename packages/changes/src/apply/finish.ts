@@ -1,0 +1,124 @@
+/**
+ * Ends an apply, forwards or backwards. Each function can be repeated: it finds out how far an earlier call of it came before it was
+ * killed.
+ */
+import { inDirectory, native } from "@sluice/native";
+import { escapeName, unfit } from "@sluice/runtime/cli";
+import { Errno, RENAME } from "@sluice/vfs";
+import { contentStateOf, identityOf } from "../identity.js";
+import { APPLY, exists, look, must, openIn, type Place, REMAINS, remove, UNDO } from "./place.js";
+import { addKnown, type ApplyRecord, DONE, readApplyRecord, slotsOf } from "./record.js";
+import { isInode, Steps } from "./steps.js";
+
+/** In the directory of an apply: the parts that left the upper layer. */
+const LEFT = "left";
+
+/** Runs `use` on the directory of an apply, if it exists. */
+export function inApply<T>(place: Place, name: string, use: (directory: number) => T): T | undefined {
+  const directory = openIn(place.directory.fd, name);
+  if (directory === undefined) return undefined;
+  try {
+    return use(directory);
+  } finally {
+    native.close(directory);
+  }
+}
+
+function removeSlots(place: Place, directory: number, record: ApplyRecord): void {
+  remove(slotsOf(record, place, directory), record.slots.name);
+}
+
+/** Removes the directory of an apply, in one step. */
+function discard(place: Place, name: string): void {
+  const { fd, path } = place.directory;
+  remove(place.directory, REMAINS);
+  const status = native.renameat2(fd, name, fd, REMAINS, 0);
+  if (status !== -Errno.ENOENT) must(status, path, "the remains of an apply cannot be renamed");
+  remove(place.directory, REMAINS);
+}
+
+/** Forgets the last apply: it can no longer be undone. */
+export function forgetUndo(place: Place): void {
+  inApply(place, UNDO, (directory) => {
+    const record = readApplyRecord(directory, DONE, place.directory.path);
+    if (record !== undefined) removeSlots(place, directory, record);
+  });
+  discard(place, UNDO);
+}
+
+/** The changes are in the base: they leave the session, and can be undone from now on. */
+export function finishApply(place: Place, directory: number, record: ApplyRecord): void {
+  forgetUndo(place);
+  const made = native.mkdirat(directory, LEFT, 0o700);
+  if (made !== -Errno.EEXIST) must(made, place.directory.path, "a directory cannot be created");
+  inApply(place, `${APPLY}/${LEFT}`, (left) => {
+    for (const [index, path] of record.leaves.entries()) {
+      const status = inDirectory(place.upper.fd, path, (from, name) => native.renameat2(from, name, left, String(index), RENAME.NOREPLACE));
+      if (status !== -Errno.ENOENT) must(status, `${place.upper.path}/${escapeName(path)}`, "it cannot be taken out of the session");
+    }
+  });
+  const { fd, path } = place.directory;
+  must(native.renameat2(fd, APPLY, fd, UNDO, RENAME.NOREPLACE), path, "the record of the apply cannot be renamed");
+  must(native.fsync(fd), path, "it cannot be synced");
+}
+
+/** Reverses the steps, the last one first. @throws CliError if somebody changed the objects of some of them since */
+function reverseAll(place: Place, directory: number, record: ApplyRecord): void {
+  const at = slotsOf(record, place, directory);
+  const slots = openIn(at.fd, record.slots.name);
+  try {
+    const steps = new Steps(place.base.fd, slots ?? -1);
+    for (const step of record.steps) steps.openNew(step);
+    const stuck = [...record.steps].reverse().flatMap((step) => steps.reverse(step) ?? []);
+    if (stuck.length === 0) return;
+    const names = stuck.map(escapeName).join(", ");
+    const kept = record.slots.in === "session" ? at.path : `${at.path}/${record.slots.name}`;
+    throw unfit(
+      names,
+      "it changed after an apply had been interrupted, which cannot be undone",
+      `take the files of the directory out of ${kept}`,
+    );
+  } finally {
+    if (slots !== undefined) native.close(slots);
+  }
+}
+
+/** They were moved away and back, or their metadata was set again: that is not somebody else's change. */
+function noteRestored(place: Place, { steps }: ApplyRecord): void {
+  const restored = steps.flatMap((step): [string, string][] => {
+    const attr = step.do === "add" ? undefined : look(place.base.fd, step.path);
+    if (step.do === "add" || !isInode(attr, step.before) || contentStateOf(attr) !== step.before.state) return [];
+    return [[step.path, identityOf(attr)]];
+  });
+  if (restored.length > 0) addKnown(place, restored);
+}
+
+/** The base becomes as it was before the apply, and nothing stays of it. */
+export function abandonApply(place: Place, directory: number, record: ApplyRecord): void {
+  reverseAll(place, directory, record);
+  noteRestored(place, record);
+  removeSlots(place, directory, record);
+  discard(place, APPLY);
+}
+
+/** Puts a part back, unless the session has made another one there since. */
+function putBack(place: Place, left: number, { path, index }: { path: string; index: number }): boolean {
+  const name = String(index);
+  if (!exists(left, name)) return true;
+  const status = inDirectory(place.upper.fd, path, (into, last) => native.renameat2(left, name, into, last, RENAME.NOREPLACE));
+  if (status === -Errno.EEXIST || status === -Errno.ENOENT || status === -Errno.ENOTDIR) return false;
+  must(status, `${place.upper.path}/${escapeName(path)}`, "it cannot be put back into the session");
+  return true;
+}
+
+/** The base becomes as it was, and the session has its changes again. @returns paths at which the session has newer ones */
+export function finishUndo(place: Place, directory: number, record: ApplyRecord): string[] {
+  reverseAll(place, directory, record);
+  noteRestored(place, record);
+  const newer = inApply(place, `${UNDO}/${LEFT}`, (left) =>
+    [...record.leaves.entries()].flatMap(([index, path]) => (putBack(place, left, { path, index }) ? [] : [path])),
+  );
+  removeSlots(place, directory, record);
+  discard(place, UNDO);
+  return newer ?? [];
+}

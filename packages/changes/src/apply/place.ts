@@ -1,0 +1,70 @@
+/** The places of an apply: the directory that it changes, the upper layer that the changes leave, and the session's own directory. */
+import type { Tree } from "@sluice/layer-tools";
+import { inDirectory, native, openBeneath, removeTree } from "@sluice/native";
+import { escapeName, failed } from "@sluice/runtime/cli";
+import { AT, Attr, Errno, errnoName, O } from "@sluice/vfs";
+
+export interface Place {
+  /** Of the session. */
+  readonly name: string;
+  /** The directory that the changes go to. */
+  readonly base: Tree;
+  readonly upper: Tree;
+  /** The session's directory: it belongs to the session's owner alone. */
+  readonly directory: { readonly fd: number; readonly path: string };
+}
+
+/** In the session's directory: an apply under way, the last one, and the remains of one that was undone. */
+export const APPLY = "apply";
+export const UNDO = "undo";
+export const REMAINS = "undo.remains";
+
+/** The attributes of a name that is not followed; undefined if there is none. @throws CliError */
+export function look(fd: number, path: string): Attr | undefined {
+  const attr = new Attr();
+  const status = inDirectory(fd, path, (directory, name) => native.statx(directory, name, AT.SYMLINK_NOFOLLOW, attr.words));
+  if (status >= 0) return attr;
+  if (status === -Errno.ENOENT || status === -Errno.ENOTDIR || status === -Errno.ELOOP) return undefined;
+  throw failed(path, `it cannot be read (${errnoName(-status)})`, "check its permissions");
+}
+
+export function exists(fd: number, path: string): boolean {
+  return look(fd, path) !== undefined;
+}
+
+/** @throws CliError */
+export function must(status: number, path: string, problem: string): number {
+  if (status >= 0) return status;
+  throw failed(path, `${problem} (${errnoName(-status)})`, "check its permissions, and the room on its disk");
+}
+
+/** An open directory; undefined if it does not exist. */
+export function openIn(fd: number, path: string): number | undefined {
+  const opened = openBeneath(fd, path, O.RDONLY | O.DIRECTORY, 0);
+  if (opened === -Errno.ENOENT) return undefined;
+  return must(opened, path, "the directory cannot be opened");
+}
+
+/** Gives the owner of a directory its rights in it. */
+function openUp(fd: number, path: string): void {
+  const directory = openBeneath(fd, path, O.PATH | O.DIRECTORY, 0);
+  if (directory < 0) return;
+  native.fchmodat(directory, "", 0o700, AT.EMPTY_PATH);
+  native.close(directory);
+}
+
+/** Removes a tree of our own, directories without write permission in it too. @throws CliError */
+export function remove({ fd, path }: { fd: number; path: string }, name: string): void {
+  let last: string | undefined;
+  for (;;) {
+    const removal = removeTree(fd, name);
+    if (removal.status !== -Errno.EACCES || removal.path === last) {
+      must(removal.status, `${path}/${escapeName(removal.path)}`, "it cannot be removed");
+      return;
+    }
+    last = removal.path;
+    openUp(fd, last);
+    const slash = last.lastIndexOf("/");
+    if (slash > 0) openUp(fd, last.slice(0, slash));
+  }
+}

@@ -1,0 +1,123 @@
+/** The steps of an apply in their order, and the new objects in their slots. */
+import { isDirectory, type LayerStack, furnish, furnitureOf, makeObject } from "@sluice/layer-tools";
+import { native, StatWord } from "@sluice/native";
+import { AT, Attr, O } from "@sluice/vfs";
+import type { Difference, Side } from "../difference.js";
+import { contentStateOf } from "../identity.js";
+import { must } from "./place.js";
+import type { Reviewed, Step } from "./record.js";
+import { inodeOf, metadataOf, type Steps } from "./steps.js";
+
+/** A step, and the call that runs it. */
+export interface Planned {
+  step: Step;
+  run(steps: Steps): void;
+}
+
+const PRIVATE = 0o700;
+
+const keyOf = ({ words }: Attr): string => [words[StatWord.devMajor], words[StatWord.devMinor], words[0], words[1]].join(":");
+
+/** The lower object of a difference. */
+interface Old {
+  path: string;
+  side: Side;
+  reviewed: Reviewed;
+}
+
+function reviewed({ object: { attr } }: Side, { conflict }: Difference): Reviewed {
+  return { ...inodeOf(attr), state: conflict === undefined ? contentStateOf(attr) : undefined };
+}
+
+/** Its owner cannot take entries out of it, nor move it elsewhere. */
+const isClosed = ({ object: { attr } }: Side): boolean => isDirectory(attr) && (attr.mode & PRIVATE) !== PRIVATE;
+
+function onlyMetadata({ before, after, aspects }: Difference): boolean {
+  return before !== undefined && after !== undefined && !aspects.includes("type") && !aspects.includes("content");
+}
+
+/** Makes the new objects of an apply; names of one file stay names of one file. */
+export class Plan {
+  readonly #stack: LayerStack;
+  readonly #slots: number;
+  readonly #linked = new Map<string, number>();
+  #next = 0;
+
+  constructor(stack: LayerStack, slots: number) {
+    this.#stack = stack;
+    this.#slots = slots;
+  }
+
+  /** Removals first, entries before their directory; then the rest, a directory before its entries; then directories get their metadata. */
+  async make(chosen: readonly Difference[]): Promise<Planned[]> {
+    const opened: Planned[] = [];
+    const removed: Planned[] = [];
+    const others: Planned[] = [];
+    const last: Planned[] = [];
+    for (const one of chosen) {
+      const { path, before, after } = one;
+      const old = before === undefined ? undefined : { path, side: before, reviewed: reviewed(before, one) };
+      if (old !== undefined && after?.type !== "directory" && isClosed(old.side)) opened.push(this.#open(old));
+      if (after === undefined) removed.push(this.#remove(old as Old));
+      else if (onlyMetadata(one)) others.push(this.#metadata(old as Old, after));
+      else others.push(await this.#put({ path, old, after }, last));
+    }
+    return [...opened, ...removed.reverse(), ...others, ...last.reverse()];
+  }
+
+  #open({ path, side: { object }, reviewed: before }: Old): Planned {
+    const step: Step = { do: "furnish", path, before, old: metadataOf(this.#stack, object) };
+    return { step, run: (steps) => steps.openUp(path, before, object.attr.mode) };
+  }
+
+  #remove({ path, side, reviewed: before }: Old): Planned {
+    const step: Step = { do: "remove", path, slot: this.#next++, before, directory: side.type === "directory" };
+    return { step, run: (steps) => steps.run(step, side.object.attr) };
+  }
+
+  #metadata({ path, side, reviewed: before }: Old, after: Side): Planned {
+    const step: Step = { do: "furnish", path, before, old: metadataOf(this.#stack, side.object) };
+    const furniture = furnitureOf({ stack: this.#stack, path, object: after.object });
+    return { step, run: (steps) => steps.furnish({ path, inode: before }, furniture) };
+  }
+
+  async #put({ path, old, after }: { path: string; old: Old | undefined; after: Side }, last: Planned[]): Promise<Planned> {
+    const slot = this.#next++;
+    await this.#stage(path, after, slot);
+    const made = new Attr();
+    must(native.statx(this.#slots, String(slot), AT.SYMLINK_NOFOLLOW, made.words), path, "its copy cannot be read");
+    const directory = after.type === "directory";
+    const inode = inodeOf(made);
+    const put = { path, slot, after: inode, directory };
+    const step: Extract<Step, { do: "add" | "replace" }> =
+      old === undefined ? { do: "add", ...put } : { do: "replace", before: old.reviewed, ...put };
+    // Its new entries change its times, and its mode may forbid them.
+    if (directory) {
+      const furniture = furnitureOf({ stack: this.#stack, path, object: after.object });
+      last.push({ step, run: (steps) => steps.furnish({ path, inode }, furniture) });
+    }
+    return { step, run: (steps) => steps.run(step, old?.side.object.attr) };
+  }
+
+  async #stage(path: string, { object, data, type }: Side, slot: number): Promise<void> {
+    const name = String(slot);
+    if (type === "directory") {
+      must(native.mkdirat(this.#slots, name, PRIVATE), path, "its copy cannot be made");
+      return;
+    }
+    const key = keyOf(object.attr);
+    const first = object.attr.nlink > 1 ? this.#linked.get(key) : undefined;
+    if (first !== undefined) {
+      must(native.linkat(this.#slots, String(first), this.#slots, name, 0), path, "its copy cannot be linked");
+      return;
+    }
+    this.#linked.set(key, slot);
+    await makeObject({ stack: this.#stack, path, object }, data, { directory: this.#slots, name });
+    const fd = must(native.openat(this.#slots, name, O.PATH | O.NOFOLLOW | O.CLOEXEC, 0), path, "its copy cannot be opened");
+    try {
+      furnish(furnitureOf({ stack: this.#stack, path, object }), fd);
+    } finally {
+      native.close(fd);
+    }
+  }
+}

@@ -1,0 +1,123 @@
+/**
+ * The record of an apply, on disk before anything changes: every step with the objects before and after it, so that the next command
+ * undoes what a killed one began. It is replaced as a whole.
+ */
+import { readFileSync } from "node:fs";
+import { native, openBeneath } from "@sluice/native";
+import { CliError, EXIT, unfit } from "@sluice/runtime/cli";
+import { Errno, errnoName, O } from "@sluice/vfs";
+import { must, type Place } from "./place.js";
+
+/** An inode, whatever becomes of its attributes. */
+export interface Inode {
+  device: string;
+  ino: number;
+  /** Its time of birth: its number may be given to another one. */
+  born: string;
+}
+
+/** An object that was there at the review. */
+export interface Reviewed extends Inode {
+  /** Undefined if it was in conflict. */
+  state: string | undefined;
+}
+
+/** The metadata of an object before a step; the attributes are in base64. */
+export interface Metadata {
+  mode: number;
+  uid: number;
+  gid: number;
+  atimeSec: number;
+  atimeNsec: number;
+  mtimeSec: number;
+  mtimeNsec: number;
+  attributes: [name: string, value: string][];
+}
+
+export type Step =
+  /** The object in the slot gets the path. */
+  | { do: "add"; path: string; slot: number; after: Inode; directory: boolean }
+  /** The object in the slot and the one at the path change places. */
+  | { do: "replace"; path: string; slot: number; before: Reviewed; after: Inode; directory: boolean }
+  /** The object at the path goes to the slot. */
+  | { do: "remove"; path: string; slot: number; before: Reviewed; directory: boolean }
+  /** The object at the path stays, and gets other metadata. */
+  | { do: "furnish"; path: string; before: Reviewed; old: Metadata };
+
+export interface ApplyRecord {
+  version: 1;
+  /** The directory of the slots, on the file system of the base: in the directory of the apply, or of the base. */
+  slots: { in: "session" | "base"; name: string };
+  steps: Step[];
+  /** Paths of the upper layer that the session no longer needs. */
+  leaves: string[];
+  /** The state of each path after the apply; null if nothing has the name. */
+  seals: [path: string, identity: string | null][];
+}
+
+/** Before everything is done, and after. */
+export const BEGUN = "begun.json";
+export const DONE = "done.json";
+/** In place of the latter, while it is undone. */
+export const UNDOING = "undoing.json";
+
+/** In the session's directory: states of objects that an apply moved away and back, which therefore look changed. */
+const KNOWN = "known.json";
+
+type States = [path: string, identity: string][];
+
+/** The content of a file that this package wrote; undefined if it does not exist. `shown` is for errors. @throws CliError */
+function readJson(directory: number, name: string, shown: string): unknown {
+  const fd = openBeneath(directory, name, O.RDONLY | O.NONBLOCK, 0);
+  if (fd === -Errno.ENOENT) return undefined;
+  if (fd < 0) throw unfit(shown, `the record of an apply cannot be read (${errnoName(-fd)})`, "check its permissions");
+  try {
+    return JSON.parse(readFileSync(fd, "utf8"));
+  } catch (cause) {
+    throw new CliError(
+      { object: shown, problem: "the record of an apply is damaged", remedy: "discard the session", exitCode: EXIT.UNFIT },
+      { cause },
+    );
+  } finally {
+    native.close(fd);
+  }
+}
+
+/** Replaces the file as a whole. @throws CliError */
+function writeJson(directory: number, name: string, value: unknown): void {
+  const next = `${name}.next`;
+  const bytes = Buffer.from(JSON.stringify(value));
+  const fd = must(openBeneath(directory, next, O.WRONLY | O.CREAT | O.TRUNC, 0o600), next, "it cannot be created");
+  try {
+    for (let at = 0; at < bytes.length; ) at += must(native.write(fd, bytes, at, bytes.length - at), next, "it cannot be written");
+    must(native.fsync(fd), next, "it cannot be synced");
+  } finally {
+    native.close(fd);
+  }
+  must(native.renameat2(directory, next, directory, name, 0), name, "it cannot be renamed");
+  must(native.fsync(directory), name, "its directory cannot be synced");
+}
+
+/** `directory` is that of the apply. @returns undefined if there is none. @throws CliError */
+export function readApplyRecord(directory: number, name: string, shown: string): ApplyRecord | undefined {
+  const record = readJson(directory, name, shown) as ApplyRecord | undefined; // nobody else writes into the session's directory
+  if (record === undefined || record.version === 1) return record;
+  throw unfit(shown, "the record of an apply is of another version", "use the version of Sluice that wrote it");
+}
+
+export function writeApplyRecord(directory: number, name: string, record: ApplyRecord): void {
+  writeJson(directory, name, record);
+}
+
+/** Undone applies leave these. @throws CliError */
+export function readKnown(place: Place): States {
+  return (readJson(place.directory.fd, KNOWN, place.directory.path) as States | undefined) ?? [];
+}
+
+export function addKnown(place: Place, states: States): void {
+  writeJson(place.directory.fd, KNOWN, [...new Map([...readKnown(place), ...states])]);
+}
+
+export function slotsOf(record: ApplyRecord, place: Place, directory: number): { fd: number; path: string } {
+  return record.slots.in === "session" ? { fd: directory, path: place.directory.path } : place.base;
+}

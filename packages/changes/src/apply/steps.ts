@@ -1,0 +1,166 @@
+/**
+ * The steps of an apply, one system call each, and their reverse. Every step is checked before and after: the object that it takes away
+ * must be the one that was reviewed, whoever changes the directory meanwhile. Paths are resolved beneath the base, through no link.
+ */
+import { type Furniture, furnish, type Hit, isDirectory, type LayerStack, readXattrs } from "@sluice/layer-tools";
+import { inDirectory, native, openBeneath, readNames, StatWord } from "@sluice/native";
+import { escapeName, failed, unfit } from "@sluice/runtime/cli";
+import { AT, Attr, Errno, errnoName, O, RENAME, S } from "@sluice/vfs";
+import { contentStateOf, identityOf } from "../identity.js";
+import { look } from "./place.js";
+import type { Inode, Metadata, Step } from "./record.js";
+
+type MovingStep = Extract<Step, { slot: number }>;
+
+const OWNER_RWX = 0o700;
+/** Somebody made, removed or replaced the name, or a directory above it. */
+const TAKEN_OR_GONE: readonly number[] = [Errno.EEXIST, Errno.ENOENT, Errno.ENOTDIR, Errno.ELOOP];
+
+export const inodeOf = ({ words, ino }: Attr): Inode => ({
+  device: `${words[StatWord.devMajor]}:${words[StatWord.devMinor]}`,
+  ino,
+  born: `${words[StatWord.btimeHi]}:${words[StatWord.btimeLo]}.${words[StatWord.btimeNsec]}`,
+});
+
+export function isInode(attr: Attr | undefined, { device, ino, born }: Inode): attr is Attr {
+  if (attr?.ino !== ino) return false;
+  const here = inodeOf(attr);
+  return here.device === device && here.born === born;
+}
+
+export function metadataOf(stack: LayerStack, object: Hit): Metadata {
+  const { mode, uid, gid, atimeSec, atimeNsec, mtimeSec, mtimeNsec } = object.attr;
+  const attributes = readXattrs(stack, object).map(([name, value]): [string, string] => [name, value.toString("base64")]);
+  return { mode, uid, gid, atimeSec, atimeNsec, mtimeSec, mtimeNsec, attributes };
+}
+
+function changed(path: string): Error {
+  return unfit(escapeName(path), "it changed while the changes were applied (ESTALE): nothing was applied", "review and apply again");
+}
+
+export class Steps {
+  readonly #base: number;
+  /** -1 if they are gone already. */
+  readonly #slots: number;
+  readonly #moved = new Set<string>();
+
+  constructor(base: number, slots: number) {
+    this.#base = base;
+    this.#slots = slots;
+  }
+
+  #rename(step: MovingStep, out: boolean, flags: number): number {
+    const slot = String(step.slot);
+    return inDirectory(this.#base, step.path, (directory, name) =>
+      out ? native.renameat2(directory, name, this.#slots, slot, flags) : native.renameat2(this.#slots, slot, directory, name, flags),
+    );
+  }
+
+  #slot(step: MovingStep): Attr | undefined {
+    return this.#slots < 0 ? undefined : look(this.#slots, String(step.slot));
+  }
+
+  /** `reviewed`: the attributes of the object that the step takes away, if it does. @throws CliError */
+  run(step: MovingStep, reviewed: Attr | undefined): void {
+    if (step.do === "add") return this.#checked(step, this.#rename(step, false, RENAME.NOREPLACE));
+    if (!this.#isReviewed(step, look(this.#base, step.path), reviewed as Attr)) throw changed(step.path);
+    const status = step.do === "remove" ? this.#rename(step, true, RENAME.NOREPLACE) : this.#rename(step, false, RENAME.EXCHANGE);
+    this.#checked(step, status);
+    if (!isInode(this.#slot(step), step.before) || !this.#isEmpty(step)) throw changed(step.path);
+  }
+
+  /** Entries of a directory have steps of their own. A step with one name of a file changes the ctime of its other names. */
+  #isReviewed({ before }: Extract<MovingStep, { before: Inode }>, here: Attr | undefined, reviewed: Attr): boolean {
+    if (!isInode(here, before)) return false;
+    const key = JSON.stringify(inodeOf(here));
+    const stateOf = this.#moved.has(key) ? contentStateOf : identityOf;
+    this.#moved.add(key);
+    return isDirectory(here) || stateOf(here) === stateOf(reviewed);
+  }
+
+  #checked({ path }: Step, status: number): void {
+    if (status >= 0) return;
+    if (TAKEN_OR_GONE.includes(-status)) throw changed(path);
+    throw failed(
+      escapeName(path),
+      `it cannot be changed (${errnoName(-status)}): nothing was applied`,
+      "check the permissions of its directory",
+    );
+  }
+
+  /** Somebody may have put a file into a directory that was to be removed. */
+  #isEmpty(step: MovingStep): boolean {
+    const attr = this.#slot(step);
+    if (attr === undefined || !isDirectory(attr)) return true;
+    const fd = openBeneath(this.#slots, String(step.slot), O.RDONLY | O.DIRECTORY, 0);
+    const names = fd < 0 ? fd : readNames(fd);
+    if (fd >= 0) native.close(fd);
+    return typeof names !== "number" && names.length === 0;
+  }
+
+  /** Runs `use` on an O_PATH descriptor of the very inode. @throws CliError if it lies there no longer */
+  onInode(path: string, inode: Inode, use: (fd: number) => void): void {
+    if (!this.#tryOnInode(path, inode, use)) throw changed(path);
+  }
+
+  #tryOnInode(path: string, inode: Inode, use: (fd: number) => void): boolean {
+    const fd = openBeneath(this.#base, path, O.PATH | O.NOFOLLOW, 0);
+    if (fd < 0) return false;
+    try {
+      const attr = new Attr();
+      const is = native.statx(fd, "", AT.EMPTY_PATH, attr.words) >= 0 && isInode(attr, inode);
+      if (is) use(fd);
+      return is;
+    } finally {
+      native.close(fd);
+    }
+  }
+
+  /** The owner may take entries out of a directory without write permission only after a chmod. */
+  openUp(path: string, inode: Inode, mode: number): void {
+    if ((mode & OWNER_RWX) === OWNER_RWX) return;
+    this.onInode(path, inode, (fd) => native.fchmodat(fd, "", (mode & 0o7777) | OWNER_RWX, AT.EMPTY_PATH));
+  }
+
+  furnish(step: { path: string; inode: Inode }, furniture: Furniture): void {
+    this.onInode(step.path, step.inode, (fd) => furnish(furniture, fd));
+  }
+
+  /** The same for a new directory whose entries go again. */
+  openNew(step: Step): void {
+    if ((step.do !== "add" && step.do !== "replace") || !step.directory) return;
+    this.#tryOnInode(step.path, step.after, (fd) => native.fchmodat(fd, "", OWNER_RWX, AT.EMPTY_PATH));
+  }
+
+  /** Reverses a step, if it was done. @returns the path if it cannot be reversed, because somebody changed it since */
+  reverse(step: Step): string | undefined {
+    if (step.do === "furnish") {
+      this.#tryOnInode(step.path, step.before, (fd) => restore(fd, step.old));
+      return undefined;
+    }
+    const here = look(this.#base, step.path);
+    const kept = this.#slot(step);
+    let status = 0;
+    if (step.do === "add" && isInode(here, step.after)) status = this.#rename(step, true, RENAME.NOREPLACE);
+    else if (step.do === "remove" && kept !== undefined) status = this.#rename(step, false, RENAME.NOREPLACE);
+    else if (step.do === "replace" && isInode(here, step.after)) status = this.#rename(step, false, RENAME.EXCHANGE);
+    else if (step.do === "replace" && isInode(kept, step.before)) return step.path;
+    return status < 0 ? step.path : undefined;
+  }
+}
+
+/** The attributes of an object as they were. Best effort: each of them was readable, and is its owner's to set. */
+function restore(fd: number, old: Metadata): void {
+  const list = Buffer.alloc(65_536);
+  const here = AT.EMPTY_PATH | AT.SYMLINK_NOFOLLOW;
+  native.fchownat(fd, "", old.uid, old.gid, here);
+  const wanted = new Map(old.attributes);
+  const length = Math.max(0, native.listxattrat(fd, "", list));
+  for (const name of list.toString("latin1", 0, length).split("\0")) {
+    if (name !== "" && !wanted.has(name) && !/^(?:trusted\.overlay|user\.overlay|security)\./.test(name))
+      native.removexattrat(fd, "", name);
+  }
+  for (const [name, value] of wanted) native.setxattrat(fd, "", name, Buffer.from(value, "base64"), 0);
+  if ((old.mode & S.IFMT) !== S.IFLNK) native.fchmodat(fd, "", old.mode & 0o7777, AT.EMPTY_PATH);
+  native.utimensat(fd, "", old, here);
+}

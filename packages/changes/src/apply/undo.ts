@@ -1,0 +1,60 @@
+/** Undoes the last apply of a session, if nobody changed its files since. */
+import { join } from "@sluice/layer-tools";
+import { native, readNames } from "@sluice/native";
+import { unfit } from "@sluice/runtime/cli";
+import { sealOf } from "../identity.js";
+import { finishUndo, inApply } from "./finish.js";
+import { look, must, openIn, type Place, UNDO } from "./place.js";
+import { type ApplyRecord, DONE, readApplyRecord, readKnown, UNDOING } from "./record.js";
+
+/** The paths that somebody changed since, or added to a directory that would go. */
+function changedSince(base: number, { seals, steps }: ApplyRecord): string[] {
+  const changed = seals.flatMap(([path, seal]) => {
+    const attr = look(base, path);
+    return (attr === undefined ? null : sealOf(attr)) === seal ? [] : [path];
+  });
+  const mine = new Set(seals.map(([path]) => path));
+  for (const step of steps) {
+    if (step.do === "furnish" || step.do === "remove" || !step.directory) continue;
+    const fd = openIn(base, step.path);
+    if (fd === undefined) continue;
+    const names = readNames(fd);
+    native.close(fd);
+    if (typeof names === "number") must(names, step.path, "the directory cannot be read");
+    else changed.push(...names.map((name) => join(step.path, name)).filter((path) => !mine.has(path)));
+  }
+  return changed;
+}
+
+export type Undone = { done: true; paths: number; newer: string[] } | { done: false; changed: string[] };
+
+/** The session is locked, and recovered. @returns the paths that keep it from being undone, if there are any. @throws CliError */
+export function undoApply(place: Place): Undone {
+  const undone = inApply(place, UNDO, (directory): Undone | undefined => {
+    const record = readApplyRecord(directory, DONE, place.directory.path);
+    if (record === undefined) return undefined;
+    const changed = changedSince(place.base.fd, record);
+    if (changed.length > 0) return { done: false, changed };
+    must(native.renameat2(directory, DONE, directory, UNDOING, 0), place.directory.path, "the record of the apply cannot be renamed");
+    must(native.fsync(directory), place.directory.path, "it cannot be synced");
+    return { done: true, paths: record.seals.length, newer: finishUndo(place, directory, record) };
+  });
+  if (undone === undefined) throw unfit(place.name, "nothing of this session was applied, or it was undone", "see 'sluice diff'");
+  return undone;
+}
+
+/** The states that the last apply gave to paths, and those of objects that an undone one gave back. @throws CliError */
+export function appliedStates(place: Place): ReadonlyMap<string, ReadonlySet<string>> {
+  const states = new Map<string, Set<string>>();
+  const record = inApply(place, UNDO, (directory) => readApplyRecord(directory, DONE, place.directory.path));
+  for (const [path, identity] of [...readKnown(place), ...(record?.seals ?? [])]) {
+    if (identity !== null) states.set(path, (states.get(path) ?? new Set()).add(identity));
+  }
+  return states;
+}
+
+/** When the last apply ended, in milliseconds since 1970; undefined if there is none to undo. */
+export function appliedAt(place: Pick<Place, "directory">): number | undefined {
+  const attr = look(place.directory.fd, `${UNDO}/${DONE}`);
+  return attr === undefined ? undefined : attr.mtimeSec * 1000 + attr.mtimeNsec / 1e6;
+}

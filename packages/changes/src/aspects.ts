@@ -1,0 +1,94 @@
+/** Compares two objects. Content is compared byte by byte: neither a time nor a size says that it is the same. */
+import { createHash } from "node:crypto";
+import { type Hit, isDirectory, isRegular, type LayerStack, readTarget, readXattrs } from "@sluice/layer-tools";
+import { native } from "@sluice/native";
+import { failed } from "@sluice/runtime/cli";
+import { errnoName, S } from "@sluice/vfs";
+import type { Aspect, Side } from "./difference.js";
+
+const PIECE_BYTES = 1 << 20;
+const pieces = [Buffer.allocUnsafe(PIECE_BYTES), Buffer.allocUnsafe(PIECE_BYTES)] as const;
+
+/** An open file of a layer. */
+interface OpenFile {
+  place: Hit;
+  fd: number;
+}
+
+/** Reads until the piece is full, or the file ends. */
+function readPiece(stack: LayerStack, { place, fd }: OpenFile, bytes: Buffer, position: number): Buffer {
+  let length = 0;
+  while (length < bytes.length) {
+    const read = native.pread(fd, bytes, { offset: length, length: bytes.length - length, position: position + length }, 0);
+    if (read < 0) throw failed(stack.shown(place), `it cannot be read (${errnoName(-read)})`, "check its permissions and its disk");
+    if (read === 0) break;
+    length += read;
+  }
+  return bytes.subarray(0, length);
+}
+
+/** Whether the first `size` bytes of two files are the same. */
+function sameBytes(stack: LayerStack, one: Hit, other: Hit, size: number): boolean {
+  const fds = [one, other].map((place) => ({ place, fd: stack.openData(place) }));
+  try {
+    for (let at = 0; at < size; at += PIECE_BYTES) {
+      const length = Math.min(PIECE_BYTES, size - at);
+      const [first, second] = fds.map((file, index) => readPiece(stack, file, (pieces[index] as Buffer).subarray(0, length), at));
+      if (!(first as Buffer).equals(second as Buffer)) return false;
+    }
+    return true;
+  } finally {
+    for (const { fd } of fds) native.close(fd);
+  }
+}
+
+function sameContent(stack: LayerStack, before: Side, after: Side): boolean {
+  const [old, now] = [before.object.attr, after.object.attr];
+  if (isDirectory(now)) return true;
+  if (isRegular(now)) return old.sizeExact === now.sizeExact && sameBytes(stack, before.data, after.data, now.size);
+  if ((now.mode & S.IFMT) === S.IFLNK) return readTarget(stack, before.object) === readTarget(stack, after.object);
+  return old.rdev === now.rdev;
+}
+
+function sameAttributes(stack: LayerStack, before: Hit, after: Hit): boolean {
+  const [old, now] = [readXattrs(stack, before), readXattrs(stack, after)];
+  return old.length === now.length && old.every(([name, value], at) => now[at]?.[0] === name && value.equals(now[at][1]));
+}
+
+/** Empty if they are the same, but for their times. */
+export function aspectsOf(stack: LayerStack, before: Side, after: Side): Aspect[] {
+  if (before.type !== after.type) return ["type"];
+  const [old, now] = [before.object.attr, after.object.attr];
+  const aspects: Aspect[] = [];
+  if (!sameContent(stack, before, after)) aspects.push("content");
+  if (after.type !== "symlink" && old.mode !== now.mode) aspects.push("mode");
+  if (old.uid !== now.uid || old.gid !== now.gid) aspects.push("owner");
+  if (!sameAttributes(stack, before.object, after.object)) aspects.push("attributes");
+  return aspects;
+}
+
+/** SHA-256 of a file's first `size` bytes. */
+export function digestOf(stack: LayerStack, place: Hit, size: number): string {
+  const fd = stack.openData(place);
+  try {
+    const hash = createHash("sha256");
+    for (let at = 0; at < size; at += PIECE_BYTES) {
+      hash.update(readPiece(stack, { place, fd }, pieces[0].subarray(0, Math.min(PIECE_BYTES, size - at)), at));
+    }
+    return hash.digest("base64");
+  } finally {
+    native.close(fd);
+  }
+}
+
+/** A file's first `size` bytes. @throws CliError if it is shorter */
+export function contentOf(stack: LayerStack, place: Hit, size: number): Buffer {
+  const fd = stack.openData(place);
+  try {
+    const content = readPiece(stack, { place, fd }, Buffer.allocUnsafe(size), 0);
+    if (content.length === size) return content;
+    throw failed(stack.shown(place), "it became shorter while it was read", "do not change it meanwhile");
+  } finally {
+    native.close(fd);
+  }
+}

@@ -1,0 +1,124 @@
+/** Differences for people and for programs. */
+import { type LayerStack, readTarget } from "@sluice/layer-tools";
+import { toText } from "@sluice/native";
+import { escapeName } from "@sluice/runtime/cli";
+import type { Aspect, Difference, Side } from "./difference.js";
+
+export type Kind = "added" | "deleted" | "modified" | "metadata" | "renamed" | "type changed";
+
+const LETTERS: Readonly<Record<Kind, string>> = {
+  added: "A",
+  deleted: "D",
+  modified: "M",
+  metadata: "m",
+  renamed: "R",
+  "type changed": "T",
+};
+
+export function kindOf({ before, after, aspects, from }: Difference): Kind {
+  if (after === undefined) return "deleted";
+  if (before === undefined) return from === undefined ? "added" : "renamed";
+  if (aspects.includes("type")) return "type changed";
+  return aspects.includes("content") ? "modified" : "metadata";
+}
+
+/** Of a selection: both ends of a rename are one change if both are in it. */
+export function shownDifferences(selected: readonly Difference[]): Difference[] {
+  const paths = new Set(selected.map(({ path }) => path));
+  return selected.flatMap((one) => {
+    if (one.to !== undefined && paths.has(one.to)) return [];
+    const { from, ...alone } = one;
+    return [from === undefined || paths.has(from) ? one : alone];
+  });
+}
+
+const octal = (mode: number): string => `0${(mode & 0o7777).toString(8)}`;
+const PLAIN_MODES: readonly number[] = [0o644, 0o755, 0o664, 0o775, 0o600, 0o700, 0o777];
+
+function detailOf(aspect: Aspect, before: Side, after: Side): string {
+  const [old, now] = [before.object.attr, after.object.attr];
+  if (aspect === "mode") return `mode ${octal(old.mode)} to ${octal(now.mode)}`;
+  if (aspect === "owner") return `owner ${old.uid}:${old.gid} to ${now.uid}:${now.gid}`;
+  if (aspect === "type") return `${before.type} to ${after.type}`;
+  return aspect === "attributes" ? "extended attributes" : "content";
+}
+
+/** A new object that is more than a file or a directory. */
+function detailsOfNew(stack: LayerStack, { object, type }: Side): string[] {
+  if (type === "symlink") return [`to ${escapeName(readTarget(stack, object))}`];
+  const details = type === "regular" || type === "directory" ? [] : [type];
+  if (!PLAIN_MODES.includes(object.attr.mode & 0o7777)) details.push(`mode ${octal(object.attr.mode)}`);
+  return details;
+}
+
+function detailsOf(stack: LayerStack, one: Difference, origin: Difference | undefined): string[] {
+  const before = origin?.before ?? one.before;
+  if (one.after === undefined) return [];
+  if (before === undefined) return detailsOfNew(stack, one.after);
+  const aspects = one.aspects.filter((aspect) => aspect !== "content" || one.from !== undefined);
+  const details = aspects.map((aspect) => detailOf(aspect, before, one.after as Side));
+  if (one.after.type === "symlink" && one.aspects.some((aspect) => aspect === "content" || aspect === "type"))
+    details.push(`to ${escapeName(readTarget(stack, one.after.object))}`);
+  return details;
+}
+
+/** `origin`: the difference at the old path of a renamed file. */
+export function differenceLine(stack: LayerStack, one: Difference, origin: Difference | undefined): string {
+  const slash = (one.after ?? one.before)?.type === "directory" ? "/" : "";
+  const from = one.from === undefined ? "" : `${escapeName(one.from)} -> `;
+  const details = detailsOf(stack, one, origin);
+  const shown = details.length === 0 ? "" : ` (${details.join(", ")})`;
+  const conflict = one.conflict ?? origin?.conflict;
+  return `${LETTERS[kindOf(one)]} ${from}${escapeName(one.path)}${slash}${shown}${conflict === undefined ? "" : ` [${conflict}]`}\n`;
+}
+
+/** "2 modified, 1 added; 1 changed underneath" */
+export function summaryOf(shown: readonly Difference[]): string {
+  const count = (kind: Kind): string[] => {
+    const found = shown.filter((one) => kindOf(one) === kind).length;
+    return found === 0 ? [] : [`${found} ${kind === "metadata" ? "with other metadata" : kind}`];
+  };
+  const kinds = (["modified", "added", "deleted", "renamed", "type changed", "metadata"] as const).flatMap(count);
+  const conflicts = shown.filter(({ conflict }) => conflict !== undefined).length;
+  return (kinds.length === 0 ? "no changes" : kinds.join(", ")) + (conflicts === 0 ? "" : `; ${conflicts} changed underneath`);
+}
+
+interface SideReport {
+  type: string;
+  mode: string;
+  uid: number;
+  gid: number;
+  sizeBytes: number;
+  target?: string;
+}
+
+export interface DifferenceReport {
+  kind: Kind;
+  path: string;
+  from?: string;
+  aspects: readonly Aspect[];
+  before: SideReport | null;
+  after: SideReport | null;
+  conflict: string | null;
+}
+
+function sideReport(stack: LayerStack, side: Side | undefined): SideReport | null {
+  if (side === undefined) return null;
+  const { mode, uid, gid, size } = side.object.attr;
+  const target = side.type === "symlink" ? { target: toText(readTarget(stack, side.object)) } : {};
+  return { type: side.type, mode: octal(mode), uid, gid, sizeBytes: size, ...target };
+}
+
+/** For programs: names as text, without escapes. */
+export function reportOf(stack: LayerStack, one: Difference): DifferenceReport {
+  const { path, from, aspects, before, after, conflict } = one;
+  return {
+    kind: kindOf(one),
+    path: toText(path),
+    ...(from === undefined ? {} : { from: toText(from) }),
+    aspects,
+    before: sideReport(stack, before),
+    after: sideReport(stack, after),
+    conflict: conflict ?? null,
+  };
+}

@@ -1,0 +1,39 @@
+/** A name that the lower layers and the merged tree show differently. */
+import type { Hit } from "@sluice/layer-tools";
+
+export type Aspect = "type" | "content" | "mode" | "owner" | "attributes";
+
+/** An object as one of the two trees shows it. */
+export interface Side {
+  object: Hit;
+  /** The object with the bytes of a regular file. */
+  data: Hit;
+  /** "regular", "directory", ... */
+  type: string;
+}
+
+export interface Difference {
+  /** A byte string, as `from` and `to` are. */
+  path: string;
+  before: Side | undefined;
+  after: Side | undefined;
+  /** The aspects in which the two sides differ; a renamed object is compared with the one at `from`. */
+  aspects: readonly Aspect[];
+  /** The path that the object had, which is deleted. */
+  from?: string;
+  /** Of a deleted object: the path that it has now. */
+  to?: string;
+  /** It changed in the lower layers since the upper layer was begun: applying the difference would lose that. */
+  conflict?: string;
+}
+
+/** A directory that was renamed as a whole: the upper layer leads to its old place. */
+export interface Move {
+  from: string;
+  to: string;
+}
+
+/** Whether the path is `directory` or lies in it. */
+export function isWithin(path: string, directory: string): boolean {
+  return path === directory || (path.startsWith(directory) && path[directory.length] === "/");
+}

@@ -1,0 +1,14 @@
+/** The changes of an upper layer for a person: review, patch, apply and undo. */
+export { applyDifferences, type Selection } from "./apply/apply.js";
+export { forgetUndo } from "./apply/finish.js";
+export type { Place } from "./apply/place.js";
+export { hasApply, recoverApply } from "./apply/recover.js";
+export { appliedAt, appliedStates, undoApply, type Undone } from "./apply/undo.js";
+export { completeSelection } from "./complete-selection.js";
+export { differenceLine, kindOf, reportOf, shownDifferences, summaryOf } from "./describe.js";
+export type { Difference } from "./difference.js";
+export { forTerminal } from "./patch/for-terminal.js";
+export { reviewLayers } from "./review.js";
+export { selectorOf } from "./selection.js";
+export type { Differences } from "./walk-differences.js";
+export { missingInPatch, patchesOf, statLines } from "./write-patch.js";

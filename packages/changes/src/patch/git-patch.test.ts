@@ -1,0 +1,138 @@
+import { execFileSync } from "node:child_process";
+import { chmodSync, cpSync, mkdirSync, rmSync } from "node:fs";
+import { join } from "node:path";
+import {
+  bytes,
+  directory,
+  fifo,
+  sparse,
+  file,
+  requires,
+  scratch,
+  snapshot,
+  diffSnapshots,
+  symlink,
+  type Tree,
+  whiteout,
+  plant,
+} from "@sluice/testkit";
+import fc from "fast-check";
+import { expect } from "vitest";
+import { missingInPatch, patchesOf, shownDifferences } from "../index.js";
+import { plantSession } from "../testing/plant-session.js";
+import { textHunks } from "./text-hunks.js";
+
+const { test } = requires("CAP_SYS_ADMIN", "command git");
+
+/** The patch of a session, applied by git to a copy of its base; with the tree that it should give. */
+async function applied(base: Tree, upper: Tree): Promise<string> {
+  const session = await plantSession(base, upper);
+  const all = session.review();
+  const byPath = new Map(all.map((one) => [one.path, one]));
+  const patches = [...patchesOf(session.stack(), shownDifferences(all), byPath)].flatMap(([, made]) => made);
+  const copy = join(scratch(), "copy");
+  cpSync(session.base, copy, { recursive: true, verbatimSymlinks: true });
+  const input = Buffer.from(patches.map(({ text }) => text).join(""), "latin1");
+  execFileSync("git", ["apply", "--whitespace=nowarn", "-p1", "-"], { cwd: copy, input, stdio: ["pipe", "pipe", "pipe"] });
+  return copy;
+}
+
+const binary = Uint8Array.from({ length: 3000 }, (_, at) => (at * 7919) % 256);
+const executable = { mode: 0o755 };
+
+test("makes a patch that git applies to the same tree", async () => {
+  const numbers = Array.from({ length: 100 }, (_, at) => `line ${at}\n`);
+  const base: Tree = {
+    text: file(numbers.join("")),
+    cut: file("no newline at the end"),
+    image: file(binary),
+    gone: file("gone\n"),
+    "gone binary": file(binary.slice(100)),
+    emptied: file("content\n"),
+    empty: file(""),
+    run: file("#!/bin/sh\n"),
+    link: symlink("old"),
+    becomes: symlink("a link"),
+    "dir/inner": file("a file in a directory\n"),
+    plain: file("a file\n"),
+    'old "name"': file("the same bytes\n"),
+  };
+  const changed: Tree = {
+    text: file(numbers.map((line, at) => ([3, 50, 99].includes(at) ? `changed ${line}` : line)).join("")),
+    cut: file("no newline at the end, still"),
+    image: file(binary.slice().reverse()),
+    gone: whiteout(),
+    "gone binary": whiteout(),
+    emptied: file(""),
+    empty: whiteout(),
+    run: file("#!/bin/sh\n", executable),
+    link: symlink("new"),
+    becomes: file("a file\n"),
+    dir: file("a file now\n"),
+    "plain/": directory({ opaque: true }),
+    "plain/inner": file("a directory now\n"),
+    'old "name"': whiteout(),
+    "new\nname": file("the same bytes\n"),
+    "with space": file("spaces\n"),
+    "tab\there": file("tab\n"),
+    "back\\slash": file("backslash\n"),
+    [bytes("ünïcode")]: file("text\n"),
+    "\xff\xfe": file("bytes\n"),
+    fresh: file("", executable),
+    "deep/er/new": file(binary),
+    "-dash": file("dash\n"),
+  };
+  const expected = scratch();
+  const { empty: _empty, gone: _gone, "gone binary": _binary, 'old "name"': _old, ...rest } = changed;
+  plant(expected, { ...rest, "plain/": directory() });
+  const copy = await applied(base, changed);
+  for (const tree of [copy, expected]) chmodSync(tree, 0o755);
+  expect(diffSnapshots(snapshot(copy), snapshot(expected)).filter((line) => !line.includes(": mtimeNs "))).toEqual([]);
+});
+
+test("names the changes that a patch cannot hold", async () => {
+  const session = await plantSession(
+    { mode: file("m", { mtimeNs: 1n }), owner: file("o", { mtimeNs: 1n }) },
+    {
+      mode: file("m", { mode: 0o600, mtimeNs: 1n }),
+      owner: file("o", { uid: 7, mtimeNs: 1n }),
+      pipe: fifo(),
+      "bare/": directory(),
+      large: sparse(300 << 20),
+      plain: file("p"),
+    },
+  );
+  const all = session.review();
+  const missing = all.map((one) => `${one.path}: ${missingInPatch(one, new Set()) ?? "nothing"}`);
+  expect(missing).toEqual([
+    "bare: an empty directory",
+    "large: a file of more than 256 MiB",
+    "mode: its mode",
+    "owner: its owner",
+    "pipe: neither a file nor a symbolic link",
+    "plain: nothing",
+  ]);
+  const patches = [...patchesOf(session.stack(), all, new Map())].flatMap(([, made]) => made);
+  expect(patches.map(({ text }) => text.split("\n")[0])).toEqual(["diff --git a/plain b/plain"]);
+});
+
+test("makes hunks that git applies to whatever lines there are", () => {
+  const root = scratch();
+  const text = fc.array(fc.constantFrom("a\n", "b\n", "c\n", "\n"), { maxLength: 40 }).map((lines) => lines.join(""));
+  const ending = fc.constantFrom("", "end");
+  fc.assert(
+    fc.property(text, ending, text, ending, (one, oneEnd, other, otherEnd) => {
+      const [before, after] = [one + oneEnd, other + otherEnd];
+      fc.pre(before !== after && before !== "" && after !== "");
+      const work = join(root, "work");
+      rmSync(work, { recursive: true, force: true });
+      mkdirSync(work);
+      plant(work, { f: file(before) });
+      const { text: hunks } = textHunks(Buffer.from(before), Buffer.from(after));
+      const input = `diff --git a/f b/f\n--- a/f\n+++ b/f\n${hunks}`;
+      execFileSync("git", ["apply", "--whitespace=nowarn", "--unidiff-zero", "-"], { cwd: work, input, stdio: ["pipe", "pipe", "pipe"] });
+      expect(execFileSync("cat", [join(work, "f")]).toString()).toBe(after);
+    }),
+    { numRuns: 40 },
+  );
+});

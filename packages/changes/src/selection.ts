@@ -1,0 +1,46 @@
+/** Chooses differences by paths and `!patterns`. */
+import { toBytes } from "@sluice/native";
+import { wrong } from "@sluice/runtime/cli";
+import { isWithin } from "./difference.js";
+
+const SPECIAL = /[.+^${}()|\\]/g;
+
+/** `*` and `?` stay within a name, `**` crosses names. */
+function expressionOf(pattern: string): string {
+  const piece = /\*\*\/|\*\*|\*|\?|\[!?[^\]/]+\]|\\?[^]/g;
+  const translate = (text: string): string => {
+    if (text === "**/") return "(?:.*/)?";
+    if (text === "**") return ".*";
+    if (text === "*") return "[^/]*";
+    if (text === "?") return "[^/]";
+    if (text.length > 1 && text.startsWith("[")) return text.replace(/^\[!/, "[^").replaceAll("\\", "\\\\");
+    return (text.length > 1 ? text.slice(1) : text).replace(SPECIAL, "\\$&").replace(/[[\]*?]/g, "\\$&");
+  };
+  return pattern.replace(piece, translate);
+}
+
+/** A pattern without a slash matches a name anywhere, one with a slash a path from the top. It matches everything in a directory, too. */
+function matcherOf(pattern: string): (path: string) => boolean {
+  const trimmed = pattern.replace(/\/+$/, "");
+  const anywhere = trimmed.includes("/") ? "" : "(?:.*/)?";
+  try {
+    const expression = new RegExp(`^${anywhere}${expressionOf(trimmed.replace(/^\.?\//, ""))}(?:/.*)?$`, "s");
+    return (path) => expression.test(path);
+  } catch {
+    throw wrong(pattern, "the pattern is malformed", "close its brackets");
+  }
+}
+
+/** @param words paths below the directory, or absolute ones in it, and patterns of paths to leave out, which begin with "!" */
+export function selectorOf(base: string, words: readonly string[]): (path: string) => boolean {
+  const within = (word: string): string => {
+    const path = word.replace(/\/+$/, "");
+    if (!path.startsWith("/")) return path.replace(/^(\.\/+)+/, "").replace(/^\.$/, "");
+    if (!isWithin(path, base)) throw wrong(word, `the path is not in ${base}`, "name a path in the directory of the session");
+    return path.slice(base.length + 1);
+  };
+  const paths = words.filter((word) => !word.startsWith("!")).map((word) => toBytes(within(word)));
+  const left = words.filter((word) => word.startsWith("!")).map((word) => matcherOf(toBytes(word.slice(1))));
+  return (path) =>
+    (paths.length === 0 || paths.some((wanted) => wanted === "" || isWithin(path, wanted))) && !left.some((matches) => matches(path));
+}

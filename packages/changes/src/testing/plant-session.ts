@@ -1,0 +1,59 @@
+/** A session as `sluice run` leaves it, from literals: a base, an upper layer over it, and a directory of its own. */
+import { mkdirSync } from "node:fs";
+import { dirname, join } from "node:path";
+import type { Difference } from "../difference.js";
+import { reviewLayers } from "../review.js";
+import { LayerStack, openTree } from "@sluice/layer-tools";
+import { native, openRealDirectory } from "@sluice/native";
+import { cleanUp, plant, scratch, type Tree } from "@sluice/testkit";
+import { O } from "@sluice/vfs";
+import type { Place } from "../apply/place.js";
+
+/** Some ticks of the kernel's clock: the times of both layers differ. */
+const APART_MS = 20;
+
+export const pause = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, APART_MS));
+
+export interface PlantedSession {
+  base: string;
+  upper: string;
+  directory: string;
+  place: Place;
+  /** Of the layers as they are now. */
+  stack(): LayerStack;
+  review(): Difference[];
+}
+
+function openPrivate(path: string): Place["directory"] {
+  const fd = openRealDirectory(path, O.RDONLY);
+  cleanUp(() => void native.close(fd));
+  return { fd, path };
+}
+
+/** The file systems of the base and of the session. Two in memory are one. */
+export interface Where {
+  base: "disk" | "tmpfs";
+  session: "disk" | "tmpfs";
+}
+
+export async function plantSession(base: Tree, upper: Tree, where: Where = { base: "disk", session: "disk" }): Promise<PlantedSession> {
+  const at = join(scratch({ on: where.base }), "base");
+  const directory = join(where.base === where.session ? dirname(at) : scratch({ on: where.session }), "session");
+  mkdirSync(at);
+  plant(at, base);
+  await pause();
+  mkdirSync(directory, { mode: 0o700 });
+  mkdirSync(join(directory, "upper"));
+  plant(join(directory, "upper"), upper);
+  await pause();
+  const trees = { base: openTree(at, false), upper: openTree(join(directory, "upper"), false) };
+  const stack = (): LayerStack => new LayerStack([trees.upper, trees.base]);
+  return {
+    base: at,
+    upper: join(directory, "upper"),
+    directory,
+    place: { name: "planted", ...trees, directory: openPrivate(directory) },
+    stack,
+    review: () => reviewLayers(stack()).list,
+  };
+}

@@ -1,0 +1,66 @@
+/**
+ * The differences between the lower layers and the merged tree, name by name: with the entries that an opaque directory deletes, with the
+ * entries of renamed directories, and without copies that differ in nothing.
+ */
+import { dataOf, Deeper, type Hit, isDirectory, join, type LayerPath, type LayerStack, typeName, unnested } from "@sluice/layer-tools";
+import { aspectsOf } from "./aspects.js";
+import type { Difference, Move, Side } from "./difference.js";
+
+export interface Differences {
+  /** Sorted by the names in their paths, a directory before its entries. */
+  list: Difference[];
+  moves: Move[];
+}
+
+function sideOf(stack: LayerStack, hits: readonly Hit[]): Side | undefined {
+  const [object] = hits;
+  return object === undefined ? undefined : { object, data: dataOf(stack, hits), type: typeName(object.attr) };
+}
+
+const samePlace = (one: LayerPath | undefined, other: LayerPath | undefined): boolean =>
+  one?.layer === other?.layer && one?.path === other?.path;
+
+const inside = (hits: readonly Hit[]): readonly Hit[] => (hits[0] !== undefined && isDirectory(hits[0].attr) ? hits : []);
+
+type Step = Difference | Deeper<Difference>;
+
+class Comparison {
+  readonly moves: Move[] = [];
+
+  constructor(readonly stack: LayerStack) {}
+
+  *directory(path: string, now: readonly LayerPath[], then: readonly LayerPath[]): Generator<Step> {
+    for (const name of this.#names(now, then)) {
+      yield* this.#name(join(path, name), this.stack.resolve(then, name), this.stack.resolve(now, name));
+    }
+  }
+
+  /** If an upper directory merges with the lower ones of the same place, only its own names can differ. */
+  #names(now: readonly LayerPath[], then: readonly LayerPath[]): string[] {
+    const [top, ...below] = now;
+    const merges = top?.layer === 0 && below.length === then.length && below.every((place, index) => samePlace(place, then[index]));
+    return this.stack.names(merges ? [top] : [...now, ...then]);
+  }
+
+  *#name(path: string, then: readonly Hit[], now: readonly Hit[]): Generator<Step> {
+    if (samePlace(then[0], now[0])) return;
+    const before = sideOf(this.stack, then);
+    const after = sideOf(this.stack, now);
+    const aspects = before === undefined || after === undefined ? [] : aspectsOf(this.stack, before, after);
+    if (before === undefined || after === undefined || aspects.length > 0) yield { path, before, after, aspects };
+    this.#noteMove(path, inside(now));
+    yield new Deeper(this.directory(path, inside(now), inside(then)));
+  }
+
+  #noteMove(to: string, [top, source]: readonly Hit[]): void {
+    if (top?.layer !== 0 || source === undefined || this.stack.mark(top, "redirect") === undefined) return;
+    this.moves.push({ from: source.path, to });
+  }
+}
+
+/** The top layer of the stack is the upper one. */
+export function findDifferences(stack: LayerStack): Differences {
+  const comparison = new Comparison(stack);
+  const list = [...unnested(comparison.directory("", stack.roots(), stack.roots(1)))];
+  return { list, moves: comparison.moves };
+}

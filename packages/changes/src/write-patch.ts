@@ -1,0 +1,49 @@
+/** A patch and a table of lines, file by file, for the differences that are shown. */
+import type { LayerStack } from "@sluice/layer-tools";
+import { escapeName } from "@sluice/runtime/cli";
+import type { Difference } from "./difference.js";
+import { type FilePatch, filePatches, isInGit, isTooLarge } from "./patch/git-patch.js";
+
+/** In the order in which a patch applies: a name is free before something else gets it. */
+export function* patchesOf(
+  stack: LayerStack,
+  shown: readonly Difference[],
+  byPath: ReadonlyMap<string, Difference>,
+): Iterable<[Difference, FilePatch[]]> {
+  const ordered = [...shown.filter(({ after }) => after === undefined), ...shown.filter(({ after }) => after !== undefined)];
+  for (const one of ordered) yield [one, filePatches(stack, one, one.from === undefined ? undefined : byPath.get(one.from))];
+}
+
+/** The reason why a patch does not hold the whole difference; undefined if it does. */
+export function missingInPatch(one: Difference, parents: ReadonlySet<string>): string | undefined {
+  const { path, before, after, aspects } = one;
+  if (isTooLarge(one)) return "a file of more than 256 MiB";
+  if (after?.type === "directory") return before === undefined && !parents.has(path) ? "an empty directory" : otherMetadata(one);
+  if ((after !== undefined && !isInGit(after)) || (before !== undefined && before.type !== "directory" && !isInGit(before)))
+    return "neither a file nor a symbolic link";
+  return aspects.length > 0 ? otherMetadata(one) : undefined;
+}
+
+/** Git holds one bit of the mode. */
+function otherMetadata({ before, after, aspects }: Difference): string | undefined {
+  const lost = aspects.filter((aspect) => aspect === "owner" || aspect === "attributes" || aspect === "mode");
+  const [old, now] = [before?.object.attr.mode ?? 0, after?.object.attr.mode ?? 0];
+  const shown = after?.type === "directory" || (old & ~0o111) !== (now & ~0o111) ? lost : lost.filter((aspect) => aspect !== "mode");
+  return shown.length === 0 ? undefined : `its ${shown.join(" and ").replace("attributes", "extended attributes")}`;
+}
+
+function statLine({ path, from }: Difference, patches: readonly FilePatch[]): string {
+  const name = `${from === undefined ? "" : `${escapeName(from)} -> `}${escapeName(path)}`;
+  const [patch] = patches;
+  if (patch === undefined) return ` ${name} |\n`;
+  if (patches.some(({ lines }) => lines === undefined)) return ` ${name} | binary, ${patch.bytes.before} to ${patch.bytes.after} bytes\n`;
+  const sum = (key: "added" | "removed"): number => patches.reduce((total, { lines }) => total + (lines?.[key] ?? 0), 0);
+  return ` ${name} | +${sum("added")} -${sum("removed")}\n`;
+}
+
+/** A line for each difference. */
+export function* statLines(stack: LayerStack, shown: readonly Difference[], byPath: ReadonlyMap<string, Difference>): Iterable<string> {
+  for (const one of shown) {
+    yield statLine(one, filePatches(stack, one, one.from === undefined ? undefined : byPath.get(one.from)));
+  }
+}

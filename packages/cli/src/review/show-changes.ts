@@ -1,0 +1,70 @@
+/** Prints a review: a line for each change, a patch, a table of lines, paths, or JSON. */
+import {
+  type Difference,
+  differenceLine,
+  forTerminal,
+  missingInPatch,
+  patchesOf,
+  reportOf,
+  shownDifferences,
+  statLines,
+  summaryOf,
+} from "@sluice/changes";
+import { escapeName } from "@sluice/runtime/cli";
+import type { Review } from "./session-changes.js";
+
+export interface ReviewForm {
+  patch?: boolean;
+  stat?: boolean;
+  nameOnly?: boolean;
+  json?: boolean;
+}
+
+const bytes = (text: string): Buffer => Buffer.from(text, "latin1");
+
+/** Waits while a pipe is full, since a patch may be large. */
+async function print(text: string | Buffer): Promise<void> {
+  if (!process.stdout.write(text)) await new Promise((resolve) => process.stdout.once("drain", resolve));
+}
+
+/** Directories that a patch makes with the files in them. */
+function parentsOf(shown: readonly Difference[]): Set<string> {
+  const parents = new Set<string>();
+  for (const { path, after } of shown) {
+    if (after === undefined || after.type === "directory") continue;
+    for (let slash = path.lastIndexOf("/"); slash > 0; slash = path.lastIndexOf("/", slash - 1)) parents.add(path.slice(0, slash));
+  }
+  return parents;
+}
+
+async function printPatch({ stack }: Review, shown: readonly Difference[], byPath: ReadonlyMap<string, Difference>): Promise<void> {
+  for (const [, patches] of patchesOf(stack, shown, byPath))
+    for (const { text } of patches) await print(process.stdout.isTTY ? forTerminal(text) : bytes(text));
+  const parents = parentsOf(shown);
+  for (const one of shown) {
+    const missing = missingInPatch(one, parents);
+    if (missing !== undefined) process.stderr.write(`sluice: ${escapeName(one.path)}: the patch does not hold it: ${missing}\n`);
+    if (one.path.split("/").includes(".git"))
+      process.stderr.write(`sluice: ${escapeName(one.path)}: git refuses a patch of its own files: leave them out with '!.git'\n`);
+  }
+}
+
+export async function showReview(review: Review, form: ReviewForm): Promise<void> {
+  const { stack, selected } = review;
+  const shown = shownDifferences(selected);
+  const byPath = new Map(selected.map((one) => [one.path, one]));
+  const originOf = ({ from }: Difference): Difference | undefined => (from === undefined ? undefined : byPath.get(from));
+  if (form.json === true)
+    return print(
+      `${JSON.stringify(
+        shown.map((one) => reportOf(stack, one)),
+        null,
+        2,
+      )}\n`,
+    );
+  if (form.patch === true) return printPatch(review, shown, byPath);
+  if (form.nameOnly === true) for (const { path } of selected) await print(`${escapeName(path)}\n`);
+  else if (form.stat === true) for (const line of statLines(stack, shown, byPath)) await print(line);
+  else for (const one of shown) await print(differenceLine(stack, one, originOf(one)));
+  if (form.nameOnly !== true) await print(`${summaryOf(shown)}\n`);
+}

@@ -1,0 +1,157 @@
+// Review, apply and undo of sessions that `sluice run` left, as root and as an ordinary user.
+import { execFileSync } from "node:child_process";
+import { existsSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { diffSnapshots, requires, snapshot, type ScriptResult } from "@sluice/testkit";
+import { describe, expect } from "vitest";
+import { CALLERS, NEEDS, Project, uidOf } from "./sandboxed.js";
+
+const { test } = requires(...NEEDS, "command git");
+const LIMIT_MS = 240_000;
+const FILES = {
+  "src/a.c": "one\ntwo\n",
+  "src/b.c": "b\n",
+  gone: "gone\n",
+  "dir/x": "x\n",
+  "dir/sub/y": "y\n",
+  "whole/old": "old\n",
+  run: "#!/bin/sh\n",
+  ".git/config": "[core]\n",
+};
+const CHANGE = `
+  echo three >> src/a.c; rm gone; mv dir moved; rm -r whole; mkdir whole; echo new > whole/new; chmod 755 run
+  printf 'a\\0b' > binary; ln -s nowhere link; ln src/b.c hard; echo more >> hard
+  printf '[core]\\n\\tfsmonitor = ./evil\\n' > .git/config; mkdir .git/hooks; echo evil > .git/hooks/pre-commit
+`;
+
+async function changed(project: Project, script: string): Promise<void> {
+  const { code, stderr } = await project.sluice(["run", "--policy", "install", "--name", "one", "--", "sh", "-ec", script]);
+  expect(code, stderr).toBe(0);
+}
+
+/** Without times of directories, which change with their entries. */
+function differences(one: string, other: string): string[] {
+  return diffSnapshots(snapshot(one, { hardLinks: true }), snapshot(other, { hardLinks: true })).filter(
+    (line) => !/mtimeNs/.test(line) || !statSync(join(one, line.slice(0, line.indexOf(": mtimeNs")))).isDirectory(),
+  );
+}
+
+const lines = ({ stdout }: ScriptResult): string[] => stdout.trimEnd().split("\n");
+
+const killing = requires(...NEEDS, "command strace");
+
+killing.test(
+  "an apply that is killed at a rename is reversed or finished by the next command",
+  async () => {
+    const project = new Project("root", FILES);
+    const before = join(dirname(project.base), "before");
+    execFileSync("cp", ["-a", project.base, before]);
+    await changed(project, CHANGE);
+    let ended = false;
+    for (let at = 1; !ended; at += 3) {
+      const strace = `set -- strace -f -qq -o /dev/null -e trace=renameat2 -e inject=renameat2:signal=KILL:when=${at} "$@"`;
+      ended = (await project.sluice(["apply", "one"], { before: strace })).code === 0;
+      const { stdout } = await project.sluice(["diff", "one"]);
+      if (stdout === "no changes\n") expect((await project.sluice(["undo", "one"])).code).toBe(0);
+      expect(differences(project.base, before), `killed at rename ${at}`).toEqual([]);
+      expect((await project.sluice(["diff", "one"])).stdout).not.toContain("underneath");
+    }
+  },
+  LIMIT_MS,
+);
+
+describe.each(CALLERS)("as %s", (caller) => {
+  test(
+    "a session is reviewed, applied in part and as a whole, and undone",
+    async () => {
+      const project = new Project(caller, FILES);
+      const before = join(dirname(project.base), "before");
+      execFileSync("cp", ["-a", project.base, before]);
+      await changed(project, CHANGE);
+      const reviewed = lines(await project.sluice(["diff", "one"]));
+      expect(reviewed).toEqual([
+        "M .git/config",
+        "A .git/hooks/",
+        "A .git/hooks/pre-commit",
+        "A binary",
+        "D dir/",
+        "D dir/sub/",
+        "D gone",
+        "A hard",
+        "A link (to nowhere)",
+        "A moved/",
+        "A moved/sub/",
+        "R dir/sub/y -> moved/sub/y",
+        "R dir/x -> moved/x",
+        "m run (mode 0644 to 0755)",
+        "M src/a.c",
+        "M src/b.c",
+        "A whole/new",
+        "D whole/old",
+        "3 modified, 8 added, 4 deleted, 2 renamed, 1 with other metadata",
+      ]);
+      const half = await project.sluice(["apply", "one", "src", "--", "!b.c"]);
+      expect(half.stdout).toMatch(/^applied to .*: 1 modified; in the session remain /);
+      expect(readFileSync(join(project.base, "src/a.c"), "utf8")).toBe("one\ntwo\nthree\n");
+      expect(lines(await project.sluice(["diff", "one"]))).toEqual([
+        ...reviewed.filter((line) => line !== "M src/a.c").slice(0, -1),
+        "2 modified, 8 added, 4 deleted, 2 renamed, 1 with other metadata",
+      ]);
+      expect((await project.sluice(["undo"])).stdout).toMatch(/^undone in /);
+      expect(differences(project.base, before)).toEqual([]);
+
+      const whole = await project.sluice(["apply", "one"]);
+      expect(whole.code, whole.stderr).toBe(0);
+      expect(lines(await project.sluice(["diff", "one"]))).toEqual(["no changes"]);
+      expect(statSync(join(project.base, "hard")).uid).toBe(uidOf(caller));
+      expect(existsSync(join(project.base, "whole/old"))).toBe(false);
+      writeFileSync(join(project.base, "moved/x"), "changed since");
+      const refused = await project.sluice(["undo"]);
+      expect(refused.code).toBe(5);
+      expect(refused.stderr).toContain("moved/x [changed since]\n");
+      expect((await project.sluice(["run", "--resume", "one", "--", "cat", "moved/x"])).stdout).toBe("changed since");
+    },
+    LIMIT_MS,
+  );
+
+  test(
+    "a patch of a session gives the same tree by git",
+    async () => {
+      const project = new Project(caller, FILES);
+      const copy = join(dirname(project.base), "copy");
+      execFileSync("cp", ["-a", project.base, copy]);
+      await changed(project, CHANGE);
+      const { stdout } = await project.sluice(["diff", "-p", "one", "!.git"]);
+      rmSync(join(copy, ".git"), { recursive: true });
+      execFileSync("git", ["apply", "-"], { cwd: copy, input: stdout });
+      await project.sluice(["apply", "one", "!.git"]);
+      for (const path of ["src/a.c", "src/b.c", "hard", "moved/x", "whole/new", "binary"])
+        expect(readFileSync(join(copy, path)), path).toEqual(readFileSync(join(project.base, path)));
+      expect(["gone", "dir", "whole/old"].filter((path) => existsSync(join(copy, path)))).toEqual([]);
+    },
+    LIMIT_MS,
+  );
+
+  test(
+    "a change underneath stops the apply, and an option decides",
+    async () => {
+      const project = new Project(caller, FILES);
+      await changed(project, "echo mine >> src/a.c; echo mine >> src/b.c; rm gone");
+      writeFileSync(join(project.base, "src/a.c"), "theirs\n");
+      writeFileSync(join(project.base, "gone"), "theirs\n");
+      const stopped = await project.sluice(["apply", "one"]);
+      expect(stopped.code).toBe(5);
+      expect(stopped.stderr).toMatch(
+        /^gone \[changed underneath\]\nsrc\/a.c \[changed underneath\]\nsluice: apply: 2 of the files changed/,
+      );
+      expect(readFileSync(join(project.base, "src/b.c"), "utf8")).toBe("b\n");
+      expect((await project.sluice(["apply", "one", "--skip-conflicts"])).code).toBe(0);
+      expect(readFileSync(join(project.base, "src/b.c"), "utf8")).toBe("b\nmine\n");
+      expect(readFileSync(join(project.base, "src/a.c"), "utf8")).toBe("theirs\n");
+      expect((await project.sluice(["apply", "one", "--overwrite"])).code).toBe(0);
+      expect(readFileSync(join(project.base, "src/a.c"), "utf8")).toBe("one\ntwo\nmine\n");
+      expect(existsSync(join(project.base, "gone"))).toBe(false);
+    },
+    LIMIT_MS,
+  );
+});
