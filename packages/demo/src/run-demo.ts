@@ -57,6 +57,7 @@ export class DemoRun {
       this.progress.output.write(formatReport({ ...facts, upper: { changes, kernel }, lower, seconds }));
       if (lower.differences.length > 0) throw new DemoError(1, "a lower layer changed while it was mounted, by us or by somebody else");
       if (keep) this.#leaveMounted();
+      else this.progress.output.write("Now on files of yours: npx sluice run -- bash (docs/run.md)\n");
     } catch (error) {
       // A task killed by an interruption fails of that; the interruption is the reason.
       this.signal.throwIfAborted();
