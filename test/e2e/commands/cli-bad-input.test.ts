@@ -285,9 +285,9 @@ test("mounts with an unreachable decision target, and does as --on-outage says",
   const g = testLayers();
   writeFileSync(join(g.lower, "file"), "content");
   for (const [mode, expected] of [
-    ["deny", "cat: FILE: Permission denied\n"],
+    ["deny", "cat: FILE: Resource temporarily unavailable\n"],
     ["mediate", "content"],
-    ["stale", "cat: FILE: Permission denied\n"],
+    ["stale", "cat: FILE: Resource temporarily unavailable\n"],
   ] as const) {
     const args = ["--decision", `unix://${join(g.root, "nobody.sock")}`, "--on-outage", mode, "--decision-timeout", "200ms"];
     const mount = await mountSluice({ lowers: [g.lower], mountpoint: g.mnt, args });

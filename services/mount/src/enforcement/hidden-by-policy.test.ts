@@ -25,3 +25,10 @@ test("a policy that hides the same names changes nothing, and one that hides oth
   expect(changes).toBe(2);
   expect([hidden.hides("a", ".env"), hidden.hides("a", "k.pem")]).toEqual([false, true]);
 });
+
+test("with an outage mode that lets every open through, nothing is hidden before the first policy", () => {
+  const hidden = new HiddenByPolicy(true);
+  expect([hidden.unknown, hidden.any, hidden.hides("", "a")]).toEqual([false, false, false]);
+  hidden.learn(hiding("a"));
+  expect([hidden.any, hidden.hides("", "a")]).toEqual([true, true]);
+});

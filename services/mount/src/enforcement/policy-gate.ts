@@ -102,7 +102,7 @@ export class PolicyGate implements Gate {
   readonly #contents = new ContentReader();
   readonly #inquiry = new CallInquiry(this.#contents);
   readonly #limits = new RateLimits();
-  readonly hidden = new HiddenByPolicy();
+  readonly hidden: HiddenByPolicy;
   /** Open files that obligations hold for. */
   readonly #obliged = new Map<number, ObligedIo>();
   /** The question and the answer that obliged them. */
@@ -114,8 +114,16 @@ export class PolicyGate implements Gate {
   /** Undefined: nothing is traced. */
   readonly #spans: OpenSpans | undefined;
 
-  constructor(parts: { decider: Decider; mount: string; grants: Grants; events: PolicyGateEvents; spans?: OpenSpans | undefined }) {
+  constructor(parts: {
+    decider: Decider;
+    mount: string;
+    grants: Grants;
+    events: PolicyGateEvents;
+    spans?: OpenSpans | undefined;
+    showsUnjudged?: boolean;
+  }) {
     this.#spans = parts.spans;
+    this.hidden = new HiddenByPolicy(parts.showsUnjudged);
     this.#decider = parts.decider;
     this.#mount = parts.mount;
     this.#grants = parts.grants;

@@ -116,7 +116,7 @@ async function findService(decision: ServiceChoice, context: MountContext, { sta
 }
 
 /** Another server served this mount before. */
-function takesOver({ keeper }: MountContext): boolean {
+export function takesOver({ keeper }: MountContext): boolean {
   return keeper?.link.restored === true;
 }
 

@@ -20,7 +20,7 @@ import { TracedFilesystem } from "../tracing/traced-filesystem.js";
 import { engineNotice, type StartedEngine, startChosen } from "./choose-engine.js";
 import { daemonHoldsLocks } from "./choose-locks.js";
 import { withoutUring } from "./choose-transport.js";
-import type { OpenedDecider } from "./open-decider.js";
+import { type OpenedDecider, takesOver } from "./open-decider.js";
 import { openJournal } from "./open-journal.js";
 import { watchHiddenNames } from "./watch-hidden-names.js";
 import { watchRevocation } from "./watch-revocation.js";
@@ -189,16 +189,16 @@ function neverLeaveMount({ config: { mountpoint } }: MountContext, engine: Engin
   });
 }
 
-function openGate(
-  { config, events, spans, telemetry, undo }: MountContext,
-  { decider }: OpenedDecider,
-): { gate: PolicyGate; grants: Grants } {
+function openGate(context: MountContext, { decider }: OpenedDecider): { gate: PolicyGate; grants: Grants } {
+  const { config, events, spans, telemetry, undo } = context;
   telemetry.cacheStatus = () => decider.status().cache;
   const grants = new Grants();
   grants.listen((change, { path, mode }) => {
     if (change === "opened") telemetry.activity.opened(path, mode);
   });
-  const gate = new PolicyGate({ decider, mount: config.name, grants, events: events.gate, spans });
+  // A server that takes over waits for the policy: names were hidden before it.
+  const showsUnjudged = config.onOutage === "mediate" && !takesOver(context);
+  const gate = new PolicyGate({ decider, mount: config.name, grants, events: events.gate, spans, showsUnjudged });
   undo.push("stop listening to the policy", () => gate.close());
   return { gate, grants };
 }
