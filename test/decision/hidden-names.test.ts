@@ -37,7 +37,7 @@ test("a name is hidden while one of two replicas hides it", async () => {
 
 test("a mount that knows no policy yet shows no name, until a service comes", async () => {
   const socket = join(scratch(), "late.sock");
-  const mount = await mountSluice({ lowers: [planted()], args: ["--decision", `unix://${socket}`, "--on-outage", "mediate"] });
+  const mount = await mountSluice({ lowers: [planted()], args: ["--decision", `unix://${socket}`] });
   expect(() => readdirSync(mount.mountpoint)).toThrow(expect.objectContaining({ code: "EAGAIN" }));
   await Replica.start(join(socket, ".."), "late", policyFile(hiding("a")));
   const shown = (): string => {

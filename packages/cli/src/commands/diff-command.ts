@@ -4,9 +4,8 @@ import type { Command } from "commander";
 import { type Change, walkUpper } from "@sluice/layer-tools";
 import { toText } from "@sluice/native";
 import { addLayerOptions, layersOf, type LayersArguments, stackOf } from "./layers-argument.js";
-import { findSession, placeOf, recover, review, reviewSession } from "../review/session-changes.js";
 import { controlOption } from "./shared-options.js";
-import { type ReviewForm, showReview } from "../review/show-changes.js";
+import type { ReviewForm } from "../review/show-changes.js";
 
 type DiffArguments = LayersArguments & ReviewForm;
 
@@ -30,9 +29,14 @@ function plain({ path, from, ...change }: Change): Change {
   return { ...change, path: toText(path), ...(from === undefined ? {} : { from: toText(from) }) };
 }
 
+/** With the library for patches: other commands do not load it. */
+const reviews = () => Promise.all([import("../review/session-changes.js"), import("../review/show-changes.js")]);
+
 /** Undefined unless the first word names a session. A session that runs is not recovered: its runner has done that. */
 async function diffSession(target: string | undefined, words: readonly string[], args: DiffArguments): Promise<true | undefined> {
-  const session = target === undefined || target.includes("/") ? undefined : findSession(target);
+  if (target === undefined || target.includes("/")) return undefined;
+  const [{ findSession, placeOf, recover, reviewSession }, { showReview }] = await reviews();
+  const session = findSession(target);
   if (session === undefined) return undefined;
   if (args.upper !== undefined || args.lower !== undefined) throw wrong("diff", "a session and layers are given", "give one of the two");
   const runs = session.isRunning();
@@ -46,8 +50,10 @@ async function diffSession(target: string | undefined, words: readonly string[],
 async function diff(target: string | undefined, words: readonly string[], args: DiffArguments): Promise<void> {
   if ((await diffSession(target, words, args)) === true) return;
   const layers = await layersOf("diff", target, args);
-  if (words.length > 0 || args.patch === true || args.stat === true || args.nameOnly === true)
+  if (words.length > 0 || args.patch === true || args.stat === true || args.nameOnly === true) {
+    const [{ review }, { showReview }] = await reviews();
     return showReview(review(stackOf(layers), layers.upper.path, words), args);
+  }
   const changes = walkUpper(layers.upper, layers.lowers);
   if (args.json === true) {
     process.stdout.write(`${JSON.stringify(Array.from(changes, plain), null, 2)}\n`);

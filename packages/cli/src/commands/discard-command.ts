@@ -1,9 +1,9 @@
 /** `sluice discard`: removes sessions of `sluice run` with their changes. */
 import { openSession, removeSession } from "@sluice/sessions";
 import type { Command } from "commander";
-import { forgetSession } from "../review/session-changes.js";
 
-function discard(names: readonly string[]): void {
+async function discard(names: readonly string[]): Promise<void> {
+  const { forgetSession } = await import("../review/session-changes.js");
   const sessions = names.map((name) => {
     const session = openSession(name);
     session.lock();

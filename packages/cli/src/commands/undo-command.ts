@@ -1,46 +1,5 @@
 /** `sluice undo`: reverses the last apply. */
-import { appliedAt, undoApply } from "@sluice/changes";
-import { CliError, escapeName, escapeTextName, EXIT, unfit } from "@sluice/runtime/cli";
-import { listSessions, openSession, type Session } from "@sluice/sessions";
 import type { Command } from "commander";
-import { placeOf, recover } from "../review/session-changes.js";
-
-/** The session with the latest apply. @throws CliError */
-function lastApplied(): Session {
-  let last: { session: Session; at: number } | undefined;
-  for (const { session } of listSessions()) {
-    if (session instanceof Error) continue;
-    const at = appliedAt({ directory: { fd: session.fd, path: session.directory } });
-    if (at === undefined || at < (last?.at ?? 0)) {
-      session.close();
-      continue;
-    }
-    last?.session.close();
-    last = { session, at };
-  }
-  if (last === undefined) throw unfit("undo", "nothing was applied, or it was undone", "see 'sluice sessions'");
-  return last.session;
-}
-
-function undo(name: string | undefined): void {
-  const session = name === undefined ? lastApplied() : openSession(name);
-  session.lock();
-  const place = placeOf(session);
-  recover(place);
-  const undone = undoApply(place);
-  if (!undone.done) {
-    for (const path of undone.changed) process.stderr.write(`${escapeName(path)} [changed since]\n`);
-    throw new CliError({
-      object: session.name,
-      problem: `${undone.changed.length} of the applied files changed since: nothing was undone`,
-      remedy: "move your changes away, or edit the files by hand",
-      exitCode: EXIT.CONFLICT,
-    });
-  }
-  for (const path of undone.newer)
-    process.stderr.write(`sluice: ${escapeName(path)}: the session has a newer change, and keeps that one\n`);
-  process.stdout.write(`undone in ${escapeTextName(session.base)}: ${undone.paths} paths of session ${session.name}\n`);
-}
 
 const NOTES = `
 The directory becomes as it was before the last apply of the session, or of the session that was applied last, and the session has its
@@ -48,5 +7,10 @@ changes again. If a file changed since the apply, the command lists such files a
 `;
 
 export function addUndoCommand(program: Command): void {
-  program.command("undo").description("reverse the last apply").argument("[session]").addHelpText("after", NOTES).action(undo);
+  program
+    .command("undo")
+    .description("reverse the last apply")
+    .argument("[session]")
+    .addHelpText("after", NOTES)
+    .action(async (name: string | undefined) => (await import("../review/undo-session.js")).undo(name));
 }

@@ -1,0 +1,42 @@
+/** The work of `sluice undo`. */
+import { appliedAt, undoApply } from "@sluice/changes";
+import { CliError, escapeName, escapeTextName, EXIT, unfit } from "@sluice/runtime/cli";
+import { listSessions, openSession, type Session } from "@sluice/sessions";
+import { placeOf, recover } from "./session-changes.js";
+
+/** The session with the latest apply. @throws CliError */
+function lastApplied(): Session {
+  let last: { session: Session; at: number } | undefined;
+  for (const { session } of listSessions()) {
+    if (session instanceof Error) continue;
+    const at = appliedAt({ directory: { fd: session.fd, path: session.directory } });
+    if (at === undefined || at < (last?.at ?? 0)) {
+      session.close();
+      continue;
+    }
+    last?.session.close();
+    last = { session, at };
+  }
+  if (last === undefined) throw unfit("undo", "nothing was applied, or it was undone", "see 'sluice sessions'");
+  return last.session;
+}
+
+export function undo(name: string | undefined): void {
+  const session = name === undefined ? lastApplied() : openSession(name);
+  session.lock();
+  const place = placeOf(session);
+  recover(place);
+  const undone = undoApply(place);
+  if (!undone.done) {
+    for (const path of undone.changed) process.stderr.write(`${escapeName(path)} [changed since]\n`);
+    throw new CliError({
+      object: session.name,
+      problem: `${undone.changed.length} of the applied files changed since: nothing was undone`,
+      remedy: "move your changes away, or edit the files by hand",
+      exitCode: EXIT.CONFLICT,
+    });
+  }
+  for (const path of undone.newer)
+    process.stderr.write(`sluice: ${escapeName(path)}: the session has a newer change, and keeps that one\n`);
+  process.stdout.write(`undone in ${escapeTextName(session.base)}: ${undone.paths} paths of session ${session.name}\n`);
+}
