@@ -17,8 +17,9 @@ import {
   type Question,
   uniteFactNeeds,
 } from "@sluice/decision-api";
-import { type Gate, type Intent, type IoWatch, type OpenRecord, type Ruling, whenAskedToEnd } from "@sluice/overlay";
-import { type CallContext, Cancellation, type CancelSignal, Errno } from "@sluice/vfs";
+import { type Gate, type Intent, type IoWatch, type OpenRecord, type Ruling } from "@sluice/overlay";
+import { type CallContext, type CancelSignal, Errno } from "@sluice/vfs";
+import { interrupted, untilAskedToEnd } from "./asked-to-end.js";
 import { isLaxer } from "./compare-rulings.js";
 import { ContentReader } from "./facts/content-facts.js";
 import { HiddenByPolicy } from "./hidden-by-policy.js";
@@ -78,20 +79,6 @@ const MAX_ATTEMPTS = 3;
 const REASK_MS = 10_000;
 
 const REFUSING: IoWatch = { before: () => -Errno.EACCES, after: () => undefined };
-
-function interrupted(): DOMException {
-  return new DOMException("the caller was interrupted", "AbortError");
-}
-
-/**
- * The wait for a decision ends early only for a caller who shall end: on a disk's file system open(2) never fails with EINTR,
- * and programs with timers do not expect it. The decision's deadline bounds the wait of all others.
- */
-function untilAskedToEnd(call: CallContext): { signal: CancelSignal; stop(): void } {
-  const ending = new Cancellation();
-  const watch = whenAskedToEnd(call, () => ending.abort());
-  return { signal: ending, stop: watch.stop };
-}
 
 export class PolicyGate implements Gate {
   readonly #decider: Decider;
