@@ -1,5 +1,5 @@
 // The command of `sluice run` tries to reach what is hidden from it. Each line of a probe is an attempt.
-import { existsSync, mkdirSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { createServer, type Server } from "node:net";
 import { join } from "node:path";
 import { execFileSync } from "node:child_process";
@@ -225,6 +225,21 @@ requires(...NEEDS, "pseudo-terminals").test(
     expect(stdout).toContain("got text");
     expect(stdout).toContain("sluice discard one");
     expect(code).toBe(3);
+  },
+  LIMIT_MS,
+);
+
+requires(...NEEDS, "pseudo-terminals").test(
+  "a hang-up of the terminal ends the command, and the mount is taken down as at any end",
+  async () => {
+    const project = new Project("root", FILES);
+    const running = project.start(["run", "--name", "one", "--", "sh", "-c", "echo x > n; echo ready; sleep 60"], { terminal: true });
+    await running.waitFor("ready");
+    // The runner leads the terminal's session, and so the group of processes to which a hang-up is sent.
+    const runner = Number(readFileSync(`/proc/${running.pid}/task/${running.pid}/children`, "latin1"));
+    process.kill(-runner, "SIGHUP");
+    expect(await running.finished).toMatchObject({ code: 129 });
+    expect(readFileSync(project.session("one", "log"), "utf8")).toMatch(/"how":"clean"/);
   },
   LIMIT_MS,
 );

@@ -12,8 +12,8 @@ export const ENDED = "ended";
 /** The word on `go` that starts the command. Anything else ends the stage. */
 export const GO = "go";
 
-/** The terminal sends them to every process of the group. They are the command's: bubblewrap ends it if it ends itself. */
-const KEYS = "INT QUIT HUP";
+/** The terminal sends them to every process of the group. They are the command's alone: the others end when it has ended. */
+const OF_TERMINAL = "INT,QUIT,HUP";
 
 const quoted = (word: string): string => `'${word.replaceAll("'", String.raw`'\''`)}'`;
 const line = (words: readonly string[]): string => words.map(quoted).join(" ");
@@ -31,7 +31,7 @@ function script({ programs, server, socketDirectory, asRoot }: Stage): string {
   const variables = asRoot ? "" : `XDG_RUNTIME_DIR=${quoted(socketDirectory)} `;
   const { go, told, filter, options } = STAGE_FD;
   return `
-trap : INT QUIT TERM HUP
+trap : TERM
 ${line([programs.mount, "-t", "tmpfs", "-o", "mode=0755,nosuid,nodev", "tmpfs", socketDirectory])} || exit 3
 echo ${ENTERED} >&${told}
 (
@@ -48,7 +48,7 @@ read -r word <&${go}
 code=
 if [ "$word" = ${GO} ]; then
   exec ${go}<&-
-  (trap '' ${KEYS}; exec ${quoted(programs.bwrap)} --seccomp ${filter} --args ${options} -- ${quoted(programs.env)} --default-signal=${KEYS.replaceAll(" ", ",")} -- "$@")
+  ${line([programs.bwrap, "--seccomp", `${filter}`, "--args", `${options}`, "--", programs.env, `--default-signal=${OF_TERMINAL}`, "--"])} "$@"
   code=$?
 fi
 kill -TERM $server 2>/dev/null
@@ -59,10 +59,10 @@ exit \${code:-$ended}
 
 /** The whole command line: namespaces, and the script in them with the command as its words. */
 export function stageCommand(stage: Stage, command: readonly string[]): [string, ...string[]] {
-  const { setpriv, unshare, sh } = stage.programs;
+  const { env, setpriv, unshare, sh } = stage.programs;
   const user = stage.asRoot ? [] : ["--user", "--map-root-user"];
   return [
-    ...([setpriv, "--pdeathsig", "KILL", unshare, ...user] as [string, ...string[]]),
+    ...([env, `--ignore-signal=${OF_TERMINAL}`, setpriv, "--pdeathsig", "KILL", unshare, ...user] as [string, ...string[]]),
     ...["--mount", "--propagation", "private", "--pid", "--fork", "--kill-child", "--mount-proc"],
     ...[sh, "-c", script(stage), "sluice-stage", ...command],
   ];

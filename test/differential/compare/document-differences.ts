@@ -17,7 +17,7 @@ const NOT_DRAWN = `## Calls that the random runs leave out
 | left out | why |
 |---|---|
 | \`FALLOC_FL_COLLAPSE_RANGE\`, \`FALLOC_FL_INSERT_RANGE\` | FUSE refuses them before it asks the daemon; a conformance case tests it |
-| \`O_DIRECT\` | the file system below decides what must be aligned, and to what |
+| \`O_DIRECT\` | the file system below decides the alignment |
 | whiteouts in directories that are not merged | nobody makes them, and the kernel lists them as names that do not exist |
 | order of a listing, access and change times, sizes of directories, block counts | differ between two runs of one implementation |
 `;
