@@ -19,15 +19,30 @@ static napi_value drop_groups(napi_env env, napi_callback_info info) {
   return result(env, setgroups(0, NULL));
 }
 
-static napi_value become_user(napi_env env, napi_callback_info info) {
+#define UNCHANGED ((uid_t)-1)
+
+/* With `way_back` the real and saved ids stay as they are. */
+static napi_value take_user(napi_env env, napi_callback_info info, bool way_back) {
   struct args args = args_read(env, info, 2);
   uid_t uid = (uid_t)arg_int64(&args, 0);
   gid_t gid = (gid_t)arg_int64(&args, 1);
   gid_t groups[GROUPS_MAX_GIVEN];
   int count = arg_groups(&args, 2, groups);
   if (args.failure) return args_failed(&args);
-  if (setgroups(count < 0 ? 0 : (size_t)count, groups) < 0 || setresgid(gid, gid, gid) < 0) return result(env, -1);
-  return result(env, setresuid(uid, uid, uid));
+  uid_t other_uid = way_back ? UNCHANGED : uid;
+  gid_t other_gid = way_back ? UNCHANGED : gid;
+  /* Only root may take other groups. */
+  if (way_back && setresuid(UNCHANGED, 0, UNCHANGED) < 0) return result(env, -1);
+  if (setgroups(count < 0 ? 0 : (size_t)count, groups) < 0 || setresgid(other_gid, gid, other_gid) < 0) return result(env, -1);
+  return result(env, setresuid(other_uid, uid, other_uid));
+}
+
+static napi_value become_user(napi_env env, napi_callback_info info) {
+  return take_user(env, info, false);
+}
+
+static napi_value act_as_user(napi_env env, napi_callback_info info) {
+  return take_user(env, info, true);
 }
 
 static napi_value set_no_new_privileges(napi_env env, napi_callback_info info) {
@@ -244,6 +259,7 @@ const struct exported process_functions[] = {
   {"execve", exec},
   {"dropGroups", drop_groups},
   {"becomeUser", become_user},
+  {"actAsUser", act_as_user},
   {"setNoNewPrivileges", set_no_new_privileges},
   {"setDumpable", set_dumpable},
   {"setParentDeathSignal", set_parent_death_signal},

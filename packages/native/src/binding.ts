@@ -286,6 +286,8 @@ export interface Native {
    * first failure.
    */
   becomeUser(uid: number, gid: number, groups?: readonly number[]): number;
+  /** The same for effective ids alone: a process that root started takes one user after the other, and 0 at the end. */
+  actAsUser(uid: number, gid: number, groups?: readonly number[]): number;
   /** PR_SET_NO_NEW_PRIVS, PR_SET_DUMPABLE 0, PR_SET_PDEATHSIG. */
   setNoNewPrivileges(): number;
   setDumpable(on: boolean): number;

@@ -172,6 +172,23 @@ describe("limits of a process", () => {
     expect(seen).toEqual([0, [four], [other], [""], ["0".repeat(16)], -errno.EPERM, -errno.EPERM]);
   });
 
+  it("acts as one user after the other in every thread, and as root again", () => {
+    const seen = inChild(`const fs = require("fs");
+      const all = (key) => [...new Set(fs.readdirSync("/proc/self/task").map((tid) =>
+        fs.readFileSync("/proc/self/task/" + tid + "/status", "latin1").match(new RegExp("^" + key + ":[ \\t]*(.*?)[ \\t]*$", "m"))[1]))];
+      fs.stat("/", () => {
+        const ids = () => [all("Uid"), all("Gid"), all("Groups"), all("CapEff").map((mask) => mask === "0".repeat(16))];
+        print([native.actAsUser(1001, 1002, [7, 8]), ids(), native.actAsUser(1003, 1004), ids(), native.actAsUser(0, 0), ids()]);
+      });`);
+    const acting = (uid: number, gid: number, groups: string): unknown => [
+      [`0\t${uid}\t0\t${uid}`],
+      [`0\t${gid}\t0\t${gid}`],
+      [groups],
+      [uid !== 0],
+    ];
+    expect(seen).toEqual([0, acting(1001, 1002, "7 8"), 0, acting(1003, 1004, ""), 0, acting(0, 0, "")]);
+  });
+
   it("sets no_new_privs, dumpable, the death signal, the file limit and the umask", () => {
     const seen = inChild(`const { hard } = native.nofileLimit();
       print([native.setNoNewPrivileges(), status("NoNewPrivs"), native.setDumpable(false), native.setDumpable(true),

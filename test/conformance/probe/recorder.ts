@@ -2,6 +2,7 @@
 import { spawnSync } from "node:child_process";
 import { constants } from "node:os";
 import { getSystemErrorName } from "node:util";
+import { native } from "@sluice/native";
 
 export interface Step {
   /** The call in words, numbered, so that the same step of two runs can be found. */
@@ -14,6 +15,31 @@ export interface Identity {
   gid: number;
   groups?: readonly number[];
 }
+
+const ROOT: Identity = { uid: 0, gid: 0, groups: process.getgroups?.() ?? [] };
+let acting = ROOT;
+
+/** In every thread, so that calls of the thread pool are the user's, too. Node of Debian refuses process.seteuid(). */
+function become(identity: Identity): void {
+  const status = native.actAsUser(identity.uid, identity.gid, identity.groups);
+  if (status < 0) throw new Error(`cannot act as user ${identity.uid}: ${errorName(status)}`);
+  acting = identity;
+}
+
+/** Runs calls with another user's identity, supplementary groups included: until they return, or their promise settles. */
+export function actAs<Result>(identity: Identity, calls: () => Result): Result {
+  const before = acting;
+  become(identity);
+  let result: Result | undefined;
+  try {
+    result = calls();
+  } finally {
+    if (!(result instanceof Promise)) become(before);
+  }
+  return result instanceof Promise ? (result.finally(() => become(before)) as Result) : result;
+}
+
+export const actAsRoot = (calls: () => void): void => actAs(ROOT, calls);
 
 /** "ENOENT" for -2. */
 export function errorName(negative: number): string {
@@ -47,19 +73,8 @@ export class Recorder {
     return result;
   }
 
-  /** Runs calls with another user's identity, supplementary groups included. */
-  as(identity: Identity, calls: () => void): void {
-    const groups = process.getgroups?.() ?? [];
-    process.setgroups?.([...(identity.groups ?? [])]);
-    process.setegid?.(identity.gid);
-    process.seteuid?.(identity.uid);
-    try {
-      calls();
-    } finally {
-      process.seteuid?.(0);
-      process.setegid?.(0);
-      process.setgroups?.(groups);
-    }
+  as<Result>(identity: Identity, calls: () => Result): Result {
+    return actAs(identity, calls);
   }
 
   withUmask(mask: number, calls: () => void): void {

@@ -9,6 +9,7 @@ import { openSync, writeSync } from "node:fs";
 import { allCases } from "../cases/all-cases.js";
 import { type Case, directoryName } from "../cases/case.js";
 import { Probe } from "../probe/probe.js";
+import { actAsRoot } from "../probe/recorder.js";
 
 function say(line: unknown): void {
   const bytes = Buffer.from(`${JSON.stringify(line)}\n`);
@@ -25,12 +26,7 @@ const DROP_CACHES = "/proc/sys/vm/drop_caches";
 const INODES_AND_NAMES = "2";
 
 /** Only root may do it, and the call before may have been another user's. */
-function forgetAll(): void {
-  const uid = process.geteuid?.() ?? 0;
-  process.seteuid?.(0);
-  writeSync(dropCaches, INODES_AND_NAMES);
-  process.seteuid?.(uid);
-}
+const forgetAll = (): void => actAsRoot(() => void writeSync(dropCaches, INODES_AND_NAMES));
 
 async function runOne(mountpoint: string, one: Case): Promise<void> {
   const name = directoryName(one.name);

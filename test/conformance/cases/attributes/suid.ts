@@ -73,12 +73,7 @@ export const suidCases: readonly Case[] = [
       ] as const) {
         let fd = -1;
         t.as(STRANGER, () => (fd = t.open(name, O.RDWR)));
-        process.setegid?.(1001);
-        process.seteuid?.(1001);
-        await t.fallocate(fd, mode, 0, 8192).finally(() => {
-          process.seteuid?.(0);
-          process.setegid?.(0);
-        });
+        await t.as(STRANGER, () => t.fallocate(fd, mode, 0, 8192));
         t.stat(name);
       }
     },
@@ -90,12 +85,7 @@ export const suidCases: readonly Case[] = [
       const from = t.open("from", O.RDONLY);
       let fd = -1;
       t.as(STRANGER, () => (fd = t.open("f", O.RDWR)));
-      process.setegid?.(1001);
-      process.seteuid?.(1001);
-      await t.copyRange(from, 0, { fd, at: 0 }, 3).finally(() => {
-        process.seteuid?.(0);
-        process.setegid?.(0);
-      });
+      await t.as(STRANGER, () => t.copyRange(from, 0, { fd, at: 0 }, 3));
       t.stat("f");
       t.read("f");
     },
