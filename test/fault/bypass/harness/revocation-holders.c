@@ -34,10 +34,12 @@ static void faulted(int signal) {
 static struct held *held_of(int file) { return &shared->held[self][file]; }
 static uint32_t refused_since(int file) { return __atomic_load_n(&held_of(file)->refused_since, __ATOMIC_SEQ_CST); }
 
-// `since` was read before the bytes were.
+// `since` was read before the bytes were. A marked word was written after all descriptors had been marked, so if it is among the
+// bytes, the mark of this descriptor is there by now.
 static void check(int file, uint32_t since, const uint64_t *words, size_t count, const char *how) {
+    int refused = refused_since(file) != 0;
     for (size_t i = 0; i < count; i++) {
-        if ((words[i] & FORBIDDEN) != 0 && since == 0) {
+        if ((words[i] & FORBIDDEN) != 0 && !refused) {
             violation("uid %u finds in %d/f%d, by %s, what process %u wrote by a descriptor that is counted as refused", getuid(), shared->round,
                       file, how, (unsigned)(words[i] & 0xffffffff));
             return;
@@ -52,9 +54,10 @@ static void check(int file, uint32_t since, const uint64_t *words, size_t count,
 }
 
 static uint64_t word_for(int file) {
-    // The era comes first: it moves on after the descriptors are marked.
-    uint32_t era = __atomic_load_n(&shared->era, __ATOMIC_SEQ_CST);
-    return refused_since(file) != 0 ? FORBIDDEN | (uint32_t)getpid() : ((uint64_t)era << 32) | (uint32_t)getpid();
+    // The era comes first: it moves on after all descriptors are marked. Until then refused descriptors of one inode may show each
+    // other's bytes, and the marks of some of them are still to come.
+    uint32_t era = __atomic_load_n(&shared->era, __ATOMIC_SEQ_CST), since = refused_since(file);
+    return since != 0 && era >= since ? FORBIDDEN | (uint32_t)getpid() : ((uint64_t)era << 32) | (uint32_t)getpid();
 }
 
 static void read_by_copy(int file, uint32_t since, off_t at) {
