@@ -102,6 +102,21 @@ test(
   LIMIT_MS,
 );
 
+const traced = requires(...NEEDS, "command strace");
+
+traced.test(
+  "the runner, the server and the decision service of a session each start once",
+  async () => {
+    const project = new Project("root", FILES);
+    const trace = join(project.state, "trace");
+    const before = `set -- strace -f -qq -e trace=execve -e signal=none -o '${trace}' "$@"`;
+    expect((await project.sluice(["run", "--on-exit", "discard", "--", "true"], { before })).code).toBe(0);
+    const starts = readFileSync(trace, "utf8").match(/execve\("[^"]*\/node", .*/g) ?? [];
+    expect(starts.length, starts.join("\n")).toBe(3);
+  },
+  LIMIT_MS,
+);
+
 test(
   "says what is missing if bubblewrap is not installed",
   async () => {

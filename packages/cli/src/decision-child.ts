@@ -1,14 +1,11 @@
 /**
- * The process of the embedded decision service. It starts with its parent's rights, so that its code may be readable by the parent alone,
- * and gives all of them up before it reads a policy, a socket or a question.
+ * The process of the embedded decision service. It starts with its parent's rights, and gives all of them up before it reads a policy, a
+ * socket or a question. Most of its code is loaded after that: a process that has to start again to lose its rights loads it once.
  */
 import { getSystemErrorName } from "node:util";
 import { native } from "@sluice/native";
-import { CliError, EXIT, errorLine, runCli } from "@sluice/runtime";
-import { addDecisionCommand, addPolicyCommands } from "@sluice/service-decision/commands";
-import { Command } from "commander";
-import { CHILD_DESCRIPTORS, type ChildUser, DROPPED, FILES_FD, readUser } from "./embedded/child-user.js";
-import { ServedDisk } from "./embedded/served-disk.js";
+import { CliError, EXIT, errorLine } from "@sluice/runtime/cli";
+import { CHILD_DESCRIPTORS, type ChildUser, DROPPED, readUser } from "./embedded/child-user.js";
 
 function refused(what: string, status: number): CliError {
   return new CliError({
@@ -49,20 +46,16 @@ function dropPrivileges(): ChildUser {
 }
 
 async function run(): Promise<number> {
-  let disk: ServedDisk | undefined;
+  let user: ChildUser;
   try {
-    if (dropPrivileges().kind === "own") disk = new ServedDisk(FILES_FD);
+    user = dropPrivileges();
   } catch (error) {
     if (!(error instanceof CliError)) throw error;
     process.stderr.write(errorLine(error.message));
     return error.exitCode;
   }
-  const program = new Command("sluice");
-  addDecisionCommand(program, disk);
-  addPolicyCommands(program, disk);
-  const code = await runCli(program);
-  disk?.close();
-  return code;
+  const { serveDecisions } = await import("./embedded/serve-decisions.js");
+  return serveDecisions(user.kind === "own");
 }
 
 process.exitCode = await run();

@@ -27,6 +27,8 @@ export interface SessionRun {
   sockets: readonly string[];
   /** How the `sluice` command is called: the program, and the arguments before the command's own. */
   sluice: readonly [string, ...string[]];
+  /** The capabilities that the server of the mount needs, such as "SYS_ADMIN". */
+  serverCapabilities: readonly string[];
   /** Called when the mount serves, before the command begins. */
   onServing(serving: Serving): void;
 }
@@ -180,7 +182,10 @@ function startStage(run: SessionRun, programs: Programs): { stage: ChildProcess;
   if (asRoot) mkdirSync(socketDirectory, { recursive: true, mode: 0o711 });
   const options = bwrapArguments(confinementOf(run, view, socketDirectory));
   const server = serverCommand(run, view);
-  const [program, ...words] = stageCommand({ programs, server, socketDirectory, asRoot }, command);
+  const [program, ...words] = stageCommand(
+    { programs, server, serverCapabilities: run.serverCapabilities, socketDirectory, asRoot },
+    command,
+  );
   const stage = spawn(program, words, {
     cwd: "/",
     env: environmentFor(session.name, session.base),

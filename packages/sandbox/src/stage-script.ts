@@ -22,12 +22,17 @@ export interface Stage {
   programs: Programs;
   /** The command line of the mount's server. */
   server: readonly string[];
+  /** It starts without the others: else it would have to start again to lose them. */
+  serverCapabilities: readonly string[];
   /** Covered by an empty file system in which the server makes its sockets. */
   socketDirectory: string;
   asRoot: boolean;
 }
 
-function script({ programs, server, socketDirectory, asRoot }: Stage): string {
+const setOf = (names: readonly string[]): string => ["-all", ...names.map((name) => `+${name.toLowerCase()}`)].join(",");
+
+function script({ programs, server, serverCapabilities, socketDirectory, asRoot }: Stage): string {
+  const limited = [programs.setpriv, "--no-new-privs", "--bounding-set", setOf(serverCapabilities), programs.setsid];
   const variables = asRoot ? "" : `XDG_RUNTIME_DIR=${quoted(socketDirectory)} `;
   const { go, told, filter, options } = STAGE_FD;
   return `
@@ -35,7 +40,7 @@ trap : TERM
 ${line([programs.mount, "-t", "tmpfs", "-o", "mode=0755,nosuid,nodev", "tmpfs", socketDirectory])} || exit 3
 echo ${ENTERED} >&${told}
 (
-  ${variables}${line([programs.setsid, ...server])} </dev/null >&${told} 2>&1 ${go}<&- ${filter}<&- ${options}<&- &
+  ${variables}${line([...limited, ...server])} </dev/null >&${told} 2>&1 ${go}<&- ${filter}<&- ${options}<&- &
   server=$!
   trap 'kill -TERM $server' TERM
   while wait $server; ended=$?; kill -0 $server 2>/dev/null; do :; done

@@ -4,4 +4,4 @@
  */
 export type { AwaitedMount, SupervisedMount } from "./keeper/start-keeper.js";
 export type { DecisionHost, EmbeddedDecisionOptions, MountHost, StartEmbeddedDecision } from "./mount-host.js";
-export { keepLeastPrivilege, replaceProcess } from "./privilege/least-privilege.js";
+export { keepLeastPrivilege, replaceProcess, SERVER_CAPABILITIES } from "./privilege/least-privilege.js";

@@ -3,6 +3,7 @@ import { existsSync, realpathSync } from "node:fs";
 import { resolve } from "node:path";
 import { codeOf, escapeTextName, unfit, wrong } from "@sluice/runtime/cli";
 import { PRESETS, presetFile } from "@sluice/service-decision/presets";
+import { SERVER_CAPABILITIES } from "@sluice/service-mount";
 import type { ChangeCounts, Serving } from "@sluice/sandbox";
 import type { Session } from "@sluice/sessions";
 import { type Command, Option } from "commander";
@@ -121,6 +122,7 @@ async function run(words: readonly string[], args: RunArguments, sluice: readonl
       readOnly,
       sockets,
       sluice,
+      serverCapabilities: Object.keys(SERVER_CAPABILITIES),
       onServing,
     });
     session.end();

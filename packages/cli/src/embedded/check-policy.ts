@@ -1,6 +1,6 @@
 /**
- * Checks a policy before the mount starts, in a process without any rights, like the decision service itself. So the user sees all mistakes
- * at once, and learns if only root may read a file.
+ * Checks the policy of a decision service that could not start, in a process without any rights, as the service had. So the user sees all
+ * mistakes at once, and learns if only root may read a file. A service that starts has checked the policy itself.
  */
 import { once } from "node:events";
 import type { Readable } from "node:stream";
@@ -75,17 +75,17 @@ function lastWord(stderr: string): string {
   return said.replace(/^(?:sluice: |\w*Error(?: \[\w+\])?: )/, "");
 }
 
-/** Rejects with a CliError for the first mistake; the others are on standard error. */
-export async function checkPolicy(file: string, user: OwnUser | SharedUser): Promise<void> {
+/** @returns the first mistake; the others are on standard error. Undefined if the policy has none */
+export async function policyMistake(file: string, user: OwnUser | SharedUser): Promise<CliError | undefined> {
   const { code, stdout, stderr } = await runCheck(file, user);
-  if (code === 0) return;
+  if (code === 0) return undefined;
   const checked = parseChecked(stdout);
   const errors = checked?.problems.filter((problem) => problem.severity === "error") ?? [];
   const [first, ...others] = errors.map((problem) => complaint(checked?.problemFile ?? file, problem));
   if (first === undefined) {
     const problem = lastWord(stderr) || "the policy could not be checked";
-    throw new CliError({ object: file, problem, remedy: "see 'sluice policy check'", exitCode: EXIT.USAGE });
+    return new CliError({ object: file, problem, remedy: "see 'sluice policy check'", exitCode: EXIT.USAGE });
   }
   for (const other of others) process.stderr.write(errorLine(other.message));
-  throw first;
+  return first;
 }

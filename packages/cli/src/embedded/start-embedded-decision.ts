@@ -8,10 +8,10 @@ import { native, toBytes } from "@sluice/native";
 import { CliError, EXIT, logDestination } from "@sluice/runtime";
 import { watchPolicy } from "@sluice/service-decision/policy-watch";
 import type { DecisionHost, EmbeddedDecisionOptions } from "@sluice/service-mount";
-import { checkPolicy } from "./check-policy.js";
+import { policyMistake } from "./check-policy.js";
 import { chooseDecisionUser } from "./decision-user.js";
 import { FileWatch } from "./file-watch.js";
-import { SupervisedChild } from "./supervised-child.js";
+import { SupervisedChild, type SupervisedChildOptions } from "./supervised-child.js";
 import { openToWatch } from "./open-policy-file.js";
 import { ENTRY } from "./policy-file-records.js";
 
@@ -36,16 +36,24 @@ function entryOf(policy: string): string {
   return statSync(policy, { throwIfNoEntry: false })?.isDirectory() === true ? join(policy, ENTRY) : policy;
 }
 
-/** Rejects with a CliError if the policy is invalid. Resolves when the child is started; it may not serve yet. */
+/** The reason why the child could not start. Its own words are written only if its policy has no mistake. */
+async function reasonOf(child: SupervisedChild, { policyFile, user }: SupervisedChildOptions): Promise<Error> {
+  const error = await child.failedToStart;
+  const mistake = await policyMistake(policyFile, user);
+  if (mistake === undefined) child.writeEarlyLines();
+  return mistake ?? error;
+}
+
+/** Resolves when the child is started; it may not serve yet. `failedToStart` tells of a mistake in its policy. */
 export async function startEmbeddedDecision(options: EmbeddedDecisionOptions): Promise<DecisionHost> {
   const { policyFile, runDirectory, logLevel, logFile, logger, tracingEndpoint, takesOver } = options;
   const user = await chooseDecisionUser(runDirectory);
-  if (!takesOver) await checkPolicy(policyFile, user);
   const path = join(runDirectory, SOCKET);
   const listenFd = listen(path);
   const log = logDestination(logFile);
   const writeLine = (line: string): void => log.write(line);
-  const child = new SupervisedChild({ policyFile, user, listenFd, logLevel, tracingEndpoint, takesOver, writeLine }, logger);
+  const childOptions = { policyFile, user, listenFd, logLevel, tracingEndpoint, takesOver, writeLine };
+  const child = new SupervisedChild(childOptions, logger);
   // A child with our uid reads and watches the files itself.
   const ownWatch = user.kind === "shared" ? new FileWatch(entryOf(policyFile), openToWatch) : undefined;
   const watcher = watchPolicy(
@@ -54,7 +62,7 @@ export async function startEmbeddedDecision(options: EmbeddedDecisionOptions): P
   );
   return {
     target: `unix://${path}`,
-    failedToStart: child.failedToStart,
+    failedToStart: reasonOf(child, childOptions),
     policyTouched: () => (child.files ?? ownWatch)?.touched() ?? true,
     unprotected: user.kind === "shared" ? user.why : undefined,
     close: async () => {

@@ -31,11 +31,14 @@ export class SupervisedChild {
   #child: ChildProcess | undefined;
   #everServed = false;
   #pauseMs = FIRST_PAUSE_MS;
+  /** The lines of a first child that has not served yet: it may have no more to say than that its policy has a mistake. */
+  #earlyLines: string[] | undefined = [];
   #tellFailure: (error: Error) => void = () => undefined;
 
   constructor(options: SupervisedChildOptions, logger: Logger) {
     this.#options = options;
     this.#everServed = options.takesOver;
+    if (options.takesOver) this.#earlyLines = undefined;
     this.#logger = logger;
     this.failedToStart = new Promise((resolve) => {
       this.#tellFailure = resolve;
@@ -50,9 +53,10 @@ export class SupervisedChild {
     this.files = files;
     child.stdout?.once("data", () => {
       this.#everServed = true;
+      this.writeEarlyLines();
     });
     child.stdout?.resume();
-    if (child.stderr !== null) forwardLines(child.stderr, this.#options.writeLine);
+    if (child.stderr !== null) forwardLines(child.stderr, (line) => this.#writeLine(line));
     let problem: string | undefined;
     child.once("error", (error) => {
       problem = `it cannot be started: ${error.message}`;
@@ -61,6 +65,17 @@ export class SupervisedChild {
     child.once("close", (code, signal) => {
       this.#ended(problem ?? (signal === null ? `exit code ${code}` : `signal ${signal}`), startedMs);
     });
+  }
+
+  #writeLine(line: string): void {
+    if (this.#earlyLines === undefined) this.#options.writeLine(line);
+    else this.#earlyLines.push(line);
+  }
+
+  writeEarlyLines(): void {
+    const lines = this.#earlyLines ?? [];
+    this.#earlyLines = undefined;
+    for (const line of lines) this.#options.writeLine(line);
   }
 
   #ended(how: string, startedMs: number): void {
@@ -91,6 +106,7 @@ export class SupervisedChild {
   /** Sends SIGTERM, then SIGKILL if that does not help. */
   async end(): Promise<void> {
     this.#ending.abort();
+    if (this.#everServed) this.writeEarlyLines();
     const child = this.#child;
     if (child === undefined || child.exitCode !== null || child.signalCode !== null) return;
     const gone = once(child, "exit");

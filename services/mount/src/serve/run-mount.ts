@@ -17,7 +17,7 @@ import { serverPrivilege } from "../privilege/server-privilege.js";
 import { refuseImpossibleTransport } from "../setup/choose-transport.js";
 import { mountEvents } from "../setup/mount-events.js";
 import { openDecider } from "../setup/open-decider.js";
-import { type ServedFilesystem, startFilesystem } from "../setup/start-filesystem.js";
+import type { ServedFilesystem } from "../setup/start-filesystem.js";
 import { refuseUnseenHolders } from "../setup/watch-revocation.js";
 import { LayerHold } from "../shutdown/layer-hold.js";
 import { StopRequests } from "../shutdown/stop-requests.js";
@@ -64,10 +64,11 @@ function describe(context: MountContext, filesystem: ServedFilesystem): MountPar
 async function serve(context: MountContext, host: MountHost): Promise<void> {
   const { config, keeper, logger, stop, telemetry, undo } = context;
   const runDirectory = runDirectoryOf(context);
-  const opened = await openDecider(context, { start: host.startEmbeddedDecision, runDirectory: runDirectory.path });
+  const load = () => import("../setup/start-filesystem.js");
+  const opened = await openDecider(context, { start: host.startEmbeddedDecision, runDirectory: runDirectory.path, load });
   if (keeper === undefined) await untilLetGo(config.upper, config.work);
   if (stop.requested) return;
-  const filesystem = startFilesystem(context, opened);
+  const filesystem = (await load()).startFilesystem(context, opened);
   const { engine } = filesystem;
   const unmount = unmountOnce(context, engine);
   // A server that cannot take over leaves the mount to the next one.

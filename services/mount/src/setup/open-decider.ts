@@ -95,6 +95,8 @@ export interface OpenedDecider {
 export interface DeciderParts {
   start: StartEmbeddedDecision;
   runDirectory: string;
+  /** Loads the code that the mount needs later, while the service starts. */
+  load(): Promise<unknown>;
 }
 
 type ServiceChoice = Exclude<MountConfig["decision"], { kind: "none" }>;
@@ -122,11 +124,10 @@ export function takesOver({ keeper }: MountContext): boolean {
 
 async function connectService(decision: ServiceChoice, context: MountContext, parts: DeciderParts): Promise<OpenedDecider> {
   const { config, logger, undo } = context;
-  // While the service starts.
-  const loading = import("@sluice/decision-client/connect");
   const service = await findService(decision, context, parts);
   const { target, host } = service;
-  const client = await loading;
+  // Its process has begun, and loads its own code meanwhile.
+  const [client] = await Promise.all([import("@sluice/decision-client/connect"), parts.load()]);
   const decider = connectTo(client, service, context);
   undo.push("close the decision client", () => decider.close());
   const ready = readyOrFailed(client.whenReady(decider, READY_MS[decision.kind]), host?.failedToStart).then((isReady) => {
