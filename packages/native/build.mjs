@@ -1,15 +1,18 @@
 /**
  * Compiles the addon with the C compiler that is there: `cc` and node-api-headers, no node-gyp, no Python, no download.
  * Runs as this workspace's install script; does nothing when the result is newer than its sources.
+ *
+ * Usage: build.mjs [--to FILE]   FILE: compiles in any case, and writes the addon there. CC and CFLAGS choose compiler and flags.
  */
 import { spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, readdirSync, renameSync, rmSync, statSync } from "node:fs";
 import { createRequire } from "node:module";
-import { dirname, join } from "node:path";
+import { dirname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 
 const folder = dirname(fileURLToPath(import.meta.url));
-const target = join(folder, "build", "sluice_native.node");
+const elsewhere = process.argv[2] === "--to" ? process.argv[3] : undefined;
+const target = elsewhere === undefined ? join(folder, "build", "sluice_native.node") : resolve(elsewhere);
 const sources = readdirSync(join(folder, "cc")).map((name) => join(folder, "cc", name));
 
 function fail(message) {
@@ -31,6 +34,8 @@ function compile() {
   const partial = `${target}.${process.pid}`;
   mkdirSync(dirname(target), { recursive: true });
   const flags = ["-std=gnu11", "-O2", "-g", "-shared", "-fPIC", "-pthread", "-fvisibility=hidden", "-Wall", "-Wextra"];
+  // The same bytes in every folder.
+  flags.push(`-ffile-prefix-map=${folder}=.`, `-ffile-prefix-map=${headers}=.`);
   const extra = process.env.CFLAGS?.split(/\s+/).filter(Boolean) ?? [];
   const [command, ...leading] = compiler.split(/\s+/);
   const run = spawnSync(command, [...leading, ...flags, ...extra, `-I${headers}`, ...units, "-o", partial], { stdio: "inherit" });
@@ -49,6 +54,6 @@ function compile() {
 
 if (process.platform !== "linux") {
   console.log("sluice native: not built, the raw engine needs Linux");
-} else if (!isCurrent()) {
+} else if (elsewhere !== undefined || !isCurrent()) {
   compile();
 }

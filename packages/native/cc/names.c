@@ -93,7 +93,8 @@ static napi_value fs_mknodat(napi_env env, napi_callback_info info) {
   uint32_t major = arg_uint(&args, 3);
   uint32_t minor = arg_uint(&args, 4);
   if (args.failure) return args_failed(&args);
-  return result(env, mknodat(dirfd, name.bytes, mode, makedev(major, minor)));
+  /* By number: mknodat is a symbol only since glibc 2.33. The kernel takes 32 bits of a device number. */
+  return result(env, syscall(SYS_mknodat, dirfd, name.bytes, mode, (uint32_t)makedev(major, minor)));
 }
 
 static napi_value fs_symlinkat(napi_env env, napi_callback_info info) {

@@ -27,6 +27,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "oldest-glibc.h"
+
 /* Microseconds since some moment. */
 static inline int64_t monotonic_us(void) {
   struct timespec now;

@@ -1,0 +1,48 @@
+// Node inside of an artefact, for machines whose own Node is too old or missing: the program as its makers publish it.
+import { createHash } from "node:crypto";
+import { chmodSync, copyFileSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { root } from "../build.mjs";
+import { checkGlibc } from "./addon.mjs";
+import { runTool } from "./run-tool.mjs";
+import { ReleaseError } from "./settings.mjs";
+
+/** Kept up with Node's releases: docs/releasing.md. */
+export const NODE = /** @type {{ version: string, integrity: Record<string, string> }} */ (
+  JSON.parse(readFileSync(new URL("node.json", import.meta.url), "utf8"))
+);
+
+/** @param {import("./settings.mjs").Release} release @returns {string} the unpacked package of npm */
+function fetchNode({ arch, work }) {
+  const directory = join(work, "node");
+  mkdirSync(directory, { recursive: true });
+  const argv = ["pack", "--silent", "--prefer-offline", "--pack-destination", directory, `node-linux-${arch}@${NODE.version}`];
+  const file = join(directory, runTool("npm", argv, { cwd: root }).trim());
+  const found = `sha512-${createHash("sha512").update(readFileSync(file)).digest("base64")}`;
+  if (found !== NODE.integrity[arch]) throw new ReleaseError(`node-linux-${arch}@${NODE.version}: other bytes than node.json says`);
+  runTool("tar", ["-xzf", file, "-C", directory, "package/bin/node", "package/LICENSE"]);
+  rmSync(file);
+  return join(directory, "package");
+}
+
+/** @param {string} program in the tree */
+const wrapper = (program) => `#!/bin/sh
+# Starts it with the Node beside it, from any place, and by a link.
+here=$(readlink -f "$0")
+exec "\${here%/bin/*}/lib/node" "\${here%/bin/*}/${program}" "$@"
+`;
+
+/** @param {import("./settings.mjs").Release} release @param {string} tree of a release, without Node */
+export function addNode(release, tree) {
+  const fetched = fetchNode(release);
+  mkdirSync(join(tree, "lib"));
+  copyFileSync(join(fetched, "bin/node"), join(tree, "lib/node"));
+  chmodSync(join(tree, "lib/node"), 0o755);
+  copyFileSync(join(fetched, "LICENSE"), join(tree, "lib/LICENSE"));
+  checkGlibc(join(tree, "lib/node"));
+  const { bin } = /** @type {{ bin: Record<string, string> }} */ (JSON.parse(readFileSync(join(tree, "package.json"), "utf8")));
+  for (const name of readdirSync(join(tree, "bin"))) {
+    rmSync(join(tree, "bin", name));
+    writeFileSync(join(tree, "bin", name), wrapper(/** @type {string} */ (bin[name])), { mode: 0o755 });
+  }
+}
