@@ -2,7 +2,7 @@
 import { join } from "node:path";
 import { root } from "../build.mjs";
 import { runTool } from "./run-tool.mjs";
-import { ARCHITECTURES, ReleaseError } from "./settings.mjs";
+import { namesOf, ReleaseError } from "./settings.mjs";
 
 /** The oldest C library that Node's own binaries support. Debian 10, Ubuntu 20.04 and RHEL 8 have it, or a later one. */
 export const OLDEST_GLIBC = "2.28";
@@ -16,7 +16,7 @@ function rank(version) {
 /** The newest version of glibc that a library or program asks for, or "0". @param {string} file */
 export function neededGlibc(file) {
   const symbols = runTool("readelf", ["--wide", "--dyn-syms", file]);
-  const versions = [...symbols.matchAll(/@GLIBC_([\d.]+)/g)].map(([, version]) => /** @type {string} */ (version));
+  const versions = [...symbols.matchAll(/@GLIBC_([\d.]+)/g)].map(([, version]) => version ?? "0");
   return versions.reduce((newest, version) => (rank(version) > rank(newest) ? version : newest), "0");
 }
 
@@ -31,8 +31,7 @@ export function checkGlibc(file) {
 
 /** @param {string} arch @param {string} target file to write */
 export function compileAddon(arch, target) {
-  const names = /** @type {import("./settings.mjs").Names} */ (ARCHITECTURES[arch]);
-  const compiler = arch === process.arch ? (process.env["CC"] ?? "cc") : `${names.triplet}-gcc`;
+  const compiler = arch === process.arch ? (process.env["CC"] ?? "cc") : `${namesOf(arch).triplet}-gcc`;
   runTool(compiler, ["--version"]);
   const env = { ...process.env, CC: compiler, CFLAGS: "-s" };
   runTool(process.execPath, [join(root, "packages/native/build.mjs"), "--to", target], { env });

@@ -43,6 +43,6 @@ export function addNode(release, tree) {
   const { bin } = /** @type {{ bin: Record<string, string> }} */ (JSON.parse(readFileSync(join(tree, "package.json"), "utf8")));
   for (const name of readdirSync(join(tree, "bin"))) {
     rmSync(join(tree, "bin", name));
-    writeFileSync(join(tree, "bin", name), wrapper(/** @type {string} */ (bin[name])), { mode: 0o755 });
+    writeFileSync(join(tree, "bin", name), wrapper(bin[name] ?? ""), { mode: 0o755 });
   }
 }

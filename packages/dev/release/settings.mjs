@@ -10,7 +10,7 @@ import { root } from "../build.mjs";
  * @typedef {{ deb: string, rpm: string, triplet: string }} Names
  * @type {Readonly<Record<string, Names>>}
  */
-export const ARCHITECTURES = {
+const ARCHITECTURES = {
   x64: { deb: "amd64", rpm: "x86_64", triplet: "x86_64-linux-gnu" },
   arm64: { deb: "arm64", rpm: "aarch64", triplet: "aarch64-linux-gnu" },
 };
@@ -28,6 +28,13 @@ export const ARCHITECTURES = {
 
 /** An error of the user or of the machine: its message is enough. */
 export class ReleaseError extends Error {}
+
+/** @param {string} arch @returns {Names} */
+export function namesOf(arch) {
+  const names = ARCHITECTURES[arch];
+  if (names !== undefined) return names;
+  throw new ReleaseError(`--arch: unknown architecture ${arch}: choose of ${Object.keys(ARCHITECTURES).join(", ")}`);
+}
 
 /** @param {readonly string[]} known kinds of artefacts */
 const usage = (known) => `usage: npm run release -- --out DIR [--arch x64|arm64] [--only KIND,...]
@@ -91,9 +98,6 @@ export function readSettings(argv, known) {
     process.stdout.write(usage(known));
     return undefined;
   }
-  const names = ARCHITECTURES[arch];
-  if (names === undefined)
-    throw new ReleaseError(`--arch: unknown architecture ${arch}: choose of ${Object.keys(ARCHITECTURES).join(", ")}`);
   const { version } = JSON.parse(readFileSync(join(root, "package.json"), "utf8"));
-  return { kinds: chosenKinds(only, known), out: emptyDirectory(out), version, arch, names, epoch: epoch() };
+  return { kinds: chosenKinds(only, known), out: emptyDirectory(out), version, arch, names: namesOf(arch), epoch: epoch() };
 }
