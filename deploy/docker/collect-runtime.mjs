@@ -43,9 +43,15 @@ const closure = (start) => {
   return found;
 };
 
-/** Leaves out files that are never loaded: declarations, sources, source maps, builds for browsers or other systems. Licences stay. */
-const loaded = (file) => !/\.(ts|mts|cts|map)$|\/cedar-wasm\/(esm|web)$/.test(file);
-const OTHER_SYSTEMS = /-darwin$/;
+/** Leaves out files that are never loaded: declarations, sources, tests, builds for browsers or other systems. Licences stay. */
+const NEVER_LOADED = [
+  /\.(ts|mts|cts|map|c|h|gyp|npmignore)$|\/\.travis\.yml$/,
+  /\/cedar-wasm\/(esm|web)$/,
+  /\/prebuilds\/(darwin-|.*\/electron\.)/,
+  /\/(@protobufjs\/\w+|fuse-[\w-]+)\/(bench|example|tests?)$/,
+];
+const loaded = (file) => !NEVER_LOADED.some((pattern) => pattern.test(file));
+const OTHER_SYSTEMS = /-(darwin|linux-arm)$/;
 
 /** Everything but nested packages, which are entries of their own. */
 const copyPackage = (path) => {

@@ -42,6 +42,10 @@ export function addNode(release, tree) {
   checkGlibc(join(tree, "lib/node"));
   const { bin } = /** @type {{ bin: Record<string, string> }} */ (JSON.parse(readFileSync(join(tree, "package.json"), "utf8")));
   for (const name of readdirSync(join(tree, "bin"))) {
+    const script = join(tree, bin[name] ?? "");
+    // The Node of PATH must not run it.
+    writeFileSync(script, readFileSync(script, "utf8").replace(/^#!.*\n/, ""));
+    chmodSync(script, 0o644);
     rmSync(join(tree, "bin", name));
     writeFileSync(join(tree, "bin", name), wrapper(bin[name] ?? ""), { mode: 0o755 });
   }

@@ -5,6 +5,7 @@ import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync }
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { archive } from "./archive.mjs";
+import { makeDeb } from "./deb.mjs";
 import { addNode } from "./node-inside.mjs";
 import { readSettings, ReleaseError } from "./settings.mjs";
 import { makeTree, normalize } from "./tree.mjs";
@@ -37,6 +38,8 @@ function makeArchive(release, form) {
 const KINDS = {
   tar: (release) => makeArchive(release, "plain"),
   "tar-with-node": (release) => makeArchive(release, "with-node"),
+  deb: (release) => makeDeb(release, "plain", treeOf(release, "plain")),
+  "deb-with-node": (release) => makeDeb(release, "with-node", treeOf(release, "with-node")),
   sbom: (release) => cpSync(join(treeOf(release, "plain"), "sbom.cdx.json"), join(release.out, `sluice-${release.version}.cdx.json`)),
 };
 

@@ -1,5 +1,17 @@
 // The relocatable tree of a release: the files that deploy/docker/collect-runtime.mjs collects, and the addon of its architecture.
-import { chmodSync, lutimesSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  closeSync,
+  lutimesSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  readSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 import { root } from "../build.mjs";
 import { compileAddon } from "./addon.mjs";
@@ -9,7 +21,8 @@ import { writeSbom } from "./sbom.mjs";
 /** fuse-native, the addon of the portable engine, is published for this architecture alone. */
 const PORTABLE_ENGINE_FOR = "x64";
 const PORTABLE_ENGINE = /^fuse-(native|shared-library)/;
-/** npm would run these when it installs a package that holds others; their addons are compiled already. */
+const ELF = Buffer.from("\x7fELF", "latin1");
+/** npm would run scripts when it installs a package that holds others; their addons are compiled already. */
 const NEEDLESS = ["scripts", "devDependencies"];
 
 /** @param {string} directory @returns {IterableIterator<{ path: string, kind: "directory" | "file" | "link" }>} contents before their directory */
@@ -21,11 +34,21 @@ export function* contentsOf(directory) {
   }
 }
 
-/** Programs stay so: whatever mask the checkout was made with, everybody may read the rest. @param {string} tree @param {number} epoch */
+/** An ELF file or a script, by its first bytes. @param {string} file */
+function isProgram(file) {
+  if ((statSync(file).mode & 0o100) === 0) return false;
+  const start = Buffer.alloc(4);
+  const fd = openSync(file, "r");
+  readSync(fd, start, 0, 4, 0);
+  closeSync(fd);
+  return start.equals(ELF) || start.toString("latin1", 0, 2) === "#!";
+}
+
+/** Everybody may read it, and no mask of the checkout shows. @param {string} tree @param {number} epoch */
 export function normalize(tree, epoch) {
   for (const { path, kind } of contentsOf(tree)) {
     if (kind === "directory") chmodSync(path, 0o755);
-    else if (kind === "file") chmodSync(path, statSync(path).mode & 0o100 ? 0o755 : 0o644);
+    else if (kind === "file") chmodSync(path, isProgram(path) ? 0o755 : 0o644);
     lutimesSync(path, epoch, epoch);
   }
   chmodSync(tree, 0o755);

@@ -1,10 +1,12 @@
-/** Installs the commands for mount(8), umount(8) and podman, as symbolic links to this checkout. */
-import { lstatSync, mkdirSync, readlinkSync, symlinkSync, unlinkSync } from "node:fs";
-import { dirname, join, resolve } from "node:path";
+/** Installs the commands for mount(8), umount(8) and podman, as symbolic links to this checkout or to this unpacked archive. */
+import { existsSync, lstatSync, mkdirSync, readlinkSync, symlinkSync, unlinkSync } from "node:fs";
+import { basename, dirname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { CliError, EXIT } from "@sluice/runtime/cli";
 
 const BIN = fileURLToPath(new URL("../bin", import.meta.url));
+/** An archive has all commands here, which start the Node inside if there is one. A checkout has no such directory. */
+const TOGETHER = fileURLToPath(new URL("../../../bin", import.meta.url));
 
 /** mount(8) looks for helpers in /sbin alone. */
 const LINKS: readonly (readonly [link: string, program: string])[] = [
@@ -14,8 +16,8 @@ const LINKS: readonly (readonly [link: string, program: string])[] = [
   // For units and guides.
   ["usr/local/bin/sluice", "../../cli/bin/sluice.mjs"],
 ];
-/** The target of a link of another checkout, or of an earlier version. */
-const OURS = /(?:overlayfs-cli\/bin\/[^/]+|\/cli\/bin\/sluice)\.mjs$/;
+/** The target of a link of another checkout or archive, or of an earlier version. */
+const OURS = /(?:overlayfs-cli\/bin\/[^/]+|\/cli\/bin\/sluice)\.mjs$|\/bin\/(?:u?mount\.fuse\.sluice|sluice(?:-overlayfs)?)$/;
 
 function place(link: string, target: string): void {
   const there = lstatSync(link, { throwIfNoEntry: false });
@@ -37,7 +39,8 @@ function place(link: string, target: string): void {
 export function installLinks(prefix: string): string[] {
   return LINKS.map(([name, program]) => {
     const link = join(resolve(prefix), name);
-    const target = join(BIN, program);
+    const together = join(TOGETHER, basename(name));
+    const target = existsSync(together) ? together : join(BIN, program);
     place(link, target);
     return `${link} -> ${target}`;
   });

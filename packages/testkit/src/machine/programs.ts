@@ -14,7 +14,7 @@ const list = JSON.parse(readFileSync(new URL("../../system-packages.json", impor
 const DIRECTORY = process.env["SLUICE_TEST_PROGRAMS"];
 const WHOLE_PATH = process.env["SLUICE_TEST_PATH"] ?? process.env["PATH"] ?? "";
 /** These programs call many others. */
-const WITH_EVERYTHING = ["podman", "compose", "console"];
+const WITH_EVERYTHING = ["podman", "compose", "console", "release"];
 
 /** For all test files together, for code that runs outside of a test. */
 const declared = new Set<string>();

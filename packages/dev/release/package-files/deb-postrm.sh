@@ -1,0 +1,14 @@
+#!/bin/sh
+set -e
+
+if [ "$1" = remove ] && [ -d /run/systemd/system ]; then
+  deb-systemd-invoke daemon-reload || true
+fi
+# /var/lib/sluice has the files of users, as far as there are any.
+if [ "$1" = purge ]; then
+  if getent passwd sluice-decision >/dev/null; then
+    userdel sluice-decision
+  fi
+  rm -rf /var/log/sluice /run/sluice
+  rmdir --ignore-fail-on-non-empty /etc/sluice/mounts /etc/sluice 2>/dev/null || true
+fi

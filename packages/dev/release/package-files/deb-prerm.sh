@@ -1,0 +1,7 @@
+#!/bin/sh
+set -e
+
+# An upgrade leaves mounts alone: "systemctl reload" lets the new version take over without unmounting.
+if [ "$1" = remove ] && [ -d /run/systemd/system ]; then
+  deb-systemd-invoke stop 'sluice@*.service' sluice-volume-plugin.service sluice-decision.service || true
+fi

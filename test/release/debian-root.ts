@@ -1,0 +1,78 @@
+/**
+ * Small machines for tests of packages: a root directory of Debian packages, without a compiler and npm. Its archive is made once
+ * for a machine, which needs a mirror of Debian; tests then unpack it and work without a network.
+ */
+import { existsSync, mkdirSync, renameSync } from "node:fs";
+import { homedir } from "node:os";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { describeResult, runScript, scratch, type ScriptResult } from "@sluice/testkit";
+import { expect } from "vitest";
+
+const ENTER = fileURLToPath(new URL("./enter-root.sh", import.meta.url));
+export const FIRST_MINUTE = fileURLToPath(new URL("./first-minute.sh", import.meta.url));
+/** On a busy machine with a slow mirror. */
+export const LIMIT_MS = 600_000;
+
+/** The packages that a user's machine has beforehand, by its release. "trixie" has a Node that is new enough. */
+const MACHINES = {
+  trixie: ["nodejs", "fuse3", "bubblewrap", "attr"],
+  bookworm: ["libstdc++6", "fuse3", "bubblewrap", "attr"],
+} as const;
+
+/** As deploy/docker/import-base-images.sh chooses it. */
+function cache(): string {
+  const { SLUICE_IMAGE_CACHE, XDG_CACHE_HOME } = process.env;
+  return SLUICE_IMAGE_CACHE ?? join(XDG_CACHE_HOME ?? join(homedir(), ".cache"), "sluice");
+}
+
+/** Runs a program that must succeed. */
+export async function succeed(argv: readonly string[], env: Readonly<Record<string, string>> = {}): Promise<ScriptResult> {
+  const result = await runScript(argv, { env, timeoutMs: LIMIT_MS });
+  expect(result.code, describeResult(result)).toBe(0);
+  return result;
+}
+
+async function archiveOf(machine: keyof typeof MACHINES): Promise<string> {
+  const archive = join(cache(), `release-${machine}.tar`);
+  if (existsSync(archive)) return archive;
+  mkdirSync(dirname(archive), { recursive: true });
+  const part = `${archive}.${process.pid}.tar`;
+  await succeed(["mmdebstrap", "--quiet", "--variant=minbase", `--include=${MACHINES[machine].join(",")}`, machine, part]);
+  renameSync(part, archive);
+  return archive;
+}
+
+export interface DebianRoot {
+  /** The directory, to put files into. */
+  at: string;
+  /** Runs a program there, which must succeed. */
+  run(...argv: string[]): Promise<string>;
+  /** Every path, but those that only packages' managers and users write to. */
+  paths(): Promise<string[]>;
+}
+
+const NOT_OURS = "^/(dev|proc|sys|tmp|root|run|var/(log/dpkg|cache|lib/(dpkg|rpm))|etc/(g?shadow|group|passwd)-)";
+
+export async function debianRoot(machine: keyof typeof MACHINES): Promise<DebianRoot> {
+  const at = join(scratch(), "root");
+  mkdirSync(at);
+  await succeed(["tar", "--extract", "--file", await archiveOf(machine), "--directory", at]);
+  await succeed(["cp", FIRST_MINUTE, join(at, "tmp")]);
+  const run = async (...argv: string[]): Promise<string> => (await succeed([ENTER, at, ...argv])).stdout;
+  const paths = async (): Promise<string[]> => (await run("sh", "-c", `find / -xdev | grep -vE '${NOT_OURS}' | sort`)).split("\n");
+  return { at, run, paths };
+}
+
+/** Makes artefacts of this checkout. @returns their directory */
+export async function release(...kinds: readonly string[]): Promise<string> {
+  const out = join(scratch(), "out");
+  const program = fileURLToPath(new URL("../../packages/dev/release/release.mjs", import.meta.url));
+  await succeed([process.execPath, program, "--out", out, "--only", kinds.join(",")], { SOURCE_DATE_EPOCH: "1700000000" });
+  return out;
+}
+
+/** Every step of first-minute.sh. */
+export function expectFirstMinute(stdout: string): void {
+  for (const step of ["doctor", "mount with a policy", "run"]) expect(stdout).toContain(`ok ${step}`);
+}

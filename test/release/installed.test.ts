@@ -1,0 +1,74 @@
+// The archive and the package of a release, in a Debian without compiler, npm and network. The other artefacts: test/release/whole.
+import { readdirSync } from "node:fs";
+import { join } from "node:path";
+import { requires } from "@sluice/testkit";
+import { beforeAll, expect } from "vitest";
+import { neededGlibc } from "../../packages/dev/release/addon.mjs";
+import { buildBundle } from "../../packages/dev/build.mjs";
+import { debianRoot, type DebianRoot, expectFirstMinute, LIMIT_MS, release, succeed } from "./debian-root.js";
+
+const needs = requires("/dev/fuse", "CAP_SYS_ADMIN", "user namespaces", "command mmdebstrap", "command dpkg-deb", "command readelf");
+
+needs.describe("a release in a fresh Debian", () => {
+  let out = "";
+  let root: DebianRoot;
+
+  beforeAll(async () => {
+    expect(buildBundle()).toBe(true);
+    out = await release("tar", "deb");
+    root = await debianRoot("trixie");
+  }, LIMIT_MS);
+
+  const named = (pattern: RegExp): string => readdirSync(out).find((name) => pattern.test(name)) ?? "none";
+
+  needs.test("SHA256SUMS names the bytes of every artefact", async () => {
+    const { stdout } = await succeed(["sh", "-c", 'cd "$0" && sha256sum --check SHA256SUMS', out]);
+    expect(stdout.trim().split("\n")).toHaveLength(readdirSync(out).length - 1);
+  });
+
+  needs.test(
+    "the archive runs from a read-only directory, by a link, and its addon asks for no newer glibc than Node",
+    async () => {
+      const archive = named(/\.tar\.gz$/);
+      await succeed(["tar", "-xzf", join(out, archive), "-C", join(root.at, "opt")]);
+      const tree = archive.replace(".tar.gz", "");
+      expect(Number(neededGlibc(join(root.at, "opt", tree, "packages/native/build/sluice_native.node")).split(".")[1])).toBeLessThanOrEqual(
+        28,
+      );
+      // Links for mount(8) lead to the archive's commands, since those start the Node that belongs to it.
+      await root.run(
+        "sh",
+        "-c",
+        `/opt/${tree}/bin/sluice-overlayfs --install-helpers=/tmp/links && /tmp/links/sbin/mount.fuse.sluice --version`,
+      );
+      expect(await root.run("readlink", "/tmp/links/usr/local/bin/sluice")).toBe(`/opt/${tree}/bin/sluice\n`);
+      const use = `mount --bind /opt /opt && mount -o remount,bind,ro /opt && ln -s /opt/${tree}/bin/sluice /usr/bin/mine
+        /tmp/first-minute.sh mine && rm /usr/bin/mine`;
+      expectFirstMinute(await root.run("sh", "-c", use));
+    },
+    LIMIT_MS,
+  );
+
+  needs.test(
+    "the package installs without a network, serves, and leaves nothing behind when it is purged",
+    async () => {
+      await succeed(["cp", join(out, named(/\.deb$/)), join(root.at, "tmp/sluice.deb")]);
+      const before = await root.paths();
+      await root.run("dpkg", "-i", "/tmp/sluice.deb");
+      expectFirstMinute(await root.run("/tmp/first-minute.sh", "sluice"));
+      const installed = await root.paths();
+      for (const path of ["bin/sluice-decision", "bin/sluice-overlayfs", "sbin/mount.fuse.sluice", "sbin/umount.fuse.sluice"])
+        expect(installed).toContain(`/usr/${path}`);
+      for (const path of ["bash-completion/completions/sluice", "fish/vendor_completions.d/sluice.fish", "zsh/vendor-completions/_sluice"])
+        expect(installed).toContain(`/usr/share/${path}`);
+      expect(installed).toContain("/usr/share/man/man1/sluice-policy-check.1.gz");
+      expect(installed.filter((path) => path.startsWith("/etc/systemd"))).toEqual(before.filter((path) => path.startsWith("/etc/systemd")));
+      expect(await root.run("getent", "passwd", "sluice-decision")).toContain("/usr/sbin/nologin");
+      await root.run("mount.fuse.sluice", "--version");
+      await root.run("dpkg", "--purge", "sluice");
+      expect(await root.paths()).toEqual(before);
+      expect(await root.run("sh", "-c", "getent passwd sluice-decision || echo gone")).toBe("gone\n");
+    },
+    LIMIT_MS,
+  );
+});
