@@ -1,16 +1,21 @@
 /**
- * Finds differences that would undo somebody else's change: the lower object changed after the upper layer had been begun, or after its
- * copy had been made. A change of any kind sets ctime, which nobody can set back. So an object is unchanged if its ctime lies before the
- * birth of the upper layer; or, if the upper object is a copy of it, before the birth of the copy. The clock of the file system must not
- * have been set back meanwhile.
+ * Finds differences that would undo somebody else's change. The lower object is compared with the one that the session saw: the mount
+ * recorded that before it replaced the object (packages/base-record). Without a record the times decide: an object is unchanged if its
+ * ctime, which nobody can set back, lies before the birth of the upper layer; or, if the upper object is a copy of it, before the birth of
+ * the copy.
  */
-import { type Hit, isDirectory, type LayerStack } from "@sluice/layer-tools";
+import { type BaseEntry, BaseRecords, identityIn } from "@sluice/base-record";
+import { type Hit, isDirectory, isRegular, type LayerStack, readTarget } from "@sluice/layer-tools";
 import { StatWord } from "@sluice/native";
-import type { Attr } from "@sluice/vfs";
+import { type Attr, S } from "@sluice/vfs";
+import { digestOf } from "./aspects.js";
 import type { Difference, Side } from "./difference.js";
 import { changedAt, identityOf, NS } from "./identity.js";
 import { handleOf, originOf } from "./origin.js";
 import type { Differences } from "./walk-differences.js";
+
+/** Of an id without a mapping. */
+const NOBODY = 65_534;
 
 /** 0 if the file system does not know it: then everything counts as changed since. */
 function bornAt({ words }: Attr): bigint {
@@ -18,28 +23,64 @@ function bornAt({ words }: Attr): bigint {
   return BigInt.asIntN(64, seconds) * NS + BigInt(words[StatWord.btimeNsec] as number);
 }
 
+/** Facts about a session besides its layers. */
+export interface Known {
+  /** The states that applies and their undoing gave to a path: they are not somebody else's change. */
+  applied: ReadonlyMap<string, ReadonlySet<string>>;
+  records: BaseRecords;
+}
+
+export const NOTHING_KNOWN: Known = { applied: new Map(), records: new BaseRecords(undefined) };
+
+/** As the record has it: in a user namespace the mount knows the session's owner as root, and nobody else. */
+function ownerOf({ uid, gid }: Attr, inNamespace: boolean): string {
+  const inside = (id: number, own: number | undefined): number => (id === own ? 0 : NOBODY);
+  return inNamespace ? `${inside(uid, process.geteuid?.())}:${inside(gid, process.getegid?.())}` : `${uid}:${gid}`;
+}
+
 class Judge {
   readonly #stack: LayerStack;
   readonly #begun: bigint;
-  /** The states that applies and their undoing gave to a path. */
-  readonly #applied: ReadonlyMap<string, ReadonlySet<string>>;
+  readonly #known: Known;
+  readonly #inNamespace: boolean;
   readonly #moved: ReadonlySet<string>;
 
-  constructor(stack: LayerStack, moved: ReadonlySet<string>, applied: ReadonlyMap<string, ReadonlySet<string>>) {
+  constructor(stack: LayerStack, moved: ReadonlySet<string>, known: Known) {
     this.#stack = stack;
     this.#begun = bornAt(stack.rootOf({ layer: 0, path: "" }).attr);
-    this.#applied = applied;
+    this.#known = known;
+    this.#inNamespace = stack.tree({ layer: 0, path: "" }).prefix === "user.overlay.";
     this.#moved = moved;
   }
 
   conflictOf(difference: Difference): string | undefined {
     const { path, before, after } = difference;
     if (before === undefined) return this.#isOrphan(difference) ? "deleted underneath" : undefined;
-    if (this.#isUnchanged(before.object, after) || this.#applied.get(path)?.has(identityOf(before.object.attr)) === true) return undefined;
-    return "changed underneath";
+    if (this.#known.applied.get(path)?.has(identityOf(before.object.attr)) === true) return undefined;
+    return this.#isUnchanged(before, after) ? undefined : "changed underneath";
   }
 
-  #isUnchanged({ attr, ...lower }: Hit, after: Side | undefined): boolean {
+  #isUnchanged(before: Side, after: Side | undefined): boolean {
+    const { attr, path } = before.object;
+    const { records } = this.#known;
+    const identity = identityIn(attr);
+    const entry = records.at(path);
+    if (entry !== undefined) return entry.identity === identity || this.#isSame(entry, before);
+    return records.hasSeen(identity) || this.#isOld(before.object, after);
+  }
+
+  /** Somebody touched the object, gave it another name, or wrote the same bytes. Of a change of its attributes alone nothing else tells. */
+  #isSame(entry: BaseEntry, { object, data }: Side): boolean {
+    const { attr } = object;
+    if (entry.mode !== attr.mode || entry.owner !== ownerOf(attr, this.#inNamespace)) return false;
+    if (isDirectory(attr)) return true;
+    const explained = entry.links !== attr.nlink || entry.ino !== attr.ino || entry.modified !== `${attr.mtimeSec}.${attr.mtimeNsec}`;
+    if (!explained || entry.size !== attr.size) return false;
+    if ((attr.mode & S.IFMT) === S.IFLNK) return entry.target === readTarget(this.#stack, object);
+    return isRegular(attr) && entry.content?.digest === digestOf(this.#stack, data, attr.size);
+  }
+
+  #isOld({ attr, ...lower }: Hit, after: Side | undefined): boolean {
     const changed = changedAt(attr);
     if (changed < this.#begun) return true;
     // A new entry sets both times, and is a difference of its own.
@@ -58,8 +99,8 @@ class Judge {
 }
 
 /** Notes the conflict of each difference. The renames have been found. */
-export function findConflicts(stack: LayerStack, { list, moves }: Differences, applied: ReadonlyMap<string, ReadonlySet<string>>): void {
-  const judge = new Judge(stack, new Set(moves.map(({ to }) => to)), applied);
+export function findConflicts(stack: LayerStack, { list, moves }: Differences, known: Known): void {
+  const judge = new Judge(stack, new Set(moves.map(({ to }) => to)), known);
   for (const difference of list) {
     const conflict = judge.conflictOf(difference);
     if (conflict !== undefined) difference.conflict = conflict;

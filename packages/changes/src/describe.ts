@@ -62,13 +62,20 @@ function detailsOf(stack: LayerStack, one: Difference, origin: Difference | unde
   return details;
 }
 
+/** Such as "changed underneath, merges cleanly"; undefined if there is no conflict. */
+export function conflictLabel({ conflict, merge }: Difference): string | undefined {
+  if (conflict === undefined || merge === undefined) return conflict;
+  const { conflicts } = merge;
+  return `${conflict}, ${conflicts === 0 ? "merges cleanly" : `${conflicts} conflict${conflicts === 1 ? "" : "s"} in the merge`}`;
+}
+
 /** `origin`: the difference at the old path of a renamed file. */
 export function differenceLine(stack: LayerStack, one: Difference, origin: Difference | undefined): string {
   const slash = (one.after ?? one.before)?.type === "directory" ? "/" : "";
   const from = one.from === undefined ? "" : `${escapeName(one.from)} -> `;
   const details = detailsOf(stack, one, origin);
   const shown = details.length === 0 ? "" : ` (${details.join(", ")})`;
-  const conflict = one.conflict ?? origin?.conflict;
+  const conflict = conflictLabel(one) ?? (origin === undefined ? undefined : conflictLabel(origin));
   return `${LETTERS[kindOf(one)]} ${from}${escapeName(one.path)}${slash}${shown}${conflict === undefined ? "" : ` [${conflict}]`}\n`;
 }
 
@@ -100,6 +107,8 @@ export interface DifferenceReport {
   before: SideReport | null;
   after: SideReport | null;
   conflict: string | null;
+  /** The number of conflicts in the merge; null if there is none. */
+  merge: { conflicts: number } | null;
 }
 
 function sideReport(stack: LayerStack, side: Side | undefined): SideReport | null {
@@ -111,7 +120,7 @@ function sideReport(stack: LayerStack, side: Side | undefined): SideReport | nul
 
 /** For programs: names as text, without escapes. */
 export function reportOf(stack: LayerStack, one: Difference): DifferenceReport {
-  const { path, from, aspects, before, after, conflict } = one;
+  const { path, from, aspects, before, after, conflict, merge } = one;
   return {
     kind: kindOf(one),
     path: toText(path),
@@ -120,5 +129,6 @@ export function reportOf(stack: LayerStack, one: Difference): DifferenceReport {
     before: sideReport(stack, before),
     after: sideReport(stack, after),
     conflict: conflict ?? null,
+    merge: merge === undefined ? null : { conflicts: merge.conflicts },
   };
 }

@@ -25,6 +25,15 @@ export interface Difference {
   to?: string;
   /** It changed in the lower layers since the upper layer was begun: applying the difference would lose that. */
   conflict?: string;
+  /** Only with a conflict, and only if the two can be merged. */
+  merge?: Merge;
+}
+
+/** Of a file that changed in the directory as well as in the session: both changes together. */
+export interface Merge {
+  content: Buffer;
+  /** The number of places at which both changed the same lines: there the content has both, between markers. */
+  conflicts: number;
 }
 
 /** A directory that was renamed as a whole: the upper layer leads to its old place. */

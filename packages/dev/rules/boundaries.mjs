@@ -26,6 +26,11 @@ export const BOUNDARIES = {
     external: [],
     reason: "what is done with privilege stays small: no policy, no overlay, no protocol of files or decisions",
   },
+  "packages/base-record": {
+    may: ["native", "vfs"],
+    external: [],
+    reason: "one form for a mount that writes and a review that reads: it knows neither of them, and touches no layer",
+  },
   "packages/journal": {
     may: [],
     external: [],
@@ -82,7 +87,7 @@ export const BOUNDARIES = {
     reason: "layers are checked and rewritten offline, beneath their roots: no mount, engine, overlay or policy takes part",
   },
   "packages/changes": {
-    may: ["layer-tools", "native", "runtime", "vfs"],
+    may: ["base-record", "layer-tools", "native", "runtime", "vfs"],
     onlyIn: { diff: "patch" },
     external: ["diff"],
     reason: "changes are reviewed and taken over offline, beneath the roots of directories: no mount, engine, overlay or policy takes part",
@@ -140,6 +145,7 @@ export const BOUNDARIES = {
   "packages/demo": { may: ["native"], external: [], reason: "it drives the command line as a user would, so that it shows what ships" },
   "services/mount": {
     may: [
+      "base-record",
       "decision-api",
       "decision-client",
       "engine-devfuse",

@@ -118,6 +118,7 @@ function confinementOf(run: SessionRun, view: string, socketDirectory: string): 
 function serverCommand({ session, policyFile, sluice }: SessionRun, view: string): string[] {
   return [
     ...[...sluice, "mount", "--lower", escapeLayer(session.base), "--upper", session.upper, "--work", session.work, "--shared-lower"],
+    ...["--record-base", session.path("base")],
     ...["--policy", policyFile, "--name", session.name, "--log-file", session.path("log"), "--keeper", "off"],
     ...(session.record.userXattr ? ["-o", "userxattr"] : []),
     view,

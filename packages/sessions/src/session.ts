@@ -82,8 +82,8 @@ export class Session {
     return this.#place.fd;
   }
 
-  /** `log` is that of the session's mount. */
-  path(part: LayerName | typeof VIEW | "log"): string {
+  /** `log` is that of the session's mount, and `base` its record of the files that the session replaced (packages/base-record). */
+  path(part: LayerName | typeof VIEW | "base" | "log"): string {
     return below(this.#place, part).path;
   }
 

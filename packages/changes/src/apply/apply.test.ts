@@ -17,6 +17,7 @@ import {
   whiteout,
 } from "@sluice/testkit";
 import { expect } from "vitest";
+import { NOTHING_KNOWN } from "../conflicts.js";
 import { completeSelection } from "../complete-selection.js";
 import { reviewLayers } from "../review.js";
 import { selectorOf } from "../selection.js";
@@ -85,7 +86,7 @@ function contentOf(path: string): Snapshot {
 
 async function apply(session: PlantedSession, words: string[] = []): Promise<void> {
   const stack = session.stack();
-  const all = reviewLayers(stack, appliedStates(session.place));
+  const all = reviewLayers(stack, { ...NOTHING_KNOWN, applied: appliedStates(session.place) });
   const isSelected = selectorOf(session.base, words);
   const wanted = all.list.filter(({ path }) => isSelected(path));
   const chosen = completeSelection(all, wanted);
@@ -93,7 +94,7 @@ async function apply(session: PlantedSession, words: string[] = []): Promise<voi
 }
 
 function conflictsOf(session: PlantedSession): string[] {
-  const { list } = reviewLayers(session.stack(), appliedStates(session.place));
+  const { list } = reviewLayers(session.stack(), { ...NOTHING_KNOWN, applied: appliedStates(session.place) });
   return list.filter(({ conflict }) => conflict !== undefined).map(({ path }) => path);
 }
 

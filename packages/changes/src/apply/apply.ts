@@ -55,6 +55,8 @@ export interface Selection {
   chosen: readonly Difference[];
   /** The other differences of the session. */
   rest: readonly Difference[];
+  /** Those of the chosen ones of which the merge is applied, in place of the session's content. */
+  merged?: ReadonlySet<Difference>;
 }
 
 class Apply {
@@ -73,12 +75,12 @@ class Apply {
     writeApplyRecord(this.#directory, name, this.#record);
   }
 
-  async run(stack: LayerStack, { chosen, rest }: Selection): Promise<void> {
+  async run(stack: LayerStack, { chosen, rest, merged }: Selection): Promise<void> {
     this.#write(BEGUN, {});
     try {
       const slots = openSlots(this.#record, this.#place, this.#directory);
       try {
-        const planned = await new Plan(stack, slots).make(chosen);
+        const planned = await new Plan(stack, slots, merged).make(chosen);
         this.#record.steps = stepsOf(planned);
         must(await native.syncfsAsync(slots), this.#place.base.path, "the new files cannot be synced");
         this.#write(BEGUN, {});

@@ -1,7 +1,8 @@
 /** The steps of an apply in their order, and the new objects in their slots. */
+import { writeFileSync } from "node:fs";
 import { isDirectory, type LayerStack, furnish, furnitureOf, makeObject } from "@sluice/layer-tools";
 import { native, StatWord } from "@sluice/native";
-import { AT, Attr, O } from "@sluice/vfs";
+import { AT, Attr, O, UTIME } from "@sluice/vfs";
 import type { Difference, Side } from "../difference.js";
 import { contentStateOf } from "../identity.js";
 import { must } from "./place.js";
@@ -15,6 +16,8 @@ export interface Planned {
 }
 
 const PRIVATE = 0o700;
+/** A merge is newer than both of its sides: a build has to see that. */
+const JUST_NOW = { atimeSec: 0, atimeNsec: UTIME.NOW, mtimeSec: 0, mtimeNsec: UTIME.NOW };
 
 const keyOf = ({ words }: Attr): string => [words[StatWord.devMajor], words[StatWord.devMinor], words[0], words[1]].join(":");
 
@@ -23,6 +26,15 @@ interface Old {
   path: string;
   side: Side;
   reviewed: Reviewed;
+}
+
+/** The object of a difference as it will be. */
+interface New {
+  path: string;
+  old: Old | undefined;
+  after: Side;
+  /** In place of the session's. */
+  content: Buffer | undefined;
 }
 
 function reviewed({ object: { attr } }: Side, { conflict }: Difference): Reviewed {
@@ -41,11 +53,13 @@ export class Plan {
   readonly #stack: LayerStack;
   readonly #slots: number;
   readonly #linked = new Map<string, number>();
+  readonly #merged: ReadonlySet<Difference>;
   #next = 0;
 
-  constructor(stack: LayerStack, slots: number) {
+  constructor(stack: LayerStack, slots: number, merged: ReadonlySet<Difference> = new Set()) {
     this.#stack = stack;
     this.#slots = slots;
+    this.#merged = merged;
   }
 
   /** Removals first, entries before their directory; then the rest, a directory before its entries; then directories get their metadata. */
@@ -60,7 +74,10 @@ export class Plan {
       if (old !== undefined && after?.type !== "directory" && isClosed(old.side)) opened.push(this.#open(old));
       if (after === undefined) removed.push(this.#remove(old as Old));
       else if (onlyMetadata(one)) others.push(this.#metadata(old as Old, after));
-      else others.push(await this.#put({ path, old, after }, last));
+      else {
+        const merge = this.#merged.has(one) ? one.merge : undefined;
+        others.push(await this.#put({ path, old, after, content: merge?.content }, last));
+      }
     }
     return [...opened, ...removed.reverse(), ...others, ...last.reverse()];
   }
@@ -81,9 +98,9 @@ export class Plan {
     return { step, run: (steps) => steps.furnish({ path, inode: before }, furniture) };
   }
 
-  async #put({ path, old, after }: { path: string; old: Old | undefined; after: Side }, last: Planned[]): Promise<Planned> {
+  async #put({ path, old, after, content }: New, last: Planned[]): Promise<Planned> {
     const slot = this.#next++;
-    await this.#stage(path, after, slot);
+    await this.#stage({ path, after, content }, slot);
     const made = new Attr();
     must(native.statx(this.#slots, String(slot), AT.SYMLINK_NOFOLLOW, made.words), path, "its copy cannot be read");
     const directory = after.type === "directory";
@@ -99,7 +116,7 @@ export class Plan {
     return { step, run: (steps) => steps.run(step, old?.side.object.attr) };
   }
 
-  async #stage(path: string, { object, data, type }: Side, slot: number): Promise<void> {
+  async #stage({ path, after: { object, data, type }, content }: Omit<New, "old">, slot: number): Promise<void> {
     const name = String(slot);
     if (type === "directory") {
       must(native.mkdirat(this.#slots, name, PRIVATE), path, "its copy cannot be made");
@@ -113,9 +130,20 @@ export class Plan {
     }
     this.#linked.set(key, slot);
     await makeObject({ stack: this.#stack, path, object }, data, { directory: this.#slots, name });
+    if (content !== undefined) this.#replaceContent(path, name, content);
     const fd = must(native.openat(this.#slots, name, O.PATH | O.NOFOLLOW | O.CLOEXEC, 0), path, "its copy cannot be opened");
     try {
       furnish(furnitureOf({ stack: this.#stack, path, object }), fd);
+      if (content !== undefined) must(native.utimensat(fd, "", JUST_NOW, AT.EMPTY_PATH), path, "its times cannot be set");
+    } finally {
+      native.close(fd);
+    }
+  }
+
+  #replaceContent(path: string, name: string, content: Buffer): void {
+    const fd = must(native.openat(this.#slots, name, O.WRONLY | O.TRUNC | O.NOFOLLOW | O.CLOEXEC, 0), path, "its copy cannot be opened");
+    try {
+      writeFileSync(fd, content);
     } finally {
       native.close(fd);
     }

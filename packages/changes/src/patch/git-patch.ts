@@ -33,12 +33,12 @@ export const isInGit = (side: Side | undefined): side is Side => side !== undefi
 export const isTooLarge = ({ before, after }: Difference): boolean =>
   [before, after].some((side) => side !== undefined && isRegular(side.object.attr) && side.object.attr.size > MAX_BYTES);
 
-function blobOf(stack: LayerStack, { object, data, type }: Side): Blob {
+function blobOf(stack: LayerStack, { object, data, type }: Side, content?: Buffer): Blob {
   if (type === "symlink") return { mode: "120000", content: Buffer.from(readTarget(stack, object), "latin1") };
-  return { mode: (object.attr.mode & 0o100) === 0 ? "100644" : "100755", content: contentOf(stack, data, object.attr.size) };
+  return { mode: (object.attr.mode & 0o100) === 0 ? "100644" : "100755", content: content ?? contentOf(stack, data, object.attr.size) };
 }
 
-const isBinary = (content: Buffer): boolean => content.subarray(0, PROBED_BYTES).includes(0);
+export const isBinary = (content: Buffer): boolean => content.subarray(0, PROBED_BYTES).includes(0);
 
 function idOf(blob: Blob | undefined): string {
   if (blob === undefined) return NO_ID;
@@ -79,7 +79,9 @@ export function filePatches(stack: LayerStack, difference: Difference, origin: D
   if (isTooLarge(difference) || (origin !== undefined && isTooLarge(origin))) return [];
   const before = origin?.before ?? difference.before;
   const names = { from: origin?.path ?? difference.path, to: difference.path };
-  const [old, now] = [before, difference.after].map((side) => (isInGit(side) ? blobOf(stack, side) : undefined));
+  const [old, now] = [before, difference.after].map((side) =>
+    isInGit(side) ? blobOf(stack, side, side === difference.after ? difference.merge?.content : undefined) : undefined,
+  );
   if (old === undefined && now === undefined) return [];
   if (old !== undefined && now !== undefined && (old.mode === "120000") !== (now.mode === "120000"))
     return [patchOf(old, undefined, names), patchOf(undefined, now, names)];

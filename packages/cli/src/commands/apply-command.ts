@@ -1,18 +1,21 @@
 /** `sluice apply`: takes changes of a session over into its directory. */
-import type { Command } from "commander";
+import { type Command, Option } from "commander";
 import type { ApplyArguments } from "../review/apply-session.js";
+import { collect } from "./shared-options.js";
 
 const NOTES = `
 Applies all changes, or those in the paths, without those that a '!PATTERN' matches. All are applied, or none. Applied changes leave the
 session; 'sluice undo' reverses the last apply. If this command is killed, the next one on the session undoes or finishes what it began.
 
-A file that somebody changed, created or deleted in the directory since the session has it is a conflict: the command lists the conflicts
-and applies nothing (exit code 5). The session must not be running. Owners, modes, times, extended attributes, access lists and hard links
+A file that somebody changed, created or deleted in the directory since the session has it is a conflict. Texts are merged by git. A merge
+without conflicts is applied. About any other conflict the command asks on a terminal; elsewhere it lists the conflicts and applies nothing
+(exit code 5), unless an option decides. The session must not be running. Owners, modes, times, extended attributes, access lists and hard links
 are those of the session.
 
 Examples:
   sluice apply brave-otter
   sluice apply brave-otter src/ -- '!*.lock'
+  sluice apply brave-otter --take-session src/a.c --take-directory package.json
 `;
 
 export function addApplyCommand(program: Command): void {
@@ -21,8 +24,15 @@ export function addApplyCommand(program: Command): void {
     .description("take changes of a session over into its directory")
     .argument("<session>")
     .argument("[paths...]", "only changes in these paths; '!PATTERN' leaves out")
-    .option("--overwrite", "apply conflicting changes, too: the session's files win")
-    .option("--skip-conflicts", "leave conflicting changes in the session")
+    .option("--overwrite", "apply conflicting changes, too: the session's files win, and nothing is merged")
+    .option("--skip-conflicts", "leave conflicting changes in the session, unless they merge cleanly")
+    .addOption(
+      new Option("--take-session <path>", "of conflicts in this path take the session's files; may be repeated").argParser(collect),
+    )
+    .addOption(
+      new Option("--take-directory <path>", "keep the directory's files; the session forgets its own; may be repeated").argParser(collect),
+    )
+    .addOption(new Option("--take-merge <path>", "take the merge, with markers at its conflicts; may be repeated").argParser(collect))
     .option("--json", "report as JSON")
     .addHelpText("after", NOTES)
     .action(async (name: string, words: string[], args: ApplyArguments) =>

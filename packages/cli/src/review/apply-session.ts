@@ -1,27 +1,41 @@
 /** The work of `sluice apply`. */
-import { applyDifferences, completeSelection, type Difference, reportOf, shownDifferences, summaryOf } from "@sluice/changes";
-import { CliError, escapeName, escapeTextName, EXIT, unfit, wrong } from "@sluice/runtime/cli";
+import { applyDifferences, completeSelection, type Difference, type Place, reportOf, shownDifferences, summaryOf } from "@sluice/changes";
+import { escapeTextName, unfit, wrong } from "@sluice/runtime/cli";
 import { openSession } from "@sluice/sessions";
+import { hasTerminal } from "./ask-terminal.js";
+import { type ConflictArguments, resolveConflicts } from "./resolve-conflicts.js";
 import { placeOf, recover, type Review, reviewSession } from "./session-changes.js";
 
-export interface ApplyArguments {
-  overwrite?: boolean;
-  skipConflicts?: boolean;
+export interface ApplyArguments extends ConflictArguments {
   json?: boolean;
 }
 
-/** @throws CliError, exit code 5, if there are conflicts, and no option decides on them */
-function withoutConflicts({ selected }: Review, { overwrite, skipConflicts }: ApplyArguments): Difference[] {
-  const conflicts = selected.filter(({ conflict }) => conflict !== undefined);
-  if (conflicts.length === 0 || overwrite === true) return selected;
-  if (skipConflicts === true) return selected.filter(({ conflict }) => conflict === undefined);
-  for (const { path, conflict } of conflicts) process.stderr.write(`${escapeName(path)} [${conflict}]\n`);
-  throw new CliError({
-    object: "apply",
-    problem: `${conflicts.length} of the files changed in the directory since the session has them: nothing was applied`,
-    remedy: "leave them out with --skip-conflicts, or take the session's with --overwrite",
-    exitCode: EXIT.CONFLICT,
-  });
+/** In words: "3 modified; 1 merged; in the session remain 2 added". */
+function told(applied: readonly Difference[], rest: readonly Difference[], numbers: { merged: number; dropped: number }): string {
+  const { merged, dropped } = numbers;
+  return [
+    summaryOf(shownDifferences(applied)),
+    ...(merged === 0 ? [] : [`${merged} of them merged`]),
+    ...(dropped === 0 ? [] : [`${dropped} as in the directory`]),
+    ...(rest.length === 0 ? [] : [`in the session remain ${summaryOf(shownDifferences(rest))}`]),
+  ].join("; ");
+}
+
+/** Applies a selection of a locked session that was recovered. @throws CliError: then nothing was applied */
+export async function applyReview(place: Place, { stack, all, selected }: Review, args: ApplyArguments): Promise<void> {
+  const { taken, merged, dropped } = await resolveConflicts(selected, place.base.path, { ...args, interactive: hasTerminal() });
+  const chosen = completeSelection(all, taken);
+  if (chosen.length === 0 && dropped.size === 0) throw unfit(place.name, "there is nothing to apply", "see 'sluice diff'");
+  const applied = new Set(chosen);
+  const rest = all.list.filter((one) => !applied.has(one) && !dropped.has(one));
+  const report = args.json === true ? shownDifferences(chosen).map((one) => reportOf(stack, one)) : undefined;
+  await applyDifferences(place, stack, { chosen, rest, merged });
+  const line = told(chosen, rest, { merged: chosen.filter((one) => merged.has(one)).length, dropped: dropped.size });
+  if (report === undefined) process.stdout.write(`applied to ${escapeTextName(place.base.path)}: ${line}\n`);
+  else {
+    const value = { session: place.name, base: place.base.path, applied: report, left: rest.length };
+    process.stdout.write(`${JSON.stringify(value, null, 2)}\n`);
+  }
 }
 
 export async function apply(name: string, words: string[], args: ApplyArguments): Promise<void> {
@@ -31,19 +45,5 @@ export async function apply(name: string, words: string[], args: ApplyArguments)
   session.lock();
   const place = placeOf(session);
   recover(place);
-  const found = reviewSession(place, words);
-  const { stack, all } = found;
-  const chosen = completeSelection(all, withoutConflicts(found, args));
-  if (chosen.length === 0) throw unfit(name, "there is nothing to apply", "see 'sluice diff'");
-  const applied = new Set(chosen);
-  const rest = all.list.filter((one) => !applied.has(one));
-  const shown = shownDifferences(chosen);
-  const report = args.json === true ? shown.map((one) => reportOf(stack, one)) : undefined;
-  await applyDifferences(place, stack, { chosen, rest });
-  if (report !== undefined) {
-    process.stdout.write(`${JSON.stringify({ session: name, base: session.base, applied: report, left: rest.length }, null, 2)}\n`);
-    return;
-  }
-  const left = rest.length === 0 ? "" : `; in the session remain ${summaryOf(shownDifferences(rest))}`;
-  process.stdout.write(`applied to ${escapeTextName(session.base)}: ${summaryOf(shown)}${left}\n`);
+  await applyReview(place, reviewSession(place, words), args);
 }

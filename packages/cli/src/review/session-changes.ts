@@ -1,7 +1,6 @@
 /** The changes of a session, for the commands that show, apply and undo them. */
 import { existsSync } from "node:fs";
 import {
-  appliedStates,
   type Difference,
   type Differences,
   forgetUndo,
@@ -9,9 +8,10 @@ import {
   type Place,
   recoverApply,
   reviewLayers,
+  reviewPlace,
   selectorOf,
 } from "@sluice/changes";
-import { LayerStack, openTree } from "@sluice/layer-tools";
+import { type LayerStack, openTree } from "@sluice/layer-tools";
 import { escapeTextName, wrong } from "@sluice/runtime/cli";
 import { listSessions, type Session } from "@sluice/sessions";
 
@@ -58,20 +58,18 @@ export interface Review {
 }
 
 /** @param words paths and `!patterns`. @throws CliError, also if they select nothing though there are changes */
-export function review(
-  stack: LayerStack,
-  base: string,
-  words: readonly string[],
-  applied?: ReadonlyMap<string, ReadonlySet<string>>,
-): Review {
+function select({ stack, all }: Omit<Review, "selected">, base: string, words: readonly string[]): Review {
   const isSelected = selectorOf(base, words);
-  const all = reviewLayers(stack, applied);
   const selected = all.list.filter(({ path }) => isSelected(path));
   if (selected.length === 0 && all.list.length > 0)
     throw wrong(words.map(escapeTextName).join(" "), "no change has such a path", "see 'sluice diff' without paths");
   return { stack, all, selected };
 }
 
+export function review(stack: LayerStack, base: string, words: readonly string[]): Review {
+  return select({ stack, all: reviewLayers(stack) }, base, words);
+}
+
 export function reviewSession(place: Place, words: readonly string[]): Review {
-  return review(new LayerStack([place.upper, place.base]), place.base.path, words, appliedStates(place));
+  return select(reviewPlace(place), place.base.path, words);
 }

@@ -44,6 +44,8 @@ async function printPatch({ stack }: Review, shown: readonly Difference[], byPat
   for (const one of shown) {
     const missing = missingInPatch(one, parents);
     if (missing !== undefined) process.stderr.write(`sluice: ${escapeName(one.path)}: the patch does not hold it: ${missing}\n`);
+    if ((one.merge?.conflicts ?? 0) > 0)
+      process.stderr.write(`sluice: ${escapeName(one.path)}: the patch has the merge, with its conflicts between markers\n`);
     if (one.path.split("/").includes(".git"))
       process.stderr.write(`sluice: ${escapeName(one.path)}: git refuses a patch of its own files: leave them out with '!.git'\n`);
   }

@@ -1,4 +1,5 @@
 /** The configuration of an overlay, its events and its status. Layers come as descriptors of private mount clones: see services/mount. */
+import type { Attr, ByteName, Status } from "@sluice/vfs";
 import type { FallbackReason, Flow, Gate } from "./gate.js";
 import type { Survival } from "./survival.js";
 
@@ -62,8 +63,20 @@ export interface OverlayConfig {
   maxDirectoryFds: number;
   /** The journal and the descriptors that outlive this process, with the state that an earlier one left there. */
   survival?: Survival | undefined;
+  /** Undefined if nobody needs to know what the upper layer replaces. There is one lower layer then. */
+  baseRecord?: BaseRecord | undefined;
   /** Bound of the registrations that outlive the last close of their file, a descriptor each. */
   maxCachedBackings: number;
+}
+
+/**
+ * Told of each lower object before an upper one, or a whiteout, takes its place. `path` leads to it in the lower layer. A failure (a
+ * positive errno) stops nothing: it is an anomaly.
+ */
+export interface BaseRecord {
+  note(path: ByteName, attr: Attr, target?: string): number;
+  /** A regular file whose bytes may be needed: `source` is open for reading, and `attr` is older than the copy. */
+  noteFile(path: ByteName, attr: Attr, source: number): Status;
 }
 
 /** Libraries emit, services log and count. Every method returns at once and never throws. */

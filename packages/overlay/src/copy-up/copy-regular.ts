@@ -13,6 +13,7 @@ import { protectionIn } from "../node/protection.js";
 import { copyContent } from "./copy-data.js";
 import { addFlags, copyFlags, copyMetadata } from "./copy-metadata.js";
 import type { CopyUpJob } from "./copy-up-job.js";
+import { noteFile } from "./note-base.js";
 import { type FinishedCopy, publish } from "./publish.js";
 
 /** 0 or a positive errno. */
@@ -83,7 +84,8 @@ function fill(core: CopyUpContext, job: CopyUpJob, copy: FileCopy): Status {
     writeOrigin(core, target, origin);
     return andThen(core.config.volatile ? 0 : syncIn(core.upper, target), (synced) => {
       if (synced < 0) return -synced;
-      return job.cancelled ? Errno.EINTR : publishWhole(core, job, { name, target, origin, attr });
+      if (job.cancelled) return Errno.EINTR;
+      return andThen(noteFile(core, job.node, copy), () => publishWhole(core, job, { name, target, origin, attr }));
     });
   });
 }

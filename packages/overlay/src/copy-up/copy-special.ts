@@ -7,6 +7,7 @@ import { encodeOrigin, writeOrigin } from "../marks/origin.js";
 import type { Node } from "../node/node.js";
 import { openNode } from "../node/open-node.js";
 import { copyMetadata } from "./copy-metadata.js";
+import { noteObject } from "./note-base.js";
 import { publish } from "./publish.js";
 
 /** 0 or a positive errno. */
@@ -41,6 +42,7 @@ function furnish(core: CopyUpContext, node: Node, copy: SpecialCopy): number {
   if (status === 0) {
     const origin = encodeOrigin(node.top.layer, source, "");
     writeOrigin(core, target, origin);
+    noteObject(core, node, source, attr);
     status = publish(core, node, { name, target, origin, attr });
   }
   closeFd(target);

@@ -8,6 +8,7 @@ import type { Node } from "../node/node.js";
 import { openNode } from "../node/open-node.js";
 import { inheritProtection, protectionOf } from "../node/protection.js";
 import { copyFlags, copyMetadata } from "./copy-metadata.js";
+import { noteHidden } from "./note-base.js";
 import { markImpure, restoreTimes } from "./touched-parent.js";
 
 const attr = new Attr();
@@ -65,6 +66,7 @@ function copyOne(core: CopyUpContext, node: Node): number {
   const name = core.scratchName();
   let status = -upkeep.mkdirat(scratch, name, 0o700) || 0;
   if (status === 0) {
+    noteHidden(core, node, source);
     status = furnish(core, { source, scratch, name, layer: node.top.layer }) || moveIntoPlace(core, node, { scratch, name });
     if (status !== 0) upkeep.unlinkat(scratch, name, 0x200);
   }

@@ -2,6 +2,7 @@
 import { andThen, AT, type ByteName, type CallContext, Errno, type NodeId, O, RENAME, type Status } from "@sluice/vfs";
 import { copyUp } from "../copy-up/copy-up.js";
 import { copyUpDeep, copyUpDirectory } from "../copy-up/copy-up-directory.js";
+import { noteHidden } from "../copy-up/note-base.js";
 import type { OperationContext } from "./operation-context.js";
 import { intentOn } from "../gate/describe-access.js";
 import { govern } from "../gate/govern.js";
@@ -107,6 +108,7 @@ function removeNow(core: OperationContext, permit: Permit, call: CallContext, wh
   const heldFd = openNode(core, node, O.PATH | O.NOFOLLOW);
   if (heldFd < 0) return -heldFd;
   if (node.others === undefined) core.journal?.storeFd(node, heldFd);
+  noteHidden(core, node, heldFd);
   intendToRemove(core, call, which);
   const status = node.isDirectory ? removeDirectory(core, permit, node, which) : removeFile(core, permit, node, which);
   if (status < 0) {

@@ -5,6 +5,7 @@
 import { type ByteName, type CallContext, Errno, NAME_MAX, O, RENAME, type RenameArgs, type Status } from "@sluice/vfs";
 import { copyUp } from "../copy-up/copy-up.js";
 import { copyUpDeep, copyUpDirectory } from "../copy-up/copy-up-directory.js";
+import { noteReplaced } from "../copy-up/note-base.js";
 import type { OperationContext } from "./operation-context.js";
 import { govern, type Governed } from "../gate/govern.js";
 import { governsMove } from "../gate/governs.js";
@@ -77,7 +78,9 @@ class Renaming implements Governed<OperationContext> {
       const missing = needsCopyUp(core, plan);
       if (missing === undefined) {
         const above = copyUpDeep(core, plan.newParent);
-        return typeof above === "number" ? above : above.then((status) => this.#prepareOn(core, permit, status));
+        return typeof above === "number"
+          ? above || this.#noteTarget(core, plan)
+          : above.then((status) => this.#prepareOn(core, permit, status));
       }
       // The node contradicts itself: one rename fails, and the mount does not stand still.
       if (missing === copiedBefore) return Errno.EIO;
@@ -113,6 +116,11 @@ class Renaming implements Governed<OperationContext> {
     this.#judgement = undefined;
     this.#isEmpty?.end();
     this.#isEmpty = undefined;
+  }
+
+  /** If it changes once more before the rename, the review finds that out. */
+  #noteTarget(core: OperationContext, { target, node, exchange }: RenamePlan): Status {
+    return target === undefined || target === node || exchange ? 0 : noteReplaced(core, target);
   }
 
   #proveEmpty(core: OperationContext, plan: RenamePlan): Status {

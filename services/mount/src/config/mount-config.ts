@@ -74,6 +74,8 @@ export interface MountConfig extends OverlayOptions {
   coherentReaders: boolean;
   /** Other programs change the lower layers while they are mounted. */
   sharedLower: boolean;
+  /** The directory of the record of the lower objects that the upper layer replaces; undefined: none is written. */
+  recordBase: string | undefined;
   decision: DecisionChoice;
   onOutage: OnOutage;
   staleForMs: number;

@@ -54,6 +54,7 @@ export interface MountArguments extends TracingArguments {
   user?: string;
   coherentReaders?: boolean;
   sharedLower?: boolean;
+  recordBase?: string;
   control?: string;
   admin?: string;
   name?: string;
@@ -167,6 +168,14 @@ function pickOne(flag: string | undefined, option: string | undefined, flagName:
   return value;
 }
 
+function recordOf({ recordBase, keeper }: MountArguments, { lowers, upper }: LayerLists): string | undefined {
+  if (recordBase === undefined) return undefined;
+  if (upper === undefined || lowers.length !== 1)
+    throw wrong("--record-base", "it needs an upper layer and a single lower one", "leave it out");
+  if (keeper === "on") throw wrong("--record-base", "cannot be combined with --keeper on", "leave one of them out");
+  return absolute(recordBase);
+}
+
 export function parseMount(mountpoint: string, args: MountArguments): MountConfig {
   if (args.admin !== undefined) parseHostPort(args.admin, "--admin");
   const options = parseOptionStrings(args.o ?? []);
@@ -199,6 +208,7 @@ export function parseMount(mountpoint: string, args: MountArguments): MountConfi
     user: parseUser(args.user),
     coherentReaders: args.coherentReaders === true || options.coherentReaders,
     sharedLower,
+    recordBase: recordOf(args, layers),
     decision: parseDecision(args),
     onOutage: oneOf<OnOutage>(args.onOutage, ["deny", "mediate", "stale"], "--on-outage"),
     onRevoke: oneOf<OnRevoke>(args.onRevoke, ["report", "sigterm", "sigkill"], "--on-revoke"),

@@ -21,6 +21,7 @@ import { engineNotice, type StartedEngine, startChosen } from "./choose-engine.j
 import { daemonHoldsLocks } from "./choose-locks.js";
 import { withoutUring } from "./choose-transport.js";
 import { type OpenedDecider, takesOver } from "./open-decider.js";
+import { openBaseRecord } from "./open-base-record.js";
 import { openJournal } from "./open-journal.js";
 import { watchHiddenNames } from "./watch-hidden-names.js";
 import { watchRevocation } from "./watch-revocation.js";
@@ -61,6 +62,7 @@ function overlayConfig(context: MountContext, link: KeeperLink, gate: PolicyGate
     survival: openJournal(link, config.mountpoint),
     gate,
     events: context.events.overlay,
+    baseRecord: openBaseRecord(context),
     userXattr: config.userXattr,
     redirectDir: config.redirectDir,
     metacopy: config.metacopy,

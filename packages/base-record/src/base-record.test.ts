@@ -1,0 +1,91 @@
+import { appendFileSync, linkSync, readdirSync, statSync, truncateSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { native, openRealDirectory } from "@sluice/native";
+import { cleanUp, scratch } from "@sluice/testkit";
+import { AT, Attr, O } from "@sluice/vfs";
+import { expect, test } from "vitest";
+import { BaseRecorder } from "./base-recorder.js";
+import { BaseRecords } from "./base-records.js";
+import { CONTENTS, ENTRIES, identityIn, MAX_COPIED_BYTES } from "./entry.js";
+
+const openAt = (path: string): number => openRealDirectory(path, O.RDONLY);
+
+/** A file, as the recorder gets it. */
+function open(path: string): { fd: number; attr: Attr } {
+  const attr = new Attr();
+  const fd = native.openat(AT.FDCWD, path, O.RDONLY, 0);
+  cleanUp(() => void native.close(fd));
+  native.statx(fd, "", AT.EMPTY_PATH, attr.words);
+  return { fd, attr };
+}
+
+function recorderIn(directory: string): BaseRecorder {
+  const recorder = new BaseRecorder(openAt(directory));
+  cleanUp(() => recorder.close());
+  return recorder;
+}
+
+function recordsIn(directory: string): BaseRecords {
+  const fd = openAt(directory);
+  cleanUp(() => void native.close(fd));
+  return new BaseRecords(fd);
+}
+
+function contentAt(records: BaseRecords, path: string): string | undefined {
+  const entry = records.at(path);
+  return entry === undefined ? undefined : records.contentOf(entry)?.toString("latin1");
+}
+
+test("a file is found by its path with its bytes, and by its identity under another name", async () => {
+  const at = scratch();
+  const name = "\xff\n new";
+  for (const file of ["small", "medium"]) writeFileSync(join(at, file), "x".repeat(file === "small" ? 5 : 200_000));
+  const directory = scratch();
+  const recorder = recorderIn(directory);
+  for (const [path, file] of [
+    [name, "small"],
+    ["m", "medium"],
+  ] as const) {
+    const { fd, attr } = open(join(at, file));
+    expect(await recorder.noteFile(path, attr, fd)).toBe(0);
+  }
+  const records = recordsIn(directory);
+  expect(contentAt(records, name)).toBe("xxxxx");
+  expect(contentAt(records, "m")).toHaveLength(200_000);
+  expect(records.hasSeen(identityIn(open(join(at, "small")).attr))).toBe(true);
+  linkSync(join(at, "small"), join(at, "again"));
+  expect(records.hasSeen(identityIn(open(join(at, "again")).attr))).toBe(false);
+});
+
+test("a line that was cut short is skipped, and a damaged content is none", async () => {
+  const [at, directory] = [scratch(), scratch()];
+  for (const file of ["one", "two"]) writeFileSync(join(at, file), file);
+  const [one, two] = ["one", "two"].map((file) => open(join(at, file)));
+  await recorderIn(directory).noteFile("one", one?.attr as Attr, one?.fd as number);
+  appendFileSync(join(directory, ENTRIES), '\n{"path":"cut","ide');
+  await recorderIn(directory).noteFile("two", two?.attr as Attr, two?.fd as number);
+  expect(contentAt(recordsIn(directory), "one")).toBe("one");
+  expect(contentAt(recordsIn(directory), "two")).toBe("two");
+  expect(recordsIn(directory).at("cut")).toBeUndefined();
+  truncateSync(join(directory, CONTENTS), 3);
+  expect(contentAt(recordsIn(directory), "one")).toBe("one");
+  expect(contentAt(recordsIn(directory), "two")).toBeUndefined();
+});
+
+test("a file that changes while it is recorded has no content, and a large one is never copied", async () => {
+  const [at, directory] = [scratch(), scratch()];
+  writeFileSync(join(at, "changing"), "before");
+  writeFileSync(join(at, "large"), Buffer.alloc(MAX_COPIED_BYTES + 1));
+  const recorder = recorderIn(directory);
+  const changing = open(join(at, "changing"));
+  writeFileSync(join(at, "changing"), "after!");
+  await recorder.noteFile("changing", changing.attr, changing.fd);
+  const large = open(join(at, "large"));
+  await recorder.noteFile("large", large.attr, large.fd);
+  const records = recordsIn(directory);
+  expect(records.at("changing")?.identity).toBe(identityIn(changing.attr));
+  expect(contentAt(records, "changing")).toBeUndefined();
+  expect(statSync(join(directory, CONTENTS)).size).toBe(0);
+  const { clone } = records.at("large") ?? {};
+  expect(readdirSync(directory).sort()).toEqual([...(clone === undefined ? [] : [clone]), CONTENTS, ENTRIES].sort());
+});

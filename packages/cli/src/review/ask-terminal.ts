@@ -1,0 +1,30 @@
+/** Questions to the person at the terminal, answered by one key. */
+import { createInterface } from "node:readline";
+
+/** Whether a person can be asked: the answer comes from standard input, and the question goes to standard error. */
+export function hasTerminal(): boolean {
+  return process.stdin.isTTY && process.stderr.isTTY;
+}
+
+function line(question: string): Promise<string | undefined> {
+  const terminal = createInterface({ input: process.stdin, output: process.stderr });
+  return new Promise((resolve) => {
+    const end = (answer: string | undefined): void => {
+      resolve(answer);
+      terminal.close();
+    };
+    terminal.on("SIGINT", () => end(undefined));
+    terminal.on("close", () => resolve(undefined));
+    terminal.question(`${question} `, end);
+  });
+}
+
+/** Asks until one of the keys is the answer. @returns undefined if the person ends the input */
+export async function ask(question: string, keys: string): Promise<string | undefined> {
+  for (;;) {
+    const answer = (await line(question))?.trim().toLowerCase();
+    if (answer === undefined) return undefined;
+    const [key] = answer;
+    if (key !== undefined && keys.includes(key)) return key;
+  }
+}

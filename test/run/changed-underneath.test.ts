@@ -1,0 +1,196 @@
+// The directory changes while a session has copies of its files: the review compares it with what the session saw.
+import {
+  chownSync,
+  linkSync,
+  mkdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  truncateSync,
+  utimesSync,
+  writeFileSync,
+} from "node:fs";
+import { dirname, join } from "node:path";
+import { requires, type ScriptResult } from "@sluice/testkit";
+import { describe, expect } from "vitest";
+import { CALLERS, type Caller, NEEDS, Project } from "./sandboxed.js";
+
+const { test } = requires(...NEEDS, "command git");
+const LIMIT_MS = 240_000;
+const LINES = "1\n2\n3\n4\n5\n6\n7\n8\n";
+const FILES = {
+  text: LINES,
+  saved: LINES,
+  same: "same\n",
+  gone: "gone\n",
+  late: "late\n",
+  "dir/x": "x\n",
+  "whole/old": "old\n",
+  "moved/in": "in\n",
+};
+const CHANGE = `
+  sed -i s/1/one/ text; sed s/1/one/ saved > new; mv new saved; echo more >> same; rm gone
+  echo more >> dir/x; rm -r whole; mkdir whole; mv moved elsewhere
+`;
+
+async function changed(caller: Caller, script = CHANGE): Promise<Project> {
+  const project = new Project(caller, FILES);
+  const { code, stderr } = await project.sluice(["run", "--policy", "install", "--name", "one", "--", "sh", "-ec", script]);
+  expect(code, stderr).toBe(0);
+  return project;
+}
+
+const lines = ({ stdout }: ScriptResult): string[] => stdout.trimEnd().split("\n");
+const conflictsIn = (result: ScriptResult): string[] => lines(result).filter((line) => line.includes("[") && line.includes("underneath"));
+const read = (project: Project, path: string): string => readFileSync(join(project.base, path), "utf8");
+const write = (project: Project, path: string, text: string): void => writeFileSync(join(project.base, path), text);
+
+describe.each(CALLERS)("as %s", (caller) => {
+  test(
+    "merges texts that changed on both sides, shows the merge, and applies it if it is clean",
+    async () => {
+      const project = await changed(caller);
+      for (const path of ["text", "saved"]) write(project, path, LINES.replace("8", "eight"));
+      expect(lines(await project.sluice(["diff", "one", "text", "saved"])).slice(0, 2)).toEqual([
+        "M saved [changed underneath, merges cleanly]",
+        "M text [changed underneath, merges cleanly]",
+      ]);
+      const { stdout } = await project.sluice(["diff", "-p", "one", "text"]);
+      expect(stdout).toContain("\n-1\n+one\n");
+      expect(stdout).not.toContain("-eight");
+      const applied = await project.sluice(["apply", "one", "text", "saved"]);
+      expect(applied.code, applied.stderr).toBe(0);
+      expect(applied.stdout).toContain("; 2 of them merged; ");
+      for (const path of ["text", "saved"]) expect(read(project, path)).toBe("one\n2\n3\n4\n5\n6\n7\neight\n");
+      expect((await project.sluice(["undo"])).code).toBe(0);
+      expect(read(project, "text")).toBe("1\n2\n3\n4\n5\n6\n7\neight\n");
+      expect(conflictsIn(await project.sluice(["diff", "one", "text"]))).toEqual([]);
+    },
+    LIMIT_MS,
+  );
+
+  test(
+    "a merge with conflicts is applied only if an option says so, and each option names its files",
+    async () => {
+      const project = await changed(caller);
+      for (const path of ["text", "saved", "same"]) write(project, path, LINES.replace("1", "uno"));
+      const stopped = await project.sluice(["apply", "one"]);
+      expect(stopped.code).toBe(5);
+      expect(stopped.stderr).toContain("text [changed underneath, 1 conflict in the merge]\n");
+      expect(read(project, "text")).toMatch(/^uno/);
+      const wrong = await project.sluice(["apply", "one", "--take-session", "gone"]);
+      expect(wrong).toMatchObject({ code: 2, stderr: "sluice: --take-session: gone names no conflict: see 'sluice diff'\n" });
+      const options = ["--take-merge", "text", "--take-session", "saved", "--take-directory", "same"];
+      const applied = await project.sluice(["apply", "one", "text", "saved", "same", ...options]);
+      expect(applied.code, applied.stderr).toBe(0);
+      expect(read(project, "text")).toMatch(/^<<<<<<< session\none\n=======\nuno\n>>>>>>> directory\n2\n/);
+      expect(read(project, "saved")).toMatch(/^one\n/);
+      expect(read(project, "same")).toMatch(/^uno\n/);
+      expect(lines(await project.sluice(["diff", "--name-only", "one"]))).not.toContain("same");
+      await project.sluice(["undo"]);
+      expect(read(project, "text")).toMatch(/^uno\n/);
+      expect(lines(await project.sluice(["diff", "--name-only", "one"]))).toContain("same");
+    },
+    LIMIT_MS,
+  );
+
+  test(
+    "a file that was touched, linked, or written again with the same bytes is no conflict",
+    async () => {
+      const project = await changed(caller);
+      utimesSync(join(project.base, "text"), 1, 1);
+      linkSync(join(project.base, "saved"), join(project.base, "another"));
+      const { uid, gid } = statSync(join(project.base, "same"));
+      rmSync(join(project.base, "same"));
+      write(project, "same", FILES.same);
+      chownSync(join(project.base, "same"), uid, gid);
+      expect(conflictsIn(await project.sluice(["diff", "one"]))).toEqual([]);
+    },
+    LIMIT_MS,
+  );
+
+  test(
+    "tells what was deleted, replaced or moved in the session and changed in the directory",
+    async () => {
+      const project = await changed(caller);
+      for (const path of ["gone", "whole/new", "moved/new"]) write(project, path, "theirs\n");
+      rmSync(join(project.base, "dir"), { recursive: true });
+      expect(conflictsIn(await project.sluice(["diff", "one"])).sort()).toEqual(
+        [
+          "A dir/x [deleted underneath]",
+          "A dir/ [deleted underneath]",
+          "D gone [changed underneath]",
+          caller === "root" ? "R moved/new -> elsewhere/new [changed underneath]" : "D moved/new [changed underneath]",
+          "D whole/new [changed underneath]",
+        ].sort(),
+      );
+      expect((await project.sluice(["apply", "one"])).code).toBe(5);
+      expect(read(project, "gone")).toBe("theirs\n");
+    },
+    LIMIT_MS,
+  );
+
+  test(
+    "an older directory that is moved into place is a change",
+    async () => {
+      const project = new Project(caller, { ...FILES, "older/x": "older\n" });
+      expect((await project.sluice(["run", "--name", "one", "--", "sh", "-ec", CHANGE])).code).toBe(0);
+      renameSync(join(project.base, "dir"), join(dirname(project.base), "dir"));
+      renameSync(join(project.base, "older"), join(project.base, "dir"));
+      expect(conflictsIn(await project.sluice(["diff", "one", "dir"]))).toEqual(["M dir/x [changed underneath, 1 conflict in the merge]"]);
+    },
+    LIMIT_MS,
+  );
+
+  test(
+    "a record that was lost or cut short hides no change, and a killed server loses nothing",
+    async () => {
+      const project = new Project(caller, FILES);
+      const running = project.start(["run", "--name", "one", "--", "sh", "-ec", `${CHANGE} echo ready; sleep 1000`]);
+      await running.waitFor("ready");
+      running.kill("SIGKILL");
+      await running.finished;
+      await expect.poll(() => project.processes(), { timeout: 20_000 }).toEqual([]);
+      write(project, "text", LINES.replace("8", "eight"));
+      write(project, "gone", "theirs\n");
+      const shown = async (): Promise<string[]> => lines(await project.sluice(["diff", "one", "text", "gone"])).slice(0, 2);
+      expect(await shown()).toEqual(["D gone [changed underneath]", "M text [changed underneath, merges cleanly]"]);
+      truncateSync(project.session("one", "base/contents"), 3);
+      expect(await shown()).toEqual(["D gone [changed underneath]", "M text [changed underneath]"]);
+      truncateSync(project.session("one", "base/entries"), 40);
+      expect(await shown()).toEqual(["D gone [changed underneath]", "M text [changed underneath]"]);
+      expect((await project.sluice(["run", "--resume", "one", "--", "sh", "-c", "echo more >> late"])).code).toBe(0);
+      expect(readFileSync(project.session("one", "base/entries"), "latin1")).toMatch(/\n\{"path":"late",.*\}$/);
+      rmSync(project.session("one", "base"), { recursive: true });
+      expect(await shown()).toEqual(["D gone [changed underneath]", "M text [changed underneath]"]);
+    },
+    LIMIT_MS,
+  );
+});
+
+test(
+  "git's lock that both sides took is a conflict",
+  async () => {
+    const project = new Project("root", { ...FILES, ".git/index": "index" });
+    await project.sluice([
+      "run",
+      "--policy",
+      "install",
+      "--name",
+      "one",
+      "--",
+      "sh",
+      "-ec",
+      "echo session > .git/index.lock; echo s > .git/index",
+    ]);
+    mkdirSync(join(project.base, ".git"), { recursive: true });
+    write(project, ".git/index.lock", "theirs\n");
+    expect((await project.sluice(["diff", "one"])).stdout).toContain("M .git/index.lock [changed underneath]\n");
+    const stopped = await project.sluice(["apply", "one"]);
+    expect(stopped.code).toBe(5);
+    expect(read(project, ".git/index")).toBe("index");
+    expect(read(project, ".git/index.lock")).toBe("theirs\n");
+  },
+  LIMIT_MS,
+);
