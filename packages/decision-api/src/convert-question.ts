@@ -136,6 +136,8 @@ export function questionFromProto(id: string, question: wire.Question | undefine
     openFlags: question.openFlags,
     missing: missingFromProto(question.missing),
     lookedFor: lookedForFromProto(question.lookedFor),
+    ...(question.mayAsk ? { mayAsk: true } : {}),
+    ...(question.awaitsPerson ? { awaitsPersonMs: Number.POSITIVE_INFINITY } : {}),
   };
 }
 
@@ -174,6 +176,8 @@ export function questionToProto(question: Question): wire.Question {
     openFlags: question.openFlags >>> 0,
     missing: question.missing.map((fact) => ({ ...fact })),
     lookedFor: question.lookedFor === undefined ? [] : [...question.lookedFor],
+    mayAsk: question.mayAsk === true,
+    awaitsPerson: question.awaitsPersonMs !== undefined,
   };
 }
 

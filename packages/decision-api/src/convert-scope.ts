@@ -2,6 +2,7 @@
  * The scope of an answer between domain and wire. On the way in, a scope that is not understood in full is none: the answer
  * holds for its own question and is not cached.
  */
+import { durationFromProto, durationToProto } from "./convert-duration.js";
 import type { Access, CacheScope, ResourceFact, SubjectField } from "./domain.js";
 import type * as wire from "./gen/sluice/decision/v1/decision.js";
 import { ANSWER_LIMITS, QUESTION_LIMITS } from "./limits.js";
@@ -19,7 +20,7 @@ function allKnown<Word>(numbers: readonly number[], words: ReadonlyMap<number, W
 }
 
 function ttlMsOf(ttl: wire.Scope["ttl"]): number | undefined {
-  return ttl === undefined ? undefined : Math.max(0, Number(ttl.seconds) * 1000 + Math.floor(ttl.nanos / 1e6));
+  return ttl === undefined ? undefined : Math.max(0, durationFromProto(ttl));
 }
 
 export function scopeFromProto(scope: wire.Scope | undefined): CacheScope | undefined {
@@ -43,6 +44,6 @@ export function scopeToProto(scope: CacheScope | undefined): wire.Scope | undefi
     resourceFacts: scope.resource.map((fact) => WIRE_FACT[fact]),
     xattrs: scope.xattrs.slice(),
     accesses: scope.accesses.map((access) => WIRE_ACCESS[access]),
-    ttl: ttlMs === undefined ? undefined : { seconds: BigInt(Math.floor(ttlMs / 1000)), nanos: Math.floor(ttlMs % 1000) * 1_000_000 },
+    ttl: ttlMs === undefined ? undefined : durationToProto(ttlMs),
   };
 }

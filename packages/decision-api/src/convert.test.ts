@@ -98,7 +98,26 @@ describe("decisions", () => {
     expect(decisionFromProto(overWire(wire.Decision, decisionToProto(decision)))).toEqual(decision);
   });
 
-  it.each([0, 4, 99, -1])("with effect %d deny with EACCES", (effect) => {
+  it("that ask a person come back with the id of the question and its time", () => {
+    const asks: Decision = { ...decision, effect: "ask", errno: 0, pending: { askId: "abcd-efgh", timeoutMs: 61_500 } };
+    expect(decisionFromProto(overWire(wire.Decision, decisionToProto(asks)))).toEqual(asks);
+    const allowed: Decision = { ...decision, effect: "mediate", errno: 0, byPerson: true };
+    expect(decisionFromProto(overWire(wire.Decision, decisionToProto(allowed)))).toEqual(allowed);
+  });
+
+  it("tell nothing of a person to whom no question is put", () => {
+    const spoilt: Decision = { ...decision, effect: "grant", pending: { askId: "abcd", timeoutMs: 1 } };
+    expect(decisionFromProto(decisionToProto(spoilt)).pending).toBeUndefined();
+    const unprintable: Decision = { ...decision, effect: "ask", pending: { askId: "a\nb", timeoutMs: 1 } };
+    expect(code(() => decisionFromProto(decisionToProto(unprintable)))).toBe("malformed");
+  });
+
+  it("wait for a person for an hour at most", () => {
+    const patient: Decision = { ...decision, effect: "ask", pending: { askId: "abcd", timeoutMs: 1e10 } };
+    expect(decisionFromProto(decisionToProto(patient)).pending?.timeoutMs).toBe(3_600_000);
+  });
+
+  it.each([0, 5, 99, -1])("with effect %d deny with EACCES", (effect) => {
     const got = decisionFromProto({ ...decisionToProto(decision), errno: 0, effect: effect as wire.Effect });
     expect([got.effect, got.errno]).toEqual(["deny", 13]);
   });

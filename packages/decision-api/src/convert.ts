@@ -2,7 +2,16 @@
  * Answers between domain and wire; convert-question.ts has the questions. Strict on the way in: an unknown effect or
  * obligation denies, and a malformed answer is no answer at all (`DecisionError` "malformed").
  */
-import { type Access, type Decision, DecisionError, type Obligation, type PolicyCapabilities, type PolicyRevision } from "./domain.js";
+import {
+  type Access,
+  type Decision,
+  DecisionError,
+  type Obligation,
+  type PendingPerson,
+  type PolicyCapabilities,
+  type PolicyRevision,
+} from "./domain.js";
+import { durationFromProto, durationToProto } from "./convert-duration.js";
 import { scopeFromProto, scopeToProto } from "./convert-scope.js";
 import { GlobError } from "./glob/glob-pattern.js";
 import { HiddenNames } from "./glob/hidden-names.js";
@@ -43,6 +52,19 @@ function obligationFromProto(obligation: wire.Obligation): Obligation {
   };
 }
 
+/** A service that names no time, or a longer one, gets this. */
+const LONGEST_ASK_MS = 3_600_000;
+
+function pendingFromProto({ askId, timeout }: wire.Pending): PendingPerson {
+  if (!PRINTABLE.test(askId)) throw malformed("the id of a question for a person is not printable ASCII");
+  const timeoutMs = timeout === undefined ? LONGEST_ASK_MS : durationFromProto(timeout);
+  if (!(timeoutMs >= 0)) throw malformed("the time of a question for a person is negative");
+  return {
+    askId: bounded(askId, ANSWER_LIMITS.idLength, "the id of a question for a person"),
+    timeoutMs: Math.min(timeoutMs, LONGEST_ASK_MS),
+  };
+}
+
 /** Throws `DecisionError` "malformed". An effect that is unspecified or unknown is a denial. */
 export function decisionFromProto(decision: wire.Decision | undefined): Decision {
   if (decision === undefined) throw malformed("it holds no decision");
@@ -63,6 +85,8 @@ export function decisionFromProto(decision: wire.Decision | undefined): Decision
     source: "service",
     scope: scopeFromProto(decision.scope),
     onOutage: OUTAGE_OF.get(decision.onOutage),
+    ...(effect === "ask" && decision.pending !== undefined ? { pending: pendingFromProto(decision.pending) } : {}),
+    ...(decision.byPerson ? { byPerson: true } : {}),
   };
 }
 
@@ -78,6 +102,8 @@ export function decisionToProto(decision: Decision): wire.Decision {
     obligations: decision.obligations.map((obligation) => ({ ...obligation })),
     scope: scopeToProto(decision.scope),
     onOutage: decision.onOutage === undefined ? wire.OutageMode.UNSPECIFIED : WIRE_OUTAGE[decision.onOutage],
+    pending: decision.pending && { askId: decision.pending.askId, timeout: durationToProto(decision.pending.timeoutMs) },
+    byPerson: decision.byPerson === true,
   };
 }
 
@@ -107,6 +133,7 @@ export function capabilitiesFromProto(capabilities: wire.Capabilities | undefine
     unconditionalGrant: capabilities.unconditionalGrant && capabilities.accesses.length === 0 && capabilities.hiddenNames.length === 0,
     ...callerRulesFromProto(capabilities.callerRules),
     ...hiddenNamesFromProto(capabilities.hiddenNames),
+    ...(capabilities.asks ? { asks: true } : {}),
     ...(capabilities.refusedEdit === ""
       ? {}
       : { refusedEdit: bounded(capabilities.refusedEdit, ANSWER_LIMITS.reasonLength, "the refused edit") }),
@@ -151,6 +178,7 @@ export function capabilitiesToProto(capabilities: PolicyCapabilities): wire.Capa
     unconditionalGrant: capabilities.unconditionalGrant,
     callerRules: (capabilities.callerRules ?? []).slice(0, ANSWER_LIMITS.callerRules),
     hiddenNames: [...(capabilities.hiddenNames ?? [])],
+    asks: capabilities.asks === true,
     refusedEdit: (capabilities.refusedEdit ?? "").slice(0, ANSWER_LIMITS.reasonLength),
     summary: (capabilities.summary ?? "").slice(0, ANSWER_LIMITS.nameLength),
   };

@@ -1,7 +1,9 @@
 /** Decisions as the services speak of them: no wire type and no transport here. */
 import type { FactNeeds } from "./fact-needs.js";
+import type { PersonQuestions } from "./person-questions.js";
 
-export type Effect = "grant" | "mediate" | "deny";
+/** "ask": a person is asked, and has not answered yet. */
+export type Effect = "grant" | "mediate" | "ask" | "deny";
 export const ALL_ACCESSES = ["read", "write", "execute", "create", "delete", "link", "rename", "truncate", "metadata"] as const;
 export type Access = (typeof ALL_ACCESSES)[number];
 
@@ -24,7 +26,7 @@ export const ALL_KINDS = ["regular", "directory", "symlink", "character-device",
 export type FileKind = (typeof ALL_KINDS)[number];
 
 /** From lax to strict. */
-export const STRICTNESS: Readonly<Record<Effect, number>> = { grant: 0, mediate: 1, deny: 2 };
+export const STRICTNESS: Readonly<Record<Effect, number>> = { grant: 0, mediate: 1, ask: 2, deny: 3 };
 
 export interface Subject {
   uid: number;
@@ -83,6 +85,10 @@ export interface Question {
   lookedFor?: readonly string[];
   /** The span that asks (W3C traceparent). Absent: the question is not traced. Never looked at to decide. */
   traceparent?: string | undefined;
+  /** If a person is to be asked, the question is put on the service's list. Absent: it is about no access that happens now. */
+  mayAsk?: boolean | undefined;
+  /** The asker waits for a person, at most so many milliseconds (the service knows only that it waits). Absent: it takes "ask" for an answer. */
+  awaitsPersonMs?: number | undefined;
 }
 
 export interface PolicyRevision {
@@ -125,6 +131,13 @@ export interface CacheScope {
 /** The effect on an open while no decision can be had. */
 export type OutageEffect = "deny" | "mediate" | "stale";
 
+/** A question on a service's list, for a person. */
+export interface PendingPerson {
+  askId: string;
+  /** Until the service denies by itself. */
+  timeoutMs: number;
+}
+
 export interface Decision {
   effect: Effect;
   /** Positive errno for a denial: EACCES, EPERM or ENOENT. */
@@ -141,6 +154,12 @@ export interface Decision {
   scope?: CacheScope | undefined;
   /** The rule's effect in an outage; absent: the mount's own outage mode. */
   onOutage?: OutageEffect | undefined;
+  /** With "ask", of a question that may ask. */
+  pending?: PendingPerson | undefined;
+  /** A person allowed it. */
+  byPerson?: boolean | undefined;
+  /** The person who answered, and for how long, for the decision log. Not on the wire, where `reason` tells it. */
+  answered?: { by: string; scope: string } | undefined;
 }
 
 /**
@@ -173,6 +192,8 @@ export interface PolicyCapabilities extends FactNeeds {
   callerRules?: readonly string[];
   /** Globs of names that the mount hides by itself, with everything below them; see `HiddenNames`. Absent: none. */
   hiddenNames?: readonly string[];
+  /** Some rule asks a person. Absent: none. */
+  asks?: boolean;
   /** The mistake in the newest edit of the policy, which is therefore not in force. Absent: the newest edit is in force. */
   refusedEdit?: string;
   /** The policy in a few words, for people: "3 rules, default grant". Absent: the service does not say. */
@@ -238,5 +259,7 @@ export interface Decider {
   /** Called on each change of policy. Returns how to stop listening. */
   onPolicyChange(listener: (capabilities: PolicyCapabilities) => void): () => void;
   status(): DeciderStatus;
+  /** The questions for a person. Absent: there are none. */
+  readonly people?: PersonQuestions | undefined;
   close(): Promise<void>;
 }

@@ -18,5 +18,6 @@ export * from "./inquiry.js";
 export * from "./limits.js";
 export * from "./mount-report.js";
 export { mintIds, newQuestionId } from "./mint-ids.js";
+export * from "./person-questions.js";
 export { plainQuestion, usualOperation } from "./plain-question.js";
 export { mergeScopes, strictest } from "./strictest.js";

@@ -13,6 +13,7 @@ import {
 export const WIRE_EFFECT: Readonly<Record<Effect, WireEffect>> = {
   grant: WireEffect.GRANT,
   mediate: WireEffect.MEDIATE,
+  ask: WireEffect.ASK,
   deny: WireEffect.DENY,
 };
 

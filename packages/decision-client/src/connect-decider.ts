@@ -14,6 +14,7 @@ import {
   type Inquiry,
   inquiryOf,
   type MountReport,
+  type PersonQuestions,
   type PolicyCapabilities,
   type Question,
 } from "@sluice/decision-api";
@@ -22,6 +23,7 @@ import { makeDialer, type TlsFiles } from "./conversation/channel.js";
 import { type DecisionClientEvents, NO_EVENTS } from "./decision-client-events.js";
 import { HitReports } from "./conversation/hit-reports.js";
 import { inParts } from "./decorators/in-parts.js";
+import { personQuestions } from "./pool/person-questions.js";
 import { ReplicaPool } from "./pool/replica-pool.js";
 import { type RevisionView, sameRevision } from "./pool/revision-view.js";
 import { parseTarget, type Target } from "./pool/target.js";
@@ -76,9 +78,11 @@ class ConnectedDecider implements Decider {
     this.reports = new HitReports(this.cache.hits, (report) => this.pool.report(report), events.hitsLost);
     const asked = withDeadline(this.pool, options.timeoutMs ?? DEFAULT_TIMEOUT_MS, () => this.latest);
     const cached = withCache(asked, this.cache, () => this.usable());
-    // A cached answer for a subtree is not for the hidden names in it.
+    // A cached answer for a subtree is not for the hidden names in it. A person's answer is for the caller who waits for it.
     const thrifty: Decide = (question, signal) =>
-      this.limits.entries > 0 && !this.isHidden(question) ? cached(question, signal) : asked(question, signal);
+      this.limits.entries > 0 && question.awaitsPersonMs === undefined && !this.isHidden(question)
+        ? cached(question, signal)
+        : asked(question, signal);
     const answered = withFailureMode(thrifty, options.onOutage ?? { kind: "deny" }, {
       revision: () => this.latest?.revision,
       recall: (question) => {
@@ -87,6 +91,10 @@ class ConnectedDecider implements Decider {
       },
     });
     this.decide = inParts(answered);
+  }
+
+  get people(): PersonQuestions {
+    return personQuestions(() => this.pool.clients(), this.options.mount);
   }
 
   recall(inquiry: Inquiry): Decision | undefined {

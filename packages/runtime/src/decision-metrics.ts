@@ -27,6 +27,10 @@ export interface DecisionMetrics {
   shadowCompared: Counter<"outcome">;
   /** The questions that it decides differently, by both effects. */
   shadowDifferences: Counter<"in_force" | "candidate">;
+  /** Questions on the list for a person, and callers that wait for an answer. */
+  personQuestions: Gauge<"state">;
+  /** Decisions by a person's answer: once, session, always or deny; and timeout if nobody answered. */
+  personAnswers: Counter<"answer">;
 }
 
 export function decisionMetrics(registry: Registry): DecisionMetrics {
@@ -71,6 +75,18 @@ export function decisionMetrics(registry: Registry): DecisionMetrics {
       name: "sluice_shadow_differences_total",
       help: "Questions that a candidate policy decides differently, by the effect in force and the candidate's.",
       labelNames: ["in_force", "candidate"],
+      registers,
+    }),
+    personQuestions: new Gauge({
+      name: "sluice_person_questions",
+      help: "Questions on the list for a person (open), and callers that wait for an answer (waiting).",
+      labelNames: ["state"],
+      registers,
+    }),
+    personAnswers: new Counter({
+      name: "sluice_person_answers_total",
+      help: "Decisions by the answer of a person: once, session, always or deny; timeout if nobody answered.",
+      labelNames: ["answer"],
       registers,
     }),
     sessions: new Gauge({ name: "sluice_decision_sessions", help: "Sessions of mount services open now.", registers }),

@@ -28,7 +28,10 @@ import { startGrpcServer } from "./grpc/grpc-server.js";
 import type { ListenTarget } from "./grpc/listen-target.js";
 import type { TlsFiles } from "./grpc/tls-files.js";
 import type { Refusals } from "./handlers/failure.js";
+import { AnswerFile } from "./people/answer-file.js";
+import { PersonDesk } from "./people/person-desk.js";
 import { Session, type SessionHost } from "./handlers/session.js";
+import { answerHandler, listHandler } from "./handlers/person-questions.js";
 import { capabilitiesHandler, decideHandler } from "./handlers/unary.js";
 import { watchHandler } from "./handlers/watch.js";
 
@@ -52,6 +55,10 @@ export interface DecisionServiceOptions {
   consoleCallBudgetS?: number | undefined;
   /** Serve AuthZEN 1.0, with the certificates of `tls` if there are any. */
   authzen?: { address: string; url?: string | undefined; token?: string | undefined } | undefined;
+  /** How long a caller waits for a person; 60 s by default. */
+  askTimeoutMs?: number | undefined;
+  /** The file of answers that hold until they are revoked: its name, or a descriptor. Without one no answer does. */
+  answers?: string | number | undefined;
   /** Default "off". */
   decisionLog?: DecisionLogTarget | undefined;
   /** Spans of the questions whose askers trace them. */
@@ -82,6 +89,42 @@ export interface DecisionService {
 }
 
 const DRAIN_MS = 2_000;
+const ASK_TIMEOUT_MS = 60_000;
+
+function openAnswers(answers: string | number | undefined): AnswerFile | undefined {
+  if (answers === undefined) return undefined;
+  try {
+    return new AnswerFile(answers);
+  } catch (error) {
+    throw new CliError(
+      {
+        object: typeof answers === "string" ? `--answers ${answers}` : "--answers-fd",
+        problem: "the file of answers cannot be opened",
+        errno: (error as NodeJS.ErrnoException).code,
+        remedy: "name a regular file in a directory of this user",
+        exitCode: EXIT.USAGE,
+      },
+      { cause: error },
+    );
+  }
+}
+
+function openDesk(
+  { askTimeoutMs, answers }: DecisionServiceOptions,
+  { metrics }: Refusals,
+): { desk: PersonDesk; file: AnswerFile | undefined } {
+  const file = openAnswers(answers);
+  const desk: PersonDesk = new PersonDesk({
+    timeoutMs: askTimeoutMs ?? ASK_TIMEOUT_MS,
+    file,
+    changed: () => {
+      const { open, waiting } = desk.counts;
+      metrics.personQuestions.set({ state: "open" }, open);
+      metrics.personQuestions.set({ state: "waiting" }, waiting);
+    },
+  });
+  return { desk, file };
+}
 
 async function openBackend({ policy, policyDisk }: DecisionServiceOptions, tellers: Refusals): Promise<PolicyBackend> {
   if (typeof policy !== "string") return policy;
@@ -136,6 +179,7 @@ class RunningService implements DecisionService {
     private readonly engine: DecisionEngine,
     private readonly backend: PolicyBackend,
     private readonly feed: DecisionFeed,
+    private readonly desk: PersonDesk,
   ) {}
 
   static async start(options: DecisionServiceOptions): Promise<RunningService> {
@@ -147,10 +191,13 @@ class RunningService implements DecisionService {
     const openedLog = openLog(options.decisionLog ?? "off", backend, { log, metrics });
     const decisionLog = options.admin === undefined ? openedLog : feed.beside(openedLog);
     const tracing = options.tracing && (await startTracing("sluice-decision", options.tracing, log));
-    const engine = new DecisionEngine({ backend, log, metrics, decisionLog, tracing });
-    const service = new RunningService(engine, backend, feed);
+    const { desk, file } = openDesk(options, { log, metrics });
+    const engine = new DecisionEngine({ backend, log, metrics, decisionLog, tracing, people: desk });
+    const service = new RunningService(engine, backend, feed, desk);
     service.logsToStdout = decisionLog.toStdout;
     service.closers.push(
+      () => file?.close(),
+      () => desk.close(),
       () => tracing?.close(),
       () => decisionLog.close(),
       () => backend.dispose(),
@@ -171,13 +218,16 @@ class RunningService implements DecisionService {
   }
 
   private async listen(options: DecisionServiceOptions, refusals: Refusals, registry: Registry): Promise<void> {
-    const { engine } = this;
+    const { engine, desk } = this;
+    const local = options.listen.kind !== "tcp";
     const host: SessionHost = { closed: (session) => this.closeSession(session, refusals), hasConsole: hasConsole(options) };
     const grpc = await startGrpcServer({
       handlers: {
         decide: decideHandler(engine, refusals),
         getCapabilities: capabilitiesHandler(engine),
         watch: watchHandler(engine),
+        listPersonQuestions: listHandler(desk, local),
+        answerPersonQuestion: answerHandler(desk, local),
         session: (stream) => this.openSession(new Session(stream, engine, refusals, host), refusals),
       },
       listen: options.listen,
@@ -245,6 +295,8 @@ class RunningService implements DecisionService {
   private async stop(graceMs: number): Promise<void> {
     this.stopAccepting();
     for (const session of this.sessions) session.goAway("the service is stopping");
+    // Whoever waits for a person is asked by another replica.
+    this.desk.close();
     await this.shutdown(graceMs);
     await this.close();
   }

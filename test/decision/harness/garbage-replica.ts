@@ -27,6 +27,8 @@ const NONSENSE: wire.Decision = {
   reason: "",
   obligations: [],
   scope: undefined,
+  pending: undefined,
+  byPerson: false,
   onOutage: wire.OutageMode.UNSPECIFIED,
 };
 

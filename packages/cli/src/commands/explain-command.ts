@@ -83,6 +83,7 @@ function scopeLine({ scope, revision, source }: Explanation): string {
 }
 
 function openedLine({ effect, errno, opened }: Explanation): string {
+  if (effect === "ask") return "if a person allows it; then mediated";
   if (effect === "deny") return `not at all: ${errno ?? "EACCES"}`;
   if (opened === null) return "not through the daemon: it is not a regular file";
   const how = opened.flow === "passthrough" ? "by the kernel, straight on the file (passthrough)" : "through the daemon (mediated)";

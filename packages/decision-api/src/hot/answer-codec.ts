@@ -57,8 +57,14 @@ function writeScope(writer: MessageWriter, scope: CacheScope): void {
   writer.end(start);
 }
 
-function isPlain({ obligations, scope, revision }: Decision): boolean {
-  return obligations.length === 0 && scope?.ttlMs === undefined && revision.sequence <= MAX_EXACT;
+function isPlain({ obligations, scope, revision, pending, byPerson }: Decision): boolean {
+  return (
+    pending === undefined &&
+    byPerson === undefined &&
+    obligations.length === 0 &&
+    scope?.ttlMs === undefined &&
+    revision.sequence <= MAX_EXACT
+  );
 }
 
 function writeDecision(writer: MessageWriter, decision: Decision): void {

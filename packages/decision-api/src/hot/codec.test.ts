@@ -27,67 +27,82 @@ const size = fc.oneof(
   fc.constantFrom(0n, 127n, 128n, 2n ** 31n, 2n ** 32n, 2n ** 53n - 1n, 2n ** 53n),
 );
 
-const question: fc.Arbitrary<Question> = fc.record({
-  id: fc.oneof(fc.constantFrom("q-1", "", "q".repeat(200)), text),
-  operation: fc.constantFrom(...ALL_OPERATIONS),
-  accesses: fc.uniqueArray(fc.constantFrom(...ALL_ACCESSES), { minLength: 0, maxLength: 3 }),
-  subject: fc.record(
-    { uid: uint32, gid: uint32, pid: uint32, groups: fc.array(uint32, { maxLength: 40 }), executable: text, cgroup: text },
-    { requiredKeys: ["uid", "gid", "pid"] },
-  ),
-  resource: fc.record(
-    {
-      mount: text,
-      paths: fc.oneof({ arbitrary: fc.tuple(path), weight: 8 }, { arbitrary: fc.array(path, { maxLength: 3 }), weight: 1 }),
-      layer: text,
-      kind: fc.constantFrom("regular" as const, "directory" as const, "socket" as const),
-      sizeBytes: size,
-      mode: uint32,
-      uid: uint32,
-      gid: uint32,
-      xattrs: fc.oneof(
-        { arbitrary: fc.constant(new Map<string, Uint8Array>()), weight: 6 },
-        { arbitrary: fc.constant(new Map([["user.a", Buffer.from([1, 255])]])), weight: 1 },
-      ),
-      head: fc.constantFrom({ bytes: Buffer.from([127, 255]), askedBytes: 4 }, { bytes: Buffer.from("abc"), askedBytes: 2 }),
-      digest: fc.constantFrom("", "a".repeat(64), "A".repeat(64), "short"),
-    },
-    { requiredKeys: ["mount", "paths", "layer", "kind", "sizeBytes", "mode", "uid", "gid", "xattrs"] },
-  ),
-  openFlags: uint32,
-  missing: fc.oneof(
-    { arbitrary: fc.constant([]), weight: 6 },
-    { arbitrary: fc.constant([{ name: "subject.cgroup", reason: "gone" }]), weight: 1 },
-  ),
-  lookedFor: fc.array(text, { maxLength: 4 }),
-});
+const question: fc.Arbitrary<Question> = fc.record(
+  {
+    id: fc.oneof(fc.constantFrom("q-1", "", "q".repeat(200)), text),
+    operation: fc.constantFrom(...ALL_OPERATIONS),
+    accesses: fc.uniqueArray(fc.constantFrom(...ALL_ACCESSES), { minLength: 0, maxLength: 3 }),
+    subject: fc.record(
+      { uid: uint32, gid: uint32, pid: uint32, groups: fc.array(uint32, { maxLength: 40 }), executable: text, cgroup: text },
+      { requiredKeys: ["uid", "gid", "pid"] },
+    ),
+    resource: fc.record(
+      {
+        mount: text,
+        paths: fc.oneof({ arbitrary: fc.tuple(path), weight: 8 }, { arbitrary: fc.array(path, { maxLength: 3 }), weight: 1 }),
+        layer: text,
+        kind: fc.constantFrom("regular" as const, "directory" as const, "socket" as const),
+        sizeBytes: size,
+        mode: uint32,
+        uid: uint32,
+        gid: uint32,
+        xattrs: fc.oneof(
+          { arbitrary: fc.constant(new Map<string, Uint8Array>()), weight: 6 },
+          { arbitrary: fc.constant(new Map([["user.a", Buffer.from([1, 255])]])), weight: 1 },
+        ),
+        head: fc.constantFrom({ bytes: Buffer.from([127, 255]), askedBytes: 4 }, { bytes: Buffer.from("abc"), askedBytes: 2 }),
+        digest: fc.constantFrom("", "a".repeat(64), "A".repeat(64), "short"),
+      },
+      { requiredKeys: ["mount", "paths", "layer", "kind", "sizeBytes", "mode", "uid", "gid", "xattrs"] },
+    ),
+    openFlags: uint32,
+    missing: fc.oneof(
+      { arbitrary: fc.constant([]), weight: 6 },
+      { arbitrary: fc.constant([{ name: "subject.cgroup", reason: "gone" }]), weight: 1 },
+    ),
+    lookedFor: fc.array(text, { maxLength: 4 }),
+    mayAsk: fc.constant(true),
+    awaitsPersonMs: fc.constant(Number.POSITIVE_INFINITY),
+  },
+  { requiredKeys: ["id", "operation", "accesses", "subject", "resource", "openFlags", "missing", "lookedFor"] },
+);
 
-const decision: fc.Arbitrary<Decision> = fc.record({
-  effect: fc.constantFrom("grant" as const, "mediate" as const, "deny" as const),
-  errno: fc.constantFrom(0, 1, 2, 13, 99),
-  decisionId: fc.constantFrom("d-1", "d-2", "", "d".repeat(200), "d \n", "dé"),
-  policyId: text,
-  rule: text,
-  revision: fc.record({ sequence: size, digest: fc.constantFrom("a".repeat(64), "b".repeat(64), "short") }),
-  reason: fc.oneof(text, fc.constant("r".repeat(5_000))),
-  obligations: fc.oneof(
-    { arbitrary: fc.constant([]), weight: 6 },
-    { arbitrary: fc.constant([{ name: "audit", value: "each-io" }]), weight: 1 },
-  ),
-  source: fc.constant("service" as const),
-  scope: fc.option(
-    fc.record({
-      subtree: fc.option(byteString, { nil: undefined }),
-      subject: fc.uniqueArray(fc.constantFrom("uid" as const, "groups" as const, "cgroup" as const)),
-      resource: fc.uniqueArray(fc.constantFrom("size" as const, "owner" as const, "digest" as const)),
-      xattrs: fc.array(text, { maxLength: 3 }),
-      accesses: fc.uniqueArray(fc.constantFrom(...ALL_ACCESSES), { maxLength: 3 }),
-      ttlMs: fc.constantFrom(undefined, undefined, undefined, 1_500),
-    }),
-    { nil: undefined },
-  ),
-  onOutage: fc.constantFrom(undefined, "deny" as const, "stale" as const),
-});
+const decision: fc.Arbitrary<Decision> = fc.record(
+  {
+    effect: fc.constantFrom("grant" as const, "mediate" as const, "ask" as const, "deny" as const),
+    errno: fc.constantFrom(0, 1, 2, 13, 99),
+    decisionId: fc.constantFrom("d-1", "d-2", "", "d".repeat(200), "d \n", "dé"),
+    policyId: text,
+    rule: text,
+    revision: fc.record({ sequence: size, digest: fc.constantFrom("a".repeat(64), "b".repeat(64), "short") }),
+    reason: fc.oneof(text, fc.constant("r".repeat(5_000))),
+    obligations: fc.oneof(
+      { arbitrary: fc.constant([]), weight: 6 },
+      { arbitrary: fc.constant([{ name: "audit", value: "each-io" }]), weight: 1 },
+    ),
+    source: fc.constant("service" as const),
+    scope: fc.option(
+      fc.record({
+        subtree: fc.option(byteString, { nil: undefined }),
+        subject: fc.uniqueArray(fc.constantFrom("uid" as const, "groups" as const, "cgroup" as const)),
+        resource: fc.uniqueArray(fc.constantFrom("size" as const, "owner" as const, "digest" as const)),
+        xattrs: fc.array(text, { maxLength: 3 }),
+        accesses: fc.uniqueArray(fc.constantFrom(...ALL_ACCESSES), { maxLength: 3 }),
+        ttlMs: fc.constantFrom(undefined, undefined, undefined, 1_500),
+      }),
+      { nil: undefined },
+    ),
+    onOutage: fc.constantFrom(undefined, "deny" as const, "stale" as const),
+    pending: fc.constantFrom({ askId: "aaaa-bbbb", timeoutMs: 1_500 }, { askId: "a b", timeoutMs: 60_000 }),
+    byPerson: fc.constant(true),
+  },
+  {
+    requiredKeys: [
+      ...(["effect", "errno", "decisionId", "policyId", "rule", "revision", "reason", "obligations"] as const),
+      ...(["source", "scope", "onOutage"] as const),
+    ],
+  },
+);
 
 function orError<Value>(make: () => Value): Value | string {
   try {

@@ -68,9 +68,9 @@ function writeResource(writer: MessageWriter, { resource }: Question): void {
 const MAX_EXACT = BigInt(Number.MAX_SAFE_INTEGER);
 
 /** Nothing is in it that only the generated code writes. */
-function isPlain({ missing, resource }: Question): boolean {
+function isPlain({ missing, resource, awaitsPersonMs }: Question): boolean {
   const { xattrs, sizeBytes, head, digest } = resource;
-  const bare = missing.length === 0 && xattrs.size === 0 && head === undefined && digest === undefined;
+  const bare = missing.length === 0 && xattrs.size === 0 && head === undefined && digest === undefined && awaitsPersonMs === undefined;
   return bare && sizeBytes <= MAX_EXACT && sizeBytes >= 0n;
 }
 
@@ -87,6 +87,10 @@ function writeQuestion(writer: MessageWriter, question: Question): void {
   writer.ensure(64);
   writer.number(numberField(5), question.openFlags >>> 0);
   for (const fact of question.lookedFor ?? []) writer.element(bytesField(7), fact);
+  if (question.mayAsk === true) {
+    writer.ensure(16);
+    writer.number(numberField(8), 1);
+  }
   writer.end(start);
 }
 
@@ -188,6 +192,7 @@ function readPlain(id: string, reader: MessageReader, limit: number): Question |
   let subject: Question["subject"] | Rare = RARE;
   let resource: Question["resource"] | Rare = RARE;
   let openFlags = 0;
+  let mayAsk = false;
   while (reader.at < limit) {
     const tag = reader.varint();
     if (tag === numberField(1)) operation = OPERATION_OF.get(reader.uint32());
@@ -197,6 +202,7 @@ function readPlain(id: string, reader: MessageReader, limit: number): Question |
     else if (tag === bytesField(4)) resource = readResource(reader, reader.limit());
     else if (tag === numberField(5)) openFlags = reader.uint32();
     else if (tag === bytesField(7)) lookedFor.push(reader.utf8());
+    else if (tag === numberField(8)) mayAsk = reader.uint32() !== 0;
     else return RARE;
     if ((tag === bytesField(3) && subject === RARE) || (tag === bytesField(4) && resource === RARE)) return RARE;
   }
@@ -205,7 +211,9 @@ function readPlain(id: string, reader: MessageReader, limit: number): Question |
     return RARE;
   if (id.length === 0 || id.length > QUESTION_LIMITS.idLength || lookedFor.length > QUESTION_LIMITS.lookedFor || !lookedFor.every(isText))
     return RARE;
-  return { id, operation, accesses, subject, resource, openFlags, missing: NOTHING_MISSING, lookedFor };
+  const question: Question = { id, operation, accesses, subject, resource, openFlags, missing: NOTHING_MISSING, lookedFor };
+  if (mayAsk) question.mayAsk = true;
+  return question;
 }
 
 const NOTHING_MISSING: Question["missing"] = [];

@@ -59,6 +59,9 @@ export function inParts(ask: Decide): Decide {
       ...question,
       id: `${question.id}.${index}`,
       resource: { ...resource, paths },
+      // A person is asked about a file as a whole, or not at all.
+      mayAsk: undefined,
+      awaitsPersonMs: undefined,
     }));
     return askParts(parts, (part) => ask(part, signal)).then(whole);
   };

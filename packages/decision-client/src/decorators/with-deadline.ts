@@ -46,7 +46,9 @@ export function withDeadline(pool: ReplicaPool, timeoutMs: number, capabilities:
         reject(cancelled());
         return;
       }
-      const patienceMs = pool.aloneForMs() > timeoutMs ? Math.min(OUTAGE_PATIENCE_MS, timeoutMs) : timeoutMs;
+      const usualMs = pool.aloneForMs() > timeoutMs ? Math.min(OUTAGE_PATIENCE_MS, timeoutMs) : timeoutMs;
+      // The service denies in time by itself. While none can be reached, the caller waits for one to return.
+      const patienceMs = question.awaitsPersonMs ?? usualMs;
       const finish = (): void => {
         signal?.removeEventListener("abort", interrupt);
         pool.release(pending);

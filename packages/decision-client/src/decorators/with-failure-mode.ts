@@ -98,6 +98,8 @@ export function withFailureMode(ask: Decide, mode: OutageMode, before: Before): 
       return decision;
     } catch (error) {
       if (!(error instanceof DecisionError) || error.code === "cancelled") throw error;
+      // A guess is no answer of a person.
+      if (question.awaitsPersonMs !== undefined) throw error;
       return without(question, error);
     }
   };

@@ -93,7 +93,7 @@ export class QuestionRouter implements Fate {
     const given: Decision = pending.hedge ? { ...decision, source: "hedge" } : decision;
     const { view } = this.replicas.revisions;
     if (view.kind === "agreed" && sameRevision(view.revision, decision.revision)) {
-      this.#latency.observe(performance.now() - asked.askedMs);
+      if (asked.question.awaitsPersonMs === undefined) this.#latency.observe(performance.now() - asked.askedMs);
       asked.resolve(given);
     } else if (this.replicas.revisions.outdated(decision.revision)) {
       this.#useless(asked, "every answer is of a policy that is not in force any more");
@@ -224,7 +224,7 @@ export class QuestionRouter implements Fate {
     for (const asked of this.#open) {
       if (now - asked.askedMs < lateMs || this.#hedges < 1) return;
       const [first] = asked.attempts;
-      if (asked.hedged || first === undefined) continue;
+      if (asked.hedged || first === undefined || asked.question.awaitsPersonMs !== undefined) continue;
       const other = this.replicas.pick(view.revision, first.carrier);
       if (other === undefined) return;
       asked.hedged = true;

@@ -70,6 +70,11 @@ export class ReplicaPool implements Replicas {
     return [...this.replicas.values()].map(({ address, stateName, inFlight }) => ({ address, state: stateName, inFlight }));
   }
 
+  /** Of the replicas that can be reached. */
+  clients(): wire.DecisionServiceClient[] {
+    return [...this.replicas.values()].flatMap(({ client }) => client ?? []);
+  }
+
   ask(asked: AskedQuestion): void {
     this.router.ask(asked);
   }
@@ -190,6 +195,7 @@ function mergeCapabilities(last: PolicyCapabilities, others: readonly PolicyCapa
     accesses: new Set(all.flatMap((each) => [...each.accesses])),
     ...uniteFactNeeds(all),
     unconditionalGrant: all.every((each) => each.unconditionalGrant),
+    ...(all.some(({ asks }) => asks === true) ? { asks: true } : {}),
     callerRules: [...new Set(all.flatMap((each) => each.callerRules ?? []))],
     ...mergeHidden(all),
   };

@@ -62,6 +62,11 @@ export class Replica implements Carrier {
     return this.state.kind === "ready" || this.state.kind === "draining" ? this.state.capabilities : undefined;
   }
 
+  /** For calls beside the conversation. Undefined while none is possible. */
+  get client(): wire.DecisionServiceClient | undefined {
+    return this.ready && "client" in this.state ? this.state.client : undefined;
+  }
+
   ask(pending: PendingQuestion): void {
     if (this.state.kind === "ready") this.state.conversation.ask(pending);
     else this.parts.listener.orphaned([pending], "broken");

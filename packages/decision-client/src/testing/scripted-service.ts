@@ -20,6 +20,7 @@ export const CAPABILITIES: wire.Capabilities = {
   unconditionalGrant: false,
   callerRules: [],
   hiddenNames: [],
+  asks: false,
   refusedEdit: "",
   summary: "",
 };
@@ -36,6 +37,8 @@ export function grantFor(id: bigint, change: Partial<wire.Decision> = {}): wire.
     obligations: [],
     scope: undefined,
     onOutage: wire.OutageMode.UNSPECIFIED,
+    pending: undefined,
+    byPerson: false,
     ...change,
   };
   return { id, result: { $case: "decision", value } };

@@ -43,6 +43,7 @@ const EACCES = 13;
 const DEFAULTS: Readonly<Record<Effect, AccessRuling>> = {
   grant: { effect: "grant", errno: 0, rule: undefined, missing: undefined },
   mediate: { effect: "mediate", errno: 0, rule: undefined, missing: undefined },
+  ask: { effect: "ask", errno: 0, rule: undefined, missing: undefined },
   deny: { effect: "deny", errno: EACCES, rule: undefined, missing: undefined },
 };
 

@@ -11,6 +11,7 @@ import { createRegistry, decisionMetrics } from "@sluice/runtime/metrics";
 import { afterAll, afterEach, describe, expect, it } from "vitest";
 import { DecisionEngine } from "../engine/decision-engine.js";
 import { type DecisionLog, openDecisionLog, SILENT_REPORTS } from "./decision-log.js";
+import { quietDesk } from "../testing/quiet-desk.js";
 
 const directory = mkdtempSync(join(tmpdir(), "sluice-log-"));
 afterAll(() => rmSync(directory, { recursive: true }));
@@ -285,7 +286,13 @@ describe("a log that has to take every decision", () => {
       refresh: () => ({ state: "unchanged" }),
       dispose: () => Promise.resolve(),
     };
-    return new DecisionEngine({ backend, log: silentLogger(), metrics: decisionMetrics(createRegistry(false)), decisionLog: log });
+    return new DecisionEngine({
+      backend,
+      log: silentLogger(),
+      metrics: decisionMetrics(createRegistry(false)),
+      decisionLog: log,
+      people: quietDesk(),
+    });
   }
 
   it("lets a question wait for room, and refuses it if none comes", async () => {

@@ -71,6 +71,7 @@ export function decisionEvent({ question, decision, tookNs, heads }: Made): Reco
       reason: decision.reason,
       obligations: decision.obligations,
     },
+    ...(decision.answered === undefined ? {} : { answered: decision.answered }),
     requested_by: question.resource.mount,
     timestamp: new Date().toISOString(),
     metrics: { timer_server_handler_ns: Number(tookNs) },

@@ -60,7 +60,7 @@ const nats = z.strictObject({ kind: z.literal("nats"), subject: z.string().regex
 const pointer = z.string().regex(/^\/(input|result)(\/|$)/);
 const mask = z.union([pointer, z.strictObject({ path: pointer, op: z.enum(["remove", "upsert"]), value: z.unknown().optional() })]);
 const drop = z.strictObject({
-  effect: z.enum(["grant", "mediate", "deny"]).optional(),
+  effect: z.enum(["grant", "mediate", "ask", "deny"]).optional(),
   rule: name.optional(),
   path: name.optional(),
   uid: z.number().int().min(0).optional(),

@@ -51,7 +51,7 @@ export const REST = "(others)";
 const MAX_ASKED = 1_000_000;
 
 class Sharer {
-  readonly effects: Record<Effect, number> = { grant: 0, mediate: 0, deny: 0 };
+  readonly effects: Record<Effect, number> = { grant: 0, mediate: 0, ask: 0, deny: 0 };
   readonly tookMs: number[] = [];
   asked = 0;
   again = 0;

@@ -56,7 +56,7 @@ interface LoggedLine {
   metrics?: { timer_server_handler_ns?: unknown };
 }
 
-const EFFECTS: ReadonlySet<unknown> = new Set<Effect>(["grant", "mediate", "deny"]);
+const EFFECTS: ReadonlySet<unknown> = new Set<Effect>(["grant", "mediate", "ask", "deny"]);
 
 function questionOf(id: string, input: LoggedInput): Question {
   const { paths, rawPaths, xattrs, rawXattrs, sizeBytes, head, ...resource } = input.resource;

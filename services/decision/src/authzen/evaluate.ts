@@ -19,12 +19,12 @@ const SEMANTICS = {
 } as const;
 
 function answerOf({ effect, rule, reason, obligations, decisionId, revision }: Decision, passthrough: boolean): EvaluationAnswer {
-  const allowed = passthrough ? effect === "grant" : effect !== "deny";
+  const allowed = passthrough ? effect === "grant" : effect === "grant" || effect === "mediate";
   const own = obligations.map(({ name, value }) => ({ id: name, type: "sluice", properties: { [name]: value } }));
   return {
     decision: allowed,
     context: {
-      reason: allowed || effect === "deny" ? reason : `${reason}; the daemon does the I/O`,
+      reason: allowed || effect !== "mediate" ? reason : `${reason}; the daemon does the I/O`,
       effect,
       rule,
       decision_id: decisionId,

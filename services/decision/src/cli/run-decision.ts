@@ -1,6 +1,7 @@
 /** Runs `sluice decision`: the decision service in a process of its own. */
 import { readFileSync } from "node:fs";
 import { native } from "@sluice/native";
+import { parseDurationMs } from "@sluice/decision-api";
 import type { PolicyDisk } from "@sluice/policy-backends";
 import { CliError, createLogger, EXIT, type LogLevel, type TracingArguments, tracingOptions } from "@sluice/runtime";
 import { createRegistry } from "@sluice/runtime/metrics";
@@ -25,6 +26,9 @@ export interface DecisionFlags extends TracingArguments {
   authzenUrl?: string;
   authzenTokenFile?: string;
   adminTokenFile?: string;
+  askTimeout?: string;
+  answers?: string;
+  answersFd?: string;
   parentDeath?: string | true;
   onlyPid?: string;
   logLevel: LogLevel;
@@ -32,6 +36,8 @@ export interface DecisionFlags extends TracingArguments {
 }
 
 const SIGTERM = 15;
+/** A mount waits no longer. */
+const LONGEST_ASK_MS = 3_600_000;
 const DRAIN_MS = 2_000;
 
 function usage(object: string, problem: string, remedy: string): CliError {
@@ -90,6 +96,13 @@ function decisionLogTarget({ decisionLog, decisionLogConfig }: DecisionFlags): D
   return { config: decisionLogConfig };
 }
 
+function askOptions({ askTimeout, answers, answersFd }: DecisionFlags): Pick<DecisionServiceOptions, "askTimeoutMs" | "answers"> {
+  const askTimeoutMs = askTimeout === undefined ? undefined : parseDurationMs(askTimeout);
+  if (askTimeout !== undefined && (askTimeoutMs === undefined || askTimeoutMs > LONGEST_ASK_MS))
+    throw usage(`--ask-timeout ${askTimeout}`, "it is no duration of at most an hour", "write one such as 60s or 10m");
+  return { askTimeoutMs, answers: answersFd === undefined ? answers : wholeNumber(answersFd, "--answers-fd") };
+}
+
 /**
  * Ends this process with its parent. The parent may have died before the kernel was told: then this process has another
  * parent by now than it should have.
@@ -134,6 +147,7 @@ export async function runDecision(flags: DecisionFlags, policyDisk: PolicyDisk |
     admin: flags.admin,
     adminToken: flags.adminTokenFile === undefined ? undefined : tokenIn(flags.adminTokenFile, "--admin-token-file"),
     authzen: authzenOptions(flags),
+    ...askOptions(flags),
     decisionLog: decisionLogTarget(flags),
     tracing: tracingOptions(flags),
     log: createLogger({ name: "sluice-decision", level: flags.logLevel, file: flags.logFile }),

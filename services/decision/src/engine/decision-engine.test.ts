@@ -5,6 +5,7 @@ import { createRegistry, decisionMetrics } from "@sluice/runtime/metrics";
 import { describe, expect, it } from "vitest";
 import { openDecisionLog } from "../audit/decision-log.js";
 import { DecisionEngine } from "./decision-engine.js";
+import { quietDesk } from "../testing/quiet-desk.js";
 
 const question: Question = {
   id: "q",
@@ -44,6 +45,7 @@ function engineOf(backend: PolicyBackend): DecisionEngine {
     log: silentLogger(),
     metrics: decisionMetrics(createRegistry(false)),
     decisionLog: openDecisionLog("off", {}),
+    people: quietDesk(),
   });
 }
 const granted: Ruling = { effect: "grant", errno: 0, rule: "old", reason: "old", obligations: [] };

@@ -1,9 +1,11 @@
 /** Turns questions into decisions: the policy in force answers, the engine gives the answer its id, revision and audit line. */
-import { type Decision, mintIds, type PolicyCapabilities, type Question } from "@sluice/decision-api";
+import { type Decision, mintIds, type PendingPerson, type PolicyCapabilities, type Question } from "@sluice/decision-api";
 import type { Policy, PolicyBackend, Refresh, Ruling } from "@sluice/policy-backends";
 import type { Logger, Span, Tracing } from "@sluice/runtime";
 import type { DecisionMetrics } from "@sluice/runtime/metrics";
 import type { DecisionLog, CacheHits } from "../audit/decision-log.js";
+import { answeredRuling } from "../people/answered-ruling.js";
+import { type AnsweredAsk, DeskClosed, type PersonDesk, type Waited } from "../people/person-desk.js";
 
 export interface EngineParts {
   backend: PolicyBackend;
@@ -12,6 +14,21 @@ export interface EngineParts {
   decisionLog: DecisionLog;
   /** Of questions that are traced by who asks them. */
   tracing?: Tracing | undefined;
+  people: PersonDesk;
+}
+
+/** A question under evaluation. */
+interface Evaluating {
+  ruling: Ruling;
+  startedNs: bigint;
+  /** Aborts when nobody wants the answer any more. */
+  signal: AbortSignal | undefined;
+}
+
+/** The outcome of a ruling that asked a person. */
+interface Outcome {
+  answered?: AnsweredAsk;
+  pending?: PendingPerson;
 }
 
 interface Counted {
@@ -24,6 +41,13 @@ const MAX_UNCOUNTED = 64;
 function concluded(span: Span, { effect, rule, decisionId, policyId }: Decision): void {
   span.add({ "sluice.effect": effect, "sluice.rule": rule, "sluice.decision_id": decisionId, "sluice.policy": policyId });
   span.end();
+}
+
+function addOutcome(decision: Decision, { answered, pending }: Outcome): void {
+  decision.pending = pending;
+  if (answered === undefined) return;
+  decision.answered = { by: answered.by, scope: answered.scope };
+  if (answered.allowed) decision.byPerson = true;
 }
 
 export class DecisionEngine {
@@ -93,21 +117,22 @@ export class DecisionEngine {
       case "changed":
         log.info({ policy: backend.policy.id, ...this.revisionLabels() }, "policy changed");
         this.tellRevision();
+        this.parts.people.policyChanged();
     }
   }
 
   /** Rejects or throws only where the policy's evaluation does, or where the log must have the decision and has no room. */
-  decide(question: Question): Decision | Promise<Decision> {
-    if (question.traceparent !== undefined && this.parts.tracing !== undefined) return this.traced(question, this.parts.tracing);
-    return this.decideNow(question);
+  decide(question: Question, signal?: AbortSignal): Decision | Promise<Decision> {
+    if (question.traceparent !== undefined && this.parts.tracing !== undefined) return this.traced(question, this.parts.tracing, signal);
+    return this.decideNow(question, signal);
   }
 
-  private traced(question: Question, tracing: Tracing): Decision | Promise<Decision> {
+  private traced(question: Question, tracing: Tracing, signal: AbortSignal | undefined): Decision | Promise<Decision> {
     const span = tracing.child("evaluation", question.traceparent, { "sluice.backend": this.parts.backend.name });
-    if (span === undefined) return this.decideNow(question);
+    if (span === undefined) return this.decideNow(question, signal);
     try {
       // A backend that asks another service asks as a part of this.
-      const decision = this.decideNow({ ...question, traceparent: span.traceparent });
+      const decision = this.decideNow({ ...question, traceparent: span.traceparent }, signal);
       if (decision instanceof Promise)
         decision.then(
           (made) => concluded(span, made),
@@ -121,29 +146,66 @@ export class DecisionEngine {
     }
   }
 
-  private decideNow(question: Question): Decision | Promise<Decision> {
+  private decideNow(question: Question, signal: AbortSignal | undefined): Decision | Promise<Decision> {
     const room = this.parts.decisionLog.room();
-    return room === undefined ? this.evaluate(question) : room.then(() => this.decideNow(question));
+    return room === undefined ? this.evaluate(question, signal) : room.then(() => this.decideNow(question, signal));
   }
 
-  private evaluate(question: Question): Decision | Promise<Decision> {
+  private evaluate(question: Question, signal: AbortSignal | undefined): Decision | Promise<Decision> {
     // The policy is held over the evaluation, so that one answer never mixes two revisions.
     const { policy } = this.parts.backend;
     const startedNs = process.hrtime.bigint();
     const ruling = policy.evaluate(question);
-    if (!(ruling instanceof Promise)) return this.conclude(policy, question, { ruling, startedNs });
-    return this.whenLate(policy, question, { ruling, startedNs });
+    if (!(ruling instanceof Promise)) return this.weigh(policy, question, { ruling, startedNs, signal });
+    return this.whenLate(policy, question, { ruling, startedNs, signal });
   }
 
   /** A policy that was swapped while it was thinking has nothing to say any more: the one in force is asked instead. */
-  private async whenLate(policy: Policy, question: Question, late: { ruling: Promise<Ruling>; startedNs: bigint }): Promise<Decision> {
+  private async whenLate(
+    policy: Policy,
+    question: Question,
+    late: Omit<Evaluating, "ruling"> & { ruling: Promise<Ruling> },
+  ): Promise<Decision> {
     try {
       const ruling = await late.ruling;
-      if (policy === this.parts.backend.policy) return this.conclude(policy, question, { ruling, startedNs: late.startedNs });
+      if (policy === this.parts.backend.policy) return await this.weigh(policy, question, { ...late, ruling });
     } catch (error) {
       if (policy === this.parts.backend.policy) throw error;
     }
-    return this.evaluate(question);
+    return this.evaluate(question, late.signal);
+  }
+
+  /** A person's answer takes the place of "ask", and of nothing else. */
+  private weigh(policy: Policy, question: Question, evaluating: Evaluating): Decision | Promise<Decision> {
+    const { ruling, signal } = evaluating;
+    if (ruling.effect !== "ask") return this.conclude(policy, question, evaluating);
+    const { people } = this.parts;
+    const asked = { question, rule: ruling.rule, policyId: policy.id };
+    const standing = people.standing(asked);
+    if (standing !== undefined) return this.answered(policy, question, evaluating, standing);
+    if (question.awaitsPersonMs !== undefined) {
+      const waited = people.wait(asked, signal);
+      return waited instanceof Promise
+        ? waited.then((outcome) => this.afterWait(policy, question, evaluating, outcome))
+        : this.answered(policy, question, evaluating, waited);
+    }
+    if (question.mayAsk !== true) return this.conclude(policy, question, evaluating);
+    const put = people.put(asked);
+    if (!("id" in put)) return this.answered(policy, question, evaluating, put);
+    return this.conclude(policy, question, evaluating, { pending: { askId: put.id, timeoutMs: people.timeoutMs } });
+  }
+
+  private afterWait(policy: Policy, question: Question, evaluating: Evaluating, waited: Waited): Decision | Promise<Decision> {
+    const { signal } = evaluating;
+    if (signal?.aborted === true) throw new DeskClosed("nobody waits for the answer any more");
+    // An answer to the question of another policy is none.
+    if (waited === "again" || policy !== this.parts.backend.policy) return this.evaluate(question, signal);
+    return this.answered(policy, question, evaluating, waited);
+  }
+
+  private answered(policy: Policy, question: Question, evaluating: Evaluating, answered: AnsweredAsk): Decision {
+    this.parts.metrics.personAnswers.inc({ answer: answered.scope });
+    return this.conclude(policy, question, { ...evaluating, ruling: answeredRuling(evaluating.ruling, answered) }, { answered });
   }
 
   /** Cached decisions that a mount gave again: logged and counted here, where the decisions are. False: not now. */
@@ -155,7 +217,7 @@ export class DecisionEngine {
     return true;
   }
 
-  private conclude(policy: Policy, question: Question, { ruling, startedNs }: { ruling: Ruling; startedNs: bigint }): Decision {
+  private conclude(policy: Policy, question: Question, { ruling, startedNs }: Evaluating, outcome?: Outcome): Decision {
     const { decisionLog } = this.parts;
     const tookNs = process.hrtime.bigint() - startedNs;
     this.count(ruling, Number(tookNs) / 1e9);
@@ -169,13 +231,15 @@ export class DecisionEngine {
       rule,
       reason,
       obligations,
-      scope,
-      onOutage,
+      // A person answers for each open.
+      scope: effect === "ask" ? undefined : scope,
+      onOutage: effect === "ask" ? "deny" : onOutage,
       decisionId,
       policyId,
       revision,
       source: "service",
     };
+    if (outcome !== undefined) addOutcome(decision, outcome);
     decisionLog.record(question, decision, tookNs);
     return decision;
   }

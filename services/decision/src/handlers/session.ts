@@ -32,7 +32,15 @@ const writer = new MessageWriter();
 /** Answers that an evaluation owes one session at most; more is refused as overload. */
 const MAX_WAITING = 16_384;
 const MAX_TIMEOUT_MS = 60_000;
+/** For a person, who has a time of their own. */
+const MAX_PERSON_MS = 2 * 3_600_000;
 const FEW = 8;
+
+interface Waiting {
+  timer: NodeJS.Timeout;
+  /** Of a question that waits for a person: aborted when nobody wants the answer any more. */
+  gone: AbortController | undefined;
+}
 
 export interface SessionHost {
   closed(session: Session): void;
@@ -64,7 +72,7 @@ export class Session {
   /** A batch is being answered, and then all of it goes out. */
   private gathering = false;
   /** Questions whose evaluation is under way, and how to stop waiting for it. */
-  private readonly waiting = new Map<number, NodeJS.Timeout>();
+  private readonly waiting = new Map<number, Waiting>();
   private readonly stopListening: () => void;
   private readonly stream: MountStream;
 
@@ -188,25 +196,27 @@ export class Session {
     const { id, question } = pending;
     try {
       if (question instanceof DecisionError) throw question;
-      const decision = this.engine.decide(question);
-      if (decision instanceof Promise) this.wait(pending, decision);
+      const gone = question.awaitsPersonMs === undefined ? undefined : new AbortController();
+      const decision = this.engine.decide(question, gone?.signal);
+      if (decision instanceof Promise) this.wait(pending, decision, gone);
       else this.reply(id, decision);
     } catch (error) {
       this.refuse(id, failureOf(error, this.refusals));
     }
   }
 
-  private wait(pending: ReceivedQuestion, decision: Promise<Decision>): void {
+  private wait(pending: ReceivedQuestion, decision: Promise<Decision>, gone: AbortController | undefined): void {
     const { id } = pending;
     this.complete(id);
     const timer = setTimeout(
       () => {
         if (this.complete(id)) this.refuse(id, failure("DEADLINE", "the policy took longer than the asker waits", this.refusals));
       },
-      Math.min(Math.max(pending.timeoutMs ?? MAX_TIMEOUT_MS, 0), MAX_TIMEOUT_MS),
+      Math.min(Math.max(pending.timeoutMs ?? MAX_TIMEOUT_MS, 0), gone === undefined ? MAX_TIMEOUT_MS : MAX_PERSON_MS),
     );
-    this.waiting.set(id, timer);
-    const mine = (): boolean => this.waiting.get(id) === timer && this.complete(id);
+    const waiting = { timer, gone };
+    this.waiting.set(id, waiting);
+    const mine = (): boolean => this.waiting.get(id) === waiting && this.complete(id);
     decision.then(
       (value) => {
         if (mine()) this.reply(id, value);
@@ -219,9 +229,12 @@ export class Session {
 
   /** True if the question still waited for its answer. */
   private complete(id: number): boolean {
-    const timer = this.waiting.get(id);
-    clearTimeout(timer);
-    return this.waiting.delete(id);
+    const waiting = this.waiting.get(id);
+    if (waiting === undefined) return false;
+    this.waiting.delete(id);
+    clearTimeout(waiting.timer);
+    waiting.gone?.abort();
+    return true;
   }
 
   private reply(id: number, decision: Decision): void {
@@ -275,8 +288,7 @@ export class Session {
     if (this.ended) return;
     this.ended = true;
     this.stopListening();
-    for (const timer of this.waiting.values()) clearTimeout(timer);
-    this.waiting.clear();
+    for (const id of [...this.waiting.keys()]) this.complete(id);
     this.host.closed(this);
   }
 }

@@ -21,7 +21,10 @@ export function decideHandler(engine: DecisionEngine, refusals: Refusals): handl
     const reply = (decision: Decision): void => callback(null, { questionId, decision: decisionToProto(decision) });
     try {
       engine.refresh();
-      const decision = engine.decide({ ...questionFromProto(questionId, question), traceparent });
+      const gone = new AbortController();
+      // Whoever waits for a person may go.
+      call.on("cancelled", () => gone.abort());
+      const decision = engine.decide({ ...questionFromProto(questionId, question), traceparent }, gone.signal);
       if (decision instanceof Promise) decision.then(reply, (error: unknown) => refuse(error, refusals, callback));
       else reply(decision);
     } catch (error) {

@@ -1,5 +1,6 @@
 /** Answers the requests of the control socket. */
-import { errnoName, LoopTurn } from "@sluice/vfs";
+import { setTimeout as sleep } from "node:timers/promises";
+import { Errno, errnoName, LoopTurn } from "@sluice/vfs";
 import type { Busy, GrantItem, LayersItem, Unmounted } from "@sluice/mount-control";
 import type { Caller, ControlHandler } from "./control-server.js";
 import { findHolders, type Holder } from "../enforcement/holders.js";
@@ -8,6 +9,9 @@ import { mountActivity } from "../status/mount-activity.js";
 import { grantItem, mappingItem, type MountParts, mountStatus } from "../status/mount-status.js";
 import type { StopRequests } from "../shutdown/stop-requests.js";
 import { tryUnmount } from "../shutdown/take-down.js";
+
+/** For callers that were denied just now. */
+const LEAVE_MS = 200;
 
 function closed(signal: AbortSignal): Promise<void> {
   return new Promise((resolve) => {
@@ -52,10 +56,21 @@ async function sendGrants(parts: MountParts, watch: boolean, { send, gone }: Pic
   unlisten();
 }
 
+/** A caller who waits for a person has no open file yet, but is in the way. */
+async function unmountPastWaits({ engine, gate }: MountParts): Promise<number> {
+  const waited = gate.people.waiting > 0;
+  gate.people.endAll();
+  const errno = await tryUnmount(engine);
+  if (errno !== Errno.EBUSY || !waited) return errno;
+  // Its open ends when it has run.
+  await sleep(LEAVE_MS);
+  return tryUnmount(engine);
+}
+
 /** Answers when the layers are free again, so that the caller can unmount their file systems. */
 async function unmount(parts: MountParts, stop: StopRequests, force: boolean): Promise<Unmounted | Busy> {
-  const { engine, device, hold, config } = parts;
-  const errno = force ? 0 : await tryUnmount(engine);
+  const { device, hold, config } = parts;
+  const errno = force ? 0 : await unmountPastWaits(parts);
   if (errno !== 0) return { errno: errnoName(errno), device };
   if (force) stop.hurry();
   await hold.freed;

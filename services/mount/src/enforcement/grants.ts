@@ -24,6 +24,8 @@ export interface GrantRecord {
   decisionId: string | undefined;
   revision: string | undefined;
   rule: string | undefined;
+  /** A person allowed it. */
+  byPerson: boolean | undefined;
   /** Milliseconds since 1970. */
   sinceMs: number;
 }
@@ -56,6 +58,7 @@ export class Grants {
       decisionId: decision?.decisionId,
       revision: decision?.revision.digest,
       rule: decision?.rule,
+      byPerson: decision?.byPerson,
       sinceMs: Date.now(),
     };
     this.#byHandle.set(record.handle, grant);

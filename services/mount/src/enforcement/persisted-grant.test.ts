@@ -7,6 +7,7 @@ const grant: PersistedGrant = {
   fallback: "io",
   decisionId: "d-1",
   revision: "abc",
+  byPerson: true,
   rule: "with ümlaut",
   obliged: {
     question: { id: "q", resource: { sizeBytes: 2n ** 60n, xattrs: new Map([["user.a", Uint8Array.of(0, 255)]]) } } as never,

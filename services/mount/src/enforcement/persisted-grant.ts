@@ -15,6 +15,8 @@ export interface PersistedGrant {
   decisionId: string | undefined;
   revision: string | undefined;
   rule: string | undefined;
+  /** A person allowed the open. */
+  byPerson: boolean | undefined;
   /** The terms for each read and write; undefined if there are none. */
   obliged: { question: Question; decision: Decision; terms: IoTerms } | undefined;
 }

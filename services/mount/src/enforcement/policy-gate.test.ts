@@ -184,3 +184,84 @@ test("grants in force: from opened to closed, told by inode", async () => {
   expect(gate.describe(3, "decision")).toBeUndefined();
   expect(grants.size).toBe(0);
 });
+
+const PENDING = { askId: "abcd-efgh", timeoutMs: 60_000 };
+const asking = (answer: () => Decision | Promise<Decision>): ScriptedDecider =>
+  new ScriptedDecider(
+    (question) => (question.awaitsPersonMs === undefined ? decisionOf("ask", { pending: PENDING, rule: "asks" }) : answer()),
+    { asks: true },
+  );
+
+test("an open of a file that exists waits for a person, and gets the answer", async () => {
+  const decider = asking(() => decisionOf("mediate", { byPerson: true }));
+  expect(await ask(decider)).toMatchObject({ effect: "mediate" });
+  expect(decider.questions.map(({ mayAsk, awaitsPersonMs }) => [mayAsk, awaitsPersonMs !== undefined])).toEqual([
+    [true, false],
+    [true, true],
+  ]);
+  expect(decider.questions[1]?.id).toBe(decider.questions[0]?.id);
+});
+
+test("a person's no, and a second question instead of an answer, are denials", async () => {
+  expect(await ask(asking(() => decisionOf("deny")))).toMatchObject({ effect: "deny", errno: EACCES });
+  expect(await ask(asking(() => decisionOf("ask", { pending: PENDING })))).toMatchObject({ effect: "deny", errno: EACCES });
+});
+
+test("a question that no service has on its list is a denial", async () => {
+  expect(await ask(new ScriptedDecider("ask"))).toMatchObject({ effect: "deny", errno: EACCES });
+});
+
+test.each(["create", "mkdir", "unlink", "rename", "link", "setattr"] as const)("%s does not wait for a person", async (operation) => {
+  const decider = asking(() => decisionOf("mediate"));
+  const { gate } = gateOf(decider);
+  const told: string[] = [];
+  gate.people.listen(({ askId, waits }) => told.push(`${askId} ${waits}`));
+  expect(await gate.authorize(call(), intent({ operation }))).toMatchObject({ effect: "deny", errno: EACCES });
+  expect(told).toEqual(["abcd-efgh false"]);
+  expect(decider.questions).toHaveLength(1);
+});
+
+test("a comparison and a review ask no person", async () => {
+  const decider = asking(() => decisionOf("mediate"));
+  const { gate } = gateOf(decider);
+  expect(await gate.authorize(call(), intent({ compares: true }))).toMatchObject({ effect: "deny" });
+  expect(await gate.review(call(), intent())).toMatchObject({ effect: "deny" });
+  expect(decider.questions.map(({ mayAsk }) => mayAsk)).toEqual([undefined, undefined]);
+});
+
+test("an interrupted caller waits for a person no longer", async () => {
+  const interrupting = new AbortController();
+  const { gate } = gateOf(
+    new ScriptedDecider(
+      (question, signal) =>
+        question.awaitsPersonMs === undefined
+          ? decisionOf("ask", { pending: PENDING })
+          : new Promise((_, reject) => signal?.addEventListener("abort", () => reject(new DecisionError("cancelled", "interrupted")))),
+      { asks: true },
+    ),
+  );
+  const answer = gate.authorize(call(interrupting.signal), intent()) as Promise<Ruling>;
+  expect(gate.people.waiting).toBe(1);
+  interrupting.abort();
+  await expect(answer).rejects.toMatchObject({ name: "AbortError" });
+  expect(gate.people.waiting).toBe(0);
+});
+
+test("a bounded number of callers waits for a person, others are denied at once, and all at the end of the mount", async () => {
+  const { gate } = gateOf(
+    new ScriptedDecider(
+      (question, signal) =>
+        question.awaitsPersonMs === undefined
+          ? decisionOf("ask", { pending: PENDING })
+          : new Promise((_, reject) => signal?.addEventListener("abort", () => reject(new DecisionError("cancelled", "interrupted")))),
+      { asks: true },
+    ),
+  );
+  const { people } = gate;
+  const waiting = Array.from({ length: people.most }, () => gate.authorize(call(), intent()));
+  expect(people.waiting).toBe(people.most);
+  expect(await gate.authorize(call(), intent())).toMatchObject({ effect: "deny", errno: EACCES });
+  expect(people.crowdedOut).toBe(1);
+  gate.close();
+  for (const answer of waiting) expect(await answer).toMatchObject({ effect: "deny", errno: EACCES });
+});

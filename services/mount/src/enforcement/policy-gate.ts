@@ -19,7 +19,7 @@ import {
 } from "@sluice/decision-api";
 import { type Gate, type Intent, type IoWatch, type OpenRecord, type Ruling } from "@sluice/overlay";
 import { type CallContext, type CancelSignal, Errno } from "@sluice/vfs";
-import { interrupted, untilAskedToEnd } from "./asked-to-end.js";
+import { interrupted, isInterrupted, untilAskedToEnd } from "./asked-to-end.js";
 import { isLaxer } from "./compare-rulings.js";
 import { ContentReader } from "./facts/content-facts.js";
 import { HiddenByPolicy } from "./hidden-by-policy.js";
@@ -29,6 +29,7 @@ import { decodeGrant, encodeGrant, type PersistedGrant } from "./persisted-grant
 import { CallInquiry } from "./call-inquiry.js";
 import { type GovernedAccesses, governedAccesses, KnownPolicies } from "./known-policies.js";
 import { type IoTerms, NO_TERMS, obliged } from "./obligations.js";
+import { mayWaitForPerson, PersonWaits } from "./person-waits.js";
 import { RateLimits } from "./rate-limits.js";
 import { readResource } from "./facts/resource-facts.js";
 import { readSubject } from "./facts/subject-facts.js";
@@ -66,6 +67,10 @@ interface Asking {
   readonly attempt: number;
   /** Why the content has no digest. */
   readonly noDigest?: string | undefined;
+  /** About an open file: nobody is asked anything, and nobody waits. */
+  readonly review?: true;
+  /** A person was waited for. */
+  readonly waited?: true;
 }
 
 /** The facts until the service names its policy: those that need neither a name nor a length. */
@@ -90,6 +95,7 @@ export class PolicyGate implements Gate {
   readonly #inquiry = new CallInquiry(this.#contents);
   readonly #limits = new RateLimits();
   readonly hidden: HiddenByPolicy;
+  readonly people = new PersonWaits();
   /** Open files that obligations hold for. */
   readonly #obliged = new Map<number, ObligedIo>();
   /** The question and the answer that obliged them. */
@@ -172,7 +178,7 @@ export class PolicyGate implements Gate {
   async review(call: CallContext, intent: Intent): Promise<ReviewedRuling> {
     if (!this.active) return UNASKED;
     const carried = this.#capabilities ?? FIRST_FACTS;
-    return this.#ask({ call, intent, startedMs: performance.now(), carried, attempt: 1 });
+    return this.#ask({ call, intent, startedMs: performance.now(), carried, attempt: 1, review: true });
   }
 
   /** The ruling of a review holds for the open file from now on, if something is done about its transfers. */
@@ -214,9 +220,9 @@ export class PolicyGate implements Gate {
   persist(handle: number): string | undefined {
     const grant = this.#grants.get(handle);
     if (grant === undefined) return undefined;
-    const { pid, uid, gid, sinceMs, fallback, decisionId, revision, rule } = grant;
+    const { pid, uid, gid, sinceMs, fallback, decisionId, revision, rule, byPerson } = grant;
     const obligedBy = this.#questions.get(handle);
-    return encodeGrant({ caller: { pid, uid, gid }, sinceMs, fallback, decisionId, revision, rule, obliged: obligedBy });
+    return encodeGrant({ caller: { pid, uid, gid }, sinceMs, fallback, decisionId, revision, rule, byPerson, obliged: obligedBy });
   }
 
   /** Its obligations hold on; one that expires is asked about before the next transfer. The transfers of an unreadable grant are refused. */
@@ -242,6 +248,7 @@ export class PolicyGate implements Gate {
 
   close(): void {
     this.#stopListening();
+    this.people.close();
     void this.#contents.close();
   }
 
@@ -302,7 +309,7 @@ export class PolicyGate implements Gate {
     }
   }
 
-  #question({ call, intent, carried, noDigest }: Asking): Question {
+  #question({ call, intent, carried, noDigest, review }: Asking): Question {
     const missing: MissingFact[] = [];
     const subject = readSubject(call.asker ?? call, carried, missing);
     const resource = readResource(this.#mount, intent, carried.xattrs, missing);
@@ -316,6 +323,7 @@ export class PolicyGate implements Gate {
       missing,
       lookedFor: this.hidden.any ? [...factsLookedFor(carried), HIDES_NAMES] : factsLookedFor(carried),
     };
+    if (this.#capabilities?.asks === true && intent.compares !== true && review !== true) question.mayAsk = true;
     if (this.#spans !== undefined) question.traceparent = this.#spans.of(call)?.traceparent;
     return question;
   }
@@ -336,11 +344,35 @@ export class PolicyGate implements Gate {
     return this.#ask({ ...asking, carried: uniteFactNeeds([asking.carried, needs]), attempt: asking.attempt + 1 });
   }
 
-  #rule(decision: Decision, question: Question, { intent, startedMs }: Asking): DecidedRuling {
+  #rule(decision: Decision, question: Question, asking: Asking): DecidedRuling | Promise<DecidedRuling> {
+    const { intent, startedMs } = asking;
     const { enforced, terms } = obliged(decision, question);
     if (intent.compares !== true) this.#events.decided(enforced, question, performance.now() - startedMs);
+    if (enforced.effect === "ask") {
+      const answer = this.#askPerson(enforced, question, asking);
+      if (answer !== undefined) return answer;
+    }
     if (enforced.effect === "mediate" && terms !== undefined) return this.#watched({ allowed: true, decision: enforced, terms }, question);
     return { ...this.#enforce(enforced, question.id), question };
+  }
+
+  /** Undefined: nobody can be waited for, so the access is denied now. A later attempt gets the answer. */
+  #askPerson({ rule, pending }: Decision, question: Question, asking: Asking): Promise<DecidedRuling> | undefined {
+    if (pending === undefined || question.mayAsk !== true || asking.waited === true) return undefined;
+    if (!mayWaitForPerson(asking.intent)) {
+      this.people.recorded(question, rule, pending);
+      return undefined;
+    }
+    const { signal, stop } = untilAskedToEnd(asking.call);
+    const answer = this.people.wait(this.#decider, { question, rule, pending }, signal);
+    if (answer === undefined) {
+      stop();
+      return undefined;
+    }
+    return answer
+      .finally(stop)
+      .then((decision) => this.#weighLater(decision, question, { ...asking, startedMs: performance.now(), waited: true }))
+      .catch((error: unknown) => this.#noAnswer(error, signal));
   }
 
   #enforce(enforced: Decision, id: string): DecidedRuling {
@@ -348,6 +380,7 @@ export class PolicyGate implements Gate {
       case "grant":
       case "mediate":
         return { effect: enforced.effect, errno: 0, decision: enforced };
+      case "ask":
       case "deny":
         return { effect: "deny", errno: enforced.errno > 0 ? enforced.errno : Errno.EACCES, decision: enforced };
       default:
@@ -370,13 +403,14 @@ export class PolicyGate implements Gate {
   /** The same question under the policy in force now, with the facts of the opening. */
   async #askAgain(question: Question, call: CallContext): Promise<HandleRuling> {
     // The open that it came from is over, and so is its trace.
-    const again = { ...question, id: newQuestionId(), traceparent: undefined };
+    const again = { ...question, id: newQuestionId(), traceparent: undefined, mayAsk: undefined };
     const startedMs = performance.now();
     const { signal, stop } = untilAskedToEnd(call);
     try {
       const { enforced, terms } = obliged(await this.#decider.decide(again, signal), again);
       this.#events.decided(enforced, again, performance.now() - startedMs);
-      if (enforced.effect === "deny") return { allowed: false, errno: enforced.errno > 0 ? enforced.errno : Errno.EACCES };
+      if (enforced.effect === "deny" || enforced.effect === "ask")
+        return { allowed: false, errno: enforced.errno > 0 ? enforced.errno : Errno.EACCES };
       // Nothing is obliged to any more: it goes on as it is open, and asks again.
       return { allowed: true, decision: enforced, terms: terms ?? { ...NO_TERMS, expiresAfterMs: REASK_MS } };
     } catch (error) {
@@ -393,7 +427,8 @@ export class PolicyGate implements Gate {
   }
 
   #noAnswer(error: unknown, signal: CancelSignal): DecidedRuling {
-    if (signal.aborted) throw interrupted();
+    // A later question of the same access tells of it by its error.
+    if (signal.aborted || isInterrupted(error)) throw interrupted();
     const code = error instanceof DecisionError ? error.code : "bug";
     this.#events.anomaly("no decision could be had: denied", { code, error });
     return DENIED;

@@ -117,6 +117,8 @@ export class Revocation {
     if (open === undefined) return;
     const review = await gate.review(callOf(grant), open.intent);
     if (review.decision?.source === "outage") return;
+    // A person allowed this open, and the policy still leaves it to a person.
+    if (review.decision?.effect === "ask" && grant.byPerson === true && review.decision.rule === grant.rule) return;
     const was = grant.revoked;
     grant.revoked = revokedBy(open, review);
     gate.renew(grant.handle, review);

@@ -71,6 +71,8 @@ async function serve(context: MountContext, host: MountHost): Promise<void> {
   const filesystem = (await load()).startFilesystem(context, opened);
   const { engine } = filesystem;
   const unmount = unmountOnce(context, engine);
+  // A caller who waits for a person is in the way of the unmount.
+  void stop.reached(1).then(() => filesystem.gate.people.close());
   // A server that cannot take over leaves the mount to the next one.
   let serves = keeper?.link.restored !== true;
   undo.push("unmount", async () => void (serves || stop.requested ? await unmount() : undefined));

@@ -24,6 +24,9 @@ export function delayUntilReady(decider: Decider, ready: Promise<unknown>): Deci
     recall: (inquiry) => decider.recall?.(inquiry),
     capabilities: () => decider.capabilities(),
     onPolicyChange: (listener) => decider.onPolicyChange(listener),
+    get people() {
+      return decider.people;
+    },
     status: () => decider.status(),
     close: () => decider.close(),
   };

@@ -66,7 +66,7 @@ export async function explain(parts: MountParts, asked: ExplainRequest): Promise
   const watch = obligations.length > 0 ? () => ({ before: () => 0, after: () => undefined }) : undefined;
   const names = asked.path.split("/").filter((name) => name !== "");
   const expected =
-    effect === "deny" || !isRegular
+    effect === "deny" || effect === "ask" || !isRegular
       ? undefined
       : parts.overlay.explain({ names, accesses: asked.accesses }, ({ expect }) => expect({ effect, errno, watch }));
   return {

@@ -24,7 +24,7 @@ export class Activity {
     let counts = this.#rules.get(rule);
     if (counts === undefined) {
       if (this.#rules.size >= MAX_RULES) return;
-      counts = { grant: 0, mediate: 0, deny: 0 };
+      counts = { grant: 0, mediate: 0, ask: 0, deny: 0 };
       this.#rules.set(rule, counts);
     }
     counts[effect]++;

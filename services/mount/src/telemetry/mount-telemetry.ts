@@ -32,7 +32,7 @@ export class MountTelemetry {
   copyUpBytes = 0;
   readonly #copyUpDurations = new DurationSeries();
   readonly #decisionDurations = new DurationSeries();
-  readonly #recalled: Record<Effect, number> = { grant: 0, mediate: 0, deny: 0 };
+  readonly #recalled: Record<Effect, number> = { grant: 0, mediate: 0, ask: 0, deny: 0 };
   readonly #operations = new Map<string, OperationCounts>();
 
   request(operation: string, errno: number, durationUs: number): void {

@@ -25,6 +25,9 @@ export function tracedDecider(decider: Decider, tracing: Tracing): Decider {
     ...(decider.recall === undefined ? {} : { recall: (inquiry) => decider.recall?.(inquiry) }),
     capabilities: () => decider.capabilities(),
     onPolicyChange: (listener) => decider.onPolicyChange(listener),
+    get people() {
+      return decider.people;
+    },
     status: () => decider.status(),
     close: () => decider.close(),
   };

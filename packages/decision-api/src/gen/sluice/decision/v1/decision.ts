@@ -33,7 +33,7 @@ export const protobufFileName = "sluice/decision/v1/decision.proto";
  *
  * A mount service asks one question per open, creation or other governed access, before any side effect. The answer's
  * effect says how I/O flows: GRANT (the kernel does it straight on the backing file), MEDIATE (the mount service does
- * it), DENY. Anything that is missing, unknown or unspecified in an answer is a DENY.
+ * it), DENY. ASK stands for an answer that a person still has to give. Anything that is missing, unknown or unspecified in an answer is a DENY.
  *
  * Deliberately absent: file descriptors, and any means for a decision service to name a file other than the one it was
  * asked about. Host paths go one way only, in a MountReport, for a person to read.
@@ -45,6 +45,8 @@ export enum Effect {
   GRANT = 1,
   MEDIATE = 2,
   DENY = 3,
+  /** ASK - A person is asked (Decision.pending), and there is no answer yet: DENY, unless the mount service waits for it. */
+  ASK = 4,
   UNRECOGNIZED = -1,
 }
 
@@ -62,6 +64,9 @@ export function effectFromJSON(object: any): Effect {
     case 3:
     case "EFFECT_DENY":
       return Effect.DENY;
+    case 4:
+    case "EFFECT_ASK":
+      return Effect.ASK;
     case -1:
     case "UNRECOGNIZED":
     default:
@@ -79,6 +84,8 @@ export function effectToJSON(object: Effect): string {
       return "EFFECT_MEDIATE";
     case Effect.DENY:
       return "EFFECT_DENY";
+    case Effect.ASK:
+      return "EFFECT_ASK";
     case Effect.UNRECOGNIZED:
     default:
       return "UNRECOGNIZED";
@@ -516,6 +523,69 @@ export function outageModeToJSON(object: OutageMode): string {
   }
 }
 
+/** The answer of a person to a question, and for how long it holds. */
+export enum PersonAnswer {
+  UNSPECIFIED = 0,
+  /** ONCE - Yes, to the callers that wait, or else to the next attempt. */
+  ONCE = 1,
+  /** SESSION - Yes, until the service ends. */
+  SESSION = 2,
+  /** ALWAYS - Yes, until it is revoked: the service writes it to its file of answers. */
+  ALWAYS = 3,
+  /** DENY - No, until the service ends or it is revoked. */
+  DENY = 4,
+  /** REVOKE - Forget the answer: the next attempt asks again. */
+  REVOKE = 5,
+  UNRECOGNIZED = -1,
+}
+
+export function personAnswerFromJSON(object: any): PersonAnswer {
+  switch (object) {
+    case 0:
+    case "PERSON_ANSWER_UNSPECIFIED":
+      return PersonAnswer.UNSPECIFIED;
+    case 1:
+    case "PERSON_ANSWER_ONCE":
+      return PersonAnswer.ONCE;
+    case 2:
+    case "PERSON_ANSWER_SESSION":
+      return PersonAnswer.SESSION;
+    case 3:
+    case "PERSON_ANSWER_ALWAYS":
+      return PersonAnswer.ALWAYS;
+    case 4:
+    case "PERSON_ANSWER_DENY":
+      return PersonAnswer.DENY;
+    case 5:
+    case "PERSON_ANSWER_REVOKE":
+      return PersonAnswer.REVOKE;
+    case -1:
+    case "UNRECOGNIZED":
+    default:
+      return PersonAnswer.UNRECOGNIZED;
+  }
+}
+
+export function personAnswerToJSON(object: PersonAnswer): string {
+  switch (object) {
+    case PersonAnswer.UNSPECIFIED:
+      return "PERSON_ANSWER_UNSPECIFIED";
+    case PersonAnswer.ONCE:
+      return "PERSON_ANSWER_ONCE";
+    case PersonAnswer.SESSION:
+      return "PERSON_ANSWER_SESSION";
+    case PersonAnswer.ALWAYS:
+      return "PERSON_ANSWER_ALWAYS";
+    case PersonAnswer.DENY:
+      return "PERSON_ANSWER_DENY";
+    case PersonAnswer.REVOKE:
+      return "PERSON_ANSWER_REVOKE";
+    case PersonAnswer.UNRECOGNIZED:
+    default:
+      return "UNRECOGNIZED";
+  }
+}
+
 export interface Subject {
   uid: number;
   gid: number;
@@ -603,6 +673,16 @@ export interface Question {
    * for a subtree, which might hold such a name.
    */
   lookedFor: string[];
+  /**
+   * If the policy asks a person about this, put the question on the service's list. False for a question about no access
+   * that happens now, such as that of `sluice explain`.
+   */
+  mayAsk: boolean;
+  /**
+   * Hold the answer back while a person is asked, until the time of Pending is over. The caller of an open waits for it;
+   * the first answer to the question was EFFECT_ASK. Such a question is not hedged: the list has each question once.
+   */
+  awaitsPerson: boolean;
 }
 
 /** Something the mount service must do if it lets the open through. One that it does not know or cannot do: DENY. */
@@ -641,6 +721,14 @@ export interface Scope {
   ttl: Duration | undefined;
 }
 
+/** A question on the service's list, for a person. */
+export interface Pending {
+  /** The same for equal questions, also of other replicas: same mount, rule, names, accesses, uid and executable. */
+  askId: string;
+  /** Until the service answers DENY by itself. */
+  timeout: Duration | undefined;
+}
+
 export interface Decision {
   effect: Effect;
   /** errno for a DENY: EACCES (default, 0), EPERM or ENOENT, as a number. */
@@ -662,6 +750,12 @@ export interface Decision {
     | undefined;
   /** For questions that the scope covers. */
   onOutage: OutageMode;
+  /** With EFFECT_ASK of a question that may ask. */
+  pending:
+    | Pending
+    | undefined;
+  /** A person allowed it. The open file goes on for as long as the policy asks about it by the same rule. */
+  byPerson: boolean;
 }
 
 export interface Failure {
@@ -753,6 +847,8 @@ export interface Capabilities {
    * refuses to make them. At most 1024 alternatives in all. A mount that does not know this field is denied what it would open.
    */
   hiddenNames: string[];
+  /** Some rule asks a person: questions are to set may_ask. */
+  asks: boolean;
 }
 
 export interface DecideRequest {
@@ -768,6 +864,46 @@ export interface DecideRequest {
 export interface DecideResponse {
   questionId: string;
   decision: Decision | undefined;
+}
+
+/** A question on the list of a service, or one that has an answer. */
+export interface PersonQuestion {
+  /** As in Pending. */
+  askId: string;
+  /** As the first of its callers asked it. */
+  question: Question | undefined;
+  rule: string;
+  policyId: string;
+  /** Callers that wait now. */
+  waiting: number;
+  /** Milliseconds since 1970. */
+  sinceMs: bigint;
+  /** When it leaves the list; 0 for an answer that holds. */
+  untilMs: bigint;
+  /** UNSPECIFIED: it has none yet. */
+  answer: PersonAnswer;
+  /** For a person: "uid 1000, by sluice answer". */
+  answeredBy: string;
+}
+
+export interface ListPersonQuestionsRequest {
+  /** As in Hello; empty: those of every mount. */
+  mount: string;
+}
+
+export interface ListPersonQuestionsResponse {
+  questions: PersonQuestion[];
+}
+
+export interface AnswerPersonQuestionRequest {
+  askId: string;
+  answer: PersonAnswer;
+  answeredBy: string;
+}
+
+export interface AnswerPersonQuestionResponse {
+  /** Why the answer was not taken, as a sentence; empty if it was. */
+  refused: string;
 }
 
 export interface GetCapabilitiesRequest {
@@ -1652,6 +1788,8 @@ function createBaseQuestion(): Question {
     openFlags: 0,
     missing: [],
     lookedFor: [],
+    mayAsk: false,
+    awaitsPerson: false,
   };
 }
 
@@ -1681,6 +1819,12 @@ export const Question: MessageFns<Question> = {
     }
     for (const v of message.lookedFor) {
       writer.uint32(58).string(v!);
+    }
+    if (message.mayAsk !== false) {
+      writer.uint32(64).bool(message.mayAsk);
+    }
+    if (message.awaitsPerson !== false) {
+      writer.uint32(72).bool(message.awaitsPerson);
     }
     return writer;
   },
@@ -1764,6 +1908,22 @@ export const Question: MessageFns<Question> = {
             message.lookedFor.push(reader.string());
             continue;
           }
+          case 8: {
+            if (tag !== 64) {
+              break;
+            }
+
+            message.mayAsk = reader.bool();
+            continue;
+          }
+          case 9: {
+            if (tag !== 72) {
+              break;
+            }
+
+            message.awaitsPerson = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1793,6 +1953,16 @@ export const Question: MessageFns<Question> = {
         : globalThis.Array.isArray(object?.looked_for)
         ? object.looked_for.map((e: any) => globalThis.String(e))
         : [],
+      mayAsk: isSet(object.mayAsk)
+        ? globalThis.Boolean(object.mayAsk)
+        : isSet(object.may_ask)
+        ? globalThis.Boolean(object.may_ask)
+        : false,
+      awaitsPerson: isSet(object.awaitsPerson)
+        ? globalThis.Boolean(object.awaitsPerson)
+        : isSet(object.awaits_person)
+        ? globalThis.Boolean(object.awaits_person)
+        : false,
     };
   },
 
@@ -1819,6 +1989,12 @@ export const Question: MessageFns<Question> = {
     if (message.lookedFor?.length) {
       obj.lookedFor = message.lookedFor;
     }
+    if (message.mayAsk !== false) {
+      obj.mayAsk = message.mayAsk;
+    }
+    if (message.awaitsPerson !== false) {
+      obj.awaitsPerson = message.awaitsPerson;
+    }
     return obj;
   },
 
@@ -1838,6 +2014,8 @@ export const Question: MessageFns<Question> = {
     message.openFlags = object.openFlags ?? 0;
     message.missing = object.missing?.map((e) => MissingFact.fromPartial(e)) || [];
     message.lookedFor = object.lookedFor?.map((e) => e) || [];
+    message.mayAsk = object.mayAsk ?? false;
+    message.awaitsPerson = object.awaitsPerson ?? false;
     return message;
   },
 };
@@ -2214,6 +2392,97 @@ export const Scope: MessageFns<Scope> = {
   },
 };
 
+function createBasePending(): Pending {
+  return { askId: "", timeout: undefined };
+}
+
+export const Pending: MessageFns<Pending> = {
+  encode(message: Pending, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.askId !== "") {
+      writer.uint32(10).string(message.askId);
+    }
+    if (message.timeout !== undefined) {
+      Duration.encode(message.timeout, writer.uint32(18).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Pending {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBasePending();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.askId = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.timeout = Duration.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): Pending {
+    return {
+      askId: isSet(object.askId)
+        ? globalThis.String(object.askId)
+        : isSet(object.ask_id)
+        ? globalThis.String(object.ask_id)
+        : "",
+      timeout: isSet(object.timeout) ? Duration.fromJSON(object.timeout) : undefined,
+    };
+  },
+
+  toJSON(message: Pending): unknown {
+    const obj: any = {};
+    if (message.askId !== "") {
+      obj.askId = message.askId;
+    }
+    if (message.timeout !== undefined) {
+      obj.timeout = Duration.toJSON(message.timeout);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<Pending>): Pending {
+    return Pending.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<Pending>): Pending {
+    const message = createBasePending();
+    message.askId = object.askId ?? "";
+    message.timeout = (object.timeout !== undefined && object.timeout !== null)
+      ? Duration.fromPartial(object.timeout)
+      : undefined;
+    return message;
+  },
+};
+
 function createBaseDecision(): Decision {
   return {
     effect: 0,
@@ -2226,6 +2495,8 @@ function createBaseDecision(): Decision {
     obligations: [],
     scope: undefined,
     onOutage: 0,
+    pending: undefined,
+    byPerson: false,
   };
 }
 
@@ -2260,6 +2531,12 @@ export const Decision: MessageFns<Decision> = {
     }
     if (message.onOutage !== 0) {
       writer.uint32(80).int32(message.onOutage);
+    }
+    if (message.pending !== undefined) {
+      Pending.encode(message.pending, writer.uint32(90).fork()).join();
+    }
+    if (message.byPerson !== false) {
+      writer.uint32(96).bool(message.byPerson);
     }
     return writer;
   },
@@ -2357,6 +2634,22 @@ export const Decision: MessageFns<Decision> = {
             message.onOutage = reader.int32() as any;
             continue;
           }
+          case 11: {
+            if (tag !== 90) {
+              break;
+            }
+
+            message.pending = Pending.decode(reader, reader.uint32());
+            continue;
+          }
+          case 12: {
+            if (tag !== 96) {
+              break;
+            }
+
+            message.byPerson = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2395,6 +2688,12 @@ export const Decision: MessageFns<Decision> = {
         : isSet(object.on_outage)
         ? outageModeFromJSON(object.on_outage)
         : 0,
+      pending: isSet(object.pending) ? Pending.fromJSON(object.pending) : undefined,
+      byPerson: isSet(object.byPerson)
+        ? globalThis.Boolean(object.byPerson)
+        : isSet(object.by_person)
+        ? globalThis.Boolean(object.by_person)
+        : false,
     };
   },
 
@@ -2430,6 +2729,12 @@ export const Decision: MessageFns<Decision> = {
     if (message.onOutage !== 0) {
       obj.onOutage = outageModeToJSON(message.onOutage);
     }
+    if (message.pending !== undefined) {
+      obj.pending = Pending.toJSON(message.pending);
+    }
+    if (message.byPerson !== false) {
+      obj.byPerson = message.byPerson;
+    }
     return obj;
   },
 
@@ -2450,6 +2755,10 @@ export const Decision: MessageFns<Decision> = {
     message.obligations = object.obligations?.map((e) => Obligation.fromPartial(e)) || [];
     message.scope = (object.scope !== undefined && object.scope !== null) ? Scope.fromPartial(object.scope) : undefined;
     message.onOutage = object.onOutage ?? 0;
+    message.pending = (object.pending !== undefined && object.pending !== null)
+      ? Pending.fromPartial(object.pending)
+      : undefined;
+    message.byPerson = object.byPerson ?? false;
     return message;
   },
 };
@@ -2555,6 +2864,7 @@ function createBaseCapabilities(): Capabilities {
     needsDigest: false,
     summary: "",
     hiddenNames: [],
+    asks: false,
   };
 }
 
@@ -2605,6 +2915,9 @@ export const Capabilities: MessageFns<Capabilities> = {
     }
     for (const v of message.hiddenNames) {
       writer.uint32(114).string(v!);
+    }
+    if (message.asks !== false) {
+      writer.uint32(120).bool(message.asks);
     }
     return writer;
   },
@@ -2744,6 +3057,14 @@ export const Capabilities: MessageFns<Capabilities> = {
             message.hiddenNames.push(reader.string());
             continue;
           }
+          case 15: {
+            if (tag !== 120) {
+              break;
+            }
+
+            message.asks = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2812,6 +3133,7 @@ export const Capabilities: MessageFns<Capabilities> = {
         : globalThis.Array.isArray(object?.hidden_names)
         ? object.hidden_names.map((e: any) => globalThis.String(e))
         : [],
+      asks: isSet(object.asks) ? globalThis.Boolean(object.asks) : false,
     };
   },
 
@@ -2859,6 +3181,9 @@ export const Capabilities: MessageFns<Capabilities> = {
     if (message.hiddenNames?.length) {
       obj.hiddenNames = message.hiddenNames;
     }
+    if (message.asks !== false) {
+      obj.asks = message.asks;
+    }
     return obj;
   },
 
@@ -2883,6 +3208,7 @@ export const Capabilities: MessageFns<Capabilities> = {
     message.needsDigest = object.needsDigest ?? false;
     message.summary = object.summary ?? "";
     message.hiddenNames = object.hiddenNames?.map((e) => e) || [];
+    message.asks = object.asks ?? false;
     return message;
   },
 };
@@ -3081,6 +3407,547 @@ export const DecideResponse: MessageFns<DecideResponse> = {
     message.decision = (object.decision !== undefined && object.decision !== null)
       ? Decision.fromPartial(object.decision)
       : undefined;
+    return message;
+  },
+};
+
+function createBasePersonQuestion(): PersonQuestion {
+  return {
+    askId: "",
+    question: undefined,
+    rule: "",
+    policyId: "",
+    waiting: 0,
+    sinceMs: 0n,
+    untilMs: 0n,
+    answer: 0,
+    answeredBy: "",
+  };
+}
+
+export const PersonQuestion: MessageFns<PersonQuestion> = {
+  encode(message: PersonQuestion, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.askId !== "") {
+      writer.uint32(10).string(message.askId);
+    }
+    if (message.question !== undefined) {
+      Question.encode(message.question, writer.uint32(18).fork()).join();
+    }
+    if (message.rule !== "") {
+      writer.uint32(26).string(message.rule);
+    }
+    if (message.policyId !== "") {
+      writer.uint32(34).string(message.policyId);
+    }
+    if (message.waiting !== 0) {
+      writer.uint32(40).uint32(message.waiting);
+    }
+    if (message.sinceMs !== 0n) {
+      if (BigInt.asUintN(64, message.sinceMs) !== message.sinceMs) {
+        throw new globalThis.Error("value provided for field message.sinceMs of type uint64 too large");
+      }
+      writer.uint32(48).uint64(message.sinceMs);
+    }
+    if (message.untilMs !== 0n) {
+      if (BigInt.asUintN(64, message.untilMs) !== message.untilMs) {
+        throw new globalThis.Error("value provided for field message.untilMs of type uint64 too large");
+      }
+      writer.uint32(56).uint64(message.untilMs);
+    }
+    if (message.answer !== 0) {
+      writer.uint32(64).int32(message.answer);
+    }
+    if (message.answeredBy !== "") {
+      writer.uint32(74).string(message.answeredBy);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): PersonQuestion {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBasePersonQuestion();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.askId = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.question = Question.decode(reader, reader.uint32());
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.rule = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.policyId = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.waiting = reader.uint32();
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.sinceMs = reader.uint64() as bigint;
+            continue;
+          }
+          case 7: {
+            if (tag !== 56) {
+              break;
+            }
+
+            message.untilMs = reader.uint64() as bigint;
+            continue;
+          }
+          case 8: {
+            if (tag !== 64) {
+              break;
+            }
+
+            message.answer = reader.int32() as any;
+            continue;
+          }
+          case 9: {
+            if (tag !== 74) {
+              break;
+            }
+
+            message.answeredBy = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): PersonQuestion {
+    return {
+      askId: isSet(object.askId)
+        ? globalThis.String(object.askId)
+        : isSet(object.ask_id)
+        ? globalThis.String(object.ask_id)
+        : "",
+      question: isSet(object.question) ? Question.fromJSON(object.question) : undefined,
+      rule: isSet(object.rule) ? globalThis.String(object.rule) : "",
+      policyId: isSet(object.policyId)
+        ? globalThis.String(object.policyId)
+        : isSet(object.policy_id)
+        ? globalThis.String(object.policy_id)
+        : "",
+      waiting: isSet(object.waiting) ? globalThis.Number(object.waiting) : 0,
+      sinceMs: isSet(object.sinceMs) ? BigInt(object.sinceMs) : isSet(object.since_ms) ? BigInt(object.since_ms) : 0n,
+      untilMs: isSet(object.untilMs) ? BigInt(object.untilMs) : isSet(object.until_ms) ? BigInt(object.until_ms) : 0n,
+      answer: isSet(object.answer) ? personAnswerFromJSON(object.answer) : 0,
+      answeredBy: isSet(object.answeredBy)
+        ? globalThis.String(object.answeredBy)
+        : isSet(object.answered_by)
+        ? globalThis.String(object.answered_by)
+        : "",
+    };
+  },
+
+  toJSON(message: PersonQuestion): unknown {
+    const obj: any = {};
+    if (message.askId !== "") {
+      obj.askId = message.askId;
+    }
+    if (message.question !== undefined) {
+      obj.question = Question.toJSON(message.question);
+    }
+    if (message.rule !== "") {
+      obj.rule = message.rule;
+    }
+    if (message.policyId !== "") {
+      obj.policyId = message.policyId;
+    }
+    if (message.waiting !== 0) {
+      obj.waiting = Math.round(message.waiting);
+    }
+    if (message.sinceMs !== 0n) {
+      obj.sinceMs = message.sinceMs.toString();
+    }
+    if (message.untilMs !== 0n) {
+      obj.untilMs = message.untilMs.toString();
+    }
+    if (message.answer !== 0) {
+      obj.answer = personAnswerToJSON(message.answer);
+    }
+    if (message.answeredBy !== "") {
+      obj.answeredBy = message.answeredBy;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<PersonQuestion>): PersonQuestion {
+    return PersonQuestion.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<PersonQuestion>): PersonQuestion {
+    const message = createBasePersonQuestion();
+    message.askId = object.askId ?? "";
+    message.question = (object.question !== undefined && object.question !== null)
+      ? Question.fromPartial(object.question)
+      : undefined;
+    message.rule = object.rule ?? "";
+    message.policyId = object.policyId ?? "";
+    message.waiting = object.waiting ?? 0;
+    message.sinceMs = (object.sinceMs !== undefined && object.sinceMs !== null) ? BigInt(object.sinceMs) : 0n;
+    message.untilMs = (object.untilMs !== undefined && object.untilMs !== null) ? BigInt(object.untilMs) : 0n;
+    message.answer = object.answer ?? 0;
+    message.answeredBy = object.answeredBy ?? "";
+    return message;
+  },
+};
+
+function createBaseListPersonQuestionsRequest(): ListPersonQuestionsRequest {
+  return { mount: "" };
+}
+
+export const ListPersonQuestionsRequest: MessageFns<ListPersonQuestionsRequest> = {
+  encode(message: ListPersonQuestionsRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.mount !== "") {
+      writer.uint32(10).string(message.mount);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListPersonQuestionsRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListPersonQuestionsRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.mount = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ListPersonQuestionsRequest {
+    return { mount: isSet(object.mount) ? globalThis.String(object.mount) : "" };
+  },
+
+  toJSON(message: ListPersonQuestionsRequest): unknown {
+    const obj: any = {};
+    if (message.mount !== "") {
+      obj.mount = message.mount;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ListPersonQuestionsRequest>): ListPersonQuestionsRequest {
+    return ListPersonQuestionsRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ListPersonQuestionsRequest>): ListPersonQuestionsRequest {
+    const message = createBaseListPersonQuestionsRequest();
+    message.mount = object.mount ?? "";
+    return message;
+  },
+};
+
+function createBaseListPersonQuestionsResponse(): ListPersonQuestionsResponse {
+  return { questions: [] };
+}
+
+export const ListPersonQuestionsResponse: MessageFns<ListPersonQuestionsResponse> = {
+  encode(message: ListPersonQuestionsResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.questions) {
+      PersonQuestion.encode(v!, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListPersonQuestionsResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListPersonQuestionsResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.questions.push(PersonQuestion.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ListPersonQuestionsResponse {
+    return {
+      questions: globalThis.Array.isArray(object?.questions)
+        ? object.questions.map((e: any) => PersonQuestion.fromJSON(e))
+        : [],
+    };
+  },
+
+  toJSON(message: ListPersonQuestionsResponse): unknown {
+    const obj: any = {};
+    if (message.questions?.length) {
+      obj.questions = message.questions.map((e) => PersonQuestion.toJSON(e));
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ListPersonQuestionsResponse>): ListPersonQuestionsResponse {
+    return ListPersonQuestionsResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ListPersonQuestionsResponse>): ListPersonQuestionsResponse {
+    const message = createBaseListPersonQuestionsResponse();
+    message.questions = object.questions?.map((e) => PersonQuestion.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseAnswerPersonQuestionRequest(): AnswerPersonQuestionRequest {
+  return { askId: "", answer: 0, answeredBy: "" };
+}
+
+export const AnswerPersonQuestionRequest: MessageFns<AnswerPersonQuestionRequest> = {
+  encode(message: AnswerPersonQuestionRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.askId !== "") {
+      writer.uint32(10).string(message.askId);
+    }
+    if (message.answer !== 0) {
+      writer.uint32(16).int32(message.answer);
+    }
+    if (message.answeredBy !== "") {
+      writer.uint32(26).string(message.answeredBy);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): AnswerPersonQuestionRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseAnswerPersonQuestionRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.askId = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.answer = reader.int32() as any;
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.answeredBy = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): AnswerPersonQuestionRequest {
+    return {
+      askId: isSet(object.askId)
+        ? globalThis.String(object.askId)
+        : isSet(object.ask_id)
+        ? globalThis.String(object.ask_id)
+        : "",
+      answer: isSet(object.answer) ? personAnswerFromJSON(object.answer) : 0,
+      answeredBy: isSet(object.answeredBy)
+        ? globalThis.String(object.answeredBy)
+        : isSet(object.answered_by)
+        ? globalThis.String(object.answered_by)
+        : "",
+    };
+  },
+
+  toJSON(message: AnswerPersonQuestionRequest): unknown {
+    const obj: any = {};
+    if (message.askId !== "") {
+      obj.askId = message.askId;
+    }
+    if (message.answer !== 0) {
+      obj.answer = personAnswerToJSON(message.answer);
+    }
+    if (message.answeredBy !== "") {
+      obj.answeredBy = message.answeredBy;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<AnswerPersonQuestionRequest>): AnswerPersonQuestionRequest {
+    return AnswerPersonQuestionRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<AnswerPersonQuestionRequest>): AnswerPersonQuestionRequest {
+    const message = createBaseAnswerPersonQuestionRequest();
+    message.askId = object.askId ?? "";
+    message.answer = object.answer ?? 0;
+    message.answeredBy = object.answeredBy ?? "";
+    return message;
+  },
+};
+
+function createBaseAnswerPersonQuestionResponse(): AnswerPersonQuestionResponse {
+  return { refused: "" };
+}
+
+export const AnswerPersonQuestionResponse: MessageFns<AnswerPersonQuestionResponse> = {
+  encode(message: AnswerPersonQuestionResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.refused !== "") {
+      writer.uint32(10).string(message.refused);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): AnswerPersonQuestionResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseAnswerPersonQuestionResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.refused = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): AnswerPersonQuestionResponse {
+    return { refused: isSet(object.refused) ? globalThis.String(object.refused) : "" };
+  },
+
+  toJSON(message: AnswerPersonQuestionResponse): unknown {
+    const obj: any = {};
+    if (message.refused !== "") {
+      obj.refused = message.refused;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<AnswerPersonQuestionResponse>): AnswerPersonQuestionResponse {
+    return AnswerPersonQuestionResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<AnswerPersonQuestionResponse>): AnswerPersonQuestionResponse {
+    const message = createBaseAnswerPersonQuestionResponse();
+    message.refused = object.refused ?? "";
     return message;
   },
 };
@@ -5661,6 +6528,29 @@ export const DecisionServiceService = {
       Buffer.from(GetCapabilitiesResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): GetCapabilitiesResponse => GetCapabilitiesResponse.decode(value),
   },
+  /** The questions for a person, and a person's answers. Served on a unix socket alone, to processes that may ask there. */
+  listPersonQuestions: {
+    path: "/sluice.decision.v1.DecisionService/ListPersonQuestions" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: ListPersonQuestionsRequest): Buffer =>
+      Buffer.from(ListPersonQuestionsRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): ListPersonQuestionsRequest => ListPersonQuestionsRequest.decode(value),
+    responseSerialize: (value: ListPersonQuestionsResponse): Buffer =>
+      Buffer.from(ListPersonQuestionsResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): ListPersonQuestionsResponse => ListPersonQuestionsResponse.decode(value),
+  },
+  answerPersonQuestion: {
+    path: "/sluice.decision.v1.DecisionService/AnswerPersonQuestion" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: AnswerPersonQuestionRequest): Buffer =>
+      Buffer.from(AnswerPersonQuestionRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): AnswerPersonQuestionRequest => AnswerPersonQuestionRequest.decode(value),
+    responseSerialize: (value: AnswerPersonQuestionResponse): Buffer =>
+      Buffer.from(AnswerPersonQuestionResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): AnswerPersonQuestionResponse => AnswerPersonQuestionResponse.decode(value),
+  },
 } as const;
 
 export interface DecisionServiceServer extends UntypedServiceImplementation {
@@ -5678,6 +6568,9 @@ export interface DecisionServiceServer extends UntypedServiceImplementation {
   watch: handleServerStreamingCall<WatchRequest, WatchResponse>;
   /** Which accesses and facts the policy in force looks at, so that a mount service asks and sends no more than that. */
   getCapabilities: handleUnaryCall<GetCapabilitiesRequest, GetCapabilitiesResponse>;
+  /** The questions for a person, and a person's answers. Served on a unix socket alone, to processes that may ask there. */
+  listPersonQuestions: handleUnaryCall<ListPersonQuestionsRequest, ListPersonQuestionsResponse>;
+  answerPersonQuestion: handleUnaryCall<AnswerPersonQuestionRequest, AnswerPersonQuestionResponse>;
 }
 
 export interface DecisionServiceClient extends Client {
@@ -5729,6 +6622,37 @@ export interface DecisionServiceClient extends Client {
     metadata: Metadata,
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: GetCapabilitiesResponse) => void,
+  ): ClientUnaryCall;
+  /** The questions for a person, and a person's answers. Served on a unix socket alone, to processes that may ask there. */
+  listPersonQuestions(
+    request: ListPersonQuestionsRequest,
+    callback: (error: ServiceError | null, response: ListPersonQuestionsResponse) => void,
+  ): ClientUnaryCall;
+  listPersonQuestions(
+    request: ListPersonQuestionsRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: ListPersonQuestionsResponse) => void,
+  ): ClientUnaryCall;
+  listPersonQuestions(
+    request: ListPersonQuestionsRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: ListPersonQuestionsResponse) => void,
+  ): ClientUnaryCall;
+  answerPersonQuestion(
+    request: AnswerPersonQuestionRequest,
+    callback: (error: ServiceError | null, response: AnswerPersonQuestionResponse) => void,
+  ): ClientUnaryCall;
+  answerPersonQuestion(
+    request: AnswerPersonQuestionRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: AnswerPersonQuestionResponse) => void,
+  ): ClientUnaryCall;
+  answerPersonQuestion(
+    request: AnswerPersonQuestionRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: AnswerPersonQuestionResponse) => void,
   ): ClientUnaryCall;
 }
 
