@@ -3,7 +3,9 @@ import { expect, test, vi } from "vitest";
 import { buildProgram } from "./program.js";
 
 const EVERY = [
+  "answer",
   "apply",
+  "asks",
   "commit",
   "completion",
   "decision",

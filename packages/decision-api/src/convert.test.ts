@@ -98,7 +98,7 @@ describe("decisions", () => {
     expect(decisionFromProto(overWire(wire.Decision, decisionToProto(decision)))).toEqual(decision);
   });
 
-  it("that ask a person come back with the id of the question and its time", () => {
+  it("with effect ask come back with the id of the question and its time", () => {
     const asks: Decision = { ...decision, effect: "ask", errno: 0, pending: { askId: "abcd-efgh", timeoutMs: 61_500 } };
     expect(decisionFromProto(overWire(wire.Decision, decisionToProto(asks)))).toEqual(asks);
     const allowed: Decision = { ...decision, effect: "mediate", errno: 0, byPerson: true };

@@ -170,7 +170,7 @@ async function* linesOf(socket: Socket, path: string): AsyncGenerator<ControlLin
 }
 
 /** A watch never ends, and an upgrade takes as long as one server needs to start and another one to end. */
-const isWatch = (request: ControlRequest | KeeperRequest): boolean => request.method === "grants" && request.watch;
+const isWatch = (request: ControlRequest | KeeperRequest): boolean => "watch" in request && request.watch;
 const isPatient = (request: ControlRequest | KeeperRequest): boolean => request.method === "upgrade" || isWatch(request);
 
 /** Asks, and yields every item of the answer. @returns whether the answer is complete; if not, the connection was lost */

@@ -10,6 +10,8 @@ import {
   type DeciderStatus,
   type DecisionSource,
   type Effect,
+  PERSON_ANSWERS,
+  type PersonAnswer,
 } from "@sluice/decision-api";
 import type { FallbackReason, Flow, OverlayStatus, Passing } from "@sluice/overlay";
 import type { EngineKind, IdlePollingInUse, TransportInUse } from "@sluice/vfs";
@@ -32,6 +34,10 @@ export type ControlRequest =
   | { method: "activity" }
   | { method: "grants"; watch: boolean }
   | { method: "layers" }
+  /** Answered with AskItems: the list; with `watch` those that wait now, and then each change. */
+  | { method: "asks"; watch: boolean }
+  /** Answered with nothing if the answer is taken. */
+  | { method: "answer"; askId: string; answer: PersonAnswer; way: "command" | "terminal" }
   /** Answered with Unmounted or Busy. With `force` the users are cut off. */
   | { method: "unmount"; force: boolean }
   /** Answered when the mount has ended and nothing holds its layers any more. For callers that unmount by themselves. */
@@ -108,6 +114,32 @@ export interface GrantItem {
   revoked: (Revoked & { passing: Passing | null }) | null;
 }
 
+/** A question for a person, or an answer that holds. */
+export interface AskItem {
+  /** "asked", "left": while a caller waits, or a question is put on the list. */
+  change: "listed" | "asked" | "left";
+  askId: string;
+  mount: string;
+  paths: string[];
+  accesses: readonly Access[];
+  operation: string;
+  uid: number;
+  /** Of the first caller, as the mount's server sees it. */
+  pid: number;
+  /** Null: not known. */
+  program: string | null;
+  rule: string;
+  /** Callers that wait. */
+  waiting: number;
+  /** ISO 8601. */
+  since: string;
+  /** When the wait ends, or the question leaves the list; null for an answer that holds. */
+  until: string | null;
+  /** Null: it has none yet. */
+  answer: PersonAnswer | null;
+  answeredBy: string | null;
+}
+
 /** The answer to `explain`. */
 export interface Explanation {
   path: string;
@@ -143,6 +175,8 @@ export interface PolicyStatus {
   governs: string[];
   /** Globs of names that do not exist for callers. */
   hides: string[];
+  /** Some rule asks a person. An older server does not tell. */
+  asks?: boolean;
   looksAt: string[];
   /** The error in the newest edit of the policy; the revision above stays in force. */
   refusedEdit: string | null;
@@ -196,6 +230,8 @@ export interface MountStatus {
   openFilesByMode: Record<string, number>;
   mediatedBytes: Record<string, number>;
   grants: number;
+  /** Opens that wait for a person, at most `most`, and those that were denied since so many waited. An older server has no such field. */
+  asks?: { waiting: number; most: number; crowdedOut: number };
   /** Opens that the policy in force would not grant any more. */
   revocation: RevokedCounts & { onRevoke: OnRevoke; holdersUnseen: string | null; signalled: number };
   copyUps: { count: number; bytes: number };
@@ -254,6 +290,10 @@ export function parseRequest(line: string): ControlRequest | undefined {
       return { method };
     case "unmount":
       return { method, force: force === true };
+    case "asks":
+      return { method, watch: watch === true };
+    case "answer":
+      return answerRequest(value as Record<string, unknown>);
     case "grants":
       return { method, watch: watch === true };
     case "explain":
@@ -261,6 +301,12 @@ export function parseRequest(line: string): ControlRequest | undefined {
     default:
       return undefined;
   }
+}
+
+function answerRequest({ askId, answer, way }: Record<string, unknown>): ControlRequest | undefined {
+  const known = PERSON_ANSWERS.find((each) => each === answer);
+  if (typeof askId !== "string" || known === undefined || (way !== "command" && way !== "terminal")) return undefined;
+  return { method: "answer", askId, answer: known, way };
 }
 
 function explainRequest(value: Record<string, unknown>): ExplainRequest | undefined {

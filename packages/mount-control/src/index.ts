@@ -7,5 +7,5 @@ export { type LowerList, MAX_LOWERS, parseLowerList } from "./lower-list.js";
 export { checkNoKernelOverlay, kernelWriters } from "./kernel-overlays.js";
 export { isBeneath, type MountRow, mountAt, mountOf, readMountTable } from "./mount-table.js";
 export { ownPath } from "./own-path.js";
-export { descriptorOf, peerUid } from "./peer.js";
+export { descriptorOf, peerOf } from "./peer.js";
 export { CONTROL_SOCKET, giveRunDirectory, makeRunDirectory, realMountpoint, removeRunDirectories } from "./run-directory.js";

@@ -7,8 +7,12 @@ export function descriptorOf(socket: Socket): number {
   return (socket as unknown as { _handle?: { fd?: number } })._handle?.fd ?? -1;
 }
 
-/** The uid of the peer; undefined if the kernel does not tell. */
-export function peerUid(socket: Socket): number | undefined {
+/** The process that connected; undefined if the kernel does not tell. Its pid is 0 if it is not in this pid namespace, or below. */
+export function peerOf(socket: Socket): { uid: number; pid: number } | undefined {
   const peer = native.peerCredentials(descriptorOf(socket));
-  return typeof peer === "number" ? undefined : peer.uid;
+  return typeof peer === "number" ? undefined : peer;
+}
+
+export function peerUid(socket: Socket): number | undefined {
+  return peerOf(socket)?.uid;
 }

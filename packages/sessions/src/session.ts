@@ -82,8 +82,11 @@ export class Session {
     return this.#place.fd;
   }
 
-  /** `log` is that of the session's mount, and `base` its record of the files that the session replaced (packages/base-record). */
-  path(part: LayerName | typeof VIEW | "base" | "log"): string {
+  /**
+   * `log` and `control.sock` are those of the session's mount, and `base` its record of the files that the session replaced
+   * (packages/base-record).
+   */
+  path(part: LayerName | typeof VIEW | "base" | "log" | "control.sock"): string {
     return below(this.#place, part).path;
   }
 

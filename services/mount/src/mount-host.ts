@@ -17,6 +17,9 @@ export interface DecisionHost {
 
 export interface EmbeddedDecisionOptions {
   policyFile: string;
+  /** As in `EmbeddedChoice`. */
+  askTimeoutMs: number | undefined;
+  answersFile: string | undefined;
   /** A private directory for its socket. */
   runDirectory: string;
   logger: Logger;

@@ -96,6 +96,8 @@ export function addMountCommand(program: Command, host: MountHost): void {
     )
     .option("--stale-for <duration>", "maximum age of a decision with --on-outage stale", "5m")
     .option("--decision-timeout <duration>", "how long an open waits for its decision", "5s")
+    .option("--ask-timeout <duration>", "how long an open waits for a person, if --policy has rules that ask one; by default 60s")
+    .option("--answers <file>", "write the answers of people that hold until they are revoked to this file")
     .option("--grace <duration>", GRACE_HELP, DEFAULT_GRACE)
     .option("--max-stack-depth <depth>", "1: overlayfs may be mounted on top; 2: layers may lie on an overlay", "1")
     .option("--locks <who>", "owner of fcntl and flock locks: kernel, daemon, or auto: the daemon if a file can change nodes", "auto")

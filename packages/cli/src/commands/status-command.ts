@@ -60,6 +60,14 @@ function revokedLine({ revocation }: MountStatus): string {
   return `${counted}${signals}${holdersUnseen === null ? "" : ` (not all holders can be seen: ${holdersUnseen})`}`;
 }
 
+/** A mount that never asked anybody has no such line. */
+function askLines({ asks, policy }: MountStatus): string[] {
+  if (asks === undefined || (policy?.asks !== true && asks.waiting + asks.crowdedOut === 0)) return [];
+  const denied = asks.crowdedOut === 0 ? "" : `; ${asks.crowdedOut} denied at once, since so many waited`;
+  const how = asks.waiting === 0 ? "" : ": see 'sluice asks'";
+  return [`asks        ${asks.waiting} opens wait for a person, of at most ${asks.most}${denied}${how}`];
+}
+
 function staleLines({ overlay: { staleReopens } }: MountStatus): string[] {
   if (staleReopens === 0) return [];
   return [`            ${staleReopens} opens for writing by a reader's descriptor got ESTALE: --coherent-readers avoids that`];
@@ -115,6 +123,7 @@ export function renderStatus(status: MountStatus): string {
     `decisions   ${counts(status.decisions)}`,
     `open files  ${counts(status.openFilesByMode)}`,
     `revoked     ${revokedLine(status)}`,
+    ...askLines(status),
     `fallbacks   ${counts(status.fallbacks)}`,
     ...staleLines(status),
     `copy-ups    ${status.copyUps.count} (${status.copyUps.bytes} bytes)`,

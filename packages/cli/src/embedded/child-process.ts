@@ -3,7 +3,7 @@ import { type ChildProcess, spawn, type StdioOptions } from "node:child_process"
 import { fileURLToPath } from "node:url";
 import { check, native } from "@sluice/native";
 import { childCode } from "./child-code.js";
-import { LISTEN_FD, userArgument } from "./child-user.js";
+import { ANSWERS_FD, LISTEN_FD, userArgument } from "./child-user.js";
 import type { OwnUser, SharedUser } from "./decision-user.js";
 import { PolicyFiles } from "./policy-files.js";
 
@@ -13,6 +13,9 @@ export interface ChildOptions {
   policyFile: string;
   user: OwnUser | SharedUser;
   listenFd: number;
+  askTimeoutMs: number | undefined;
+  /** The file of people's answers; undefined: there is none. */
+  answersFd: number | undefined;
   logLevel: string;
   /** Undefined: it traces nothing. */
   tracingEndpoint: string | undefined;
@@ -42,14 +45,15 @@ export interface Spawned {
 export function spawnChild(
   { user, policyFile }: Pick<ChildOptions, "user" | "policyFile">,
   argv: readonly string[],
-  { env = {}, listenFd }: { env?: NodeJS.ProcessEnv; listenFd?: number } = {},
+  { env = {}, listenFd, answersFd }: { env?: NodeJS.ProcessEnv; listenFd?: number; answersFd?: number | undefined } = {},
 ): Spawned {
   const code = childCode(CHILD_MAIN, user);
   const pair = new Int32Array(2);
   if (user.kind === "own") check(native.seqpacketPair(pair), "make a pair of sockets for the decision service");
   const [ours, theirs] = pair as unknown as [number, number];
-  const stdio: StdioOptions = ["ignore", "pipe", "pipe", user.kind === "own" ? theirs : "ignore", listenFd ?? "ignore"];
-  if (code.fd !== undefined) stdio.push(code.fd);
+  // In the order of the descriptors' numbers.
+  const inherited = [user.kind === "own" ? theirs : undefined, listenFd, code.fd, answersFd].map((fd) => fd ?? "ignore");
+  const stdio: StdioOptions = ["ignore", "pipe", "pipe", ...inherited];
   const child = spawn(process.execPath, [...code.argv, userArgument(user), ...argv], {
     cwd: "/",
     env: { ...childEnvironment(), ...env },
@@ -75,7 +79,9 @@ export function startChild(options: ChildOptions): Spawned {
     `--only-pid=${process.pid}`,
     `--log-level=${options.logLevel}`,
   ];
+  if (options.askTimeoutMs !== undefined) argv.push(`--ask-timeout=${options.askTimeoutMs}ms`);
+  if (options.answersFd !== undefined) argv.push(`--answers-fd=${ANSWERS_FD}`);
   if (options.tracingEndpoint !== undefined) argv.push(`--tracing-endpoint=${options.tracingEndpoint}`);
   const env = options.tracingEndpoint === undefined ? {} : collectorEnvironment();
-  return spawnChild(options, argv, { env, listenFd: options.listenFd });
+  return spawnChild(options, argv, { env, listenFd: options.listenFd, answersFd: options.answersFd });
 }

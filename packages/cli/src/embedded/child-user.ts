@@ -3,9 +3,11 @@
 /** Its socket for the files of the policy, if it has a user of its own. After standard input, output and error. */
 export const FILES_FD = 3;
 export const LISTEN_FD = 4;
-export const CHILD_DESCRIPTORS = LISTEN_FD + 1;
 /** The directory that its code is below, if it has a user of its own who cannot reach that by its path. */
 export const CODE_FD = LISTEN_FD + 1;
+/** The file of people's answers. */
+export const ANSWERS_FD = CODE_FD + 1;
+export const CHILD_DESCRIPTORS = ANSWERS_FD + 1;
 
 /** It keeps its uid and drops its capabilities. */
 export const SHARED = "shared";

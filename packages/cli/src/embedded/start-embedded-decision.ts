@@ -2,10 +2,11 @@
  * The embedded default: a decision service as a child process on a unix socket. The mount owns the socket and keeps it open, so that it can
  * replace a dead child without a refused connection: callers wait in the socket's queue meanwhile.
  */
-import { rmSync, statSync } from "node:fs";
+import { constants, openSync, rmSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { native, toBytes } from "@sluice/native";
 import { CliError, EXIT, logDestination } from "@sluice/runtime";
+import { codeOf, wrong } from "@sluice/runtime/cli";
 import { watchPolicy } from "@sluice/service-decision/policy-watch";
 import type { DecisionHost, EmbeddedDecisionOptions } from "@sluice/service-mount";
 import { policyMistake } from "./check-policy.js";
@@ -31,6 +32,15 @@ function listen(path: string): number {
   });
 }
 
+/** Everybody who may write the file could answer, so only its owner may. The service inherits the descriptor. */
+function openAnswers(path: string): number {
+  try {
+    return openSync(path, constants.O_RDWR | constants.O_APPEND | constants.O_CREAT | constants.O_NOFOLLOW, 0o600);
+  } catch (error) {
+    throw wrong(`--answers ${path}`, `the file cannot be opened (${codeOf(error)})`, "name a regular file in a directory of this user");
+  }
+}
+
 /** The policy file; in a directory the file that a policy begins with. */
 function entryOf(policy: string): string {
   return statSync(policy, { throwIfNoEntry: false })?.isDirectory() === true ? join(policy, ENTRY) : policy;
@@ -46,13 +56,14 @@ async function reasonOf(child: SupervisedChild, { policyFile, user }: Supervised
 
 /** Resolves when the child is started; it may not serve yet. `failedToStart` tells of a mistake in its policy. */
 export async function startEmbeddedDecision(options: EmbeddedDecisionOptions): Promise<DecisionHost> {
-  const { policyFile, runDirectory, logLevel, logFile, logger, tracingEndpoint, takesOver } = options;
+  const { policyFile, runDirectory, logLevel, logFile, logger, tracingEndpoint, takesOver, askTimeoutMs, answersFile } = options;
   const user = await chooseDecisionUser(runDirectory);
+  const answersFd = answersFile === undefined ? undefined : openAnswers(answersFile);
   const path = join(runDirectory, SOCKET);
   const listenFd = listen(path);
   const log = logDestination(logFile);
   const writeLine = (line: string): void => log.write(line);
-  const childOptions = { policyFile, user, listenFd, logLevel, tracingEndpoint, takesOver, writeLine };
+  const childOptions = { policyFile, user, listenFd, askTimeoutMs, answersFd, logLevel, tracingEndpoint, takesOver, writeLine };
   const child = new SupervisedChild(childOptions, logger);
   // A child with our uid reads and watches the files itself.
   const ownWatch = user.kind === "shared" ? new FileWatch(entryOf(policyFile), openToWatch) : undefined;
@@ -69,6 +80,7 @@ export async function startEmbeddedDecision(options: EmbeddedDecisionOptions): P
       watcher.close();
       await child.end();
       native.close(listenFd);
+      if (answersFd !== undefined) native.close(answersFd);
       if (user.kind === "own") user.release();
       // The file of the socket goes with the run directory: the next mount there may have one by now.
     },

@@ -13,12 +13,14 @@ export interface Status {
     staleReopens: number;
   };
   decider: { target: string; state: string };
-  policy: { revision: { digest: string }; governs: string[]; refusedEdit: string | null } | null;
+  policy: { revision: { digest: string }; governs: string[]; refusedEdit: string | null; summary: string | null } | null;
   decisions: Record<string, number>;
   fallbacks: Record<string, number>;
   openFilesByMode: Record<string, number>;
   mediatedBytes: Record<string, number>;
   grants: number;
+  asks: { waiting: number; most: number; crowdedOut: number };
+  revocation: { passing: number; refused: number };
   anomalies: number;
 }
 

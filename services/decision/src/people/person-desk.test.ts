@@ -171,7 +171,7 @@ describe("the file of answers", () => {
     expect(torn.standing(asked())).toMatchObject({ scope: "always" });
   });
 
-  it("that somebody empties holds no answer any more", () => {
+  it("holds no answer any more once somebody has emptied it", () => {
     const desk = deskOf(open("emptied"));
     desk.answer(idOf(desk, asked()), "always", "uid 0");
     truncateSync(join(directory, "emptied"));

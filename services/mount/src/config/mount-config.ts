@@ -32,10 +32,19 @@ export interface DecisionTlsFiles {
   keyFile: string | undefined;
 }
 
+export interface EmbeddedChoice {
+  kind: "embedded";
+  policyFile: string;
+  /** How long a caller waits for a person; undefined: as the service has it. */
+  askTimeoutMs?: number | undefined;
+  /** The file of people's answers that hold until they are revoked; undefined: no answer does. */
+  answersFile?: string | undefined;
+}
+
 /** The decision service. "none": no policy, so every open is granted without a question. */
 export type DecisionChoice =
   | { kind: "none" }
-  | { kind: "embedded"; policyFile: string }
+  | EmbeddedChoice
   | { kind: "remote"; target: string /** Undefined: no TLS. */; tls: DecisionTlsFiles | undefined };
 
 export interface MountConfig extends OverlayOptions {

@@ -10,6 +10,7 @@ import { shownOf } from "../shown/shown-given.js";
 import { type LowerList, MAX_LOWERS, type OnRevoke, parseLowerList } from "@sluice/mount-control";
 import type {
   DecisionChoice,
+  EmbeddedChoice,
   EngineChoice,
   KeeperChoice,
   LocksChoice,
@@ -42,6 +43,8 @@ export interface MountArguments extends TracingArguments {
   onRevoke: string;
   staleFor: string;
   decisionTimeout: string;
+  askTimeout?: string;
+  answers?: string;
   grace: string;
   maxStackDepth: string;
   engine: string;
@@ -67,6 +70,7 @@ const MAX_ID = 0xffff_fffe;
 const DEFAULT_CACHE_TTL_MS = 86_400_000;
 /** How late the mount may show a change of a shared lower layer, as other network and FUSE file systems do. */
 const SHARED_CACHE_TTL_MS = 1000;
+const LONGEST_ASK_MS = 3_600_000;
 /** Some 12 days: timers take at most twice that. */
 const LONGEST_GRACE_MS = 2 ** 30;
 
@@ -96,12 +100,26 @@ function parseDecision(args: MountArguments): DecisionChoice {
   if ((decisionCert === undefined) !== (decisionKey === undefined)) {
     throw wrong("--decision-cert", "certificate and key go together", "give both --decision-cert and --decision-key");
   }
-  if (args.policy !== undefined) return { kind: "embedded", policyFile: resolve(args.policy) };
+  if (args.policy !== undefined) return { kind: "embedded", policyFile: resolve(args.policy), ...askOptions(args) };
+  const alone = args.askTimeout === undefined ? args.answers && "--answers" : "--ask-timeout";
+  if (alone !== undefined)
+    throw wrong(
+      alone,
+      "it is an option of the decision service, and this mount starts none",
+      "add --policy, or give it to 'sluice decision'",
+    );
   if (args.decision !== undefined) {
     checkTarget(args.decision);
     return { kind: "remote", target: args.decision, tls: tlsGiven ? tls : undefined };
   }
   return { kind: "none" };
+}
+
+function askOptions({ askTimeout, answers }: MountArguments): Pick<EmbeddedChoice, "askTimeoutMs" | "answersFile"> {
+  const askTimeoutMs = askTimeout === undefined ? undefined : durationOption(askTimeout, "--ask-timeout");
+  if (askTimeoutMs !== undefined && askTimeoutMs > LONGEST_ASK_MS)
+    throw wrong("--ask-timeout", "it is longer than an hour", "write 1h or less");
+  return { askTimeoutMs, answersFile: absolute(answers) };
 }
 
 function checkTarget(target: string): void {

@@ -2,6 +2,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { Errno, errnoName, LoopTurn } from "@sluice/vfs";
 import type { Busy, GrantItem, LayersItem, Unmounted } from "@sluice/mount-control";
+import { answerAsk, listAsks, waitItem } from "./person-control.js";
 import type { Caller, ControlHandler } from "./control-server.js";
 import { findHolders, type Holder } from "../enforcement/holders.js";
 import { explain } from "../status/explain-open.js";
@@ -56,6 +57,14 @@ async function sendGrants(parts: MountParts, watch: boolean, { send, gone }: Pic
   unlisten();
 }
 
+/** Sends the questions that wait; then every change from that moment on. */
+async function watchAsks({ gate, engine, config }: MountParts, { send, gone }: Pick<Caller, "send" | "gone">): Promise<void> {
+  const unlisten = gate.people.listen((change, wait) => send(waitItem(change, wait, config.mountpoint)));
+  for (const wait of gate.people.all()) send(waitItem("asked", wait, config.mountpoint));
+  await Promise.race([closed(gone), engine.ended]);
+  unlisten();
+}
+
 /** A caller who waits for a person has no open file yet, but is in the way. */
 async function unmountPastWaits({ engine, gate }: MountParts): Promise<number> {
   const waited = gate.people.waiting > 0;
@@ -78,7 +87,7 @@ async function unmount(parts: MountParts, stop: StopRequests, force: boolean): P
 }
 
 export function controlHandler(parts: MountParts, stop: StopRequests): ControlHandler {
-  return async (request, { uid, send, pass, gone }) => {
+  return async (request, { uid, pid, send, pass, gone }) => {
     switch (request.method) {
       case "status":
         send(mountStatus(parts, stop.requested));
@@ -96,6 +105,13 @@ export function controlHandler(parts: MountParts, stop: StopRequests): ControlHa
         // Only to root: the descriptors lead past the policy.
         if (uid === 0) pass(parts.overlay.layerRoots());
         send(layersItem(parts));
+        return;
+      case "asks":
+        if (request.watch) await watchAsks(parts, { send, gone });
+        else for (const item of await listAsks(parts)) send(item);
+        return;
+      case "answer":
+        await answerAsk(parts, request, { uid, pid });
         return;
       case "unmount":
         send(await unmount(parts, stop, request.force));

@@ -12,7 +12,7 @@ import {
   MAX_REQUEST_BYTES,
   ownPath,
   parseRequest,
-  peerUid,
+  peerOf,
 } from "@sluice/mount-control";
 
 const EADDRINUSE = 98;
@@ -29,6 +29,7 @@ const FDS_PER_RECORD = 128;
 
 export interface Caller {
   uid: number;
+  pid: number;
   send(item: unknown): void;
   /** Sends duplicates of descriptors; to be called before any item. @throws if the caller does not take them */
   pass(fds: readonly number[]): void;
@@ -55,7 +56,7 @@ function pass(socket: Socket, fds: readonly number[]): void {
   }
 }
 
-async function answer(socket: Socket, line: string, handler: ControlHandler, caller: Pick<Caller, "uid" | "gone">): Promise<void> {
+async function answer(socket: Socket, line: string, handler: ControlHandler, caller: Pick<Caller, "uid" | "pid" | "gone">): Promise<void> {
   const request = parseRequest(line);
   if (request === undefined) {
     write(socket, { error: "unknown request" });
@@ -71,8 +72,8 @@ async function answer(socket: Socket, line: string, handler: ControlHandler, cal
 }
 
 function serve(socket: Socket, handler: ControlHandler, answers: Set<Promise<void>>): void {
-  const uid = peerUid(socket);
-  if (uid === undefined || (uid !== 0 && uid !== process.geteuid?.())) {
+  const peer = peerOf(socket);
+  if (peer === undefined || (peer.uid !== 0 && peer.uid !== process.geteuid?.())) {
     socket.destroy();
     return;
   }
@@ -87,7 +88,7 @@ function serve(socket: Socket, handler: ControlHandler, answers: Set<Promise<voi
     socket.resume();
     if (end < 0) socket.destroy();
     else {
-      const answering = answer(socket, text.slice(0, end), handler, { uid, gone: gone.signal });
+      const answering = answer(socket, text.slice(0, end), handler, { uid: peer.uid, pid: peer.pid, gone: gone.signal });
       answers.add(answering);
       void answering.then(() => answers.delete(answering));
     }

@@ -23,7 +23,7 @@ export interface AskedPerson {
   rule: string;
   pending: PendingPerson;
 }
-export type PersonWaitListener = (wait: PersonWait) => void;
+export type PersonWaitListener = (change: "asked" | "left", wait: PersonWait) => void;
 
 const MOST = 64;
 /** A ring of io_uring has few entries for each of many processors, and a waiting request holds one. */
@@ -61,7 +61,7 @@ export class PersonWaits {
 
   /** A question was left on the list: its caller cannot wait. */
   recorded(question: Question, rule: string, pending: PendingPerson): void {
-    this.#tell(waitOf(question, rule, pending, false));
+    this.#tell("asked", waitOf(question, rule, pending, false));
   }
 
   /**
@@ -72,15 +72,16 @@ export class PersonWaits {
     const { question, rule, pending } = asked;
     if (this.#waits.size >= this.most || this.#closed) {
       this.crowdedOut++;
-      this.#tell(waitOf(question, rule, pending, false));
+      this.#tell("asked", waitOf(question, rule, pending, false));
       return undefined;
     }
     const wait = { ...waitOf(question, rule, pending, true), end: new Cancellation() };
     this.#waits.add(wait);
-    this.#tell(wait);
+    this.#tell("asked", wait);
     const awaiting = { ...question, awaitsPersonMs: pending.timeoutMs + GRACE_MS };
     return decideUntil(decider, awaiting, { signal, end: wait.end }).finally(() => {
       this.#waits.delete(wait);
+      this.#tell("left", wait);
     });
   }
 
@@ -95,8 +96,8 @@ export class PersonWaits {
     this.endAll();
   }
 
-  #tell(wait: PersonWait): void {
-    for (const listener of this.#listeners) listener(wait);
+  #tell(change: "asked" | "left", wait: PersonWait): void {
+    for (const listener of this.#listeners) listener(change, wait);
   }
 }
 

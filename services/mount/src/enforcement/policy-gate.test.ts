@@ -215,7 +215,7 @@ test.each(["create", "mkdir", "unlink", "rename", "link", "setattr"] as const)("
   const decider = asking(() => decisionOf("mediate"));
   const { gate } = gateOf(decider);
   const told: string[] = [];
-  gate.people.listen(({ askId, waits }) => told.push(`${askId} ${waits}`));
+  gate.people.listen((_change, { askId, waits }) => told.push(`${askId} ${waits}`));
   expect(await gate.authorize(call(), intent({ operation }))).toMatchObject({ effect: "deny", errno: EACCES });
   expect(told).toEqual(["abcd-efgh false"]);
   expect(decider.questions).toHaveLength(1);
@@ -264,4 +264,30 @@ test("a bounded number of callers waits for a person, others are denied at once,
   expect(people.crowdedOut).toBe(1);
   gate.close();
   for (const answer of waiting) expect(await answer).toMatchObject({ effect: "deny", errno: EACCES });
+});
+
+test("an answer that came after a change of policy is not asked for a second time, and not used for anything else", async () => {
+  let answered: (decision: Decision) => void = () => undefined;
+  const decider = new ScriptedDecider(
+    (question) =>
+      question.awaitsPersonMs === undefined
+        ? decisionOf("ask", { pending: PENDING })
+        : new Promise((resolve) => {
+            answered = resolve;
+          }),
+    { asks: true },
+  );
+  const { gate } = gateOf(decider);
+  const same = call();
+  for (const [again, questions] of [
+    [intent(), 2],
+    [intent({ paths: ["b"] }), 6],
+  ] as const) {
+    const first = gate.authorize(same, intent()) as Promise<Ruling>;
+    decider.changePolicy(decider.capabilities() as PolicyCapabilities);
+    answered(decisionOf("mediate", { byPerson: true }));
+    expect(await first).toMatchObject({ effect: "mediate" });
+    void gate.authorize(same, again);
+    expect(decider.questions).toHaveLength(questions);
+  }
 });

@@ -67,8 +67,8 @@ interface Asking {
   readonly attempt: number;
   /** Why the content has no digest. */
   readonly noDigest?: string | undefined;
-  /** About an open file: nobody is asked anything, and nobody waits. */
-  readonly review?: true;
+  /** The gate's, when the access was described. Absent: about an open file, so no person is asked, and nobody waits. */
+  readonly epoch?: number;
   /** A person was waited for. */
   readonly waited?: true;
 }
@@ -96,6 +96,8 @@ export class PolicyGate implements Gate {
   readonly #limits = new RateLimits();
   readonly hidden: HiddenByPolicy;
   readonly people = new PersonWaits();
+  /** Answers of people to accesses that are judged again in this turn of the event loop. */
+  readonly #late = new Map<CallContext, { ruling: DecidedRuling; epoch: number }>();
   /** Open files that obligations hold for. */
   readonly #obliged = new Map<number, ObligedIo>();
   /** The question and the answer that obliged them. */
@@ -158,10 +160,13 @@ export class PolicyGate implements Gate {
 
   authorize(call: CallContext, intent: Intent): Ruling | Promise<Ruling> {
     if (!this.active) return UNASKED;
+    const late = this.#late.size === 0 ? undefined : this.#takeLate(call, intent);
+    if (late !== undefined) return late;
     const cached = this.#recall(call, intent);
     this.#spans?.about(call, intent.paths[0] ?? "", cached !== undefined);
     if (cached !== undefined) return cached;
-    return this.#ask({ call, intent, startedMs: performance.now(), carried: this.#capabilities ?? FIRST_FACTS, attempt: 1 });
+    const carried = this.#capabilities ?? FIRST_FACTS;
+    return this.#ask({ call, intent, startedMs: performance.now(), carried, attempt: 1, epoch: this.#epoch });
   }
 
   holds(call: CallContext, ruling: Ruling, now: Intent): boolean {
@@ -178,7 +183,7 @@ export class PolicyGate implements Gate {
   async review(call: CallContext, intent: Intent): Promise<ReviewedRuling> {
     if (!this.active) return UNASKED;
     const carried = this.#capabilities ?? FIRST_FACTS;
-    return this.#ask({ call, intent, startedMs: performance.now(), carried, attempt: 1, review: true });
+    return this.#ask({ call, intent, startedMs: performance.now(), carried, attempt: 1 });
   }
 
   /** The ruling of a review holds for the open file from now on, if something is done about its transfers. */
@@ -309,7 +314,7 @@ export class PolicyGate implements Gate {
     }
   }
 
-  #question({ call, intent, carried, noDigest, review }: Asking): Question {
+  #question({ call, intent, carried, noDigest, epoch }: Asking): Question {
     const missing: MissingFact[] = [];
     const subject = readSubject(call.asker ?? call, carried, missing);
     const resource = readResource(this.#mount, intent, carried.xattrs, missing);
@@ -323,7 +328,7 @@ export class PolicyGate implements Gate {
       missing,
       lookedFor: this.hidden.any ? [...factsLookedFor(carried), HIDES_NAMES] : factsLookedFor(carried),
     };
-    if (this.#capabilities?.asks === true && intent.compares !== true && review !== true) question.mayAsk = true;
+    if (this.#capabilities?.asks === true && intent.compares !== true && epoch !== undefined) question.mayAsk = true;
     if (this.#spans !== undefined) question.traceparent = this.#spans.of(call)?.traceparent;
     return question;
   }
@@ -372,7 +377,31 @@ export class PolicyGate implements Gate {
     return answer
       .finally(stop)
       .then((decision) => this.#weighLater(decision, question, { ...asking, startedMs: performance.now(), waited: true }))
+      .then((ruling) => this.#remember(ruling, asking))
       .catch((error: unknown) => this.#noAnswer(error, signal));
+  }
+
+  /**
+   * The policy may have changed while the caller waited, and then the access is judged again at once. The answer is of the policy in
+   * force now, so nobody is asked a second time.
+   */
+  #remember(ruling: DecidedRuling, { call, epoch }: Asking): DecidedRuling {
+    if (epoch !== this.#epoch) {
+      this.#late.set(call, { ruling, epoch: this.#epoch });
+      setImmediate(() => this.#late.delete(call));
+    }
+    return ruling;
+  }
+
+  #takeLate(call: CallContext, intent: Intent): DecidedRuling | undefined {
+    const late = this.#late.get(call);
+    this.#late.delete(call);
+    const question = late?.ruling.question;
+    if (late === undefined || question === undefined || late.epoch !== this.#epoch) return undefined;
+    const { operation, accesses, resource } = question;
+    const same =
+      operation === intent.operation && accesses.join() === intent.accesses.join() && resource.paths.join("\0") === intent.paths.join("\0");
+    return same && intent.compares !== true && this.holds(call, late.ruling, intent) ? late.ruling : undefined;
   }
 
   #enforce(enforced: Decision, id: string): DecidedRuling {

@@ -106,6 +106,8 @@ async function findService(decision: ServiceChoice, context: MountContext, { sta
   const { config, logger, undo } = context;
   const host = await start({
     policyFile: decision.policyFile,
+    askTimeoutMs: decision.askTimeoutMs,
+    answersFile: decision.answersFile,
     runDirectory,
     logger,
     logLevel: config.logLevel,

@@ -48,6 +48,7 @@ function policyStatus(decider: Decider): PolicyStatus | null {
     unconditionalGrant: capabilities.unconditionalGrant,
     governs: [...capabilities.accesses],
     hides: [...(capabilities.hiddenNames ?? [])],
+    asks: capabilities.asks === true,
     looksAt,
     refusedEdit: capabilities.refusedEdit ?? null,
     summary: capabilities.summary ?? null,
@@ -118,6 +119,7 @@ export function mountStatus(parts: MountParts, draining: boolean): MountStatus {
     openFilesByMode: telemetry.openFiles.toObject(),
     mediatedBytes: telemetry.mediatedBytes.toObject(),
     grants: parts.grants.size,
+    asks: { waiting: parts.gate.people.waiting, most: parts.gate.people.most, crowdedOut: parts.gate.people.crowdedOut },
     revocation: {
       onRevoke: config.onRevoke,
       holdersUnseen: holdersUnseen() ?? null,

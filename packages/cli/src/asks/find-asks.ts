@@ -1,0 +1,73 @@
+/** Questions for a person at all mounts and running sessions of this user, or at one of them. */
+import { existsSync } from "node:fs";
+import { ask, type AskItem, connectControl, type ControlRequest, noDaemon, readMountTable } from "@sluice/mount-control";
+import { CliError } from "@sluice/runtime/cli";
+import { listSessions } from "@sluice/sessions";
+
+/** A mount that can be asked. */
+export interface Place {
+  /** As a person names it: the mount point, or the name of the session. */
+  name: string;
+  mountpoint: string;
+  control: string | undefined;
+}
+
+export interface Found extends Place {
+  item: AskItem;
+}
+
+function sessionPlaces(): Place[] {
+  const places: Place[] = [];
+  for (const { session } of listSessions()) {
+    if (session instanceof Error) continue;
+    const control = session.path("control.sock");
+    if (existsSync(control)) places.push({ name: session.name, mountpoint: session.path("view"), control });
+    session.close();
+  }
+  return places;
+}
+
+function mountPlaces(): Place[] {
+  return readMountTable()
+    .filter(({ type }) => type === "fuse.sluice")
+    .map(({ mountpoint }) => ({ name: mountpoint, mountpoint, control: undefined }));
+}
+
+/** `name`: of a session, or a mount point; undefined: all. */
+function placesOf(name: string | undefined, control: string | undefined): Place[] {
+  const sessions = sessionPlaces();
+  if (name === undefined) return [...sessions, ...mountPlaces()];
+  const session = sessions.find((place) => place.name === name);
+  return [session ?? { name, mountpoint: name, control }];
+}
+
+/** @throws CliError if nobody answers */
+async function itemsOf(place: Place, request: ControlRequest): Promise<unknown[]> {
+  const socket = await connectControl(place.mountpoint, place.control);
+  if (socket === undefined) throw noDaemon(place.mountpoint);
+  const items: unknown[] = [];
+  for await (const item of ask(socket, request, place.name)) items.push(item);
+  return items;
+}
+
+/** @throws CliError if a named mount does not answer; of all mounts, some may be ending or another user's */
+export async function findAsks(name: string | undefined, control: string | undefined): Promise<Found[]> {
+  const places = placesOf(name, control);
+  const found = await Promise.all(
+    places.map(async (place) => {
+      try {
+        const items = (await itemsOf(place, { method: "asks", watch: false })) as AskItem[];
+        return items.map((item) => ({ ...place, item }));
+      } catch (error) {
+        if (name !== undefined || !(error instanceof CliError)) throw error;
+        return [];
+      }
+    }),
+  );
+  return found.flat();
+}
+
+/** @throws CliError with the reason if the answer is not taken */
+export async function giveAnswer(place: Place, request: Extract<ControlRequest, { method: "answer" }>): Promise<void> {
+  await itemsOf(place, request);
+}
