@@ -18,7 +18,7 @@ const PAIRED = [
 const NEED_PROCESSES = [
   "packages/decision-client/src/restart.test.ts",
   "packages/engine-fuse-native/src/addon/addon.test.ts",
-  "packages/policy-backends/src/{content,hostile}.test.ts",
+  "packages/policy-backends/src/{asking,content,hostile}.test.ts",
   "packages/policy-backends/src/{cedar,combine,opa-wasm}/*.test.ts",
   "packages/policy-backends/src/source/bundle.test.ts",
   "packages/testkit/src/processes/run-script.test.ts",

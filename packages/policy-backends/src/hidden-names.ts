@@ -74,6 +74,11 @@ function denial({ operation, accesses }: Question, rule: string): Ruling {
   };
 }
 
+/** Why an answer of an engine elsewhere cannot ask a person, as a sentence. */
+export const CANNOT_ASK =
+  "it answers 'ask', but a mount must know beforehand that its policy asks a person: " +
+  "write the rule in a policy of kind rules or cedar, and put both into a chain";
+
 /** Why an answer of an engine cannot hide a name, as a sentence. */
 export const CANNOT_HIDE =
   "it answers 'hide', but an answer about one open cannot hide a name: " +

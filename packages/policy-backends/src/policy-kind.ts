@@ -43,7 +43,7 @@ export const NO_BACKEND_EVENTS: BackendEvents = {
 
 /** The facts that an engine looks at, as `PolicyCapabilities` has it. */
 export type LooksAt = FactNeeds &
-  Pick<PolicyCapabilities, "callerRules" | "summary"> & {
+  Pick<PolicyCapabilities, "callerRules" | "summary" | "asks"> & {
     accesses: ReadonlySet<Access>;
   };
 

@@ -6,7 +6,7 @@ import { type DocumentWords, parseYaml, validateYaml } from "../document/yaml-do
 import { PolicyError } from "../rules/problem.js";
 import { DESCRIBED_SHAPE, questionOf } from "./described-question.js";
 
-const effect = z.enum(["grant", "mediate", "deny", "hide"]);
+const effect = z.enum(["grant", "mediate", "ask", "deny", "hide"]);
 const expected = z.strictObject({
   effect: effect.optional(),
   rule: z.string().optional(),
@@ -39,8 +39,8 @@ const WORDS: DocumentWords = {
     cases: "write a list of cases",
     path: "write a path below the mount, without a leading slash, or a list of paths",
     access: "write read, write, execute, create, delete, link, rename, truncate or metadata, or a list of them",
-    expect: "write grant, mediate, deny or hide, or { effect: …, rule: …, errno: …, obligations: { … } }",
-    effect: "write grant, mediate, deny or hide",
+    expect: "write grant, mediate, ask, deny or hide, or { effect: …, rule: …, errno: …, obligations: { … } }",
+    effect: "write grant, mediate, ask, deny or hide",
     uid: "write a number",
     gid: "write a number",
     groups: "write a list of numbers",

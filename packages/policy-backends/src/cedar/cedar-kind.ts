@@ -105,17 +105,18 @@ function scopePartsOf(uses: CedarUses, xattrs: readonly string[]): Pick<CacheSco
   return { subject, resource, xattrs };
 }
 
-function looksAtOf(uses: CedarUses, { xattrs = [], headBytes = DEFAULT_HEAD_BYTES }: CedarOptions): LooksAt {
+function looksAtOf(uses: CedarUses, { xattrs = [], headBytes = DEFAULT_HEAD_BYTES }: CedarOptions, asks: boolean): LooksAt {
   const mentioned = new Set(uses.attributes);
   return {
     accesses: new Set<Access>(ALL_ACCESSES),
     needsGroups: uses.groups,
-    needsExecutable: mentioned.has("executable"),
+    needsExecutable: asks || mentioned.has("executable"),
     needsCgroup: mentioned.has("cgroup"),
     xattrs,
     headBytes: mentioned.has("head") ? headBytes : 0,
     needsDigest: mentioned.has("digest"),
     callerRules: ["cedar"],
+    ...(asks ? { asks } : {}),
   };
 }
 
@@ -144,7 +145,7 @@ class CedarEngine implements Engine {
 
   constructor(
     private readonly pool: WorkerPool,
-    { uses, hides }: CedarReady,
+    { uses, hides, asks }: CedarReady,
     options: CedarOptions,
     readonly warnings: readonly PolicyProblem[],
   ) {
@@ -152,7 +153,7 @@ class CedarEngine implements Engine {
     this.hides = hides;
     this.directories = new Set(uses.directories);
     this.policies = new Map(uses.policies.map((policy) => [policy.id, policy]));
-    this.looksAt = looksAtOf(uses, options);
+    this.looksAt = looksAtOf(uses, options, asks.length > 0);
     this.scope = scopePartsOf(uses, this.looksAt.xattrs);
     this.ruleCount = uses.policies.length + hides.length;
   }
@@ -185,7 +186,8 @@ class CedarEngine implements Engine {
       : { kind: "none", reason: `no policy permits it for sure: ${unknown.map(({ name }) => name).join(", ")} is missing` };
   }
 
-  private replyOf({ allowed, reason, errors }: CedarAnswer): Reply {
+  private replyOf({ allowed, reason, errors, asks }: CedarAnswer): Reply {
+    if (asks !== undefined) return { kind: "effect", effect: "ask", rule: asks, reason: `policy '${asks}' asks a person` };
     const [rule] = [...reason].sort();
     if (rule !== undefined) return { kind: "boolean", allowed, rule, reason: `policy '${rule}' ${allowed ? "permits" : "forbids"} it` };
     const why = errors[0] === undefined ? "no policy permits it" : `no policy permits it: ${errors[0].message}`;

@@ -32,16 +32,23 @@ export interface CedarReady {
   uses: CedarUses;
   /** Of policies with the annotation `@hide`. */
   hides: HideRule[];
+  /** Policies with the annotation `@ask`, by their ids. */
+  asks: string[];
   warnings: CedarMistake[];
 }
 /** `reason`: ids of the policies that decided. `errors`: of those that could not be evaluated, with the reason. */
 export interface CedarAnswer {
   allowed: boolean;
+  /** Without policies that ask it would be allowed: one of those, which forbids it. */
+  asks?: string;
   reason: string[];
   errors: { id: string; message: string }[];
 }
 
 const SET = "set";
+/** The policies that do not ask. */
+const UNASKING = "unasking";
+let asking: ReadonlySet<string> = new Set();
 let entities = new Map<string, Entity>();
 /** Each action by its id, with the groups that it is in. */
 let actions = new Map<string, Entity[]>();
@@ -57,6 +64,7 @@ function mistakeOf({ message, help, sourceLocations, related }: DetailedError, f
   };
 }
 
+const ASK_HELP = "write @ask forbid (…), and a policy that permits the rest";
 const HIDE_HELP = 'write @hide("GLOB") forbid (principal, action, resource);';
 
 /** The glob of a policy that hides names: it has no more than that, since the kernel caches one list of names for all callers. */
@@ -74,8 +82,16 @@ function hiddenBy(glob: string, { effect, principal, action, resource, condition
   }
 }
 
+/** A policy that asks is a forbidding one: without an answer it forbids. */
+function askedBy(id: string, { effect }: PolicyJson, file: string): string {
+  if (effect === "forbid") return id;
+  const mistake = { file, offset: undefined, message: `'${id}': a policy with @ask forbids until a person allows it`, help: ASK_HELP };
+  throw new Refusal("policies ask that cannot ask", [mistake]);
+}
+
 /** Every policy under a name that is its own: that of its `@id`, or its file and number. */
-function collect(setup: CedarSetup): { policies: Map<string, string>; json: Map<string, unknown>; hides: HideRule[] } {
+function collect(setup: CedarSetup): { policies: Map<string, string>; json: Map<string, unknown>; hides: HideRule[]; asks: string[] } {
+  const asks: string[] = [];
   const policies = new Map<string, string>();
   const hides: HideRule[] = [];
   const json = new Map<string, unknown>();
@@ -105,11 +121,12 @@ function collect(setup: CedarSetup): { policies: Map<string, string>; json: Map<
         hides.push({ rule: id, globs: [hiddenBy(glob ?? "", parsed.json, name)] });
         return;
       }
+      if (parsed.json.annotations !== undefined && "ask" in parsed.json.annotations) asks.push(askedBy(id, parsed.json, name));
       policies.set(id, policy);
       json.set(id, parsed.json);
     });
   }
-  return { policies, json, hides };
+  return { policies, json, hides, asks };
 }
 
 function check(setup: CedarSetup): CedarMistake[] {
@@ -154,17 +171,28 @@ function actionsOf(schema: string): Map<string, Entity[]> {
 const keyOf = ({ type, id }: Entity["uid"]): string => `${type}::${JSON.stringify(id)}`;
 
 function setUp(setup: CedarSetup): CedarReady {
-  const { policies, json, hides } = collect(setup);
+  const { policies, json, hides, asks } = collect(setup);
   const warnings = check(setup);
-  const prepared = preparsePolicySet(SET, { staticPolicies: Object.fromEntries(policies) });
-  if (prepared.type === "failure")
-    throw new Refusal(
-      "policies do not parse",
-      prepared.errors.map((error) => mistakeOf(error, undefined)),
+  asking = new Set(asks);
+  prepare(SET, [...policies]);
+  if (asks.length > 0) {
+    prepare(
+      UNASKING,
+      [...policies].filter(([id]) => !asking.has(id)),
     );
+  }
   actions = actionsOf(setup.schema);
   entities = new Map(setup.entities.map((entity) => [keyOf(entity.uid), entity]));
-  return { uses: usesOf(json, setup.entities), hides, warnings };
+  return { uses: usesOf(json, setup.entities), hides, asks, warnings };
+}
+
+function prepare(name: string, policies: readonly (readonly [string, string])[]): void {
+  const prepared = preparsePolicySet(name, { staticPolicies: Object.fromEntries(policies) });
+  if (prepared.type === "success") return;
+  throw new Refusal(
+    "policies do not parse",
+    prepared.errors.map((error) => mistakeOf(error, undefined)),
+  );
 }
 
 /** The question's attributes of an entity override the configuration's; it is below the parents of both. */
@@ -174,13 +202,22 @@ function merged(known: Entity): Entity {
   return { uid: known.uid, attrs: { ...added.attrs, ...known.attrs }, parents: [...known.parents, ...added.parents] };
 }
 
-function ask({ user, file, ...request }: CedarRequest): CedarAnswer {
+/** If nothing but policies that ask forbids it, the others decide whether a person may allow it. */
+function ask(request: CedarRequest): CedarAnswer {
+  const answer = askSet(SET, request);
+  const [asks] = [...answer.reason].sort();
+  if (answer.allowed || asks === undefined || !answer.reason.every((id) => asking.has(id))) return answer;
+  const without = askSet(UNASKING, request);
+  return without.allowed && answer.errors.length === 0 ? { ...without, asks } : { ...answer, ...(without.allowed ? {} : without) };
+}
+
+function askSet(set: string, { user, file, ...request }: CedarRequest): CedarAnswer {
   const own = [merged(user), merged(file)];
   const keys = new Set(own.map(({ uid }) => keyOf(uid)));
   const others = [...entities].filter(([key]) => !keys.has(key)).map(([, entity]) => entity);
   const answer = statefulIsAuthorized({
     ...request,
-    preparsedPolicySetId: SET,
+    preparsedPolicySetId: set,
     validateRequest: false,
     entities: [...own, ...(actions.get(request.action.id) ?? []), ...others] as Parameters<typeof statefulIsAuthorized>[0]["entities"],
   });

@@ -27,6 +27,7 @@ function looksAtAll(engines: readonly Engine[]): LooksAt {
   return {
     accesses: new Set<Access>(all.flatMap(({ accesses }) => [...accesses])),
     ...uniteFactNeeds(all),
+    ...(all.some(({ asks }) => asks === true) ? { asks: true } : {}),
     ...(callerRules.length === 0 ? {} : { callerRules }),
   };
 }

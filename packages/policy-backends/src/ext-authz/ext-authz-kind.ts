@@ -5,7 +5,7 @@ import { z } from "zod";
 import { contentFacts } from "../facts.js";
 import type { LoadContext, LooksAt, PolicyKind } from "../policy-kind.js";
 import { remoteEngine } from "../remote/remote-engine.js";
-import { CANNOT_HIDE } from "../hidden-names.js";
+import { CANNOT_ASK, CANNOT_HIDE } from "../hidden-names.js";
 import { looksAtOf, NEEDS_KEYS, REMOTE_REMEDIES, REMOTE_SHAPE, timeoutMsOf } from "../remote/remote-options.js";
 import type { BooleanQuestion, Reply } from "../two-questions.js";
 import { type CheckRequest, type CheckResponse, decodeCheckResponse, encodeCheckRequest } from "./check-messages.js";
@@ -77,6 +77,7 @@ function replyOf({ code, message, deniedBody, headers, metadata }: CheckResponse
   const effect = metadata.get("effect") ?? headers.get("x-sluice-effect");
   if (effect === undefined) return { kind: "boolean", allowed: true, ...words };
   if (effect === "hide") throw new Error(CANNOT_HIDE);
+  if (effect === "ask") throw new Error(CANNOT_ASK);
   if (!EFFECTS.has(effect)) throw new Error(`the authorization server answered with the unknown effect '${effect.slice(0, 40)}'`);
   return { kind: "effect", effect: effect as Effect, ...words };
 }

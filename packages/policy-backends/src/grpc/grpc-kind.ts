@@ -61,8 +61,8 @@ class GrpcEngine implements Engine {
   get looksAt(): LooksAt {
     const known = this.decider.capabilities();
     if (known === undefined) return looksAtOf({}, "grpc");
-    const { accesses, callerRules } = known;
-    return { accesses, ...factNeedsOf(known), ...(callerRules === undefined ? {} : { callerRules }) };
+    const { accesses, callerRules, asks } = known;
+    return { accesses, ...factNeedsOf(known), ...(callerRules === undefined ? {} : { callerRules }), ...(asks === true ? { asks } : {}) };
   }
 
   /** The other service names no rules with its patterns. */
@@ -89,7 +89,8 @@ class GrpcEngine implements Engine {
   async evaluate(question: Question): Promise<Ruling> {
     this.underWay++;
     try {
-      return this.rulingOf(await this.decider.decide(question, undefined));
+      // A person is asked here, by the service that the mount waits for.
+      return this.rulingOf(await this.decider.decide({ ...question, mayAsk: undefined, awaitsPersonMs: undefined }, undefined));
     } finally {
       this.underWay--;
       if (this.underWay === 0) this.onIdle?.();

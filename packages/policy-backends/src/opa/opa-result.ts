@@ -1,6 +1,6 @@
 /** The answer of an OPA policy, over REST or as a module: yes or no, an effect, or an object that says more. */
 import { DENIAL_ERRNO, type Effect, type Obligation } from "@sluice/decision-api";
-import { CANNOT_HIDE } from "../hidden-names.js";
+import { CANNOT_ASK, CANNOT_HIDE } from "../hidden-names.js";
 import type { Reply } from "../two-questions.js";
 
 const EFFECTS: ReadonlySet<unknown> = new Set<Effect>(["grant", "mediate", "deny"]);
@@ -13,12 +13,18 @@ function obligationsOf(value: unknown): readonly Obligation[] {
 
 const textOf = (value: unknown): string | undefined => (typeof value === "string" ? value : undefined);
 
+/** Effects that no answer about one open can have. Throws. */
+function refuseOthers(effect: unknown): void {
+  if (effect === "hide") throw new Error(CANNOT_HIDE);
+  if (effect === "ask") throw new Error(CANNOT_ASK);
+}
+
 /** Any other answer is no answer. Throws. */
 export function replyOfResult(result: unknown): Reply {
   if (result === undefined) return UNDEFINED;
   if (typeof result === "boolean") return { kind: "boolean", allowed: result };
   if (EFFECTS.has(result)) return { kind: "effect", effect: result as Effect };
-  if (result === "hide") throw new Error(CANNOT_HIDE);
+  refuseOthers(result);
   if (typeof result !== "object" || result === null) throw new Error("the policy answered neither with true or false nor with an effect");
   const { effect, allow, errno, rule, reason, obligations } = result as Record<string, unknown>;
   const words = { rule: textOf(rule), reason: textOf(reason), obligations: obligationsOf(obligations) };
@@ -26,7 +32,7 @@ export function replyOfResult(result: unknown): Reply {
     const code = typeof errno === "string" ? (DENIAL_ERRNO as Record<string, number>)[errno] : undefined;
     return { kind: "effect", effect: effect as Effect, errno: code, ...words };
   }
-  if (effect === "hide") throw new Error(CANNOT_HIDE);
+  refuseOthers(effect);
   if (typeof allow === "boolean") return { kind: "boolean", allowed: allow, ...words };
   throw new Error("the policy answered with an object that has neither 'effect' nor 'allow'");
 }

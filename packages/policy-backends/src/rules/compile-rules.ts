@@ -179,6 +179,7 @@ class Compiler {
     if (rule.errno !== undefined && rule.effect !== "deny") {
       this.problem([...path, "errno"], { message: "'errno' belongs to a denial", remedy: "leave it out, or write effect: deny" });
     }
+    if (rule.effect === "ask") this.asking(rule, path);
     return {
       name: rule.name,
       effect: rule.effect,
@@ -197,6 +198,17 @@ class Compiler {
       })),
       onOutage: rule.onOutage,
     };
+  }
+
+  /** A person answers for each open: no cache and no outage mode does. */
+  asking(rule: RuleDocument, path: readonly PropertyKey[]): void {
+    for (const key of ["ttl", "scope", "onOutage"] as const) {
+      if (rule[key] === undefined) continue;
+      this.problem([...path, key], {
+        message: `'${key}' cannot go with effect: ask: nothing repeats the answer of a person`,
+        remedy: "leave it out: the person chooses for how long the answer holds",
+      });
+    }
   }
 
   duplicates(rules: readonly RuleDocument[]): void {

@@ -35,17 +35,20 @@ function looksAtOf(document: PolicyDocument, { rules, ruleCount }: { rules: read
   return {
     accesses: governedAccesses(document, rules),
     needsGroups: facts("subject.groups"),
-    needsExecutable: facts("subject.executable") || rules.some((rule) => rule.executables !== undefined),
+    needsExecutable: facts("subject.executable") || rules.some((rule) => rule.executables !== undefined || rule.effect === "ask"),
     needsCgroup: facts("subject.cgroup") || rules.some((rule) => rule.cgroups !== undefined),
     xattrs: [...new Set(rules.flatMap((rule) => [...(rule.condition?.facts.xattrs ?? [])]))],
     headBytes: facts("resource.head") ? (document.headBytes ?? DEFAULT_HEAD_BYTES) : 0,
     needsDigest: facts("resource.digest"),
     summary: `${ruleCount} ${ruleCount === 1 ? "rule" : "rules"}, default ${document.default}`,
     ...callerRulesOf(rules),
+    ...(rules.some(({ effect }) => effect === "ask") ? { asks: true } : {}),
   };
 }
 
 function looksAtCaller(rule: CompiledRule): boolean {
+  // The person is told who asks, and the answer is for them.
+  if (rule.effect === "ask") return true;
   const inCondition = [...(rule.condition?.facts.names ?? [])].some((name) => name.startsWith("subject."));
   return inCondition || [rule.uids, rule.gids, rule.executables, rule.cgroups].some((test) => test !== undefined);
 }

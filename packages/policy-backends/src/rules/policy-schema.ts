@@ -10,7 +10,7 @@ import { headBytesSchema } from "../document/head-bytes.js";
 const oneOrMany = <T extends z.ZodType>(item: T) => z.preprocess((value) => (Array.isArray(value) ? value : [value]), z.array(item).min(1));
 
 const effect = z.enum(["grant", "mediate", "deny"]);
-const ruleEffect = z.enum([...effect.options, "hide"]);
+const ruleEffect = z.enum([...effect.options, "hide", "ask"]);
 const id = z.number().int().min(0).max(4_294_967_295);
 const bytesPerSecond = z.number().int().min(1).max(Number.MAX_SAFE_INTEGER);
 const wholeNumber = z.number().int().min(0).max(Number.MAX_SAFE_INTEGER);
@@ -110,7 +110,8 @@ export const ruleSchema = z.strictObject({
   effect: ruleEffect.meta({
     description:
       "`grant`: the kernel does the I/O (passthrough). `mediate`: the mount does the I/O. `deny`: the operation fails. " +
-      "`hide`: the name does not exist and cannot be made, for anybody; such a rule has a `path` and nothing else.",
+      "`hide`: the name does not exist and cannot be made, for anybody; such a rule has a `path` and nothing else. " +
+      "`ask`: a person is asked; if they allow it, the mount does the I/O.",
     examples: ["mediate"],
   }),
   errno: z
