@@ -56,11 +56,11 @@ export class Project {
     return runScript(this.#argv(words, before), { cwd, env: this.#env(env), timeoutMs: LIMIT_MS });
   }
 
-  /** `terminal`: on a terminal of its own, whose output is standard output. No shell is left on it that a key could end. */
-  start(words: readonly string[], { terminal = false }: { terminal?: boolean } = {}): RunningScript {
+  /** `terminal`: on a terminal of its own, whose output is standard output. `files`: redirections of its standard files, for the shell. No shell is left on it that a key could end. */
+  start(words: readonly string[], { terminal = false, files = "" }: { terminal?: boolean; files?: string } = {}): RunningScript {
     const argv = this.#argv(words, "");
     const quoted = argv.map((word) => `'${word.replaceAll("'", String.raw`'\''`)}'`).join(" ");
-    const command = terminal ? ["script", "--quiet", "--return", "--command", `exec ${quoted}`, "/dev/null"] : argv;
+    const command = terminal ? ["script", "--quiet", "--return", "--command", `exec ${quoted} ${files}`, "/dev/null"] : argv;
     return startScript(command, { cwd: this.base, env: this.#env({}), timeoutMs: LIMIT_MS });
   }
 

@@ -8,4 +8,11 @@ export { checkNoKernelOverlay, kernelWriters } from "./kernel-overlays.js";
 export { isBeneath, type MountRow, mountAt, mountOf, readMountTable } from "./mount-table.js";
 export { ownPath } from "./own-path.js";
 export { descriptorOf, peerOf } from "./peer.js";
-export { CONTROL_SOCKET, giveRunDirectory, makeRunDirectory, realMountpoint, removeRunDirectories } from "./run-directory.js";
+export {
+  CONTROL_SOCKET,
+  giveRunDirectory,
+  makeRunDirectory,
+  MAX_SOCKET_PATH_BYTES,
+  realMountpoint,
+  removeRunDirectories,
+} from "./run-directory.js";

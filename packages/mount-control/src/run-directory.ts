@@ -11,6 +11,8 @@ import { ownPath } from "./own-path.js";
 
 /** The names of the sockets in it. */
 export const CONTROL_SOCKET = "control.sock";
+/** sun_path of sockaddr_un, less the ending zero. */
+export const MAX_SOCKET_PATH_BYTES = 107;
 export const KEEPER_SOCKET = "keeper.sock";
 
 function bases(): string[] {

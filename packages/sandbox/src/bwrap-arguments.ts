@@ -14,6 +14,8 @@ export interface Confinement {
   uid: number;
   gid: number;
   network: "none" | "host";
+  /** None of its standard files is a terminal: it gets none, so that a person can answer at that of the caller. */
+  noTerminal: boolean;
   /** The real path of the directory that the command works on, and the mount that takes its place. */
   base: string;
   view: string;
@@ -61,14 +63,14 @@ const ROOT_SECRETS = [
 const HOMES = ["/home", "/root"];
 const PRIVATE = ["/tmp", "/var/tmp"];
 
-function identity({ asRoot, uid, gid, network }: Confinement): string[] {
+function identity({ asRoot, uid, gid, network, noTerminal }: Confinement): string[] {
   const user = asRoot
     ? ROOT_CAPABILITIES.flatMap((name) => ["--cap-add", `CAP_${name}`])
     : ["--unshare-user", "--uid", String(uid), "--gid", String(gid)];
   return [
     ...["--unshare-pid", "--unshare-ipc", "--unshare-cgroup-try", "--die-with-parent", "--cap-drop", "ALL", ...user],
     ...(network === "none" ? ["--unshare-net"] : []),
-    ...(filtersCalls() ? [] : ["--new-session"]),
+    ...(filtersCalls() && !noTerminal ? [] : ["--new-session"]),
   ];
 }
 

@@ -25,8 +25,8 @@ export function commandProcess(stage: number): number | undefined {
   return wrappers.flatMap(childrenOf).flatMap(childrenOf)[0];
 }
 
-/** Whether a key of the terminal sends its signals to our process group, and so to the command as well. */
-function hasTerminal(): boolean {
+/** Whether this process is in the foreground of its terminal: a key sends its signals to our process group. */
+export function ownsTerminal(): boolean {
   const fields = readFileSync("/proc/self/stat", "latin1").split(") ").at(-1)?.split(" ") ?? [];
   const [group, foreground] = [fields[2], fields[5]];
   return group !== undefined && group === foreground;
@@ -35,10 +35,16 @@ function hasTerminal(): boolean {
 const FROM_TERMINAL = ["SIGINT", "SIGQUIT", "SIGHUP"] as const;
 const FORWARDED = [...FROM_TERMINAL, "SIGTERM", "SIGUSR1", "SIGUSR2"] as const;
 
-/** Passes signals on to the command; a signal that comes before it begins ends the stage. @returns a function that stops it */
-export function forwardSignals(stage: { readonly pid?: number | undefined; kill(signal: NodeJS.Signals): boolean }): () => void {
+/**
+ * Passes signals on to the command; a signal that comes before it begins ends the stage. `sharesTerminal`: keys of the terminal reach the
+ * command by themselves. @returns a function that stops it
+ */
+export function forwardSignals(
+  stage: { readonly pid?: number | undefined; kill(signal: NodeJS.Signals): boolean },
+  sharesTerminal: boolean,
+): () => void {
   const forward = (signal: NodeJS.Signals): void => {
-    if ((FROM_TERMINAL as readonly string[]).includes(signal) && hasTerminal()) return;
+    if ((FROM_TERMINAL as readonly string[]).includes(signal) && sharesTerminal && ownsTerminal()) return;
     const pid = stage.pid === undefined ? undefined : commandProcess(stage.pid);
     if (pid !== undefined) process.kill(pid, signal);
     else if (signal === "SIGTERM" || signal === "SIGINT" || signal === "SIGHUP") stage.kill("SIGKILL");

@@ -2,8 +2,9 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { existsSync, mkdirSync, realpathSync, statSync } from "node:fs";
 import { homedir } from "node:os";
+import { join } from "node:path";
 import type { Readable, Writable } from "node:stream";
-import { isBeneath, readMountTable } from "@sluice/mount-control";
+import { isBeneath, MAX_SOCKET_PATH_BYTES, readMountTable } from "@sluice/mount-control";
 import { CliError, EXIT, lacking, unfit, wrong } from "@sluice/runtime/cli";
 import { type Session, statePath } from "@sluice/sessions";
 import { bwrapArguments, type Confinement } from "./bwrap-arguments.js";
@@ -12,6 +13,7 @@ import { environmentFor } from "./environment.js";
 import { findPrograms, type Programs } from "./find-programs.js";
 import { homeView } from "./home-view.js";
 import { closeInherited } from "./inherited-files.js";
+import { commandHasTerminal, promptForPerson } from "./person-prompt.js";
 import { outsideSockets } from "./outside-sockets.js";
 import { ENDED, ENTERED, GO, STAGE_FD, stageCommand } from "./stage-script.js";
 import { callFilter } from "./call-filter.js";
@@ -29,6 +31,8 @@ export interface SessionRun {
   sluice: readonly [string, ...string[]];
   /** The capabilities that the server of the mount needs, such as "SYS_ADMIN". */
   serverCapabilities: readonly string[];
+  /** No line may be written on standard error. */
+  silent: boolean;
   /** Called when the mount serves, before the command begins. */
   onServing(serving: Serving): void;
 }
@@ -43,6 +47,8 @@ export interface Serving {
 const SOCKETS_OF_ROOT = "/run/sluice";
 const SOCKETS_OF_USER = "/sys/fs/fuse/connections";
 const SIGNAL_EXIT = 128;
+/** In the directory of all state. */
+const ANSWERS = "answers";
 const MOUNTED = /^mounted .*?; policy (?:[^;]*?: )?(.*?); FUSE .*passthrough (on|off)/m;
 
 /** As in overlayfs: a colon within a name is escaped. */
@@ -107,6 +113,7 @@ function confinementOf(run: SessionRun, view: string, socketDirectory: string): 
     asRoot: !session.record.userXattr,
     uid: process.geteuid?.() ?? 0,
     gid: process.getegid?.() ?? 0,
+    noTerminal: !commandHasTerminal(),
     ...{ network, base: session.base, view, state, writable, readOnly, reachable },
     home: home === undefined ? undefined : { path: home, view: homeView(home, session.path("home/upper"), mounted) },
     emptied: emptiedFor(socketDirectory),
@@ -115,11 +122,21 @@ function confinementOf(run: SessionRun, view: string, socketDirectory: string): 
   };
 }
 
+/** The socket for questions to a person, which the command cannot reach. Undefined if its path is too long for a socket. */
+function controlOf(session: Session): string | undefined {
+  const path = session.path("control.sock");
+  return Buffer.byteLength(path) > MAX_SOCKET_PATH_BYTES ? undefined : path;
+}
+
 function serverCommand({ session, policyFile, sluice }: SessionRun, view: string): string[] {
+  const control = controlOf(session);
   return [
     ...[...sluice, "mount", "--lower", escapeLayer(session.base), "--upper", session.upper, "--work", session.work, "--shared-lower"],
     ...["--record-base", session.path("base")],
-    ...["--policy", policyFile, "--name", session.name, "--log-file", session.path("log"), "--keeper", "off"],
+    // People's answers that hold until they are revoked are for the directory, whatever the session.
+    ...["--policy", policyFile, "--name", session.base, "--answers", join(statePath(), ANSWERS)],
+    ...["--log-file", session.path("log"), "--keeper", "off"],
+    ...(control === undefined ? [] : ["--control", control]),
     ...(session.record.userXattr ? ["-o", "userxattr"] : []),
     view,
   ];
@@ -209,7 +226,8 @@ export async function runSession(run: SessionRun): Promise<number> {
   closeInherited();
   const { stage, pipe } = startStage(run, findPrograms(session.base));
   const exit = exitOf(stage);
-  const unhook = forwardSignals(stage);
+  const unhook = forwardSignals(stage, commandHasTerminal());
+  let prompt: { close(): void } | undefined;
   try {
     const told = new Told(pipe(STAGE_FD.told));
     const mounted = await told.mounted();
@@ -218,9 +236,13 @@ export async function runSession(run: SessionRun): Promise<number> {
       complain(told, await exit);
     }
     run.onServing({ passthrough: mounted[2] === "on", policy: mounted[1] ?? "" });
+    const control = controlOf(session);
+    if (control !== undefined)
+      prompt = promptForPerson({ name: session.name, view: session.path("view"), control }, { silent: run.silent });
     pipe(STAGE_FD.go).end(`${GO}\n`);
     return await exit;
   } finally {
+    prompt?.close();
     unhook();
   }
 }

@@ -123,6 +123,7 @@ async function run(words: readonly string[], args: RunArguments, sluice: readonl
       sockets,
       sluice,
       serverCapabilities: Object.keys(SERVER_CAPABILITIES),
+      silent: args.json === true,
       onServing,
     });
     session.end();

@@ -10,6 +10,7 @@ import {
   type ControlRequest,
   descriptorOf,
   MAX_REQUEST_BYTES,
+  MAX_SOCKET_PATH_BYTES,
   ownPath,
   parseRequest,
   peerOf,
@@ -22,8 +23,6 @@ const MAX_CLIENTS = 64;
 const MAX_UNREAD_BYTES = 4 << 20;
 /** How long the answers under way may take when the server is closed. */
 const LAST_ANSWERS_MS = 1_000;
-/** sun_path of sockaddr_un, less the ending zero. */
-const MAX_SOCKET_PATH_BYTES = 107;
 /** The kernel takes 253. */
 const FDS_PER_RECORD = 128;
 

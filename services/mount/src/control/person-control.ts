@@ -15,7 +15,7 @@ function subjectOf({
   operation,
 }: Question): Pick<AskItem, "paths" | "accesses" | "operation" | "uid" | "pid" | "program"> {
   const { uid, pid, executable } = subject;
-  return { paths: resource.paths.map(toText), accesses, operation, uid, pid, program: executable ?? null };
+  return { paths: resource.paths.map(toText), accesses, operation, uid: outerUid(uid), pid, program: executable ?? null };
 }
 
 function listedItem(asked: PersonQuestion, mount: string): AskItem {
