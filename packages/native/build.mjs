@@ -2,7 +2,9 @@
  * Compiles the addon with the C compiler that is there: `cc` and node-api-headers, no node-gyp, no Python, no download.
  * Runs as this workspace's install script; does nothing when the result is newer than its sources.
  *
- * Usage: build.mjs [--to FILE]   FILE: compiles in any case, and writes the addon there. CC and CFLAGS choose compiler and flags.
+ * Usage: build.mjs [--to FILE | --unless-prebuilt]
+ * --to compiles in any case, and writes the addon there; CC and CFLAGS choose compiler and flags. --unless-prebuilt is the install
+ * script of the package of npm: it compiles only where none of the prebuilt addons loads.
  */
 import { spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, readdirSync, renameSync, rmSync, statSync } from "node:fs";
@@ -20,7 +22,17 @@ function fail(message) {
   process.exit(1);
 }
 
+function hasPrebuilt() {
+  try {
+    createRequire(import.meta.url)(`./prebuilt/${process.platform}-${process.arch}/sluice_native.node`);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
 function isCurrent() {
+  if (process.argv[2] === "--unless-prebuilt" && hasPrebuilt()) return true;
   if (!existsSync(target)) return false;
   const built = statSync(target).mtimeMs;
   return [...sources, fileURLToPath(import.meta.url)].every((source) => statSync(source).mtimeMs <= built);
@@ -46,7 +58,7 @@ function compile() {
   rmSync(partial, { force: true });
   if (run.error?.code === "ENOENT") {
     fail(
-      `no C compiler "${command}": install one with "apt-get install gcc libc6-dev" (or your distribution's equivalent) and run npm ci again`,
+      `no C compiler "${command}": install one with "apt-get install gcc libc6-dev" (or your distribution's equivalent) and install again`,
     );
   }
   fail(`"${compiler}" failed (see above): the C library's headers may be missing, "apt-get install gcc libc6-dev" brings them`);

@@ -6,7 +6,10 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { archive } from "./archive.mjs";
 import { makeDeb } from "./deb.mjs";
+import { makeImage } from "./image.mjs";
 import { addNode } from "./node-inside.mjs";
+import { makeNpmPackage } from "./npm-package.mjs";
+import { makeRpm } from "./rpm.mjs";
 import { readSettings, ReleaseError } from "./settings.mjs";
 import { makeTree, normalize } from "./tree.mjs";
 
@@ -40,6 +43,9 @@ const KINDS = {
   "tar-with-node": (release) => makeArchive(release, "with-node"),
   deb: (release) => makeDeb(release, "plain", treeOf(release, "plain")),
   "deb-with-node": (release) => makeDeb(release, "with-node", treeOf(release, "with-node")),
+  npm: (release) => makeNpmPackage(release, treeOf(release, "plain")),
+  rpm: (release) => makeRpm(release, treeOf(release, "plain")),
+  image: (release) => makeImage(release, treeOf(release, "plain")),
   sbom: (release) => cpSync(join(treeOf(release, "plain"), "sbom.cdx.json"), join(release.out, `sluice-${release.version}.cdx.json`)),
 };
 

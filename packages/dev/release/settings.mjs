@@ -10,7 +10,7 @@ import { root } from "../build.mjs";
  * @typedef {{ deb: string, rpm: string, triplet: string }} Names
  * @type {Readonly<Record<string, Names>>}
  */
-const ARCHITECTURES = {
+export const ARCHITECTURES = {
   x64: { deb: "amd64", rpm: "x86_64", triplet: "x86_64-linux-gnu" },
   arm64: { deb: "arm64", rpm: "aarch64", triplet: "aarch64-linux-gnu" },
 };

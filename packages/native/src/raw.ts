@@ -16,15 +16,34 @@ export interface Raw extends Omit<Native, "pread" | "pwrite" | "preadAsync" | "p
   assumeOldKernel(on: boolean): void;
 }
 
-const addonPath = "../build/sluice_native.node";
+/** Compiled on this machine, or else brought along by the package of npm. */
+const PLACES = ["../build/sluice_native.node", `../prebuilt/${process.platform}-${process.arch}/sluice_native.node`] as const;
+
+function isMissing(cause: unknown): boolean {
+  return (cause as NodeJS.ErrnoException).code === "MODULE_NOT_FOUND";
+}
+
+function loadFrom(path: string): Raw {
+  try {
+    return createRequire(import.meta.url)(path) as Raw;
+  } catch (cause) {
+    const remedy = isMissing(cause) ? 'it has not been built: run "npm ci" (on Linux, with a C compiler)' : "it does not load";
+    throw new Error(`cannot use the native addon ${path}: ${remedy}`, { cause });
+  }
+}
 
 function load(): Raw {
+  const [compiled, prebuilt] = PLACES;
   try {
-    return createRequire(import.meta.url)(addonPath) as Raw;
-  } catch (cause) {
-    const missing = (cause as NodeJS.ErrnoException).code === "MODULE_NOT_FOUND";
-    const remedy = missing ? 'it has not been built: run "npm ci" (on Linux, with a C compiler)' : "it does not load";
-    throw new Error(`cannot use the native addon ${addonPath}: ${remedy}`, { cause });
+    return loadFrom(compiled);
+  } catch (error) {
+    if (!isMissing((error as Error).cause)) throw error;
+    try {
+      return loadFrom(prebuilt);
+    } catch (other) {
+      // A checkout has no prebuilt one: its build is missing.
+      throw isMissing((other as Error).cause) ? error : other;
+    }
   }
 }
 

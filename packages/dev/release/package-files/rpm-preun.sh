@@ -1,0 +1,4 @@
+# An upgrade leaves mounts alone: "systemctl reload" lets the new version take over without unmounting.
+if [ "$1" = 0 ] && [ -d /run/systemd/system ]; then
+  systemctl stop 'sluice@*.service' sluice-volume-plugin.service sluice-decision.service || true
+fi
