@@ -11,6 +11,7 @@ export SLUICE_DATA="$scratch/data" SLUICE_POLICY_DIR="$scratch/policy" PROMETHEU
 compose="docker compose -f $repository/docker-compose.yml --profile demo"
 all="$compose --profile observability --profile nats --profile cerbos"
 tree=$SLUICE_DATA/merged/tree
+version=$(node -p "require('$repository/package.json').version")
 
 ok() { echo "ok $1"; }
 fail() { echo "FAILED $1${2:+: $2}" >&2; exit 1; }
@@ -70,7 +71,7 @@ build_image() {
 
 # Meanwhile: it copies the whole image.
 build_next_image() {
-  printf 'FROM sluice:local\nRUN sed -i s/0.1.0/0.1.0-next/ /opt/sluice/chunks/version.js\n' >"$scratch/next"
+  printf 'FROM sluice:local\nRUN sed -i s/%s/%s-next/ /opt/sluice/chunks/version.js\n' "$version" "$version" >"$scratch/next"
   docker build --pull=false --network none -t sluice:next - <"$scratch/next" >"$scratch/next.log" 2>&1 &
   next=$!
 }
@@ -201,11 +202,11 @@ look_at_upgrade() {
   eventually "another one is mediated" 10 test -s "$SLUICE_DATA/upper/upper/datasets/metered/log"
   keeper=$($compose ps -q keeper)
   check "the server is replaced by the next version" env SLUICE_IMAGE=sluice:next $compose up -d --no-build --pull never --no-deps --force-recreate --wait --wait-timeout 240 mount
-  expect "which serves" "0.1.0-next" sluice status /merged/tree --json
+  expect "which serves" "$version-next" sluice status /merged/tree --json
   check "the server is killed" docker kill -s KILL "$($compose ps -q mount)"
   check "what passes through goes on without any" passes_on
   check "and the version before is put in its place" $compose up -d --no-build --pull never --no-deps --force-recreate --wait --wait-timeout 240 mount
-  expect "which serves" '"version": ?"0.1.0"' sluice status /merged/tree --json
+  expect "which serves" "\"version\": ?\"$version\"" sluice status /merged/tree --json
   expect "the keeper is the same" "^$keeper" $compose ps -q keeper
   in_consumer touch /tmp/stop
   wait "$passing" || true

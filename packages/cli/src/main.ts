@@ -1,5 +1,6 @@
 /** The `sluice` command. */
-import { keepPausesShort, runCli } from "@sluice/runtime/cli";
+import { EXIT, keepPausesShort, runCli } from "@sluice/runtime/cli";
+import { FIRST_STEPS } from "./first-steps.js";
 import { buildProgram } from "./program.js";
 
 /** These commands serve, even if nobody reads their output. */
@@ -15,6 +16,10 @@ if (!SERVING.has(process.argv[2] ?? "")) {
   });
 }
 
+if (process.argv[2] === undefined) {
+  process.stderr.write(FIRST_STEPS);
+  process.exit(EXIT.USAGE);
+}
 if (SERVING_MOUNTS.has(process.argv[2] ?? "")) keepPausesShort();
 const code = await runCli(await buildProgram(process.argv[2]));
 // Nobody needs the handles that still hold the event loop, such as a gRPC channel that is closing.

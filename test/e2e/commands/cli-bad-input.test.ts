@@ -50,6 +50,13 @@ function runChanged(front: string[], argv: string[]): ScriptResult {
   return { code: done.status, signal: done.signal, stdout: done.stdout, stderr: done.stderr, timedOut: false };
 }
 
+test("without arguments, names the commands to begin with", async () => {
+  const { code, stderr } = await runSluice([]);
+  expect(code).toBe(2);
+  for (const command of ["doctor", "run -- bash", "policy init agent", "mount --lower DIR", "--help"])
+    expect(stderr).toContain(`  sluice ${command}`);
+});
+
 test("refuses an unknown option", async () => {
   const g = testLayers();
   await complains([...full(g), "--fast", g.mnt], 2, /--fast/);

@@ -4,6 +4,7 @@ import { whyNoIdlePolling, whyNoUring } from "@sluice/engine-devfuse";
 import { CliError, inInitialNamespace } from "@sluice/runtime";
 import { checkDevice, missingCapabilities, requiredCapabilities } from "../preflight/check-machine.js";
 import { checkLayerEligible } from "./check-layer.js";
+import { checkPrograms } from "./check-programs.js";
 import { type PassthroughProbe, withProbe, withTemporaryFile } from "./passthrough-probe.js";
 
 export interface CheckResult {
@@ -115,7 +116,15 @@ async function checkMount(lowers: readonly string[]): Promise<CheckResult[]> {
 }
 
 export async function checkUp(lowers: readonly string[]): Promise<CheckResult[]> {
-  const results = [checkKernel(), checkFuse(), checkCapabilities(), checkUserNamespace(), checkUring(), checkIdlePolling()];
+  const results = [
+    checkKernel(),
+    checkFuse(),
+    checkCapabilities(),
+    checkUserNamespace(),
+    checkUring(),
+    checkIdlePolling(),
+    ...checkPrograms(),
+  ];
   // If something is missing, a mount would only report the same again.
   if (results.some((result) => result.state === "lack")) return results;
   return [...results, ...(await checkMount(lowers))];

@@ -1,0 +1,28 @@
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, expect, test } from "vitest";
+import { checkPrograms } from "./check-programs.js";
+
+const path = process.env["PATH"];
+afterEach(() => {
+  process.env["PATH"] = path;
+});
+
+test("a machine without bubblewrap and fuse3 gets the cost and the package of each", () => {
+  const directory = mkdtempSync(join(tmpdir(), "sluice-path-"));
+  try {
+    process.env["PATH"] = directory;
+    const results = checkPrograms();
+    expect(results.map(({ name, state }) => [name, state])).toEqual([
+      ["bubblewrap", "limit"],
+      ["fuse3", "limit"],
+    ]);
+    expect(results[0]?.detail).toContain("'sluice run'");
+    expect(results[1]?.remedy).toContain("apt install fuse3");
+    writeFileSync(join(directory, "fusermount3"), "", { mode: 0o755 });
+    expect(checkPrograms().map(({ state }) => state)).toEqual(["limit", "ok"]);
+  } finally {
+    rmSync(directory, { recursive: true });
+  }
+});
