@@ -26,6 +26,9 @@ const NEED_PROCESSES = [
   "packages/runtime/src/keep-pauses-short.test.ts",
 ];
 
+/** Minutes of building and installing: `npm run test:soak release`. */
+const WHOLE_RELEASE = process.env["SLUICE_SOAK_SECONDS"] === undefined ? ["test/release/whole/**"] : [];
+
 /** Of the packages' `exports`: tests import the TypeScript sources, so nothing has to be compiled before them. */
 const FROM_SOURCES = { conditions: ["@sluice/source", "node"] };
 
@@ -75,7 +78,7 @@ export default defineConfig({
         test: {
           name: "mount",
           include: ["test/**/*.test.ts"],
-          exclude: PAIRED,
+          exclude: [...PAIRED, ...WHOLE_RELEASE],
           fileParallelism: false,
           maxWorkers: 1,
           testTimeout: 60_000,

@@ -9,6 +9,7 @@ const SOAKS = /** @type {const} */ ({
   bypass: ["test/fault/bypass"],
   differential: ["test/differential/differential.test.ts"],
   exercisers: ["test/fault/exercisers"],
+  release: ["test/release"],
   storm: ["test/passthrough/storm.test.ts"],
   "take-over": ["test/fault/take-over"],
 });

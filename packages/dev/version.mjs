@@ -1,4 +1,4 @@
-// `npm run version -- 0.2.0`: gives the whole checkout another version. Packages, what they need of one another, the lock file, the
+// `npm run version -- 0.2.0`: gives the whole checkout another version. Packages and their dependencies, the lock file, the
 // manifests of deploy/ and the changelog change together. It commits nothing: docs/releasing.md has the next steps.
 import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";

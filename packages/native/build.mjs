@@ -4,7 +4,7 @@
  *
  * Usage: build.mjs [--to FILE | --unless-prebuilt]
  * --to compiles in any case, and writes the addon there; CC and CFLAGS choose compiler and flags. --unless-prebuilt is the install
- * script of the package of npm: it compiles only where none of the prebuilt addons loads.
+ * script of the package of npm: it compiles only if no prebuilt addon loads.
  */
 import { spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, readdirSync, renameSync, rmSync, statSync } from "node:fs";

@@ -65,10 +65,11 @@ export async function debianRoot(machine: keyof typeof MACHINES): Promise<Debian
 }
 
 /** Makes artefacts of this checkout. @returns their directory */
-export async function release(...kinds: readonly string[]): Promise<string> {
+export async function release(kinds: string, env: Readonly<Record<string, string>> = {}, arch: string = process.arch): Promise<string> {
   const out = join(scratch(), "out");
   const program = fileURLToPath(new URL("../../packages/dev/release/release.mjs", import.meta.url));
-  await succeed([process.execPath, program, "--out", out, "--only", kinds.join(",")], { SOURCE_DATE_EPOCH: "1700000000" });
+  const argv = [process.execPath, program, "--out", out, "--arch", arch, "--only", kinds];
+  await succeed(argv, { SOURCE_DATE_EPOCH: "1700000000", ...env });
   return out;
 }
 

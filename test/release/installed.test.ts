@@ -15,7 +15,7 @@ needs.describe("a release in a fresh Debian", () => {
 
   beforeAll(async () => {
     expect(buildBundle()).toBe(true);
-    out = await release("tar", "deb");
+    out = await release("tar,deb");
     root = await debianRoot("trixie");
   }, LIMIT_MS);
 

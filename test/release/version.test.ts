@@ -30,7 +30,7 @@ requires("command git").test("a new version is in every package, the lock file, 
   expect(mount).toMatchObject({ version: "9.8.7", dependencies: packages["services/mount"]?.dependencies });
 });
 
-test("a version that is none, and the current one, are refused", () => {
+test("refuses an invalid version and the current one", () => {
   expect(() => setVersion(ROOT, "0.2")).toThrow("not a version");
   const { version } = JSON.parse(readFileSync(join(ROOT, "package.json"), "utf8")) as { version: string };
   expect(() => setVersion(ROOT, version)).toThrow("already");

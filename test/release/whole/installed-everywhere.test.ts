@@ -1,0 +1,92 @@
+// Every artefact of a release but those of ../installed.test.ts, installed and used: with Node inside in a Debian whose Node
+// is too old, by npm without scripts, from the rpm's files, and the addon for arm64 under an emulator. `npm run test:soak release`.
+import { cpSync, existsSync, mkdirSync, readdirSync, rmSync } from "node:fs";
+import { join } from "node:path";
+import { requires, runScript, scratch } from "@sluice/testkit";
+import { beforeAll, expect } from "vitest";
+import { buildBundle } from "../../../packages/dev/build.mjs";
+import { debianRoot, expectFirstMinute, LIMIT_MS, release, succeed } from "../debian-root.js";
+
+const inRoot = ["/dev/fuse", "CAP_SYS_ADMIN", "user namespaces", "command mmdebstrap", "command readelf"] as const;
+
+beforeAll(() => expect(buildBundle()).toBe(true));
+
+const named = (directory: string, pattern: RegExp): string =>
+  join(directory, readdirSync(directory).find((name) => pattern.test(name)) ?? "none");
+
+requires(...inRoot, "command dpkg-deb", "command lintian").test(
+  "the artefacts with Node inside serve in a Debian without Node, and lintian finds only named exceptions",
+  async () => {
+    const [out, root] = [await release("tar-with-node,deb,deb-with-node"), await debianRoot("bookworm")];
+    await succeed(["tar", "-xzf", named(out, /\.tar\.gz$/), "-C", join(root.at, "opt")]);
+    expectFirstMinute(
+      await root.run("sh", "-c", "ln -s /opt/*/bin/sluice /usr/bin/mine && /tmp/first-minute.sh mine && rm -r /usr/bin/mine /opt/*"),
+    );
+    cpSync(named(out, /with-node_.*\.deb$/), join(root.at, "tmp/sluice.deb"));
+    const before = await root.paths();
+    await root.run("dpkg", "-i", "/tmp/sluice.deb");
+    expectFirstMinute(await root.run("/tmp/first-minute.sh", "sluice"));
+    await root.run("dpkg", "--purge", "sluice-with-node");
+    expect(await root.paths()).toEqual(before);
+    for (const name of [/^sluice_.*\.deb$/, /with-node_.*\.deb$/])
+      expect((await succeed(["lintian", "--fail-on", "error,warning", named(out, name)])).stdout).toBe("");
+  },
+  LIMIT_MS,
+);
+
+requires(...inRoot, "command npm", "command aarch64-linux-gnu-gcc").test(
+  "npm installs all commands without a network, compiler or script, and compiles only if no prebuilt addon loads",
+  async () => {
+    const [out, root, prefix] = [await release("npm"), await debianRoot("trixie"), scratch()];
+    mkdirSync(join(prefix, "lib"));
+    const quiet = ["--offline", "--ignore-scripts", "--no-audit", "--no-fund", "--cache", join(prefix, "cache")];
+    await succeed(["npm", "install", "-g", "--prefix", prefix, ...quiet, named(out, /\.tgz$/)]);
+    expect(readdirSync(join(prefix, "bin"))).toHaveLength(5);
+    cpSync(prefix, join(root.at, "opt/npm"), { recursive: true, verbatimSymlinks: true });
+    expectFirstMinute(await root.run("/tmp/first-minute.sh", "/opt/npm/bin/sluice"));
+
+    const native = join(prefix, "lib/node_modules/sluice/packages/native");
+    const install = async (): Promise<string> => (await succeed([process.execPath, join(native, "build.mjs"), "--unless-prebuilt"])).stdout;
+    await install();
+    expect(existsSync(join(native, "build"))).toBe(false);
+    rmSync(join(native, "prebuilt"), { recursive: true });
+    expect((await runScript([join(prefix, "bin/sluice"), "doctor"])).stderr).toContain("it has not been built");
+    await install();
+    await succeed([join(prefix, "bin/sluice"), "doctor"]);
+  },
+  LIMIT_MS,
+);
+
+requires(...inRoot, "command rpm", "command rpmbuild", "command rpm2cpio", "command cpio").test(
+  "the rpm lists commands, units and pages, and its files serve",
+  async () => {
+    const [out, root] = [await release("rpm"), await debianRoot("trixie")];
+    const file = named(out, /\.rpm$/);
+    const { stdout: list } = await succeed(["rpm", "-qlp", file]);
+    for (const path of ["bin/sluice", "sbin/mount.fuse.sluice", "lib/systemd/system/sluice@.service", "share/man/man1/sluice-run.1.gz"])
+      expect(list.split("\n")).toContain(`/usr/${path}`);
+    const { stdout: needed } = await succeed(["rpm", "-qp", "--requires", "--recommends", file]);
+    for (const name of ["nodejs >= 20.19", "fuse3", "bubblewrap", "attr"]) expect(needed).toContain(name);
+    // Links of a merged /usr would be replaced by directories.
+    await succeed(["sh", "-c", 'rpm2cpio "$0" | (cd "$1" && cpio --extract --make-directories --quiet)', file, root.at]);
+    expectFirstMinute(await root.run("/tmp/first-minute.sh", "sluice"));
+  },
+  LIMIT_MS,
+);
+
+requires("command npm", "command aarch64-linux-gnu-gcc", "command qemu-aarch64", "command readelf").test(
+  "the archive for arm64 starts under an emulator, and its addon loads",
+  async () => {
+    const out = await release("tar-with-node", {}, "arm64");
+    const at = scratch();
+    await succeed(["tar", "-xzf", named(out, /\.tar\.gz$/), "-C", at]);
+    const tree = named(at, /^sluice-/);
+    // It knows no passthrough: an emulator of user space translates no ioctl of FUSE.
+    const sluice = ["qemu-aarch64", "-L", "/usr/aarch64-linux-gnu", join(tree, "lib/node"), join(tree, "packages/cli/bin/sluice.mjs")];
+    expect((await succeed([...sluice, "--version"])).stdout).toMatch(/^\d+\.\d+\.\d+/);
+    const { stdout, code } = await runScript([...sluice, "doctor"], { timeoutMs: LIMIT_MS });
+    expect(stdout).toContain("ok     kernel");
+    expect([0, 3]).toContain(code);
+  },
+  LIMIT_MS,
+);
