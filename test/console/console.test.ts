@@ -79,6 +79,45 @@ describe("access to the console", () => {
     expect((await call(closed.service, "/metrics")).status).toBe(200);
   });
 
+  test("answers to questions need a token, although the list does not", async () => {
+    const { service, decider } = await serve();
+    const pending = (await ask(decider, "asked/key", 1000, { mayAsk: true })) as { pending: { askId: string } };
+    const { askId } = pending.pending;
+    const send = (to: DecisionService, body: object | string, headers: Record<string, string> = {}): Promise<Response> =>
+      fetch(`http://${to.adminAddress}/console/api/answer`, {
+        method: "POST",
+        headers,
+        body: typeof body === "string" ? body : JSON.stringify(body),
+      });
+    expect(JSON.parse((await call(service, "/console/api/state")).body)).toMatchObject({
+      mayAnswer: false,
+      questions: [{ askId, answer: null }],
+    });
+    const refused = await send(service, { askId, answer: "session" });
+    expect(refused.status).toBe(403);
+    expect(await refused.json()).toEqual({ error: expect.stringContaining("--admin-token-file") });
+    expect(await ask(decider, "asked/key", 1000, { mayAsk: true })).toMatchObject({ effect: "ask" });
+
+    const closed = await serve({ adminToken: "correct horse" });
+    const asked = (await ask(closed.decider, "asked/key", 1000, { mayAsk: true })) as { pending: { askId: string } };
+    const token = { authorization: "Bearer correct horse" };
+    const yes = { askId: asked.pending.askId, answer: "once" };
+    expect((await send(closed.service, yes)).status).toBe(401);
+    expect((await send(closed.service, yes, { authorization: "Bearer wrong" })).status).toBe(401);
+    expect((await send(closed.service, yes, { ...token, origin: "https://evil.example" })).status).toBe(403);
+    for (const body of ["", "[]", { ...yes, answer: "maybe" }, { ...yes, by: "root" }])
+      expect((await send(closed.service, body, token)).status).toBe(400);
+    expect((await send(closed.service, "x".repeat(2_000), token)).status).toBe(413);
+    expect((await send(closed.service, { ...yes, askId: "other" }, token)).status).toBe(409);
+    expect((await send(closed.service, yes, token)).status).toBe(200);
+    expect(await ask(closed.decider, "asked/key", 1000, { mayAsk: true })).toMatchObject({ effect: "mediate", byPerson: true });
+    const logged = readFileSync(closed.logFile, "utf8")
+      .trim()
+      .split("\n")
+      .map((line) => JSON.parse(line) as { answered?: object });
+    expect(logged.at(-1)?.answered).toEqual({ by: "a holder of the console's token", scope: "once" });
+  });
+
   test("limits the number of watching clients, and a client that leaves makes room", async () => {
     const { service } = await serve();
     const watch = (): { status: Promise<number>; leave(): void } => {
@@ -194,6 +233,28 @@ describe("in Chromium", () => {
     await page.getByRole("button", { name: "Pause" }).click();
     await expect.poll(() => rows.count()).toBe(4);
     expect(wrong).toEqual([]);
+  });
+
+  browsed("a holder of the token answers a question, and revokes the answer", async () => {
+    const { service, decider } = await serve({ adminToken: "correct horse" });
+    const subject = { uid: 1000, gid: 1000, groups: [], pid: 7, executable: "/usr/bin/<i>cat</i>" };
+    const wait = (): Promise<unknown> => ask(decider, "asked/key", 1000, { subject, mayAsk: true, awaitsPersonMs: 30_000 });
+    const waited = wait();
+    const { page, wrong } = await openPage(service, "questions");
+    await page.locator("#token").fill("correct horse");
+    await page.getByRole("button", { name: "Open the console" }).click();
+    const row = page.locator("#question-list tbody tr");
+    expect(await row.innerText()).toContain("/usr/bin/<i>cat</i> (pid 7, uid 1000)");
+    await picture(page, "questions");
+    await page.getByRole("button", { name: /^session: / }).click();
+    expect(await waited).toMatchObject({ effect: "mediate", byPerson: true });
+    await page.getByRole("button", { name: /^revoke: / }).click();
+    await page.locator("#question-list", { hasText: "none" }).waitFor();
+    void wait();
+    await page.getByRole("button", { name: /^deny: / }).click();
+    await page.locator("#question-list", { hasText: "deny: a holder of the console's token" }).waitFor();
+    // The first call of the page is refused, and asks for the token.
+    expect(wrong.filter((each) => !each.includes("401"))).toEqual([]);
   });
 
   browsed("the playground shows the decision, marks the rule in the source, and asks a candidate beside it", async () => {

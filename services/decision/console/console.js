@@ -2,11 +2,12 @@
 import { startLive } from "./live.js";
 import { showMounts } from "./mounts.js";
 import { startPlayground } from "./playground.js";
+import { showQuestions, startQuestions } from "./questions.js";
 import { startReplay } from "./replay.js";
 import { get, keepToken, Refused } from "./server.js";
 
 const at = (id) => document.getElementById(id);
-const PARTS = ["live", "playground", "mounts", "replay"];
+const PARTS = ["live", "questions", "playground", "mounts", "replay"];
 
 function tell(error) {
   at("problem").hidden = error === undefined;
@@ -23,22 +24,24 @@ function showPart() {
   tell(undefined);
 }
 
-function showState({ policy, version, mounts }) {
+function showState({ policy, version, mounts, questions, mayAnswer }) {
   const refused = policy.refusedEdit === null ? "" : ` — the newest edit does not check: ${policy.refusedEdit}`;
   at("policy").textContent =
     `${policy.id} (${policy.kind}), revision ${policy.sequence} ${policy.digest.slice(0, 12)}, Sluice ${version}${refused}`;
   showMounts(mounts);
+  showQuestions(questions, mayAnswer);
 }
 
 async function open() {
   const state = await get("state");
   at("login").hidden = true;
   showState(state);
+  startQuestions(() => void get("state").then(showState, tell), tell);
   startPlayground(state, tell);
   startReplay(state, tell);
   startLive(() => tell(new Error("the service has ended the stream: load the page again")));
   at("refresh").addEventListener("click", () => void get("state").then(showState, tell));
-  setInterval(() => void get("state").then(showState, () => undefined), 5_000);
+  setInterval(() => void get("state").then(showState, () => undefined), 2_000);
   addEventListener("hashchange", showPart);
   showPart();
 }

@@ -264,10 +264,14 @@ class RunningService implements DecisionService {
     if (!hasConsole(options)) return undefined;
     const { policy, adminToken } = options;
     const { host } = parseHostPort(address, "--admin");
-    const { backend, feed, sessions } = this;
+    const { backend, feed, sessions, desk } = this;
     const policyFile = typeof policy === "string" ? policy : undefined;
     const mounts = () => [...sessions].flatMap(({ peer }) => peer ?? []);
-    const page = new Console({ backend, policyFile, mounts, callBudgetS: options.consoleCallBudgetS }, feed, { host, token: adminToken });
+    const page = new Console(
+      { backend, policyFile, mounts, desk, hasToken: adminToken !== undefined, callBudgetS: options.consoleCallBudgetS },
+      feed,
+      { host, token: adminToken },
+    );
     return (request, response) => page.handle(request, response);
   }
 

@@ -19,6 +19,9 @@ rules:
     path: "datasets/**"
     access: [read]
     effect: mediate
+  - name: person
+    path: "asked/**"
+    effect: ask
 `;
 
 export interface Served {
@@ -43,7 +46,7 @@ export async function serve(options: Partial<DecisionServiceOptions> = {}): Prom
 }
 
 let asked = 0;
-export const ask = async (decider: Decider, path: string, uid = 1000): Promise<unknown> => {
-  const question: Question = { ...questionOf({ path: [path], uid }, `q${++asked}`, NO_FACTS), id: `q${asked}` };
+export const ask = async (decider: Decider, path: string, uid = 1000, more: Partial<Question> = {}): Promise<unknown> => {
+  const question: Question = { ...questionOf({ path: [path], uid }, `q${++asked}`, NO_FACTS), id: `q${asked}`, ...more };
   return decider.decide({ ...question, resource: { ...question.resource, mount: "/srv/view" } }, AbortSignal.timeout(10_000));
 };

@@ -43,6 +43,24 @@ function merged(one: PersonQuestion, other: PersonQuestion): PersonQuestion {
   return { ...one, answer, answeredBy, waiting: one.waiting + other.waiting, sinceMs: Math.min(one.sinceMs, other.sinceMs) };
 }
 
+/**
+ * "Once" is for the callers that wait, at whichever replicas. If none waits, it is for one attempt, so that one replica may give it, and
+ * the others forget the question.
+ */
+async function onceAmong(
+  clients: readonly Client[],
+  mount: string,
+  askId: string,
+): Promise<{ answers: readonly Client[]; forgets: readonly Client[] }> {
+  const lists = await Promise.all(clients.map((client) => listOf(client, mount)));
+  const waiting = lists.map((list) => list?.find((each) => each.askId === askId)?.waiting);
+  const holders = clients.filter((_, at) => waiting[at] !== undefined);
+  if (holders.length < 2) return { answers: holders.length === 0 ? clients : holders, forgets: [] };
+  const waitedFor = clients.filter((_, at) => (waiting[at] ?? 0) > 0);
+  const answers = waitedFor.length > 0 ? waitedFor : holders.slice(0, 1);
+  return { answers, forgets: holders.filter((client) => !answers.includes(client)) };
+}
+
 /** `clients`: of the replicas that can be reached. `mount`: the questions of this mount alone. */
 export function personQuestions(clients: () => readonly Client[], mount: string): PersonQuestions {
   return {
@@ -58,8 +76,11 @@ export function personQuestions(clients: () => readonly Client[], mount: string)
     async answer(askId, answer: PersonAnswer, by) {
       const all = clients();
       if (all.length === 0) return UNREACHABLE;
-      const request = { askId, answer: personAnswerToProto(answer), answeredBy: by };
-      const refusals = await Promise.all(all.map((client) => answerTo(client, request)));
+      const { answers, forgets } = answer === "once" ? await onceAmong(all, mount, askId) : { answers: all, forgets: [] };
+      const send = (client: Client, word: PersonAnswer): Promise<string> =>
+        answerTo(client, { askId, answer: personAnswerToProto(word), answeredBy: by });
+      await Promise.all(forgets.map((client) => send(client, "revoke")));
+      const refusals = await Promise.all(answers.map((client) => send(client, answer)));
       return refusals.includes("") ? undefined : refusals[0];
     },
   };

@@ -5,13 +5,18 @@ import { ALL_ACCESSES } from "@sluice/decision-api";
 import type { PolicyBackend } from "@sluice/policy-backends";
 import { VERSION } from "@sluice/runtime";
 import type { Peer } from "../handlers/session.js";
+import type { PersonDesk } from "../people/person-desk.js";
 import { type Asked, type CallName, rulingOf } from "./caller-work.js";
+import { answered, MAX_ANSWER_BYTES, shownQuestion } from "./person-calls.js";
 
 export interface ConsoleParts {
   backend: PolicyBackend;
   /** The policy file, if there is one. */
   policyFile: string | undefined;
   mounts(): Peer[];
+  desk: PersonDesk;
+  /** The console asks for a token. */
+  hasToken: boolean;
   /** How long a call may work on its input, in seconds. */
   callBudgetS?: number | undefined;
 }
@@ -47,7 +52,7 @@ function shownMount({ report, ...peer }: Peer): object {
   };
 }
 
-async function stateOf({ backend, policyFile, mounts }: ConsoleParts): Promise<object> {
+async function stateOf({ backend, policyFile, mounts, desk, hasToken }: ConsoleParts): Promise<object> {
   const source = await sourceOf(policyFile);
   const { policy, failure } = backend;
   const { sequence, digest } = policy.revision;
@@ -57,6 +62,8 @@ async function stateOf({ backend, policyFile, mounts }: ConsoleParts): Promise<o
     source,
     mounts: mounts().map(shownMount),
     accesses: ALL_ACCESSES,
+    questions: desk.list().map(shownQuestion),
+    mayAnswer: hasToken,
   };
 }
 
@@ -69,7 +76,9 @@ async function asked({ backend, policyFile }: ConsoleParts, { described, candida
 export interface Call {
   /** The work of a separate process with the call's body; undefined: it has no body. */
   work?: { name: CallName; maxBodyBytes: number };
-  /** As JSON. `outcome`: of the work. */
+  /** The call has a body that takes no work. */
+  body?: { maxBytes: number };
+  /** As JSON. `outcome`: of the work, or the body. */
   answer(parts: ConsoleParts, outcome: string): Promise<string>;
 }
 
@@ -79,6 +88,7 @@ const MAX_LOG_BYTES = 32 << 20;
 
 export const CALLS: Readonly<Record<string, Call>> = {
   "GET state": { answer: async (parts) => JSON.stringify(await stateOf(parts)) },
+  "POST answer": { body: { maxBytes: MAX_ANSWER_BYTES }, answer: (parts, body) => Promise.resolve(answered(parts, body)) },
   "POST ask": {
     work: { name: "ask", maxBodyBytes: MAX_CANDIDATE_BYTES },
     answer: async (parts, outcome) => JSON.stringify(await asked(parts, JSON.parse(outcome) as Asked)),

@@ -14,6 +14,7 @@ const PAGES: Readonly<Record<string, readonly [file: string, type: string]>> = {
   "icon.svg": ["icon.svg", "image/svg+xml"],
   "live.js": ["live.js", "text/javascript; charset=utf-8"],
   "mounts.js": ["mounts.js", "text/javascript; charset=utf-8"],
+  "questions.js": ["questions.js", "text/javascript; charset=utf-8"],
   "playground.js": ["playground.js", "text/javascript; charset=utf-8"],
   "replay.js": ["replay.js", "text/javascript; charset=utf-8"],
   "server.js": ["server.js", "text/javascript; charset=utf-8"],
@@ -51,7 +52,11 @@ function send(response: ServerResponse, status: number, body: object): void {
 async function bodyOf(request: IncomingMessage, maxBytes: number): Promise<Uint8Array> {
   const length = Number(request.headers["content-length"] ?? Number.NaN);
   if (Number.isNaN(length)) throw new WorkFailure(411, "the request does not say how long it is: send Content-Length");
-  if (length > maxBytes) throw new WorkFailure(413, `the request is larger than ${maxBytes >> 20} MiB: send less`);
+  if (length > maxBytes)
+    throw new WorkFailure(
+      413,
+      `the request is larger than ${maxBytes < 1 << 20 ? `${maxBytes} bytes` : `${maxBytes >> 20} MiB`}: send less`,
+    );
   const body = new Uint8Array(length);
   let at = 0;
   for await (const piece of request as AsyncIterable<Buffer>) {
@@ -118,7 +123,7 @@ export class Console {
       return;
     }
     try {
-      const outcome = call.work === undefined ? "" : await this.outcomeOf(call.work, request, response);
+      const outcome = await this.broughtBy(call, request, response);
       if (outcome !== undefined) sendJson(response, 200, await call.answer(this.parts, outcome));
     } catch (error) {
       // Whoever brought it has gone.
@@ -128,6 +133,11 @@ export class Console {
       // An engine that does not answer is its own message.
       send(response, error instanceof WorkFailure ? error.status : 502, { error: error instanceof Error ? error.message : String(error) });
     }
+  }
+
+  private async broughtBy({ work, body }: Call, request: IncomingMessage, response: ServerResponse): Promise<string | undefined> {
+    if (work !== undefined) return this.outcomeOf(work, request, response);
+    return body === undefined ? "" : Buffer.from(await bodyOf(request, body.maxBytes)).toString("utf8");
   }
 
   private async outcomeOf(

@@ -12,7 +12,7 @@ import { type CallName, REFUSED } from "./caller-work.js";
 export class WorkFailure extends Error {
   override readonly name = "WorkFailure";
   constructor(
-    readonly status: 400 | 411 | 413 | 422,
+    readonly status: 400 | 403 | 409 | 411 | 413 | 422,
     message: string,
   ) {
     super(message);
