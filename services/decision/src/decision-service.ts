@@ -99,9 +99,9 @@ function openAnswers(answers: string | number | undefined): AnswerFile | undefin
     throw new CliError(
       {
         object: typeof answers === "string" ? `--answers ${answers}` : "--answers-fd",
-        problem: "the file of answers cannot be opened",
+        problem: "the file of answers cannot be opened, or others than its owner may write it",
         errno: (error as NodeJS.ErrnoException).code,
-        remedy: "name a regular file in a directory of this user",
+        remedy: "name a regular file of this user, mode 0600",
         exitCode: EXIT.USAGE,
       },
       { cause: error },

@@ -2,7 +2,7 @@
  * The embedded default: a decision service as a child process on a unix socket. The mount owns the socket and keeps it open, so that it can
  * replace a dead child without a refused connection: callers wait in the socket's queue meanwhile.
  */
-import { constants, openSync, rmSync, statSync } from "node:fs";
+import { constants, fstatSync, openSync, rmSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { native, toBytes } from "@sluice/native";
 import { CliError, EXIT, logDestination } from "@sluice/runtime";
@@ -34,11 +34,17 @@ function listen(path: string): number {
 
 /** Everybody who may write the file could answer, so only its owner may. The service inherits the descriptor. */
 function openAnswers(path: string): number {
+  const object = `--answers ${path}`;
+  let fd: number;
   try {
-    return openSync(path, constants.O_RDWR | constants.O_APPEND | constants.O_CREAT | constants.O_NOFOLLOW, 0o600);
+    fd = openSync(path, constants.O_RDWR | constants.O_APPEND | constants.O_CREAT | constants.O_NOFOLLOW, 0o600);
   } catch (error) {
-    throw wrong(`--answers ${path}`, `the file cannot be opened (${codeOf(error)})`, "name a regular file in a directory of this user");
+    throw wrong(object, `the file cannot be opened (${codeOf(error)})`, "name a regular file in a directory of this user");
   }
+  const stat = fstatSync(fd);
+  if (stat.isFile() && (stat.mode & 0o022) === 0) return fd;
+  native.close(fd);
+  throw wrong(object, "it is no regular file, or others than its owner may write it (EPERM)", "chmod 600 it, after a look at its content");
 }
 
 /** The policy file; in a directory the file that a policy begins with. */

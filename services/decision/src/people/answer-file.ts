@@ -34,6 +34,14 @@ const revokeLine = z.strictObject({ revoke: z.string(), by: z.string(), at: z.nu
 const MAX_BYTES = 8 << 20;
 const CHUNK_BYTES = 64 << 10;
 const NEWLINE = 10;
+const FOR_OTHERS = 0o022;
+
+/** Everybody who may write the file could answer. @throws an error with its code */
+function checkFile(fd: number): void {
+  const stat = fstatSync(fd);
+  if (!stat.isFile()) throw Object.assign(new Error("it is no regular file"), { code: "EINVAL" });
+  if ((stat.mode & FOR_OTHERS) !== 0) throw Object.assign(new Error("others than its owner may write it"), { code: "EPERM" });
+}
 
 export class AnswerFile {
   /** By their ids. */
@@ -49,7 +57,7 @@ export class AnswerFile {
       typeof source === "number"
         ? source
         : openSync(source, constants.O_RDWR | constants.O_APPEND | constants.O_CREAT | constants.O_NOFOLLOW, 0o600);
-    if (!fstatSync(this.#fd).isFile()) throw Object.assign(new Error("it is no regular file"), { code: "EINVAL" });
+    checkFile(this.#fd);
     this.#readNew();
   }
 

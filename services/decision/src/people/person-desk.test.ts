@@ -1,4 +1,4 @@
-import { mkdtempSync, readFileSync, rmSync, statSync, truncateSync, writeFileSync, appendFileSync } from "node:fs";
+import { chmodSync, symlinkSync, mkdtempSync, readFileSync, rmSync, statSync, truncateSync, writeFileSync, appendFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { plainQuestion, type Question } from "@sluice/decision-api";
@@ -169,6 +169,14 @@ describe("the file of answers", () => {
     expect(deskOf(open("torn")).list()).toHaveLength(1);
     appendFileSync(join(directory, "torn"), line);
     expect(torn.standing(asked())).toMatchObject({ scope: "always" });
+  });
+
+  it("is refused if others may write it", () => {
+    writeFileSync(join(directory, "loose"), "", { mode: 0o600 });
+    chmodSync(join(directory, "loose"), 0o620);
+    expect(() => open("loose")).toThrow("others than its owner may write it");
+    symlinkSync(join(directory, "loose"), join(directory, "link"));
+    expect(() => open("link")).toThrow(/ELOOP/);
   });
 
   it("holds no answer any more once somebody has emptied it", () => {
