@@ -2,8 +2,8 @@
 import { PERSON_ANSWERS, type PersonAnswer } from "@sluice/decision-api";
 import { unfit } from "@sluice/runtime/cli";
 import { Argument, type Command } from "commander";
-import { findAsks, giveAnswer } from "../asks/find-asks.js";
-import { controlOption } from "./shared-options.js";
+import { findAsks, giveAnswer } from "./find-asks.js";
+import { controlOption } from "../commands/shared-options.js";
 
 const NOTES = `
   once      allows the opens that wait now; if none waits, the next attempt

@@ -1,8 +1,8 @@
 /** `sluice asks`: the questions that wait for a person, and the answers that hold. */
 import { escapeTextName, table } from "@sluice/runtime/cli";
 import type { Command } from "commander";
-import { type Found, findAsks } from "../asks/find-asks.js";
-import { controlOption } from "./shared-options.js";
+import { type Found, findAsks } from "./find-asks.js";
+import { controlOption } from "../commands/shared-options.js";
 
 const NOTES = `
 Without an argument it lists the questions of every running session of 'sluice run' and of every mount that you may ask.
