@@ -220,6 +220,8 @@ requires(...NEEDS, "pseudo-terminals").test(
     running.write("\x03");
     await running.waitFor("interrupted");
     running.write("text\n");
+    await running.waitFor("[d]iscard ?");
+    running.write("k\n");
     const { stdout, code } = await running.finished;
     expect(stdout.match(/interrupted/g)).toHaveLength(1);
     expect(stdout).toContain("got text");

@@ -31,7 +31,7 @@ describe.each(CALLERS)("as %s", (caller) => {
       expect(again.stdout).toBe("new\n");
       const report = JSON.parse(again.stderr.split("\n").at(-2) ?? "") as unknown;
       const changes = { modified: 1, added: 1, deleted: 2, replaced: 0, metadata: 0 };
-      expect(report).toEqual({ session: "one", base: project.base, exitCode: 0, changes, kept: true });
+      expect(report).toMatchObject({ session: "one", base: project.base, exitCode: 0, changes, outcome: "kept", kept: true });
 
       const listed = await project.sluice(["sessions", "--json"]);
       expect(JSON.parse(listed.stdout)).toMatchObject([{ name: "one", directory: project.base, running: false, policy: "agent", changes }]);

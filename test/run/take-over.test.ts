@@ -142,7 +142,7 @@ describe.each(CALLERS)("as %s", (caller) => {
       const stopped = await project.sluice(["apply", "one"]);
       expect(stopped.code).toBe(5);
       expect(stopped.stderr).toMatch(
-        /^gone \[changed underneath\]\nsrc\/a.c \[changed underneath\]\nsluice: apply: 2 of the files changed/,
+        /^gone \[changed underneath\]\nsrc\/a.c \[changed underneath, 1 conflict in the merge\]\nsluice: apply: 2 of the files changed/,
       );
       expect(readFileSync(join(project.base, "src/b.c"), "utf8")).toBe("b\n");
       expect((await project.sluice(["apply", "one", "--skip-conflicts"])).code).toBe(0);

@@ -5,7 +5,7 @@ export type { Place } from "./apply/place.js";
 export { hasApply, recoverApply } from "./apply/recover.js";
 export { appliedAt, undoApply, type Undone } from "./apply/undo.js";
 export { completeSelection } from "./complete-selection.js";
-export { conflictLabel, differenceLine, kindOf, reportOf, shownDifferences, summaryOf } from "./describe.js";
+export { conflictLabel, differenceLine, type DifferenceReport, kindOf, reportOf, shownDifferences, summaryOf } from "./describe.js";
 export type { Difference } from "./difference.js";
 export { forTerminal } from "./patch/for-terminal.js";
 export { reviewLayers } from "./review.js";

@@ -22,6 +22,7 @@ const EVERY = [
   "mount-server",
   "policy",
   "profile",
+  "report",
   "reset",
   "run",
   "sessions",

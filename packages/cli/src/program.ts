@@ -50,6 +50,7 @@ const COMMANDS: Readonly<Record<string, AddCommand>> = {
   discard: async (program) => (await import("./commands/discard-command.js")).addDiscardCommand(program),
   apply: async (program) => (await import("./commands/apply-command.js")).addApplyCommand(program),
   undo: async (program) => (await import("./commands/undo-command.js")).addUndoCommand(program),
+  report: async (program) => (await import("./commands/report-command.js")).addReportCommand(program),
   export: async (program) => (await import("./commands/export-command.js")).addExportCommand(program),
   commit: async (program) => (await import("./commands/commit-command.js")).addCommitCommand(program),
   reset: async (program) => (await import("./commands/reset-command.js")).addResetCommand(program),

@@ -1,4 +1,5 @@
 /** How a command finds a mount and talks to its server: the kernel's mount table, run directories, the control socket's protocol and client. */
+export * from "./activity-file.js";
 export { askLayers, type MountLayers } from "./ask-layers.js";
 export { ask, askOnce, connectControl, connectKeeper, daemonStatus, noDaemon, untilFreed } from "./control-client.js";
 export * from "./control-protocol.js";

@@ -241,6 +241,8 @@ export interface Native {
   /** FS_IOC_GETFSUUID (6.9): the file system's UUID as overlayfs knows it into `bytes`; its length. -ENOTTY if it has none. */
   getFsUuid(fd: number, bytes: Uint8Array): number;
   flock(fd: number, operation: number): number;
+  /** tcflush(3) with TCIFLUSH: throws away what was typed on a terminal and was not read. */
+  flushInput(fd: number): number;
 
   // --- this thread's and this process' credentials -----------------------------------------------------------
   /**

@@ -132,7 +132,7 @@ function serverCommand({ session, policyFile, sluice }: SessionRun, view: string
   const control = controlOf(session);
   return [
     ...[...sluice, "mount", "--lower", escapeLayer(session.base), "--upper", session.upper, "--work", session.work, "--shared-lower"],
-    ...["--record-base", session.path("base")],
+    ...["--record-base", session.path("base"), "--activity-file", session.path("activity")],
     // People's answers that hold until they are revoked are for the directory, whatever the session.
     ...["--policy", policyFile, "--name", session.base, "--answers", join(statePath(), ANSWERS)],
     ...["--log-file", session.path("log"), "--keeper", "off"],

@@ -83,10 +83,10 @@ export class Session {
   }
 
   /**
-   * `log` and `control.sock` are those of the session's mount, and `base` its record of the files that the session replaced
+   * `log`, `activity` and `control.sock` are those of the session's mount, and `base` its record of the files that the session replaced
    * (packages/base-record).
    */
-  path(part: LayerName | typeof VIEW | "base" | "log" | "control.sock"): string {
+  path(part: LayerName | typeof VIEW | "base" | "activity" | "log" | "control.sock"): string {
     return below(this.#place, part).path;
   }
 

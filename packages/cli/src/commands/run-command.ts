@@ -4,12 +4,13 @@ import { resolve } from "node:path";
 import { codeOf, escapeTextName, unfit, wrong } from "@sluice/runtime/cli";
 import { PRESETS, presetFile } from "@sluice/service-decision/presets";
 import { SERVER_CAPABILITIES } from "@sluice/service-mount";
-import type { ChangeCounts, Serving } from "@sluice/sandbox";
+import type { Serving } from "@sluice/sandbox";
 import type { Session } from "@sluice/sessions";
 import { type Command, Option } from "commander";
+import type { EndArguments } from "../review/end-run.js";
 import { collect } from "./shared-options.js";
 
-interface RunArguments {
+interface RunArguments extends EndArguments {
   name?: string;
   resume?: string;
   policy: string;
@@ -17,8 +18,6 @@ interface RunArguments {
   write?: string[];
   readOnly?: string[];
   socket?: string[];
-  onExit: "keep" | "discard";
-  json?: boolean;
 }
 
 const NOTES = `
@@ -38,6 +37,7 @@ secrets are read), readonly (nothing is changed), or a file; 'sluice policy init
 
 Exit codes: that of the command, 128 and the signal's number if a signal ended it. Before the command begins: 1 failed,
 2 the command line or a file is wrong, 3 the machine lacks something, 4 the session or the directory is in use or unfit.
+After a successful command 5 says that conflicts kept --on-exit apply from applying; the session has the changes.
 `;
 
 function currentDirectory(): string {
@@ -80,34 +80,11 @@ function announce(session: Session, policy: string, { passthrough, policy: summa
   process.stderr.write(`sluice: session ${session.name} · policy ${escapeTextName(policy)}${about} · ${how}\n`);
 }
 
-function nextSteps(name: string): string {
-  return `sluice: to look: sluice diff ${name} · to take over: sluice apply ${name} · to throw away: sluice discard ${name}\n`;
-}
-
-interface Ending {
-  session: Session;
-  args: RunArguments;
-  exitCode: number;
-  changes: ChangeCounts;
-  summary: string;
-}
-
-function report({ session, args, exitCode, changes, summary }: Ending): void {
-  const { name, base } = session;
-  const kept = args.onExit === "keep";
-  if (args.json === true) {
-    process.stderr.write(`${JSON.stringify({ session: name, base, exitCode, changes, kept })}\n`);
-    return;
-  }
-  process.stderr.write(`sluice: ${summary}${kept ? "" : " · discarded"}\n`);
-  if (kept && process.stderr.isTTY && summary !== "no changes") process.stderr.write(nextSteps(name));
-}
-
 async function run(words: readonly string[], args: RunArguments, sluice: readonly [string, ...string[]]): Promise<void> {
   const file = policyFile(args.policy);
   const session = await openLocked(args, words);
   try {
-    const { countChanges, runSession, summaryOf } = await import("@sluice/sandbox");
+    const { runSession } = await import("@sluice/sandbox");
     session.begin(words, args.policy);
     const { write: writable = [], readOnly = [], socket: sockets = [], net: network } = args;
     const onServing = (serving: Serving): void => {
@@ -127,10 +104,7 @@ async function run(words: readonly string[], args: RunArguments, sluice: readonl
       onServing,
     });
     session.end();
-    const changes = countChanges(session);
-    report({ session, args, exitCode, changes, summary: summaryOf(changes) });
-    if (args.onExit === "discard") (await import("@sluice/sessions")).removeSession(session);
-    process.exitCode = exitCode;
+    await (await import("../review/end-run.js")).endRun(session, exitCode, args);
   } finally {
     session.close();
   }
@@ -150,8 +124,14 @@ export function addRunCommand(program: Command, sluice: readonly [string, ...str
     .addOption(new Option("--write <dir>", "let the command change this directory itself; may be repeated").argParser(collect))
     .addOption(new Option("--read-only <dir>", "show this directory, if it would be hidden; may be repeated").argParser(collect))
     .addOption(new Option("--socket <path>", "let the command connect to this unix socket; may be repeated").argParser(collect))
-    .addOption(new Option("--on-exit <what>", "what to do with the session at the end").choices(["keep", "discard"]).default("keep"))
-    .option("--json", "one JSON object on standard error at the end, and no other line")
+    .addOption(
+      new Option(
+        "--on-exit <what>",
+        "at the end ask about the changes, apply them if the command succeeded, keep or discard them; by default ask on a terminal, else keep",
+      ).choices(["ask", "apply", "keep", "discard"]),
+    )
+    .option("--output <file>", "write a report of the changes, conflicts and denials to this file, as JSON")
+    .option("--json", "one JSON object on standard error at the end, and no other line; nothing is asked")
     .addHelpText("after", NOTES)
     .passThroughOptions()
     .action(async (words: string[], args: RunArguments) => run(words, args, sluice));

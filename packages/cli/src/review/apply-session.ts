@@ -1,5 +1,14 @@
 /** The work of `sluice apply`. */
-import { applyDifferences, completeSelection, type Difference, type Place, reportOf, shownDifferences, summaryOf } from "@sluice/changes";
+import {
+  applyDifferences,
+  completeSelection,
+  type Difference,
+  type DifferenceReport,
+  type Place,
+  reportOf,
+  shownDifferences,
+  summaryOf,
+} from "@sluice/changes";
 import { escapeTextName, unfit, wrong } from "@sluice/runtime/cli";
 import { openSession } from "@sluice/sessions";
 import { hasTerminal } from "./ask-terminal.js";
@@ -21,21 +30,27 @@ function told(applied: readonly Difference[], rest: readonly Difference[], numbe
   ].join("; ");
 }
 
+export interface Applied {
+  /** For a person: "applied to /srv/project: 3 modified". */
+  line: string;
+  report: { session: string; base: string; applied: readonly DifferenceReport[]; left: number };
+}
+
 /** Applies a selection of a locked session that was recovered. @throws CliError: then nothing was applied */
-export async function applyReview(place: Place, { stack, all, selected }: Review, args: ApplyArguments): Promise<void> {
+export async function applyReview(place: Place, { stack, all, selected }: Review, args: ConflictArguments): Promise<Applied> {
   const { taken, merged, dropped } = await resolveConflicts(selected, place.base.path, { ...args, interactive: hasTerminal() });
   const chosen = completeSelection(all, taken);
   if (chosen.length === 0 && dropped.size === 0) throw unfit(place.name, "there is nothing to apply", "see 'sluice diff'");
   const applied = new Set(chosen);
   const rest = all.list.filter((one) => !applied.has(one) && !dropped.has(one));
-  const report = args.json === true ? shownDifferences(chosen).map((one) => reportOf(stack, one)) : undefined;
+  // The layers show other objects once it is done.
+  const reports = shownDifferences(chosen).map((one) => reportOf(stack, one));
   await applyDifferences(place, stack, { chosen, rest, merged });
   const line = told(chosen, rest, { merged: chosen.filter((one) => merged.has(one)).length, dropped: dropped.size });
-  if (report === undefined) process.stdout.write(`applied to ${escapeTextName(place.base.path)}: ${line}\n`);
-  else {
-    const value = { session: place.name, base: place.base.path, applied: report, left: rest.length };
-    process.stdout.write(`${JSON.stringify(value, null, 2)}\n`);
-  }
+  return {
+    line: `applied to ${escapeTextName(place.base.path)}: ${line}`,
+    report: { session: place.name, base: place.base.path, applied: reports, left: rest.length },
+  };
 }
 
 export async function apply(name: string, words: string[], args: ApplyArguments): Promise<void> {
@@ -45,5 +60,6 @@ export async function apply(name: string, words: string[], args: ApplyArguments)
   session.lock();
   const place = placeOf(session);
   recover(place);
-  await applyReview(place, reviewSession(place, words), args);
+  const { line, report } = await applyReview(place, reviewSession(place, words), args);
+  process.stdout.write(args.json === true ? `${JSON.stringify(report, null, 2)}\n` : `${line}\n`);
 }

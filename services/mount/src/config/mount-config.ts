@@ -85,6 +85,8 @@ export interface MountConfig extends OverlayOptions {
   sharedLower: boolean;
   /** The directory of the record of the lower objects that the upper layer replaces; undefined: none is written. */
   recordBase: string | undefined;
+  /** The file with the opens and denials by program; undefined: none is written. */
+  activityFile: string | undefined;
   decision: DecisionChoice;
   onOutage: OnOutage;
   staleForMs: number;

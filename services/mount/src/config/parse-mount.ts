@@ -58,6 +58,7 @@ export interface MountArguments extends TracingArguments {
   coherentReaders?: boolean;
   sharedLower?: boolean;
   recordBase?: string;
+  activityFile?: string;
   control?: string;
   admin?: string;
   name?: string;
@@ -227,6 +228,7 @@ export function parseMount(mountpoint: string, args: MountArguments): MountConfi
     coherentReaders: args.coherentReaders === true || options.coherentReaders,
     sharedLower,
     recordBase: recordOf(args, layers),
+    activityFile: absolute(args.activityFile),
     decision: parseDecision(args),
     onOutage: oneOf<OnOutage>(args.onOutage, ["deny", "mediate", "stale"], "--on-outage"),
     onRevoke: oneOf<OnRevoke>(args.onRevoke, ["report", "sigterm", "sigkill"], "--on-revoke"),

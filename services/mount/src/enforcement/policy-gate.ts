@@ -39,7 +39,7 @@ import type { OpenSpans } from "../tracing/open-spans.js";
 export interface PolicyGateEvents {
   decided(decision: Decision, question: Question, durationMs: number): void;
   /** A cached answer was enforced again: no question was asked. */
-  recalled(decision: Decision): void;
+  recalled(decision: Decision, call: CallContext, intent: Intent): void;
   /** A transfer that an obligation wants told. */
   audited(io: AuditedIo): void;
   /** Something that should not happen; the access was denied. */
@@ -298,7 +298,7 @@ export class PolicyGate implements Gate {
   #recall(call: CallContext, intent: Intent): DecidedRuling | undefined {
     const decision = this.#recallable(call, intent);
     if (decision === undefined) return undefined;
-    if (intent.compares !== true) this.#events.recalled(decision);
+    if (intent.compares !== true) this.#events.recalled(decision, call, intent);
     return this.#enforce(decision, decision.decisionId);
   }
 

@@ -75,12 +75,17 @@ export function mountEvents(telemetry: MountTelemetry, logger: Logger): MountEve
     },
     gate: {
       anomaly,
-      recalled: (decision) => telemetry.recalled(decision),
+      recalled: (decision, call, { paths }) => {
+        telemetry.recalled(decision);
+        if (decision.effect === "deny") telemetry.record?.add("denied", (call.asker ?? call).pid, paths[0] ?? "");
+      },
       // All of them, without a limit: the policy asks for a complete audit.
       audited: ({ path, offset, result, ...io }) =>
         logger.info({ audit: true, path: toText(path), offset: Number(offset), ...outcome(result), ...io }, "transfer"),
       decided: (decision, question, durationMs) => {
         telemetry.decided(decision, durationMs);
+        const { subject, resource } = question;
+        if (decision.effect === "deny") telemetry.record?.add("denied", subject.pid, resource.paths[0] ?? "");
         if (!logger.isLevelEnabled("debug")) return;
         const { effect, decisionId, rule, reason } = decision;
         logger.debug({ question: question.id, paths: question.resource.paths.map(toText), effect, decisionId, rule, reason }, "decided");

@@ -26,6 +26,7 @@ import { openJournal } from "./open-journal.js";
 import { watchHiddenNames } from "./watch-hidden-names.js";
 import { watchRevocation } from "./watch-revocation.js";
 import { WithheldNames } from "./withheld-names.js";
+import { writeActivity } from "./write-activity.js";
 
 const INLINE_COPY_BYTES = 256 << 10;
 const MAX_DIRECTORY_FDS = 2048;
@@ -202,6 +203,7 @@ function openGate(context: MountContext, { decider }: OpenedDecider): { gate: Po
   const showsUnjudged = config.onOutage === "mediate" && !takesOver(context);
   const gate = new PolicyGate({ decider, mount: config.name, grants, events: events.gate, spans, showsUnjudged });
   undo.push("stop listening to the policy", () => gate.close());
+  writeActivity(context, grants);
   return { gate, grants };
 }
 

@@ -4,6 +4,7 @@ import type { CacheStatus, Decision, Effect } from "@sluice/decision-api";
 import type { FallbackReason, Flow } from "@sluice/overlay";
 import { errnoName } from "@sluice/vfs";
 import { Activity } from "./activity.js";
+import type { ActivityRecord } from "./activity-record.js";
 import { CountBy, DurationSeries, type HotMetric, type MetricValue, readMetric } from "./hot-metrics.js";
 
 interface OperationCounts {
@@ -17,6 +18,8 @@ export class MountTelemetry {
   readonly openFiles = new CountBy<Flow>();
   readonly mediatedBytes = new CountBy<"read" | "write">();
   readonly activity = new Activity();
+  /** Undefined unless the mount writes its activity to a file. */
+  record: ActivityRecord | undefined = undefined;
   readonly startedMs = Date.now();
   /** Of the decider; the setup of the mount sets it. */
   cacheStatus: () => CacheStatus | undefined = () => undefined;

@@ -1,0 +1,145 @@
+/** The end of `sluice run`: the summary, and the fate of the session: an option decides, or the person at the terminal. */
+import { writeFileSync } from "node:fs";
+import { type Difference, differenceLine, shownDifferences } from "@sluice/changes";
+import { native, toText } from "@sluice/native";
+import { CliError, codeOf, errorLine, failed } from "@sluice/runtime/cli";
+import { type ChangeCounts, countChanges, summaryOf } from "@sluice/sandbox";
+import { removeSession, type Session } from "@sluice/sessions";
+import { applyReview } from "./apply-session.js";
+import { ask, hasTerminal } from "./ask-terminal.js";
+import { deniedIn, denialSummary, readActivity } from "./session-activity.js";
+import { forgetSession, placeOf, type Review, reviewSession } from "./session-changes.js";
+import { showReview } from "./show-changes.js";
+
+export const ON_EXIT = ["ask", "apply", "keep", "discard"] as const;
+export type OnExit = (typeof ON_EXIT)[number];
+
+export interface EndArguments {
+  onExit?: OnExit;
+  output?: string;
+  json?: boolean;
+}
+
+/** SIGHUP or SIGTERM ended the command: whoever sent it waits for the end of all of it. */
+const TOLD_TO_END: readonly number[] = [128 + 1, 128 + 15];
+
+type Outcome = "kept" | "applied" | "discarded";
+
+interface Ending {
+  session: Session;
+  exitCode: number;
+  changes: ChangeCounts;
+  conflicts: number;
+  denied: ReturnType<typeof deniedIn>;
+  review(): Review;
+}
+
+function summaryLine({ changes, conflicts, denied }: Ending): string {
+  const parts = [summaryOf(changes), conflicts === 0 ? undefined : `${conflicts} changed underneath`, denialSummary(denied)];
+  return parts.filter((part) => part !== undefined).join(" · ");
+}
+
+function reportOf({ session, exitCode, changes, conflicts, denied }: Ending, outcome: Outcome): unknown {
+  const { name, base } = session;
+  const names = { count: denied.count, paths: denied.paths.map(toText) };
+  return { session: name, base, exitCode, changes, conflicts, denied: names, outcome, kept: outcome !== "discarded" };
+}
+
+function discard(session: Session): Outcome {
+  forgetSession(session);
+  removeSession(session);
+  return "discarded";
+}
+
+/** @returns whether it was applied; otherwise the reason is on standard error, and its exit code is the command's */
+async function apply(review: Review, session: Session): Promise<boolean> {
+  try {
+    const { line } = await applyReview(placeOf(session), review, {});
+    process.stderr.write(`sluice: ${line}\n`);
+    return true;
+  } catch (error) {
+    if (!(error instanceof CliError)) throw error;
+    process.stderr.write(errorLine(error.message));
+    process.exitCode = error.exitCode;
+    return false;
+  }
+}
+
+/** @returns undefined if the person does not want to apply anything after all */
+async function selectByPerson(review: Review): Promise<Review | undefined> {
+  const { stack, all } = review;
+  const byPath = new Map(all.list.map((one) => [one.path, one]));
+  const selected: Difference[] = [];
+  let takesAll = false;
+  for (const one of shownDifferences(all.list)) {
+    const origin = one.from === undefined ? undefined : byPath.get(one.from);
+    const line = differenceLine(stack, one, origin).trimEnd();
+    const key: string | undefined = takesAll ? "y" : await ask(`${line}   apply it? [y]es [n]o, [a]ll from here on, [q]uit ?`, "ynaq");
+    if (key === undefined || key === "q") return undefined;
+    takesAll ||= key === "a";
+    const itself = byPath.get(one.path);
+    if (key !== "n") selected.push(...[origin, itself].filter((each) => each !== undefined));
+  }
+  return selected.length === 0 ? undefined : { ...review, selected };
+}
+
+async function askPerson({ session, review }: Ending): Promise<Outcome> {
+  // The person has typed this for the command, which has ended.
+  native.flushInput(process.stdin.fd);
+  for (;;) {
+    const key = await ask("[a]pply [r]eview [s]elect [k]eep [d]iscard ?", "arskd");
+    if (key === undefined || key === "k") return "kept";
+    if (key === "d") return discard(session);
+    const found = review();
+    if (key === "r") {
+      await showReview(found, {});
+      await showReview(found, { patch: true });
+      continue;
+    }
+    const wanted = key === "a" ? found : await selectByPerson(found);
+    if (wanted !== undefined && (await apply(wanted, session))) return "applied";
+  }
+}
+
+async function carryOut(ending: Ending, onExit: OnExit, hasChanges: boolean): Promise<Outcome> {
+  const { session, exitCode } = ending;
+  if (onExit === "discard") return discard(session);
+  if (onExit === "keep" || !hasChanges) return "kept";
+  if (onExit === "ask") return askPerson(ending);
+  if (exitCode === 0) return (await apply(ending.review(), session)) ? "applied" : "kept";
+  process.stderr.write("sluice: nothing was applied, since the command failed\n");
+  return "kept";
+}
+
+function nextSteps(name: string): string {
+  return `sluice: to look: sluice diff ${name} · to take over: sluice apply ${name} · to throw away: sluice discard ${name}\n`;
+}
+
+function writeReport(file: string, report: unknown): void {
+  try {
+    writeFileSync(file, `${JSON.stringify(report, null, 2)}\n`);
+  } catch (error) {
+    throw failed(file, `the report cannot be written (${codeOf(error)})`, "name a file that you can write");
+  }
+}
+
+/** The session is locked, and its command has ended. It sets the exit code. @throws CliError */
+export async function endRun(session: Session, exitCode: number, args: EndArguments): Promise<void> {
+  process.exitCode = exitCode;
+  const changes = countChanges(session);
+  const hasChanges = Object.values(changes).some((count: number) => count > 0);
+  const review = (): Review => reviewSession(placeOf(session), []);
+  const found = hasChanges ? review().all.list : [];
+  const conflicts = found.filter(({ conflict }) => conflict !== undefined).length;
+  const ending: Ending = { session, exitCode, changes, conflicts, denied: deniedIn(readActivity(session)), review };
+  const quiet = args.json === true;
+  const asks = !quiet && hasTerminal() && !TOLD_TO_END.includes(exitCode);
+  const onExit = args.onExit ?? (asks ? "ask" : "keep");
+  const summary = summaryLine(ending);
+  if (!quiet) process.stderr.write(`sluice: ${summary}${onExit === "discard" ? " · discarded" : ""}\n`);
+  const outcome = await carryOut(ending, onExit === "ask" && !asks ? "keep" : onExit, hasChanges);
+  const report = reportOf(ending, outcome);
+  if (args.output !== undefined) writeReport(args.output, report);
+  if (quiet) process.stderr.write(`${JSON.stringify(report)}\n`);
+  else if (outcome === "kept" && process.stderr.isTTY && hasChanges) process.stderr.write(nextSteps(session.name));
+}

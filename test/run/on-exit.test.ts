@@ -1,0 +1,128 @@
+// The end of `sluice run`: the summary, the report, and the question to a person at a terminal.
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { requires, type RunningScript } from "@sluice/testkit";
+import { describe, expect } from "vitest";
+import { CALLERS, NEEDS, Project } from "./sandboxed.js";
+
+const { test } = requires(...NEEDS);
+const LIMIT_MS = 240_000;
+const FILES = { a: "a\n", b: "b\n", ".env": "secret\n", "key\u001b[2J.pem": "secret\n" };
+const QUESTION = "[a]pply [r]eview [s]elect [k]eep [d]iscard ?";
+
+const read = (project: Project, path: string): string => readFileSync(join(project.base, path), "utf8");
+
+/** Waits for the n-th question, counted from 1. */
+async function untilAsked(script: RunningScript, question: string, nth = 1): Promise<void> {
+  await expect.poll(() => script.stdout().split(question).length - 1, { timeout: 60_000 }).toBeGreaterThanOrEqual(nth);
+}
+
+describe.each(CALLERS)("as %s", (caller) => {
+  test(
+    "the summary and the reports tell denials and changes underneath, with escaped names",
+    async () => {
+      const project = new Project(caller, FILES);
+      const running = project.start([
+        ...["run", "--name", "one", "--output", "report.json", "--"],
+        ...["sh", "-c", "cat .env .env *.pem; echo x >> a; echo ready; until [ -e go ]; do sleep 0.1; done; rm b"],
+      ]);
+      await running.waitFor("ready");
+      writeFileSync(join(project.base, "a"), "theirs\n");
+      writeFileSync(join(project.base, "go"), "");
+      const { stderr, code } = await running.finished;
+      expect(code).toBe(0);
+      expect(stderr).toMatch(/^sluice: 1 modified, 1 deleted · 1 changed underneath · 2 denied \(\.env, key\\033\[2J\.pem\)$/m);
+      expect(JSON.parse(read(project, "report.json"))).toEqual({
+        ...{ session: "one", base: project.base, exitCode: 0, conflicts: 1, outcome: "kept", kept: true },
+        changes: { modified: 1, added: 0, deleted: 1, replaced: 0, metadata: 0 },
+        denied: { count: 2, paths: [".env", "key\u001b[2J.pem"] },
+      });
+      const page = (await project.sluice(["report", "one"])).stdout;
+      expect(page).toMatch(/^denied:\n {2}\.env +2 {2}cat\n {2}key\\033\[2J\.pem +1 {2}cat$/m);
+      expect(page).toMatch(/^written:\n {2}a +1 {2}\S+$/m);
+      const report = JSON.parse((await project.sluice(["report", "--json", "one"])).stdout) as { totals: unknown; programs: unknown[] };
+      expect(report.totals).toMatchObject({ denied: 3, written: 1 });
+      expect(report.programs).toContainEqual(
+        expect.objectContaining({ program: expect.stringMatching(/cat$|coreutils$/) as unknown, written: [] }),
+      );
+    },
+    LIMIT_MS,
+  );
+
+  test(
+    "--on-exit apply applies the changes of a successful command, and keeps those of a failed one or in conflict",
+    async () => {
+      const project = new Project(caller, FILES);
+      const failed = await project.sluice(["run", "--on-exit", "apply", "--name", "one", "--", "sh", "-c", "echo x >> a; exit 7"]);
+      expect(failed).toMatchObject({
+        code: 7,
+        stderr: expect.stringContaining("nothing was applied, since the command failed") as unknown,
+      });
+      expect(read(project, "a")).toBe("a\n");
+      const done = await project.sluice(["run", "--on-exit", "apply", "--name", "two", "--", "sh", "-c", "echo y >> a; echo out"]);
+      expect(done).toMatchObject({
+        code: 0,
+        stdout: "out\n",
+        stderr: expect.stringMatching(/^sluice: applied to .*: 1 modified$/m) as unknown,
+      });
+      expect(read(project, "a")).toBe("a\ny\n");
+      const theirs = await project.sluice(["run", "--on-exit", "apply", "--resume", "one", "--", "true"]);
+      expect(theirs.code, theirs.stderr).toBe(5);
+      expect(read(project, "a")).toBe("a\ny\n");
+      expect((await project.sluice(["undo", "two"])).code).toBe(0);
+      expect(read(project, "a")).toBe("a\n");
+    },
+    LIMIT_MS,
+  );
+
+  test(
+    "a person at the terminal reviews, selects and keeps, and keys that were typed for the command are no answer",
+    async () => {
+      const project = new Project(caller, FILES);
+      const script = project.start(["run", "--name", "one", "--", "sh", "-c", "echo x >> a; rm b; echo ready; sleep 3"], {
+        terminal: true,
+      });
+      await script.waitFor("ready");
+      script.write("d\n");
+      await untilAsked(script, QUESTION);
+      script.write("r\n");
+      await untilAsked(script, QUESTION, 2);
+      expect(script.stdout()).toContain("1 modified, 1 deleted");
+      expect(script.stdout()).toContain("+x");
+      script.write("s\n");
+      await untilAsked(script, "M a   apply it?");
+      script.write("n\n");
+      await untilAsked(script, "D b   apply it?");
+      script.write("y\n");
+      const { code } = await script.finished;
+      expect(code).toBe(0);
+      expect(existsSync(join(project.base, "b"))).toBe(false);
+      expect(read(project, "a")).toBe("a\n");
+      expect((await project.sluice(["diff", "one"])).stdout).toBe("M a\n1 modified\n");
+
+      const again = project.start(["run", "--resume", "one", "--", "true"], { terminal: true });
+      await untilAsked(again, QUESTION);
+      again.write("d\n");
+      await again.finished;
+      expect((await project.sluice(["sessions"])).stderr).toBe("no sessions\n");
+    },
+    LIMIT_MS,
+  );
+});
+
+test(
+  "a person decides on a conflict at the terminal",
+  async () => {
+    const project = new Project("root", FILES);
+    await project.sluice(["run", "--name", "one", "--", "sh", "-c", "echo x >> a; echo y >> b"]);
+    for (const path of ["a", "b"]) writeFileSync(join(project.base, path), "theirs\n");
+    const script = project.start(["apply", "one"], { terminal: true });
+    await untilAsked(script, "a [changed underneath, 1 conflict in the merge]: take the [s]ession's");
+    script.write("s\n");
+    await untilAsked(script, "b [changed underneath, 1 conflict in the merge]: take the [s]ession's");
+    script.write("d\n");
+    expect((await script.finished).code).toBe(0);
+    expect([read(project, "a"), read(project, "b")]).toEqual(["a\nx\n", "theirs\n"]);
+  },
+  LIMIT_MS,
+);
