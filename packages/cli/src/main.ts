@@ -22,5 +22,9 @@ if (process.argv[2] === undefined) {
 }
 if (SERVING_MOUNTS.has(process.argv[2] ?? "")) keepPausesShort();
 const code = await runCli(await buildProgram(process.argv[2]));
+// Writes to a socket, such as the standard output of a child of Node, wait in this process if its reader is slow. A server does not wait.
+if (!SERVING.has(process.argv[2] ?? ""))
+  for (const stream of [process.stdout, process.stderr])
+    if (stream.writableLength > 0) await new Promise((resolve) => stream.write("", resolve));
 // Nobody needs the handles that still hold the event loop, such as a gRPC channel that is closing.
 process.exit(code);
