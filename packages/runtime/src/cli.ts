@@ -1,6 +1,6 @@
 /** The part of this package that a command needs before it loads a service, without logger and metrics. */
 export { CliError, codeOf, EXIT, errorLine, failed, lacking, unfit, wrong } from "./cli-error.js";
-export { escapeLine, escapeName, escapeTextName } from "./escape-name.js";
+export { escapeBytes, escapeLine, escapeName, escapeTextName } from "./escape-name.js";
 export { keepPausesShort } from "./keep-pauses-short.js";
 export { inInitialNamespace } from "./user-namespace.js";
 export { LOG_LEVELS, type LogLevel } from "./log-levels.js";

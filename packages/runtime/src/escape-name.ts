@@ -25,15 +25,16 @@ const LETTERS: Readonly<Record<string, string>> = {
   "\\": "\\\\",
 };
 
-function octal(bytes: string): string {
+/** Every byte of a byte string as in a C string. */
+export function escapeBytes(bytes: string): string {
   return bytes.replace(/[^]/g, (byte) => LETTERS[byte] ?? `\\${byte.charCodeAt(0).toString(8).padStart(3, "0")}`);
 }
 
 function shownPiece(piece: string): string {
   if (piece === "\\") return "\\\\";
-  if (piece.length === 1 && piece > "\x7f") return octal(piece);
+  if (piece.length === 1 && piece > "\x7f") return escapeBytes(piece);
   const text = Buffer.from(piece, "latin1").toString("utf8");
-  return unsafe.test(text) ? octal(piece) : text;
+  return unsafe.test(text) ? escapeBytes(piece) : text;
 }
 
 /** A path or name, given as a byte string (one character, one byte). */
@@ -48,5 +49,5 @@ export function escapeTextName(text: string): string {
 
 /** A whole line for a terminal, which may contain names: unsafe characters get the same form, backslashes stay. */
 export function escapeLine(text: string): string {
-  return text.replace(everyUnsafe, (character) => octal(Buffer.from(character, "utf8").toString("latin1")));
+  return text.replace(everyUnsafe, (character) => escapeBytes(Buffer.from(character, "utf8").toString("latin1")));
 }
