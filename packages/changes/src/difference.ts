@@ -36,6 +36,9 @@ export interface Merge {
   conflicts: number;
 }
 
+/** Told of long work, step by step; `total` is undefined while nobody knows it. */
+export type OnProgress = (done: number, total?: number) => void;
+
 /** A directory that was renamed as a whole: the upper layer leads to its old place. */
 export interface Move {
   from: string;

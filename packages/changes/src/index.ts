@@ -6,7 +6,7 @@ export { hasApply, recoverApply } from "./apply/recover.js";
 export { appliedAt, undoApply, type Undone } from "./apply/undo.js";
 export { completeSelection } from "./complete-selection.js";
 export { conflictLabel, differenceLine, type DifferenceReport, kindOf, reportOf, shownDifferences, summaryOf } from "./describe.js";
-export type { Difference } from "./difference.js";
+export type { Difference, OnProgress } from "./difference.js";
 export { forTerminal } from "./patch/for-terminal.js";
 export { reviewLayers } from "./review.js";
 export { reviewPlace } from "./review-session.js";

@@ -1,12 +1,13 @@
 /** The differences of a layer stack with all that is known of them. */
 import type { LayerStack } from "@sluice/layer-tools";
 import { findConflicts, type Known, NOTHING_KNOWN } from "./conflicts.js";
+import type { OnProgress } from "./difference.js";
 import { findRenames } from "./renames.js";
 import { type Differences, findDifferences } from "./walk-differences.js";
 
 /** @throws CliError */
-export function reviewLayers(stack: LayerStack, known: Known = NOTHING_KNOWN): Differences {
-  const differences = findDifferences(stack);
+export function reviewLayers(stack: LayerStack, known: Known = NOTHING_KNOWN, onProgress?: OnProgress): Differences {
+  const differences = findDifferences(stack, onProgress);
   findRenames(stack, differences.list);
   findConflicts(stack, differences, known);
   return differences;

@@ -4,7 +4,7 @@
  */
 import { dataOf, Deeper, type Hit, isDirectory, join, type LayerPath, type LayerStack, typeName, unnested } from "@sluice/layer-tools";
 import { aspectsOf } from "./aspects.js";
-import type { Difference, Move, Side } from "./difference.js";
+import type { Difference, Move, OnProgress, Side } from "./difference.js";
 
 export interface Differences {
   /** Sorted by the names in their paths, a directory before its entries. */
@@ -59,8 +59,9 @@ class Comparison {
 }
 
 /** The top layer of the stack is the upper one. */
-export function findDifferences(stack: LayerStack): Differences {
+export function findDifferences(stack: LayerStack, onProgress?: OnProgress): Differences {
   const comparison = new Comparison(stack);
-  const list = [...unnested(comparison.directory("", stack.roots(), stack.roots(1)))];
+  const list: Difference[] = [];
+  for (const one of unnested(comparison.directory("", stack.roots(), stack.roots(1)))) onProgress?.(list.push(one));
   return { list, moves: comparison.moves };
 }

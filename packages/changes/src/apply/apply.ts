@@ -7,7 +7,7 @@ import type { LayerStack } from "@sluice/layer-tools";
 import { native, openBeneath, StatWord } from "@sluice/native";
 import { unfit } from "@sluice/runtime/cli";
 import { AT, Attr, Errno, O } from "@sluice/vfs";
-import type { Difference } from "../difference.js";
+import type { Difference, OnProgress } from "../difference.js";
 import { sealOf } from "../identity.js";
 import { abandonApply, finishApply } from "./finish.js";
 import { leavesOf } from "./leaves.js";
@@ -57,6 +57,8 @@ export interface Selection {
   rest: readonly Difference[];
   /** Those of the chosen ones of which the merge is applied, in place of the session's content. */
   merged?: ReadonlySet<Difference>;
+  /** First every new object is made, then every step is done. */
+  onProgress?: OnProgress;
 }
 
 class Apply {
@@ -75,17 +77,20 @@ class Apply {
     writeApplyRecord(this.#directory, name, this.#record);
   }
 
-  async run(stack: LayerStack, { chosen, rest, merged }: Selection): Promise<void> {
+  async run(stack: LayerStack, { chosen, rest, merged, onProgress }: Selection): Promise<void> {
     this.#write(BEGUN, {});
     try {
       const slots = openSlots(this.#record, this.#place, this.#directory);
       try {
-        const planned = await new Plan(stack, slots, merged).make(chosen);
+        const planned = await new Plan(stack, slots, merged).make(chosen, (done) => onProgress?.(done, 2 * chosen.length));
         this.#record.steps = stepsOf(planned);
         must(await native.syncfsAsync(slots), this.#place.base.path, "the new files cannot be synced");
         this.#write(BEGUN, {});
         const steps = new Steps(this.#place.base.fd, slots);
-        for (const one of planned) one.run(steps);
+        for (const [index, one] of planned.entries()) {
+          one.run(steps);
+          onProgress?.(chosen.length + index, 2 * chosen.length);
+        }
         must(await native.syncfsAsync(slots), this.#place.base.path, "the new files cannot be synced");
         this.#write(DONE, { leaves: leavesOf(stack, rest), seals: sealsOf(this.#place.base.fd, planned) });
       } finally {

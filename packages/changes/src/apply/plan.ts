@@ -3,7 +3,7 @@ import { writeFileSync } from "node:fs";
 import { isDirectory, type LayerStack, furnish, furnitureOf, makeObject } from "@sluice/layer-tools";
 import { native, StatWord } from "@sluice/native";
 import { AT, Attr, O, UTIME } from "@sluice/vfs";
-import type { Difference, Side } from "../difference.js";
+import type { Difference, OnProgress, Side } from "../difference.js";
 import { contentStateOf } from "../identity.js";
 import { must } from "./place.js";
 import type { Reviewed, Step } from "./record.js";
@@ -63,12 +63,13 @@ export class Plan {
   }
 
   /** Removals first, entries before their directory; then the rest, a directory before its entries; then directories get their metadata. */
-  async make(chosen: readonly Difference[]): Promise<Planned[]> {
+  async make(chosen: readonly Difference[], onProgress: OnProgress): Promise<Planned[]> {
     const opened: Planned[] = [];
     const removed: Planned[] = [];
     const others: Planned[] = [];
     const last: Planned[] = [];
-    for (const one of chosen) {
+    for (const [index, one] of chosen.entries()) {
+      onProgress(index);
       const { path, before, after } = one;
       const old = before === undefined ? undefined : { path, side: before, reviewed: reviewed(before, one) };
       if (old !== undefined && after?.type !== "directory" && isClosed(old.side)) opened.push(this.#open(old));

@@ -43,7 +43,7 @@ async function diffSession(target: string | undefined, words: readonly string[],
   if (!runs) session.lock();
   const place = placeOf(session);
   if (!runs) recover(place);
-  await showReview(reviewSession(place, words), args);
+  await showReview(await reviewSession(place, words), args);
   return true;
 }
 

@@ -13,6 +13,7 @@ import { escapeTextName, unfit, wrong } from "@sluice/runtime/cli";
 import { openSession } from "@sluice/sessions";
 import { hasTerminal } from "./ask-terminal.js";
 import { type ConflictArguments, resolveConflicts } from "./resolve-conflicts.js";
+import { withProgress } from "./show-progress.js";
 import { placeOf, recover, type Review, reviewSession } from "./session-changes.js";
 
 export interface ApplyArguments extends ConflictArguments {
@@ -45,7 +46,7 @@ export async function applyReview(place: Place, { stack, all, selected }: Review
   const rest = all.list.filter((one) => !applied.has(one) && !dropped.has(one));
   // The layers show other objects once it is done.
   const reports = shownDifferences(chosen).map((one) => reportOf(stack, one));
-  await applyDifferences(place, stack, { chosen, rest, merged });
+  await withProgress("applying", (onProgress) => applyDifferences(place, stack, { chosen, rest, merged, onProgress }));
   const line = told(chosen, rest, { merged: chosen.filter((one) => merged.has(one)).length, dropped: dropped.size });
   return {
     line: `applied to ${escapeTextName(place.base.path)}: ${line}`,
@@ -60,6 +61,6 @@ export async function apply(name: string, words: string[], args: ApplyArguments)
   session.lock();
   const place = placeOf(session);
   recover(place);
-  const { line, report } = await applyReview(place, reviewSession(place, words), args);
+  const { line, report } = await applyReview(place, await reviewSession(place, words), args);
   process.stdout.write(args.json === true ? `${JSON.stringify(report, null, 2)}\n` : `${line}\n`);
 }

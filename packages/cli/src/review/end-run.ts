@@ -31,7 +31,7 @@ interface Ending {
   changes: ChangeCounts;
   conflicts: number;
   denied: ReturnType<typeof deniedIn>;
-  review(): Review;
+  review(): Promise<Review>;
 }
 
 function summaryLine({ changes, conflicts, denied }: Ending): string {
@@ -90,7 +90,7 @@ async function askPerson({ session, review }: Ending): Promise<Outcome> {
     const key = await ask("[a]pply [r]eview [s]elect [k]eep [d]iscard ?", "arskd");
     if (key === undefined || key === "k") return "kept";
     if (key === "d") return discard(session);
-    const found = review();
+    const found = await review();
     if (key === "r") {
       await showReview(found, {});
       await showReview(found, { patch: true });
@@ -106,7 +106,7 @@ async function carryOut(ending: Ending, onExit: OnExit, hasChanges: boolean): Pr
   if (onExit === "discard") return discard(session);
   if (onExit === "keep" || !hasChanges) return "kept";
   if (onExit === "ask") return askPerson(ending);
-  if (exitCode === 0) return (await apply(ending.review(), session)) ? "applied" : "kept";
+  if (exitCode === 0) return (await apply(await ending.review(), session)) ? "applied" : "kept";
   process.stderr.write("sluice: nothing was applied, since the command failed\n");
   return "kept";
 }
@@ -128,8 +128,8 @@ export async function endRun(session: Session, exitCode: number, args: EndArgume
   process.exitCode = exitCode;
   const changes = countChanges(session);
   const hasChanges = Object.values(changes).some((count: number) => count > 0);
-  const review = (): Review => reviewSession(placeOf(session), []);
-  const found = hasChanges ? review().all.list : [];
+  const review = (): Promise<Review> => reviewSession(placeOf(session), []);
+  const found = hasChanges ? (await review()).all.list : [];
   const conflicts = found.filter(({ conflict }) => conflict !== undefined).length;
   const ending: Ending = { session, exitCode, changes, conflicts, denied: deniedIn(readActivity(session)), review };
   const quiet = args.json === true;

@@ -13,6 +13,7 @@ import {
 } from "@sluice/changes";
 import { type LayerStack, openTree } from "@sluice/layer-tools";
 import { escapeTextName, wrong } from "@sluice/runtime/cli";
+import { withProgress } from "./show-progress.js";
 import { listSessions, type Session } from "@sluice/sessions";
 
 /** Undefined if there is no such session. @throws CliError if it cannot be used */
@@ -70,6 +71,7 @@ export function review(stack: LayerStack, base: string, words: readonly string[]
   return select({ stack, all: reviewLayers(stack) }, base, words);
 }
 
-export function reviewSession(place: Place, words: readonly string[]): Review {
-  return select(reviewPlace(place), place.base.path, words);
+export async function reviewSession(place: Place, words: readonly string[]): Promise<Review> {
+  const found = await withProgress("comparing", (onProgress) => reviewPlace(place, onProgress));
+  return select(found, place.base.path, words);
 }
