@@ -3,7 +3,7 @@ import { openSession, removeSession } from "@sluice/sessions";
 import type { Command } from "commander";
 
 async function discard(names: readonly string[]): Promise<void> {
-  const { forgetSession } = await import("../review/session-changes.js");
+  const { forgetSession } = await import("../../review/session-changes.js");
   const sessions = names.map((name) => {
     const session = openSession(name);
     session.lock();

@@ -14,5 +14,5 @@ export function addReportCommand(program: Command): void {
     .argument("<session>")
     .option("--json", "as JSON")
     .addHelpText("after", NOTES)
-    .action(async (name: string, args: { json?: boolean }) => (await import("../review/report-session.js")).report(name, args));
+    .action(async (name: string, args: { json?: boolean }) => (await import("../../review/report-session.js")).report(name, args));
 }

@@ -12,5 +12,5 @@ export function addUndoCommand(program: Command): void {
     .description("reverse the last apply")
     .argument("[session]")
     .addHelpText("after", NOTES)
-    .action(async (name: string | undefined) => (await import("../review/undo-session.js")).undo(name));
+    .action(async (name: string | undefined) => (await import("../../review/undo-session.js")).undo(name));
 }

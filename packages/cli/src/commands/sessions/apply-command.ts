@@ -1,7 +1,7 @@
 /** `sluice apply`: takes changes of a session over into its directory. */
 import { type Command, Option } from "commander";
-import type { ApplyArguments } from "../review/apply-session.js";
-import { collect } from "./shared-options.js";
+import type { ApplyArguments } from "../../review/apply-session.js";
+import { collect } from "../shared-options.js";
 
 const NOTES = `
 Applies all changes, or those in the paths, without those that a '!PATTERN' matches. All are applied, or none. Applied changes leave the
@@ -36,6 +36,6 @@ export function addApplyCommand(program: Command): void {
     .option("--json", "report as JSON")
     .addHelpText("after", NOTES)
     .action(async (name: string, words: string[], args: ApplyArguments) =>
-      (await import("../review/apply-session.js")).apply(name, words, args),
+      (await import("../../review/apply-session.js")).apply(name, words, args),
     );
 }
