@@ -62,6 +62,9 @@ class Comparison {
 export function findDifferences(stack: LayerStack, onProgress?: OnProgress): Differences {
   const comparison = new Comparison(stack);
   const list: Difference[] = [];
-  for (const one of unnested(comparison.directory("", stack.roots(), stack.roots(1)))) onProgress?.(list.push(one));
+  for (const one of unnested(comparison.directory("", stack.roots(), stack.roots(1)))) {
+    list.push(one);
+    onProgress?.(list.length);
+  }
   return { list, moves: comparison.moves };
 }

@@ -54,7 +54,10 @@ async function makeFile({ stack, path, object }: Original, data: Hit, { director
   try {
     const size = object.attr.sizeExact;
     const there = data.attr.sizeExact < size ? data.attr.sizeExact : size;
-    if (native.ficlone(target, source) < 0 && !copySmall({ source, target }, data.attr)) await copyExtents(path, { source, target }, there);
+    const isSmall = data.attr.size <= small.length;
+    const copied = isSmall ? copySmall({ source, target }, data.attr) : native.ficlone(target, source) >= 0;
+    if (copied && data.attr.sizeExact === size) return;
+    if (!copied) await copyExtents(path, { source, target }, there);
     checked(native.ftruncate(target, size), path, "it cannot be made as long as it was");
   } finally {
     native.close(source);

@@ -144,15 +144,23 @@ export class LayerStack {
     });
   }
 
-  /** Runs `use` on an O_PATH descriptor of the object itself. */
-  withObject<T>(place: LayerPath, use: (fd: number) => T): T {
-    const fd = openBeneath(this.tree(place).fd, place.path === "" ? "." : place.path, O.PATH | O.NOFOLLOW, 0);
+  /** Runs `use` on a descriptor of the object itself, whatever it is. */
+  withObject<T>(place: LayerPath | Hit, use: (fd: number) => T): T {
+    const fd = this.#openObject(place);
     if (fd < 0) throw failed(this.shown(place), `it cannot be opened (${errnoName(-fd)})`, "do not change the layers meanwhile");
     try {
       return use(fd);
     } finally {
       native.close(fd);
     }
+  }
+
+  /** The attributes of an O_PATH descriptor are read by its name in /proc, so a file that can be read is opened for that. */
+  #openObject(place: LayerPath | Hit): number {
+    const { fd: root } = this.tree(place);
+    const path = place.path === "" ? "." : place.path;
+    const readable = "attr" in place && isRegular(place.attr) ? openBeneath(root, path, O.RDONLY | O.NONBLOCK, 0) : -1;
+    return readable >= 0 ? readable : openBeneath(root, path, O.PATH | O.NOFOLLOW, 0);
   }
 
   /** A layer's root as an object. */

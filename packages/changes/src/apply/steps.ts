@@ -14,7 +14,7 @@ type MovingStep = Extract<Step, { slot: number }>;
 
 const OWNER_RWX = 0o700;
 /** Somebody made, removed or replaced the name, or a directory above it. */
-const TAKEN_OR_GONE: readonly number[] = [Errno.EEXIST, Errno.ENOENT, Errno.ENOTDIR, Errno.ELOOP];
+const TAKEN_OR_GONE: readonly number[] = [Errno.ESTALE, Errno.EEXIST, Errno.ENOENT, Errno.ENOTDIR, Errno.ELOOP];
 
 export const inodeOf = ({ words, ino }: Attr): Inode => ({
   device: `${words[StatWord.devMajor]}:${words[StatWord.devMinor]}`,
@@ -63,9 +63,13 @@ export class Steps {
   /** `reviewed`: the attributes of the object that the step takes away, if it does. @throws CliError */
   run(step: MovingStep, reviewed: Attr | undefined): void {
     if (step.do === "add") return this.#checked(step, this.#rename(step, false, RENAME.NOREPLACE));
-    if (!this.#isReviewed(step, look(this.#base, step.path), reviewed as Attr)) throw changed(step.path);
-    const status = step.do === "remove" ? this.#rename(step, true, RENAME.NOREPLACE) : this.#rename(step, false, RENAME.EXCHANGE);
-    this.#checked(step, status);
+    const take = (directory: number, name: string): number => {
+      if (!this.#isReviewed(step, look(directory, name), reviewed as Attr)) return -Errno.ESTALE;
+      const slot = String(step.slot);
+      if (step.do === "remove") return native.renameat2(directory, name, this.#slots, slot, RENAME.NOREPLACE);
+      return native.renameat2(this.#slots, slot, directory, name, RENAME.EXCHANGE);
+    };
+    this.#checked(step, inDirectory(this.#base, step.path, take));
     if (!isInode(this.#slot(step), step.before) || !this.#isEmpty(step)) throw changed(step.path);
   }
 

@@ -34,23 +34,24 @@ function told(applied: readonly Difference[], rest: readonly Difference[], numbe
 export interface Applied {
   /** For a person: "applied to /srv/project: 3 modified". */
   line: string;
-  report: { session: string; base: string; applied: readonly DifferenceReport[]; left: number };
+  /** With --json. */
+  report: { session: string; base: string; applied: readonly DifferenceReport[]; left: number } | undefined;
 }
 
 /** Applies a selection of a locked session that was recovered. @throws CliError: then nothing was applied */
-export async function applyReview(place: Place, { stack, all, selected }: Review, args: ConflictArguments): Promise<Applied> {
+export async function applyReview(place: Place, { stack, all, selected }: Review, args: ApplyArguments): Promise<Applied> {
   const { taken, merged, dropped } = await resolveConflicts(selected, place.base.path, { ...args, interactive: hasTerminal() });
   const chosen = completeSelection(all, taken);
   if (chosen.length === 0 && dropped.size === 0) throw unfit(place.name, "there is nothing to apply", "see 'sluice diff'");
   const applied = new Set(chosen);
   const rest = all.list.filter((one) => !applied.has(one) && !dropped.has(one));
   // The layers show other objects once it is done.
-  const reports = shownDifferences(chosen).map((one) => reportOf(stack, one));
+  const reports = args.json === true ? shownDifferences(chosen).map((one) => reportOf(stack, one)) : undefined;
   await withProgress("applying", (onProgress) => applyDifferences(place, stack, { chosen, rest, merged, onProgress }));
   const line = told(chosen, rest, { merged: chosen.filter((one) => merged.has(one)).length, dropped: dropped.size });
   return {
     line: `applied to ${escapeTextName(place.base.path)}: ${line}`,
-    report: { session: place.name, base: place.base.path, applied: reports, left: rest.length },
+    report: reports === undefined ? undefined : { session: place.name, base: place.base.path, applied: reports, left: rest.length },
   };
 }
 
@@ -62,5 +63,5 @@ export async function apply(name: string, words: string[], args: ApplyArguments)
   const place = placeOf(session);
   recover(place);
   const { line, report } = await applyReview(place, await reviewSession(place, words), args);
-  process.stdout.write(args.json === true ? `${JSON.stringify(report, null, 2)}\n` : `${line}\n`);
+  process.stdout.write(report === undefined ? `${line}\n` : `${JSON.stringify(report, null, 2)}\n`);
 }
