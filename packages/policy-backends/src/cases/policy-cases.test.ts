@@ -49,7 +49,7 @@ describe("policy cases", () => {
 
   it("name the place of a mistake", () => {
     expect(() => readPolicyCases("cases:\n  - {path: a, expect: denied}\n", "c.yaml")).toThrow(
-      /c.yaml:2:\d+: 'expect' is not valid: write grant, mediate, deny or hide/,
+      /c.yaml:2:\d+: 'expect' is not valid: write grant, mediate, ask, deny or hide/,
     );
     expect(() => readPolicyCases("cases:\n  - {path: a, expct: deny}\n", "c.yaml")).toThrow(/did you mean 'expect'|'expect' is missing/);
     expect(() => readPolicyCases("cases: []\n", "c.yaml")).toThrow(/'cases' is too small or empty/);

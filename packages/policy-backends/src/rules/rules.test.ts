@@ -266,7 +266,7 @@ rules:
       "6 it has an empty name",
       "6 key 'extra' is not known here",
       expect.stringMatching(/^7 condition/) as string,
-      "7 'effect' is none of grant, mediate, deny, hide",
+      "7 'effect' is none of grant, mediate, deny, hide, ask",
       "8 rule 'a' is there already, at line 6",
       "8 'uid' is not a number",
       "8 it has no leading slash",
