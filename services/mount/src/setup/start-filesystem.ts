@@ -202,6 +202,7 @@ function openGate(context: MountContext, { decider }: OpenedDecider): { gate: Po
   // A server that takes over waits for the policy: names were hidden before it.
   const showsUnjudged = config.onOutage === "mediate" && !takesOver(context);
   const gate = new PolicyGate({ decider, mount: config.name, grants, events: events.gate, spans, showsUnjudged });
+  telemetry.people = () => gate.people;
   undo.push("stop listening to the policy", () => gate.close());
   writeActivity(context, grants);
   return { gate, grants };

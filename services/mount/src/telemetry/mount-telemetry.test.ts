@@ -14,6 +14,7 @@ test("a scrape shows what was counted, in Prometheus' own words", async () => {
   telemetry.recalled({ ...decisionOf("deny"), source: "cache" });
   telemetry.cacheStatus = () => ({ entries: 3, bytes: 900, hits: 5, misses: 4, uncacheable: 1, evictions: 0, invalidations: 2 });
   telemetry.idlePolledMs = () => 1500;
+  telemetry.people = () => ({ waiting: 4, crowdedOut: 5 });
   telemetry.revoked = () => ({ passing: 2, refused: 3 });
   const registry = createRegistry(false);
   for (const metric of telemetry.metrics()) registry.registerMetric(metric as never);
@@ -29,6 +30,8 @@ test("a scrape shows what was counted, in Prometheus' own words", async () => {
       'sluice_request_duration_seconds_count{operation="LOOKUP"} 2',
       'sluice_passthrough_fallbacks_total{reason="stack-depth"} 1',
       'sluice_open_files{mode="passthrough"} 1',
+      "sluice_person_waits 4",
+      "sluice_person_waits_refused_total 5",
       'sluice_revoked_opens{how="passing"} 2',
       'sluice_revoked_opens{how="refused"} 3',
       "sluice_copy_up_bytes_total 1000",

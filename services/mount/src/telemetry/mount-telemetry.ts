@@ -25,6 +25,8 @@ export class MountTelemetry {
   cacheStatus: () => CacheStatus | undefined = () => undefined;
   /** Of the engine; the setup of the mount sets it. Milliseconds. */
   idlePolledMs: () => number = () => 0;
+  /** Opens that wait for a person, and those that were denied since too many waited. */
+  people: () => { waiting: number; crowdedOut: number } = () => ({ waiting: 0, crowdedOut: 0 });
   revoked: () => RevokedCounts = () => ({ passing: 0, refused: 0 });
   anomalies = 0;
   /** How many servers of this mount died before this one. */
@@ -106,6 +108,7 @@ export class MountTelemetry {
       histogram("sluice_decision_duration_seconds", "Time from question to ruling", this.#decisionDurations),
       readMetric("sluice_request_duration_seconds", "Time of a request in the daemon", "histogram", () => this.#durationValues()),
       ...this.#cacheMetrics(),
+      ...this.#personMetrics(),
     ];
   }
 
@@ -130,6 +133,14 @@ export class MountTelemetry {
       readMetric("sluice_decision_cache_uncacheable_total", "Answers that could not be cached", "counter", value("uncacheable")),
       readMetric("sluice_decision_cache_evictions_total", "Cached answers dropped for lack of room", "counter", value("evictions")),
       readMetric("sluice_decision_cache_invalidations_total", "Times that cached answers were dropped", "counter", value("invalidations")),
+    ];
+  }
+
+  #personMetrics(): HotMetric[] {
+    const value = (name: "waiting" | "crowdedOut") => (): MetricValue[] => [{ labels: {}, value: this.people()[name] }];
+    return [
+      readMetric("sluice_person_waits", "Opens that wait for a person now", "gauge", value("waiting")),
+      readMetric("sluice_person_waits_refused_total", "Opens denied since too many waited for a person", "counter", value("crowdedOut")),
     ];
   }
 
