@@ -64,9 +64,10 @@ function addDocumentation(stage, name, { version, epoch }) {
   writeFileSync(join(doc, "changelog.gz"), gzipSync(text, { level: 9 }));
   writeFileSync(join(doc, "copyright"), packageFile("copyright"));
   if (existsSync(join(doc, "CHANGELOG.md"))) runTool("gzip", ["--no-name", "--best", join(doc, "CHANGELOG.md")]);
+  const exceptions = packageFile("lintian-overrides") + (name === "sluice" ? "" : packageFile("lintian-overrides-with-node"));
   const overrides = join(stage, "usr/share/lintian/overrides");
   mkdirSync(overrides, { recursive: true });
-  writeFileSync(join(overrides, name), packageFile("lintian-overrides").replaceAll("#NAME#", name));
+  writeFileSync(join(overrides, name), exceptions.replaceAll("#NAME#", name));
 }
 
 /** The directories and files of a stage, without DEBIAN. @param {string} stage */

@@ -22,8 +22,8 @@ import { writeSbom } from "./sbom.mjs";
 const PORTABLE_ENGINE_FOR = "x64";
 const PORTABLE_ENGINE = /^fuse-(native|shared-library)/;
 const ELF = Buffer.from("\x7fELF", "latin1");
-/** npm would run scripts when it installs a package that holds others; their addons are compiled already. */
-const NEEDLESS = ["scripts", "devDependencies"];
+/** npm would run scripts of packages inside of another one; their addons are compiled already, and nobody calls their commands. */
+const NEEDLESS = ["scripts", "devDependencies", "bin"];
 
 /** @param {string} directory @returns {IterableIterator<{ path: string, kind: "directory" | "file" | "link" }>} contents before their directory */
 export function* contentsOf(directory) {
@@ -66,8 +66,12 @@ function trimPackages(modules, arch) {
     for (const field of NEEDLESS) delete description[field];
     writeFileSync(path, `${JSON.stringify(description, null, 2)}\n`);
   }
-  // A shared library and an addon are read, not executed.
-  for (const { path } of contentsOf(modules)) if (/\.(node|so)$/.test(path)) chmodSync(path, 0o644);
+  for (const { path } of contentsOf(modules)) {
+    // A shared library and an addon are read, not executed.
+    if (/\.(node|so)$/.test(path)) chmodSync(path, 0o644);
+    // Commands for developers.
+    else if (/\.js$/.test(path) && readFileSync(path, "latin1").startsWith("#!")) rmSync(path);
+  }
 }
 
 /** The description of the whole, without parts that concern a checkout. @param {string} tree */

@@ -1,6 +1,6 @@
 // A release that is built twice, in two folders, from the sources on. `npm run test:soak release`.
 import { mkdirSync, readFileSync } from "node:fs";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { requires, scratch } from "@sluice/testkit";
 import { expect } from "vitest";
@@ -34,7 +34,7 @@ needs.test(
     const at = scratch();
     const sums: string[] = [];
     for (const place of ["one", "another/folder"]) {
-      const [upper, work, merged, out] = ["upper", "work", "merged", "out"].map((name) => join(at, place, name)) as [
+      const [upper, work, merged, out] = ["upper", "work", basename(place), "out"].map((name) => join(at, place, name)) as [
         string,
         string,
         string,
