@@ -1,5 +1,5 @@
 // The archive and the package of a release, in a Debian without compiler, npm and network. The other artefacts: test/release/whole.
-import { readdirSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { requires } from "@sluice/testkit";
 import { beforeAll, expect } from "vitest";
@@ -8,6 +8,22 @@ import { buildBundle } from "../../packages/dev/build.mjs";
 import { debianRoot, type DebianRoot, expectFirstMinute, LIMIT_MS, release, succeed } from "./debian-root.js";
 
 const needs = requires("/dev/fuse", "CAP_SYS_ADMIN", "user namespaces", "command mmdebstrap", "command dpkg-deb", "command readelf");
+
+/** Packages inside of a tree, joined or beside the program, that its bill of materials does not list. */
+function unlisted(tree: string): string[] {
+  const { components } = JSON.parse(readFileSync(join(tree, "sbom.cdx.json"), "utf8")) as { components: { purl?: string }[] };
+  const listed = new Set(components.map(({ purl = "" }) => decodeURIComponent(purl).replace("pkg:npm/", "")));
+  const joined = [...readFileSync(join(tree, "THIRD-PARTY-LICENSES"), "utf8").matchAll(/^(\S+) (\d+\.\d+\.\S*) \(/gm)];
+  const files = readdirSync(tree, { recursive: true, encoding: "utf8" });
+  const beside = files
+    .filter((file) => /node_modules\/(@[^/]+\/)?[^/@]+\/package\.json$/.test(file))
+    .map((file) => {
+      const { name, version } = JSON.parse(readFileSync(join(tree, file), "utf8")) as { name?: string; version?: string };
+      return `${name}@${version}`;
+    });
+  expect([joined.length, beside.length].every((count) => count > 10)).toBe(true);
+  return [...joined.map(([, name, version]) => `${name}@${version}`), ...beside].filter((name) => !listed.has(name));
+}
 
 needs.describe("a release in a fresh Debian", () => {
   let out = "";
@@ -35,6 +51,7 @@ needs.describe("a release in a fresh Debian", () => {
       expect(Number(neededGlibc(join(root.at, "opt", tree, "packages/native/build/sluice_native.node")).split(".")[1])).toBeLessThanOrEqual(
         28,
       );
+      expect(unlisted(join(root.at, "opt", tree))).toEqual([]);
       // Links for mount(8) lead to the archive's commands, since those start the Node that belongs to it.
       await root.run(
         "sh",

@@ -21,10 +21,27 @@ const NODE_COMPONENT = {
   purl: `pkg:generic/node@${NODE.version}`,
 };
 
+/** @typedef {{ "bom-ref": string, properties?: { name: string }[] }} Component */
+
+/**
+ * `npm sbom --omit dev` leaves out packages that both a program and a tool for development need.
+ * @param {{ components: Component[], dependencies: { ref: string, dependsOn: string[] }[] }} bom
+ */
+function leaveOutDevelopment(bom) {
+  const forDevelopment = (/** @type {Component} */ { properties = [] }) =>
+    properties.some(({ name }) => name === "cdx:npm:package:development");
+  const left = new Set(bom.components.filter(forDevelopment).map((component) => component["bom-ref"]));
+  bom.components = bom.components.filter((component) => !left.has(component["bom-ref"]));
+  bom.dependencies = bom.dependencies
+    .filter(({ ref }) => !left.has(ref))
+    .map(({ ref, dependsOn }) => ({ ref, dependsOn: dependsOn.filter((other) => !left.has(other)) }));
+}
+
 /** @param {import("./settings.mjs").Release} release @param {string} target file */
 export function writeSbom({ epoch }, target) {
-  const argv = ["sbom", "--sbom-format", "cyclonedx", "--sbom-type", "application", "--omit", "dev", "--package-lock-only"];
+  const argv = ["sbom", "--sbom-format", "cyclonedx", "--sbom-type", "application", "--package-lock-only"];
   const bom = JSON.parse(runTool("npm", argv, { cwd: root }));
+  leaveOutDevelopment(bom);
   bom.components.push(NODE_COMPONENT);
   // npm takes the name of the folder.
   bom.metadata.component.name = "sluice";

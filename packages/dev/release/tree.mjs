@@ -70,7 +70,7 @@ function trimPackages(modules, arch) {
     // A shared library and an addon are read, not executed.
     if (/\.(node|so)$/.test(path)) chmodSync(path, 0o644);
     // Commands for developers.
-    else if (/\.js$/.test(path) && readFileSync(path, "latin1").startsWith("#!")) rmSync(path);
+    else if (path.endsWith(".js") && readFileSync(path, "latin1").startsWith("#!")) rmSync(path);
   }
 }
 
