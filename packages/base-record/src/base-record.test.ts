@@ -28,12 +28,11 @@ function recorderIn(directory: string): BaseRecorder {
 function recordsIn(directory: string): BaseRecords {
   const fd = openAt(directory);
   cleanUp(() => void native.close(fd));
-  return new BaseRecords(fd);
+  return new BaseRecords([fd]);
 }
 
 function contentAt(records: BaseRecords, path: string): string | undefined {
-  const entry = records.at(path);
-  return entry === undefined ? undefined : records.contentOf(entry)?.toString("latin1");
+  return records.contentAt(path)?.toString("latin1");
 }
 
 test("a file is found by its path with its bytes, and by its identity under another name", async () => {

@@ -12,50 +12,58 @@ function parse(line: string): BaseEntry | undefined {
   }
 }
 
+function readFile(directory: number, name: string): Buffer | undefined {
+  const fd = native.openat(directory, name, O.RDONLY | O.NOFOLLOW | O.CLOEXEC, 0);
+  if (fd < 0) return undefined;
+  try {
+    return readFileSync(fd);
+  } finally {
+    native.close(fd);
+  }
+}
+
+export function* readEntries(directory: number): Iterable<BaseEntry> {
+  for (const line of readFile(directory, ENTRIES)?.toString("utf8").split("\n") ?? []) {
+    const entry = line === "" ? undefined : parse(line);
+    if (entry !== undefined) yield entry;
+  }
+}
+
 export class BaseRecords {
-  readonly #directory: number;
-  readonly #byPath = new Map<ByteName, BaseEntry>();
+  /** Each with the directory of its record. */
+  readonly #byPath = new Map<ByteName, { entry: BaseEntry; directory: number }>();
   /** A file with several names may have been copied by another one. */
   readonly #identities = new Set<string>();
 
-  /** @param directory a descriptor, which stays the caller's; undefined if nothing was recorded */
-  constructor(directory: number | undefined) {
-    this.#directory = directory ?? -1;
-    for (const line of this.#read(ENTRIES)?.toString("utf8").split("\n") ?? []) {
-      const entry = line === "" ? undefined : parse(line);
-      if (entry === undefined) continue;
-      this.#byPath.set(entry.path, entry);
-      this.#identities.add(entry.identity);
+  /** @param directories descriptors, which stay the caller's. An entry of a later one replaces those of earlier ones */
+  constructor(directories: readonly number[]) {
+    for (const directory of directories) {
+      for (const entry of readEntries(directory)) {
+        this.#byPath.set(entry.path, { entry, directory });
+        this.#identities.add(entry.identity);
+      }
     }
   }
 
   at(path: ByteName): BaseEntry | undefined {
-    return this.#byPath.get(path);
+    return this.#byPath.get(path)?.entry;
   }
 
   hasSeen(identity: string): boolean {
     return this.#identities.has(identity);
   }
 
-  /** The bytes that the session saw; undefined if they are not there, or were damaged. */
-  contentOf({ content, clone, size }: BaseEntry): Buffer | undefined {
-    if (clone !== undefined) return this.#read(clone);
-    const fd = content === undefined ? -1 : native.openat(this.#directory, CONTENTS, O.RDONLY | O.NOFOLLOW | O.CLOEXEC, 0);
+  /** The bytes that the session saw at a path; undefined if they are not there, or were damaged. */
+  contentAt(path: ByteName): Buffer | undefined {
+    const found = this.#byPath.get(path);
+    if (found === undefined) return undefined;
+    const { content, clone, size } = found.entry;
+    if (clone !== undefined) return readFile(found.directory, clone);
+    const fd = content === undefined ? -1 : native.openat(found.directory, CONTENTS, O.RDONLY | O.NOFOLLOW | O.CLOEXEC, 0);
     if (content === undefined || fd < 0) return undefined;
     const bytes = Buffer.allocUnsafe(size);
     const read = native.pread(fd, bytes, { offset: 0, length: size, position: content.at }, 0);
     native.close(fd);
     return read === size && digestOf(bytes) === content.digest ? bytes : undefined;
-  }
-
-  #read(name: string): Buffer | undefined {
-    if (this.#directory < 0) return undefined;
-    const fd = native.openat(this.#directory, name, O.RDONLY | O.NOFOLLOW | O.CLOEXEC, 0);
-    if (fd < 0) return undefined;
-    try {
-      return readFileSync(fd);
-    } finally {
-      native.close(fd);
-    }
   }
 }

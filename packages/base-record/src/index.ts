@@ -2,3 +2,4 @@
 export { BaseRecorder } from "./base-recorder.js";
 export { type BaseEntry, identityIn } from "./entry.js";
 export { BaseRecords } from "./base-records.js";
+export { joinRecords } from "./join-records.js";

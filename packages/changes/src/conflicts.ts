@@ -11,7 +11,7 @@ import { type Attr, S } from "@sluice/vfs";
 import { digestOf } from "./aspects.js";
 import type { Difference, Side } from "./difference.js";
 import { changedAt, identityOf, NS } from "./identity.js";
-import { handleOf, originOf } from "./origin.js";
+import { handleOf, originBelow } from "./origin.js";
 import type { Differences } from "./walk-differences.js";
 
 /** Of an id without a mapping. */
@@ -28,9 +28,11 @@ export interface Known {
   /** The states that applies and their undoing gave to a path: they are not somebody else's change. */
   applied: ReadonlyMap<string, ReadonlySet<string>>;
   records: BaseRecords;
+  /** In nanoseconds since 1970, if it was forked or merged: its upper layer is younger. */
+  begun?: bigint | undefined;
 }
 
-export const NOTHING_KNOWN: Known = { applied: new Map(), records: new BaseRecords(undefined) };
+export const NOTHING_KNOWN: Known = { applied: new Map(), records: new BaseRecords([]) };
 
 /** As the record has it: in a user namespace the mount knows the session's owner as root, and nobody else. */
 function ownerOf({ uid, gid }: Attr, inNamespace: boolean): string {
@@ -41,13 +43,16 @@ function ownerOf({ uid, gid }: Attr, inNamespace: boolean): string {
 class Judge {
   readonly #stack: LayerStack;
   readonly #begun: bigint;
+  /** Otherwise a copy may be one of a copy, and says nothing of the time at which the first one was made. */
+  readonly #copiesAreFirst: boolean;
   readonly #known: Known;
   readonly #inNamespace: boolean;
   readonly #moved: ReadonlySet<string>;
 
   constructor(stack: LayerStack, moved: ReadonlySet<string>, known: Known) {
     this.#stack = stack;
-    this.#begun = bornAt(stack.rootOf({ layer: 0, path: "" }).attr);
+    this.#begun = known.begun ?? bornAt(stack.rootOf({ layer: stack.uppers - 1, path: "" }).attr);
+    this.#copiesAreFirst = known.begun === undefined;
     this.#known = known;
     this.#inNamespace = stack.tree({ layer: 0, path: "" }).prefix === "user.overlay.";
     this.#moved = moved;
@@ -85,16 +90,16 @@ class Judge {
     if (changed < this.#begun) return true;
     // A new entry sets both times, and is a difference of its own.
     if (isDirectory(attr) && attr.ctimeSec === attr.mtimeSec && attr.ctimeNsec === attr.mtimeNsec) return true;
-    if (after?.object.layer !== 0 || changed >= bornAt(after.object.attr)) return false;
-    const handle = handleOf(this.#stack, { attr, ...lower });
-    return handle !== undefined && handle === originOf(this.#stack, after.object);
+    if (after === undefined || !this.#stack.isUpper(after.object) || changed >= bornAt(after.object.attr)) return false;
+    const handle = this.#copiesAreFirst ? handleOf(this.#stack, { attr, ...lower }) : undefined;
+    return handle !== undefined && handle === originBelow(this.#stack, after.object);
   }
 
   /** A copy whose original exists no longer, neither at its path nor under a new name. One with several names may lie at the others. */
   #isOrphan({ path, after, from }: Difference): boolean {
-    if (after?.object.layer !== 0 || from !== undefined || this.#moved.has(path)) return false;
+    if (after === undefined || !this.#stack.isUpper(after.object) || from !== undefined || this.#moved.has(path)) return false;
     if (after.type !== "directory" && after.object.attr.nlink > 1) return false;
-    return originOf(this.#stack, after.object) !== undefined;
+    return originBelow(this.#stack, after.object) !== undefined;
   }
 }
 

@@ -52,8 +52,7 @@ export function findMerges(stack: LayerStack, list: readonly Difference[], from:
     // Another name of the file would get another content.
     if (!isRegular(before.object.attr) || !isRegular(after.object.attr) || after.object.attr.nlink > 1) continue;
     if (before.object.attr.size > MAX_BYTES || after.object.attr.size > MAX_BYTES) continue;
-    const entry = from.records.at(before.object.path);
-    const seen = entry === undefined ? undefined : from.records.contentOf(entry);
+    const seen = from.records.contentAt(before.object.path);
     if (seen === undefined) continue;
     const [session, directory] = [after, before].map(({ data, object }) => contentOf(stack, data, object.attr.size));
     const merge = mergeOf(from.directory, [session as Buffer, seen, directory as Buffer]);

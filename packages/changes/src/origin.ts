@@ -1,5 +1,5 @@
 /** The lower object that an upper one was copied from: its origin mark holds the file handle (struct ovl_fb). */
-import type { Hit, LayerStack } from "@sluice/layer-tools";
+import { type Hit, isDirectory, join, type LayerPath, type LayerStack } from "@sluice/layer-tools";
 import { native } from "@sluice/native";
 import { AT } from "@sluice/vfs";
 
@@ -21,4 +21,32 @@ export function originOf(stack: LayerStack, upper: Hit): string | undefined {
 export function handleOf(stack: LayerStack, lower: Hit): string | undefined {
   const both = stack.withObject(lower, (fd) => native.nameToHandleAt(fd, "", AT.EMPTY_PATH, handle));
   return both < 0 ? undefined : identity(both >>> 16, handle.subarray(0, both & 0xffff));
+}
+
+/** The objects of the frozen layers of a session, by their handles. */
+const frozenObjects = new WeakMap<LayerStack, ReadonlyMap<string, Hit>>();
+
+function readFrozen(stack: LayerStack): ReadonlyMap<string, Hit> {
+  const objects = new Map<string, Hit>();
+  const directories: LayerPath[] = stack.roots(1).filter((root) => stack.isUpper(root));
+  for (let at = directories.pop(); at !== undefined; at = directories.pop()) {
+    for (const name of stack.names([at])) {
+      const hit = stack.look(at, name);
+      if (hit === undefined || hit === "whiteout") continue;
+      if (isDirectory(hit.attr)) directories.push({ layer: at.layer, path: join(at.path, name) });
+      const key = handleOf(stack, hit);
+      if (key !== undefined) objects.set(key, hit);
+    }
+  }
+  return objects;
+}
+
+/** The origin of an upper object in the layers below all upper ones: a copy may have been copied again from a frozen layer. */
+export function originBelow(stack: LayerStack, upper: Hit): string | undefined {
+  const origin = originOf(stack, upper);
+  if (origin === undefined || stack.uppers === 1) return origin;
+  const frozen = frozenObjects.get(stack) ?? readFrozen(stack);
+  frozenObjects.set(stack, frozen);
+  const copied = frozen.get(origin);
+  return copied === undefined || copied.layer <= upper.layer ? origin : originBelow(stack, copied);
 }

@@ -5,7 +5,7 @@
 import { type Hit, isRegular, type LayerStack } from "@sluice/layer-tools";
 import { aspectsOf, digestOf } from "./aspects.js";
 import type { Difference, Side } from "./difference.js";
-import { handleOf, originOf } from "./origin.js";
+import { handleOf, originBelow } from "./origin.js";
 
 interface Gone extends Difference {
   before: Side;
@@ -52,7 +52,7 @@ export function findRenames(stack: LayerStack, list: readonly Difference[]): voi
   pair(new GoneBy(gone, ({ before }) => place(before.object)), ({ after }) => place(after.object));
   const rest = gone.filter(({ to }) => to === undefined);
   pair(new GoneBy(rest, ({ before }) => handleOf(stack, before.object)), ({ after }) =>
-    after.object.layer === 0 ? originOf(stack, after.object) : undefined,
+    stack.isUpper(after.object) ? originBelow(stack, after.object) : undefined,
   );
   pairByContent(stack, { gone, come }, pair);
 }

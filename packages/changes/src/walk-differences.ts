@@ -35,11 +35,12 @@ class Comparison {
     }
   }
 
-  /** If an upper directory merges with the lower ones of the same place, only its own names can differ. */
+  /** If upper directories merge with the lower ones of the same place, only their own names can differ. */
   #names(now: readonly LayerPath[], then: readonly LayerPath[]): string[] {
-    const [top, ...below] = now;
-    const merges = top?.layer === 0 && below.length === then.length && below.every((place, index) => samePlace(place, then[index]));
-    return this.stack.names(merges ? [top] : [...now, ...then]);
+    const upper = now.filter((place) => this.stack.isUpper(place));
+    const below = now.slice(upper.length);
+    const merges = below.length === then.length && below.every((place, index) => samePlace(place, then[index]));
+    return this.stack.names(merges ? upper : [...now, ...then]);
   }
 
   *#name(path: string, then: readonly Hit[], now: readonly Hit[]): Generator<Step> {
@@ -52,17 +53,18 @@ class Comparison {
     yield new Deeper(this.directory(path, inside(now), inside(then)));
   }
 
-  #noteMove(to: string, [top, source]: readonly Hit[]): void {
-    if (top?.layer !== 0 || source === undefined || this.stack.mark(top, "redirect") === undefined) return;
-    this.moves.push({ from: source.path, to });
+  #noteMove(to: string, now: readonly Hit[]): void {
+    const source = now.find((hit) => !this.stack.isUpper(hit));
+    const isMoved = now.some((hit) => this.stack.isUpper(hit) && this.stack.mark(hit, "redirect") !== undefined);
+    if (source !== undefined && isMoved) this.moves.push({ from: source.path, to });
   }
 }
 
-/** The top layer of the stack is the upper one. */
+/** The upper layers of the stack with the layers below, against the latter alone. */
 export function findDifferences(stack: LayerStack, onProgress?: OnProgress): Differences {
   const comparison = new Comparison(stack);
   const list: Difference[] = [];
-  for (const one of unnested(comparison.directory("", stack.roots(), stack.roots(1)))) {
+  for (const one of unnested(comparison.directory("", stack.roots(), stack.roots(stack.uppers)))) {
     list.push(one);
     onProgress?.(list.length);
   }

@@ -103,7 +103,7 @@ export const BOUNDARIES = {
     reason: "it mounts by the command line, as a user would, and hands options to bubblewrap: no overlay, policy or engine takes part",
   },
   "packages/sessions": {
-    may: ["layer-tools", "native", "runtime", "vfs"],
+    may: ["base-record", "layer-tools", "native", "runtime", "vfs"],
     external: [],
     reason: "what a session is on disk: it is found, locked and removed without a mount, a policy or the program that ran in it",
   },

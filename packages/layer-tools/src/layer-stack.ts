@@ -39,10 +39,18 @@ export class LayerStack {
   /** The number of layers that merge. The others are only searched for the data of metadata-only copies. */
   readonly #merging: number;
 
-  /** The upper layer first, if there is one. */
-  constructor(merging: readonly Tree[], dataOnly: readonly Tree[] = []) {
+  /** The number of upper layers, which are the topmost ones: more than one if a session was forked. */
+  readonly uppers: number;
+
+  /** The upper layers first, if there are any. */
+  constructor(merging: readonly Tree[], { dataOnly = [], uppers = 1 }: { dataOnly?: readonly Tree[]; uppers?: number } = {}) {
     this.trees = [...merging, ...dataOnly];
     this.#merging = merging.length;
+    this.uppers = uppers;
+  }
+
+  isUpper({ layer }: LayerPath): boolean {
+    return layer < this.uppers;
   }
 
   /** The roots of the layers that merge, from `top` on. */

@@ -9,15 +9,15 @@ import { Deeper, unnested } from "./unnested.js";
 import { type Hit, isDirectory, isRegular, type LayerStack, type LayerPath } from "./layer-stack.js";
 
 export type Item =
-  /** `opaque`: it hides the lower directories. */
-  | { kind: "directory"; path: string; object: Hit; opaque: boolean }
+  /** `opaque`: it hides the lower directories. `redirect`: the mark that leads to the one that it merges with. */
+  | { kind: "directory"; path: string; object: Hit; opaque: boolean; redirect?: string | undefined }
   /** `data`: the object with the bytes of a regular file. */
   | { kind: "object"; path: string; object: Hit; data: Hit }
   | { kind: "hard-link"; path: string; object: Hit; to: string }
   | { kind: "whiteout"; path: string };
 
 /** The first name of each file with several names. */
-class FirstNames {
+export class FirstNames {
   readonly #paths = new Map<string, string>();
 
   itemOf(path: string, object: Hit, data: Hit): Item {

@@ -71,7 +71,8 @@ function sameContent(one: Attr, other: Attr): boolean {
   return one.size === other.size && one.mtimeSec === other.mtimeSec && one.mtimeNsec === other.mtimeNsec;
 }
 
-function compare(now: Attr, before: Attr): ChangeKind | undefined {
+/** Of an object in an upper layer and the one below it; undefined if a directory did not change. */
+export function kindOfChange(now: Attr, before: Attr): ChangeKind | undefined {
   if (kindOf(now) !== kindOf(before)) return "modified";
   if (kindOf(now) === S.IFDIR) return sameOwnerAndMode(now, before) ? undefined : "metadata";
   if (!sameContent(now, before)) return "modified";
@@ -104,7 +105,7 @@ class Walk {
       yield* this.subdirectory(path, name, found, below);
       return;
     }
-    const kind = hit === undefined ? "added" : compare(found.attr, hit.found.attr);
+    const kind = hit === undefined ? "added" : kindOfChange(found.attr, hit.found.attr);
     if (kind !== undefined) yield { kind, path, type: typeName(found.attr) };
   }
 
@@ -120,7 +121,7 @@ class Walk {
     }
     if (hit === undefined) yield { kind: "added", ...shown };
     else if (opaque || kindOf(hit.found.attr) !== S.IFDIR) yield { kind: "opaque", ...shown };
-    else if (compare(found.attr, hit.found.attr) === "metadata") yield { kind: "metadata", ...shown };
+    else if (kindOfChange(found.attr, hit.found.attr) === "metadata") yield { kind: "metadata", ...shown };
     yield new Deeper(this.directory(path, opaque ? [] : descend(below, name)));
   }
 

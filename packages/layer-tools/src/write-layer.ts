@@ -7,10 +7,15 @@ import type { Item } from "./walk-layers.js";
 
 type Furnished = Extract<Item, { kind: "directory" | "object" }>;
 
+function markOf({ opaque, redirect }: { opaque: boolean; redirect?: string | undefined }): { name: string; value: string } | undefined {
+  if (redirect !== undefined) return { name: "redirect", value: redirect };
+  return opaque ? { name: "opaque", value: "y" } : undefined;
+}
+
 export class LayerWriter {
   readonly #stack: LayerStack;
   readonly #root: number;
-  readonly #opaqueMark: string;
+  readonly #marks: string;
   /**
    * They get their attributes last, the innermost first. Until then they belong to this process alone, so that no owner of the layer can
    * change new entries; and each new entry changes the times of its directory.
@@ -21,7 +26,7 @@ export class LayerWriter {
   constructor(stack: LayerStack, root: number) {
     this.#stack = stack;
     this.#root = root;
-    this.#opaqueMark = `${stack.trees[0]?.prefix}opaque`;
+    this.#marks = stack.trees[0]?.prefix ?? "trusted.overlay.";
   }
 
   async write(items: Iterable<Item>): Promise<number> {
@@ -85,12 +90,17 @@ export class LayerWriter {
     checked(inDirectory(this.#root, item.path, furnishHere), item.path, "its directory cannot be opened");
   }
 
-  /** The opaque mark goes before the mode and the times, which it would change. */
+  #mark(fd: number, path: string, mark: { name: string; value: string } | undefined): void {
+    if (mark === undefined) return;
+    const status = native.setxattrat(fd, "", `${this.#marks}${mark.name}`, Buffer.from(mark.value, "latin1"), 0);
+    checked(status, path, `it cannot be marked (${mark.name})`);
+  }
+
+  /** The marks go before the mode and the times, which they would change. */
   #furnish(item: Furnished, { directory, name }: Spot): void {
     const fd = checked(native.openat(directory, name, O.PATH | O.NOFOLLOW | O.CLOEXEC, 0), item.path, "it cannot be opened");
     try {
-      if (item.kind === "directory" && item.opaque)
-        checked(native.setxattrat(fd, "", this.#opaqueMark, Buffer.from("y"), 0), item.path, "it cannot be marked opaque");
+      this.#mark(fd, item.path, item.kind === "directory" ? markOf(item) : undefined);
       furnish(furnitureOf({ stack: this.#stack, path: item.path, object: item.object }), fd);
     } finally {
       native.close(fd);

@@ -1,7 +1,7 @@
 /** Counts the changes of a session, for one line of summary. */
 import { native } from "@sluice/native";
 import { openTree, type Tree } from "@sluice/layer-tools/tree";
-import { walkUpper } from "@sluice/layer-tools";
+import { type ChangeKind, isDirectory, kindOfChange, LayerStack, type UpperItem, walkUpper, walkUppers } from "@sluice/layer-tools";
 import type { Session } from "@sluice/sessions";
 
 export interface ChangeCounts {
@@ -23,14 +23,32 @@ const COUNTED = {
   copied: undefined,
 } as const;
 
+function kindOfItem(item: UpperItem): ChangeKind | undefined {
+  if (item.path === "") return undefined;
+  if (item.kind === "whiteout") return "deleted";
+  const { before, object } = item;
+  if (item.kind === "directory") {
+    if (item.redirect !== undefined || before === undefined) return "added";
+    if (item.opaque || !isDirectory(before.attr)) return "opaque";
+  }
+  return before === undefined ? "added" : kindOfChange(object.attr, before.attr);
+}
+
+function* kindsOf(own: readonly Tree[], lower: Tree): Iterable<ChangeKind | undefined> {
+  const [upper, ...others] = own;
+  if (others.length === 0) for (const { kind } of walkUpper(upper as Tree, [lower])) yield kind;
+  else for (const item of walkUppers(new LayerStack([...own, lower], { uppers: own.length }))) yield kindOfItem(item);
+}
+
 /** @throws CliError if a layer cannot be read */
 export function countChanges(session: Session): ChangeCounts {
   const counts: ChangeCounts = { modified: 0, added: 0, deleted: 0, replaced: 0, metadata: 0 };
-  const trees = [session.openLayer("upper")];
+  const own = session.openLayers();
+  const trees = [...own];
   try {
-    const [upper, lower] = [trees[0] as Tree, openTree(session.base, session.record.userXattr)];
+    const lower = openTree(session.base, session.record.userXattr);
     trees.push(lower);
-    for (const { kind } of walkUpper(upper, [lower])) if (kind !== "copied") counts[COUNTED[kind]]++;
+    for (const kind of kindsOf(own, lower)) if (kind !== undefined && kind !== "copied") counts[COUNTED[kind]]++;
   } finally {
     for (const { fd } of trees) native.close(fd);
   }

@@ -131,8 +131,8 @@ function controlOf(session: Session): string | undefined {
 function serverCommand({ session, policyFile, sluice }: SessionRun, view: string): string[] {
   const control = controlOf(session);
   return [
-    ...[...sluice, "mount", "--lower", escapeLayer(session.base), "--upper", session.upper, "--work", session.work, "--shared-lower"],
-    ...["--record-base", session.path("base"), "--activity-file", session.path("activity")],
+    ...[...sluice, "mount", "--lower", session.lowerPaths().map(escapeLayer).join(":"), "--upper", session.upper, "--work", session.work],
+    ...["--shared-lower", "--record-base", session.path("base"), "--activity-file", session.path("activity")],
     // People's answers that hold until they are revoked are for the directory, whatever the session.
     ...["--policy", policyFile, "--name", session.base, "--answers", join(statePath(), ANSWERS)],
     ...["--log-file", session.path("log"), "--keeper", "off"],

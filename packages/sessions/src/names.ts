@@ -1,5 +1,5 @@
 /** Names of sessions: two words that are easy to say and to type. */
-import { randomInt } from "node:crypto";
+import { randomBytes, randomInt } from "node:crypto";
 import { wrong } from "@sluice/runtime/cli";
 
 const QUALITIES =
@@ -24,8 +24,27 @@ export function isName(name: string): boolean {
   return NAME.test(name);
 }
 
-/** @throws CliError if a session cannot be called so */
+/** @throws CliError if a session or a checkpoint cannot be called so */
 export function checkName(name: string): void {
   if (!isName(name))
-    throw wrong(JSON.stringify(name), "a session cannot have this name", "use up to 64 letters, digits, dots, dashes and underscores");
+    throw wrong(
+      JSON.stringify(name),
+      "a session or a checkpoint cannot have this name",
+      "use up to 64 letters, digits, dots, dashes and underscores",
+    );
+}
+
+/** A name that nobody else draws. It is that of a layer, or of a directory that is half made. */
+export function drawHidden(): string {
+  return randomBytes(12).toString("hex");
+}
+
+export function isLayerName(name: string): boolean {
+  return /^[0-9a-f]{24}$/.test(name);
+}
+
+/** "brave-otter@before" is the checkpoint "before" of the session "brave-otter". */
+export function splitName(name: string): { session: string; checkpoint: string | undefined } {
+  const at = name.indexOf("@");
+  return at < 0 ? { session: name, checkpoint: undefined } : { session: name.slice(0, at), checkpoint: name.slice(at + 1) };
 }

@@ -3,6 +3,7 @@ import { fstatSync, readFileSync, writeFileSync } from "node:fs";
 import { native, openBeneath } from "@sluice/native";
 import { failed, unfit } from "@sluice/runtime/cli";
 import { Errno, errnoName, O } from "@sluice/vfs";
+import { isLayerName } from "./names.js";
 import { below, type Place } from "./state-directory.js";
 
 const FILE = "session.json";
@@ -10,6 +11,15 @@ const NEXT = "session.json.next";
 const VERSION = 1;
 /** A command line has at most 2 MiB. */
 const MAX_BYTES = 16 * 1024 * 1024;
+
+/** A state of a session that it can be forked from. */
+export interface Checkpoint {
+  readonly name: string;
+  /** ISO 8601. */
+  readonly created: string;
+  readonly layers: readonly string[];
+  readonly homeLayers: readonly string[];
+}
 
 export interface SessionRecord {
   readonly version: typeof VERSION;
@@ -21,12 +31,25 @@ export interface SessionRecord {
   readonly userXattr: boolean;
   /** ISO 8601. */
   readonly created: string;
+  /** When its first layer was made, also if another session made it: in nanoseconds since 1970. Null: its upper layer is that one. */
+  readonly begun: string | null;
+  /** Names of the frozen layers below its upper one, the newest first, and of those of the view of $HOME. */
+  readonly layers: readonly string[];
+  readonly homeLayers: readonly string[];
+  readonly checkpoints: readonly Checkpoint[];
   /** The last command. */
   readonly command: readonly string[];
   /** The name of a preset, or the path of a policy. */
   readonly policy: string;
   /** The process that ran a command last; the lock says whether it still does. `startTime` is as in /proc/PID/stat. */
   readonly runner: { readonly pid: number; readonly startTime: string } | null;
+}
+
+const isNames = (value: unknown): boolean => Array.isArray(value) && value.every((name) => typeof name === "string" && isLayerName(name));
+
+function isCheckpoint(value: unknown): boolean {
+  const { name, created, layers, homeLayers } = (value ?? {}) as Record<keyof Checkpoint, unknown>;
+  return typeof name === "string" && typeof created === "string" && isNames(layers) && isNames(homeLayers);
 }
 
 /** The type of each field, and whether a value has it. */
@@ -37,6 +60,10 @@ const FIELDS: { readonly [Field in keyof SessionRecord]: (value: unknown) => boo
   ownerUid: Number.isSafeInteger,
   userXattr: (value) => typeof value === "boolean",
   created: (value) => typeof value === "string" && !Number.isNaN(Date.parse(value)),
+  begun: (value) => value === null || (typeof value === "string" && /^\d+$/.test(value)),
+  layers: isNames,
+  homeLayers: isNames,
+  checkpoints: (value) => Array.isArray(value) && value.every(isCheckpoint),
   command: (value) => Array.isArray(value) && value.every((word) => typeof word === "string"),
   policy: (value) => typeof value === "string",
   runner: (value) => value === null || typeof value === "object",

@@ -4,8 +4,10 @@ import { type Tree, treeOf } from "@sluice/layer-tools/tree";
 import { LOCK, native, openBeneath } from "@sluice/native";
 import { failed, unfit } from "@sluice/runtime/cli";
 import { Errno, errnoName, O } from "@sluice/vfs";
+import { completeFreeze, completeMerge, layerPath, makeUpper, openLayerRecord, openLayerTree } from "./layers.js";
+import { isOwnUpper, planFreeze, writeMerged } from "./freeze.js";
 import { readRecord, type SessionRecord, writeRecord } from "./record.js";
-import { below, type Place } from "./state-directory.js";
+import { below, makePrivate, openPrivate, type Place } from "./state-directory.js";
 
 /** The two layers of the view of the directory, and the two of the view of $HOME. */
 export const LAYERS = ["upper", "work", "home/upper", "home/work"] as const;
@@ -97,6 +99,34 @@ export class Session {
     return treeOf(this.path(layer), fd, this.#record.userXattr);
   }
 
+  /** The trees of all its own layers, the upper one first. The caller closes them. @throws CliError */
+  openLayers(): Tree[] {
+    const trees = [this.openLayer("upper")];
+    try {
+      for (const name of this.#record.layers) trees.push(openLayerTree(name, this.#record.userXattr));
+    } catch (error) {
+      for (const { fd } of trees) native.close(fd);
+      throw error;
+    }
+    return trees;
+  }
+
+  /** The records of the base that its mounts wrote, the oldest first. The caller closes them. @throws CliError */
+  openRecords(): number[] {
+    const frozen = this.#record.layers.map(openLayerRecord).reverse();
+    return [...frozen, openPrivate(this.#place, "base")?.fd].filter((fd) => fd !== undefined);
+  }
+
+  /** The paths of the layers below the upper one, the topmost first and the directory itself last. */
+  lowerPaths(): string[] {
+    return [...this.#record.layers.map((name) => layerPath(name, "upper")), this.base];
+  }
+
+  /** The same for a directory in the view of $HOME, without that of $HOME itself. */
+  homeLayerPaths(name: string): string[] {
+    return this.#record.homeLayers.map((layer) => `${layerPath(layer, "home")}/${name}`);
+  }
+
   isRunning(): boolean {
     return this.#lock !== undefined || isRunning(this.fd);
   }
@@ -113,6 +143,39 @@ export class Session {
     this.#lock = fd;
     // It may have been replaced before the lock was ours.
     this.#record = readRecord(this.#place);
+    this.#complete();
+  }
+
+  /** Finishes a change of the layers that was killed, and makes the parts that are missing after one. */
+  #complete(): void {
+    completeMerge(this.#place, () => this.#write({ ...this.#record, layers: [] }));
+    completeFreeze(this.#place, this.#record);
+    for (const name of ["work", "home/upper", "home/work"]) makePrivate(this.#place, name);
+    const [top] = this.#record.layers;
+    if (top === undefined || isOwnUpper(this.#place)) return;
+    const below = openLayerTree(top, this.#record.userXattr);
+    try {
+      makeUpper(this.#place, below);
+    } finally {
+      native.close(below.fd);
+    }
+  }
+
+  /** Makes a read-only layer of its changes, below a new upper one. The session is locked. @throws CliError */
+  freeze(): void {
+    this.#write({ ...this.#record, ...planFreeze(this.#place, this) });
+    this.#complete();
+  }
+
+  /** Copies its own layers into one upper layer, since an apply takes changes out of that. The session is locked. @throws CliError */
+  async mergeLayers(): Promise<void> {
+    if (this.#record.layers.length === 0) return;
+    await writeMerged(this.#place, this);
+    this.#complete();
+  }
+
+  setCheckpoints(checkpoints: SessionRecord["checkpoints"]): void {
+    this.#write({ ...this.#record, checkpoints });
   }
 
   #runner(): string {

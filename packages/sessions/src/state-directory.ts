@@ -1,5 +1,5 @@
 /**
- * The directory of all sessions, $XDG_STATE_HOME/sluice/sessions, and directories in it. Everything in there decides what a person takes
+ * The directory of all sessions, $XDG_STATE_HOME/sluice/sessions, that of their layers beside it, and directories in both. Everything in there decides what a person takes
  * over into their files. So each directory from `sluice` on belongs to the caller, is closed to everybody else, and is reached through no
  * symbolic link.
  */
@@ -88,8 +88,11 @@ export function statePath(): string {
   return join(existsSync(home) ? realpathSync(home) : home, "sluice");
 }
 
-/** The directory of all sessions. The caller closes it. @returns undefined if there is none, and none is to be made. @throws CliError */
-export function openSessions(make: boolean): Place | undefined {
+/**
+ * The directory of all sessions, or of the layers that they froze. The caller closes it.
+ * @returns undefined if there is none, and none is to be made. @throws CliError
+ */
+export function openState(name: "sessions" | "layers", make: boolean): Place | undefined {
   const home = stateHome();
   if (!make && !existsSync(home)) return undefined;
   try {
@@ -99,5 +102,5 @@ export function openSessions(make: boolean): Place | undefined {
   }
   const { fd } = openTree(home, false);
   const sluice = descend({ fd, path: dirname(statePath()) }, "sluice", make);
-  return sluice === undefined ? undefined : descend(sluice, "sessions", make);
+  return sluice === undefined ? undefined : descend(sluice, name, make);
 }

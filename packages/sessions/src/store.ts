@@ -1,12 +1,12 @@
 /** All sessions of the caller: making, finding, listing and removing them. A session appears, and goes, by one rename. */
-import { randomBytes } from "node:crypto";
 import { native, readNames, removeTree, toBytes, toText } from "@sluice/native";
 import { inInitialNamespace, failed, unfit } from "@sluice/runtime/cli";
 import { AT, Attr, Errno, errnoName, RENAME } from "@sluice/vfs";
-import { checkName, drawName, isName } from "./names.js";
-import { type SessionRecord, writeRecord } from "./record.js";
+import { checkName, drawHidden, drawName, isName } from "./names.js";
+import { holdingLayers, makeUpper, openLayerTree, removeUnused } from "./layers.js";
+import { type Checkpoint, type SessionRecord, writeRecord } from "./record.js";
 import { LAYERS, Session, VIEW } from "./session.js";
-import { below, makePrivate, openPrivate, openSessions, type Place } from "./state-directory.js";
+import { below, makePrivate, openPrivate, openState, type Place } from "./state-directory.js";
 
 const MAX_DRAWS = 64;
 /** Nobody takes so long to make a session, and two may remove the same one. */
@@ -15,7 +15,7 @@ const REMAINS_AFTER_S = 3600;
 const HIDDEN = ".";
 
 function inSessions<T>(make: boolean, use: (sessions: Place) => T): T | undefined {
-  const sessions = openSessions(make);
+  const sessions = openState("sessions", make);
   if (sessions === undefined) return undefined;
   try {
     return use(sessions);
@@ -91,8 +91,16 @@ function sweep(sessions: Place): void {
 
 function fill(place: Place, record: SessionRecord): void {
   makePrivate(place, "home");
-  for (const name of [...LAYERS, VIEW]) makePrivate(place, name);
-  likeBase(place.fd, "upper", record.base);
+  for (const name of [...LAYERS, VIEW]) if (name !== "upper") makePrivate(place, name);
+  const [top] = record.layers;
+  if (top === undefined) {
+    makePrivate(place, "upper");
+    likeBase(place.fd, "upper", record.base);
+  } else {
+    const tree = openLayerTree(top, record.userXattr);
+    makeUpper(place, tree);
+    native.close(tree.fd);
+  }
   writeRecord(place, record);
 }
 
@@ -125,13 +133,20 @@ export function createSession(
   if (name !== undefined) checkName(name);
   const ownerUid = process.geteuid?.() ?? 0;
   const userXattr = ownerUid !== 0 || !inInitialNamespace();
-  const record: SessionRecord = {
-    ...{ version: 1, name: "", base, ownerUid, userXattr, created: new Date().toISOString() },
-    ...{ command, policy, runner: null },
-  };
+  return make(
+    {
+      ...{ version: 1, name: "", base, ownerUid, userXattr, created: new Date().toISOString() },
+      ...{ begun: null, layers: [], homeLayers: [], checkpoints: [] },
+      ...{ command, policy, runner: null },
+    },
+    name,
+  );
+}
+
+function make(record: SessionRecord, name: string | undefined): Session {
   const made = inSessions(true, (sessions) => {
     sweep(sessions);
-    const hidden = `${HIDDEN}${randomBytes(12).toString("hex")}`;
+    const hidden = `${HIDDEN}${drawHidden()}`;
     if (!makePrivate(sessions, hidden))
       throw failed(sessions.path, "the name of a new directory is taken (EEXIST)", "run the command again");
     try {
@@ -144,14 +159,83 @@ export function createSession(
   return made;
 }
 
-/** Removes a session that this process has locked, with its changes, at any depth. @throws CliError */
+/**
+ * Makes a session that begins with the changes of another one, or of a checkpoint of it. This process has locked the other one.
+ * `name`: drawn if it is undefined. @throws CliError
+ */
+export function forkSession(session: Session, { name, checkpoint }: { name: string | undefined; checkpoint: string | undefined }): Session {
+  if (name !== undefined) checkName(name);
+  const from = checkpoint === undefined ? undefined : findCheckpoint(session, checkpoint);
+  if (from === undefined) session.freeze();
+  const { layers, homeLayers } = from ?? session.record;
+  const created = new Date().toISOString();
+  return holdingLayers(() => make({ ...session.record, name: "", created, layers, homeLayers, checkpoints: [], runner: null }, name));
+}
+
+/** Notes the state of a session that this process has locked. @throws CliError */
+export function addCheckpoint(session: Session, name: string): void {
+  checkName(name);
+  if (session.record.checkpoints.some((other) => other.name === name))
+    throw unfit(`${session.name}@${name}`, "a checkpoint with this name exists (EEXIST)", "give another name, or discard it");
+  session.freeze();
+  const { layers, homeLayers, checkpoints } = session.record;
+  session.setCheckpoints([...checkpoints, { name, created: new Date().toISOString(), layers, homeLayers }]);
+}
+
+/** @throws CliError if the session has no such checkpoint */
+export function findCheckpoint({ name, record }: Session, wanted: string): Checkpoint {
+  const found = record.checkpoints.find((checkpoint) => checkpoint.name === wanted);
+  if (found !== undefined) return found;
+  const names = record.checkpoints.map((checkpoint) => checkpoint.name);
+  throw unfit(
+    `${name}@${wanted}`,
+    "there is no such checkpoint (ENOENT)",
+    names.length === 0 ? "make one with 'sluice checkpoint'" : `name one of ${names.join(", ")}`,
+  );
+}
+
+/** Removes a checkpoint of a session that this process has locked. Its changes stay if others show them. @throws CliError */
+export function removeCheckpoint(session: Session, name: string): void {
+  findCheckpoint(session, name);
+  session.setCheckpoints(session.record.checkpoints.filter((checkpoint) => checkpoint.name !== name));
+  removeUnusedLayers();
+}
+
+/** The layers of all sessions and checkpoints; undefined if a record cannot be read: then any layer may be in use. */
+function usedLayers(sessions: Place): ReadonlySet<string> | undefined {
+  const used = new Set<string>();
+  for (const name of namesOf(sessions).filter(isName)) {
+    try {
+      const session = openAt(sessions, name);
+      if (session === undefined) continue;
+      const states = [session.record, ...session.record.checkpoints];
+      for (const layer of states.flatMap(({ layers, homeLayers }) => [...layers, ...homeLayers])) used.add(layer);
+      session.close();
+    } catch {
+      return undefined; // 'sluice sessions' tells of it
+    }
+  }
+  return used;
+}
+
+/** Removes the layers that no session and no checkpoint shows any longer. @throws CliError */
+export function removeUnusedLayers(): void {
+  holdingLayers((layers) => inSessions(false, (sessions) => removeUnused(layers, () => usedLayers(sessions))));
+}
+
+/**
+ * Removes a session that this process has locked, with its changes, at any depth. Layers that others show stay. If this is killed, the
+ * next call removes what it left. @throws CliError
+ */
 export function removeSession(session: Session): void {
   inSessions(false, (sessions) => {
-    const hidden = `${HIDDEN}${randomBytes(12).toString("hex")}`;
-    const status = native.renameat2(sessions.fd, session.name, sessions.fd, hidden, RENAME.NOREPLACE);
+    const hidden = `${HIDDEN}${drawHidden()}`;
+    const remove = (): number => native.renameat2(sessions.fd, session.name, sessions.fd, hidden, RENAME.NOREPLACE);
+    const status = holdingLayers(remove);
     if (status < 0) throw failed(session.directory, `the session cannot be removed (${errnoName(-status)})`, "check its disk");
     const removal = removeTree(sessions.fd, hidden);
     if (removal.status < 0)
       throw failed(below(sessions, removal.path).path, `it cannot be removed (${errnoName(-removal.status)})`, "remove it by hand");
   });
+  removeUnusedLayers();
 }

@@ -10,6 +10,12 @@ export interface Place {
   /** The directory that the changes go to. */
   readonly base: Tree;
   readonly upper: Tree;
+  /** The layers of a forked session between the two, the topmost first. Nothing is applied or undone while there are any. */
+  readonly frozen?: readonly Tree[];
+  /** Descriptors of the records of the base that its mounts wrote, the oldest first. */
+  readonly records?: readonly number[];
+  /** See `Known`. */
+  readonly begun?: bigint | undefined;
   /** The session's directory: it belongs to the session's owner alone. */
   readonly directory: { readonly fd: number; readonly path: string };
 }

@@ -83,5 +83,5 @@ export async function layersOf(command: string, mountpoint: string | undefined, 
 
 /** Top first: the upper layer is number 0. */
 export function stackOf({ upper, lowers, dataLowers }: Layers): LayerStack {
-  return new LayerStack([upper, ...lowers], dataLowers);
+  return new LayerStack([upper, ...lowers], { dataOnly: dataLowers });
 }

@@ -103,7 +103,10 @@ export function addMountCommand(program: Command, host: MountHost): void {
     .option("--locks <who>", "owner of fcntl and flock locks: kernel, daemon, or auto: the daemon if a file can change nodes", "auto")
     .option("--coherent-readers", "mediate lower files that can be copied up, so that their readers see later writes")
     .option("--shared-lower", "the lower layers may change while mounted; changes appear within a second, or within -o timeout=")
-    .option("--record-base <dir>", "record the lower files that the upper layer replaces in this directory, as 'sluice run' does")
+    .option(
+      "--record-base <dir>",
+      "record the files of the lowest layer that the upper layer replaces in this directory, as 'sluice run' does",
+    )
     .option("--activity-file <file>", "write which program opened which files, and was denied which, to this file (JSON)")
     .option("--control <socket>", "path of the control socket; by default derived from the mount point")
     .option("--admin <host:port>", "serve /metrics, /healthz and /readyz")

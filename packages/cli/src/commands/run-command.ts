@@ -26,6 +26,7 @@ Examples:
   sluice run --net none -- ./install.sh               without the network
   sluice run --policy policy.yaml --name try1 -- make
   sluice run --resume try1 -- make test               the same files again, with the changes of the session
+  sluice run --resume try1@before -- make test        a new session that begins at a checkpoint
 
 The command sees this directory at its own path, with changes that stay in the session. The rest of the file system is
 read-only; /tmp is private; /run, other programs' sockets, credentials in $HOME and the session's own files are hidden.
@@ -56,13 +57,14 @@ function policyFile(given: string): string {
 
 async function openLocked(args: RunArguments, command: readonly string[]): Promise<Session> {
   const { createSession, openSession } = await import("@sluice/sessions");
-  if (args.resume !== undefined && args.name !== undefined)
+  const fromCheckpoint = args.resume?.includes("@") === true;
+  if (args.resume !== undefined && args.name !== undefined && !fromCheckpoint)
     throw wrong("--name", "it cannot be combined with --resume", "leave one of them out");
   if (args.resume === undefined) (await import("@sluice/sandbox")).checkBase(currentDirectory());
-  const session =
-    args.resume === undefined
-      ? createSession(currentDirectory(), { name: args.name, command, policy: args.policy })
-      : openSession(args.resume);
+  const session = await (async () => {
+    if (args.resume === undefined) return createSession(currentDirectory(), { name: args.name, command, policy: args.policy });
+    return fromCheckpoint ? (await import("./sessions/fork-command.js")).forkOf(args.resume, { name: args.name }) : openSession(args.resume);
+  })();
   try {
     session.lock();
     if (args.resume !== undefined) (await import("../review/session-changes.js")).recoverSession(session);
@@ -118,7 +120,7 @@ export function addRunCommand(program: Command, sluice: readonly [string, ...str
     .description("run a command on a copy-on-write view of this directory, in a sandbox")
     .argument("<command...>", "the command and its arguments, after --")
     .option("--name <name>", "name of the new session; by default two words that are drawn")
-    .option("--resume <name>", "go on in this session, in its directory")
+    .option("--resume <name>", "go on in this session, in its directory; with NAME@CHECKPOINT in a new one that begins there")
     .option("--policy <name>", "agent, install, readonly, or a policy file", PRESETS[0])
     .addOption(new Option("--net <which>", "the network of the command").choices(["host", "none"]).default("host"))
     .addOption(new Option("--write <dir>", "let the command change this directory itself; may be repeated").argParser(collect))

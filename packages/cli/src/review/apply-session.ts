@@ -14,7 +14,7 @@ import { openSession } from "@sluice/sessions";
 import { hasTerminal } from "./ask-terminal.js";
 import { type ConflictArguments, resolveConflicts } from "./resolve-conflicts.js";
 import { withProgress } from "./show-progress.js";
-import { placeOf, recover, type Review, reviewSession } from "./session-changes.js";
+import { type Review, reviewSession, soleUpper } from "./session-changes.js";
 
 export interface ApplyArguments extends ConflictArguments {
   json?: boolean;
@@ -60,8 +60,7 @@ export async function apply(name: string, words: string[], args: ApplyArguments)
     throw wrong("apply", "--overwrite and --skip-conflicts contradict each other", "give one of the two");
   const session = openSession(name);
   session.lock();
-  const place = placeOf(session);
-  recover(place);
+  const place = await soleUpper(session);
   const { line, report } = await applyReview(place, await reviewSession(place, words), args);
   process.stdout.write(report === undefined ? `${line}\n` : `${JSON.stringify(report, null, 2)}\n`);
 }

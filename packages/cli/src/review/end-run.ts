@@ -8,7 +8,7 @@ import { removeSession, type Session } from "@sluice/sessions";
 import { applyReview } from "./apply-session.js";
 import { ask, hasTerminal } from "./ask-terminal.js";
 import { deniedIn, denialSummary, readActivity } from "./session-activity.js";
-import { forgetSession, placeOf, type Review, reviewSession } from "./session-changes.js";
+import { forgetSession, placeOf, type Review, reviewSession, soleUpper } from "./session-changes.js";
 import { showReview } from "./show-changes.js";
 
 export const ON_EXIT = ["ask", "apply", "keep", "discard"] as const;
@@ -128,8 +128,9 @@ export async function endRun(session: Session, exitCode: number, args: EndArgume
   process.exitCode = exitCode;
   const changes = countChanges(session);
   const hasChanges = Object.values(changes).some((count: number) => count > 0);
-  const review = (): Promise<Review> => reviewSession(placeOf(session), []);
-  const found = hasChanges ? (await review()).all.list : [];
+  // Only of one upper layer changes can be applied.
+  const review = async (): Promise<Review> => reviewSession(await soleUpper(session), []);
+  const found = hasChanges ? (await reviewSession(placeOf(session), [])).all.list : [];
   const conflicts = found.filter(({ conflict }) => conflict !== undefined).length;
   const ending: Ending = { session, exitCode, changes, conflicts, denied: deniedIn(readActivity(session)), review };
   const quiet = args.json === true;

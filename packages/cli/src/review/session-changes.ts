@@ -11,10 +11,10 @@ import {
   reviewPlace,
   selectorOf,
 } from "@sluice/changes";
-import { type LayerStack, openTree } from "@sluice/layer-tools";
+import { type LayerStack, openTree, type Tree } from "@sluice/layer-tools";
 import { escapeTextName, wrong } from "@sluice/runtime/cli";
 import { withProgress } from "./show-progress.js";
-import { listSessions, type Session } from "@sluice/sessions";
+import { listSessions, removeUnusedLayers, type Session } from "@sluice/sessions";
 
 /** Undefined if there is no such session. @throws CliError if it cannot be used */
 export function findSession(name: string): Session | undefined {
@@ -30,13 +30,28 @@ export function findSession(name: string): Session | undefined {
 export function placeOf(session: Session): Place {
   const directory = { fd: session.fd, path: session.directory };
   const base = openTree(session.base, session.record.userXattr);
-  return { name: session.name, base, upper: session.openLayer("upper"), directory };
+  const [upper, ...frozen] = session.openLayers() as [Tree, ...Tree[]];
+  const { begun } = session.record;
+  return {
+    ...{ name: session.name, base, upper, frozen, records: session.openRecords(), directory },
+    begun: begun === null ? undefined : BigInt(begun),
+  };
 }
 
 /** Ends an apply or undo that was killed. The session is locked. @throws CliError */
 export function recover(place: Place): void {
   const recovery = recoverApply(place);
   if (recovery !== undefined) process.stderr.write(`sluice: ${place.name}: an interrupted command was ended: ${recovery}\n`);
+}
+
+/** Before changes leave a session, or return: its own layers become one upper layer. The session is locked. @throws CliError */
+export async function soleUpper(session: Session): Promise<Place> {
+  recoverSession(session);
+  if (session.record.layers.length > 0) {
+    await session.mergeLayers();
+    removeUnusedLayers();
+  }
+  return placeOf(session);
 }
 
 /** Before a command runs in a session again: its layers are not changed under it. The session is locked. @throws CliError */
@@ -67,6 +82,7 @@ function select({ stack, all }: Omit<Review, "selected">, base: string, words: r
   return { stack, all, selected };
 }
 
+/** Of layers that belong to no session. */
 export function review(stack: LayerStack, base: string, words: readonly string[]): Review {
   return select({ stack, all: reviewLayers(stack) }, base, words);
 }

@@ -2,7 +2,7 @@
 import { appliedAt, undoApply } from "@sluice/changes";
 import { CliError, escapeName, escapeTextName, EXIT, unfit } from "@sluice/runtime/cli";
 import { listSessions, openSession, type Session } from "@sluice/sessions";
-import { placeOf, recover } from "./session-changes.js";
+import { soleUpper } from "./session-changes.js";
 
 /** The session with the latest apply. @throws CliError */
 function lastApplied(): Session {
@@ -21,11 +21,10 @@ function lastApplied(): Session {
   return last.session;
 }
 
-export function undo(name: string | undefined): void {
+export async function undo(name: string | undefined): Promise<void> {
   const session = name === undefined ? lastApplied() : openSession(name);
   session.lock();
-  const place = placeOf(session);
-  recover(place);
+  const place = await soleUpper(session);
   const undone = undoApply(place);
   if (!undone.done) {
     for (const path of undone.changed) process.stderr.write(`${escapeName(path)} [changed since]\n`);

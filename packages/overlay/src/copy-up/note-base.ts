@@ -1,6 +1,6 @@
 /** Tells the record of the base which lower object is about to be replaced, if the mount has one. */
 import { andThen, Attr, O, S, type Status } from "@sluice/vfs";
-import type { OverlayConfig, OverlayEvents } from "../contract/config.js";
+import type { BaseRecord, OverlayConfig, OverlayEvents } from "../contract/config.js";
 import { closeFd, statFd, sys } from "../layer/system-calls.js";
 import { type Node, pathOf } from "../node/node.js";
 import { openNode } from "../node/open-node.js";
@@ -13,6 +13,11 @@ export interface BaseContext extends NodeStore {
 }
 
 const link = Buffer.alloc(4096);
+
+/** Of a fork, the layers between the upper one and the lowest are its own: the mounts that wrote them recorded the lowest. */
+function recordFor(core: BaseContext, node: Node): BaseRecord | undefined {
+  return node.inUpper || core.layers.at(-1) !== node.top.layer ? undefined : core.config.baseRecord;
+}
 
 function pathInLower({ dirs, dir, realName, top }: Node): string {
   return (dirs === undefined ? [...(dir?.components() ?? []), realName] : top.components()).join("/");
@@ -27,27 +32,27 @@ function told(core: BaseContext, node: Node, status: Status): Status {
 
 /** A regular file that is copied: `source` is open for reading, and `attr` is older than the copy. 0 at once without a record. */
 export function noteFile(core: BaseContext, node: Node, { source, attr }: { source: number; attr: Attr }): Status {
-  const record = core.config.baseRecord;
-  return record === undefined || node.inUpper ? 0 : told(core, node, record.noteFile(pathInLower(node), attr, source));
+  const record = recordFor(core, node);
+  return record === undefined ? 0 : told(core, node, record.noteFile(pathInLower(node), attr, source));
 }
 
 /** Any object, without its bytes; `fd` stands for it. */
 export function noteObject(core: BaseContext, node: Node, fd: number, attr: Attr): void {
-  const record = core.config.baseRecord;
-  if (record === undefined || node.inUpper) return;
+  const record = recordFor(core, node);
+  if (record === undefined) return;
   const length = (attr.mode & S.IFMT) === S.IFLNK ? sys.readlinkat(fd, "", link) : -1;
   void told(core, node, record.note(pathInLower(node), attr, length < 0 ? undefined : link.toString("latin1", 0, length)));
 }
 
 /** A lower object that is about to be hidden. */
 export function noteHidden(core: BaseContext, node: Node, fd: number): void {
-  if (core.config.baseRecord === undefined || node.inUpper) return;
+  if (recordFor(core, node) === undefined) return;
   if (statFd(fd, core.scratchAttr) >= 0) noteObject(core, node, fd, core.scratchAttr);
 }
 
 /** A lower object that a rename is about to replace: whoever writes a file so means to edit it, and its bytes may be needed. */
 export function noteReplaced(core: BaseContext, node: Node): Status {
-  if (core.config.baseRecord === undefined || node.inUpper) return 0;
+  if (recordFor(core, node) === undefined) return 0;
   const attr = new Attr();
   const fd = openNode(core, node, node.isRegular ? O.RDONLY : O.PATH | O.NOFOLLOW);
   if (fd < 0) return 0;

@@ -187,10 +187,9 @@ function pickOne(flag: string | undefined, option: string | undefined, flagName:
   return value;
 }
 
-function recordOf({ recordBase, keeper }: MountArguments, { lowers, upper }: LayerLists): string | undefined {
+function recordOf({ recordBase, keeper }: MountArguments, { upper }: LayerLists): string | undefined {
   if (recordBase === undefined) return undefined;
-  if (upper === undefined || lowers.length !== 1)
-    throw wrong("--record-base", "it needs an upper layer and a single lower one", "leave it out");
+  if (upper === undefined) throw wrong("--record-base", "it needs an upper layer", "leave it out");
   if (keeper === "on") throw wrong("--record-base", "cannot be combined with --keeper on", "leave one of them out");
   return absolute(recordBase);
 }

@@ -1,27 +1,38 @@
 /** `sluice discard`: removes sessions of `sluice run` with their changes. */
-import { openSession, removeSession } from "@sluice/sessions";
+import { findCheckpoint, openSession, removeCheckpoint, removeSession, type Session, splitName } from "@sluice/sessions";
 import type { Command } from "commander";
 
 async function discard(names: readonly string[]): Promise<void> {
   const { forgetSession } = await import("../../review/session-changes.js");
-  const sessions = names.map((name) => {
-    const session = openSession(name);
-    session.lock();
+  const sessions = new Map<string, Session>();
+  const locked = (name: string): Session => {
+    const session = sessions.get(name) ?? openSession(name);
+    if (!sessions.has(name)) session.lock();
+    sessions.set(name, session);
     return session;
+  };
+  const found = names.map((name) => {
+    const { session: whole, checkpoint } = splitName(name);
+    const session = locked(whole);
+    if (checkpoint !== undefined) findCheckpoint(session, checkpoint);
+    return { name, session, checkpoint };
   });
-  // All of them can be removed: a wrong name leaves every session as it was.
-  for (const session of sessions) {
-    forgetSession(session);
-    removeSession(session);
-    session.close();
-    process.stderr.write(`${session.name}: discarded\n`);
+  // All of them can be removed: a wrong name leaves every session as it was. Checkpoints go before their sessions.
+  const place = ({ checkpoint }: { checkpoint: string | undefined }): number => (checkpoint === undefined ? 1 : 0);
+  for (const { name, session, checkpoint } of found.sort((one, other) => place(one) - place(other))) {
+    if (checkpoint === undefined) {
+      forgetSession(session);
+      removeSession(session);
+    } else removeCheckpoint(session, checkpoint);
+    process.stderr.write(`${name}: discarded\n`);
   }
+  for (const session of sessions.values()) session.close();
 }
 
 export function addDiscardCommand(program: Command): void {
   program
     .command("discard")
     .description("remove sessions of 'sluice run', with their changes; the directories they worked on stay as they are")
-    .argument("<name...>", "as 'sluice sessions' lists them")
+    .argument("<name...>", "as 'sluice sessions' lists them; of SESSION@CHECKPOINT only the checkpoint goes")
     .action(discard);
 }

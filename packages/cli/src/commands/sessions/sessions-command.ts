@@ -38,9 +38,18 @@ function cells({ session, running, changes }: Row): string[] {
   return [name, escapeTextName(base), age(record.created), escapeTextName(record.policy), running ? "running" : "", shown];
 }
 
+/** A line for each checkpoint below that of its session. */
+function checkpointCells({ session: { name, record } }: Row): string[][] {
+  return record.checkpoints.map((one) => [`${name}@${one.name}`, "", age(one.created), "", "checkpoint", ""]);
+}
+
 function plain({ session, running, changes }: Row): unknown {
-  const { name, base, created, policy, command } = session.record;
-  return { name, directory: base, created, policy, command, running, changes: changes instanceof Error ? null : changes };
+  const { name, base, created, policy, command, checkpoints } = session.record;
+  const marks = checkpoints.map((one) => ({ name: one.name, created: one.created }));
+  return {
+    ...{ name, directory: base, created, policy, command, running, checkpoints: marks },
+    changes: changes instanceof Error ? null : changes,
+  };
 }
 
 function list(args: { json?: boolean }): void {
@@ -56,7 +65,12 @@ function list(args: { json?: boolean }): void {
   if (args.json === true) process.stdout.write(`${JSON.stringify(rows.map(plain), null, 2)}\n`);
   else if (rows.length > 0) {
     const head = ["NAME", "DIRECTORY", "AGE", "POLICY", "STATE", "CHANGES"];
-    process.stdout.write(`${table(head, rows.map(cells)).join("\n")}\n`);
+    process.stdout.write(
+      `${table(
+        head,
+        rows.flatMap((row) => [cells(row), ...checkpointCells(row)]),
+      ).join("\n")}\n`,
+    );
   } else if (problems.length === 0) process.stderr.write("no sessions\n");
   for (const { session } of rows) session.close();
 }

@@ -1,0 +1,102 @@
+/** `sluice fork` and `sluice checkpoint`: other sessions that begin with the changes of one, now or later. */
+import { addCheckpoint, forkSession, openSession, type Session, splitName } from "@sluice/sessions";
+import { wrong } from "@sluice/runtime/cli";
+import type { Command } from "commander";
+
+interface ForkArguments {
+  stop?: boolean;
+  json?: boolean;
+}
+
+const FORK_NOTES = `
+The new session shows what SESSION shows now, or showed at a checkpoint. From then on each of them changes for itself. No file is copied, so
+it takes as long for a large session as for a small one. 'sluice run --resume NAME -- COMMAND' works in the new session.
+
+While a command works in SESSION it cannot be forked: the programs that hold its files are named (exit code 4). --stop ends them first.
+A fork of a checkpoint does not need that.
+
+Examples:
+  sluice fork brave-otter
+  sluice fork brave-otter second-try
+  sluice fork brave-otter@before-upgrade
+`;
+
+const CHECKPOINT_NOTES = `
+To go on from a checkpoint, fork it, or let a command begin in a fork of it:
+
+  sluice checkpoint brave-otter before-upgrade
+  sluice run --resume brave-otter@before-upgrade -- bash
+  sluice discard brave-otter@before-upgrade             remove the checkpoint, not the session
+`;
+
+/** A session in which nothing works. @throws CliError, exit code 4 */
+export async function openIdle(name: string, stop: boolean): Promise<Session> {
+  const session = openSession(name);
+  try {
+    if (session.isRunning()) {
+      const { namePrograms, stopPrograms } = await import("@sluice/sandbox");
+      if (!stop) throw namePrograms(session);
+      await stopPrograms(session);
+    }
+    session.lock();
+    (await import("../../review/session-changes.js")).recoverSession(session);
+    return session;
+  } catch (error) {
+    session.close();
+    throw error;
+  }
+}
+
+/** Forks a session, or a checkpoint of it. */
+export async function forkOf(from: string, { name, stop = false }: { name: string | undefined; stop?: boolean }): Promise<Session> {
+  const { session: old, checkpoint } = splitName(from);
+  const session = await openIdle(old, stop);
+  try {
+    return forkSession(session, { name, checkpoint });
+  } finally {
+    session.close();
+  }
+}
+
+async function fork(from: string, name: string | undefined, { stop, json }: ForkArguments): Promise<void> {
+  const made = await forkOf(from, { name, stop: stop === true });
+  if (json === true) process.stdout.write(`${JSON.stringify({ session: made.name, from })}\n`);
+  else process.stdout.write(`${made.name}\n`);
+  made.close();
+}
+
+async function checkpoint(name: string, mark: string, { stop }: ForkArguments): Promise<void> {
+  if (name.includes("@")) throw wrong(name, "a checkpoint has no checkpoints of its own", "fork it, and name the new session");
+  const session = await openIdle(name, stop === true);
+  try {
+    addCheckpoint(session, mark);
+  } finally {
+    session.close();
+  }
+  process.stdout.write(`${name}@${mark}\n`);
+}
+
+const STOP = "end the command that works in the session first";
+
+export function addForkCommand(program: Command): void {
+  program
+    .command("fork")
+    .description("make a session that begins with the changes of another one")
+    .argument("<session>", "a session, or SESSION@CHECKPOINT")
+    .argument("[name]", "name of the new session; by default two words that are drawn")
+    .option("--stop", STOP)
+    .option("--json", "one JSON object with the names of both")
+    .addHelpText("after", FORK_NOTES)
+    .action(fork);
+}
+
+export function addCheckpointCommand(program: Command): void {
+  program
+    .command("checkpoint")
+    .description("give the present changes of a session a name, to go on from them later")
+    .argument("<session>")
+    .argument("<name>", "name of the checkpoint")
+    .option("--stop", STOP)
+    .addHelpText("after", CHECKPOINT_NOTES)
+    .action(checkpoint);
+}
