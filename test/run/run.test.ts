@@ -150,6 +150,22 @@ test(
 );
 
 test(
+  "names a device that /dev lacks, and ends",
+  async () => {
+    const project = new Project("root", FILES);
+    for (const devices of [[], ["null", "fuse"], ["null", "zero", "full", "random", "urandom", "fuse"]]) {
+      const show = devices.map((name) => `touch /dev/${name}; mount --bind "$PWD/../dev/${name}" /dev/${name}`).join("; ");
+      const script = `mkdir -p ../dev; mount --rbind /dev ../dev; mount -t tmpfs tmpfs /dev; ${show || "true"}; exec "$@"`;
+      const { code, stderr } = await project.sluice(["run", "--", "true"], { before: `exec unshare -m sh -c '${script}' sh "$@"` });
+      const missing = ["null", "zero", "tty"].find((name) => !devices.includes(name)) ?? "";
+      expect(stderr).toMatch(new RegExp(`^sluice: /dev/${missing}: this device is not there \\(ENOENT\\): mount a whole /dev`, "m"));
+      expect(code).toBe(3);
+    }
+  },
+  LIMIT_MS,
+);
+
+test(
   "refuses directories whose view would show what has to stay hidden",
   async () => {
     const project = new Project("root", FILES);

@@ -8,6 +8,7 @@ import { isBeneath, MAX_SOCKET_PATH_BYTES, readMountTable } from "@sluice/mount-
 import { CliError, EXIT, lacking, unfit, wrong } from "@sluice/runtime/cli";
 import { type Session, statePath } from "@sluice/sessions";
 import { bwrapArguments, type Confinement } from "./bwrap-arguments.js";
+import { checkDevices } from "./check-devices.js";
 import { forwardSignals } from "./command-process.js";
 import { environmentFor } from "./environment.js";
 import { findPrograms, type Programs } from "./find-programs.js";
@@ -223,6 +224,7 @@ function startStage(run: SessionRun, programs: Programs): { stage: ChildProcess;
 export async function runSession(run: SessionRun): Promise<number> {
   const { session } = run;
   checkBase(session.base);
+  checkDevices();
   closeInherited();
   const { stage, pipe } = startStage(run, findPrograms(session.base));
   const exit = exitOf(stage);

@@ -43,7 +43,7 @@ echo ${ENTERED} >&${told}
   ${variables}${line([...limited, ...server])} </dev/null >&${told} 2>&1 ${go}<&- ${filter}<&- ${options}<&- &
   server=$!
   trap 'kill -TERM $server' TERM
-  while wait $server; ended=$?; kill -0 $server 2>/dev/null; do :; done
+  while wait $server; ended=$?; kill -0 $server 2>&-; do :; done
   echo ${ENDED} >&${told}
   exit $ended
 ) &
@@ -56,8 +56,8 @@ if [ "$word" = ${GO} ]; then
   ${line([programs.bwrap, "--seccomp", `${filter}`, "--args", `${options}`, "--", programs.env, `--default-signal=${OF_TERMINAL}`, "--"])} "$@"
   code=$?
 fi
-kill -TERM $server 2>/dev/null
-while wait $server; ended=$?; kill -0 $server 2>/dev/null; do :; done
+kill -TERM $server 2>&-
+while wait $server; ended=$?; kill -0 $server 2>&-; do :; done
 exit \${code:-$ended}
 `;
 }

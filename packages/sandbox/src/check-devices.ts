@@ -1,0 +1,12 @@
+/** The devices that a session needs: bubblewrap shows them to the command, and Node and the shell of the session open some themselves. */
+import { statSync } from "node:fs";
+import { lacking } from "@sluice/runtime/cli";
+
+const DEVICES = ["null", "zero", "full", "random", "urandom", "tty"].map((name) => `/dev/${name}`);
+
+/** @throws CliError, exit code 3, that names the first missing device. A chroot often has an empty /dev */
+export function checkDevices(): void {
+  const missing = DEVICES.find((path) => statSync(path, { throwIfNoEntry: false })?.isCharacterDevice() !== true);
+  if (missing === undefined) return;
+  throw lacking(missing, "this device is not there (ENOENT)", "mount a whole /dev; for a chroot: mount --rbind /dev DIRECTORY/dev");
+}
