@@ -23,6 +23,8 @@ export interface SessionRun {
   session: Session;
   command: readonly string[];
   policyFile: string;
+  /** Its decisions are appended to the session's `decisions`. */
+  logsDecisions: boolean;
   network: "none" | "host";
   writable: readonly string[];
   readOnly: readonly string[];
@@ -129,7 +131,7 @@ function controlOf(session: Session): string | undefined {
   return Buffer.byteLength(path) > MAX_SOCKET_PATH_BYTES ? undefined : path;
 }
 
-function serverCommand({ session, policyFile, sluice }: SessionRun, view: string): string[] {
+function serverCommand({ session, policyFile, logsDecisions, sluice }: SessionRun, view: string): string[] {
   const control = controlOf(session);
   return [
     ...[...sluice, "mount", "--lower", session.lowerPaths().map(escapeLayer).join(":"), "--upper", session.upper, "--work", session.work],
@@ -138,6 +140,7 @@ function serverCommand({ session, policyFile, sluice }: SessionRun, view: string
     ...["--policy", policyFile, "--name", session.base, "--answers", join(statePath(), ANSWERS)],
     ...["--log-file", session.path("log"), "--keeper", "off"],
     ...(control === undefined ? [] : ["--control", control]),
+    ...(logsDecisions ? ["--decision-log", session.path("decisions")] : []),
     ...(session.record.userXattr ? ["-o", "userxattr"] : []),
     view,
   ];

@@ -85,10 +85,10 @@ export class Session {
   }
 
   /**
-   * `log`, `activity` and `control.sock` are those of the session's mount, and `base` its record of the files that the session replaced
+   * `log`, `activity`, `decisions` and `control.sock` are those of the session's mount, and `base` its record of the files that the session replaced
    * (packages/base-record).
    */
-  path(part: LayerName | typeof VIEW | "base" | "activity" | "log" | "control.sock"): string {
+  path(part: LayerName | typeof VIEW | "base" | "activity" | "decisions" | "log" | "control.sock"): string {
     return below(this.#place, part).path;
   }
 

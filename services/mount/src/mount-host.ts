@@ -26,6 +26,8 @@ export interface EmbeddedDecisionOptions {
   logLevel: string;
   /** Undefined: standard error. */
   logFile: string | undefined;
+  /** The file that its decisions are appended to; undefined: it logs none. */
+  decisionLog: string | undefined;
   /** Of a collector for its spans; undefined: it traces nothing. */
   tracingEndpoint: string | undefined;
   /** Another server served before: the service itself reports a mistake in the policy, and is started again. */

@@ -117,6 +117,7 @@ export function addMountCommand(program: Command, host: MountHost): void {
     .option("--tracing-ratio <share>", "share of opens that are traced, 0 to 1; by default 0.01")
     .option("--name <name>", "name of the mount in policies and logs; by default the mount point")
     .option("--log-level <level>", "trace, debug, info, warn, error, fatal or silent", "info")
+    .option("--decision-log <file>", "append each decision of the service of --policy to this file, as JSON lines")
     .option("--log-file <file>", "append the log to this file; by default to standard error")
     .addHelpText("after", EXAMPLES)
     .action(async (typed: string | undefined, args: MountArguments, command: Command) => {

@@ -2,10 +2,11 @@
 import { existsSync, realpathSync } from "node:fs";
 import { resolve } from "node:path";
 import { codeOf, escapeTextName, unfit, wrong } from "@sluice/runtime/cli";
-import { PRESETS, presetFile } from "@sluice/service-decision/presets";
+import { LEARNING_POLICY, PRESETS, presetFile } from "@sluice/service-decision/presets";
 import { SERVER_CAPABILITIES } from "@sluice/service-mount";
 import type { Serving } from "@sluice/sandbox";
 import type { Session } from "@sluice/sessions";
+import { native } from "@sluice/native";
 import { type Command, Option } from "commander";
 import type { EndArguments } from "../review/end-run.js";
 import { collect } from "./shared-options.js";
@@ -14,6 +15,7 @@ interface RunArguments extends EndArguments {
   name?: string;
   resume?: string;
   policy: string;
+  learn?: string | true;
   net: "none" | "host";
   write?: string[];
   readOnly?: string[];
@@ -25,6 +27,7 @@ Examples:
   sluice run -- bash                                  try something out in this directory
   sluice run --net none -- ./install.sh               without the network
   sluice run --policy policy.yaml --name try1 -- make
+  sluice run --learn policy.yaml -- make              find the policy that 'make' needs
   sluice run --resume try1 -- make test               the same files again, with the changes of the session
   sluice run --resume try1@before -- make test        a new session that begins at a checkpoint
 
@@ -83,19 +86,22 @@ function announce(session: Session, policy: string, { passthrough, policy: summa
 }
 
 async function run(words: readonly string[], args: RunArguments, sluice: readonly [string, ...string[]]): Promise<void> {
-  const file = policyFile(args.policy);
+  const learns = args.learn !== undefined;
+  const file = learns ? LEARNING_POLICY : policyFile(args.policy);
   const session = await openLocked(args, words);
   try {
     const { runSession } = await import("@sluice/sandbox");
-    session.begin(words, args.policy);
+    session.begin(words, learns ? "learn" : args.policy);
+    if (learns) native.unlinkat(session.fd, "decisions", 0);
     const { write: writable = [], readOnly = [], socket: sockets = [], net: network } = args;
     const onServing = (serving: Serving): void => {
-      if (args.json !== true) announce(session, args.policy, serving);
+      if (args.json !== true) announce(session, learns ? "learn" : args.policy, serving);
     };
     const exitCode = await runSession({
       session,
       command: words,
       policyFile: file,
+      logsDecisions: learns,
       network,
       writable,
       readOnly,
@@ -106,6 +112,7 @@ async function run(words: readonly string[], args: RunArguments, sluice: readonl
       onServing,
     });
     session.end();
+    if (args.learn !== undefined) (await import("../learn/learn-session.js")).learn(session, args.learn);
     await (await import("../review/end-run.js")).endRun(session, exitCode, args);
   } finally {
     session.close();
@@ -122,6 +129,12 @@ export function addRunCommand(program: Command, sluice: readonly [string, ...str
     .option("--name <name>", "name of the new session; by default two words that are drawn")
     .option("--resume <name>", "go on in this session, in its directory; with NAME@CHECKPOINT in a new one that begins there")
     .option("--policy <name>", "agent, install, readonly, or a policy file", PRESETS[0])
+    .addOption(
+      new Option(
+        "--learn [file]",
+        "grant everything, and write the least policy that would have done to this file, or to standard output at the end",
+      ).conflicts("policy"),
+    )
     .addOption(new Option("--net <which>", "the network of the command").choices(["host", "none"]).default("host"))
     .addOption(new Option("--write <dir>", "let the command change this directory itself; may be repeated").argParser(collect))
     .addOption(new Option("--read-only <dir>", "show this directory, if it would be hidden; may be repeated").argParser(collect))

@@ -17,6 +17,8 @@ export interface ChildOptions {
   /** The file of people's answers; undefined: there is none. */
   answersFd: number | undefined;
   logLevel: string;
+  /** It writes its decisions to standard output, after the line that says that it serves. */
+  logsDecisions: boolean;
   /** Undefined: it traces nothing. */
   tracingEndpoint: string | undefined;
 }
@@ -81,6 +83,7 @@ export function startChild(options: ChildOptions): Spawned {
   ];
   if (options.askTimeoutMs !== undefined) argv.push(`--ask-timeout=${options.askTimeoutMs}ms`);
   if (options.answersFd !== undefined) argv.push(`--answers-fd=${ANSWERS_FD}`);
+  if (options.logsDecisions) argv.push("--decision-log=stdout");
   if (options.tracingEndpoint !== undefined) argv.push(`--tracing-endpoint=${options.tracingEndpoint}`);
   const env = options.tracingEndpoint === undefined ? {} : collectorEnvironment();
   return spawnChild(options, argv, { env, listenFd: options.listenFd, answersFd: options.answersFd });

@@ -62,14 +62,20 @@ async function reasonOf(child: SupervisedChild, { policyFile, user }: Supervised
 
 /** Resolves when the child is started; it may not serve yet. `failedToStart` tells of a mistake in its policy. */
 export async function startEmbeddedDecision(options: EmbeddedDecisionOptions): Promise<DecisionHost> {
-  const { policyFile, runDirectory, logLevel, logFile, logger, tracingEndpoint, takesOver, askTimeoutMs, answersFile } = options;
+  const { policyFile, runDirectory, logLevel, logFile, decisionLog, logger, tracingEndpoint, takesOver, askTimeoutMs, answersFile } =
+    options;
   const user = await chooseDecisionUser(runDirectory);
   const answersFd = answersFile === undefined ? undefined : openAnswers(answersFile);
   const path = join(runDirectory, SOCKET);
   const listenFd = listen(path);
   const log = logDestination(logFile);
   const writeLine = (line: string): void => log.write(line);
-  const childOptions = { policyFile, user, listenFd, askTimeoutMs, answersFd, logLevel, tracingEndpoint, takesOver, writeLine };
+  const decisions = decisionLog === undefined ? undefined : logDestination(decisionLog);
+  const childOptions: SupervisedChildOptions = {
+    ...{ policyFile, user, listenFd, askTimeoutMs, answersFd, logLevel, tracingEndpoint, takesOver, writeLine },
+    logsDecisions: decisions !== undefined,
+    writeDecision: decisions === undefined ? undefined : (line) => decisions.write(line),
+  };
   const child = new SupervisedChild(childOptions, logger);
   // A child with our uid reads and watches the files itself.
   const ownWatch = user.kind === "shared" ? new FileWatch(entryOf(policyFile), openToWatch) : undefined;

@@ -12,6 +12,8 @@ export interface SupervisedChildOptions extends ChildOptions {
   takesOver: boolean;
   /** Gets the lines of its log. */
   writeLine: (line: string) => void;
+  /** Gets its decisions, if it logs them. */
+  writeDecision: ((line: string) => void) | undefined;
 }
 
 const FIRST_PAUSE_MS = 100;
@@ -55,7 +57,10 @@ export class SupervisedChild {
       this.#everServed = true;
       this.writeEarlyLines();
     });
-    child.stdout?.resume();
+    const { writeDecision } = this.#options;
+    if (child.stdout !== null && writeDecision !== undefined)
+      forwardLines(child.stdout, (line) => line.startsWith("{") && writeDecision(line));
+    else child.stdout?.resume();
     if (child.stderr !== null) forwardLines(child.stderr, (line) => this.#writeLine(line));
     let problem: string | undefined;
     child.once("error", (error) => {
@@ -109,7 +114,8 @@ export class SupervisedChild {
     if (this.#everServed) this.writeEarlyLines();
     const child = this.#child;
     if (child === undefined || child.exitCode !== null || child.signalCode !== null) return;
-    const gone = once(child, "exit");
+    // Its last decisions come before that.
+    const gone = once(child, "close");
     child.kill("SIGTERM");
     const late = sleep(GRACE_MS, "late" as const, { ref: false });
     if ((await Promise.race([gone, late])) === "late") child.kill("SIGKILL");

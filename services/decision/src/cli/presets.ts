@@ -7,10 +7,15 @@ import { codeOf, failed, wrong } from "@sluice/runtime/cli";
 export const PRESETS = ["agent", "install", "readonly"] as const;
 export type Preset = (typeof PRESETS)[number];
 
+const fileOf = (name: string): string => fileURLToPath(new URL(`../../presets/${name}.yaml`, import.meta.url));
+
+/** Grants everything, and is asked about everything: for 'sluice run --learn'. */
+export const LEARNING_POLICY: string = fileOf("learn");
+
 /** The file of a preset; undefined if `name` is not one. */
 export function presetFile(name: string): string | undefined {
   if (!PRESETS.some((preset) => preset === name)) return undefined;
-  return fileURLToPath(new URL(`../../presets/${name}.yaml`, import.meta.url));
+  return fileOf(name);
 }
 
 /** @throws CliError if there is no such preset, or the file exists */

@@ -105,4 +105,6 @@ export interface MountConfig extends OverlayOptions {
   tracing: TracingOptions | undefined;
   logLevel: LogLevel;
   logFile: string | undefined;
+  /** The file for the decisions of the embedded decision service; undefined: none are logged. */
+  decisionLog: string | undefined;
 }

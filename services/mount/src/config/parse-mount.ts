@@ -64,6 +64,7 @@ export interface MountArguments extends TracingArguments {
   name?: string;
   logLevel: string;
   logFile?: string;
+  decisionLog?: string;
 }
 
 /** The id above it means "none". */
@@ -194,6 +195,12 @@ function recordOf({ recordBase, keeper }: MountArguments, { upper }: LayerLists)
   return absolute(recordBase);
 }
 
+function decisionLogOf({ decisionLog, policy }: MountArguments): string | undefined {
+  if (decisionLog !== undefined && policy === undefined)
+    throw wrong("--decision-log", "it is that of a decision service with --policy", "give the option to 'sluice decision'");
+  return absolute(decisionLog);
+}
+
 export function parseMount(mountpoint: string, args: MountArguments): MountConfig {
   if (args.admin !== undefined) parseHostPort(args.admin, "--admin");
   const options = parseOptionStrings(args.o ?? []);
@@ -240,5 +247,6 @@ export function parseMount(mountpoint: string, args: MountArguments): MountConfi
     tracing: tracingOptions(args),
     logLevel: oneOf<LogLevel>(args.logLevel, LOG_LEVELS, "--log-level"),
     logFile: absolute(args.logFile),
+    decisionLog: decisionLogOf(args),
   };
 }

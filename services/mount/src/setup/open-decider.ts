@@ -112,6 +112,7 @@ async function findService(decision: ServiceChoice, context: MountContext, { sta
     logger,
     logLevel: config.logLevel,
     logFile: config.logFile,
+    decisionLog: config.decisionLog,
     tracingEndpoint: config.tracing?.endpoint,
     takesOver: takesOver(context),
   });

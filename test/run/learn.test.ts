@@ -1,0 +1,51 @@
+// `sluice run --learn`: the policy that a command needs, as root and as an ordinary user.
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { requires } from "@sluice/testkit";
+import { describe, expect } from "vitest";
+import { CALLERS, NEEDS, Project } from "./sandboxed.js";
+
+const { test } = requires(...NEEDS);
+const LIMIT_MS = 180_000;
+const FILES = { f: "f\n", gone: "", ".env": "SECRET=1\n", "src/a": "a\n", "src/b": "b\n", "dir/sub/x": "x\n", "conf/.env": "OTHER=1\n" };
+const COMMAND = `
+  cat f .env src/a; echo more >> f; rm gone; mkdir out; for i in 1 2 3 4 5 6 7 8 9 10; do echo $i > out/$i; done
+  mv out/1 out/one; mv dir moved; cat moved/sub/x; ln -s f link; ln f hard; chmod 700 f; mkdir -p x/y; mv x z; rm -r z; touch src/b
+`;
+
+describe.each(CALLERS)("as %s", (caller) => {
+  test(
+    "a command that ran under --learn runs again under the learned policy, which denies what the command left alone",
+    async () => {
+      const project = new Project(caller, FILES);
+      const policy = join(project.state, "learned.yaml");
+      const learned = await project.sluice(["run", "--learn", policy, "--name", "one", "--", "sh", "-ec", COMMAND]);
+      expect(learned.code, learned.stderr).toBe(0);
+      const text = readFileSync(policy, "utf8");
+      expect(text).toMatch(/- name: secrets-read\n {4}path:\n {6}- \.env\n {4}access:/);
+      expect(text).toContain("- out/**");
+      expect((await project.sluice(["policy", "check", policy])).code).toBe(0);
+
+      const again = await project.sluice(["run", "--policy", policy, "--", "sh", "-ec", COMMAND]);
+      expect(again.code, again.stderr).toBe(0);
+      expect(again.stdout).toBe(learned.stdout);
+      for (const more of ["cat src/b", "cat conf/.env", "echo > new", "rm src/a", "echo >> src/a"])
+        expect((await project.sluice(["run", "--on-exit", "discard", "--policy", policy, "--", "sh", "-c", more])).code, more).not.toBe(0);
+    },
+    LIMIT_MS,
+  );
+
+  test(
+    "without a file the policy comes after the output of the command",
+    async () => {
+      const project = new Project(caller, FILES);
+      const { stdout } = await project.sluice(["run", "--learn", "--on-exit", "discard", "--", "cat", "f"]);
+      expect(stdout).toMatch(
+        /^f\n# Learned by 'sluice run --learn' from: cat f\n[^]*default: deny\n[^]*- name: read\n {4}path:\n {6}- f\n/,
+      );
+      const both = await project.sluice(["run", "--learn", "--policy", "readonly", "--", "true"]);
+      expect(both.code).toBe(2);
+    },
+    LIMIT_MS,
+  );
+});
