@@ -24,8 +24,8 @@ export class Project {
   constructor(
     readonly caller: Caller,
     files: Readonly<Record<string, string>>,
+    root = scratch(),
   ) {
-    const root = scratch();
     this.base = join(root, "project");
     this.state = join(root, "state");
     this.#home = join(root, "home");

@@ -5,10 +5,10 @@
  * the copy.
  */
 import { type BaseEntry, BaseRecords, identityIn } from "@sluice/base-record";
-import { type Hit, isDirectory, isRegular, type LayerStack, readTarget } from "@sluice/layer-tools";
+import { type Hit, isDirectory, isRegular, type LayerStack, readTarget, typeName } from "@sluice/layer-tools";
 import { StatWord } from "@sluice/native";
 import { type Attr, S } from "@sluice/vfs";
-import { digestOf } from "./aspects.js";
+import { aspectsOf, digestOf } from "./aspects.js";
 import type { Difference, Side } from "./difference.js";
 import { changedAt, identityOf, NS } from "./identity.js";
 import { handleOf, originBelow } from "./origin.js";
@@ -28,6 +28,8 @@ export interface Known {
   /** The states that applies and their undoing gave to a path: they are not somebody else's change. */
   applied: ReadonlyMap<string, ReadonlySet<string>>;
   records: BaseRecords;
+  /** The number of the layer that shows the lower layer as the session saw it, if there is one. */
+  snapshot?: number | undefined;
   /** In nanoseconds since 1970, if it was forked or merged: its upper layer is younger. */
   begun?: bigint | undefined;
 }
@@ -65,8 +67,19 @@ class Judge {
     return this.#isUnchanged(before, after) ? undefined : "changed underneath";
   }
 
+  /** The object at a path of the snapshot. */
+  #inSnapshot(layer: number, path: string): Side | undefined {
+    const slash = path.lastIndexOf("/");
+    const hit = this.#stack.look({ layer, path: path.slice(0, Math.max(0, slash)) }, path.slice(slash + 1));
+    return hit === undefined || hit === "whiteout" ? undefined : { object: hit, data: hit, type: typeName(hit.attr) };
+  }
+
   #isUnchanged(before: Side, after: Side | undefined): boolean {
     const { attr, path } = before.object;
+    if (this.#known.snapshot !== undefined) {
+      const seen = this.#inSnapshot(this.#known.snapshot, path);
+      return seen !== undefined && aspectsOf(this.#stack, seen, before).length === 0;
+    }
     const { records } = this.#known;
     const identity = identityIn(attr);
     const entry = records.at(path);

@@ -11,9 +11,13 @@ import type { Differences } from "./walk-differences.js";
 /** @throws CliError */
 export function reviewPlace(place: Place, onProgress?: OnProgress): { stack: LayerStack; all: Differences } {
   const { upper, frozen = [], base, begun } = place;
-  const stack = new LayerStack([upper, ...frozen, base], { uppers: 1 + frozen.length });
+  const merging = [upper, ...frozen, base];
+  // A session shows its snapshot, but its changes go to the directory as it is now.
+  const dataOnly = place.snapshot === undefined ? [] : [place.snapshot];
+  const stack = new LayerStack(merging, { uppers: 1 + frozen.length, dataOnly });
+  const snapshot = place.snapshot === undefined ? undefined : merging.length;
   const records = new BaseRecords(place.records ?? []);
-  const all = reviewLayers(stack, { applied: appliedStates(place), records, begun }, onProgress);
+  const all = reviewLayers(stack, { applied: appliedStates(place), records, begun, snapshot }, onProgress);
   findMerges(stack, all.list, { records, directory: place.directory.path });
   return { stack, all };
 }

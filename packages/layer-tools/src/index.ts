@@ -12,6 +12,6 @@ export { readTarget, readXattrs } from "./read-object.js";
 export { resetLayer } from "./reset-layer.js";
 export { join, openTree, type Tree, treeOf } from "./tree.js";
 export { Deeper, unnested } from "./unnested.js";
-export { dataOf, shownPath } from "./walk-layers.js";
+export { dataOf, shownPath, walkMerged } from "./walk-layers.js";
 export { type Change, type ChangeKind, kindOfChange, typeName, walkUpper } from "./walk-upper.js";
 export { LayerWriter } from "./write-layer.js";

@@ -1,6 +1,6 @@
 /** Counts the changes of a session, for one line of summary. */
 import { native } from "@sluice/native";
-import { openTree, type Tree } from "@sluice/layer-tools/tree";
+import type { Tree } from "@sluice/layer-tools/tree";
 import { type ChangeKind, isDirectory, kindOfChange, LayerStack, type UpperItem, walkUpper, walkUppers } from "@sluice/layer-tools";
 import type { Session } from "@sluice/sessions";
 
@@ -46,7 +46,7 @@ export function countChanges(session: Session): ChangeCounts {
   const own = session.openLayers();
   const trees = [...own];
   try {
-    const lower = openTree(session.base, session.record.userXattr);
+    const lower = session.openLowest();
     trees.push(lower);
     for (const kind of kindsOf(own, lower)) if (kind !== undefined && kind !== "copied") counts[COUNTED[kind]]++;
   } finally {

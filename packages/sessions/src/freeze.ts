@@ -1,6 +1,6 @@
 /** Freezes the upper layer of a session, and makes one upper layer again of several. */
 import { joinRecords } from "@sluice/base-record";
-import { LayerStack, LayerWriter, openTree, type Tree, walkUppers } from "@sluice/layer-tools";
+import { LayerStack, LayerWriter, type Tree, walkUppers } from "@sluice/layer-tools";
 import { native, openBeneath, readNames, removeTree, StatWord } from "@sluice/native";
 import { failed } from "@sluice/runtime/cli";
 import { AT, Attr, errnoName, O, RENAME } from "@sluice/vfs";
@@ -14,7 +14,7 @@ const NS = 1_000_000_000n;
 /** The session as far as it is needed here. */
 interface Frozen {
   readonly record: SessionRecord;
-  readonly base: string;
+  openLowest(): Tree;
   openLayers(): Tree[];
   openRecords(): number[];
 }
@@ -50,11 +50,11 @@ function rootDiffers([upper, next]: readonly Attr[]): boolean {
 
 /** The layers of the session after a freeze. An upper layer without changes stays, so that forks of forks have no empty layers. */
 export function planFreeze(place: Place, session: Frozen): Pick<SessionRecord, "begun" | "layers" | "homeLayers"> {
-  const { record, base } = session;
+  const { record } = session;
   const name = drawLayer();
   const trees = session.openLayers();
   try {
-    trees.push(openTree(base, record.userXattr));
+    trees.push(session.openLowest());
     const attrs = trees.map(({ fd, path }) => lookAt(fd, path));
     const changed = !isEmpty(place, "upper") || rootDiffers(attrs);
     const home = homeNames(place).some((directory) => !isEmpty(place, `home/upper/${directory}`));
@@ -92,7 +92,7 @@ function writeRecords(records: readonly number[], into: Place): void {
 /** Writes what all layers of the session show over its directory into one new layer, which is complete when it has its name. */
 export async function writeMerged(place: Place, session: Frozen): Promise<void> {
   const own = session.openLayers();
-  const trees = [...own, openTree(session.base, session.record.userXattr)];
+  const trees = [...own, session.openLowest()];
   const records = session.openRecords();
   removeTree(place.fd, MERGED_NEXT);
   const next: Place = { fd: openNew(place, MERGED_NEXT), path: below(place, MERGED_NEXT).path };

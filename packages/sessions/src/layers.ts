@@ -93,6 +93,23 @@ function moveInto(layers: Place, name: string, { session, parts }: { session: Pl
   sync(layers);
 }
 
+/** Makes a layer that is complete when it has its name. */
+export async function publishLayer(name: string, fill: (layer: Place) => Promise<void>): Promise<void> {
+  const layers = openState("layers", true);
+  if (layers === undefined) throw failed("layers", "their new directory vanished (ENOENT)", "run the command again");
+  const half = HIDDEN + name;
+  makePrivate(layers, half);
+  const layer = openPrivate(layers, half);
+  try {
+    if (layer === undefined) throw failed(below(layers, half).path, "the new directory vanished (ENOENT)", "run the command again");
+    await fill(layer);
+    move(layers, half, { ...layers, name });
+  } finally {
+    if (layer !== undefined) native.close(layer.fd);
+    native.close(layers.fd);
+  }
+}
+
 /** Finishes what a killed `freeze` began: the record names the layer, but the parts may not be there yet. The session is locked. */
 export function completeFreeze(session: Place, { layers: names, homeLayers }: SessionRecord): void {
   const newest = [...new Set([names[0], homeLayers[0]].filter((name) => name !== undefined))];

@@ -33,6 +33,8 @@ export interface SessionRecord {
   readonly created: string;
   /** When its first layer was made, also if another session made it: in nanoseconds since 1970. Null: its upper layer is that one. */
   readonly begun: string | null;
+  /** The layer that shows the directory as it was; null: the directory itself is shown. */
+  readonly snapshot: string | null;
   /** Names of the frozen layers below its upper one, the newest first, and of those of the view of $HOME. */
   readonly layers: readonly string[];
   readonly homeLayers: readonly string[];
@@ -61,6 +63,7 @@ const FIELDS: { readonly [Field in keyof SessionRecord]: (value: unknown) => boo
   userXattr: (value) => typeof value === "boolean",
   created: (value) => typeof value === "string" && !Number.isNaN(Date.parse(value)),
   begun: (value) => value === null || (typeof value === "string" && /^\d+$/.test(value)),
+  snapshot: (value) => value === null || isNames([value]),
   layers: isNames,
   homeLayers: isNames,
   checkpoints: (value) => Array.isArray(value) && value.every(isCheckpoint),

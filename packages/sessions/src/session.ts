@@ -1,12 +1,13 @@
 /** One session: its record, its layers by descriptor, and its lock. */
 import { readFileSync } from "node:fs";
-import { type Tree, treeOf } from "@sluice/layer-tools/tree";
+import { openTree, type Tree, treeOf } from "@sluice/layer-tools/tree";
 import { LOCK, native, openBeneath } from "@sluice/native";
 import { failed, unfit } from "@sluice/runtime/cli";
 import { Errno, errnoName, O } from "@sluice/vfs";
-import { completeFreeze, completeMerge, layerPath, makeUpper, openLayerRecord, openLayerTree } from "./layers.js";
+import { completeFreeze, completeMerge, drawLayer, layerPath, makeUpper, openLayerRecord, openLayerTree } from "./layers.js";
 import { isOwnUpper, planFreeze, writeMerged } from "./freeze.js";
 import { readRecord, type SessionRecord, writeRecord } from "./record.js";
+import { writeSnapshot } from "./snapshot.js";
 import { below, makePrivate, openPrivate, type Place } from "./state-directory.js";
 
 /** The two layers of the view of the directory, and the two of the view of $HOME. */
@@ -119,7 +120,21 @@ export class Session {
 
   /** The paths of the layers below the upper one, the topmost first and the directory itself last. */
   lowerPaths(): string[] {
-    return [...this.#record.layers.map((name) => layerPath(name, "upper")), this.base];
+    const { layers, snapshot } = this.#record;
+    return [...layers.map((name) => layerPath(name, "upper")), snapshot === null ? this.base : layerPath(snapshot, "upper")];
+  }
+
+  /** The tree below all its own layers: the directory, or its snapshot. The caller closes it. @throws CliError */
+  openLowest(): Tree {
+    const { snapshot, userXattr } = this.#record;
+    return snapshot === null ? openTree(this.base, userXattr) : openLayerTree(snapshot, userXattr);
+  }
+
+  /** From now on it shows the directory as it is now. The session is locked, and has no changes. @throws CliError */
+  async snapshotBase(): Promise<void> {
+    const name = drawLayer();
+    this.#write({ ...this.#record, snapshot: name });
+    await writeSnapshot(name, this.base, this.#record.userXattr);
   }
 
   /** The same for a directory in the view of $HOME, without that of $HOME itself. */

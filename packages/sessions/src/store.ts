@@ -136,7 +136,7 @@ export function createSession(
   return make(
     {
       ...{ version: 1, name: "", base, ownerUid, userXattr, created: new Date().toISOString() },
-      ...{ begun: null, layers: [], homeLayers: [], checkpoints: [] },
+      ...{ begun: null, snapshot: null, layers: [], homeLayers: [], checkpoints: [] },
       ...{ command, policy, runner: null },
     },
     name,
@@ -208,6 +208,7 @@ function usedLayers(sessions: Place): ReadonlySet<string> | undefined {
     try {
       const session = openAt(sessions, name);
       if (session === undefined) continue;
+      if (session.record.snapshot !== null) used.add(session.record.snapshot);
       const states = [session.record, ...session.record.checkpoints];
       for (const layer of states.flatMap(({ layers, homeLayers }) => [...layers, ...homeLayers])) used.add(layer);
       session.close();

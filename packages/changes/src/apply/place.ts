@@ -12,6 +12,8 @@ export interface Place {
   readonly upper: Tree;
   /** The layers of a forked session between the two, the topmost first. Nothing is applied or undone while there are any. */
   readonly frozen?: readonly Tree[];
+  /** The directory as the session shows it, if it does not change with the directory. */
+  readonly snapshot?: Tree | undefined;
   /** Descriptors of the records of the base that its mounts wrote, the oldest first. */
   readonly records?: readonly number[];
   /** See `Known`. */

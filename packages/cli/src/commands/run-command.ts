@@ -20,6 +20,7 @@ interface RunArguments extends EndArguments {
   write?: string[];
   readOnly?: string[];
   socket?: string[];
+  freeze?: boolean;
 }
 
 const NOTES = `
@@ -60,6 +61,8 @@ function policyFile(given: string): string {
 
 async function openLocked(args: RunArguments, command: readonly string[]): Promise<Session> {
   const { createSession, openSession } = await import("@sluice/sessions");
+  if (args.resume !== undefined && args.freeze === true)
+    throw wrong("--freeze", "it cannot be combined with --resume", "leave it out: a session stays as it began");
   const fromCheckpoint = args.resume?.includes("@") === true;
   if (args.resume !== undefined && args.name !== undefined && !fromCheckpoint)
     throw wrong("--name", "it cannot be combined with --resume", "leave one of them out");
@@ -71,8 +74,10 @@ async function openLocked(args: RunArguments, command: readonly string[]): Promi
   try {
     session.lock();
     if (args.resume !== undefined) (await import("../review/session-changes.js")).recoverSession(session);
+    else if (args.freeze === true) await session.snapshotBase();
     return session;
   } catch (error) {
+    if (args.freeze === true) (await import("@sluice/sessions")).removeSession(session);
     session.close();
     throw error;
   }
@@ -129,6 +134,7 @@ export function addRunCommand(program: Command, sluice: readonly [string, ...str
     .option("--name <name>", "name of the new session; by default two words that are drawn")
     .option("--resume <name>", "go on in this session, in its directory; with NAME@CHECKPOINT in a new one that begins there")
     .option("--policy <name>", "agent, install, readonly, or a policy file", PRESETS[0])
+    .option("--freeze", "show the directory as it is now, whoever changes it later; its file system must have reflinks")
     .addOption(
       new Option(
         "--learn [file]",

@@ -31,9 +31,10 @@ export function placeOf(session: Session): Place {
   const directory = { fd: session.fd, path: session.directory };
   const base = openTree(session.base, session.record.userXattr);
   const [upper, ...frozen] = session.openLayers() as [Tree, ...Tree[]];
-  const { begun } = session.record;
+  const { begun, snapshot } = session.record;
   return {
     ...{ name: session.name, base, upper, frozen, records: session.openRecords(), directory },
+    snapshot: snapshot === null ? undefined : session.openLowest(),
     begun: begun === null ? undefined : BigInt(begun),
   };
 }
