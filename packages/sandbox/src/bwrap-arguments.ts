@@ -104,7 +104,8 @@ function homeOptions({ home }: Confinement): string[] {
     ...["--perms", "0700", "--tmpfs", home.path],
     ...home.view.shown.flatMap((path) => ["--ro-bind-try", path, path]),
     ...home.view.links.flatMap(({ path, target }) => ["--symlink", target, path]),
-    ...home.view.caches.flatMap(({ path, layer }) => ["--bind", layer, path]),
+    ...home.view.own.flatMap(({ path, layer }) => ["--bind", layer, path]),
+    ...home.view.changeable.flatMap(({ path, at }) => ["--bind", at, path]),
     ...home.view.hidden.flatMap(({ path, directory }) => covered(path, directory)),
   ];
 }
@@ -112,7 +113,8 @@ function homeOptions({ home }: Confinement): string[] {
 /** Whether the command sees the real object at this path: a private directory on top of it hides it, unless the caller added it. */
 function isSeen(path: string, { asRoot, emptied, writable, readOnly, home }: Confinement): boolean {
   if ([...writable, ...readOnly].some((added) => isBeneath(path, added))) return true;
-  if (home?.view.shown.some((shown) => isBeneath(path, shown)) === true) return true;
+  const ofHome = [...(home?.view.shown ?? []), ...(home?.view.changeable ?? []).map((one) => one.path)];
+  if (ofHome.some((shown) => isBeneath(path, shown))) return true;
   const hidden = [...PRIVATE, ...emptied, "/proc", "/dev", ...(asRoot ? HOMES : []), ...(home === undefined ? [] : [home.path])];
   return !hidden.some((directory) => isBeneath(path, directory));
 }

@@ -1,9 +1,9 @@
 /**
- * The command's view of $HOME: an empty directory with the entries of the real one mounted in it, read-only. Credentials are left out. Caches
- * are directories of the session, since package managers write there. Only their content is the program's: bubblewrap follows links on the
- * path of a mount point, so that nothing may be mounted in a directory that an earlier command could have changed.
+ * The command's view of $HOME: an empty directory with the entries of the real one mounted in it, read-only. Credentials are left out.
+ * Directories of tools and caches are overlays of the kernel whose changes stay in the session, since package managers write there. Nothing
+ * but covers is mounted in such a directory: bubblewrap follows links on the path of a mount point, and the program could have made them.
  */
-import { lstatSync, mkdirSync, readdirSync, readlinkSync, realpathSync } from "node:fs";
+import { existsSync, lstatSync, mkdirSync, readdirSync, readlinkSync, realpathSync } from "node:fs";
 import { join, relative } from "node:path";
 import { isBeneath } from "@sluice/mount-control";
 
@@ -16,10 +16,15 @@ const CREDENTIALS = new Set(
     ".config/gcloud .config/gh .config/hub .config/glab-cli .config/doctl .config/op .config/git/credentials .config/containers/auth.json",
     ".config/google-chrome .config/chromium .config/BraveSoftware .config/Bitwarden .config/1Password .config/keybase .config/rclone",
     ".config/sops .config/age .local/share/keyrings .local/share/kwalletd",
+    ".cache/google-chrome .cache/chromium .cache/BraveSoftware .cache/mozilla .cache/thunderbird .cache/gh .cache/keyring",
   ].flatMap((line) => line.split(" ")),
 );
-/** Empty at first. They stay with the session. */
+/** They are made if they do not exist. Like each other directory whose name begins with a dot, they can be changed in the session. */
 const CACHES = new Set([".cache", ".npm", ".yarn", ".pnpm-store", ".bun", ".gradle", ".m2", ".ivy2", ".node-gyp", ".electron-gyp"]);
+/** The same, without a dot. */
+const TOOLS = new Set(["go", "snap"]);
+/** They would end a path or an option of an overlay. */
+const UNFIT_PATH = /[\\,:"]/;
 
 export interface HomeView {
   /** Directories and files of the real home to show, read-only. */
@@ -29,7 +34,20 @@ export interface HomeView {
   /** Credentials inside of the shown directories, or behind a link. */
   hidden: { path: string; directory: boolean }[];
   /** Directories of the session, and their places. */
-  caches: { path: string; layer: string }[];
+  own: { path: string; layer: string }[];
+  /** Directories of the real home with changes that stay in the session. */
+  changeable: HomeOverlay[];
+}
+
+/** An overlay of the kernel. If it cannot be mounted, the directory is shown read-only. */
+export interface HomeOverlay {
+  path: string;
+  /** The topmost first; the last one is shown if the overlay cannot be mounted. */
+  lowers: string[];
+  upper: string;
+  work: string;
+  /** The mount point, outside of the sandbox. */
+  at: string;
 }
 
 function kindOf(path: string): "directory" | "link" | "file" | "none" {
@@ -42,26 +60,51 @@ function kindOf(path: string): "directory" | "link" | "file" | "none" {
   }
 }
 
+/** The places of the view in a session. */
+export interface HomePlaces {
+  upper: string;
+  work: string;
+  mounts: string;
+  /** The same directory in the layers that the session froze, the topmost first. */
+  frozen(name: string): string[];
+}
+
+const isTool = (name: string): boolean => name.startsWith(".") || TOOLS.has(name);
+
 /**
- * @param layer the directory of the session that holds the caches
- * @param mounted places of later mounts. None of them may lie in a cache: there the program could have put a link on its path.
+ * @param mounted places of later mounts, and of those that are there. None may lie in a directory that can be changed: the program could
+ * have put a link on its path, and an overlay shows no mount in its layers.
  */
-export function homeView(home: string, layer: string, mounted: readonly string[]): HomeView {
-  const view: HomeView = { shown: [], links: [], hidden: hiddenIn(home), caches: [] };
-  for (const name of readdirSync(home)) {
+export function homeView(home: string, places: HomePlaces, mounted: readonly string[]): HomeView {
+  const view: HomeView = { shown: [], links: [], hidden: hiddenIn(home), own: [], changeable: [] };
+  const names = readdirSync(home);
+  const isFree = (path: string): boolean => !mounted.some((other) => isBeneath(other, path));
+  for (const name of names) {
     const path = join(home, name);
-    if (CREDENTIALS.has(name) || CACHES.has(name)) continue;
+    if (CREDENTIALS.has(name)) continue;
     const kind = kindOf(path);
     if (kind === "link") view.links.push({ path, target: readlinkSync(path) });
+    else if (kind === "directory" && isTool(name) && isFree(path)) addChangeable(view, { path, name, real: [path] }, places);
     else if (kind !== "none") view.shown.push(path);
   }
   for (const name of CACHES) {
     const path = join(home, name);
-    if (mounted.some((other) => isBeneath(other, path))) continue;
-    mkdirSync(join(layer, name), { recursive: true, mode: 0o700 });
-    view.caches.push({ path, layer: join(layer, name) });
+    if (!names.includes(name) && isFree(path)) addChangeable(view, { path, name, real: [] }, places);
   }
   return view;
+}
+
+function addChangeable(view: HomeView, { path, name, real }: { path: string; name: string; real: string[] }, places: HomePlaces): void {
+  const [upper, work, at] = [places.upper, places.work, places.mounts].map((directory) => join(directory, name)) as [
+    string,
+    string,
+    string,
+  ];
+  for (const directory of [upper, work, at]) mkdirSync(directory, { recursive: true, mode: 0o700 });
+  const lowers = [...places.frozen(name).filter((layer) => existsSync(layer)), ...real];
+  if (lowers.length === 0) view.own.push({ path, layer: upper });
+  else if ([...lowers, upper].some((layer) => UNFIT_PATH.test(layer))) view.shown.push(...real);
+  else view.changeable.push({ path, lowers, upper, work, at });
 }
 
 /** bubblewrap covers no link, but its target. */
@@ -70,7 +113,7 @@ function hiddenIn(home: string): HomeView["hidden"] {
     try {
       const path = realpathSync(join(home, name));
       const top = isBeneath(path, home) ? (relative(home, path).split("/")[0] ?? "") : "";
-      return CREDENTIALS.has(top) || CACHES.has(top) ? [] : [{ path, directory: kindOf(path) === "directory" }];
+      return CREDENTIALS.has(top) ? [] : [{ path, directory: kindOf(path) === "directory" }];
     } catch {
       return []; // there is none
     }

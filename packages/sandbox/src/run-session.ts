@@ -12,7 +12,7 @@ import { checkDevices } from "./check-devices.js";
 import { forwardSignals } from "./command-process.js";
 import { environmentFor } from "./environment.js";
 import { findPrograms, type Programs } from "./find-programs.js";
-import { homeView } from "./home-view.js";
+import { type HomePlaces, homeView } from "./home-view.js";
 import { closeInherited } from "./inherited-files.js";
 import { commandHasTerminal, promptForPerson } from "./person-prompt.js";
 import { outsideSockets } from "./outside-sockets.js";
@@ -104,6 +104,13 @@ function emptiedFor(socketDirectory: string): string[] {
   return emptied.filter((path, index) => emptied.findIndex((other) => isBeneath(path, other)) === index);
 }
 
+function homePlaces(session: Session): HomePlaces {
+  return {
+    ...{ upper: session.path("home/upper"), work: session.path("home/work"), mounts: session.path("home/mounts") },
+    frozen: (name) => session.homeLayerPaths(name),
+  };
+}
+
 function confinementOf(run: SessionRun, view: string, socketDirectory: string): Confinement {
   const { session, network } = run;
   const state = statePath();
@@ -112,16 +119,18 @@ function confinementOf(run: SessionRun, view: string, socketDirectory: string): 
   checkPolicy(run.policyFile, writable);
   const mounted = [session.base, state, ...writable, ...readOnly, ...reachable];
   const home = existsSync(homedir()) ? realpathSync(homedir()) : undefined;
+  const mounts = readMountTable();
+  const mountpoints = mounts.map(({ mountpoint }) => mountpoint);
   return {
     asRoot: !session.record.userXattr,
     uid: process.geteuid?.() ?? 0,
     gid: process.getegid?.() ?? 0,
     noTerminal: !commandHasTerminal(),
     ...{ network, base: session.base, view, state, writable, readOnly, reachable },
-    home: home === undefined ? undefined : { path: home, view: homeView(home, session.path("home/upper"), mounted) },
+    home: home === undefined ? undefined : { path: home, view: homeView(home, homePlaces(session), [...mounted, ...mountpoints]) },
     emptied: emptiedFor(socketDirectory),
     sockets: outsideSockets().filter((path) => !reachable.includes(path)),
-    mounts: readMountTable(),
+    mounts,
   };
 }
 
@@ -202,10 +211,12 @@ function startStage(run: SessionRun, programs: Programs): { stage: ChildProcess;
   const socketDirectory = asRoot ? SOCKETS_OF_ROOT : SOCKETS_OF_USER;
   const view = session.path("view");
   if (asRoot) mkdirSync(socketDirectory, { recursive: true, mode: 0o711 });
-  const options = bwrapArguments(confinementOf(run, view, socketDirectory));
+  const confinement = confinementOf(run, view, socketDirectory);
+  const options = bwrapArguments(confinement);
+  const overlays = confinement.home?.view.changeable ?? [];
   const server = serverCommand(run, view);
   const [program, ...words] = stageCommand(
-    { programs, server, serverCapabilities: run.serverCapabilities, socketDirectory, asRoot },
+    { programs, server, serverCapabilities: run.serverCapabilities, socketDirectory, asRoot, overlays },
     command,
   );
   const stage = spawn(program, words, {

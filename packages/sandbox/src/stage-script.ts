@@ -3,6 +3,7 @@
  * command and everything they started when it ends, and it dies with the runner. So no mount outlives a killed runner.
  */
 import type { Programs } from "./find-programs.js";
+import type { HomeOverlay } from "./home-view.js";
 
 /** Descriptors of the script. Neither the server nor the command gets one that it does not need. */
 export const STAGE_FD = { go: 3, told: 4, filter: 5, options: 6 } as const;
@@ -27,11 +28,25 @@ export interface Stage {
   /** Covered by an empty file system in which the server makes its sockets. */
   socketDirectory: string;
   asRoot: boolean;
+  /** Mounted while the server starts. */
+  overlays: readonly HomeOverlay[];
+}
+
+/** Nothing of a layer leads to another place in it: no directory of the real home can be moved away from the mounts that hide its credentials. */
+const OVERLAY_OPTIONS = { root: "redirect_dir=nofollow,metacopy=off,index=off", user: "userxattr" } as const;
+
+/** If the kernel has no overlay for it, the lowest directory is shown, read-only. */
+function overlayLine({ mount }: Programs, asRoot: boolean, { lowers, upper, work, at }: HomeOverlay): string {
+  const layers = `lowerdir=${lowers.join(":")},upperdir=${upper},workdir=${work}`;
+  const options = `nosuid,nodev,${asRoot ? OVERLAY_OPTIONS.root : OVERLAY_OPTIONS.user},${layers}`;
+  const overlay = line([mount, "-t", "overlay", "-o", options, "overlay", at]);
+  const plain = `${line([mount, "--bind", lowers.at(-1) ?? "", at])} && ${line([mount, "-o", "remount,bind,ro", at])}`;
+  return `${overlay} >&- 2>&- || { ${plain}; } || exit 3`;
 }
 
 const setOf = (names: readonly string[]): string => ["-all", ...names.map((name) => `+${name.toLowerCase()}`)].join(",");
 
-function script({ programs, server, serverCapabilities, socketDirectory, asRoot }: Stage): string {
+function script({ programs, server, serverCapabilities, socketDirectory, asRoot, overlays }: Stage): string {
   const limited = [programs.setpriv, "--no-new-privs", "--bounding-set", setOf(serverCapabilities), programs.setsid];
   const variables = asRoot ? "" : `XDG_RUNTIME_DIR=${quoted(socketDirectory)} `;
   const { go, told, filter, options } = STAGE_FD;
@@ -49,8 +64,14 @@ echo ${ENTERED} >&${told}
 ) &
 server=$!
 exec ${told}>&-
+(
+  : mounts
+${overlays.map((overlay) => `  ${overlayLine(programs, asRoot, overlay)}`).join("\n")}
+) ${go}<&- ${filter}<&- ${options}<&- &
+home=$!
 read -r word <&${go}
 code=
+wait $home || { word=; code=3; }
 if [ "$word" = ${GO} ]; then
   exec ${go}<&-
   ${line([programs.bwrap, "--seccomp", `${filter}`, "--args", `${options}`, "--", programs.env, `--default-signal=${OF_TERMINAL}`, "--"])} "$@"

@@ -89,7 +89,7 @@ export class Session {
    * `log`, `activity`, `decisions` and `control.sock` are those of the session's mount, and `base` its record of the files that the session replaced
    * (packages/base-record).
    */
-  path(part: LayerName | typeof VIEW | "base" | "activity" | "decisions" | "log" | "control.sock"): string {
+  path(part: LayerName | typeof VIEW | "home/mounts" | "base" | "activity" | "decisions" | "log" | "control.sock"): string {
     return below(this.#place, part).path;
   }
 
