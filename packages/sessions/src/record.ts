@@ -72,10 +72,16 @@ const FIELDS: { readonly [Field in keyof SessionRecord]: (value: unknown) => boo
   runner: (value) => value === null || typeof value === "object",
 };
 
+/** Sessions from before forks lack these. */
+const ABSENT: Pick<SessionRecord, "begun" | "snapshot" | "layers" | "homeLayers" | "checkpoints"> = {
+  ...{ begun: null, snapshot: null, layers: [], homeLayers: [], checkpoints: [] },
+};
+
 function parse(text: string, path: string): SessionRecord {
   let value: unknown;
   try {
-    value = JSON.parse(text);
+    const parsed: unknown = JSON.parse(text);
+    value = typeof parsed === "object" && parsed !== null ? { ...ABSENT, ...parsed } : undefined;
   } catch {
     value = undefined;
   }

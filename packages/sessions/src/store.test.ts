@@ -15,7 +15,7 @@ import {
 import { join } from "node:path";
 import { requires, scratch } from "@sluice/testkit";
 import { afterEach, beforeEach, expect, test } from "vitest";
-import { createSession, listSessions, openSession, removeSession, type Session } from "./index.js";
+import { createSession, forkSession, listSessions, openSession, removeSession, type Session } from "./index.js";
 
 let base: string;
 let sessions: string;
@@ -176,4 +176,27 @@ test("the next session removes the remains of one that was half made long ago", 
   utimesSync(join(sessions, ".remains"), 1, 1);
   make("three");
   expect(readdirSync(sessions).sort()).toEqual(["one", "three", "two"]);
+});
+
+test("a session from before forks is one without frozen layers", () => {
+  make("old");
+  const path = join(sessions, "old/session.json");
+  const record = JSON.parse(readFileSync(path, "utf8")) as Record<string, unknown>;
+  for (const field of ["begun", "snapshot", "layers", "homeLayers", "checkpoints"]) delete record[field];
+  writeFileSync(path, JSON.stringify(record));
+  expect(reopen("old").record).toMatchObject({ begun: null, snapshot: null, layers: [], homeLayers: [], checkpoints: [] });
+});
+
+test("no layer is removed while the record of a session cannot be read", () => {
+  const [one, other] = [make("one"), make("other")];
+  writeFileSync(join(one.upper, "f"), "changed");
+  one.lock();
+  const fork = forkSession(one, { name: "fork", checkpoint: undefined });
+  const [layer] = fork.record.layers;
+  fork.close();
+  writeFileSync(join(sessions, "fork/session.json"), "{");
+  other.lock();
+  removeSession(one);
+  removeSession(other);
+  expect(readFileSync(join(sessions, "../layers", layer ?? "", "upper/f"), "utf8")).toBe("changed");
 });

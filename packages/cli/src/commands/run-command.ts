@@ -69,7 +69,9 @@ async function openLocked(args: RunArguments, command: readonly string[]): Promi
   if (args.resume === undefined) (await import("@sluice/sandbox")).checkBase(currentDirectory());
   const session = await (async () => {
     if (args.resume === undefined) return createSession(currentDirectory(), { name: args.name, command, policy: args.policy });
-    return fromCheckpoint ? (await import("./sessions/fork-command.js")).forkOf(args.resume, { name: args.name }) : openSession(args.resume);
+    return fromCheckpoint
+      ? (await import("./sessions/fork-command.js")).forkOf(args.resume, { name: args.name })
+      : openSession(args.resume);
   })();
   try {
     session.lock();
