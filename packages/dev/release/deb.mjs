@@ -47,10 +47,8 @@ function script(file, text) {
 
 /** @param {string} directory DEBIAN */
 function addScripts(directory) {
-  script(
-    join(directory, "postinst"),
-    packageFile("deb-postinst.sh").replace("#USERADD#\n", packageFile("useradd.sh").replace(/^/gm, "  ")),
-  );
+  const useradd = packageFile("useradd.sh").replace(/^(?=.)/gm, "  ");
+  script(join(directory, "postinst"), packageFile("deb-postinst.sh").replace("#USERADD#\n", useradd));
   script(join(directory, "prerm"), packageFile("deb-prerm.sh"));
   script(join(directory, "postrm"), packageFile("deb-postrm.sh"));
   writeFileSync(join(directory, "conffiles"), "/etc/sluice/policy.yaml\n");

@@ -4,6 +4,6 @@ set -e
 if [ "$1" = configure ]; then
 #USERADD#
   if [ -d /run/systemd/system ]; then
-    deb-systemd-invoke daemon-reload || true
+    systemctl --system daemon-reload >/dev/null || true
   fi
 fi

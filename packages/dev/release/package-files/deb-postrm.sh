@@ -2,7 +2,7 @@
 set -e
 
 if [ "$1" = remove ] && [ -d /run/systemd/system ]; then
-  deb-systemd-invoke daemon-reload || true
+  systemctl --system daemon-reload >/dev/null || true
 fi
 # /var/lib/sluice has the files of users, as far as there are any.
 if [ "$1" = purge ]; then
