@@ -14,25 +14,39 @@ beforeAll(() => expect(buildBundle()).toBe(true));
 const named = (directory: string, pattern: RegExp): string =>
   join(directory, readdirSync(directory).find((name) => pattern.test(name)) ?? "none");
 
-requires(...inRoot, "command dpkg-deb", "command lintian").test(
-  "the artefacts with Node inside serve in a Debian without Node, and lintian finds only named exceptions",
-  async () => {
-    const [out, root] = [await release("tar-with-node,deb,deb-with-node"), await debianRoot("bookworm")];
-    await succeed(["tar", "-xzf", named(out, /\.tar\.gz$/), "-C", join(root.at, "opt")]);
-    expectFirstMinute(
-      await root.run("sh", "-c", "ln -s /opt/*/bin/sluice /usr/bin/mine && /tmp/first-minute.sh mine && rm -r /usr/bin/mine /opt/*"),
-    );
-    cpSync(named(out, /with-node_.*\.deb$/), join(root.at, "tmp/sluice.deb"));
-    const before = await root.paths();
-    await root.run("dpkg", "-i", "/tmp/sluice.deb");
-    expectFirstMinute(await root.run("/tmp/first-minute.sh", "sluice"));
-    await root.run("dpkg", "--purge", "sluice-with-node");
-    expect(await root.paths()).toEqual(before);
-    for (const name of [/^sluice_.*\.deb$/, /with-node_.*\.deb$/])
-      expect((await succeed(["lintian", "--fail-on", "error,warning", named(out, name)])).stdout).toBe("");
-  },
-  LIMIT_MS,
-);
+const packaging = requires(...inRoot, "command dpkg-deb", "command lintian");
+packaging.describe("Debian's packages and the archive with Node inside", () => {
+  let out = "";
+  beforeAll(async () => {
+    out = await release("tar-with-node,deb,deb-with-node");
+  }, LIMIT_MS);
+
+  packaging.test(
+    "the artefacts with Node inside serve in a Debian without Node",
+    async () => {
+      const root = await debianRoot("bookworm");
+      await succeed(["tar", "-xzf", named(out, /\.tar\.gz$/), "-C", join(root.at, "opt")]);
+      const use = "ln -s /opt/*/bin/sluice /usr/bin/mine && /tmp/first-minute.sh mine && rm -r /usr/bin/mine /opt/*";
+      expectFirstMinute(await root.run("sh", "-c", use));
+      cpSync(named(out, /with-node_.*\.deb$/), join(root.at, "tmp/sluice.deb"));
+      const before = await root.paths();
+      await root.run("dpkg", "-i", "/tmp/sluice.deb");
+      expectFirstMinute(await root.run("/tmp/first-minute.sh", "sluice"));
+      await root.run("dpkg", "--purge", "sluice-with-node");
+      expect(await root.paths()).toEqual(before);
+    },
+    LIMIT_MS,
+  );
+
+  packaging.test(
+    "lintian finds nothing but named exceptions",
+    async () => {
+      for (const name of [/^sluice_.*\.deb$/, /with-node_.*\.deb$/])
+        expect((await succeed(["lintian", "--fail-on", "error,warning", named(out, name)])).stdout).toBe("");
+    },
+    LIMIT_MS,
+  );
+});
 
 requires(...inRoot, "command npm", "command aarch64-linux-gnu-gcc").test(
   "npm installs all commands without a network, compiler or script, and compiles only if no prebuilt addon loads",
