@@ -45,9 +45,9 @@ unattended.test(
     const report = JSON.parse(once.stdout) as Report;
     expect(report).toMatchObject({ opens: { passthrough: 4, mediated: 1 }, grants: 1, requests: { OPEN: { errors: 1 } } });
     expect(Object.fromEntries(report.rules)).toEqual({
-      default: { grant: 4, mediate: 0, deny: 0 },
-      metered: { grant: 0, mediate: 1, deny: 0 },
-      keys: { grant: 0, mediate: 0, deny: 1 },
+      default: { grant: 4, mediate: 0, ask: 0, deny: 0 },
+      metered: { grant: 0, mediate: 1, ask: 0, deny: 0 },
+      keys: { grant: 0, mediate: 0, ask: 0, deny: 1 },
     });
     expect(report.paths.map(({ path, count }) => `${path} ${count}`)).toEqual(["a 4", "m/b 1"]);
     const told = await mount.cli("top", "--once");
