@@ -7,6 +7,10 @@ export type Effect = "grant" | "mediate" | "ask" | "deny";
 export const ALL_ACCESSES = ["read", "write", "execute", "create", "delete", "link", "rename", "truncate", "metadata"] as const;
 export type Access = (typeof ALL_ACCESSES)[number];
 
+/** Of a person: yes once, until the service ends, or until it is revoked; no; and "revoke" forgets an answer. */
+export const PERSON_ANSWERS = ["once", "session", "always", "deny", "revoke"] as const;
+export type PersonAnswer = (typeof PERSON_ANSWERS)[number];
+
 export const ALL_OPERATIONS = [
   "open",
   "create",

@@ -1,11 +1,7 @@
 /** Questions for a person, and a person's answers, between domain and wire. */
 import { questionFromProto, questionToProto } from "./convert-question.js";
-import { DecisionError, type Question } from "./domain.js";
+import { DecisionError, PERSON_ANSWERS, type PersonAnswer, type Question } from "./domain.js";
 import * as wire from "./gen/sluice/decision/v1/decision.js";
-
-/** Yes once, until the service ends, or until it is revoked; no; and "revoke" forgets an answer. */
-export const PERSON_ANSWERS = ["once", "session", "always", "deny", "revoke"] as const;
-export type PersonAnswer = (typeof PERSON_ANSWERS)[number];
 
 /** A question on a service's list, or one that has an answer. */
 export interface PersonQuestion {

@@ -3,7 +3,6 @@ import { existsSync, realpathSync } from "node:fs";
 import { resolve } from "node:path";
 import { codeOf, escapeTextName, unfit, wrong } from "@sluice/runtime/cli";
 import { LEARNING_POLICY, PRESETS, presetFile } from "@sluice/service-decision/presets";
-import { SERVER_CAPABILITIES } from "@sluice/service-mount";
 import type { Serving } from "@sluice/sandbox";
 import type { Session } from "@sluice/sessions";
 import { native } from "@sluice/native";
@@ -114,7 +113,7 @@ async function run(words: readonly string[], args: RunArguments, sluice: readonl
       readOnly,
       sockets,
       sluice,
-      serverCapabilities: Object.keys(SERVER_CAPABILITIES),
+      serverCapabilities: Object.keys((await import("@sluice/service-mount")).SERVER_CAPABILITIES),
       silent: args.json === true,
       onServing,
     });
