@@ -13,6 +13,12 @@ if [ "${1:-}" = prepare ]; then
     umount -l /sys/fs/cgroup
     mount -t cgroup2 none /sys/fs/cgroup
   fi
+  # crun gives the standard files of a container to its root, and one of them is /dev/null: not the machine's.
+  mkdir "$2/own-dev"
+  mount -t tmpfs -o mode=755 tmpfs "$2/own-dev"
+  mknod -m 666 "$2/own-dev/null" c 1 3
+  mount --bind "$2/own-dev/null" /dev/null
+  umount --lazy "$2/own-dev"
   exec "${@:3}" "$0" inside "$2"
 fi
 # Runs in a mount namespace of its own: nobody else sees its mounts, and they end with it.
