@@ -23,14 +23,16 @@ import { interrupted, isInterrupted, untilAskedToEnd } from "./asked-to-end.js";
 import { isLaxer } from "./compare-rulings.js";
 import { ContentReader } from "./facts/content-facts.js";
 import { HiddenByPolicy } from "./hidden-by-policy.js";
-import { type AuditedIo, ObligedIo, type HandleRuling } from "./io-watch.js";
+import { DENIED, type DecidedRuling, errnoOfDenial, rulingOf, UNASKED } from "./decided-ruling.js";
+import type { AuditedIo, HandleRuling } from "./io-watch.js";
+import { LateRulings } from "./late-rulings.js";
+import { ObligedOpens } from "./obliged-opens.js";
 import type { Grants } from "./grants.js";
-import { decodeGrant, encodeGrant, type PersistedGrant } from "./persisted-grant.js";
+import { decodeGrant, encodeGrant } from "./persisted-grant.js";
 import { CallInquiry } from "./call-inquiry.js";
 import { type GovernedAccesses, governedAccesses, KnownPolicies } from "./known-policies.js";
-import { type IoTerms, NO_TERMS, obliged } from "./obligations.js";
+import { NO_TERMS, obliged } from "./obligations.js";
 import { mayWaitForPerson, PersonWaits } from "./person-waits.js";
-import { RateLimits } from "./rate-limits.js";
 import { readResource } from "./facts/resource-facts.js";
 import { readSubject } from "./facts/subject-facts.js";
 import { isStillAsked, looksInside } from "./still-asked.js";
@@ -44,15 +46,6 @@ export interface PolicyGateEvents {
   audited(io: AuditedIo): void;
   /** Something that should not happen; the access was denied. */
   anomaly(message: string, detail: Record<string, unknown>): void;
-}
-
-/** A ruling that remembers the decision it came from. */
-interface DecidedRuling extends Ruling {
-  readonly decision: Decision | undefined;
-  /** The question; absent for a cached answer, and if nobody answered. */
-  readonly question?: Question;
-  /** With `watch`. */
-  readonly terms?: IoTerms;
 }
 
 /** The ruling of a review. */
@@ -76,8 +69,6 @@ interface Asking {
 /** The facts until the service names its policy: those that need neither a name nor a length. */
 const FIRST_FACTS: FactNeeds = { ...NO_FACTS, needsGroups: true, needsExecutable: true, needsCgroup: true };
 
-const UNASKED: DecidedRuling = { effect: "grant", errno: 0, decision: undefined };
-const DENIED: DecidedRuling = { effect: "deny", errno: Errno.EACCES, decision: undefined };
 /** How often a question is put again because the policy changed under it. */
 const MAX_ATTEMPTS = 3;
 /** How long an open goes on unasked whose expiring answer was followed by one without obligations. */
@@ -93,15 +84,13 @@ export class PolicyGate implements Gate {
   readonly #known = new KnownPolicies();
   readonly #contents = new ContentReader();
   readonly #inquiry = new CallInquiry(this.#contents);
-  readonly #limits = new RateLimits();
   readonly hidden: HiddenByPolicy;
   readonly people = new PersonWaits();
-  /** Answers of people to accesses that are judged again in this turn of the event loop. */
-  readonly #late = new Map<CallContext, { ruling: DecidedRuling; epoch: number }>();
-  /** Open files that obligations hold for. */
-  readonly #obliged = new Map<number, ObligedIo>();
-  /** The question and the answer that obliged them. */
-  readonly #questions = new Map<number, NonNullable<PersistedGrant["obliged"]>>();
+  readonly #late = new LateRulings();
+  readonly #obliged = new ObligedOpens({
+    askAgain: (question, call) => this.#askAgain(question, call),
+    audited: (io) => this.#events.audited(io),
+  });
   #capabilities: PolicyCapabilities | undefined;
   #epoch = 0;
   #governed: GovernedAccesses;
@@ -160,8 +149,8 @@ export class PolicyGate implements Gate {
 
   authorize(call: CallContext, intent: Intent): Ruling | Promise<Ruling> {
     if (!this.active) return UNASKED;
-    const late = this.#late.size === 0 ? undefined : this.#takeLate(call, intent);
-    if (late !== undefined) return late;
+    const late = this.#late.take(call, intent, this.#epoch);
+    if (late !== undefined && this.holds(call, late, intent)) return late;
     const cached = this.#recall(call, intent);
     this.#spans?.about(call, intent.paths[0] ?? "", cached !== undefined);
     if (cached !== undefined) return cached;
@@ -187,10 +176,8 @@ export class PolicyGate implements Gate {
   }
 
   /** The ruling of a review holds for the open file from now on, if something is done about its transfers. */
-  renew(handle: number, { effect, decision, terms }: ReviewedRuling): void {
-    const io = this.#obliged.get(handle);
-    if (effect === "deny") io?.refuse(decision?.errno || Errno.EACCES);
-    else io?.renew(terms ?? NO_TERMS, decision);
+  renew(handle: number, ruling: ReviewedRuling): void {
+    this.#obliged.renew(handle, ruling);
   }
 
   /** The decision that an open with these facts would be held to. Asked as an open is, but nothing is counted as one. */
@@ -216,9 +203,7 @@ export class PolicyGate implements Gate {
   }
 
   closed(handle: number): void {
-    this.#obliged.get(handle)?.close();
-    this.#obliged.delete(handle);
-    this.#questions.delete(handle);
+    this.#obliged.closed(handle);
     this.#grants.closed(handle);
   }
 
@@ -226,8 +211,8 @@ export class PolicyGate implements Gate {
     const grant = this.#grants.get(handle);
     if (grant === undefined) return undefined;
     const { pid, uid, gid, sinceMs, fallback, decisionId, revision, rule, byPerson } = grant;
-    const obligedBy = this.#questions.get(handle);
-    return encodeGrant({ caller: { pid, uid, gid }, sinceMs, fallback, decisionId, revision, rule, byPerson, obliged: obligedBy });
+    const obliged = this.#obliged.persisted(handle);
+    return encodeGrant({ caller: { pid, uid, gid }, sinceMs, fallback, decisionId, revision, rule, byPerson, obliged });
   }
 
   /** Its obligations hold on; one that expires is asked about before the next transfer. The transfers of an unreadable grant are refused. */
@@ -243,7 +228,7 @@ export class PolicyGate implements Gate {
     if (persisted.obliged === undefined) return undefined;
     const { question, decision, terms } = persisted.obliged;
     const again = terms.expiresAfterMs === undefined ? terms : { ...terms, expiresAfterMs: 1 };
-    return this.#watched({ allowed: true, decision, terms: again }, question, true).watch?.(record);
+    return this.#obliged.ruling({ allowed: true, decision, terms: again }, question, true).watch?.(record);
   }
 
   describe(nodeId: number, what: "decision" | "revision"): string | undefined {
@@ -357,7 +342,8 @@ export class PolicyGate implements Gate {
       const answer = this.#askPerson(enforced, question, asking);
       if (answer !== undefined) return answer;
     }
-    if (enforced.effect === "mediate" && terms !== undefined) return this.#watched({ allowed: true, decision: enforced, terms }, question);
+    if (enforced.effect === "mediate" && terms !== undefined)
+      return this.#obliged.ruling({ allowed: true, decision: enforced, terms }, question);
     return { ...this.#enforce(enforced, question.id), question };
   }
 
@@ -381,52 +367,17 @@ export class PolicyGate implements Gate {
       .catch((error: unknown) => this.#noAnswer(error, signal));
   }
 
-  /**
-   * The policy may have changed while the caller waited, and then the access is judged again at once. The answer is of the policy in
-   * force now, so nobody is asked a second time.
-   */
+  /** The policy may have changed while the caller waited, and then the access is judged again at once. */
   #remember(ruling: DecidedRuling, { call, epoch }: Asking): DecidedRuling {
-    if (epoch !== this.#epoch) {
-      this.#late.set(call, { ruling, epoch: this.#epoch });
-      setImmediate(() => this.#late.delete(call));
-    }
+    if (epoch !== this.#epoch) this.#late.keep(call, ruling, this.#epoch);
     return ruling;
   }
 
-  #takeLate(call: CallContext, intent: Intent): DecidedRuling | undefined {
-    const late = this.#late.get(call);
-    this.#late.delete(call);
-    const question = late?.ruling.question;
-    if (late === undefined || question === undefined || late.epoch !== this.#epoch) return undefined;
-    const { operation, accesses, resource } = question;
-    const same =
-      operation === intent.operation && accesses.join() === intent.accesses.join() && resource.paths.join("\0") === intent.paths.join("\0");
-    return same && intent.compares !== true && this.holds(call, late.ruling, intent) ? late.ruling : undefined;
-  }
-
   #enforce(enforced: Decision, id: string): DecidedRuling {
-    switch (enforced.effect) {
-      case "grant":
-      case "mediate":
-        return { effect: enforced.effect, errno: 0, decision: enforced };
-      case "ask":
-      case "deny":
-        return { effect: "deny", errno: enforced.errno > 0 ? enforced.errno : Errno.EACCES, decision: enforced };
-      default:
-        return this.#unknownEffect(enforced.effect, id);
-    }
-  }
-
-  #watched(ruling: HandleRuling & { allowed: true }, question: Question, goesOn = false): DecidedRuling {
-    const watch = (opened: OpenRecord): ObligedIo => {
-      const askAgain = (call: CallContext): Promise<HandleRuling> => this.#askAgain(question, call);
-      const audited = (io: AuditedIo): void => this.#events.audited(io);
-      const io = new ObligedIo({ opened, uid: question.subject.uid, ruling, limits: this.#limits, goesOn, askAgain, audited });
-      this.#obliged.set(opened.handle, io);
-      this.#questions.set(opened.handle, { question, decision: ruling.decision, terms: ruling.terms });
-      return io;
-    };
-    return { effect: "mediate", errno: 0, decision: ruling.decision, question, terms: ruling.terms, watch };
+    const ruling = rulingOf(enforced);
+    if (ruling === undefined)
+      this.#events.anomaly("answer has an unknown effect: denied", { question: id, effect: String(enforced.effect) });
+    return ruling ?? DENIED;
   }
 
   /** The same question under the policy in force now, with the facts of the opening. */
@@ -438,8 +389,7 @@ export class PolicyGate implements Gate {
     try {
       const { enforced, terms } = obliged(await this.#decider.decide(again, signal), again);
       this.#events.decided(enforced, again, performance.now() - startedMs);
-      if (enforced.effect === "deny" || enforced.effect === "ask")
-        return { allowed: false, errno: enforced.errno > 0 ? enforced.errno : Errno.EACCES };
+      if (enforced.effect === "deny" || enforced.effect === "ask") return { allowed: false, errno: errnoOfDenial(enforced) };
       // Nothing is obliged to any more: it goes on as it is open, and asks again.
       return { allowed: true, decision: enforced, terms: terms ?? { ...NO_TERMS, expiresAfterMs: REASK_MS } };
     } catch (error) {
@@ -447,12 +397,6 @@ export class PolicyGate implements Gate {
     } finally {
       stop();
     }
-  }
-
-  /** An answer of a kind this build does not know: the type says never, the wire might not. */
-  #unknownEffect(effect: never, id: string): DecidedRuling {
-    this.#events.anomaly("answer has an unknown effect: denied", { question: id, effect: String(effect) });
-    return DENIED;
   }
 
   #noAnswer(error: unknown, signal: CancelSignal): DecidedRuling {

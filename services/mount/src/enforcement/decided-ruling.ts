@@ -1,0 +1,35 @@
+/** Rulings that remember the decision they came from, and the ruling of each effect. */
+import type { Decision, Question } from "@sluice/decision-api";
+import type { Ruling } from "@sluice/overlay";
+import { Errno } from "@sluice/vfs";
+import type { IoTerms } from "./obligations.js";
+
+export interface DecidedRuling extends Ruling {
+  readonly decision: Decision | undefined;
+  /** The question; absent for a cached answer, and if nobody answered. */
+  readonly question?: Question;
+  /** With `watch`. */
+  readonly terms?: IoTerms;
+}
+
+export const UNASKED: DecidedRuling = { effect: "grant", errno: 0, decision: undefined };
+export const DENIED: DecidedRuling = { effect: "deny", errno: Errno.EACCES, decision: undefined };
+
+export function errnoOfDenial(decision: Decision | undefined): number {
+  return decision !== undefined && decision.errno > 0 ? decision.errno : Errno.EACCES;
+}
+
+/** @returns undefined for an effect that this build does not know: the type says never, the wire might not */
+export function rulingOf(enforced: Decision): DecidedRuling | undefined {
+  switch (enforced.effect) {
+    case "grant":
+    case "mediate":
+      return { effect: enforced.effect, errno: 0, decision: enforced };
+    case "ask":
+    case "deny":
+      return { effect: "deny", errno: errnoOfDenial(enforced), decision: enforced };
+    default:
+      enforced.effect satisfies never;
+      return undefined;
+  }
+}

@@ -1,0 +1,55 @@
+/** The open files whose transfers are held to obligations, each with the question and the decision that obliged it. */
+import type { Question } from "@sluice/decision-api";
+import type { OpenRecord } from "@sluice/overlay";
+import type { CallContext } from "@sluice/vfs";
+import { errnoOfDenial, type DecidedRuling } from "./decided-ruling.js";
+import { type AuditedIo, type HandleRuling, ObligedIo } from "./io-watch.js";
+import { NO_TERMS } from "./obligations.js";
+import type { PersistedGrant } from "./persisted-grant.js";
+import { RateLimits } from "./rate-limits.js";
+
+export interface ObligedOpensParts {
+  /** Puts the question of an open file once more. Rejects if the caller is interrupted. */
+  askAgain(question: Question, call: CallContext): Promise<HandleRuling>;
+  audited(io: AuditedIo): void;
+}
+
+export class ObligedOpens {
+  readonly #parts: ObligedOpensParts;
+  readonly #limits = new RateLimits();
+  readonly #opens = new Map<number, { io: ObligedIo; obliged: NonNullable<PersistedGrant["obliged"]> }>();
+
+  constructor(parts: ObligedOpensParts) {
+    this.#parts = parts;
+  }
+
+  /** `goesOn`: the file was opened under an earlier server. */
+  ruling(ruling: HandleRuling & { allowed: true }, question: Question, goesOn = false): DecidedRuling {
+    const { decision, terms } = ruling;
+    const watch = (opened: OpenRecord): ObligedIo => {
+      const askAgain = (call: CallContext): Promise<HandleRuling> => this.#parts.askAgain(question, call);
+      const audited = (io: AuditedIo): void => this.#parts.audited(io);
+      const io = new ObligedIo({ opened, uid: question.subject.uid, ruling, limits: this.#limits, goesOn, askAgain, audited });
+      this.#opens.set(opened.handle, { io, obliged: { question, decision, terms } });
+      return io;
+    };
+    return { effect: "mediate", errno: 0, decision, question, terms, watch };
+  }
+
+  /** The ruling of a review holds from now on. */
+  renew(handle: number, { effect, decision, terms }: Pick<DecidedRuling, "effect" | "decision" | "terms">): void {
+    const io = this.#opens.get(handle)?.io;
+    if (effect === "deny") io?.refuse(errnoOfDenial(decision));
+    else io?.renew(terms ?? NO_TERMS, decision);
+  }
+
+  /** For the next server: the question and the answer that obliged the file. */
+  persisted(handle: number): PersistedGrant["obliged"] {
+    return this.#opens.get(handle)?.obliged;
+  }
+
+  closed(handle: number): void {
+    this.#opens.get(handle)?.io.close();
+    this.#opens.delete(handle);
+  }
+}
