@@ -90,6 +90,30 @@ const bugs: readonly PlantedBug[] = [
     hunt: huntNames,
     configuration: MEDIATED,
   },
+  {
+    name: "an open goes through although nobody answered the question for a person",
+    patches: [
+      {
+        file: "mount/dist/enforcement/person-waits.js",
+        find: "return await decider.decide(question, both);",
+        replace: 'return { ...(await decider.decide(question, both)), effect: "mediate", errno: 0 };',
+      },
+    ],
+    hunt: huntNames,
+    configuration: GRANTED,
+  },
+  {
+    name: "the patterns of hidden names are passed over",
+    patches: [
+      {
+        file: "mount/dist/enforcement/hidden-by-policy.js",
+        find: "return this.#names === undefined ? !this.showsUnjudged : this.#names.hidesIn(directory, name);",
+        replace: "return this.#names === undefined && !this.showsUnjudged;",
+      },
+    ],
+    hunt: huntNames,
+    configuration: MIXED,
+  },
 ];
 
 plainTest("every patch fits the built code", () => expect(misfits(bugs)).toEqual([]));

@@ -37,6 +37,8 @@ const LONGEST_STOP_MS = 20;
 const PAUSE_MS = 1_200;
 /** Never fails open: a caller that waits so long is denied. */
 const TIMEOUT = ["--decision-timeout", "30s"];
+/** Nobody answers questions for a person, so each ends as a denial. It is long enough for others to move the name meanwhile. */
+const ASK_TIMEOUT_MS = 100;
 
 /** One hunt on mounts of one kind. */
 export interface Hunt {
@@ -72,9 +74,13 @@ export async function huntedMount({ configuration, seed, env = {} }: Hunt, { low
   const { replicas, killed, args = [] } = configuration;
   // Its own: the hunter's draws do not depend on how long anything takes.
   const random = seededRandom(seed + 1).fraction;
-  const decision = replicas === 0 ? undefined : await SlowDecision.start({ policy, replicas, longestMs: LONGEST_ANSWER_MS, seed });
+  const decision =
+    replicas === 0
+      ? undefined
+      : await SlowDecision.start({ policy, replicas, longestMs: LONGEST_ANSWER_MS, askTimeoutMs: ASK_TIMEOUT_MS, seed });
   const more = [...TIMEOUT, ...args, ...(decision === undefined ? [] : ["--decision", decision.target])];
   const own = decision === undefined ? { policy } : {};
+  if (decision === undefined) more.push("--ask-timeout", `${ASK_TIMEOUT_MS}ms`);
   const supervised = killed === true ? await mountSupervised({ lower, upper, ...own, args: more }) : undefined;
   const mount = supervised?.mount ?? (await mountSluice({ lowers: [lower], upper, ...own, args: more, env }));
   const policyFile = decision?.policyFile ?? (mount.policyFile as string);

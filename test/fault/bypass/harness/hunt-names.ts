@@ -25,6 +25,8 @@ rules:
   - { name: secrets, path: ["**/.git/config", "**/private/**"], access: [read, write], effect: deny, ttl: 0ms }
   - { name: hooks, path: "**/.git/hooks/*", access: [create], effect: deny, ttl: 0ms }
   - { name: logs, path: "**/logs/**", access: [truncate, delete, metadata], effect: deny, ttl: 0ms }
+  - { name: asked, path: "**/asked/**", access: [read], effect: ask }
+  - { name: veil, path: "**/shade/veil", effect: hide }
   - { name: metered, path: "**/slow/**", access: [read], effect: mediate, obligations: { audit: each-io }, ttl: 0ms }
 ${rules}# edit ${edit}
 `;
@@ -47,6 +49,9 @@ function duellingTree(random: () => number, number: number): Tree {
     [`${at}/1/.git/`]: open,
     [`${at}/1/private/f`]: planted("SECRET", random),
     [`${at}/0/private/`]: open,
+    [`${at}/0/asked/f`]: planted("SECRET", random),
+    [`${at}/1/asked/`]: open,
+    [`${at}/0/sun/`]: open,
     [`${at}/0/slow/f`]: planted("METERED", random),
     [`${at}/1/slow/`]: open,
     [`${at}/0/logs/f`]: planted(`LOCKED${number + 2}`, random),
@@ -69,6 +74,10 @@ function arena(random: () => number): Tree {
     "p/.git/new-hooks/": open,
     "q/.git/new-hooks/": open,
     "p/private/f": planted("SECRET", random),
+    "p/asked/f": planted("SECRET", random),
+    "q/asked/": open,
+    "p/shade/veil": planted("SECRET-VEIL", random),
+    "q/sun/veil": file("PLAIN".padEnd(PLANTED_BYTES, "."), { mode: 0o666 }),
     "p/logs/f": planted("LOCKED0", random),
     "q/logs/g": planted("LOCKED1", random),
     "q/slow/f": planted("METERED", random),

@@ -37,10 +37,12 @@ static int check_entry(const char *path, const struct stat *found, int type, str
     // A whiteout of an upper layer.
     if (S_ISCHR(found->st_mode) && found->st_rdev == 0) return 0;
     if (hooks != NULL && strchr(hooks + strlen("/.git/hooks/"), '/') == NULL) violation("%s: nothing may be created there", path);
+    if (ends_with(path, "/shade/veil")) violation("%s: nobody may make or see this name", path);
     if (type != FTW_F) return 0;
     char mark[PLANTED_BYTES] = "";
     if (lgetxattr(path, MARK, mark, sizeof mark - 1) < 0) return 0;
-    int denied = ends_with(path, "/.git/config") || is_below(path, end, "private");
+    if (strcmp(mark, VEILED) == 0) violation("%s: a hidden file is visible", path);
+    int denied = ends_with(path, "/.git/config") || is_below(path, end, "private") || is_below(path, end, "asked");
     if (strncmp(mark, SECRET, strlen(SECRET)) == 0 && !denied) violation("%s: a file that may not be read was moved where it may", path);
     if (strncmp(mark, METERED, strlen(METERED)) == 0 && !denied && !is_below(path, end, "slow"))
         violation("%s: a file whose reads are audited was moved where they are not", path);

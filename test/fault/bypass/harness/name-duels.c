@@ -2,6 +2,7 @@
 // directory while the other renames that directory from a governed name to a free one, or the other way round.
 #define _GNU_SOURCE
 #include "name-hunter.h"
+#include <dirent.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,7 +17,7 @@ enum { LONGEST_PAUSE_US = 15000 };
 // A file under a rule, the name of its directory that the rule names, and one that no rule names.
 static const struct {
     const char *governed, *free, *file;
-} kinds[] = {{".git", "plain", "config"}, {"private", "open", "f"}, {"slow", "fast", "f"}, {"logs", "away", "f"}};
+} kinds[] = {{".git", "plain", "config"}, {"private", "open", "f"}, {"slow", "fast", "f"}, {"logs", "away", "f"}, {"asked", "told", "f"}};
 
 static int exists(const char *path) {
     struct stat found;
@@ -71,13 +72,29 @@ static void make_one(const char *path, const char *bait) {
     if (fd >= 0) close(fd);
 }
 
+// Directories without and with a rule that denies making the name in them. The second rule hides the name, too.
+static const struct {
+    const char *before, *after, *name;
+} receivers[] = {{".git/new-hooks", ".git/hooks", "pre-commit"}, {"sun", "shade", "veil"}};
+
+static int is_listed(const char *directory, const char *name) {
+    int found = 0;
+    DIR *listing = opendir(directory);
+    if (listing == NULL) return 0;
+    for (struct dirent *entry; (entry = readdir(listing)) != NULL;) found |= strcmp(entry->d_name, name) == 0;
+    closedir(listing);
+    return found;
+}
+
 // An object is created in a directory that is renamed to one that denies creation.
 static void make_in(const char *ground) {
+    unsigned kind = draw(sizeof receivers / sizeof *receivers);
+    const char *name = receivers[kind].name;
     char before[PATH_BYTES], after[PATH_BYTES], made[PATH_BYTES], found[PATH_BYTES], bait[PATH_BYTES];
-    snprintf(before, sizeof before, "%s/0/.git/new-hooks", ground);
-    snprintf(after, sizeof after, "%s/0/.git/hooks", ground);
-    snprintf(made, sizeof made, "%.200s/pre-commit", before);
-    snprintf(found, sizeof found, "%.200s/pre-commit", after);
+    snprintf(before, sizeof before, "%s/0/%s", ground, receivers[kind].before);
+    snprintf(after, sizeof after, "%s/0/%s", ground, receivers[kind].after);
+    snprintf(made, sizeof made, "%.200s/%s", before, name);
+    snprintf(found, sizeof found, "%.200s/%s", after, name);
     snprintf(bait, sizeof bait, "%s/bait", ground);
     int fd = open(bait, O_WRONLY | O_CREAT, 0666);
     if (fd >= 0) close(fd);
@@ -90,7 +107,7 @@ static void make_in(const char *ground) {
     pause_a_little();
     rename(before, after);
     waitpid(maker, NULL, 0);
-    if (exists(found)) violation("%s: nothing may be created there", found);
+    if (exists(found) || is_listed(after, name)) violation("%s: nothing may be created there", found);
     rename(after, before);
     if (unlink(made) != 0) rmdir(made);
 }

@@ -9,6 +9,7 @@ enum { PATH_BYTES = 256, PLANTED_BYTES = 64, PLANTED_MODE = 0666, MAX_LOCKED = 6
 // obey.
 #define MARK "user.hunter"
 #define SECRET "SECRET"
+#define VEILED SECRET "-VEIL"
 #define LOCKED "LOCKED"
 #define METERED "METERED"
 

@@ -15,8 +15,8 @@
 #define PICK(list) (list[draw(sizeof list / sizeof *list)])
 static const char *const tops[] = {"p", "q", "p", "q", "."};
 // Pairs of a governed name and a free one: directories are renamed between them.
-static const char *const directories[] = {".git", "plain", "logs", "free", "private", "open", "slow", "fast"};
-static const char *const entries[] = {"config", "config", "f", "g", "hooks", "new-hooks"};
+static const char *const directories[] = {".git", "plain", "logs", "free", "private", "open", "slow", "fast", "asked", "told", "shade", "sun"};
+static const char *const entries[] = {"config", "config", "f", "f", "g", "hooks", "new-hooks", "veil"};
 static const char *const hooks[] = {"hooks", "new-hooks"};
 static const char *const leaves[] = {"pre-commit", "config", "f"};
 

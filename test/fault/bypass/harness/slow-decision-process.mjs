@@ -2,7 +2,7 @@
 /**
  * A decision service over a real policy file, with late answers. Each answer takes a random time of its own, so that answers
  * overtake one another. A test can also hold an answer back until it releases it. Started by slow-decision.ts:
- * slow-decision-process.mjs SOCKET POLICY LONGEST_DELAY_MS SEED. Reads "hold NAME REGULAR-EXPRESSION" and "release" from
+ * slow-decision-process.mjs SOCKET POLICY LONGEST_DELAY_MS SEED ASK_TIMEOUT_MS. Reads "hold NAME REGULAR-EXPRESSION" and "release" from
  * standard input; prints "held NAME" when it holds back the next question whose path matches the expression.
  */
 import { createInterface } from "node:readline";
@@ -11,7 +11,7 @@ import { rulesBackend } from "@sluice/policy-backends";
 import { parseListenTarget, startDecisionService } from "@sluice/service-decision";
 import { seededRandom } from "@sluice/testkit/random";
 
-const [socket = "", policyFile = "", longest = "0", seed = "1"] = process.argv.slice(2);
+const [socket = "", policyFile = "", longest = "0", seed = "1", askTimeout = ""] = process.argv.slice(2);
 const backend = rulesBackend(policyFile);
 
 /** From 0 to 1. Most delays are short, some are long. */
@@ -71,6 +71,7 @@ const service = await startDecisionService({
     dispose: () => backend.dispose(),
   },
   listen: parseListenTarget(`unix:${socket}`),
+  askTimeoutMs: askTimeout === "" ? undefined : Number(askTimeout),
 });
 process.stdout.write(`deciding at ${service.target}\n`);
 

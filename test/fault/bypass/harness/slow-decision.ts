@@ -13,6 +13,8 @@ export interface SlowDecisionOptions {
   replicas?: number;
   /** Longest random delay of an answer; 0 by default. */
   longestMs?: number;
+  /** How long an open waits for a person; by default as long as in the service. */
+  askTimeoutMs?: number;
   seed?: number;
 }
 
@@ -79,8 +81,8 @@ export class SlowDecision {
   }
 
   #startOne(index: number): RunningScript {
-    const { longestMs = 0, seed = 1 } = this.#options;
-    const args = [this.#socket(index), this.policyFile, String(longestMs), String(seed + index)];
+    const { longestMs = 0, seed = 1, askTimeoutMs } = this.#options;
+    const args = [this.#socket(index), this.policyFile, String(longestMs), String(seed + index), String(askTimeoutMs ?? "")];
     return startScript([process.execPath, PROCESS, ...args], { timeoutMs: LIFE_MS });
   }
 }
