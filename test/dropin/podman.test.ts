@@ -10,7 +10,14 @@ const LIMIT_MS = 10 * 60_000;
 
 const NEEDS = ["CAP_SYS_ADMIN", "/dev/fuse", "command podman", "command buildah", "command crun", "command unshare"] as const;
 const asRoot = requires(...NEEDS);
-const rootless = requires(...NEEDS, "user namespaces", "command setpriv", "command newuidmap", "command newgidmap");
+const rootless = requires(
+  ...NEEDS,
+  "checkout that every user can read",
+  "user namespaces",
+  "command setpriv",
+  "command newuidmap",
+  "command newgidmap",
+);
 
 for (const [user, { test }, become] of [
   ["root", asRoot, (): string[] => []],

@@ -72,6 +72,7 @@ async function mountAs(caller: string, directory: string, options = ""): Promise
 const NEEDS = [
   "/dev/fuse",
   "CAP_SYS_ADMIN",
+  "checkout that every user can read",
   "user namespaces",
   "command unshare",
   "command setpriv",

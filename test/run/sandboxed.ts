@@ -8,7 +8,7 @@ import { asOrdinaryUser, ORDINARY_USER, type RunningScript, runScript, scratch, 
 const CLI = fileURLToPath(new URL("../../packages/cli/bin/sluice.mjs", import.meta.url));
 const LIMIT_MS = 120_000;
 
-export const NEEDS = ["/dev/fuse", "CAP_SYS_ADMIN", "user namespaces", "command bwrap"] as const;
+export const NEEDS = ["/dev/fuse", "CAP_SYS_ADMIN", "user namespaces", "command bwrap", "checkout that every user can read"] as const;
 
 export const CALLERS = ["root", "an ordinary user"] as const;
 export type Caller = (typeof CALLERS)[number];

@@ -2,9 +2,10 @@
  * `sluice mount` becomes the keeper: the same process, with the same pid, runs a separate program that loads neither the overlay nor gRPC,
  * and has nothing of the command line or a policy file in its memory.
  */
+import { spawnSync } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import { CAP, capabilityMask, memoryFileOf, native } from "@sluice/native";
-import { CliError, EXIT } from "@sluice/runtime/cli";
+import { CliError, EXIT, lacking } from "@sluice/runtime/cli";
 import type { AwaitingConfig, KeeperConfig } from "@sluice/service-keeper";
 import { type AwaitedMount, type SupervisedMount, replaceProcess } from "@sluice/service-mount";
 
@@ -36,6 +37,14 @@ function become(config: KeeperConfig | AwaitingConfig, capabilities: bigint, rem
     replaceProcess([KEEPER_MAIN, mountpoint], CONFIG_FD + 1);
   }
   throw new CliError({ object: mountpoint, problem: "the keeper cannot be started", remedy, exitCode: EXIT.FAILED });
+}
+
+/** A server of `--user` starts as that user: it has to read this program. @throws CliError */
+export function refuseUnreadableProgram(user: SupervisedMount["user"]): void {
+  if (user === undefined) return;
+  const look = ["-e", "fs.accessSync(process.argv[1])", MAIN];
+  if (spawnSync(process.execPath, look, { ...user, cwd: "/", stdio: "ignore" }).status === 0) return;
+  throw lacking(`--user ${user.uid}:${user.gid}`, `this user cannot read ${MAIN}`, "install Sluice where every user can read it");
 }
 
 export function becomeKeeper({ capabilities, ...mount }: SupervisedMount): never {

@@ -62,11 +62,12 @@ function addTest(summary, test, path, broken) {
   }
 }
 
-/** How a requirement is met, where a package does it. @param {string} requirement "needs /dev/fuse, command fio" */
+/** How a requirement is met, if a package or another place does it. @param {string} requirement "needs /dev/fuse, command fio" */
 function remedyOf(requirement) {
   const packages = [...requirement.matchAll(/command (\S+?)(?=,|$)/g)].map(([, command]) => packageWith(command ?? ""));
   const names = [...new Set(packages.filter((name) => name !== undefined))];
-  return names.length === 0 ? "" : `: apt-get install ${names.join(" ")}`;
+  if (names.length > 0) return `: apt-get install ${names.join(" ")}`;
+  return requirement.includes("checkout that every user can read") ? ": clone it below a directory that every user can enter" : "";
 }
 
 /**

@@ -18,6 +18,7 @@ import {
 import { expect } from "vitest";
 
 const { test } = requires("/dev/fuse", "CAP_SYS_ADMIN");
+const { test: asAnyUser } = requires("/dev/fuse", "CAP_SYS_ADMIN", "checkout that every user can read");
 const USER = { uid: 1000, gid: 1000 };
 const CLI = new URL("../../../packages/cli/bin/sluice.mjs", import.meta.url).pathname;
 
@@ -100,7 +101,7 @@ async function mountForUser(): Promise<Owned> {
   return { mount, run: join("/run/sluice", createHash("sha256").update(mountpoint).digest("hex").slice(0, 16)) };
 }
 
-test("a user gets the layers of their mount with their own rights, and root takes no layers from that user's server", async () => {
+asAnyUser("a user gets the layers of their mount with their own rights, and root takes no layers from that user's server", async () => {
   const { mount } = await mountForUser();
   await asUser(USER.uid, USER.gid, ["rm", mount.path("gone")]);
   const own = await runScript([process.execPath, CLI, "diff", mount.mountpoint], { as: USER });
@@ -136,7 +137,7 @@ async function forge(path: string, upper: string, { mountpoint, uid }: { mountpo
   return forger;
 }
 
-test("an impostor of a user's server cannot lead root to root's own files", async () => {
+asAnyUser("an impostor of a user's server cannot lead root to root's own files", async () => {
   const { mount, run } = await mountForUser();
   const hidden = join(scratch(), "hidden");
   plant(hidden, { secret: "only root's" });
@@ -178,7 +179,7 @@ test("a process that belongs neither to the mount's owner nor to root is not bel
   await mount.stop();
 });
 
-test("a link from a user's run directory to another server of root's ends no other mount", async () => {
+asAnyUser("a link from a user's run directory to another server of root's ends no other mount", async () => {
   const { mount, run } = await mountForUser();
   const other = await mountSluice({ lowers: [plant(scratch(), { f: "f" })] });
   const target = join("/run/sluice", createHash("sha256").update(other.mountpoint).digest("hex").slice(0, 16), "control.sock");

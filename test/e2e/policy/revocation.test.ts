@@ -7,6 +7,7 @@ import { eventually, file, mountSluice, plant, requires, runScript, scratch, typ
 import { expect } from "vitest";
 
 const { test } = requires("/dev/fuse", "CAP_SYS_ADMIN", "FUSE passthrough");
+const { test: asAnyUser } = requires("/dev/fuse", "CAP_SYS_ADMIN", "FUSE passthrough", "checkout that every user can read");
 const AMPLE_MS = 20_000;
 
 interface Grant {
@@ -92,25 +93,29 @@ test("a passthrough open cannot be revoked: it is counted and reported, and so i
   await mount.stop();
 }, 120_000);
 
-test("--on-revoke sigterm ends a holder without a grant, found by its descriptors and not by its open call", async () => {
-  const mount = await mounted("grant", ["--on-revoke", "sigterm"]);
-  // The shell opens the file and ends; its child inherits the descriptor.
-  const heir = await runScript(["sh", "-c", "exec 3<> f; sleep 60 < /dev/null > /dev/null 2>&1 & echo $!"], { cwd: mount.mountpoint });
-  const pid = Number(heir.stdout);
-  const other = startScript(HOLDER, { args: [mount.path("g")] });
-  await other.waitFor("open");
-  const allowed = startScript(HOLDER, { args: [mount.path("f")], as: { uid: 12, gid: 12 } });
-  await allowed.waitFor("open");
-  writeFileSync(mount.policyFile as string, refuse("grant", ", subject: { uid: [0] }"));
-  await eventually("the heir is gone", AMPLE_MS, async () => (await runScript(["sh", "-c", `kill -0 ${pid}`])).code !== 0);
-  await eventually("the signal is counted", AMPLE_MS, async () => (await status(mount)).signalled === 1);
-  for (const spared of [other, allowed]) {
-    spared.write("spared\n");
-    await spared.waitFor("spared ");
-  }
-  await ended(other, allowed);
-  await mount.stop();
-}, 120_000);
+asAnyUser(
+  "--on-revoke sigterm ends a holder without a grant, found by its descriptors and not by its open call",
+  async () => {
+    const mount = await mounted("grant", ["--on-revoke", "sigterm"]);
+    // The shell opens the file and ends; its child inherits the descriptor.
+    const heir = await runScript(["sh", "-c", "exec 3<> f; sleep 60 < /dev/null > /dev/null 2>&1 & echo $!"], { cwd: mount.mountpoint });
+    const pid = Number(heir.stdout);
+    const other = startScript(HOLDER, { args: [mount.path("g")] });
+    await other.waitFor("open");
+    const allowed = startScript(HOLDER, { args: [mount.path("f")], as: { uid: 12, gid: 12 } });
+    await allowed.waitFor("open");
+    writeFileSync(mount.policyFile as string, refuse("grant", ", subject: { uid: [0] }"));
+    await eventually("the heir is gone", AMPLE_MS, async () => (await runScript(["sh", "-c", `kill -0 ${pid}`])).code !== 0);
+    await eventually("the signal is counted", AMPLE_MS, async () => (await status(mount)).signalled === 1);
+    for (const spared of [other, allowed]) {
+      spared.write("spared\n");
+      await spared.waitFor("spared ");
+    }
+    await ended(other, allowed);
+    await mount.stop();
+  },
+  120_000,
+);
 
 test("if not all holders are visible, the mount refuses to signal them, and status says why", async () => {
   const script = `"$NODE" packages/cli/bin/sluice.mjs mount --on-revoke sigkill --lower "$1" "$2"; echo "exit $?"`;

@@ -8,6 +8,8 @@ import { SERVER_CAPABILITIES, serverMask } from "../../../services/mount/dist/pr
 
 const { test } = requires("/dev/fuse", "CAP_SYS_ADMIN");
 const { test: withPassthrough } = requires("/dev/fuse", "CAP_SYS_ADMIN", "FUSE passthrough");
+const { test: asAnyUser } = requires("/dev/fuse", "CAP_SYS_ADMIN", "checkout that every user can read");
+const { test: passingThrough } = requires("/dev/fuse", "CAP_SYS_ADMIN", "FUSE passthrough", "checkout that every user can read");
 const SETS = ["CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"] as const;
 
 function setsOf(status: string): bigint[] {
@@ -55,7 +57,8 @@ process.stdin.resume();
 `;
 
 for (const [name, shape] of shapes) {
-  withPassthrough(`a supervised server, ${name}: holds exactly its descriptors, and still passes files through`, () => expectShape(shape));
+  const start = shape.owner === undefined ? withPassthrough : passingThrough;
+  start(`a supervised server, ${name}: holds exactly its descriptors, and still passes files through`, () => expectShape(shape));
 }
 
 async function expectShape({ args, held, owner }: Shape): Promise<void> {
@@ -87,7 +90,7 @@ async function expectShape({ args, held, owner }: Shape): Promise<void> {
   expect((await mount.stop()).code).toBe(0);
 }
 
-test("a mount for one user has no more privilege than its keeper needs", async () => {
+asAnyUser("a mount for one user has no more privilege than its keeper needs", async () => {
   const root = scratch();
   chmodSync(root, 0o755);
   const lower = plant(join(root, "lower"), { f: file("lower") });
@@ -109,7 +112,7 @@ test("a mount for one user has no more privilege than its keeper needs", async (
   expect(existsSync(join(upper, "h"))).toBe(true);
 });
 
-test("refuses options that conflict with a server without privilege", async () => {
+asAnyUser("refuses options that conflict with a server without privilege", async () => {
   const lower = plant(scratch(), { f: file("lower") });
   const refused = async (...args: readonly string[]): Promise<unknown> => {
     const { code, stderr } = await runSluice(["mount", "--lower", lower, ...args, scratch()]);
@@ -128,4 +131,18 @@ plainTest("docs/security.md has the table", () => {
   const rows = page.split("\n").filter((line) => line.startsWith("| CAP_"));
   expect(rows).toEqual(Object.entries(SERVER_CAPABILITIES).map(([name, why]) => `| CAP_${name} | ${why} |`));
   for (const name of Object.keys(SERVER_CAPABILITIES)) expect(CAP).toHaveProperty(name);
+});
+
+test("refuses a user who cannot read the program", async () => {
+  const [lower, mountpoint, closed] = [plant(scratch(), { f: file("lower") }), scratch(), scratch()];
+  mkdirSync(join(closed, "checkout"));
+  chmodSync(closed, 0o700);
+  const mount = ["mount", "--keeper", "on", "--user", "1000:1000", "-o", "userxattr", "--lower", lower, mountpoint];
+  const script = 'mount --bind . "$1/checkout" && shift && exec "$@"';
+  const argv = ["sh", "-c", script, "sh", closed, process.execPath, join(closed, "checkout/packages/cli/bin/sluice.mjs"), ...mount];
+  const { code, stderr } = await runScript(["unshare", "--mount", "--propagation", "private", ...argv]);
+  expect([code, stderr]).toEqual([
+    3,
+    expect.stringMatching(/^sluice: --user 1000:1000: this user cannot read .*: install Sluice where every/),
+  ]);
 });

@@ -6,8 +6,11 @@ import { expect } from "vitest";
 import { joinedPlaces, startKeeper, startServer, tryToServe } from "./joined-mount.js";
 import { LOAD } from "./load.js";
 
-const { test } = requires("/dev/fuse", "CAP_SYS_ADMIN", "command unshare", "command pgrep");
-const { test: withPassthrough } = requires("/dev/fuse", "CAP_SYS_ADMIN", "command unshare", "command pgrep", "FUSE passthrough");
+const SHARED = ["/dev/fuse", "CAP_SYS_ADMIN", "command unshare", "command pgrep"] as const;
+const { test } = requires(...SHARED);
+const { test: withPassthrough } = requires(...SHARED, "FUSE passthrough");
+const { test: asAnyUser } = requires(...SHARED, "checkout that every user can read");
+const { test: asAnyUserPassingThrough } = requires(...SHARED, "FUSE passthrough", "checkout that every user can read");
 
 const POLICY = policyOf("grant", { name: "metered", path: "log", effect: "mediate" });
 
@@ -75,7 +78,7 @@ test("users wait for the next server as long as --wait says, and then get an err
   expect(mountsBelow(bytes(places.mountpoint))).toEqual([]);
 });
 
-test("a process that may not serve is not let in, and is told why", async () => {
+asAnyUser("a process that may not serve is not let in, and is told why", async () => {
   const places = joinedPlaces(plant(scratch(), { f: file("lower") }));
   const why = async (...given: Parameters<typeof tryToServe>): Promise<unknown> => {
     const { code, stderr } = await tryToServe(...given);
@@ -136,7 +139,7 @@ test("peers that send malformed messages take only a few places, and free them w
   expect((await runScript(["cat", join(places.mountpoint, "f")])).stdout).toBe("lower");
 });
 
-withPassthrough("a server of a user without any capability, and nobody else's", async () => {
+asAnyUserPassingThrough("a server of a user without any capability, and nobody else's", async () => {
   const root = scratch();
   chmodSync(root, 0o755);
   const lower = plant(join(root, "lower"), { f: file("lower") });

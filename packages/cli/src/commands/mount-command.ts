@@ -158,7 +158,10 @@ async function mount(mountpoint: string | undefined, args: MountArguments, host:
   const { parseMount } = await import("@sluice/service-mount/options");
   if (becomeKeeper !== undefined) {
     const { startKeeper } = await import("@sluice/service-mount/keeper");
-    startKeeper(parseMount(mountpoint, args), becomeKeeper);
+    const { refuseUnreadableProgram } = await import("../become-keeper.js");
+    const config = parseMount(mountpoint, args);
+    refuseUnreadableProgram(config.user);
+    startKeeper(config, becomeKeeper);
   }
   const { runMount } = await import("@sluice/service-mount/serve");
   await runMount(parseMount(mountpoint, args), host);

@@ -3,6 +3,7 @@
 import { spawnSync } from "node:child_process";
 import { accessSync, closeSync, constants, openSync, readFileSync, statfsSync } from "node:fs";
 import { release, tmpdir } from "node:os";
+import { fileURLToPath } from "node:url";
 import { CAP, capabilityMask, native } from "@sluice/native";
 import { describe, test } from "vitest";
 import { latencyAskedFor } from "./cpu-latency.js";
@@ -22,10 +23,12 @@ export type Need =
   | "CPU latency requests"
   | "pseudo-terminals"
   | "private scratch directory"
+  | "checkout that every user can read"
   | `command ${string}`;
 
 const OVERLAYFS_MAGIC = 0x794c7630;
 const PASSTHROUGH_SINCE = [6, 9] as const;
+const NOBODY = 65_534;
 
 function canOpen(path: string): boolean {
   try {
@@ -74,6 +77,12 @@ function hasPortableEngine(): boolean {
   return spawnSync(process.execPath, ["-e", load, loader.href]).status === 0;
 }
 
+/** Root may have cloned it below a directory of mode 0700, such as /root. Programs that run as another user cannot start there. */
+function isReadByAll(): boolean {
+  const look = ["-e", "fs.accessSync(process.argv[1])", fileURLToPath(import.meta.url)];
+  return process.geteuid?.() !== 0 || spawnSync(process.execPath, look, { uid: NOBODY, gid: NOBODY, cwd: "/" }).status === 0;
+}
+
 const PROBES: Readonly<Record<string, () => boolean>> = {
   "/dev/fuse": () => canOpen("/dev/fuse"),
   CAP_SYS_ADMIN: () => hasCapability(CAP.SYS_ADMIN),
@@ -95,6 +104,7 @@ const PROBES: Readonly<Record<string, () => boolean>> = {
   "pseudo-terminals": () => canOpen("/dev/ptmx"),
   // `npm test` creates one if it may (packages/dev/tests/private-scratch.mjs).
   "private scratch directory": () => process.env["SLUICE_TEST_OUTSIDE"] !== undefined,
+  "checkout that every user can read": isReadByAll,
 };
 
 function commandOf(need: Need): string | undefined {
