@@ -24,14 +24,23 @@ const inside = (hits: readonly Hit[]): readonly Hit[] => (hits[0] !== undefined 
 
 type Step = Difference | Deeper<Difference>;
 
+/** A directory of any size needs so many objects at once, and is opened once for them. */
+const AT_ONCE = 1024;
+
 class Comparison {
   readonly moves: Move[] = [];
 
   constructor(readonly stack: LayerStack) {}
 
   *directory(path: string, now: readonly LayerPath[], then: readonly LayerPath[]): Generator<Step> {
-    for (const name of this.#names(now, then)) {
-      yield* this.#name(join(path, name), this.stack.resolve(then, name), this.stack.resolve(now, name));
+    const names = this.#names(now, then);
+    for (let at = 0; at < names.length; at += AT_ONCE) {
+      const some = names.slice(at, at + AT_ONCE);
+      const old = then.map((place) => this.stack.lookAll(place, some));
+      const current = now.map((place) => old[then.findIndex((one) => samePlace(one, place))] ?? this.stack.lookAll(place, some));
+      for (const name of some) {
+        yield* this.#name(join(path, name), this.stack.resolve(then, name, old), this.stack.resolve(now, name, current));
+      }
     }
   }
 

@@ -5,7 +5,7 @@
 import { native, openBeneath } from "@sluice/native";
 import { AT, Attr, Errno, errnoName, O, S } from "@sluice/vfs";
 import { failed } from "@sluice/runtime/cli";
-import { isWhiteoutAt, join, lookUp, namesIn, shownIn, type Tree } from "./tree.js";
+import { isWhiteoutAt, join, lookUp, lookUpAll, namesIn, shownIn, type Tree } from "./tree.js";
 
 /** A path in one layer. */
 export interface LayerPath {
@@ -20,10 +20,25 @@ export interface Hit extends LayerPath {
   opaque: boolean;
   /** For regular files: the data is in a lower layer. */
   metacopy: boolean;
+  /** The names of its extended attributes, overlayfs' marks among them; undefined if nobody listed them. */
+  listed?: readonly string[] | undefined;
 }
 
+/** The objects of a directory's names, as a layer has them. */
+export type Looked = ReadonlyMap<string, Hit | "whiteout">;
+
 const MAX_MARK_BYTES = 8192;
+const MAX_LIST_BYTES = 65_536;
 const mark = Buffer.alloc(MAX_MARK_BYTES);
+const list = Buffer.alloc(MAX_LIST_BYTES);
+const NO_NAMES: readonly string[] = [];
+
+/** Undefined if they cannot be listed. */
+function listAttributes(directoryFd: number, name: string): readonly string[] | undefined {
+  const length = native.listxattrat(directoryFd, name, list);
+  if (length === 0 || length === -Errno.EOPNOTSUPP) return NO_NAMES;
+  return length < 0 ? undefined : list.toString("latin1", 0, length - 1).split("\0");
+}
 
 export const isDirectory = (attr: Attr): boolean => (attr.mode & S.IFMT) === S.IFDIR;
 export const isRegular = (attr: Attr): boolean => (attr.mode & S.IFMT) === S.IFREG;
@@ -77,24 +92,41 @@ export class LayerStack {
 
   /** The object at a name of one layer, or "whiteout"; undefined if there is none. */
   look({ layer, path }: LayerPath, name: string): Hit | "whiteout" | undefined {
-    const tree = this.tree({ layer, path });
-    return lookUp(tree, path, name, (fd, attr) => {
-      if (isWhiteoutAt(tree, fd, { name, attr })) return "whiteout";
-      const has = (what: string): boolean => native.getxattrat(fd, name, tree.prefix + what, mark) >= 0;
-      const opaque = isDirectory(attr) && has("opaque") && mark[0] === 0x79;
-      return { layer, path: join(path, name), attr, opaque, metacopy: isRegular(attr) && has("metacopy") };
+    return lookUp(this.tree({ layer, path }), path, name, (fd, attr) => this.#hit({ layer, path }, { fd, name, attr }));
+  }
+
+  /** The objects at many names of one directory, which is opened once. */
+  lookAll({ layer, path }: LayerPath, names: readonly string[]): Looked {
+    const found = new Map<string, Hit | "whiteout">();
+    lookUpAll(this.tree({ layer, path }), { path, names }, (fd, name, attr) => {
+      found.set(name, this.#hit({ layer, path }, { fd, name, attr }));
     });
+    return found;
+  }
+
+  #hit({ layer, path }: LayerPath, { fd, name, attr }: { fd: number; name: string; attr: Attr }): Hit | "whiteout" {
+    const tree = this.tree({ layer, path });
+    if (isWhiteoutAt(tree, fd, { name, attr })) return "whiteout";
+    const here = join(path, name);
+    if (isDirectory(attr)) {
+      const opaque = native.getxattrat(fd, name, `${tree.prefix}opaque`, mark) >= 0 && mark[0] === 0x79;
+      return { layer, path: here, attr, opaque, metacopy: false };
+    }
+    const listed = listAttributes(fd, name);
+    const metacopy = isRegular(attr) && listed?.includes(`${tree.prefix}metacopy`) === true;
+    return { layer, path: here, attr, opaque: false, metacopy, listed };
   }
 
   /**
    * The objects behind `name` in the directory that `parents` merge into, topmost first: of a directory all that merge; of a metadata-only
-   * copy those down to the data. Empty if there is none.
+   * copy those down to the data. Empty if there is none. `looked`: the names of each parent, if they were looked up before.
    */
-  resolve(parents: readonly LayerPath[], name: string): Hit[] {
+  resolve(parents: readonly LayerPath[], name: string, looked?: readonly Looked[]): Hit[] {
     const hits: Hit[] = [];
     let [at, wanted] = [parents, name];
     for (let index = 0; index < at.length; index++) {
-      const hit = this.look(at[index] as LayerPath, wanted);
+      const hit =
+        looked !== undefined && at === parents && wanted === name ? looked[index]?.get(name) : this.look(at[index] as LayerPath, wanted);
       if (hit === undefined) continue;
       if (hit === "whiteout" || (hits.length > 0 && !this.#continues(hits, hit))) break;
       hits.push(hit);

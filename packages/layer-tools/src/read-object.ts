@@ -9,7 +9,12 @@ const PIECE_BYTES = 1 << 20;
 const list = Buffer.alloc(MAX_BYTES);
 const value = Buffer.alloc(MAX_BYTES);
 
-/** Extended attributes without overlayfs' own marks, by name, sorted. Attributes under the escaped prefix belong to callers. */
+/** Whether a name belongs to overlayfs. Attributes under the escaped prefix belong to callers. */
+export function isMark(prefix: string, name: string): boolean {
+  return name.startsWith(prefix) && !name.startsWith(`${prefix}overlay.`);
+}
+
+/** Extended attributes without overlayfs' own marks, by name, sorted. */
 export function readXattrs(stack: LayerStack, place: LayerPath): [name: string, value: Buffer][] {
   const { prefix } = stack.tree(place);
   return stack.withObject(place, (fd) => {
@@ -17,7 +22,7 @@ export function readXattrs(stack: LayerStack, place: LayerPath): [name: string, 
     if (length === -Errno.EOPNOTSUPP) return [];
     if (length < 0) throw failed(stack.shown(place), `its attributes cannot be listed (${errnoName(-length)})`, "run as root");
     const names = list.toString("latin1", 0, length).split("\0");
-    const shown = names.filter((name) => name !== "" && (!name.startsWith(prefix) || name.startsWith(`${prefix}overlay.`)));
+    const shown = names.filter((name) => name !== "" && !isMark(prefix, name));
     return shown.sort().map((name): [string, Buffer] => [name, readXattr(stack, place, { fd, name })]);
   });
 }

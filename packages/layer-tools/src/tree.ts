@@ -1,7 +1,7 @@
 /** Reads layers beneath their roots, at any depth, without following links. It writes nothing. */
 import { native, openBeneath, readNames, toBytes } from "@sluice/native";
 import { escapeName, failed, unfit } from "@sluice/runtime/cli";
-import { AT, Attr, Errno, errnoName, O, S } from "@sluice/vfs";
+import { AT, Attr, Errno, errnoName, O, S, STAT_BLOCK_WORDS } from "@sluice/vfs";
 import { openNamed } from "./open-named.js";
 
 export interface Tree {
@@ -65,13 +65,29 @@ const ABSENT: readonly number[] = [-Errno.ENOENT, -Errno.ENOTDIR, -Errno.ELOOP];
  * @throws CliError if it cannot be read
  */
 export function lookUp<T>(tree: Tree, directory: string, name: string, use: (directoryFd: number, attr: Attr) => T): T | undefined {
-  const fd = openBeneath(tree.fd, directory === "" ? "." : directory, O.PATH | O.DIRECTORY, 0);
+  let result: T | undefined;
+  lookUpAll(tree, { path: directory, names: [name] }, (fd, _name, attr) => {
+    result = use(fd, attr);
+  });
+  return result;
+}
+
+/** The same for many names of the directory; `use` is called for those that exist. @throws CliError */
+export function lookUpAll(
+  tree: Tree,
+  { path, names }: { path: string; names: readonly string[] },
+  use: (directoryFd: number, name: string, attr: Attr) => void,
+): void {
+  const fd = openBeneath(tree.fd, path === "" ? "." : path, O.PATH | O.DIRECTORY, 0);
+  const words = new Uint32Array(STAT_BLOCK_WORDS * names.length);
   try {
-    const attr = new Attr();
-    const status = fd < 0 ? fd : native.statx(fd, name, AT.SYMLINK_NOFOLLOW, attr.words);
-    if (status >= 0) return use(fd, attr);
-    if (ABSENT.includes(status)) return undefined;
-    throw failed(shownIn(tree, join(directory, name)), `it cannot be read (${errnoName(-status)})`, "check its permissions");
+    for (const [index, name] of names.entries()) {
+      const attr = new Attr(words.subarray(STAT_BLOCK_WORDS * index, STAT_BLOCK_WORDS * (index + 1)));
+      const status = fd < 0 ? fd : native.statx(fd, name, AT.SYMLINK_NOFOLLOW, attr.words);
+      if (status >= 0) use(fd, name, attr);
+      else if (!ABSENT.includes(status))
+        throw failed(shownIn(tree, join(path, name)), `it cannot be read (${errnoName(-status)})`, "check its permissions");
+    }
   } finally {
     if (fd >= 0) native.close(fd);
   }

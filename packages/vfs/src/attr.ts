@@ -9,7 +9,8 @@ const HI = 0x1_0000_0000;
 
 /** Attributes of one inode. Times are seconds (signed 64-bit) and nanoseconds; sizes are bytes; blocks are 512 bytes. */
 export class Attr {
-  readonly words = new Uint32Array(STAT_BLOCK_WORDS);
+  /** Of many objects they may lie in one array: a small one of its own costs the garbage collector more than it holds. */
+  constructor(readonly words = new Uint32Array(STAT_BLOCK_WORDS)) {}
 
   get ino(): number {
     return this.#u64(0);
