@@ -115,6 +115,27 @@ describe.each(CALLERS)("as %s", (caller) => {
   );
 
   test(
+    "files that cannot leave the session as they are are copied, and the session has them again after an undo",
+    async () => {
+      const project = new Project(caller, FILES);
+      const before = join(dirname(project.base), "before");
+      execFileSync("cp", ["-a", project.base, before]);
+      await changed(project, "echo three >> src/a.c; chmod 444 src/a.c; mkdir closed; echo new > closed/new; chmod 555 closed");
+      const reviewed = (await project.sluice(["diff", "one"])).stdout;
+      const applied = await project.sluice(["apply", "one"]);
+      expect(applied.code, applied.stderr).toBe(0);
+      const now = snapshot(project.base);
+      expect(now.get("src/a.c")).toMatchObject({ mode: "444", xattrs: {} });
+      expect(now.get("closed")).toMatchObject({ mode: "555" });
+      expect(readFileSync(join(project.base, "closed/new"), "utf8")).toBe("new\n");
+      expect((await project.sluice(["undo"])).stderr).toBe("");
+      expect(differences(project.base, before)).toEqual([]);
+      expect((await project.sluice(["diff", "one"])).stdout).toBe(reviewed);
+    },
+    LIMIT_MS,
+  );
+
+  test(
     "a patch of a session gives the same tree by git",
     async () => {
       const project = new Project(caller, FILES);

@@ -13,6 +13,13 @@ export function identityOf(attr: Attr): string {
   return `${words[StatWord.devMajor]}:${words[StatWord.devMinor]} ${ino} ${size} ${mode} ${changedAt(attr)}`;
 }
 
+const IDENTITY_WORDS = [StatWord.devMajor, StatWord.devMinor, 0, 1, 2, 3, 10, 11, 14, 15];
+
+/** Whether two objects have the same identity, without making strings. */
+export function sameIdentity({ words: one }: Attr, { words: other }: Attr): boolean {
+  return IDENTITY_WORDS.every((word) => one[word] === other[word]);
+}
+
 /** The same, but entries of a directory come and go. */
 export function sealOf(attr: Attr): string {
   if (!isDirectory(attr)) return identityOf(attr);

@@ -11,13 +11,16 @@ import type { Difference, OnProgress } from "../difference.js";
 import { sealOf } from "../identity.js";
 import { abandonApply, finishApply } from "./finish.js";
 import { leavesOf } from "./leaves.js";
-import { APPLY, look, must, openIn, type Place } from "./place.js";
+import { APPLY, LastDirectory, must, openIn, type Place } from "./place.js";
 import { Plan, type Planned } from "./plan.js";
 import { type ApplyRecord, BEGUN, DONE, slotsOf, writeApplyRecord } from "./record.js";
 import { Steps } from "./steps.js";
+import { isTaken, Taking } from "./taken.js";
 
 const PRIVATE = 0o700;
 const SLOTS = "slots";
+/** Of the work, for its progress. */
+const PARTS = 3;
 
 /** Mounts are told apart as well as file systems: a rename crosses neither. */
 function mountOf(fd: number): string {
@@ -45,10 +48,17 @@ function openSlots(record: ApplyRecord, place: Place, directory: number): number
 /** The state of each path that was changed. */
 function sealsOf(base: number, steps: readonly Planned[]): ApplyRecord["seals"] {
   const paths = new Set(steps.map(({ step }) => step.path));
-  return [...paths].map((path) => {
-    const attr = look(base, path);
-    return [path, attr === undefined ? null : sealOf(attr)];
-  });
+  // If somebody moves a directory away meanwhile, its seals keep the apply from being undone.
+  const directory = new LastDirectory(base);
+  const words = new Attr();
+  try {
+    return [...paths].map((path) => {
+      const attr = directory.look(path, words);
+      return [path, attr === undefined ? null : sealOf(attr)];
+    });
+  } finally {
+    directory.close();
+  }
 }
 
 export interface Selection {
@@ -57,7 +67,7 @@ export interface Selection {
   rest: readonly Difference[];
   /** Those of the chosen ones of which the merge is applied, in place of the session's content. */
   merged?: ReadonlySet<Difference>;
-  /** First every new object is made, then every step is done. */
+  /** First every new object is made, then objects leave the session, then every step is done. */
   onProgress?: OnProgress;
 }
 
@@ -69,7 +79,7 @@ class Apply {
   constructor(place: Place, directory: number) {
     this.#place = place;
     this.#directory = directory;
-    this.#record = { version: 1, slots: whereSlots(place), steps: [], leaves: [], seals: [] };
+    this.#record = { version: 2, slots: whereSlots(place), steps: [], leaves: [], seals: [] };
   }
 
   #write(name: string, more: Partial<ApplyRecord>): void {
@@ -77,21 +87,57 @@ class Apply {
     writeApplyRecord(this.#directory, name, this.#record);
   }
 
+  async #sync(slots: number): Promise<void> {
+    must(await native.syncfsAsync(slots), this.#place.base.path, "the new files cannot be synced");
+  }
+
+  /** Every copy is on disk, and so is every step. */
+  async #begin(planned: readonly Planned[], slots: number): Promise<void> {
+    this.#record.steps = stepsOf(planned);
+    if (!this.#record.steps.every(isTaken)) await this.#sync(slots);
+    this.#write(BEGUN, {});
+  }
+
+  /** The upper layer, if its objects can be renamed into the directory. */
+  #movesFrom(): number | undefined {
+    const { upper, directory } = this.#place;
+    return this.#record.slots.in === "session" && mountOf(upper.fd) === mountOf(directory.fd) ? upper.fd : undefined;
+  }
+
+  /** Objects leave the session. Those that cannot are copied, which the record has to know before the steps. */
+  async #take(planned: readonly Planned[], slots: number, onProgress: (done: number) => void): Promise<void> {
+    const taking = new Taking(this.#place.upper.fd, slots);
+    const staying: Planned[] = [];
+    try {
+      for (const [index, one] of planned.entries()) {
+        if (isTaken(one.step) && !taking.take(one.step)) staying.push(one);
+        onProgress(index);
+      }
+    } finally {
+      taking.close();
+    }
+    if (staying.length === 0) return;
+    for (const { copy } of staying) await copy?.();
+    await this.#begin(planned, slots);
+  }
+
   async run(stack: LayerStack, { chosen, rest, merged, onProgress }: Selection): Promise<void> {
     this.#write(BEGUN, {});
     try {
       const slots = openSlots(this.#record, this.#place, this.#directory);
       try {
-        const planned = await new Plan(stack, slots, merged).make(chosen, (done) => onProgress?.(done, 2 * chosen.length));
-        this.#record.steps = stepsOf(planned);
-        must(await native.syncfsAsync(slots), this.#place.base.path, "the new files cannot be synced");
-        this.#write(BEGUN, {});
+        const progress = (part: number) => (done: number) => onProgress?.(part * chosen.length + done, PARTS * chosen.length);
+        const plan = new Plan(stack, slots, { merged, movesFrom: this.#movesFrom() });
+        const planned = await plan.make(chosen, progress(0));
+        this.#record.parents = plan.parents();
+        await this.#begin(planned, slots);
+        await this.#take(planned, slots, progress(1));
         const steps = new Steps(this.#place.base.fd, slots);
         for (const [index, one] of planned.entries()) {
           one.run(steps);
-          onProgress?.(chosen.length + index, 2 * chosen.length);
+          progress(2)(index);
         }
-        must(await native.syncfsAsync(slots), this.#place.base.path, "the new files cannot be synced");
+        await this.#sync(slots);
         this.#write(DONE, { leaves: leavesOf(stack, rest), seals: sealsOf(this.#place.base.fd, planned) });
       } finally {
         native.close(slots);

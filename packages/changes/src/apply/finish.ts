@@ -6,9 +6,10 @@ import { inDirectory, native } from "@sluice/native";
 import { escapeName, unfit } from "@sluice/runtime/cli";
 import { Errno, RENAME } from "@sluice/vfs";
 import { contentStateOf, identityOf } from "../identity.js";
-import { APPLY, exists, look, must, openIn, type Place, REMAINS, remove, UNDO } from "./place.js";
+import { APPLY, exists, look, moveOwn, must, openIn, type Place, REMAINS, remove, UNDO } from "./place.js";
 import { addKnown, type ApplyRecord, DONE, readApplyRecord, slotsOf } from "./record.js";
 import { isInode, Steps } from "./steps.js";
+import { giveBack } from "./taken.js";
 
 /** In the directory of an apply: the parts that left the upper layer. */
 const LEFT = "left";
@@ -53,7 +54,8 @@ export function finishApply(place: Place, directory: number, record: ApplyRecord
   if (made !== -Errno.EEXIST) must(made, place.directory.path, "a directory cannot be created");
   inApply(place, `${APPLY}/${LEFT}`, (left) => {
     for (const [index, path] of record.leaves.entries()) {
-      const status = inDirectory(place.upper.fd, path, (from, name) => native.renameat2(from, name, left, String(index), RENAME.NOREPLACE));
+      const to = { directory: left, name: String(index) };
+      const status = inDirectory(place.upper.fd, path, (directory, name) => moveOwn({ directory, name }, to));
       if (status !== -Errno.ENOENT) must(status, `${place.upper.path}/${escapeName(path)}`, "it cannot be taken out of the session");
     }
   });
@@ -62,22 +64,29 @@ export function finishApply(place: Place, directory: number, record: ApplyRecord
   must(native.fsync(fd), path, "it cannot be synced");
 }
 
-/** Reverses the steps, the last one first. @throws CliError if somebody changed the objects of some of them since */
-function reverseAll(place: Place, directory: number, record: ApplyRecord): void {
-  const at = slotsOf(record, place, directory);
-  const slots = openIn(at.fd, record.slots.name);
+/** Reverses the steps, the last one first. @returns the paths at which somebody changed the objects since */
+function reverseAll(place: Place, slots: number | undefined, record: ApplyRecord): string[] {
+  const steps = new Steps(place.base.fd, slots ?? -1);
+  for (const step of record.steps) steps.openNew(step);
+  return [...record.steps].reverse().flatMap((step) => steps.reverse(step) ?? []);
+}
+
+/** @throws CliError if steps could not be reversed */
+function refuseIf(stuck: readonly string[], place: Place, record: ApplyRecord): void {
+  if (stuck.length === 0) return;
+  const { path } = record.slots.in === "session" ? place.directory : place.base;
+  throw unfit(
+    stuck.map(escapeName).join(", "),
+    "it changed after an apply had been interrupted, which cannot be undone",
+    `take the files of the directory out of ${record.slots.in === "session" ? path : `${path}/${record.slots.name}`}`,
+  );
+}
+
+/** Runs `use` on the directory of the slots, if it exists. */
+function inSlots<T>(place: Place, directory: number, record: ApplyRecord, use: (slots: number | undefined) => T): T {
+  const slots = openIn(slotsOf(record, place, directory).fd, record.slots.name);
   try {
-    const steps = new Steps(place.base.fd, slots ?? -1);
-    for (const step of record.steps) steps.openNew(step);
-    const stuck = [...record.steps].reverse().flatMap((step) => steps.reverse(step) ?? []);
-    if (stuck.length === 0) return;
-    const names = stuck.map(escapeName).join(", ");
-    const kept = record.slots.in === "session" ? at.path : `${at.path}/${record.slots.name}`;
-    throw unfit(
-      names,
-      "it changed after an apply had been interrupted, which cannot be undone",
-      `take the files of the directory out of ${kept}`,
-    );
+    return use(slots);
   } finally {
     if (slots !== undefined) native.close(slots);
   }
@@ -95,7 +104,11 @@ function noteRestored(place: Place, { steps }: ApplyRecord): void {
 
 /** The base becomes as it was before the apply, and nothing stays of it. */
 export function abandonApply(place: Place, directory: number, record: ApplyRecord): void {
-  reverseAll(place, directory, record);
+  inSlots(place, directory, record, (slots) => {
+    const stuck = reverseAll(place, slots, record);
+    const homeless = slots === undefined ? [] : giveBack(place, slots, record);
+    refuseIf([...stuck, ...homeless], place, record);
+  });
   noteRestored(place, record);
   removeSlots(place, directory, record);
   discard(place, APPLY);
@@ -105,7 +118,8 @@ export function abandonApply(place: Place, directory: number, record: ApplyRecor
 function putBack(place: Place, left: number, { path, index }: { path: string; index: number }): boolean {
   const name = String(index);
   if (!exists(left, name)) return true;
-  const status = inDirectory(place.upper.fd, path, (into, last) => native.renameat2(left, name, into, last, RENAME.NOREPLACE));
+  const from = { directory: left, name };
+  const status = inDirectory(place.upper.fd, path, (directory, last) => moveOwn(from, { directory, name: last }));
   if (status === -Errno.EEXIST || status === -Errno.ENOENT || status === -Errno.ENOTDIR) return false;
   must(status, `${place.upper.path}/${escapeName(path)}`, "it cannot be put back into the session");
   return true;
@@ -113,12 +127,15 @@ function putBack(place: Place, left: number, { path, index }: { path: string; in
 
 /** The base becomes as it was, and the session has its changes again. @returns paths at which the session has newer ones */
 export function finishUndo(place: Place, directory: number, record: ApplyRecord): string[] {
-  reverseAll(place, directory, record);
-  noteRestored(place, record);
-  const newer = inApply(place, `${UNDO}/${LEFT}`, (left) =>
-    [...record.leaves.entries()].flatMap(([index, path]) => (putBack(place, left, { path, index }) ? [] : [path])),
-  );
+  const newer = inSlots(place, directory, record, (slots) => {
+    refuseIf(reverseAll(place, slots, record), place, record);
+    noteRestored(place, record);
+    const lost = inApply(place, `${UNDO}/${LEFT}`, (left) =>
+      [...record.leaves.entries()].flatMap(([index, path]) => (putBack(place, left, { path, index }) ? [] : [path])),
+    );
+    return [...(lost ?? []), ...(slots === undefined ? [] : giveBack(place, slots, record, new Set(lost)))];
+  });
   removeSlots(place, directory, record);
   discard(place, UNDO);
-  return newer ?? [];
+  return newer;
 }

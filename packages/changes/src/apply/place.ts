@@ -2,7 +2,7 @@
 import type { Tree } from "@sluice/layer-tools";
 import { inDirectory, native, openBeneath, removeTree } from "@sluice/native";
 import { escapeName, failed } from "@sluice/runtime/cli";
-import { AT, Attr, Errno, errnoName, O } from "@sluice/vfs";
+import { AT, Attr, Errno, errnoName, O, RENAME } from "@sluice/vfs";
 
 export interface Place {
   /** Of the session. */
@@ -27,13 +27,57 @@ export const APPLY = "apply";
 export const UNDO = "undo";
 export const REMAINS = "undo.remains";
 
-/** The attributes of a name that is not followed; undefined if there is none. @throws CliError */
-export function look(fd: number, path: string): Attr | undefined {
-  const attr = new Attr();
-  const status = inDirectory(fd, path, (directory, name) => native.statx(directory, name, AT.SYMLINK_NOFOLLOW, attr.words));
-  if (status >= 0) return attr;
-  if (status === -Errno.ENOENT || status === -Errno.ENOTDIR || status === -Errno.ELOOP) return undefined;
+type UseName = (directoryFd: number, name: string) => number;
+
+const statInto =
+  ({ words }: Attr): UseName =>
+  (directory, name) =>
+    native.statx(directory, name, AT.SYMLINK_NOFOLLOW, words);
+
+/** The attributes of a name that is not followed, in `attr`; undefined if there is none. @throws CliError */
+export function look(fd: number, path: string, attr = new Attr()): Attr | undefined {
+  return found(inDirectory(fd, path, statInto(attr)), path) ? attr : undefined;
+}
+
+/** @returns whether the name exists. @throws CliError */
+function found(status: number, path: string): boolean {
+  if (status >= 0) return true;
+  if (status === -Errno.ENOENT || status === -Errno.ENOTDIR || status === -Errno.ELOOP) return false;
   throw failed(path, `it cannot be read (${errnoName(-status)})`, "check its permissions");
+}
+
+/** Keeps the directory of the last path open, since paths come directory by directory. For directories that nobody else changes meanwhile. */
+export class LastDirectory {
+  readonly #root: number;
+  #path = "";
+  #fd: number;
+
+  constructor(root: number) {
+    this.#root = root;
+    this.#fd = root;
+  }
+
+  /** As `inDirectory`. */
+  at(path: string, use: UseName): number {
+    const slash = path.lastIndexOf("/");
+    const directory = slash < 0 ? "" : path.slice(0, slash);
+    if (directory !== this.#path || this.#fd < 0) {
+      this.close();
+      this.#fd = directory === "" ? this.#root : openBeneath(this.#root, directory, O.PATH | O.DIRECTORY, 0);
+      this.#path = directory;
+    }
+    return this.#fd < 0 ? this.#fd : use(this.#fd, path === "" ? "." : path.slice(slash + 1));
+  }
+
+  /** As `look`. @throws CliError */
+  look(path: string, attr = new Attr()): Attr | undefined {
+    return found(this.at(path, statInto(attr)), path) ? attr : undefined;
+  }
+
+  close(): void {
+    if (this.#fd >= 0 && this.#fd !== this.#root) native.close(this.#fd);
+    this.#fd = -1;
+  }
 }
 
 export function exists(fd: number, path: string): boolean {
@@ -59,6 +103,30 @@ function openUp(fd: number, path: string): void {
   if (directory < 0) return;
   native.fchmodat(directory, "", 0o700, AT.EMPTY_PATH);
   native.close(directory);
+}
+
+/** A name in an open directory. */
+interface Entry {
+  directory: number;
+  name: string;
+}
+
+/** Moves an object of the session, if nothing has the new name. Its owner may move a directory without write permission only after a chmod. @returns the negative errno of a failure */
+export function moveOwn(from: Entry, to: Entry): number {
+  const move = (): number => native.renameat2(from.directory, from.name, to.directory, to.name, RENAME.NOREPLACE);
+  const status = move();
+  const directory = status === -Errno.EACCES ? openBeneath(from.directory, from.name, O.PATH | O.DIRECTORY, 0) : status;
+  if (status !== -Errno.EACCES || directory < 0) return status;
+  try {
+    const attr = new Attr();
+    if (native.statx(directory, "", AT.EMPTY_PATH, attr.words) < 0) return status;
+    native.fchmodat(directory, "", 0o700, AT.EMPTY_PATH);
+    const moved = move();
+    native.fchmodat(directory, "", attr.mode & 0o7777, AT.EMPTY_PATH);
+    return moved;
+  } finally {
+    native.close(directory);
+  }
 }
 
 /** Removes a tree of our own, directories without write permission in it too. @throws CliError */

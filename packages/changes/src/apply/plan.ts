@@ -6,13 +6,22 @@ import { AT, Attr, O, UTIME } from "@sluice/vfs";
 import type { Difference, OnProgress, Side } from "../difference.js";
 import { contentStateOf } from "../identity.js";
 import { must } from "./place.js";
-import type { Reviewed, Step } from "./record.js";
+import type { Inode, Mark, ParentTimes, Reviewed, Step } from "./record.js";
 import { inodeOf, metadataOf, type Steps } from "./steps.js";
+import { marksIfMovable, timesOfParent } from "./taken.js";
 
 /** A step, and the call that runs it. */
 export interface Planned {
   step: Step;
   run(steps: Steps): void;
+  /** Only of an object that is to leave the session as it is: copies it, if it cannot. */
+  copy?(): Promise<void>;
+}
+
+export interface PlanOptions {
+  merged?: ReadonlySet<Difference> | undefined;
+  /** The descriptor of the upper layer, if its objects can be renamed into slots. */
+  movesFrom: number | undefined;
 }
 
 const PRIVATE = 0o700;
@@ -54,12 +63,20 @@ export class Plan {
   readonly #slots: number;
   readonly #linked = new Map<string, number>();
   readonly #merged: ReadonlySet<Difference>;
+  readonly #movesFrom: number | undefined;
+  readonly #parents = new Map<string, ParentTimes | undefined>();
   #next = 0;
 
-  constructor(stack: LayerStack, slots: number, merged: ReadonlySet<Difference> = new Set()) {
+  constructor(stack: LayerStack, slots: number, { merged = new Set(), movesFrom }: PlanOptions) {
     this.#stack = stack;
     this.#slots = slots;
     this.#merged = merged;
+    this.#movesFrom = movesFrom;
+  }
+
+  /** The directories of the upper layer that objects leave. */
+  parents(): ParentTimes[] {
+    return [...this.#parents.values()].filter((times) => times !== undefined);
   }
 
   /** Removals first, entries before their directory; then the rest, a directory before its entries; then directories get their metadata. */
@@ -101,20 +118,43 @@ export class Plan {
 
   async #put({ path, old, after, content }: New, last: Planned[]): Promise<Planned> {
     const slot = this.#next++;
-    await this.#stage({ path, after, content }, slot);
-    const made = new Attr();
-    must(native.statx(this.#slots, String(slot), AT.SYMLINK_NOFOLLOW, made.words), path, "its copy cannot be read");
+    const marks = content === undefined ? this.#take(path, after) : undefined;
+    const inode = marks === undefined ? await this.#copy({ path, after, content }, slot) : inodeOf(after.object.attr);
     const directory = after.type === "directory";
-    const inode = inodeOf(made);
     const put = { path, slot, after: inode, directory };
     const step: Extract<Step, { do: "add" | "replace" }> =
       old === undefined ? { do: "add", ...put } : { do: "replace", before: old.reviewed, ...put };
+    const run = (steps: Steps): void => steps.run(step, old?.side.object.attr);
+    if (marks !== undefined) {
+      step.marks = marks;
+      const copy = async (): Promise<void> => {
+        delete step.marks;
+        step.after = await this.#copy({ path, after, content }, slot);
+      };
+      return { step, run, copy };
+    }
     // Its new entries change its times, and its mode may forbid them.
     if (directory) {
       const furniture = furnitureOf({ stack: this.#stack, path, object: after.object });
       last.push({ step, run: (steps) => steps.furnish({ path, inode }, furniture) });
     }
-    return { step, run: (steps) => steps.run(step, old?.side.object.attr) };
+    return { step, run };
+  }
+
+  /** @returns its marks, if the object can leave the session as it is */
+  #take(path: string, after: Side): Mark[] | undefined {
+    const marks = this.#movesFrom === undefined ? undefined : marksIfMovable(this.#stack, path, after);
+    if (marks === undefined || this.#movesFrom === undefined) return undefined;
+    const parent = path.slice(0, Math.max(0, path.lastIndexOf("/")));
+    if (!this.#parents.has(parent)) this.#parents.set(parent, timesOfParent(this.#movesFrom, parent));
+    return marks;
+  }
+
+  async #copy(object: Omit<New, "old">, slot: number): Promise<Inode> {
+    await this.#stage(object, slot);
+    const made = new Attr();
+    must(native.statx(this.#slots, String(slot), AT.SYMLINK_NOFOLLOW, made.words), object.path, "its copy cannot be read");
+    return inodeOf(made);
   }
 
   async #stage({ path, after: { object, data, type }, content }: Omit<New, "old">, slot: number): Promise<void> {

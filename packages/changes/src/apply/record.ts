@@ -34,21 +34,45 @@ export interface Metadata {
   attributes: [name: string, value: string][];
 }
 
+/** A mark of overlayfs in base64. */
+export type Mark = [name: string, value: string];
+
+interface Put {
+  path: string;
+  slot: number;
+  after: Inode;
+  directory: boolean;
+  /** Only of an object that leaves the session as it is: the marks that it has there. */
+  marks?: Mark[];
+}
+
+/** The time of a directory of the upper layer. */
+export interface ParentTimes {
+  path: string;
+  mtimeSec: number;
+  mtimeNsec: number;
+}
+
 export type Step =
   /** The object in the slot gets the path. */
-  | { do: "add"; path: string; slot: number; after: Inode; directory: boolean }
+  | ({ do: "add" } & Put)
   /** The object in the slot and the one at the path change places. */
-  | { do: "replace"; path: string; slot: number; before: Reviewed; after: Inode; directory: boolean }
+  | ({ do: "replace"; before: Reviewed } & Put)
   /** The object at the path goes to the slot. */
   | { do: "remove"; path: string; slot: number; before: Reviewed; directory: boolean }
   /** The object at the path stays, and gets other metadata. */
   | { do: "furnish"; path: string; before: Reviewed; old: Metadata };
 
+export type TakenStep = Extract<Step, Put> & { marks: Mark[] };
+
 export interface ApplyRecord {
-  version: 1;
+  /** Objects leave the session as they are only since version 2. */
+  version: 1 | 2;
   /** The directory of the slots, on the file system of the base: in the directory of the apply, or of the base. */
   slots: { in: "session" | "base"; name: string };
   steps: Step[];
+  /** Of the directories that objects leave. */
+  parents?: ParentTimes[];
   /** Paths of the upper layer that the session no longer needs. */
   leaves: string[];
   /** The state of each path after the apply; null if nothing has the name. */
@@ -101,7 +125,7 @@ function writeJson(directory: number, name: string, value: unknown): void {
 /** `directory` is that of the apply. @returns undefined if there is none. @throws CliError */
 export function readApplyRecord(directory: number, name: string, shown: string): ApplyRecord | undefined {
   const record = readJson(directory, name, shown) as ApplyRecord | undefined; // nobody else writes into the session's directory
-  if (record === undefined || record.version === 1) return record;
+  if (record === undefined || record.version === 1 || record.version === 2) return record;
   throw unfit(shown, "the record of an apply is of another version", "use the version of Sluice that wrote it");
 }
 

@@ -6,7 +6,7 @@ import { type Furniture, furnish, type Hit, isDirectory, type LayerStack, readXa
 import { inDirectory, native, openBeneath, readNames, StatWord } from "@sluice/native";
 import { escapeName, failed, unfit } from "@sluice/runtime/cli";
 import { AT, Attr, Errno, errnoName, O, RENAME, S } from "@sluice/vfs";
-import { contentStateOf, identityOf } from "../identity.js";
+import { contentStateOf, sameIdentity } from "../identity.js";
 import { look } from "./place.js";
 import type { Inode, Metadata, Step } from "./record.js";
 
@@ -34,7 +34,7 @@ export function metadataOf(stack: LayerStack, object: Hit): Metadata {
   return { mode, uid, gid, atimeSec, atimeNsec, mtimeSec, mtimeNsec, attributes };
 }
 
-function changed(path: string): Error {
+export function changed(path: string): Error {
   return unfit(escapeName(path), "it changed while the changes were applied (ESTALE): nothing was applied", "review and apply again");
 }
 
@@ -43,6 +43,8 @@ export class Steps {
   /** -1 if they are gone already. */
   readonly #slots: number;
   readonly #moved = new Set<string>();
+  readonly #inSlot = new Attr();
+  readonly #here = new Attr();
 
   constructor(base: number, slots: number) {
     this.#base = base;
@@ -56,30 +58,33 @@ export class Steps {
     );
   }
 
+  /** Valid until the next call. */
   #slot(step: MovingStep): Attr | undefined {
-    return this.#slots < 0 ? undefined : look(this.#slots, String(step.slot));
+    return this.#slots < 0 ? undefined : look(this.#slots, String(step.slot), this.#inSlot);
   }
 
   /** `reviewed`: the attributes of the object that the step takes away, if it does. @throws CliError */
   run(step: MovingStep, reviewed: Attr | undefined): void {
     if (step.do === "add") return this.#checked(step, this.#rename(step, false, RENAME.NOREPLACE));
     const take = (directory: number, name: string): number => {
-      if (!this.#isReviewed(step, look(directory, name), reviewed as Attr)) return -Errno.ESTALE;
+      if (!this.#isReviewed(step, look(directory, name, this.#here), reviewed as Attr)) return -Errno.ESTALE;
       const slot = String(step.slot);
       if (step.do === "remove") return native.renameat2(directory, name, this.#slots, slot, RENAME.NOREPLACE);
       return native.renameat2(this.#slots, slot, directory, name, RENAME.EXCHANGE);
     };
     this.#checked(step, inDirectory(this.#base, step.path, take));
-    if (!isInode(this.#slot(step), step.before) || !this.#isEmpty(step)) throw changed(step.path);
+    const kept = this.#slot(step);
+    if (!isInode(kept, step.before) || (isDirectory(kept) && !this.#isEmpty(step))) throw changed(step.path);
   }
 
   /** Entries of a directory have steps of their own. A step with one name of a file changes the ctime of its other names. */
   #isReviewed({ before }: Extract<MovingStep, { before: Inode }>, here: Attr | undefined, reviewed: Attr): boolean {
     if (!isInode(here, before)) return false;
-    const key = JSON.stringify(inodeOf(here));
-    const stateOf = this.#moved.has(key) ? contentStateOf : identityOf;
-    this.#moved.add(key);
-    return isDirectory(here) || stateOf(here) === stateOf(reviewed);
+    if (isDirectory(here)) return true;
+    const key = here.nlink > 1 ? JSON.stringify(before) : "";
+    const moved = this.#moved.has(key);
+    if (key !== "") this.#moved.add(key);
+    return moved ? contentStateOf(here) === contentStateOf(reviewed) : sameIdentity(here, reviewed);
   }
 
   #checked({ path }: Step, status: number): void {
@@ -94,8 +99,6 @@ export class Steps {
 
   /** Somebody may have put a file into a directory that was to be removed. */
   #isEmpty(step: MovingStep): boolean {
-    const attr = this.#slot(step);
-    if (attr === undefined || !isDirectory(attr)) return true;
     const fd = openBeneath(this.#slots, String(step.slot), O.RDONLY | O.DIRECTORY, 0);
     const names = fd < 0 ? fd : readNames(fd);
     if (fd >= 0) native.close(fd);
