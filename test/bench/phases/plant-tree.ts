@@ -31,7 +31,7 @@ async function plantLarge(base: string, { sizes }: Bench): Promise<void> {
   }
 }
 
-async function plantBuild(base: string, files: number): Promise<void> {
+export async function plantBuild(base: string, files: number): Promise<void> {
   const folder = join(base, "build");
   mkdirSync(folder);
   const names = Array.from({ length: files }, (_, index) => `unit${index}`);
