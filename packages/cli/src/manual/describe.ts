@@ -1,7 +1,8 @@
 /** Reads the definitions of commands, for manual pages and completion. */
 import type { Command, Option } from "commander";
 
-export type Completes = "file" | "directory" | "nothing";
+/** "mount": the mount points of Sluice on this machine. */
+export type Completes = "file" | "directory" | "mount" | "nothing";
 
 export interface DescribedOption {
   /** "-o <options>", "--upper <dir>". */
@@ -27,8 +28,14 @@ export interface DescribedCommand {
   notes: string;
 }
 
+/** `sluice mount` makes its mount point, an empty directory; other commands take one that exists. */
+function argumentCompletes(name: string, description: string): Completes {
+  if (/^mount(point)?$/.test(name)) return description.includes("empty directory") ? "directory" : "mount";
+  return completesOf(name);
+}
+
 function completesOf(words: string): Completes {
-  if (/dirs?\b|mountpoint/.test(words)) return "directory";
+  if (/dirs?\b/.test(words)) return "directory";
   return /file|log|socket|cases|path/.test(words) ? "file" : "nothing";
 }
 
@@ -67,8 +74,9 @@ export function describeCommand(command: Command, above: readonly string[] = [])
     description: command.description(),
     usage: `${words.join(" ")} ${command.usage()}`.trim(),
     arguments: command.registeredArguments.map((argument) => {
+      const { description, argChoices: choices = [] } = argument;
       const name = argument.required ? `<${argument.name()}>` : `[${argument.name()}]`;
-      return { name, description: argument.description, choices: argument.argChoices ?? [], completes: completesOf(argument.name()) };
+      return { name, description, choices, completes: argumentCompletes(argument.name(), description) };
     }),
     options: help.visibleOptions(command).map(describeOption),
     commands: help
