@@ -31,6 +31,8 @@ for (const [shell, argvOf] of Object.entries(SHELLS)) {
     };
     expect(await complete("sluice", "unm")).toEqual(["unmount"]);
     expect(await complete("sluice policy", "che")).toEqual(["check"]);
+    // Not the options of 'sluice explain'.
+    expect(await complete("sluice policy explain", "--cont")).toEqual(["--content"]);
     expect(await complete("sluice mount", "--on-r")).toContain("--on-revoke");
     expect((await complete("sluice mount --keeper", "")).sort()).toEqual(["off", "on"]);
     expect(await complete("sluice completion", "z")).toEqual(["zsh"]);

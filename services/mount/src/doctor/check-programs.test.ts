@@ -26,3 +26,26 @@ test("a machine without bubblewrap and fuse3 gets the cost and the package of ea
     rmSync(directory, { recursive: true });
   }
 });
+
+test("a bubblewrap that makes no sandbox here gets its own error, and the cost", () => {
+  const directory = mkdtempSync(join(tmpdir(), "sluice-path-"));
+  try {
+    process.env["PATH"] = directory;
+    writeFileSync(join(directory, "bwrap"), "#!/bin/sh\necho bwrap: No permissions to create new namespace >&2\nexit 1\n", { mode: 0o755 });
+    const [bubblewrap] = checkPrograms();
+    expect(bubblewrap).toMatchObject({ name: "bubblewrap", state: "limit" });
+    expect(bubblewrap?.detail).toMatch(/No permissions to create new namespace.*'sluice run' has no sandbox/);
+    expect(bubblewrap?.remedy).toMatch(/namespaces/);
+    // A program of the working directory is not started.
+    process.env["PATH"] = ".";
+    const before = process.cwd();
+    process.chdir(directory);
+    try {
+      expect(checkPrograms()[0]?.detail).toContain("relative directory");
+    } finally {
+      process.chdir(before);
+    }
+  } finally {
+    rmSync(directory, { recursive: true });
+  }
+});

@@ -24,7 +24,7 @@ function checkKernel(): CheckResult {
   return {
     name: "kernel",
     state: "limit",
-    detail: `${release()} has no FUSE passthrough`,
+    detail: `${release()} has no FUSE passthrough: every open is mediated, so the daemon moves all bytes`,
     remedy: `use Linux ${wantMajor}.${wantMinor} or later`,
   };
 }
@@ -45,7 +45,7 @@ function checkCapabilities(): CheckResult {
     return {
       name: "capabilities",
       state: "lack",
-      detail: `missing ${missing.join(", ")}`,
+      detail: `'sluice mount' needs ${missing.join(", ")}; 'sluice run' gets them in a user namespace of its own`,
       remedy: "run as root; in a container add --cap-add for each",
     };
   }
@@ -87,12 +87,17 @@ function checkIdlePolling(): CheckResult {
 function checkRegistration(probe: PassthroughProbe): CheckResult {
   const name = "passthrough";
   if (probe.negotiated.maxStackDepth === 0) {
-    return { name, state: "limit", detail: "the kernel does not offer it", remedy: "use a kernel with CONFIG_FUSE_PASSTHROUGH=y" };
+    return {
+      name,
+      state: "limit",
+      detail: "the kernel does not offer it: every open is mediated",
+      remedy: "use a kernel with CONFIG_FUSE_PASSTHROUGH=y",
+    };
   }
   const errno = withTemporaryFile((path) => probe.register(path));
   if (errno === undefined) return { name, state: "ok", detail: "a file was registered on a mount made for it" };
   const remedy = errno === "EPERM" ? "run with CAP_SYS_ADMIN in the initial user namespace" : "set TMPDIR to a directory on a disk";
-  return { name, state: "limit", detail: `a file cannot be registered (${errno})`, remedy };
+  return { name, state: "limit", detail: `a file cannot be registered (${errno}): opens are mediated`, remedy };
 }
 
 async function checkMount(lowers: readonly string[]): Promise<CheckResult[]> {
