@@ -1,5 +1,6 @@
 import { createRegistry } from "@sluice/runtime/metrics";
 import { decisionOf } from "@sluice/testkit";
+import { Errno } from "@sluice/vfs";
 import { expect, test } from "vitest";
 import { MountTelemetry } from "./mount-telemetry.js";
 
@@ -43,4 +44,23 @@ test("a scrape shows what was counted, in Prometheus' own words", async () => {
       "sluice_idle_polling_seconds_total 1.5",
     ]),
   );
+});
+
+test("names and attributes that do not exist, and opens that the kernel repeats, are no errors", () => {
+  const telemetry = new MountTelemetry();
+  for (const [operation, errno] of [
+    ["LOOKUP", Errno.ENOENT],
+    ["GETXATTR", Errno.ENODATA],
+    ["GETXATTR", Errno.EACCES],
+    ["OPEN", Errno.ESTALE],
+    ["OPEN", Errno.ENOENT],
+    ["OPEN", 0],
+  ] as const)
+    telemetry.request(operation, errno, 1);
+  const errors = Object.entries(telemetry.requests()).map(([operation, counts]) => [operation, counts.errors]);
+  expect(errors).toEqual([
+    ["LOOKUP", 0],
+    ["GETXATTR", 1],
+    ["OPEN", 1],
+  ]);
 });

@@ -2,10 +2,20 @@
 import type { DurationCounts, RevokedCounts } from "@sluice/mount-control";
 import type { CacheStatus, Decision, Effect } from "@sluice/decision-api";
 import type { FallbackReason, Flow } from "@sluice/overlay";
-import { errnoName } from "@sluice/vfs";
+import { Errno, errnoName } from "@sluice/vfs";
 import { Activity } from "./activity.js";
 import type { ActivityRecord } from "./activity-record.js";
 import { CountBy, DurationSeries, type HotMetric, type MetricValue, readMetric } from "./hot-metrics.js";
+
+/**
+ * Answers that are no errors for a person: a name or an attribute that does not exist, and an open that the kernel repeats under another
+ * nodeId. The metrics count them by their errno.
+ */
+const USUAL_ANSWERS: Readonly<Record<string, readonly number[]>> = {
+  LOOKUP: [Errno.ENOENT],
+  GETXATTR: [Errno.ENODATA],
+  OPEN: [Errno.ESTALE],
+};
 
 interface OperationCounts {
   readonly byErrno: Map<number, number>;
@@ -70,11 +80,13 @@ export class MountTelemetry {
     this.#copyUpDurations.observe(durationMs);
   }
 
-  /** Requests by operation: count, errno and duration. */
+  /** Requests by operation: errors and durations. */
   requests(): Record<string, { errors: number; durations: DurationCounts }> {
     const all = [...this.#operations].map(([operation, { byErrno, durations }]) => {
       const taken = durations.snapshot();
-      return [operation, { errors: taken.count - (byErrno.get(0) ?? 0), durations: taken }] as const;
+      const usual = [0, ...(USUAL_ANSWERS[operation] ?? [])];
+      const errors = usual.reduce((left, errno) => left - (byErrno.get(errno) ?? 0), taken.count);
+      return [operation, { errors, durations: taken }] as const;
     });
     return Object.fromEntries(all);
   }
