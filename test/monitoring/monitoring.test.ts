@@ -3,12 +3,11 @@
  * scraped from a real decision service and a real mount. Prometheus' own tool reads the rules.
  */
 import { readFileSync, writeFileSync } from "node:fs";
-import { createServer } from "node:net";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { createRegistry } from "@sluice/runtime/metrics";
 import { startDecisionService } from "@sluice/service-decision";
-import { cleanUp, mountSluice, plant, policyOf, requires, runScript, scratch } from "@sluice/testkit";
+import { cleanUp, freePort, mountSluice, plant, policyOf, requires, runScript, scratch } from "@sluice/testkit";
 import { expect, test } from "vitest";
 import { parse } from "yaml";
 
@@ -43,15 +42,6 @@ const namesIn = (texts: readonly string[]): Set<string> =>
 async function exportedBy(address: string): Promise<string[]> {
   const text = await (await fetch(`http://${address}/metrics`)).text();
   return [...text.matchAll(/^# TYPE (\S+)/gm)].map(([, name]) => name as string);
-}
-
-function freePort(): Promise<number> {
-  return new Promise((resolve) => {
-    const server = createServer().listen(0, "127.0.0.1", () => {
-      const { port } = server.address() as { port: number };
-      server.close(() => resolve(port));
-    });
-  });
 }
 
 const { test: mounted } = requires("/dev/fuse", "CAP_SYS_ADMIN");

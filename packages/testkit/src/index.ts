@@ -3,6 +3,7 @@ export { bytes, nodePath } from "./byte-string.js";
 export { type Cerbos, cerbosPolicyFile, STANDARD_CERBOS, startCerbos } from "./policies/cerbos.js";
 export { cleanedUp, cleanUp } from "./clean-up.js";
 export { latencyAskedFor } from "./machine/cpu-latency.js";
+export { freePort } from "./machine/free-port.js";
 export { type Layers, layers, publicFile, unread } from "./trees/layers.js";
 export { type KernelOverlayOptions, mountKernelOverlay, unmountKernelOverlay } from "./mounts/mount-kernel-overlay.js";
 export { MountFailure, mountSluice, runSluice, type SluiceExit, SluiceMount, type SluiceMountOptions } from "./mounts/mount-sluice.js";

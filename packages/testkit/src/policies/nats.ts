@@ -1,19 +1,10 @@
 // A real NATS server with JetStream for tests, from the system's package `nats-server`.
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { createServer } from "node:net";
 import { cleanUp } from "../clean-up.js";
+import { freePort } from "../machine/free-port.js";
 
 const START_MS = 20_000;
-
-function freePort(): Promise<number> {
-  return new Promise((resolve) => {
-    const server = createServer().listen(0, "127.0.0.1", () => {
-      const { port } = server.address() as { port: number };
-      server.close(() => resolve(port));
-    });
-  });
-}
 
 export class NatsServer {
   private child: ChildProcess | undefined;
