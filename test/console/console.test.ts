@@ -203,6 +203,33 @@ describe("in Chromium", () => {
     expect(readFileSync(file).length).toBeGreaterThan(5_000);
   };
 
+  browsed("denials that a mount enforced from its cache come in with program, path and rule", async () => {
+    const { service, decider } = await serve();
+    const { page, wrong } = await openPage(service, "live");
+    await page.locator("#policy", { hasText: "revision 7" }).waitFor();
+    await ask(decider, "a/file", 1000, { program: "/usr/bin/asker" });
+    const denied = { effect: "deny", errno: 13, rule: "private-keys", reason: "", decisionId: "d-1", source: "cache" } as const;
+    const caller = { path: "home/<i>key</i>.pem", uid: 1001, pid: 4711, program: "/opt/<b>cat</b>" };
+    decider.tellEnforced?.({
+      decisions: [{ ...denied, ...caller, operation: "open", accesses: ["read"], count: 960, sinceMs: Date.now() }],
+      unnamed: [{ effect: "deny", rule: "private-keys", count: 77 }],
+      missed: 5,
+    });
+    const cells = (text: string): Promise<string[]> =>
+      page.locator("#decisions tr").filter({ hasText: text }).locator("td").allInnerTexts();
+    await expect
+      .poll(() => cells(caller.program).then((all) => all.slice(1)), { timeout: 10_000 })
+      .toEqual(["deny", "960", "read", caller.path, "private-keys", caller.program, "4711", "1001", "/srv/view", "cache", ""]);
+    expect((await cells("/usr/bin/asker")).slice(1, 5)).toEqual(["grant", "1", "read", "a/file"]);
+    expect((await cells("not named")).slice(1, 6)).toEqual(["deny", "77", "", "(not named: too many in a second)", "private-keys"]);
+    expect(await page.locator("#live-status").innerText()).toBe("1038 of the last 1038 decisions, 5 more were too fast to show");
+    await page.getByLabel("Program holds").fill("CAT<");
+    expect(await page.locator("#decisions tr").count()).toBe(1);
+    await picture(page, "live-cached");
+    expect(wrong).toEqual([]);
+    await page.close();
+  });
+
   browsed("decisions come in as they are made, are filtered, and stop while paused", async () => {
     const { service, decider } = await serve();
     const { page, wrong } = await openPage(service, "live");

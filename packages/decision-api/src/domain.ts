@@ -1,4 +1,5 @@
 /** Decisions as the services speak of them: no wire type and no transport here. */
+import type { EnforcedReport } from "./enforced-report.js";
 import type { FactNeeds } from "./fact-needs.js";
 import type { PersonQuestions } from "./person-questions.js";
 
@@ -89,6 +90,8 @@ export interface Question {
   lookedFor?: readonly string[];
   /** The span that asks (W3C traceparent). Absent: the question is not traced. Never looked at to decide. */
   traceparent?: string | undefined;
+  /** The caller's executable, or "[NAME]" of the process, for people: read for a limited number of questions a second. Never looked at to decide. */
+  program?: string | undefined;
   /** If a person is to be asked, the question is put on the service's list. Absent: it is about no access that happens now. */
   mayAsk?: boolean | undefined;
   /** The asker waits for a person, at most so many milliseconds (the service knows only that it waits). Absent: it takes "ask" for an answer. */
@@ -263,6 +266,8 @@ export interface Decider {
   /** Called on each change of policy. Returns how to stop listening. */
   onPolicyChange(listener: (capabilities: PolicyCapabilities) => void): () => void;
   status(): DeciderStatus;
+  /** Reports decisions that were enforced without a question, for the services' consoles. Absent: there is no service. */
+  tellEnforced?(report: EnforcedReport): void;
   /** The questions for a person. Absent: there are none. */
   readonly people?: PersonQuestions | undefined;
   close(): Promise<void>;

@@ -3,6 +3,7 @@ export * from "./convert.js";
 export { questionExcess, questionFromProto, questionToProto } from "./convert-question.js";
 export * from "./domain.js";
 export { parseDurationMs } from "./duration.js";
+export * from "./enforced-report.js";
 export * from "./fact-needs.js";
 export * from "./glob/glob.js";
 export * from "./glob/glob-pattern.js";

@@ -38,10 +38,12 @@ export const ANSWER_LIMITS = {
   hiddenNames: 1024,
 } as const;
 
-/** Bounds of a mount's report to a console. */
+/** Bounds of a mount's reports to a console. */
 export const REPORT_LIMITS = {
   layers: 64,
   grants: 100,
+  /** Kinds of decisions in a second that have a name, and those that have none. */
+  decisions: 1_024,
   /** Ways that bytes flow. */
   modes: 16,
   textLength: 1_024,

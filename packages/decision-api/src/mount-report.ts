@@ -2,7 +2,7 @@
 import { type Effect, DecisionError } from "./domain.js";
 import * as wire from "./gen/sluice/decision/v1/decision.js";
 import { REPORT_LIMITS } from "./limits.js";
-import { EFFECT_OF, WIRE_EFFECT } from "./wire-names.js";
+import { EFFECT_OF, LAST_DATE_MS, WIRE_EFFECT } from "./wire-names.js";
 
 export interface LayerReport {
   name: string;
@@ -50,9 +50,6 @@ export interface MountReport {
   /** By how their bytes flow. */
   openFiles: Readonly<Record<string, number>>;
 }
-
-/** The largest time of a Date. */
-const LAST_DATE_MS = 8_640_000_000_000_000n;
 
 const cut = (text: string): string => (text.length <= REPORT_LIMITS.textLength ? text : `${text.slice(0, REPORT_LIMITS.textLength - 1)}…`);
 

@@ -77,6 +77,9 @@ export const WIRE_OUTAGE: Readonly<Record<OutageEffect, WireOutage>> = {
   stale: WireOutage.STALE,
 };
 
+/** The largest time of a Date. */
+export const LAST_DATE_MS = 8_640_000_000_000_000n;
+
 function invert<Word extends string>(table: Readonly<Record<Word, number>>): ReadonlyMap<number, Word> {
   return new Map((Object.keys(table) as Word[]).map((word) => [table[word], word]));
 }

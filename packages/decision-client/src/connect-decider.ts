@@ -10,6 +10,7 @@ import {
   type Decider,
   type DeciderStatus,
   type Decision,
+  type EnforcedReport,
   HiddenNames,
   type Inquiry,
   inquiryOf,
@@ -99,6 +100,10 @@ class ConnectedDecider implements Decider {
 
   recall(inquiry: Inquiry): Decision | undefined {
     return this.usable() ? this.cache.recall(inquiry, true) : undefined;
+  }
+
+  tellEnforced(report: EnforcedReport): void {
+    this.pool.enforced.tell(report);
   }
 
   capabilities(): PolicyCapabilities | undefined {

@@ -10,32 +10,38 @@ function passes(decision) {
   const holds = (text, id) => text.toLowerCase().includes(at(id).value.trim().toLowerCase());
   const is = (value, id) => at(id).value.trim() === "" || String(value) === at(id).value.trim();
   return (
-    holds(decision.path, "f-path") &&
+    holds(decision.path ?? "", "f-path") &&
     holds(decision.rule, "f-rule") &&
+    holds(decision.program ?? "", "f-program") &&
     holds(decision.mount, "f-mount") &&
     is(decision.effect, "f-effect") &&
-    is(decision.uid, "f-uid")
+    is(decision.uid ?? "", "f-uid")
   );
 }
 
-const rowOf = (decision) =>
+// Decisions beyond the rate at which a mount names them have neither path nor caller.
+const rowOf = ({ at: time, effect, count, access, path, rule, program, pid, uid, mount, source, tookUs }) =>
   tableRow([
-    [decision.at.slice(11, 23), ""],
-    [decision.effect, decision.effect],
-    [decision.access, ""],
-    [decision.path, "path"],
-    [decision.rule, ""],
-    [decision.uid, "number"],
-    [decision.pid, "number"],
-    [decision.mount, ""],
-    [decision.tookUs, "number"],
+    [time.slice(11, 23), ""],
+    [effect, effect],
+    [count, "number"],
+    [access ?? "", ""],
+    [path ?? "(not named: too many in a second)", "path"],
+    [rule, ""],
+    [program ?? "", "path"],
+    [pid ?? "", "number"],
+    [uid ?? "", "number"],
+    [mount, ""],
+    [source, ""],
+    [tookUs ?? "", "number"],
   ]);
 
 function show() {
   const found = state.decisions.filter(passes);
   at("decisions").replaceChildren(...found.slice(-SHOWN).reverse().map(rowOf));
+  const sum = (decisions) => decisions.reduce((all, { count }) => all + count, 0);
   const missed = state.missed === 0 ? "" : `, ${state.missed} more were too fast to show`;
-  at("live-status").textContent = `${found.length} of the last ${state.decisions.length}${missed}${state.paused ? " (paused)" : ""}`;
+  at("live-status").textContent = `${sum(found)} of the last ${sum(state.decisions)} decisions${missed}${state.paused ? " (paused)" : ""}`;
 }
 
 function take(batch) {

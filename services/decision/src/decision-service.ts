@@ -220,7 +220,11 @@ class RunningService implements DecisionService {
   private async listen(options: DecisionServiceOptions, refusals: Refusals, registry: Registry): Promise<void> {
     const { engine, desk } = this;
     const local = options.listen.kind !== "tcp";
-    const host: SessionHost = { closed: (session) => this.closeSession(session, refusals), hasConsole: hasConsole(options) };
+    const host: SessionHost = {
+      closed: (session) => this.closeSession(session, refusals),
+      hasConsole: hasConsole(options),
+      enforced: (mount, report) => this.feed.enforced(mount, report),
+    };
     const grpc = await startGrpcServer({
       handlers: {
         decide: decideHandler(engine, refusals),

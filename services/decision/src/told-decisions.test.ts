@@ -72,6 +72,47 @@ describe("a decision", () => {
   });
 });
 
+describe("a report of enforced decisions", () => {
+  const reportOf = (path: string): wire.EnforcedReport => {
+    const caller = { uid: 1, pid: 2, program: "/bin/cat", path: Buffer.from(path), sinceMs: 1n };
+    const rest = { errno: 13, rule: "r", reason: "", decisionId: "d", source: "cache", operation: wire.Operation.OPEN };
+    return { decisions: [{ ...caller, ...rest, effect: wire.Effect.DENY, accesses: [], count: 3n }], unnamed: [], missed: 0n };
+  };
+
+  /** Says what it is told, then asks: the answer shows that the session goes on. */
+  async function sayAndAsk(reports: readonly wire.EnforcedReport[]): Promise<void> {
+    const answers: wire.Answer[] = [];
+    const stream = client().session();
+    stream.on("error", () => undefined);
+    stream.on("data", ({ message }: wire.SessionResponse) => message?.$case === "batch" && answers.push(...message.value.answers));
+    closers.push(() => stream.cancel());
+    stream.write({ message: { $case: "hello", value: { mount: "m", clientVersion: "0" } } });
+    for (const value of reports) stream.write({ message: { $case: "enforced", value } });
+    const pending = { id: 1n, question: question("a"), timeout: undefined, questionId: "q1" };
+    stream.write({ message: { $case: "batch", value: { questions: [pending] } } });
+    await expect.poll(() => answers.length).toBe(1);
+  }
+
+  it("is shown by a console, and one beyond the limits is not", async () => {
+    const service = await start({ admin: "127.0.0.1:0" });
+    await sayAndAsk([reportOf("x".repeat(1_025)), reportOf("key")]);
+    const response = await fetch(`http://${service.adminAddress}/console/api/decisions`);
+    const reader = (response.body as ReadableStream<Uint8Array>).getReader();
+    const { value } = await reader.read();
+    await reader.cancel();
+    const { decisions } = JSON.parse(Buffer.from(value ?? []).toString("utf8")) as { decisions: object[] };
+    expect(decisions).toMatchObject([
+      { path: "key", mount: "m", program: "/bin/cat", rule: "r", source: "cache", count: 3 },
+      { path: "a", program: null, source: "service" },
+    ]);
+  });
+
+  it("is ignored by a service without a console", async () => {
+    await start();
+    await sayAndAsk([reportOf("key")]);
+  });
+});
+
 describe("a watcher", () => {
   it("hears of the policy in force, of each that follows before its first answer, and of an edit that is refused", async () => {
     await start();

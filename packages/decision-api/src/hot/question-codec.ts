@@ -6,7 +6,7 @@
 import { questionFromProto, questionToProto } from "../convert-question.js";
 import { type Access, DecisionError, type Question } from "../domain.js";
 import * as wire from "../gen/sluice/decision/v1/decision.js";
-import { QUESTION_LIMITS } from "../limits.js";
+import { QUESTION_LIMITS, REPORT_LIMITS } from "../limits.js";
 import { isPlainPath } from "../plain-path.js";
 import { ACCESS_OF, KIND_OF, OPERATION_OF, WIRE_ACCESS, WIRE_KIND, WIRE_OPERATION } from "../wire-names.js";
 import { MessageReader } from "./message-reader.js";
@@ -110,6 +110,7 @@ function writePending(writer: MessageWriter, { id, question, timeoutMs }: SentQu
   writer.end(timeout);
   writer.utf8(bytesField(4), question.id);
   if (question.traceparent !== undefined) writer.utf8(bytesField(5), question.traceparent);
+  if (question.program !== undefined) writer.utf8(bytesField(6), question.program);
   writer.end(start);
 }
 
@@ -249,6 +250,7 @@ function readPending(reader: MessageReader, limit: number): ReceivedQuestion {
   let timeoutMs: number | undefined;
   let questionId = "";
   let traceparent: string | undefined;
+  let program: string | undefined;
   while (reader.at < limit) {
     const tag = reader.varint();
     if (tag === numberField(1)) id = reader.varint();
@@ -256,11 +258,15 @@ function readPending(reader: MessageReader, limit: number): ReceivedQuestion {
     else if (tag === bytesField(3)) timeoutMs = readDuration(reader);
     else if (tag === bytesField(4)) questionId = reader.utf8();
     else if (tag === bytesField(5)) traceparent = reader.utf8();
+    else if (tag === bytesField(6)) program = reader.utf8();
     else reader.skip(tag);
   }
   reader.arrived(limit);
   const question = readQuestion(questionId, bytes);
-  if (traceparent !== undefined && !(question instanceof DecisionError)) question.traceparent = traceparent;
+  if (!(question instanceof DecisionError)) {
+    if (traceparent !== undefined) question.traceparent = traceparent;
+    if (program !== undefined) question.program = program.slice(0, REPORT_LIMITS.textLength);
+  }
   return { id, question, timeoutMs };
 }
 

@@ -25,6 +25,9 @@ export interface ConversationListener {
 
 export type ConversationEnd = { kind: "no-sessions" } | { kind: "broken"; reason: string };
 
+/** Reports that nothing is decided by: the layers and open files of the mount now, and decisions that it enforced without a question. */
+export type Told = Extract<NonNullable<wire.SessionRequest["message"]>, { $case: "report" | "enforced" }>;
+
 export interface Conversation {
   readonly inFlight: number;
   ask(pending: PendingQuestion): void;
@@ -34,8 +37,8 @@ export interface Conversation {
   report(report: wire.HitReport): boolean;
   /** Tells whether the service wants `tell`. */
   readonly wantsReports: boolean;
-  /** The current layers and open files of the mount. */
-  tell(report: wire.MountReport): void;
+  /** A report for the service's console. False if the service does not take it now. */
+  tell(told: Told): boolean;
   /** Returns every unanswered question, and forgets it here. */
   takeUnanswered(): PendingQuestion[];
   /** Ends gracefully if nothing is in flight. */

@@ -1,11 +1,12 @@
 /** Reports the mount's layers and open files to services with a console, every few seconds. Costs a timer if no service has one. */
-import { type MountReport, mountReportToProto, type wire } from "@sluice/decision-api";
+import { type MountReport, mountReportToProto } from "@sluice/decision-api";
+import type { Told } from "./conversation.js";
 
 const EVERY_MS = 2_000;
 
-interface Told {
+interface Hearer {
   readonly wantsReports: boolean;
-  tell(report: wire.MountReport): void;
+  tell(told: Told): boolean;
 }
 
 export class MountReports {
@@ -13,7 +14,7 @@ export class MountReports {
 
   constructor(
     private readonly describe: () => MountReport | undefined,
-    private readonly replicas: () => Iterable<Told>,
+    private readonly replicas: () => Iterable<Hearer>,
   ) {
     this.#timer = setInterval(() => this.flush(), EVERY_MS).unref();
   }
@@ -23,8 +24,9 @@ export class MountReports {
     if (curious.length === 0) return;
     const report = this.describe();
     if (report === undefined) return;
-    const message = mountReportToProto(report);
-    for (const replica of curious) replica.tell(message);
+    const told: Told = { $case: "report", value: mountReportToProto(report) };
+    // A report covers the one before, so one that is not taken is not missed.
+    for (const replica of curious) replica.tell(told);
   }
 
   close(): void {

@@ -12,7 +12,7 @@ import {
   type wire,
 } from "@sluice/decision-api";
 import { completeWithAnswer } from "./answer.js";
-import type { Conversation, ConversationEnd, ConversationListener } from "./conversation.js";
+import type { Conversation, ConversationEnd, ConversationListener, Told } from "./conversation.js";
 import type { PendingQuestion } from "../pool/pending-question.js";
 import { type FromService, SessionStream } from "./session-stream.js";
 
@@ -105,9 +105,11 @@ export class SessionConversation implements Conversation {
     return true;
   }
 
-  tell(report: wire.MountReport): void {
-    // A service that does not read gets no report: the next one covers it.
-    if (this.state === "open" && !this.stream.needsDrain) this.write({ $case: "report", value: report });
+  tell(told: Told): boolean {
+    // A service that does not read gets no report: it would wait in this process.
+    if (this.state !== "open" || this.stream.needsDrain) return false;
+    this.write(told);
+    return true;
   }
 
   takeUnanswered(): PendingQuestion[] {

@@ -48,8 +48,9 @@ export class UnaryConversation implements Conversation {
     return false;
   }
 
-  tell(): void {
-    // There is no call for it: a console shows only mounts with a session.
+  /** There is no call for it: a console shows only mounts with a session. */
+  tell(): boolean {
+    return false;
   }
 
   takeUnanswered(): PendingQuestion[] {

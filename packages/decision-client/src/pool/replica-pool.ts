@@ -6,6 +6,7 @@ import { type MountReport, type PolicyCapabilities, type PolicyRevision, uniteFa
 import type { Dialer } from "../conversation/channel.js";
 import type { DecisionClientEvents } from "../decision-client-events.js";
 import type { AskedQuestion, Carrier } from "./pending-question.js";
+import { EnforcedReports } from "../conversation/enforced-reports.js";
 import { MountReports } from "../conversation/mount-reports.js";
 import { QuestionRouter, type Replicas } from "./question-router.js";
 import { Replica, type ReplicaListener } from "./replica.js";
@@ -41,6 +42,7 @@ export class ReplicaPool implements Replicas {
   readonly revisions = new Revisions();
   private readonly router: QuestionRouter;
   private readonly mountReports: MountReports | undefined;
+  readonly enforced = new EnforcedReports(() => this.replicas.values());
   private discovery: NodeJS.Timeout | undefined;
   private lastHeard: PolicyCapabilities | undefined;
   private closed = false;
@@ -94,6 +96,7 @@ export class ReplicaPool implements Replicas {
     clearTimeout(this.discovery);
     this.router.close();
     this.mountReports?.close();
+    this.enforced.close();
     for (const replica of this.replicas.values()) replica.close();
     this.replicas.clear();
   }

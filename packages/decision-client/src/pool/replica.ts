@@ -1,7 +1,7 @@
 /** One address: keeps a conversation with it going as long as the pool wants it. */
 import type { PolicyCapabilities, wire } from "@sluice/decision-api";
 import type { Dialer } from "../conversation/channel.js";
-import type { Conversation, ConversationEnd, ConversationListener } from "../conversation/conversation.js";
+import type { Conversation, ConversationEnd, ConversationListener, Told } from "../conversation/conversation.js";
 import type { DecisionClientEvents } from "../decision-client-events.js";
 import type { Carrier, PendingQuestion } from "./pending-question.js";
 import { type Greeting, SessionConversation } from "../conversation/session-conversation.js";
@@ -85,8 +85,8 @@ export class Replica implements Carrier {
     return this.ready && "conversation" in this.state && this.state.conversation.wantsReports;
   }
 
-  tell(report: wire.MountReport): void {
-    if (this.ready && "conversation" in this.state) this.state.conversation.tell(report);
+  tell(told: Told): boolean {
+    return this.ready && "conversation" in this.state && this.state.conversation.tell(told);
   }
 
   /** The address is gone from the name: the replica answers its open questions, then closes. */

@@ -146,6 +146,18 @@ mask: [/input/subject/executable, /input/nothing/there, { path: /input/resource/
     expect(question.subject.executable).toBe("/bin/cat");
   });
 
+  it("masks the program for people with the executable", async () => {
+    const { log } = open(`sinks: [{ kind: file, path: program.log }]\nmask: [/input/subject/executable]\n`);
+    const { executable: _, ...subject } = question.subject;
+    log.record({ ...question, subject, program: "/bin/told-nobody" }, decision("d1"), 0n);
+    const plain = open("sinks: [{ kind: file, path: plain.log }]\n");
+    plain.log.record({ ...question, subject, program: "/bin/c\xc3\xa4t" }, decision("d1"), 0n);
+    await Promise.all([log.close(), plain.log.close()]);
+    expect(readFileSync(join(directory, "program.log"), "utf8")).not.toContain("told-nobody");
+    expect(eventsIn("program.log")[0]).toMatchObject({ erased: ["/input/program"] });
+    expect(eventsIn("plain.log")[0]).toMatchObject({ input: { program: "/bin/cät" } });
+  });
+
   it("masks the base64 form of a name with its text", async () => {
     const xattrs = new Map([
       ["user.key", Buffer.from("\xffs3cret", "latin1")],

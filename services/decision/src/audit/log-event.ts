@@ -26,6 +26,7 @@ function inputOf(question: Question, heads: boolean): Record<string, unknown> {
     operation: question.operation,
     accesses: question.accesses,
     subject: question.subject,
+    ...(question.program === undefined ? {} : { program: Buffer.from(question.program, "latin1").toString("utf8") }),
     resource: {
       ...resource,
       paths: resource.paths.map((path) => Buffer.from(path, "latin1").toString("utf8")),

@@ -49,8 +49,12 @@ function apply(event: Json, { path, op, value }: Mask, done: Masked): void {
   done.erased.push(path);
 }
 
-/** Names and values that are no UTF-8 stand in the event once more, in base64 (log-event.ts): they go with the masked field. */
-function withRaw(mask: Mask): Mask[] {
+/**
+ * Fields that are in the event once more go with the masked field: names and values that are no UTF-8, in base64, and the executable, as
+ * the program for people (log-event.ts).
+ */
+function withDoubles(mask: Mask): Mask[] {
+  if (/^\/input\/subject(\/executable)?$/.test(mask.path)) return [mask, { path: "/input/program", op: "remove" }];
   const [, beside = ""] = /^\/input\/resource\/(xattrs(?:\/.*)?|paths)/s.exec(mask.path) ?? [];
   const raw = beside === "paths" ? "rawPaths" : beside.replace("xattrs", "rawXattrs");
   return raw === "" ? [mask] : [mask, { path: `/input/resource/${raw}`, op: "remove" }];
@@ -61,7 +65,7 @@ const erasedBefore = ({ erased }: Json): string[] => (Array.isArray(erased) ? er
 /** Makes a function that gives the event without the fields that the masks name, and with their names in `erased` and `masked`. */
 export function compileMasks(masks: readonly Mask[]): (event: Json) => Json {
   if (masks.length === 0) return (event) => event;
-  const all = masks.flatMap(withRaw);
+  const all = masks.flatMap(withDoubles);
   return (event) => {
     const copy = structuredClone(event);
     const done: Masked = { erased: erasedBefore(copy), masked: [] };

@@ -4,7 +4,7 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import { fileURLToPath } from "node:url";
 import { type AccessRules, type Refusal, refuseCall, refusePage } from "./console-access.js";
 import { type Call, CALLS, type ConsoleParts } from "./console-calls.js";
-import type { Batch, DecisionFeed } from "./decision-feed.js";
+import { type Batch, type DecisionFeed, decisionsIn } from "./decision-feed.js";
 import { WorkAside, WorkFailure } from "./work-aside.js";
 
 const PAGES: Readonly<Record<string, readonly [file: string, type: string]>> = {
@@ -167,7 +167,7 @@ export class Console {
     let missed = 0;
     const stop = this.feed.watch((batch: Batch) => {
       if (response.writableLength > MAX_WAITING_BYTES) {
-        missed += batch.missed + batch.decisions.length;
+        missed += decisionsIn(batch);
         return;
       }
       if (missed > 0) response.write(`${JSON.stringify({ decisions: [], missed } satisfies Batch)}\n`);

@@ -9,6 +9,8 @@ import {
   type Decision,
   DecisionError,
   encodeAnswers,
+  type EnforcedReport,
+  enforcedReportFromProto,
   MAX_ACCEPTED_QUESTIONS,
   MessageWriter,
   type MountReport,
@@ -46,6 +48,8 @@ export interface SessionHost {
   closed(session: Session): void;
   /** Somebody can look at what mounts tell of themselves. */
   hasConsole: boolean;
+  /** Decisions that a mount enforced without a question. Called if there is a console. */
+  enforced(mount: string, report: EnforcedReport): void;
 }
 
 /** The other end of a session. */
@@ -135,6 +139,9 @@ export class Session {
         return;
       case "report":
         this.takeReport(message.value);
+        return;
+      case "enforced":
+        this.takeEnforced(message.value);
     }
   }
 
@@ -163,15 +170,25 @@ export class Session {
     if (this.engine.recordHits(this.mount, reportId, hits)) this.send({ $case: "hitsTaken", value: { reportId } });
   }
 
-  /** A report beyond the limits is dropped; no decision depends on it, so the session goes on. */
   private takeReport(report: wire.MountReport): void {
-    if (!this.host.hasConsole) return;
+    const told = this.reported(() => mountReportFromProto(report));
+    this.report = told && { at: new Date().toISOString(), told };
+  }
+
+  private takeEnforced(report: wire.EnforcedReport): void {
+    const told = this.reported(() => enforcedReportFromProto(report));
+    if (told !== undefined) this.host.enforced(this.mount, told);
+  }
+
+  /** A report beyond the limits is dropped; no decision depends on it, so the session goes on. */
+  private reported<Report>(read: () => Report): Report | undefined {
+    if (!this.host.hasConsole) return undefined;
     try {
-      this.report = { at: new Date().toISOString(), told: mountReportFromProto(report) };
+      return read();
     } catch (error) {
       if (!(error instanceof DecisionError)) throw error;
-      this.report = undefined;
       this.refusals.log.debug({ mount: this.mount }, error.message);
+      return undefined;
     }
   }
 

@@ -22,6 +22,7 @@ export function delayUntilReady(decider: Decider, ready: Promise<unknown>): Deci
       return readyOrAborted(ready, signal).then(() => decider.decide(question, signal));
     },
     recall: (inquiry) => decider.recall?.(inquiry),
+    tellEnforced: (report) => decider.tellEnforced?.(report),
     capabilities: () => decider.capabilities(),
     onPolicyChange: (listener) => decider.onPolicyChange(listener),
     get people() {

@@ -23,6 +23,7 @@ export function tracedDecider(decider: Decider, tracing: Tracing): Decider {
   return {
     decide,
     ...(decider.recall === undefined ? {} : { recall: (inquiry) => decider.recall?.(inquiry) }),
+    tellEnforced: (report) => decider.tellEnforced?.(report),
     capabilities: () => decider.capabilities(),
     onPolicyChange: (listener) => decider.onPolicyChange(listener),
     get people() {

@@ -945,7 +945,14 @@ export interface PendingQuestion {
   /** As in DecideRequest. */
   questionId: string;
   /** The span that asks, as W3C Trace Context has it; absent where the question is not traced. */
-  traceparent?: string | undefined;
+  traceparent?:
+    | string
+    | undefined;
+  /**
+   * The caller's executable, or "[NAME]" of the process: for a person who reads a log. No policy sees it. The mount service
+   * reads it for a limited number of questions a second.
+   */
+  program?: string | undefined;
 }
 
 export interface QuestionBatch {
@@ -1027,6 +1034,50 @@ export interface MountReport_OpenFilesEntry {
   value: number;
 }
 
+/** Equal decisions that a mount service enforced without a question: by a cached answer, or while no service could be asked. */
+export interface EnforcedDecisions {
+  effect: Effect;
+  /** As in Decision. */
+  errno: number;
+  rule: string;
+  reason: string;
+  /** Of the cached answer. */
+  decisionId: string;
+  /** "cache", "stale", "outage". */
+  source: string;
+  operation: Operation;
+  accesses: Access[];
+  /** The first name of the file, truncated. */
+  path: Buffer;
+  uid: number;
+  /** Of the newest caller. */
+  pid: number;
+  /** As in PendingQuestion. */
+  program: string;
+  count: bigint;
+  /** The first one of them, in milliseconds since 1970. */
+  sinceMs: bigint;
+}
+
+/** Decisions beyond the rate at which the mount service names them. */
+export interface UnnamedDecisions {
+  effect: Effect;
+  rule: string;
+  count: bigint;
+}
+
+/**
+ * The decisions that a mount service enforced without a question since its last report, for a person who looks at the
+ * service's console; nothing is decided by it. Sent once a second to services that want reports (Welcome), if there were
+ * any. A report beyond the limits of the contract is refused.
+ */
+export interface EnforcedReport {
+  decisions: EnforcedDecisions[];
+  unnamed: UnnamedDecisions[];
+  /** Decisions of earlier reports that this service did not get. */
+  missed: bigint;
+}
+
 export interface SessionRequest {
   message:
     | { $case: "hello"; value: Hello }
@@ -1034,6 +1085,7 @@ export interface SessionRequest {
     | { $case: "cancel"; value: Cancel }
     | { $case: "hits"; value: HitReport }
     | { $case: "report"; value: MountReport }
+    | { $case: "enforced"; value: EnforcedReport }
     | undefined;
 }
 
@@ -4387,7 +4439,14 @@ export const Hello: MessageFns<Hello> = {
 };
 
 function createBasePendingQuestion(): PendingQuestion {
-  return { id: 0n, question: undefined, timeout: undefined, questionId: "", traceparent: undefined };
+  return {
+    id: 0n,
+    question: undefined,
+    timeout: undefined,
+    questionId: "",
+    traceparent: undefined,
+    program: undefined,
+  };
 }
 
 export const PendingQuestion: MessageFns<PendingQuestion> = {
@@ -4409,6 +4468,9 @@ export const PendingQuestion: MessageFns<PendingQuestion> = {
     }
     if (message.traceparent !== undefined) {
       writer.uint32(42).string(message.traceparent);
+    }
+    if (message.program !== undefined) {
+      writer.uint32(50).string(message.program);
     }
     return writer;
   },
@@ -4466,6 +4528,14 @@ export const PendingQuestion: MessageFns<PendingQuestion> = {
             message.traceparent = reader.string();
             continue;
           }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.program = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -4489,6 +4559,7 @@ export const PendingQuestion: MessageFns<PendingQuestion> = {
         ? globalThis.String(object.question_id)
         : "",
       traceparent: isSet(object.traceparent) ? globalThis.String(object.traceparent) : undefined,
+      program: isSet(object.program) ? globalThis.String(object.program) : undefined,
     };
   },
 
@@ -4509,6 +4580,9 @@ export const PendingQuestion: MessageFns<PendingQuestion> = {
     if (message.traceparent !== undefined) {
       obj.traceparent = message.traceparent;
     }
+    if (message.program !== undefined) {
+      obj.program = message.program;
+    }
     return obj;
   },
 
@@ -4526,6 +4600,7 @@ export const PendingQuestion: MessageFns<PendingQuestion> = {
       : undefined;
     message.questionId = object.questionId ?? "";
     message.traceparent = object.traceparent ?? undefined;
+    message.program = object.program ?? undefined;
     return message;
   },
 };
@@ -5614,6 +5689,534 @@ export const MountReport_OpenFilesEntry: MessageFns<MountReport_OpenFilesEntry> 
   },
 };
 
+function createBaseEnforcedDecisions(): EnforcedDecisions {
+  return {
+    effect: 0,
+    errno: 0,
+    rule: "",
+    reason: "",
+    decisionId: "",
+    source: "",
+    operation: 0,
+    accesses: [],
+    path: Buffer.alloc(0),
+    uid: 0,
+    pid: 0,
+    program: "",
+    count: 0n,
+    sinceMs: 0n,
+  };
+}
+
+export const EnforcedDecisions: MessageFns<EnforcedDecisions> = {
+  encode(message: EnforcedDecisions, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.effect !== 0) {
+      writer.uint32(8).int32(message.effect);
+    }
+    if (message.errno !== 0) {
+      writer.uint32(16).uint32(message.errno);
+    }
+    if (message.rule !== "") {
+      writer.uint32(26).string(message.rule);
+    }
+    if (message.reason !== "") {
+      writer.uint32(34).string(message.reason);
+    }
+    if (message.decisionId !== "") {
+      writer.uint32(42).string(message.decisionId);
+    }
+    if (message.source !== "") {
+      writer.uint32(50).string(message.source);
+    }
+    if (message.operation !== 0) {
+      writer.uint32(56).int32(message.operation);
+    }
+    if (message.accesses.length !== 0) {
+      writer.uint32(66).fork();
+      for (const v of message.accesses) {
+        writer.int32(v);
+      }
+      writer.join();
+    }
+    if (message.path.length !== 0) {
+      writer.uint32(74).bytes(message.path);
+    }
+    if (message.uid !== 0) {
+      writer.uint32(80).uint32(message.uid);
+    }
+    if (message.pid !== 0) {
+      writer.uint32(88).uint32(message.pid);
+    }
+    if (message.program !== "") {
+      writer.uint32(98).string(message.program);
+    }
+    if (message.count !== 0n) {
+      if (BigInt.asUintN(64, message.count) !== message.count) {
+        throw new globalThis.Error("value provided for field message.count of type uint64 too large");
+      }
+      writer.uint32(104).uint64(message.count);
+    }
+    if (message.sinceMs !== 0n) {
+      if (BigInt.asUintN(64, message.sinceMs) !== message.sinceMs) {
+        throw new globalThis.Error("value provided for field message.sinceMs of type uint64 too large");
+      }
+      writer.uint32(112).uint64(message.sinceMs);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): EnforcedDecisions {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseEnforcedDecisions();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.effect = reader.int32() as any;
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.errno = reader.uint32();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.rule = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.reason = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.decisionId = reader.string();
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.source = reader.string();
+            continue;
+          }
+          case 7: {
+            if (tag !== 56) {
+              break;
+            }
+
+            message.operation = reader.int32() as any;
+            continue;
+          }
+          case 8: {
+            if (tag === 64) {
+              message.accesses.push(reader.int32() as any);
+
+              continue;
+            }
+
+            if (tag === 66) {
+              const end2 = reader.uint32() + reader.pos;
+              while (reader.pos < end2) {
+                message.accesses.push(reader.int32() as any);
+              }
+
+              continue;
+            }
+
+            break;
+          }
+          case 9: {
+            if (tag !== 74) {
+              break;
+            }
+
+            message.path = Buffer.from(reader.bytes());
+            continue;
+          }
+          case 10: {
+            if (tag !== 80) {
+              break;
+            }
+
+            message.uid = reader.uint32();
+            continue;
+          }
+          case 11: {
+            if (tag !== 88) {
+              break;
+            }
+
+            message.pid = reader.uint32();
+            continue;
+          }
+          case 12: {
+            if (tag !== 98) {
+              break;
+            }
+
+            message.program = reader.string();
+            continue;
+          }
+          case 13: {
+            if (tag !== 104) {
+              break;
+            }
+
+            message.count = reader.uint64() as bigint;
+            continue;
+          }
+          case 14: {
+            if (tag !== 112) {
+              break;
+            }
+
+            message.sinceMs = reader.uint64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): EnforcedDecisions {
+    return {
+      effect: isSet(object.effect) ? effectFromJSON(object.effect) : 0,
+      errno: isSet(object.errno) ? globalThis.Number(object.errno) : 0,
+      rule: isSet(object.rule) ? globalThis.String(object.rule) : "",
+      reason: isSet(object.reason) ? globalThis.String(object.reason) : "",
+      decisionId: isSet(object.decisionId)
+        ? globalThis.String(object.decisionId)
+        : isSet(object.decision_id)
+        ? globalThis.String(object.decision_id)
+        : "",
+      source: isSet(object.source) ? globalThis.String(object.source) : "",
+      operation: isSet(object.operation) ? operationFromJSON(object.operation) : 0,
+      accesses: globalThis.Array.isArray(object?.accesses) ? object.accesses.map((e: any) => accessFromJSON(e)) : [],
+      path: isSet(object.path) ? Buffer.from(bytesFromBase64(object.path)) : Buffer.alloc(0),
+      uid: isSet(object.uid) ? globalThis.Number(object.uid) : 0,
+      pid: isSet(object.pid) ? globalThis.Number(object.pid) : 0,
+      program: isSet(object.program) ? globalThis.String(object.program) : "",
+      count: isSet(object.count) ? BigInt(object.count) : 0n,
+      sinceMs: isSet(object.sinceMs) ? BigInt(object.sinceMs) : isSet(object.since_ms) ? BigInt(object.since_ms) : 0n,
+    };
+  },
+
+  toJSON(message: EnforcedDecisions): unknown {
+    const obj: any = {};
+    if (message.effect !== 0) {
+      obj.effect = effectToJSON(message.effect);
+    }
+    if (message.errno !== 0) {
+      obj.errno = Math.round(message.errno);
+    }
+    if (message.rule !== "") {
+      obj.rule = message.rule;
+    }
+    if (message.reason !== "") {
+      obj.reason = message.reason;
+    }
+    if (message.decisionId !== "") {
+      obj.decisionId = message.decisionId;
+    }
+    if (message.source !== "") {
+      obj.source = message.source;
+    }
+    if (message.operation !== 0) {
+      obj.operation = operationToJSON(message.operation);
+    }
+    if (message.accesses?.length) {
+      obj.accesses = message.accesses.map((e) => accessToJSON(e));
+    }
+    if (message.path.length !== 0) {
+      obj.path = base64FromBytes(message.path);
+    }
+    if (message.uid !== 0) {
+      obj.uid = Math.round(message.uid);
+    }
+    if (message.pid !== 0) {
+      obj.pid = Math.round(message.pid);
+    }
+    if (message.program !== "") {
+      obj.program = message.program;
+    }
+    if (message.count !== 0n) {
+      obj.count = message.count.toString();
+    }
+    if (message.sinceMs !== 0n) {
+      obj.sinceMs = message.sinceMs.toString();
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<EnforcedDecisions>): EnforcedDecisions {
+    return EnforcedDecisions.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<EnforcedDecisions>): EnforcedDecisions {
+    const message = createBaseEnforcedDecisions();
+    message.effect = object.effect ?? 0;
+    message.errno = object.errno ?? 0;
+    message.rule = object.rule ?? "";
+    message.reason = object.reason ?? "";
+    message.decisionId = object.decisionId ?? "";
+    message.source = object.source ?? "";
+    message.operation = object.operation ?? 0;
+    message.accesses = object.accesses?.map((e) => e) || [];
+    message.path = object.path ?? Buffer.alloc(0);
+    message.uid = object.uid ?? 0;
+    message.pid = object.pid ?? 0;
+    message.program = object.program ?? "";
+    message.count = (object.count !== undefined && object.count !== null) ? BigInt(object.count) : 0n;
+    message.sinceMs = (object.sinceMs !== undefined && object.sinceMs !== null) ? BigInt(object.sinceMs) : 0n;
+    return message;
+  },
+};
+
+function createBaseUnnamedDecisions(): UnnamedDecisions {
+  return { effect: 0, rule: "", count: 0n };
+}
+
+export const UnnamedDecisions: MessageFns<UnnamedDecisions> = {
+  encode(message: UnnamedDecisions, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.effect !== 0) {
+      writer.uint32(8).int32(message.effect);
+    }
+    if (message.rule !== "") {
+      writer.uint32(18).string(message.rule);
+    }
+    if (message.count !== 0n) {
+      if (BigInt.asUintN(64, message.count) !== message.count) {
+        throw new globalThis.Error("value provided for field message.count of type uint64 too large");
+      }
+      writer.uint32(24).uint64(message.count);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): UnnamedDecisions {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseUnnamedDecisions();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.effect = reader.int32() as any;
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.rule = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.count = reader.uint64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): UnnamedDecisions {
+    return {
+      effect: isSet(object.effect) ? effectFromJSON(object.effect) : 0,
+      rule: isSet(object.rule) ? globalThis.String(object.rule) : "",
+      count: isSet(object.count) ? BigInt(object.count) : 0n,
+    };
+  },
+
+  toJSON(message: UnnamedDecisions): unknown {
+    const obj: any = {};
+    if (message.effect !== 0) {
+      obj.effect = effectToJSON(message.effect);
+    }
+    if (message.rule !== "") {
+      obj.rule = message.rule;
+    }
+    if (message.count !== 0n) {
+      obj.count = message.count.toString();
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<UnnamedDecisions>): UnnamedDecisions {
+    return UnnamedDecisions.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<UnnamedDecisions>): UnnamedDecisions {
+    const message = createBaseUnnamedDecisions();
+    message.effect = object.effect ?? 0;
+    message.rule = object.rule ?? "";
+    message.count = (object.count !== undefined && object.count !== null) ? BigInt(object.count) : 0n;
+    return message;
+  },
+};
+
+function createBaseEnforcedReport(): EnforcedReport {
+  return { decisions: [], unnamed: [], missed: 0n };
+}
+
+export const EnforcedReport: MessageFns<EnforcedReport> = {
+  encode(message: EnforcedReport, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.decisions) {
+      EnforcedDecisions.encode(v!, writer.uint32(10).fork()).join();
+    }
+    for (const v of message.unnamed) {
+      UnnamedDecisions.encode(v!, writer.uint32(18).fork()).join();
+    }
+    if (message.missed !== 0n) {
+      if (BigInt.asUintN(64, message.missed) !== message.missed) {
+        throw new globalThis.Error("value provided for field message.missed of type uint64 too large");
+      }
+      writer.uint32(24).uint64(message.missed);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): EnforcedReport {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseEnforcedReport();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.decisions.push(EnforcedDecisions.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.unnamed.push(UnnamedDecisions.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.missed = reader.uint64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): EnforcedReport {
+    return {
+      decisions: globalThis.Array.isArray(object?.decisions)
+        ? object.decisions.map((e: any) => EnforcedDecisions.fromJSON(e))
+        : [],
+      unnamed: globalThis.Array.isArray(object?.unnamed)
+        ? object.unnamed.map((e: any) => UnnamedDecisions.fromJSON(e))
+        : [],
+      missed: isSet(object.missed) ? BigInt(object.missed) : 0n,
+    };
+  },
+
+  toJSON(message: EnforcedReport): unknown {
+    const obj: any = {};
+    if (message.decisions?.length) {
+      obj.decisions = message.decisions.map((e) => EnforcedDecisions.toJSON(e));
+    }
+    if (message.unnamed?.length) {
+      obj.unnamed = message.unnamed.map((e) => UnnamedDecisions.toJSON(e));
+    }
+    if (message.missed !== 0n) {
+      obj.missed = message.missed.toString();
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<EnforcedReport>): EnforcedReport {
+    return EnforcedReport.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<EnforcedReport>): EnforcedReport {
+    const message = createBaseEnforcedReport();
+    message.decisions = object.decisions?.map((e) => EnforcedDecisions.fromPartial(e)) || [];
+    message.unnamed = object.unnamed?.map((e) => UnnamedDecisions.fromPartial(e)) || [];
+    message.missed = (object.missed !== undefined && object.missed !== null) ? BigInt(object.missed) : 0n;
+    return message;
+  },
+};
+
 function createBaseSessionRequest(): SessionRequest {
   return { message: undefined };
 }
@@ -5635,6 +6238,9 @@ export const SessionRequest: MessageFns<SessionRequest> = {
         break;
       case "report":
         MountReport.encode(message.message.value, writer.uint32(42).fork()).join();
+        break;
+      case "enforced":
+        EnforcedReport.encode(message.message.value, writer.uint32(50).fork()).join();
         break;
     }
     return writer;
@@ -5693,6 +6299,14 @@ export const SessionRequest: MessageFns<SessionRequest> = {
             message.message = { $case: "report", value: MountReport.decode(reader, reader.uint32()) };
             continue;
           }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.message = { $case: "enforced", value: EnforcedReport.decode(reader, reader.uint32()) };
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -5717,6 +6331,8 @@ export const SessionRequest: MessageFns<SessionRequest> = {
         ? { $case: "hits", value: HitReport.fromJSON(object.hits) }
         : isSet(object.report)
         ? { $case: "report", value: MountReport.fromJSON(object.report) }
+        : isSet(object.enforced)
+        ? { $case: "enforced", value: EnforcedReport.fromJSON(object.enforced) }
         : undefined,
     };
   },
@@ -5733,6 +6349,8 @@ export const SessionRequest: MessageFns<SessionRequest> = {
       obj.hits = HitReport.toJSON(message.message.value);
     } else if (message.message?.$case === "report") {
       obj.report = MountReport.toJSON(message.message.value);
+    } else if (message.message?.$case === "enforced") {
+      obj.enforced = EnforcedReport.toJSON(message.message.value);
     }
     return obj;
   },
@@ -5770,6 +6388,12 @@ export const SessionRequest: MessageFns<SessionRequest> = {
       case "report": {
         if (object.message?.value !== undefined && object.message?.value !== null) {
           message.message = { $case: "report", value: MountReport.fromPartial(object.message.value) };
+        }
+        break;
+      }
+      case "enforced": {
+        if (object.message?.value !== undefined && object.message?.value !== null) {
+          message.message = { $case: "enforced", value: EnforcedReport.fromPartial(object.message.value) };
         }
         break;
       }
