@@ -13,6 +13,7 @@ import {
   scratch,
   startScript,
 } from "@sluice/testkit";
+import { Errno } from "@sluice/vfs";
 import { expect } from "vitest";
 
 const NEEDS = ["/dev/fuse", "CAP_SYS_ADMIN", "FUSE passthrough"] as const;
@@ -27,6 +28,7 @@ interface Report {
   decisions: Record<string, number>;
   rules: [string, Record<string, number>][];
   paths: { path: string; count: number }[];
+  denied: { path: string; rule: string; program: string; uid: number; pid: number; count: number }[];
   requests: Record<string, { errors: number; durations: { count: number } }>;
   grants: number;
 }
@@ -41,9 +43,16 @@ unattended.test(
     await actor.do("contents", mount.path("m/b"));
     await actor.do("contents", mount.path("k.pem"));
     const held = await actor.do("open", mount.path("a"), 0);
+    // Attributes and names that do not exist are no errors.
+    expect(await actor.do("getxattr", mount.path("a"), "user.none")).toBe(-Errno.ENODATA);
+    expect(await actor.do("stat", mount.path("none"))).toBe(-Errno.ENOENT);
     const once = await mount.cli("top", "--once", "--json");
     const report = JSON.parse(once.stdout) as Report;
     expect(report).toMatchObject({ opens: { passthrough: 4, mediated: 1 }, grants: 1, requests: { OPEN: { errors: 1 } } });
+    const failing = Object.entries(report.requests).filter(([, { errors }]) => errors > 0);
+    expect(failing.map(([operation]) => operation)).toEqual(["OPEN"]);
+    expect(report.requests["GETXATTR"]?.durations.count).toBeGreaterThan(0);
+    expect(report.denied).toMatchObject([{ path: "k.pem", rule: "keys", program: process.execPath, pid: expect.any(Number), count: 1 }]);
     expect(Object.fromEntries(report.rules)).toEqual({
       default: { grant: 4, mediate: 0, ask: 0, deny: 0 },
       metered: { grant: 0, mediate: 1, ask: 0, deny: 0 },

@@ -10,6 +10,7 @@ import {
   type DeciderStatus,
   type DecisionSource,
   type Effect,
+  type Operation,
   PERSON_ANSWERS,
   type PersonAnswer,
 } from "@sluice/decision-api";
@@ -33,6 +34,8 @@ export type ControlRequest =
   | { method: "status" }
   | { method: "activity" }
   | { method: "grants"; watch: boolean }
+  /** Answered with LogItems: the newest ones; with `watch` then those of each second. */
+  | { method: "log"; watch: boolean }
   | { method: "layers" }
   /** Answered with AskItems: the list; with `watch` those that wait now, and then each change. */
   | { method: "asks"; watch: boolean }
@@ -112,6 +115,30 @@ export interface GrantItem {
    * The answer of the policy in force; null if it is unchanged. `passing`: how the open still reaches the file; null if it is refused.
    */
   revoked: (Revoked & { passing: Passing | null }) | null;
+}
+
+/** Equal decisions of one second, as the mount enforced them. */
+export interface LogItem {
+  /** ISO 8601: the first of them. */
+  time: string;
+  mount: string;
+  effect: Effect;
+  count: number;
+  rule: string;
+  /** Null, as everything below, for decisions beyond the rate at which the server names them. */
+  path: string | null;
+  operation: Operation | null;
+  accesses: readonly Access[] | null;
+  uid: number | null;
+  /** Of the newest caller, as the mount's server sees it. */
+  pid: number | null;
+  /** Null if it was not read, too. */
+  program: string | null;
+  /** Of a denial. */
+  errno: string | null;
+  reason: string | null;
+  source: DecisionSource | null;
+  decision: string | null;
 }
 
 /** A question for a person, or an answer that holds. */
@@ -257,6 +284,10 @@ export interface ActivityReport {
   rules: [rule: string, counts: Record<string, number>][];
   /** The hottest first; a count may be too high by `atMostOver`. */
   paths: { path: string; count: number; atMostOver: number }[];
+  /** The most frequent denials, and the caller of each; `pid` is the newest one's. A server of an earlier version has no such list. */
+  denied?: { path: string; rule: string; program: string; uid: number; pid: number; count: number; atMostOver: number }[];
+  /** Denials beyond the rate at which the server names them. */
+  deniedUnnamed?: number;
   mediatedBytes: Record<string, number>;
   copyUps: { count: number; bytes: number; underWay: { path: string; sizeBytes: number; copiedBytes: number; elapsedMs: number }[] };
   grants: number;
@@ -295,6 +326,7 @@ export function parseRequest(line: string): ControlRequest | undefined {
     case "answer":
       return answerRequest(value as Record<string, unknown>);
     case "grants":
+    case "log":
       return { method, watch: watch === true };
     case "explain":
       return explainRequest(value as Record<string, unknown>);

@@ -112,6 +112,16 @@ function paths({ paths: all, seconds }: Interval, { filter }: View): Section {
   return { head: ["OPENS", "HOTTEST PATHS, A SECOND"], rows };
 }
 
+function denied({ denied: all, deniedUnnamed, seconds }: Interval, { filter }: View): Section {
+  const chosen = all.filter(({ path, rule, program }) => [path, rule, program].some((name) => name.includes(filter)));
+  const rows = chosen.map(({ count, path, rule, program, pid, uid }) => {
+    const names = [path, rule, program === "" ? "-" : program].map(escapeTextName);
+    return [rate(count, seconds), ...names, String(pid), String(uid)];
+  });
+  if (deniedUnnamed > 0) rows.push([rate(deniedUnnamed, seconds), "(too many in a second to name them)", "", "", "", ""]);
+  return { head: ["DENIED", "PATH, A SECOND", "RULE", "PROGRAM", "PID", "UID"], rows };
+}
+
 function copyUps({ now }: Interval, { filter }: View): Section {
   const underWay = now.copyUps.underWay.filter(({ path }) => path.includes(filter));
   const rows = underWay.map(({ path, sizeBytes, copiedBytes, elapsedMs }) => {
@@ -157,7 +167,13 @@ export function frame(interval: Interval, span: string, { view, rows, keys, away
   const { now } = interval;
   const how = away ?? `${now.state}, ${now.engine}, ${now.passthrough ? "passthrough on" : "passthrough off"}; ${span}`;
   const top = [`${escapeTextName(now.mountpoint)}  ${escapeLine(how)}`, keys ? escapeLine(keyLine(view)) : "", ...summary(interval)];
-  const tables = [copyUps(interval, view), operations(interval, view.sort), rules(interval, view), paths(interval, view)];
+  const tables = [
+    copyUps(interval, view),
+    operations(interval, view.sort),
+    rules(interval, view),
+    denied(interval, view),
+    paths(interval, view),
+  ];
   const shown = fitted(
     tables.filter((section) => section.rows.length > 0),
     rows - top.length,

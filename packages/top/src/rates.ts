@@ -1,6 +1,8 @@
 /** Computes the activity between two reports. */
 import type { ActivityReport, DurationCounts } from "@sluice/mount-control";
 
+export type Denied = Omit<NonNullable<ActivityReport["denied"]>[number], "atMostOver">;
+
 /** The activity between two moments; the rate of each count is `count / seconds`. */
 export interface Interval {
   seconds: number;
@@ -11,6 +13,9 @@ export interface Interval {
   decisionDurations: DurationCounts;
   rules: { rule: string; counts: Record<string, number> }[];
   paths: { path: string; count: number }[];
+  denied: Denied[];
+  /** Denials beyond the rate at which the server names them. */
+  deniedUnnamed: number;
   mediatedBytes: Record<string, number>;
   copyUpBytes: number;
 }
@@ -46,12 +51,19 @@ function rulesBetween(before: ActivityReport["rules"], now: ActivityReport["rule
   return all.filter(({ counts }) => sum(counts) > 0).sort((one, other) => sum(other.counts) - sum(one.counts));
 }
 
-function pathsBetween(before: ActivityReport["paths"], now: ActivityReport["paths"]): Interval["paths"] {
-  const was = new Map(before.map(({ path, count }) => [path, count]));
-  // A path that is new in the list inherited the count of the path that it replaced.
-  const all = now.map(({ path, count, atMostOver }) => ({ path, count: count - (was.get(path) ?? atMostOver) }));
+/** Of a list that holds the most frequent entries only. */
+function hottestBetween<Hot extends { count: number; atMostOver: number }>(
+  before: readonly Hot[],
+  now: readonly Hot[],
+  keyOf: (hot: Hot) => string,
+): Hot[] {
+  const was = new Map(before.map((hot) => [keyOf(hot), hot.count]));
+  // An entry that is new in the list inherited the count of the entry that it replaced.
+  const all = now.map((hot) => ({ ...hot, count: hot.count - (was.get(keyOf(hot)) ?? hot.atMostOver) }));
   return all.filter(({ count }) => count > 0).sort((one, other) => other.count - one.count);
 }
+
+const deniedKey = ({ path, rule, program, uid }: Denied): string => [path, rule, program, uid].join("\0");
 
 /** Two reports of one server differ by rounding. */
 const SAME_START_MS = 5;
@@ -69,7 +81,9 @@ export function between(earlier: ActivityReport | undefined, now: ActivityReport
     decisions: countsBetween(before?.decisions ?? {}, now.decisions),
     decisionDurations: durationsBetween(before?.decisionDurations ?? NO_DURATIONS, now.decisionDurations),
     rules: rulesBetween(before?.rules ?? [], now.rules),
-    paths: pathsBetween(before?.paths ?? [], now.paths),
+    paths: hottestBetween(before?.paths ?? [], now.paths, ({ path }) => path),
+    denied: hottestBetween(before?.denied ?? [], now.denied ?? [], deniedKey),
+    deniedUnnamed: (now.deniedUnnamed ?? 0) - (before?.deniedUnnamed ?? 0),
     mediatedBytes: countsBetween(before?.mediatedBytes ?? {}, now.mediatedBytes),
     copyUpBytes: now.copyUps.bytes - (before?.copyUps.bytes ?? 0),
   };

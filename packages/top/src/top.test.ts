@@ -23,6 +23,8 @@ const before: ActivityReport = {
   decisionDurations: durations(1, 1, 0),
   rules: [["default", { grant: 3, mediate: 0, deny: 0 }]],
   paths: [{ path: "old", count: 5, atMostOver: 0 }],
+  denied: [],
+  deniedUnnamed: 5,
   mediatedBytes: { read: 100 },
   copyUps: { count: 0, bytes: 0, underWay: [] },
   grants: 1,
@@ -47,6 +49,11 @@ const now: ActivityReport = {
     { path: "new", count: 9, atMostOver: 5 },
     { path: "old", count: 5, atMostOver: 0 },
   ],
+  denied: [
+    { path: "k\u001b[31mey.pem", rule: "keys", program: "/bin/c\nat", uid: 1000, pid: 42, count: 7, atMostOver: 3 },
+    { path: "other.pem", rule: "keys", program: "", uid: 0, pid: 0, count: 2, atMostOver: 0 },
+  ],
+  deniedUnnamed: 11,
   mediatedBytes: { read: 4_000_100 },
   copyUps: {
     count: 1,
@@ -77,6 +84,11 @@ OPEN       5         1       1       >10  >10
 RULE, A SECOND  GRANT  MEDIATE  DENY
 default         3      0        0
 keys            0      0        1
+
+DENIED  PATH, A SECOND                       RULE  PROGRAM     PID  UID
+2       k\\033[31mey.pem                      keys  /bin/c\\nat  42   1000
+1       other.pem                            keys  -           0    0
+3       (too many in a second to name them)
 
 OPENS  HOTTEST PATHS, A SECOND
 2      new`.slice(1),

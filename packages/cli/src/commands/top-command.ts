@@ -55,10 +55,12 @@ async function printOn(first: ActivityReport, look: () => Promise<ActivityReport
 const NOTES = `
 Each latency is an upper bound of that share of requests, in milliseconds. Reads and writes of a passthrough open go straight to the
 kernel, so they are not among the requests. A path's count may belong to its last name alone.
+DENIED has the most frequent denials with the program, the user and the newest pid; of a second's denials 200 get a name, and the last line
+counts the others. Names and attributes that do not exist are no errors.
 With --json each report is one object, which counts from the start of the server.
 
-On a terminal: q quits, p (or space) pauses, s sorts by frequency, by errors and denials, or by latency, / filters rules, paths and
-copy-ups by a part of their name, Esc clears the filter, Ctrl-Z stops the job. If the mount goes away, top waits for it to come back.
+On a terminal: q quits, p (or space) pauses, s sorts by frequency, by errors and denials, or by latency, / filters rules, paths,
+programs and copy-ups by a part of their name, Esc clears the filter, Ctrl-Z stops the job. If the mount goes away, top waits for it to come back.
 In a pipe, and on a terminal without cursor control (TERM=dumb), top prints one report after another, and the end of the mount is an
 error.
 `;
@@ -66,7 +68,9 @@ error.
 export function addTopCommand(program: Command): void {
   program
     .command("top")
-    .description("show the activity of a mount: requests, decisions, passthrough share, latencies, hottest rules and paths, copy-ups")
+    .description(
+      "show the activity of a mount: requests, decisions, denials and their callers, passthrough share, latencies, hottest rules and paths",
+    )
     .argument("<mountpoint>")
     .option("--interval <seconds>", "time between two reports", "2")
     .option("--once", "print one report, of everything since the server started")

@@ -7,8 +7,10 @@ import type { Caller, ControlHandler } from "./control-server.js";
 import { findHolders, type Holder } from "../enforcement/holders.js";
 import { explain } from "../status/explain-open.js";
 import { mountActivity } from "../status/mount-activity.js";
+import { logItems } from "../status/log-items.js";
 import { grantItem, mappingItem, type MountParts, mountStatus } from "../status/mount-status.js";
 import type { StopRequests } from "../shutdown/stop-requests.js";
+import type { DecisionWindow } from "../telemetry/decision-tally.js";
 import { tryUnmount } from "../shutdown/take-down.js";
 
 /** For callers that were denied just now. */
@@ -57,6 +59,22 @@ async function sendGrants(parts: MountParts, watch: boolean, { send, gone }: Pic
   unlisten();
 }
 
+/** Sends the newest decisions; then, to a watcher, those of each second. */
+async function sendLog(
+  { telemetry, config, engine }: MountParts,
+  watch: boolean,
+  { send, gone }: Pick<Caller, "send" | "gone">,
+): Promise<void> {
+  telemetry.tally.flush();
+  const sendAll = (window: DecisionWindow): void => logItems(config.name, window).forEach(send);
+  for (const window of telemetry.tally.recent()) sendAll(window);
+  if (!watch) return;
+  const unlisten = telemetry.tally.listen(sendAll);
+  await Promise.race([closed(gone), engine.ended]);
+  telemetry.tally.flush();
+  unlisten();
+}
+
 /** Sends the questions that wait; then every change from that moment on. */
 async function watchAsks({ gate, engine, config }: MountParts, { send, gone }: Pick<Caller, "send" | "gone">): Promise<void> {
   const unlisten = gate.people.listen((change, wait) => send(waitItem(change, wait, config.mountpoint)));
@@ -97,6 +115,9 @@ export function controlHandler(parts: MountParts, stop: StopRequests): ControlHa
         return;
       case "grants":
         await sendGrants(parts, request.watch, { send, gone });
+        return;
+      case "log":
+        await sendLog(parts, request.watch, { send, gone });
         return;
       case "explain":
         send(await explain(parts, request));

@@ -97,6 +97,7 @@ export class PolicyGate implements Gate {
   #stopListening: () => void;
   /** Undefined: nothing is traced. */
   readonly #spans: OpenSpans | undefined;
+  readonly #programOf: ((pid: number) => string | undefined) | undefined;
 
   constructor(parts: {
     decider: Decider;
@@ -105,8 +106,11 @@ export class PolicyGate implements Gate {
     events: PolicyGateEvents;
     spans?: OpenSpans | undefined;
     showsUnjudged?: boolean;
+    /** The program of a process, for people; undefined: too many were read in this second. */
+    programOf?: (pid: number) => string | undefined;
   }) {
     this.#spans = parts.spans;
+    this.#programOf = parts.programOf;
     this.hidden = new HiddenByPolicy(parts.showsUnjudged);
     this.#decider = parts.decider;
     this.#mount = parts.mount;
@@ -314,6 +318,7 @@ export class PolicyGate implements Gate {
       lookedFor: this.hidden.any ? [...factsLookedFor(carried), HIDES_NAMES] : factsLookedFor(carried),
     };
     if (this.#capabilities?.asks === true && intent.compares !== true && epoch !== undefined) question.mayAsk = true;
+    if (subject.executable === undefined) question.program = this.#programOf?.(subject.pid);
     if (this.#spans !== undefined) question.traceparent = this.#spans.of(call)?.traceparent;
     return question;
   }

@@ -75,15 +75,17 @@ export function mountEvents(telemetry: MountTelemetry, logger: Logger): MountEve
     },
     gate: {
       anomaly,
-      recalled: (decision, call, { paths }) => {
+      recalled: (decision, call, intent) => {
         telemetry.recalled(decision);
-        if (decision.effect === "deny") telemetry.record?.add("denied", (call.asker ?? call).pid, paths[0] ?? "");
+        telemetry.tally.recalled(decision, call.asker ?? call, intent);
+        if (decision.effect === "deny") telemetry.record?.add("denied", (call.asker ?? call).pid, intent.paths[0] ?? "");
       },
       // All of them, without a limit: the policy asks for a complete audit.
       audited: ({ path, offset, result, ...io }) =>
         logger.info({ audit: true, path: toText(path), offset: Number(offset), ...outcome(result), ...io }, "transfer"),
       decided: (decision, question, durationMs) => {
         telemetry.decided(decision, durationMs);
+        telemetry.tally.decided(decision, question);
         const { subject, resource } = question;
         if (decision.effect === "deny") telemetry.record?.add("denied", subject.pid, resource.paths[0] ?? "");
         if (!logger.isLevelEnabled("debug")) return;

@@ -16,6 +16,7 @@ import type { Revocation } from "../enforcement/revocation.js";
 import { mountPlan } from "../keeper/start-keeper.js";
 import type { MountContext } from "../serve/mount-context.js";
 import { shownFilesystem } from "../shown/shown-filesystem.js";
+import { tellServices } from "../status/log-items.js";
 import { TracedFilesystem } from "../tracing/traced-filesystem.js";
 import { engineNotice, type StartedEngine, startChosen } from "./choose-engine.js";
 import { daemonHoldsLocks } from "./choose-locks.js";
@@ -201,9 +202,15 @@ function openGate(context: MountContext, { decider }: OpenedDecider): { gate: Po
   });
   // A server that takes over waits for the policy: names were hidden before it.
   const showsUnjudged = config.onOutage === "mediate" && !takesOver(context);
-  const gate = new PolicyGate({ decider, mount: config.name, grants, events: events.gate, spans, showsUnjudged });
+  const programOf = (pid: number): string | undefined => telemetry.tally.programOf(pid);
+  const gate = new PolicyGate({ decider, mount: config.name, grants, events: events.gate, spans, showsUnjudged, programOf });
   telemetry.people = () => gate.people;
   undo.push("stop listening to the policy", () => gate.close());
+  const unlisten = telemetry.tally.listen((window) => tellServices(decider, window));
+  undo.push("report the last decisions", () => {
+    telemetry.tally.flush();
+    unlisten();
+  });
   writeActivity(context, grants);
   return { gate, grants };
 }

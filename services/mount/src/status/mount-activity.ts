@@ -5,6 +5,7 @@ import type { MountParts } from "./mount-status.js";
 
 export function mountActivity(parts: MountParts, draining: boolean): ActivityReport {
   const { config, engine, kind, telemetry, overlay, revocation } = parts;
+  telemetry.tally.flush();
   const revoked = revocation.counts();
   return {
     mountpoint: config.mountpoint,
@@ -20,7 +21,9 @@ export function mountActivity(parts: MountParts, draining: boolean): ActivityRep
     decisions: telemetry.allDecisions(),
     decisionDurations: telemetry.decisionDurations(),
     rules: telemetry.activity.rules(),
-    paths: telemetry.activity.paths.top().map(({ key, ...counts }) => ({ path: toText(key), ...counts })),
+    paths: telemetry.activity.paths.top().map(({ key, count, atMostOver }) => ({ path: toText(key), count, atMostOver })),
+    denied: telemetry.tally.denied().map(({ path, program, ...denied }) => ({ ...denied, path: toText(path), program: toText(program) })),
+    deniedUnnamed: telemetry.tally.deniedUnnamed,
     mediatedBytes: telemetry.mediatedBytes.toObject(),
     copyUps: { count: telemetry.copyUps, bytes: telemetry.copyUpBytes, underWay: copyUpsOf(overlay.status()) },
     grants: parts.grants.size,

@@ -1,8 +1,9 @@
 import { expect, test } from "vitest";
 import { ActivityRecord } from "./activity-record.js";
+import { programOf } from "./program-name.js";
 
 test("counts opens and denials by program", () => {
-  const record = new ActivityRecord((pid) => `/bin/p${pid}`);
+  const record = new ActivityRecord((pid) => (pid === 0 ? programOf(pid) : `/bin/p${pid}`));
   for (const pid of [1, 1, 2]) record.add("read", pid, "a");
   record.add("denied", 2, ".env");
   record.add("written", 0, "b");

@@ -2,8 +2,8 @@
  * Counts which program opened which file, and which access was denied to it, for `sluice report`. Its room is bounded, for each kind by
  * itself: a program that reads a million files does not push a denial out. Whatever has no room is counted without its name.
  */
-import { readFileSync, readlinkSync } from "node:fs";
 import { ACTIVITY_KINDS, type ActivityFile, type ActivityKind, type ProgramActivity } from "@sluice/mount-control";
+import { programOf } from "./program-name.js";
 
 /** Bytes of paths and programs. */
 const ROOM: Readonly<Record<ActivityKind, number>> = { read: 128 << 10, written: 128 << 10, denied: 64 << 10 };
@@ -12,19 +12,6 @@ const ENTRY_BYTES = 32;
 /** A process may become another program by execve(2). */
 const KNOWN_FOR_MS = 200;
 const MAX_KNOWN = 1024;
-
-/** The executable of a process, or its name in brackets if the former cannot be read. */
-export function programOf(pid: number): string {
-  try {
-    return readlinkSync(`/proc/${pid}/exe`, "latin1");
-  } catch {
-    try {
-      return `[${readFileSync(`/proc/${pid}/comm`, "latin1").trimEnd()}]`;
-    } catch {
-      return "[unknown]";
-    }
-  }
-}
 
 type Counts = Map<string, number>;
 
@@ -86,7 +73,7 @@ export class ActivityRecord {
     const known = this.#known.get(pid);
     if (known !== undefined && known.untilMs > nowMs) return known.program;
     if (this.#known.size >= MAX_KNOWN) this.#known.clear();
-    const program = pid === 0 ? "[unknown]" : this.#programOf(pid);
+    const program = this.#programOf(pid);
     this.#known.set(pid, { program, untilMs: nowMs + KNOWN_FOR_MS });
     return program;
   }

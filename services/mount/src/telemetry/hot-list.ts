@@ -7,6 +7,8 @@ export interface HotKey {
   count: number;
   /** The count may be too high by this much. */
   atMostOver: number;
+  /** Of the newest addition. */
+  tag: number;
 }
 
 export class HotList {
@@ -17,20 +19,21 @@ export class HotList {
     this.#size = size;
   }
 
-  add(key: string): void {
+  add(key: string, amount = 1, tag = 0): void {
     const slot = this.#slots.get(key);
     if (slot !== undefined) {
-      slot.count++;
+      slot.count += amount;
+      slot.tag = tag;
       return;
     }
     if (this.#slots.size < this.#size) {
-      this.#slots.set(key, { key, count: 1, atMostOver: 0 });
+      this.#slots.set(key, { key, count: amount, atMostOver: 0, tag });
       return;
     }
     const least = this.#least();
     this.#slots.delete(least.key);
     const { count } = least;
-    this.#slots.set(key, { key, count: count + 1, atMostOver: count });
+    this.#slots.set(key, { key, count: count + amount, atMostOver: count, tag });
   }
 
   #least(): HotKey {

@@ -38,6 +38,7 @@ test("a scrape shows what was counted, in Prometheus' own words", async () => {
       "sluice_copy_up_bytes_total 1000",
       "sluice_copy_up_duration_seconds_count 1",
       'sluice_decisions_total{effect="deny",source="cache"} 1',
+      `sluice_rule_decisions_total{rule="${decisionOf("deny").rule}",effect="deny"} 1`,
       "sluice_decision_cache_entries 3",
       "sluice_decision_cache_hits_total 5",
       "sluice_decision_cache_misses_total 4",

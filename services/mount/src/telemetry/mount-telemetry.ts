@@ -5,6 +5,7 @@ import type { FallbackReason, Flow } from "@sluice/overlay";
 import { Errno, errnoName } from "@sluice/vfs";
 import { Activity } from "./activity.js";
 import type { ActivityRecord } from "./activity-record.js";
+import { DecisionTally } from "./decision-tally.js";
 import { CountBy, DurationSeries, type HotMetric, type MetricValue, readMetric } from "./hot-metrics.js";
 
 /**
@@ -28,6 +29,7 @@ export class MountTelemetry {
   readonly openFiles = new CountBy<Flow>();
   readonly mediatedBytes = new CountBy<"read" | "write">();
   readonly activity = new Activity();
+  readonly tally = new DecisionTally();
   /** Undefined unless the mount writes its activity to a file. */
   record: ActivityRecord | undefined = undefined;
   readonly startedMs = Date.now();
@@ -101,6 +103,10 @@ export class MountTelemetry {
     const gauge = (name: string, help: string, values: () => Iterable<MetricValue>): HotMetric => readMetric(name, help, "gauge", values);
     return [
       counter("sluice_decisions_total", "Decisions enforced, by effect and source", () => this.#decisionValues()),
+      counter("sluice_rule_decisions_total", "Decisions enforced, by rule and effect, cached answers included", () => this.#ruleValues()),
+      counter("sluice_unnamed_denials_total", "Denials that reports count without path and caller, since they were too many", () => [
+        { labels: {}, value: this.tally.deniedUnnamed },
+      ]),
       counter("sluice_passthrough_fallbacks_total", "Granted opens that were mediated", () => byLabel("reason", this.fallbacks)),
       gauge("sluice_open_files", "Open files by the way their I/O flows", () => byLabel("mode", this.openFiles)),
       gauge("sluice_revoked_opens", "Open files that the policy in force would not give any more", () =>
@@ -161,6 +167,11 @@ export class MountTelemetry {
       const [effect = "", source = ""] = key.split("/");
       yield { labels: { effect, source }, value };
     }
+  }
+
+  *#ruleValues(): Iterable<MetricValue> {
+    for (const [rule, counts] of this.activity.rules())
+      for (const [effect, value] of Object.entries(counts)) if (value > 0) yield { labels: { rule, effect }, value };
   }
 
   *#requestValues(): Iterable<MetricValue> {
