@@ -7,6 +7,7 @@ import { root } from "./build.mjs";
 /** Names, and the tests that ask `soakBudgetMs` of @sluice/testkit how long they may go on. */
 const SOAKS = /** @type {const} */ ({
   bypass: ["test/fault/bypass"],
+  counts: ["test/e2e/policy/seen-denials.test.ts"],
   differential: ["test/differential/differential.test.ts"],
   exercisers: ["test/fault/exercisers"],
   release: ["test/release"],

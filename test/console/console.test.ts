@@ -1,10 +1,10 @@
 /** The web console in a real browser, in front of a real decision service; and its access checks, by plain requests. */
-import { mkdirSync, readFileSync } from "node:fs";
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { open } from "node:fs/promises";
 import { request } from "node:http";
 import { join } from "node:path";
 import type { DecisionService } from "@sluice/service-decision";
-import { cleanUp, mountSluice, plant, requires, scratch } from "@sluice/testkit";
+import { cleanUp, freePort, mountSluice, plant, requires, runSluice, scratch, type ScriptResult } from "@sluice/testkit";
 import { type Browser, chromium, type Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { ask, POLICY, serve } from "./harness/served.js";
@@ -77,6 +77,24 @@ describe("access to the console", () => {
     expect((await state({ authorization: "Bearer correct horse" })).status).toBe(200);
     expect((await state({ authorization: "Bearer correct horse", origin: "https://evil.example" })).status).toBe(403);
     expect((await call(closed.service, "/metrics")).status).toBe(200);
+  });
+
+  test("sluice log of a service needs the token of its console", async () => {
+    const { service, decider } = await serve({ adminToken: "correct horse" });
+    await ask(decider, "home/key.pem");
+    const file = join(scratch(), "token");
+    const log = (...args: string[]): Promise<ScriptResult> => runSluice(["log", `http://${service.adminAddress}`, ...args]);
+    expect(await log()).toMatchObject({ code: 4, stdout: "", stderr: expect.stringMatching(/the console wants a token \(EACCES\): name/) });
+    writeFileSync(file, "wrong\n");
+    expect(await log("--token-file", file)).toMatchObject({ code: 4, stdout: "" });
+    writeFileSync(file, "correct horse\n");
+    const { code, stdout } = await log("--token-file", file);
+    expect(code).toBe(0);
+    expect(JSON.parse(stdout)).toMatchObject({ path: "home/key.pem", effect: "deny", rule: "private-keys", errno: "EACCES" });
+    expect(await runSluice(["log", `http://127.0.0.1:${await freePort()}`])).toMatchObject({
+      code: 1,
+      stderr: expect.stringContaining("(ECONNREFUSED)"),
+    });
   });
 
   test("answers to questions need a token, although the list does not", async () => {

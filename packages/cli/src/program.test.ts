@@ -19,6 +19,7 @@ const EVERY = [
   "fsck",
   "grants",
   "keeper",
+  "log",
   "man",
   "mount",
   "mount-server",

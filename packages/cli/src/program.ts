@@ -41,6 +41,7 @@ const COMMANDS: Readonly<Record<string, AddCommand>> = {
   upgrade: async (program) => (await import("./commands/upgrade-command.js")).addUpgradeCommand(program, await mountHost()),
   status: async (program) => (await import("./commands/status-command.js")).addStatusCommand(program),
   grants: async (program) => (await import("./commands/grants-command.js")).addGrantsCommand(program),
+  log: async (program) => (await import("./log/log-command.js")).addLogCommand(program),
   asks: async (program) => (await import("./asks/asks-command.js")).addAsksCommand(program),
   answer: async (program) => (await import("./asks/answer-command.js")).addAnswerCommand(program),
   explain: async (program) => (await import("./commands/explain-command.js")).addExplainCommand(program),

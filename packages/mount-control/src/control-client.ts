@@ -208,13 +208,18 @@ function lost(mountpoint: string): Error {
   return failed(mountpoint, "the daemon ended before it answered (EPIPE)", "see its log");
 }
 
-/** Asks, and yields every item of the answer. @throws CliError if the daemon ends before the answer does; that ends a watch normally */
+/**
+ * Asks, and yields every item of the answer. @returns whether the answer is complete: a watch is if the mount has ended, and not if its server
+ * alone has. @throws CliError if the daemon ends before any other answer does
+ */
 export async function* ask(
   socket: Socket,
   request: ControlRequest | KeeperRequest,
   mountpoint: string,
-): AsyncGenerator<unknown, void, undefined> {
-  if (!(yield* converse(socket, request, mountpoint)) && !isWatch(request)) throw lost(mountpoint);
+): AsyncGenerator<unknown, boolean, undefined> {
+  const complete = yield* converse(socket, request, mountpoint);
+  if (!complete && !isWatch(request)) throw lost(mountpoint);
+  return complete;
 }
 
 /**

@@ -1,0 +1,16 @@
+/** The decisions that a mount enforced, by its control socket. */
+import { ask, connectControl, type LogItem, noDaemon } from "@sluice/mount-control";
+
+/** The newest decisions; with `follow` those of each later second, until the mount ends. A server that takes over goes on. */
+export async function* mountLog(
+  mountpoint: string,
+  { follow, control }: { follow: boolean; control: string | undefined },
+): AsyncGenerator<LogItem, void, undefined> {
+  for (let first = true; ; first = false) {
+    const socket = await connectControl(mountpoint, control);
+    if (socket === undefined && !first) return;
+    if (socket === undefined) throw noDaemon(mountpoint);
+    const ended = yield* ask(socket, { method: "log", watch: follow }, mountpoint) as AsyncGenerator<LogItem, boolean, undefined>;
+    if (ended || !follow) return;
+  }
+}
