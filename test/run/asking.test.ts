@@ -46,13 +46,12 @@ async function asked(project: Project): Promise<Ask> {
 
 for (const caller of CALLERS) {
   describe(`a question for a person in a session of ${caller}`, () => {
-    test(`is shown to ${caller} with the way to answer it, and answered from another terminal`, async () => {
+    test(`is shown to ${caller}, and answered from another terminal`, async () => {
       const project = new Project(caller, FILES);
       const running = project.start(["run", "--policy", asking(project), "--name", "one", "--", "cat", "a.key"], { terminal: true });
-      await running.waitFor("in another terminal: sluice answer");
+      await running.waitFor("[o]nce, [s]ession, [a]lways or [d]eny");
       expect(running.stdout()).toMatch(/sluice: \S*cat (.*) asks for: read a\.key \(rule keys\)/);
       const { askId, program } = await asked(project);
-      expect(running.stdout()).toContain(askId);
       expect(program).toMatch(/cat|coreutils/);
       expect((await project.sluice(["answer", askId, "once"])).code).toBe(0);
       expect((await running.finished).stdout).toContain("secret");

@@ -4,6 +4,7 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { asOrdinaryUser, ORDINARY_USER, type RunningScript, runScript, scratch, type ScriptResult, startScript } from "@sluice/testkit";
+import { Terminal } from "./terminal.js";
 
 const CLI = fileURLToPath(new URL("../../packages/cli/bin/sluice.mjs", import.meta.url));
 const LIMIT_MS = 120_000;
@@ -37,9 +38,9 @@ export class Project {
     if (caller !== "root") execFileSync("chown", ["-R", `${ORDINARY_USER.uid}:${ORDINARY_USER.gid}`, root]);
   }
 
-  #argv(words: readonly string[], before: string): string[] {
-    // $HOME of an ordinary user is made by asOrdinaryUser.
-    const argv = ["bash", "-c", `${before}\nexec "$@"`, "sh", process.execPath, CLI, ...words];
+  /** $HOME of an ordinary user is made by asOrdinaryUser. `shell`: text that runs `"$@"`. */
+  #argv(words: readonly string[], shell: string): string[] {
+    const argv = ["bash", "-c", shell, "sh", process.execPath, CLI, ...words];
     return this.caller === "root" ? argv : asOrdinaryUser(argv);
   }
 
@@ -53,15 +54,20 @@ export class Project {
     words: readonly string[],
     { before = "", env = {}, cwd = this.base }: { before?: string; env?: Record<string, string>; cwd?: string } = {},
   ): Promise<ScriptResult> {
-    return runScript(this.#argv(words, before), { cwd, env: this.#env(env), timeoutMs: LIMIT_MS });
+    return runScript(this.#argv(words, `${before}\nexec "$@"`), { cwd, env: this.#env(env), timeoutMs: LIMIT_MS });
   }
 
   /** `terminal`: on a terminal of its own, whose output is standard output. `files`: redirections of its standard files, for the shell. No shell is left on it that a key could end. */
   start(words: readonly string[], { terminal = false, files = "" }: { terminal?: boolean; files?: string } = {}): RunningScript {
-    const argv = this.#argv(words, "");
+    const argv = this.#argv(words, 'exec "$@"');
     const quoted = argv.map((word) => `'${word.replaceAll("'", String.raw`'\''`)}'`).join(" ");
     const command = terminal ? ["script", "--quiet", "--return", "--command", `exec ${quoted} ${files}`, "/dev/null"] : argv;
     return startScript(command, { cwd: this.base, env: this.#env({}), timeoutMs: LIMIT_MS });
+  }
+
+  /** Starts `sluice` on a terminal whose first program is a shell, with the text `shell`. */
+  onTerminal(words: readonly string[], { shell = 'exec "$@"', rows = 24, columns = 80 } = {}): Terminal {
+    return new Terminal(this.#argv(words, shell), { cwd: this.base, env: { ...this.#env({}), TERM: "xterm" }, rows, columns });
   }
 
   /** A path in the directory of a session. */

@@ -5,7 +5,6 @@
 #include <sys/file.h>
 #include <sys/ioctl.h>
 #include <sys/uio.h>
-#include <termios.h>
 
 int64_t data_transfer(const struct transfer *transfer) {
   struct iovec piece = {transfer->data, transfer->length};
@@ -137,18 +136,10 @@ static napi_value fs_flock(napi_env env, napi_callback_info info) {
   return result(env, flock(fd, operation));
 }
 
-static napi_value fs_flush_input(napi_env env, napi_callback_info info) {
-  struct args args = args_read(env, info, 1);
-  int fd = arg_int(&args, 0);
-  if (args.failure) return args_failed(&args);
-  return result(env, tcflush(fd, TCIFLUSH));
-}
-
 const struct exported data_functions[] = {
   {"pread", fs_pread},   {"pwrite", fs_pwrite},       {"ftruncate", fs_ftruncate}, {"lseek", fs_lseek},
   {"fsync", fs_fsync},
   {"ficlone", fs_ficlone}, {"getFlags", fs_get_flags}, {"setFlags", fs_set_flags},  {"flock", fs_flock},
-  {"flushInput", fs_flush_input},
   {"getFsUuid", fs_get_fs_uuid}, {"getFsxattr", fs_get_fsxattr}, {"setFsxattr", fs_set_fsxattr},
   {NULL, NULL},
 };

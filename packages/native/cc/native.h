@@ -182,5 +182,6 @@ extern const struct exported mapping_functions[];
 extern const struct exported messages_functions[];
 extern const struct exported guard_functions[];
 extern const struct exported fuse_ring_functions[];
+extern const struct exported terminal_functions[];
 
 #endif

@@ -241,6 +241,22 @@ export interface Native {
   /** FS_IOC_GETFSUUID (6.9): the file system's UUID as overlayfs knows it into `bytes`; its length. -ENOTTY if it has none. */
   getFsUuid(fd: number, bytes: Uint8Array): number;
   flock(fd: number, operation: number): number;
+
+  // --- terminals -------------------------------------------------------------------------------------------
+  /** A new pseudo-terminal into `ends`: its near end (ptmx), and its far one for a program. Neither becomes the controlling terminal. */
+  openPty(ends: Int32Array): number;
+  /** tcgetattr(3): struct termios into `mode` (TERMIOS_BYTES suffice); its length. */
+  terminalMode(fd: number, mode: Uint8Array): number;
+  /**
+   * tcsetattr(3) with TCSANOW, also from the background. `rawInput`: no editing, echo or signals by keys; `rawOutput`: no translation of
+   * line ends. Without them as `mode` says.
+   */
+  setTerminalMode(fd: number, mode: Uint8Array, rawInput: boolean, rawOutput: boolean): number;
+  /** TIOCGWINSZ, TIOCSWINSZ: struct winsize, four words. The kernel signals a change to the programs of the terminal (SIGWINCH). */
+  terminalSize(fd: number, size: Uint16Array): number;
+  setTerminalSize(fd: number, size: Uint16Array): number;
+  /** TIOCSIG of a near end: SIGINT, SIGQUIT or SIGTSTP to the foreground of the far end. */
+  signalTerminal(near: number, signal: number): number;
   /** tcflush(3) with TCIFLUSH: throws away what was typed on a terminal and was not read. */
   flushInput(fd: number): number;
 

@@ -99,3 +99,7 @@ export const POLL = { IN: 1, OUT: 4, ERR: 8, HUP: 16 } as const;
 
 /** Seals of a memory file. */
 export const SEAL = { SEAL: 1, SHRINK: 2, GROW: 4, WRITE: 8 } as const;
+
+/** Of the kernel's struct termios as the C library shows it, and of struct winsize. */
+export const TERMIOS_BYTES = 60;
+export const WINSIZE_WORDS = 4;

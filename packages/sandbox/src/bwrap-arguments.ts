@@ -6,7 +6,6 @@ import { existsSync, realpathSync } from "node:fs";
 import { isBeneath, type MountRow } from "@sluice/mount-control";
 import { aliasesOf } from "./aliases.js";
 import type { HomeView } from "./home-view.js";
-import { filtersCalls } from "./call-filter.js";
 
 export interface Confinement {
   /** As root no user namespace is made, and the command has `ROOT_CAPABILITIES`. */
@@ -14,8 +13,6 @@ export interface Confinement {
   uid: number;
   gid: number;
   network: "none" | "host";
-  /** None of its standard files is a terminal: it gets none, so that a person can answer at that of the caller. */
-  noTerminal: boolean;
   /** The real path of the directory that the command works on, and the mount that takes its place. */
   base: string;
   view: string;
@@ -63,14 +60,14 @@ const ROOT_SECRETS = [
 const HOMES = ["/home", "/root"];
 const PRIVATE = ["/tmp", "/var/tmp"];
 
-function identity({ asRoot, uid, gid, network, noTerminal }: Confinement): string[] {
+function identity({ asRoot, uid, gid, network }: Confinement): string[] {
   const user = asRoot
     ? ROOT_CAPABILITIES.flatMap((name) => ["--cap-add", `CAP_${name}`])
     : ["--unshare-user", "--uid", String(uid), "--gid", String(gid)];
   return [
-    ...["--unshare-pid", "--unshare-ipc", "--unshare-cgroup-try", "--die-with-parent", "--cap-drop", "ALL", ...user],
+    // A new session has no terminal, until the stage gives the command one of its own.
+    ...["--new-session", "--unshare-pid", "--unshare-ipc", "--unshare-cgroup-try", "--die-with-parent", "--cap-drop", "ALL", ...user],
     ...(network === "none" ? ["--unshare-net"] : []),
-    ...(filtersCalls() && !noTerminal ? [] : ["--new-session"]),
   ];
 }
 

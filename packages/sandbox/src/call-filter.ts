@@ -1,6 +1,6 @@
 /**
  * The seccomp filter of the command, for calls that no namespace separates. ioctl(2) with TIOCSTI or TIOCLINUX fails (EPERM): by those a
- * program types into the terminal that it shares with the caller's shell, which would run the text after the program has ended. The calls
+ * program types into a terminal. The command has one of its own; the filter also holds for terminals that it gets in other ways. The calls
  * for keyrings are missing (ENOSYS): the caller's session keyring, which may hold tickets and passwords, comes with its processes.
  */
 
@@ -55,11 +55,6 @@ const STEPS: readonly Step[] = [
   answer(ERRNO | EPERM, "refused"),
   answer(ERRNO | ENOSYS, "missing"),
 ];
-
-/** Whether the filter knows this machine. */
-export function filtersCalls(arch: string = process.arch): boolean {
-  return arch === "x64" || arch === "arm64";
-}
 
 /** An array of struct sock_filter, as `bwrap --seccomp` reads it. */
 export function callFilter(): Buffer {

@@ -1,5 +1,6 @@
 /** Finds the process of the command, which is the child of bubblewrap's first process in the pid namespace, and passes signals on to it. */
 import { readFileSync } from "node:fs";
+import type { CommandTerminal } from "./command-terminal.js";
 
 function childrenOf(pid: number): number[] {
   try {
@@ -25,29 +26,23 @@ export function commandProcess(stage: number): number | undefined {
   return wrappers.flatMap(childrenOf).flatMap(childrenOf)[0];
 }
 
-/** Whether this process is in the foreground of its terminal: a key sends its signals to our process group. */
-export function ownsTerminal(): boolean {
-  const fields = readFileSync("/proc/self/stat", "latin1").split(") ").at(-1)?.split(" ") ?? [];
-  const [group, foreground] = [fields[2], fields[5]];
-  return group !== undefined && group === foreground;
-}
-
-const FROM_TERMINAL = ["SIGINT", "SIGQUIT", "SIGHUP"] as const;
-const FORWARDED = [...FROM_TERMINAL, "SIGTERM", "SIGUSR1", "SIGUSR2"] as const;
+const FORWARDED = ["SIGINT", "SIGQUIT", "SIGHUP", "SIGTERM", "SIGUSR1", "SIGUSR2"] as const;
 
 /**
- * Passes signals on to the command; a signal that comes before it begins ends the stage. `sharesTerminal`: keys of the terminal reach the
- * command by themselves. @returns a function that stops it
+ * Passes signals on to the command; a signal that comes before it begins ends the stage. `terminal`: that of the command, where keys and a
+ * hang-up reach more programs than the first one. @returns a function that stops it
  */
 export function forwardSignals(
   stage: { readonly pid?: number | undefined; kill(signal: NodeJS.Signals): boolean },
-  sharesTerminal: boolean,
+  terminal: CommandTerminal | undefined,
 ): () => void {
-  const forward = (signal: NodeJS.Signals): void => {
-    if ((FROM_TERMINAL as readonly string[]).includes(signal) && sharesTerminal && ownsTerminal()) return;
+  const forward = (signal: (typeof FORWARDED)[number]): void => {
     const pid = stage.pid === undefined ? undefined : commandProcess(stage.pid);
-    if (pid !== undefined) process.kill(pid, signal);
-    else if (signal === "SIGTERM" || signal === "SIGINT" || signal === "SIGHUP") stage.kill("SIGKILL");
+    if (pid === undefined) {
+      if (signal === "SIGTERM" || signal === "SIGINT" || signal === "SIGHUP") stage.kill("SIGKILL");
+    } else if (terminal !== undefined && signal === "SIGHUP") terminal.hangUp();
+    else if (terminal !== undefined && (signal === "SIGINT" || signal === "SIGQUIT")) terminal.signal(signal);
+    else process.kill(pid, signal);
   };
   for (const signal of FORWARDED) process.on(signal, forward);
   return () => {

@@ -1,19 +1,10 @@
 /**
- * Shows the questions that the policy of a session puts to a person. The command shares the terminal of the caller: it can draw anything
- * there, and reads what is typed. So the question only tells how to answer it from another terminal, unless the command has no terminal at
- * all: then it runs in a session of its own, and the answer is read here.
+ * Shows the questions that the policy of a session puts to a person, at the terminal of the caller, and reads the answer there. The command
+ * has another terminal, or none, so it can neither draw over a question nor read the answer.
  */
-import { closeSync, constants, openSync } from "node:fs";
-import { createInterface } from "node:readline";
-import { isatty, ReadStream, WriteStream } from "node:tty";
 import { ask, type AskItem, connectControl } from "@sluice/mount-control";
 import { escapeLine, escapeTextName } from "@sluice/runtime/cli";
-import { ownsTerminal } from "./command-process.js";
-
-/** Whether the command would have a terminal by its standard files. */
-export function commandHasTerminal(): boolean {
-  return [0, 1, 2].some((fd) => isatty(fd));
-}
+import type { CallerTerminal } from "./caller-terminal.js";
 
 export interface SessionMount {
   /** The name of the session. */
@@ -22,46 +13,13 @@ export interface SessionMount {
   control: string;
 }
 
-interface Terminal {
-  write(text: string): void;
-  /** Undefined: no answer can be read here. */
-  lines: ReturnType<typeof createInterface> | undefined;
-  close(): void;
-}
+type Terminal = Pick<CallerTerminal, "write" | "listen" | "ignore">;
 
-function openTty(flags: number): number | undefined {
-  try {
-    return openSync("/dev/tty", flags | constants.O_NOCTTY);
-  } catch {
-    return undefined;
-  }
-}
-
-function hasTty(): boolean {
-  const fd = openTty(constants.O_WRONLY);
-  if (fd !== undefined) closeSync(fd);
-  return fd !== undefined;
-}
-
-/** The caller's terminal; without one, standard error. */
-function openTerminal(reads: boolean): Terminal {
-  const out = isatty(2) ? undefined : openTty(constants.O_WRONLY);
-  const screen = out === undefined ? process.stderr : new WriteStream(out);
-  // A program may have switched the translation of line ends off.
-  const end = out !== undefined || isatty(2) ? "\r\n" : "\n";
-  const input = reads ? openTty(constants.O_RDONLY) : undefined;
-  const typed = input === undefined ? undefined : new ReadStream(input);
-  typed?.on("error", () => undefined);
-  return {
-    write: (text) => void screen.write(text.replaceAll("\n", end)),
-    lines: typed && createInterface({ input: typed }),
-    close() {
-      typed?.destroy();
-      if (screen !== process.stderr) screen.destroy();
-      if (out !== undefined && screen === process.stderr) closeSync(out);
-    },
-  };
-}
+const STANDARD_ERROR: Terminal = {
+  write: (text) => void process.stderr.write(text),
+  listen: () => false,
+  ignore: () => undefined,
+};
 
 /** Nobody reads and answers a question so soon: it was typed before. */
 const SOONEST_MS = 250;
@@ -84,6 +42,11 @@ function secondsLeft({ until }: AskItem): string {
   return until === null ? "" : ` within ${Math.max(1, Math.round((Date.parse(until) - Date.now()) / 1000))} s`;
 }
 
+function howTo(item: AskItem, reads: boolean): string {
+  if (reads) return `sluice: answer${secondsLeft(item)}: [o]nce, [s]ession, [a]lways or [d]eny`;
+  return `sluice: to answer${secondsLeft(item)}, in another terminal: sluice answer ${item.askId} once|session|always|deny`;
+}
+
 class Prompt {
   /** Questions with callers that wait, oldest first, and how many. */
   readonly #open = new Map<string, { item: AskItem; callers: number }>();
@@ -96,7 +59,6 @@ class Prompt {
   constructor(mount: SessionMount, terminal: Terminal) {
     this.#mount = mount;
     this.#terminal = terminal;
-    terminal.lines?.on("line", (line) => void this.#take(line));
   }
 
   heard(item: AskItem): void {
@@ -116,18 +78,9 @@ class Prompt {
   }
 
   #show(item: AskItem): void {
+    const reads = this.#terminal.listen((line) => void this.#take(line));
     if (this.#open.size === 1) this.#shownMs = performance.now();
-    this.#terminal.write(`${described(item)}\n${this.#howTo(item)}\n`);
-  }
-
-  #howTo(item: AskItem): string {
-    if (this.#reads) return `sluice: answer${secondsLeft(item)}: [o]nce, [s]ession, [a]lways or [d]eny`;
-    return `sluice: to answer${secondsLeft(item)}, in another terminal: sluice answer ${item.askId} once|session|always|deny`;
-  }
-
-  /** A process in the background that reads from its terminal is stopped. */
-  get #reads(): boolean {
-    return this.#terminal.lines !== undefined && ownsTerminal();
+    this.#terminal.write(`${described(item)}\n${howTo(item, reads)}\n`);
   }
 
   /** Once for each question: a program may try again and again. */
@@ -142,9 +95,8 @@ class Prompt {
     const known = this.#open.get(askId);
     if (known === undefined || --known.callers > 0) return;
     this.#open.delete(askId);
-    if (!this.#reads) return;
     const [next] = this.#open.values();
-    if (next === undefined) return;
+    if (next === undefined) return this.#terminal.ignore();
     this.#shownMs = performance.now();
     this.#show(next.item);
   }
@@ -155,7 +107,7 @@ class Prompt {
     if (oldest === undefined || performance.now() - this.#shownMs < SOONEST_MS) return;
     const answer = choiceOf(line);
     if (answer === undefined) {
-      this.#terminal.write(`${this.#howTo(oldest.item)}\n`);
+      this.#terminal.write(`${howTo(oldest.item, true)}\n`);
       return;
     }
     const { name, view, control } = this.#mount;
@@ -169,23 +121,18 @@ class Prompt {
   }
 }
 
-/** Shows questions until it is closed. `silent`: nothing but a question on a terminal may be written. */
-export function promptForPerson(mount: SessionMount, { silent }: { silent: boolean }): { close(): void } {
-  // From the beginning, so that nothing typed before a question is an answer.
-  let terminal = !commandHasTerminal() && ownsTerminal() ? openTerminal(true) : undefined;
+/** Shows questions until it is closed. `terminal`: that of the caller. `silent`: nothing may be written elsewhere. */
+export function promptForPerson(
+  mount: SessionMount,
+  { terminal, silent }: { terminal: CallerTerminal | undefined; silent: boolean },
+): { close(): void } {
   let socket: Awaited<ReturnType<typeof connectControl>>;
   let closed = false;
+  const prompt = terminal === undefined && silent ? undefined : new Prompt(mount, terminal ?? STANDARD_ERROR);
   const watch = async (): Promise<void> => {
     socket = await connectControl(mount.view, mount.control);
     if (socket === undefined || closed) return;
-    let prompt: Prompt | undefined;
-    const shown = !silent || hasTty();
-    for await (const item of ask(socket, { method: "asks", watch: true }, mount.name)) {
-      if (!shown) continue;
-      terminal ??= openTerminal(false);
-      prompt ??= new Prompt(mount, terminal);
-      prompt.heard(item as AskItem);
-    }
+    for await (const item of ask(socket, { method: "asks", watch: true }, mount.name)) prompt?.heard(item as AskItem);
   };
   // The questions can be answered in other ways, and the end of the mount ends this.
   watch().catch(() => undefined);
@@ -193,7 +140,6 @@ export function promptForPerson(mount: SessionMount, { silent }: { silent: boole
     close() {
       closed = true;
       socket?.destroy();
-      terminal?.close();
     },
   };
 }

@@ -8,15 +8,16 @@ import { isBeneath, MAX_SOCKET_PATH_BYTES, readMountTable } from "@sluice/mount-
 import { CliError, EXIT, lacking, unfit, wrong } from "@sluice/runtime/cli";
 import { type Session, statePath } from "@sluice/sessions";
 import { bwrapArguments, type Confinement } from "./bwrap-arguments.js";
+import { CallerTerminal } from "./caller-terminal.js";
 import { checkDevices } from "./check-devices.js";
 import { forwardSignals } from "./command-process.js";
 import { environmentFor } from "./environment.js";
 import { findPrograms, type Programs } from "./find-programs.js";
 import { type HomePlaces, homeView } from "./home-view.js";
 import { closeInherited } from "./inherited-files.js";
-import { commandHasTerminal, promptForPerson } from "./person-prompt.js";
+import { promptForPerson } from "./person-prompt.js";
 import { outsideSockets } from "./outside-sockets.js";
-import { ENDED, ENTERED, GO, STAGE_FD, stageCommand } from "./stage-script.js";
+import { BEGUN, ENDED, ENTERED, GO, STAGE_FD, stageCommand } from "./stage-script.js";
 import { callFilter } from "./call-filter.js";
 
 export interface SessionRun {
@@ -125,7 +126,6 @@ function confinementOf(run: SessionRun, view: string, socketDirectory: string): 
     asRoot: !session.record.userXattr,
     uid: process.geteuid?.() ?? 0,
     gid: process.getegid?.() ?? 0,
-    noTerminal: !commandHasTerminal(),
     ...{ network, base: session.base, view, state, writable, readOnly, reachable },
     home: home === undefined ? undefined : { path: home, view: homeView(home, homePlaces(session), [...mounted, ...mountpoints]) },
     emptied: emptiedFor(socketDirectory),
@@ -205,7 +205,13 @@ function complain(told: Told, code: number): never {
   throw new CliError({ object, problem, remedy, exitCode: known ?? EXIT.FAILED });
 }
 
-function startStage(run: SessionRun, programs: Programs): { stage: ChildProcess; pipe(fd: number): Writable & Readable } {
+interface Surroundings {
+  programs: Programs;
+  /** That of the caller. */
+  terminal: CallerTerminal | undefined;
+}
+
+function startStage(run: SessionRun, { programs, terminal }: Surroundings): { stage: ChildProcess; pipe(fd: number): Writable & Readable } {
   const { session, command } = run;
   const asRoot = !session.record.userXattr;
   const socketDirectory = asRoot ? SOCKETS_OF_ROOT : SOCKETS_OF_USER;
@@ -216,14 +222,19 @@ function startStage(run: SessionRun, programs: Programs): { stage: ChildProcess;
   const overlays = confinement.home?.view.changeable ?? [];
   const server = serverCommand(run, view);
   const [program, ...words] = stageCommand(
-    { programs, server, serverCapabilities: run.serverCapabilities, socketDirectory, asRoot, overlays },
+    {
+      ...{ programs, server, serverCapabilities: run.serverCapabilities, socketDirectory, asRoot, overlays },
+      terminal: terminal?.replaced[0],
+    },
     command,
   );
+  const standard = [0, 1, 2].map((fd) => (terminal?.replaced.includes(fd) === true ? terminal.command?.far : "inherit"));
   const stage = spawn(program, words, {
     cwd: "/",
     env: environmentFor(session.name, session.base),
-    stdio: ["inherit", "inherit", "inherit", ...Object.values(STAGE_FD).map(() => "pipe" as const)],
+    stdio: [...standard, ...Object.values(STAGE_FD).map(() => "pipe" as const)],
   });
+  terminal?.attach();
   const pipe = (fd: number): Writable & Readable => {
     const stream = stage.stdio[fd] as Writable & Readable; // a pipe is a duplex stream
     stream.on("error", () => undefined); // the end of the stage tells of itself
@@ -234,15 +245,29 @@ function startStage(run: SessionRun, programs: Programs): { stage: ChildProcess;
   return { stage, pipe };
 }
 
-/** @returns the exit code of the command, 128 and the signal's number if one ended it. @throws CliError */
-export async function runSession(run: SessionRun): Promise<number> {
+export interface CommandEnd {
+  /** That of the command, 128 and the signal's number if one ended it. */
+  exitCode: number;
+  /** False: the program of the command was not found. */
+  hasBegun: boolean;
+}
+
+/** Resolves at the end of the stream. */
+function textOf(stream: Readable): Promise<string> {
+  return new Promise((resolve) => {
+    let text = "";
+    stream.setEncoding("utf8").on("data", (chunk: string) => (text += chunk));
+    stream.once("close", () => resolve(text));
+  });
+}
+
+async function runInStage(run: SessionRun, surroundings: Surroundings): Promise<CommandEnd> {
   const { session } = run;
-  checkBase(session.base);
-  checkDevices();
-  closeInherited();
-  const { stage, pipe } = startStage(run, findPrograms(session.base));
+  const { terminal } = surroundings;
+  const { stage, pipe } = startStage(run, surroundings);
   const exit = exitOf(stage);
-  const unhook = forwardSignals(stage, commandHasTerminal());
+  const begun = textOf(pipe(STAGE_FD.begun));
+  const unhook = forwardSignals(stage, terminal?.command);
   let prompt: { close(): void } | undefined;
   try {
     const told = new Told(pipe(STAGE_FD.told));
@@ -254,11 +279,26 @@ export async function runSession(run: SessionRun): Promise<number> {
     run.onServing({ passthrough: mounted[2] === "on", policy: mounted[1] ?? "" });
     const control = controlOf(session);
     if (control !== undefined)
-      prompt = promptForPerson({ name: session.name, view: session.path("view"), control }, { silent: run.silent });
+      prompt = promptForPerson({ name: session.name, view: session.path("view"), control }, { terminal, silent: run.silent });
+    terminal?.begin();
     pipe(STAGE_FD.go).end(`${GO}\n`);
-    return await exit;
+    return { exitCode: await exit, hasBegun: (await begun) === `${BEGUN}\n` };
   } finally {
     prompt?.close();
     unhook();
+  }
+}
+
+/** @throws CliError if the command did not begin */
+export async function runSession(run: SessionRun): Promise<CommandEnd> {
+  checkBase(run.session.base);
+  checkDevices();
+  closeInherited();
+  const programs = findPrograms(run.session.base);
+  const terminal = CallerTerminal.open();
+  try {
+    return await runInStage(run, { programs, terminal });
+  } finally {
+    await terminal?.close();
   }
 }

@@ -6,10 +6,14 @@ import type { Programs } from "./find-programs.js";
 import type { HomeOverlay } from "./home-view.js";
 
 /** Descriptors of the script. Neither the server nor the command gets one that it does not need. */
-export const STAGE_FD = { go: 3, told: 4, filter: 5, options: 6 } as const;
+export const STAGE_FD = { go: 3, told: 4, filter: 5, options: 6, begun: 7 } as const;
+/** For the moment in which another file is standard input. */
+const INPUT_FD = 8;
 /** The first line on `told`, and the last one, after the end of the server. The lines between them are the server's. */
 export const ENTERED = "entered";
 export const ENDED = "ended";
+/** The word on `begun` when the program of the command was found. */
+export const BEGUN = "begun";
 /** The word on `go` that starts the command. Anything else ends the stage. */
 export const GO = "go";
 
@@ -28,6 +32,8 @@ export interface Stage {
   /** Covered by an empty file system in which the server makes its sockets. */
   socketDirectory: string;
   asRoot: boolean;
+  /** A standard file that is the command's terminal, if it has one. */
+  terminal: number | undefined;
   /** Mounted while the server starts. */
   overlays: readonly HomeOverlay[];
 }
@@ -46,16 +52,40 @@ function overlayLine({ mount }: Programs, asRoot: boolean, { lowers, upper, work
 
 const setOf = (names: readonly string[]): string => ["-all", ...names.map((name) => `+${name.toLowerCase()}`)].join(",");
 
-function script({ programs, server, serverCapabilities, socketDirectory, asRoot, overlays }: Stage): string {
+/** In the sandbox. A terminal must be standard input to become the controlling one, and env(1) tells why a program does not start. */
+function commandLine({ programs: { bwrap, env, setsid, sh }, terminal }: Stage): string {
+  const { begun, filter, options } = STAGE_FD;
+  const hasTerminal = terminal !== undefined;
+  const starts = `
+    command -v -- "$1" >/dev/null 2>&1 && echo ${BEGUN} >&${begun}
+    exec ${line([env, `--default-signal=${OF_TERMINAL}`, "--"])} "$@" ${begun}>&- ${hasTerminal ? `<&${INPUT_FD} ${INPUT_FD}<&-` : ""}`;
+  const words = [
+    bwrap,
+    "--seccomp",
+    `${filter}`,
+    "--args",
+    `${options}`,
+    "--",
+    ...(hasTerminal ? [setsid, "--ctty"] : []),
+    sh,
+    "-c",
+    starts,
+  ];
+  return `${line([...words, "sluice-command"])} "$@" ${hasTerminal ? `${INPUT_FD}<&0 <&${terminal}` : ""}`;
+}
+
+function script(stage: Stage): string {
+  const { programs, server, serverCapabilities, socketDirectory, asRoot, overlays } = stage;
   const limited = [programs.setpriv, "--no-new-privs", "--bounding-set", setOf(serverCapabilities), programs.setsid];
   const variables = asRoot ? "" : `XDG_RUNTIME_DIR=${quoted(socketDirectory)} `;
-  const { go, told, filter, options } = STAGE_FD;
+  const { go, told, filter, options, begun } = STAGE_FD;
+  const closed = `${go}<&- ${filter}<&- ${options}<&- ${begun}>&-`;
   return `
 trap : TERM
 ${line([programs.mount, "-t", "tmpfs", "-o", "mode=0755,nosuid,nodev", "tmpfs", socketDirectory])} || exit 3
 echo ${ENTERED} >&${told}
 (
-  ${variables}${line([...limited, ...server])} </dev/null >&${told} 2>&1 ${go}<&- ${filter}<&- ${options}<&- &
+  ${variables}${line([...limited, ...server])} </dev/null >&${told} 2>&1 ${closed} &
   server=$!
   trap 'kill -TERM $server' TERM
   while wait $server; ended=$?; kill -0 $server 2>&-; do :; done
@@ -67,14 +97,14 @@ exec ${told}>&-
 (
   : mounts
 ${overlays.map((overlay) => `  ${overlayLine(programs, asRoot, overlay)}`).join("\n")}
-) ${go}<&- ${filter}<&- ${options}<&- &
+) ${closed} &
 home=$!
 read -r word <&${go}
 code=
 wait $home || { word=; code=3; }
 if [ "$word" = ${GO} ]; then
   exec ${go}<&-
-  ${line([programs.bwrap, "--seccomp", `${filter}`, "--args", `${options}`, "--", programs.env, `--default-signal=${OF_TERMINAL}`, "--"])} "$@"
+  ${commandLine(stage)}
   code=$?
 fi
 kill -TERM $server 2>&-

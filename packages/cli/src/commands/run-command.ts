@@ -103,7 +103,7 @@ async function run(words: readonly string[], args: RunArguments, sluice: readonl
     const onServing = (serving: Serving): void => {
       if (args.json !== true) announce(session, learns ? "learn" : args.policy, serving);
     };
-    const exitCode = await runSession({
+    const { exitCode } = await runSession({
       session,
       command: words,
       policyFile: file,

@@ -1,0 +1,184 @@
+// The terminal of the command in `sluice run`: it has one of its own, and the caller's terminal is the caller's again at every end.
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { eventually, policyOf, requires } from "@sluice/testkit";
+import { describe, expect } from "vitest";
+import { CALLERS, NEEDS, Project } from "./sandboxed.js";
+
+const { test } = requires(...NEEDS, "pseudo-terminals", "command setsid", "command stty");
+const LIMIT_MS = 180_000;
+const WAIT_MS = 60_000;
+const FILES = { "a.key": "secret\n", plain: "text\n" };
+const END = "[d]iscard ?";
+
+const deviceOf = (device: number): string => `${(device >> 8).toString(16)}:${(device & 0xff).toString(16)}`;
+
+describe.each(CALLERS)("as %s", (caller) => {
+  test(
+    "the command has a terminal of its own in the size of the caller's, and follows it",
+    async () => {
+      const project = new Project(caller, FILES);
+      const script = `for file in 0 1 2; do stat -Lc 'device %t:%T' /proc/self/fd/$file; done
+        echo to the terminal > /dev/tty; echo "size $(stty size < /dev/tty)"
+        until [ "$(stty size)" = "40 100" ]; do sleep 0.1; done; echo resized; read -r line; echo "got $line"; exit 5`;
+      const terminal = project.onTerminal(["run", "--", "sh", "-c", script], { rows: 30, columns: 90 });
+      await terminal.waitFor("size 30 90");
+      expect(terminal.text()).toContain("to the terminal");
+      const devices = new Set([...terminal.text().matchAll(/device (\S+)/g)].map(([, device]) => device));
+      expect(devices.size).toBe(1);
+      expect(devices).not.toContain(deviceOf(terminal.device));
+      terminal.resize(40, 100);
+      await terminal.waitFor("resized");
+      terminal.write("line\r");
+      await terminal.waitFor("got line");
+      expect(await terminal.finished).toBe(5);
+    },
+    LIMIT_MS,
+  );
+
+  test(
+    "an interactive shell in it stops and continues jobs, and its exit code is passed on",
+    async () => {
+      const project = new Project(caller, FILES);
+      const terminal = project.onTerminal(["run", "--", "bash", "--norc", "-i"]);
+      await terminal.waitFor(caller === "root" ? "# " : "$ ");
+      terminal.write("cat\r");
+      await eventually("the job reads", WAIT_MS, () => {
+        terminal.write("x\r");
+        return /x\r\nx\r\n/.test(terminal.text());
+      });
+      terminal.write("\x1a");
+      await terminal.waitFor("Stopped");
+      terminal.write("fg\r");
+      await eventually("the job reads again", WAIT_MS, () => {
+        terminal.write("y\r");
+        return /y\r\ny\r\n/.test(terminal.text());
+      });
+      terminal.write("\x03");
+      await terminal.waitFor("^C");
+      terminal.write("exit 7\r");
+      expect(await terminal.finished).toBe(7);
+    },
+    LIMIT_MS,
+  );
+
+  test(
+    "a question holds the output of a flood, and keys that were typed before are no answer",
+    async () => {
+      const project = new Project(caller, FILES);
+      const policy = join(dirname(project.base), "policy.yaml");
+      writeFileSync(policy, policyOf("grant", { name: "keys", path: "**/*.key", effect: "ask" }), { mode: 0o644 });
+      // The escape sequence would swallow the question, and hide its text.
+      const script = `printf '\\033[8m\\033]0;title'; yes flood & echo ready > /dev/tty; read -r go; cat a.key; kill $!; echo; echo ended`;
+      const terminal = project.onTerminal(["run", "--policy", policy, "--", "sh", "-c", script]);
+      await terminal.waitFor("flood");
+      terminal.write("always\ralways\r");
+      await terminal.waitFor("[o]nce, [s]ession, [a]lways or [d]eny");
+      // Too soon after the question nothing is an answer, and another word never is.
+      await eventually("it is shown again", WAIT_MS, () => {
+        terminal.write("what\r");
+        return terminal.text().split("[o]nce").length > 2;
+      });
+      const question = terminal.text().slice(terminal.text().indexOf("sluice: ", terminal.text().indexOf("flood")));
+      expect(question).toMatch(/^sluice: \S*(cat|coreutils) .* asks for: read a\.key \(rule keys\)/);
+      expect(question).not.toContain("flood");
+      const before = terminal.text().slice(0, terminal.text().indexOf(question));
+      for (const [ends, begins] of [
+        ["\x1b\\", "\x1b]0;"],
+        ["\x1b[0m", "\x1b[8m"],
+      ] as const)
+        expect(before.lastIndexOf(ends)).toBeGreaterThan(before.lastIndexOf(begins));
+      terminal.write("o\r");
+      await terminal.waitFor("secret");
+      await terminal.waitFor("ended");
+      expect(await terminal.finished).toBe(0);
+      const answers = join(project.state, "sluice/answers");
+      expect(existsSync(answers) ? readFileSync(answers, "utf8") : "").toBe("");
+    },
+    LIMIT_MS,
+  );
+});
+
+test(
+  "the caller's terminal is raw while the command runs, and as before at each end",
+  async () => {
+    const project = new Project("root", FILES);
+    const ended = project.onTerminal(["run", "--", "sh", "-c", "echo ready; read -r line; echo x > n"]);
+    const before = ended.mode();
+    await ended.waitFor("ready");
+    expect(ended.mode()).not.toBe(before);
+    ended.write("line\r");
+    await ended.waitFor(END);
+    ended.write("d\r");
+    expect(await ended.finished).toBe(0);
+    expect(ended.mode()).toBe(before);
+
+    const told = project.onTerminal(["run", "--", "sh", "-c", "echo ready; exec sleep 600"]);
+    await told.waitFor("ready");
+    process.kill(told.pid, "SIGTERM");
+    expect(await told.finished).toBe(143);
+    expect(told.mode()).toBe(before);
+
+    const refused = project.onTerminal(["run", "--read-only", "missing", "--", "true"]);
+    expect(await refused.finished).toBe(2);
+    expect(refused.mode()).toBe(before);
+  },
+  LIMIT_MS,
+);
+
+test(
+  "a hang-up of the caller's terminal hangs up that of the command",
+  async () => {
+    const project = new Project("root", FILES);
+    const script = "trap 'echo x > hung-up; exit 9' HUP; echo ready; while :; do sleep 0.1; done";
+    const terminal = project.onTerminal(["run", "--name", "one", "--", "sh", "-c", script]);
+    await terminal.waitFor("ready");
+    terminal.hangUp();
+    expect(await terminal.finished).toBe(9);
+    expect(existsSync(project.session("one", "upper/hung-up"))).toBe(true);
+  },
+  LIMIT_MS,
+);
+
+test(
+  "redirected files are passed as they are, and a terminal takes the place of the others alone",
+  async () => {
+    const project = new Project("root", FILES);
+    const out = join(dirname(project.base), "out");
+    const script =
+      'cat; echo error >&2; read -r line < /dev/tty; echo "got $line" > /dev/tty; stat -Lc %F /dev/stdin /dev/stdout /dev/stderr';
+    const terminal = project.onTerminal(["run", "--", "sh", "-c", script], { shell: `exec "$@" <plain >'${out}'` });
+    await terminal.waitFor("error");
+    terminal.write("line\r");
+    await terminal.waitFor("got line");
+    expect(await terminal.finished).toBe(0);
+    expect(readFileSync(out, "utf8")).toBe("text\nregular file\nregular file\ncharacter special file\n");
+
+    const reopened = project.onTerminal(["run", "--", "stat", "-Lc", "device %t", "/dev/stdin"], { shell: 'exec "$@" </dev/tty' });
+    expect(await reopened.finished).toBe(0);
+    // That of pseudo-terminals, and not of /dev/tty.
+    expect(reopened.text()).toContain("device 88");
+  },
+  LIMIT_MS,
+);
+
+requires(...NEEDS, "pseudo-terminals", "command setsid", "command python3").test(
+  "nothing that the command types into its terminal reaches the caller's",
+  async () => {
+    const project = new Project("root", FILES);
+    const script = `
+import fcntl, os
+for path in ("/dev/stdin", "/dev/tty"):
+    for request, text in ((0x5412, b"t"), (0x541C, b"\\x02")):
+        try: fcntl.ioctl(os.open(path, os.O_RDWR), request, text)
+        except OSError as error: print(path, error.strerror)
+print("tried")
+`;
+    const shell = '"$@"; stty -icanon; if read -t 0; then echo something typed; else echo nothing typed; fi';
+    const terminal = project.onTerminal(["run", "--on-exit", "discard", "--", "python3", "-c", script], { shell });
+    await terminal.waitFor("nothing typed");
+    expect(await terminal.finished).toBe(0);
+    expect(terminal.text().match(/not permitted/g)).toHaveLength(4);
+  },
+  LIMIT_MS,
+);
