@@ -102,6 +102,28 @@ test(
   LIMIT_MS,
 );
 
+test(
+  "a command that does not begin leaves no new session, and keeps one that is resumed",
+  async () => {
+    const project = new Project("root", FILES);
+    const missing = ["--", "no-such-program"];
+    const refused = { 2: ["--write", "no-such-directory", "--", "true"], 4: ["--policy", "broken.yaml", "--", "true"], 127: missing };
+    const before = "echo 'rules: [' > broken.yaml";
+    for (const [code, words] of Object.entries(refused)) {
+      const { code: ended, stderr } = await project.sluice(["run", ...words], { before });
+      expect(ended, stderr).not.toBe(0);
+      expect((await project.sluice(["sessions"])).stderr, code).toBe("no sessions\n");
+    }
+    await project.sluice(["run", "--name", "one", "--", "true"]);
+    for (const words of Object.values(refused)) await project.sluice(["run", "--resume", "one", ...words], { before });
+    expect(JSON.parse((await project.sluice(["sessions", "--json"])).stdout)).toMatchObject([{ name: "one" }]);
+    // The shell has begun, whatever it says.
+    await project.sluice(["run", "--name", "two", "--", "sh", "-c", "no-such-program"]);
+    expect(JSON.parse((await project.sluice(["sessions", "--json"])).stdout)).toHaveLength(2);
+  },
+  LIMIT_MS,
+);
+
 const traced = requires(...NEEDS, "command strace");
 
 traced.test(

@@ -95,6 +95,8 @@ async function run(words: readonly string[], args: RunArguments, sluice: readonl
   const learns = args.learn !== undefined;
   const file = learns ? LEARNING_POLICY : policyFile(args.policy);
   const session = await openLocked(args, words);
+  const isNew = args.resume === undefined || args.resume.includes("@");
+  let isEmpty = isNew;
   try {
     const { runSession } = await import("@sluice/sandbox");
     session.begin(words, learns ? "learn" : args.policy);
@@ -103,7 +105,7 @@ async function run(words: readonly string[], args: RunArguments, sluice: readonl
     const onServing = (serving: Serving): void => {
       if (args.json !== true) announce(session, learns ? "learn" : args.policy, serving);
     };
-    const { exitCode } = await runSession({
+    const { exitCode, hasBegun } = await runSession({
       session,
       command: words,
       policyFile: file,
@@ -117,10 +119,12 @@ async function run(words: readonly string[], args: RunArguments, sluice: readonl
       silent: args.json === true,
       onServing,
     });
+    isEmpty = false;
     session.end();
     if (args.learn !== undefined) (await import("../learn/learn-session.js")).learn(session, args.learn);
-    await (await import("../review/end-run.js")).endRun(session, exitCode, args);
+    await (await import("../review/end-run.js")).endRun(session, exitCode, isNew && !hasBegun ? { ...args, onExit: "discard" } : args);
   } finally {
+    if (isEmpty) (await import("@sluice/sessions")).removeSession(session);
     session.close();
   }
 }
