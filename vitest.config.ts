@@ -5,13 +5,17 @@ import { defineConfig } from "vitest/config";
 
 /** Neither loop devices nor module parameters, nothing counted or timed that another mount would change. */
 const PAIRED = [
+  "test/compose/**/*.test.ts",
   "test/conformance/**/*.test.ts",
-  "test/dropin/{command-line,owners}.test.ts",
+  "test/console/*.test.ts",
+  "test/dropin/{command-line,owners,podman}.test.ts",
   "test/e2e/commands/{cli-bad-input,cli-lifecycle}.test.ts",
-  "test/e2e/policy/{attacks,denials,explain,policy-edit,unasked}.test.ts",
+  "test/e2e/policy/{asking,attacks,denials,explain,hidden-names,moved-rules,policy-edit,revocation,unasked}.test.ts",
   "test/fault/bypass/**/*.test.ts",
+  "test/fault/exercisers/*.test.ts",
   "test/mutants/**/*.test.ts",
-  "test/portable/conformance.test.ts",
+  "test/portable/{conformance,serving}.test.ts",
+  "test/run/!(freeze).test.ts",
 ];
 
 /** They start our programs or workers, and so need a build; the last one needs a heap of its own. */
