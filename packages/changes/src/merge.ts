@@ -28,7 +28,9 @@ function runGit(at: string): Merge | undefined {
     GIT_CONFIG_NOSYSTEM: "1",
     GIT_CEILING_DIRECTORIES: dirname(at),
   };
-  const { status, stdout } = spawnSync("git", ["merge-file", "-p", "-q", ...labels, ...PARTS], { cwd: at, env, maxBuffer: 4 * MAX_BYTES });
+  // Root may have become the owner of the session, whose processes may trace this one: it does not have root's terminal.
+  const options = { cwd: at, env, maxBuffer: 4 * MAX_BYTES, detached: true };
+  const { status, stdout } = spawnSync("git", ["merge-file", "-p", "-q", ...labels, ...PARTS], options);
   return status === null || status > MAX_CONFLICTS ? undefined : { content: stdout, conflicts: status };
 }
 

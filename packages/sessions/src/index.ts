@@ -1,4 +1,5 @@
 /** Sessions of `sluice run`: a directory each, with a record, the layers of the view, and a lock that its runner holds. Layers may be shared. */
+export { becomeOwner } from "./become-owner.js";
 export { splitName } from "./names.js";
 export type { Checkpoint, SessionRecord } from "./record.js";
 export { isRunning, Session } from "./session.js";

@@ -36,6 +36,7 @@ const reviews = () => Promise.all([import("../review/session-changes.js"), impor
 async function diffSession(target: string | undefined, words: readonly string[], args: DiffArguments): Promise<true | undefined> {
   if (target === undefined || target.includes("/")) return undefined;
   const [{ findSession, placeOf, recover, reviewSession }, { showReview }] = await reviews();
+  (await import("@sluice/sessions")).becomeOwner();
   const session = findSession(target);
   if (session === undefined) return undefined;
   if (args.upper !== undefined || args.lower !== undefined) throw wrong("diff", "a session and layers are given", "give one of the two");

@@ -10,7 +10,7 @@ import {
   summaryOf,
 } from "@sluice/changes";
 import { escapeTextName, unfit, wrong } from "@sluice/runtime/cli";
-import { openSession } from "@sluice/sessions";
+import { becomeOwner, openSession } from "@sluice/sessions";
 import { hasTerminal } from "./ask-terminal.js";
 import { type ConflictArguments, resolveConflicts } from "./resolve-conflicts.js";
 import { withProgress } from "./show-progress.js";
@@ -58,6 +58,7 @@ export async function applyReview(place: Place, { stack, all, selected }: Review
 export async function apply(name: string, words: string[], args: ApplyArguments): Promise<void> {
   if (args.overwrite === true && args.skipConflicts === true)
     throw wrong("apply", "--overwrite and --skip-conflicts contradict each other", "give one of the two");
+  becomeOwner();
   const session = openSession(name);
   session.lock();
   const place = await soleUpper(session);

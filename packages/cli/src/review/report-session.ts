@@ -2,7 +2,7 @@
 import { ACTIVITY_KINDS, type ActivityFile, type ActivityKind } from "@sluice/mount-control";
 import { toText } from "@sluice/native";
 import { escapeName, escapeTextName, table, unfit } from "@sluice/runtime/cli";
-import { openSession, type Session } from "@sluice/sessions";
+import { becomeOwner, openSession, type Session } from "@sluice/sessions";
 import { countsOf, readActivity } from "./session-activity.js";
 
 /** One page. */
@@ -74,6 +74,7 @@ function plain({ name, base, record }: Session, { totals, omitted, programs }: A
 }
 
 export function report(name: string, { json }: { json?: boolean }): void {
+  becomeOwner();
   const session = openSession(name);
   const activity = readActivity(session);
   if (activity === undefined) throw unfit(name, "no command has run in this session", "run one with 'sluice run --resume'");

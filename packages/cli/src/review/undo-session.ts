@@ -1,7 +1,7 @@
 /** The work of `sluice undo`. */
 import { appliedAt, undoApply } from "@sluice/changes";
 import { CliError, escapeName, escapeTextName, EXIT, unfit } from "@sluice/runtime/cli";
-import { listSessions, openSession, type Session } from "@sluice/sessions";
+import { becomeOwner, listSessions, openSession, type Session } from "@sluice/sessions";
 import { soleUpper } from "./session-changes.js";
 
 /** The session with the latest apply. @throws CliError */
@@ -22,6 +22,7 @@ function lastApplied(): Session {
 }
 
 export async function undo(name: string | undefined): Promise<void> {
+  becomeOwner();
   const session = name === undefined ? lastApplied() : openSession(name);
   session.lock();
   const place = await soleUpper(session);

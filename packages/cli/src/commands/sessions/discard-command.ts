@@ -1,9 +1,10 @@
 /** `sluice discard`: removes sessions of `sluice run` with their changes. */
-import { findCheckpoint, openSession, removeCheckpoint, removeSession, type Session, splitName } from "@sluice/sessions";
+import { becomeOwner, findCheckpoint, openSession, removeCheckpoint, removeSession, type Session, splitName } from "@sluice/sessions";
 import type { Command } from "commander";
 
 async function discard(names: readonly string[]): Promise<void> {
   const { forgetSession } = await import("../../review/session-changes.js");
+  becomeOwner();
   const sessions = new Map<string, Session>();
   const locked = (name: string): Session => {
     const session = sessions.get(name) ?? openSession(name);

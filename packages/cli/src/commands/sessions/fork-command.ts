@@ -1,5 +1,5 @@
 /** `sluice fork` and `sluice checkpoint`: other sessions that begin with the changes of one, now or later. */
-import { addCheckpoint, forkSession, openSession, type Session, splitName } from "@sluice/sessions";
+import { addCheckpoint, becomeOwner, forkSession, openSession, type Session, splitName } from "@sluice/sessions";
 import { wrong } from "@sluice/runtime/cli";
 import type { Command } from "commander";
 
@@ -59,6 +59,7 @@ export async function forkOf(from: string, { name, stop = false }: { name: strin
 }
 
 async function fork(from: string, name: string | undefined, { stop, json }: ForkArguments): Promise<void> {
+  becomeOwner();
   const made = await forkOf(from, { name, stop: stop === true });
   if (json === true) process.stdout.write(`${JSON.stringify({ session: made.name, from })}\n`);
   else process.stdout.write(`${made.name}\n`);
@@ -67,6 +68,7 @@ async function fork(from: string, name: string | undefined, { stop, json }: Fork
 
 async function checkpoint(name: string, mark: string, { stop }: ForkArguments): Promise<void> {
   if (name.includes("@")) throw wrong(name, "a checkpoint has no checkpoints of its own", "fork it, and name the new session");
+  becomeOwner();
   const session = await openIdle(name, stop === true);
   try {
     addCheckpoint(session, mark);

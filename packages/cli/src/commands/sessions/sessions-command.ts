@@ -1,7 +1,7 @@
 /** `sluice sessions`: the sessions of `sluice run`. */
 import { escapeTextName, errorLine, table } from "@sluice/runtime/cli";
 import { type ChangeCounts, countChanges, summaryOf } from "@sluice/sandbox";
-import { listSessions, type Session } from "@sluice/sessions";
+import { becomeOwner, listSessions, type Session } from "@sluice/sessions";
 import type { Command } from "commander";
 
 const STEPS = [
@@ -53,6 +53,7 @@ function plain({ session, running, changes }: Row): unknown {
 }
 
 function list(args: { json?: boolean }): void {
+  becomeOwner();
   const rows: Row[] = [];
   const problems: Error[] = [];
   for (const { session } of listSessions()) {
