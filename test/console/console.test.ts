@@ -5,21 +5,11 @@ import { request } from "node:http";
 import { join } from "node:path";
 import type { DecisionService } from "@sluice/service-decision";
 import { cleanUp, freePort, mountSluice, plant, requires, runSluice, scratch, type ScriptResult } from "@sluice/testkit";
-import { type Browser, chromium, type Page } from "playwright-core";
+import type { Browser, Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { CHROMIUM, startBrowser } from "./harness/browser.js";
 import { ask, POLICY, serve } from "./harness/served.js";
 
-const CHROMIUM = "/usr/bin/chromium";
-const FLAGS = [
-  "--headless",
-  "--no-sandbox",
-  "--disable-gpu",
-  "--disable-quic",
-  "--no-first-run",
-  "--disable-background-networking",
-  "--disable-component-update",
-  "--disable-sync",
-];
 interface Answer {
   status: number;
   headers: Record<string, unknown>;
@@ -196,7 +186,7 @@ const { test: browsed } = requires(`command ${CHROMIUM.split("/").at(-1)}`);
 describe("in Chromium", () => {
   let browser: Browser | undefined;
   beforeAll(async () => {
-    browser = await chromium.launch({ executablePath: CHROMIUM, args: FLAGS }).catch(() => undefined);
+    browser = await startBrowser();
   }, 60_000);
   afterAll(() => browser?.close());
 

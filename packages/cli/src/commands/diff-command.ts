@@ -1,13 +1,14 @@
 /** `sluice diff`: the changes of a session, or of an upper layer. */
 import { escapeName, wrong } from "@sluice/runtime/cli";
-import type { Command } from "commander";
+import type { Session } from "@sluice/sessions";
+import { type Command, Option } from "commander";
 import { type Change, walkUpper } from "@sluice/layer-tools";
 import { toText } from "@sluice/native";
 import { addLayerOptions, layersOf, type LayersArguments, stackOf } from "./layers-argument.js";
 import { controlOption } from "./shared-options.js";
 import type { ReviewForm } from "../review/show-changes.js";
 
-type DiffArguments = LayersArguments & ReviewForm;
+type DiffArguments = LayersArguments & ReviewForm & { web?: boolean };
 
 const LETTERS: Readonly<Record<Change["kind"], string>> = {
   added: "A",
@@ -32,6 +33,13 @@ function plain({ path, from, ...change }: Change): Change {
 /** With the library for patches: other commands do not load it. */
 const reviews = () => Promise.all([import("../review/session-changes.js"), import("../review/show-changes.js")]);
 
+async function showOnWeb(session: Session, words: readonly string[]): Promise<true> {
+  session.lock();
+  const { soleUpper } = await import("../review/session-changes.js");
+  await (await import("../review/serve-review.js")).serveReview(session, await soleUpper(session), words);
+  return true;
+}
+
 /** Undefined unless the first word names a session. A session that runs is not recovered: its runner has done that. */
 async function diffSession(target: string | undefined, words: readonly string[], args: DiffArguments): Promise<true | undefined> {
   if (target === undefined || target.includes("/")) return undefined;
@@ -40,6 +48,7 @@ async function diffSession(target: string | undefined, words: readonly string[],
   const session = findSession(target);
   if (session === undefined) return undefined;
   if (args.upper !== undefined || args.lower !== undefined) throw wrong("diff", "a session and layers are given", "give one of the two");
+  if (args.web === true) return showOnWeb(session, words);
   const runs = session.isRunning();
   if (!runs) session.lock();
   const place = placeOf(session);
@@ -50,6 +59,7 @@ async function diffSession(target: string | undefined, words: readonly string[],
 
 async function diff(target: string | undefined, words: readonly string[], args: DiffArguments): Promise<void> {
   if ((await diffSession(target, words, args)) === true) return;
+  if (args.web === true) throw wrong("--web", "it shows the changes of a session", "name a session, as in 'sluice sessions'");
   const layers = await layersOf("diff", target, args);
   if (words.length > 0 || args.patch === true || args.stat === true || args.nameOnly === true) {
     const [{ review }, { showReview }] = await reviews();
@@ -77,6 +87,7 @@ Control characters in a name are escaped as in $'...' of a shell: \\n, \\033, \\
 Examples:
   sluice diff brave-otter
   sluice diff -p brave-otter src -- '!*.lock' | git apply
+  sluice diff --web brave-otter
 `;
 
 export function addDiffCommand(program: Command): void {
@@ -91,6 +102,14 @@ export function addDiffCommand(program: Command): void {
     .option("--stat", "the number of lines of each change")
     .option("--name-only", "only the paths, both of a renamed file")
     .option("--json", "as JSON")
+    .addOption(
+      new Option("--web", "show the changes of a session in a browser on this machine, to apply or discard them there").conflicts([
+        "patch",
+        "stat",
+        "nameOnly",
+        "json",
+      ]),
+    )
     .addOption(controlOption())
     .addHelpText("after", LEGEND)
     .action(diff);

@@ -12,7 +12,7 @@ import {
 import { escapeTextName, unfit, wrong } from "@sluice/runtime/cli";
 import { becomeOwner, openSession } from "@sluice/sessions";
 import { hasTerminal } from "./ask-terminal.js";
-import { type ConflictArguments, resolveConflicts } from "./resolve-conflicts.js";
+import { byPerson, type ConflictArguments, type Decide, resolveConflicts } from "./resolve-conflicts.js";
 import { withProgress } from "./show-progress.js";
 import { type Review, reviewSession, soleUpper } from "./session-changes.js";
 
@@ -39,8 +39,13 @@ export interface Applied {
 }
 
 /** Applies a selection of a locked session that was recovered. @throws CliError: then nothing was applied */
-export async function applyReview(place: Place, { stack, all, selected }: Review, args: ApplyArguments): Promise<Applied> {
-  const { taken, merged, dropped } = await resolveConflicts(selected, place.base.path, { ...args, interactive: hasTerminal() });
+export async function applyReview(
+  place: Place,
+  { stack, all, selected }: Review,
+  args: ApplyArguments & { decide?: Decide },
+): Promise<Applied> {
+  const decide = args.decide ?? (hasTerminal() ? byPerson : undefined);
+  const { taken, merged, dropped } = await resolveConflicts(selected, place.base.path, { ...args, decide });
   const chosen = completeSelection(all, taken);
   if (chosen.length === 0 && dropped.size === 0) throw unfit(place.name, "there is nothing to apply", "see 'sluice diff'");
   const applied = new Set(chosen);

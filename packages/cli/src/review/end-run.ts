@@ -4,11 +4,11 @@ import { type Difference, differenceLine, shownDifferences } from "@sluice/chang
 import { native, toText } from "@sluice/native";
 import { CliError, codeOf, errorLine, failed } from "@sluice/runtime/cli";
 import { type ChangeCounts, countChanges, summaryOf } from "@sluice/sandbox";
-import { removeSession, type Session } from "@sluice/sessions";
+import type { Session } from "@sluice/sessions";
 import { applyReview } from "./apply-session.js";
 import { ask, hasTerminal } from "./ask-terminal.js";
 import { deniedIn, denialSummary, readActivity } from "./session-activity.js";
-import { forgetSession, placeOf, type Review, reviewSession, soleUpper } from "./session-changes.js";
+import { behind, discardSession, placeOf, type Review, reviewSession, soleUpper } from "./session-changes.js";
 import { showReview } from "./show-changes.js";
 
 export const ON_EXIT = ["ask", "apply", "keep", "discard"] as const;
@@ -46,8 +46,7 @@ function reportOf({ session, exitCode, changes, conflicts, denied }: Ending, out
 }
 
 function discard(session: Session): Outcome {
-  forgetSession(session);
-  removeSession(session);
+  discardSession(session);
   return "discarded";
 }
 
@@ -77,10 +76,9 @@ async function selectByPerson(review: Review): Promise<Review | undefined> {
     const key: string | undefined = takesAll ? "y" : await ask(`${line}   apply it? [y]es [n]o, [a]ll from here on, [q]uit ?`, "ynaq");
     if (key === undefined || key === "q") return undefined;
     takesAll ||= key === "a";
-    const itself = byPath.get(one.path);
-    if (key !== "n") selected.push(...[origin, itself].filter((each) => each !== undefined));
+    if (key !== "n") selected.push(one);
   }
-  return selected.length === 0 ? undefined : { ...review, selected };
+  return selected.length === 0 ? undefined : { ...review, selected: behind(review, selected) };
 }
 
 async function askPerson({ session, review }: Ending): Promise<Outcome> {

@@ -12,7 +12,10 @@ export interface ConflictArguments {
 }
 
 /** The session's file, the directory's, both in one, or no decision: the change stays in the session. */
-type Choice = "session" | "directory" | "merge" | "none";
+export type Choice = "session" | "directory" | "merge" | "none";
+
+/** Asks a person about a conflict on which no option decides. Undefined: they do not decide, and nothing is applied. */
+export type Decide = (one: Difference) => Promise<Choice | undefined>;
 
 export interface Resolved {
   /** To apply. */
@@ -54,7 +57,7 @@ function byDefault({ merge }: Difference, { overwrite, skipConflicts }: Conflict
 
 const KEYS: Readonly<Record<string, Choice>> = { s: "session", d: "directory", m: "merge", l: "none" };
 
-async function byPerson(one: Difference): Promise<Choice | undefined> {
+export async function byPerson(one: Difference): Promise<Choice | undefined> {
   const merge = one.merge === undefined ? "" : " take the [m]erge, with its markers";
   const question = `${escapeName(one.path)} [${conflictLabel(one)}]: take the [s]ession's, the [d]irectory's,${merge} [l]eave it, [q]uit ?`;
   const key = await ask(question, one.merge === undefined ? "sdlq" : "sdmlq");
@@ -75,14 +78,14 @@ function refuse(open: readonly Difference[]): never {
 export async function resolveConflicts(
   selected: readonly Difference[],
   base: string,
-  { interactive, ...args }: ConflictArguments & { interactive: boolean },
+  { decide, ...args }: ConflictArguments & { decide: Decide | undefined },
 ): Promise<Resolved> {
   const conflicts = selected.filter(hasConflict);
   const choices = byOptions(base, conflicts, args);
   for (const one of conflicts) {
-    const choice = choices.get(one) ?? byDefault(one, args) ?? (interactive ? await byPerson(one) : undefined);
+    const choice = choices.get(one) ?? byDefault(one, args) ?? (await decide?.(one));
     if (choice !== undefined) choices.set(one, choice);
-    else if (interactive) break;
+    else if (decide !== undefined) break;
   }
   const open = conflicts.filter((one) => !choices.has(one));
   if (open.length > 0) refuse(open);

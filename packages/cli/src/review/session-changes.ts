@@ -14,7 +14,7 @@ import {
 import { type LayerStack, openTree, type Tree } from "@sluice/layer-tools";
 import { escapeTextName, wrong } from "@sluice/runtime/cli";
 import { withProgress } from "./show-progress.js";
-import { listSessions, removeUnusedLayers, type Session } from "@sluice/sessions";
+import { listSessions, removeSession, removeUnusedLayers, type Session } from "@sluice/sessions";
 
 /** Undefined if there is no such session. @throws CliError if it cannot be used */
 export function findSession(name: string): Session | undefined {
@@ -61,11 +61,17 @@ export function recoverSession(session: Session): void {
 }
 
 /** Before a session is removed: nothing of it stays in its directory, which may be gone. The session is locked. @throws CliError */
-export function forgetSession(session: Session): void {
+function forgetSession(session: Session): void {
   if (!existsSync(session.base) || !hasApply({ directory: { fd: session.fd, path: session.directory } })) return;
   const place = placeOf(session);
   recover(place);
   forgetUndo(place);
+}
+
+/** Removes a session with its changes. It is locked. @throws CliError */
+export function discardSession(session: Session): void {
+  forgetSession(session);
+  removeSession(session);
 }
 
 export interface Review {
@@ -81,6 +87,14 @@ function select({ stack, all }: Omit<Review, "selected">, base: string, words: r
   if (selected.length === 0 && all.list.length > 0)
     throw wrong(words.map(escapeTextName).join(" "), "no change has such a path", "see 'sluice diff' without paths");
   return { stack, all, selected };
+}
+
+/** The changes behind those that are shown: a rename has two. */
+export function behind({ all }: Review, shown: readonly Difference[]): Difference[] {
+  const byPath = new Map(all.list.map((one) => [one.path, one]));
+  return shown.flatMap(({ path, from }) =>
+    [from === undefined ? undefined : byPath.get(from), byPath.get(path)].filter((one) => one !== undefined),
+  );
 }
 
 /** Of layers that belong to no session. */

@@ -1,25 +1,17 @@
 /** The web console at /console/ of the admin address: pages, the calls they make, and the stream of decisions. */
-import { readFile } from "node:fs/promises";
 import type { IncomingMessage, ServerResponse } from "node:http";
-import { fileURLToPath } from "node:url";
 import { type AccessRules, type Refusal, refuseCall, refusePage } from "./console-access.js";
 import { type Call, CALLS, type ConsoleParts } from "./console-calls.js";
+import { bodyOf, HEADERS, send, sendJson, sendPage } from "./console-http.js";
 import { type Batch, type DecisionFeed, decisionsIn } from "./decision-feed.js";
-import { WorkAside, WorkFailure } from "./work-aside.js";
+import { WorkAside } from "./work-aside.js";
+import { WorkFailure } from "./work-failure.js";
 
-const PAGES: Readonly<Record<string, readonly [file: string, type: string]>> = {
-  "": ["index.html", "text/html; charset=utf-8"],
-  "console.css": ["console.css", "text/css; charset=utf-8"],
-  "console.js": ["console.js", "text/javascript; charset=utf-8"],
-  "icon.svg": ["icon.svg", "image/svg+xml"],
-  "live.js": ["live.js", "text/javascript; charset=utf-8"],
-  "mounts.js": ["mounts.js", "text/javascript; charset=utf-8"],
-  "questions.js": ["questions.js", "text/javascript; charset=utf-8"],
-  "playground.js": ["playground.js", "text/javascript; charset=utf-8"],
-  "replay.js": ["replay.js", "text/javascript; charset=utf-8"],
-  "server.js": ["server.js", "text/javascript; charset=utf-8"],
+const SCRIPTS = ["console", "live", "mounts", "questions", "playground", "replay", "server"].map((name) => `${name}.js`);
+const PAGES: Readonly<Record<string, string>> = {
+  "": "index.html",
+  ...Object.fromEntries(["console.css", "icon.svg", ...SCRIPTS].map((file) => [file, file])),
 };
-const DIRECTORY = new URL("../../console/", import.meta.url);
 const PREFIX = "/console/";
 /** Bytes that wait for a slow reader; beyond it batches are left out. */
 const MAX_WAITING_BYTES = 1 << 20;
@@ -28,43 +20,7 @@ const MAX_STREAMS = 64;
 /** So many may bring work: one whose work is done, and others that wait with their bodies in memory. */
 const MAX_WORK = 4;
 
-const HEADERS = {
-  "content-security-policy":
-    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
-  "x-content-type-options": "nosniff",
-  "referrer-policy": "no-referrer",
-  "cross-origin-opener-policy": "same-origin",
-  "cross-origin-resource-policy": "same-origin",
-  "cache-control": "no-store",
-} as const;
-
 const TOO_MANY = { status: 503, problem: "too many are using the console just now: try again" } as const;
-
-function sendJson(response: ServerResponse, status: number, json: string): void {
-  response.writeHead(status, { ...HEADERS, "content-type": "application/json" }).end(json);
-}
-
-function send(response: ServerResponse, status: number, body: object): void {
-  sendJson(response, status, JSON.stringify(body));
-}
-
-/** Rejects with `WorkFailure`. The length is known first: nothing grows, and a body in a million pieces is not a million objects. */
-async function bodyOf(request: IncomingMessage, maxBytes: number): Promise<Uint8Array> {
-  const length = Number(request.headers["content-length"] ?? Number.NaN);
-  if (Number.isNaN(length)) throw new WorkFailure(411, "the request does not say how long it is: send Content-Length");
-  if (length > maxBytes)
-    throw new WorkFailure(
-      413,
-      `the request is larger than ${maxBytes < 1 << 20 ? `${maxBytes} bytes` : `${maxBytes >> 20} MiB`}: send less`,
-    );
-  const body = new Uint8Array(length);
-  let at = 0;
-  for await (const piece of request as AsyncIterable<Buffer>) {
-    body.set(piece, at);
-    at += piece.length;
-  }
-  return body;
-}
 
 export class Console {
   private streams = 0;
@@ -98,7 +54,7 @@ export class Console {
     const page = Object.hasOwn(PAGES, name) ? PAGES[name] : undefined;
     if (refusal !== undefined) this.refuse(response, refusal);
     else if (page === undefined) send(response, 404, { error: "there is no such page" });
-    else response.writeHead(200, { ...HEADERS, "content-type": page[1] }).end(await readFile(fileURLToPath(new URL(page[0], DIRECTORY))));
+    else await sendPage(response, page);
   }
 
   private async call(request: IncomingMessage, response: ServerResponse, name: string): Promise<void> {

@@ -5,7 +5,7 @@
 import { PERSON_ANSWERS, type PersonQuestion } from "@sluice/decision-api";
 import { z } from "zod";
 import type { PersonDesk } from "../people/person-desk.js";
-import { WorkFailure } from "./work-aside.js";
+import { WorkFailure } from "./work-failure.js";
 
 const given = z.strictObject({ askId: z.string().min(1).max(64), answer: z.enum(PERSON_ANSWERS) });
 

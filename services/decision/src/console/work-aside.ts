@@ -7,17 +7,7 @@ import { once } from "node:events";
 import { text } from "node:stream/consumers";
 import { fileURLToPath } from "node:url";
 import { type CallName, REFUSED } from "./caller-work.js";
-
-/** The work could not be done; the message is for its caller. */
-export class WorkFailure extends Error {
-  override readonly name = "WorkFailure";
-  constructor(
-    readonly status: 400 | 403 | 409 | 411 | 413 | 422,
-    message: string,
-  ) {
-    super(message);
-  }
-}
+import { WorkFailure } from "./work-failure.js";
 
 const PROGRAM = fileURLToPath(new URL("../../dist/console/caller-worker.js", import.meta.url));
 /** Seconds of one call. */

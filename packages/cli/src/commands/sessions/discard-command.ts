@@ -1,9 +1,9 @@
 /** `sluice discard`: removes sessions of `sluice run` with their changes. */
-import { becomeOwner, findCheckpoint, openSession, removeCheckpoint, removeSession, type Session, splitName } from "@sluice/sessions";
+import { becomeOwner, findCheckpoint, openSession, removeCheckpoint, type Session, splitName } from "@sluice/sessions";
 import type { Command } from "commander";
 
 async function discard(names: readonly string[]): Promise<void> {
-  const { forgetSession } = await import("../../review/session-changes.js");
+  const { discardSession } = await import("../../review/session-changes.js");
   becomeOwner();
   const sessions = new Map<string, Session>();
   const locked = (name: string): Session => {
@@ -21,10 +21,8 @@ async function discard(names: readonly string[]): Promise<void> {
   // All of them can be removed: a wrong name leaves every session as it was. Checkpoints go before their sessions.
   const place = ({ checkpoint }: { checkpoint: string | undefined }): number => (checkpoint === undefined ? 1 : 0);
   for (const { name, session, checkpoint } of found.sort((one, other) => place(one) - place(other))) {
-    if (checkpoint === undefined) {
-      forgetSession(session);
-      removeSession(session);
-    } else removeCheckpoint(session, checkpoint);
+    if (checkpoint === undefined) discardSession(session);
+    else removeCheckpoint(session, checkpoint);
     process.stderr.write(`${name}: discarded\n`);
   }
   for (const session of sessions.values()) session.close();

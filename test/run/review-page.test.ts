@@ -1,0 +1,135 @@
+// `sluice diff --web`: the review of a session in a real browser, its token, and changes that it applies and discards.
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { cleanUp, requires, type RunningScript } from "@sluice/testkit";
+import type { Browser, Page } from "playwright-core";
+import { afterAll, beforeAll, describe, expect } from "vitest";
+import { startBrowser } from "../console/harness/browser.js";
+import { CALLERS, NEEDS, Project } from "./sandboxed.js";
+
+const LIMIT_MS = 180_000;
+const FILES = { a: "one\n", b: "b\n", gone: "gone\n" };
+const { test } = requires(...NEEDS, "command chromium");
+
+let browser: Browser | undefined;
+beforeAll(async () => {
+  browser = await startBrowser();
+}, 60_000);
+afterAll(() => browser?.close());
+
+async function serve(project: Project): Promise<{ serving: RunningScript; link: string }> {
+  const serving = project.start(["diff", "--web", "one"]);
+  await serving.waitFor("\n");
+  return { serving, link: serving.stdout().trim() };
+}
+
+/** A page that notes errors in it, refused resources, and requests to another host. */
+async function openPage(link: string): Promise<{ page: Page; wrong: string[] }> {
+  if (browser === undefined) throw new Error("Chromium does not start");
+  const page = await (await browser.newContext()).newPage();
+  cleanUp(() => page.context().close());
+  const wrong: string[] = [];
+  page.on("console", (message) => message.type() === "error" && wrong.push(message.text()));
+  page.on("pageerror", (error) => wrong.push(error.message));
+  page.on("request", (sent) => !sent.url().startsWith(`${new URL(link).origin}/`) && wrong.push(sent.url()));
+  await page.goto(link);
+  return { page, wrong };
+}
+
+const read = (project: Project, path: string): string => readFileSync(join(project.base, path), "utf8");
+const box = (page: Page, name: string) => page.getByRole("checkbox", { name });
+
+describe.each(CALLERS)("as %s", (caller) => {
+  test(
+    "the page shows each change with its patch, applies the selected ones, and discards the rest",
+    async () => {
+      const project = new Project(caller, FILES);
+      const script = "echo two >> a; rm gone; echo '<b>new</b>' > '<img src=x onerror=alert(1)>'; printf 'x' > \"$(printf 'e\\033[2J')\"";
+      await project.sluice(["run", "--name", "one", "--", "sh", "-c", script]);
+      const { serving, link } = await serve(project);
+      const { page, wrong } = await openPage(link);
+      await page.getByText("session one of").waitFor();
+      expect(await page.locator("#changes details").count()).toBe(4);
+      expect(await page.locator("#changes").innerText()).toContain("A <img src=x onerror=alert(1)>");
+      expect(await page.locator("#changes").innerText()).toContain("A e\\033[2J");
+      await page.locator("summary", { hasText: "M a" }).click({ position: { x: 200, y: 10 } });
+      await page.getByText("+two").waitFor();
+      await page.locator("summary", { hasText: "<img" }).click({ position: { x: 300, y: 10 } });
+      await page.getByText("+<b>new</b>").waitFor();
+      await box(page, "apply M a").check();
+      await box(page, "apply D gone").check();
+      await page.getByRole("button", { name: "Apply selected" }).click();
+      await page.getByText("applied to").waitFor();
+      expect(await page.locator("#done").innerText()).toContain("1 modified, 1 deleted; in the session remain 2 added");
+      expect([read(project, "a"), existsSync(join(project.base, "gone"))]).toEqual(["one\ntwo\n", false]);
+      expect(await page.locator("#changes details").count()).toBe(2);
+      await page.getByRole("button", { name: "Discard the session" }).click();
+      await page.getByRole("button", { name: "Discard all changes" }).click();
+      await page.getByText("one: discarded").waitFor();
+      expect((await serving.finished).code).toBe(0);
+      expect(wrong).toEqual([]);
+      expect(existsSync(project.session("one"))).toBe(false);
+      expect(existsSync(join(project.base, "e\x1b[2J"))).toBe(false);
+    },
+    LIMIT_MS,
+  );
+});
+
+test(
+  "a change with a conflict is applied as the person chooses, and not without a choice",
+  async () => {
+    const project = new Project("root", FILES);
+    await project.sluice(["run", "--name", "one", "--", "sh", "-c", "echo mine > a; echo mine > b"]);
+    for (const path of ["a", "b"]) writeFileSync(join(project.base, path), "theirs\n");
+    const { serving, link } = await serve(project);
+    const { page } = await openPage(link);
+    await box(page, "apply M a").check();
+    await page.getByRole("button", { name: "Apply selected" }).click();
+    await page.getByText("choose for each selected change").waitFor();
+    expect(read(project, "a")).toBe("theirs\n");
+    await page.getByLabel("conflict: M a").selectOption("session");
+    await page.getByRole("button", { name: "Apply selected" }).click();
+    await page.getByText("applied to").waitFor();
+    expect([read(project, "a"), read(project, "b")]).toEqual(["mine\n", "theirs\n"]);
+    await page.getByRole("button", { name: "End the review" }).click();
+    expect((await serving.finished).code).toBe(0);
+    expect((await project.sluice(["undo", "one"])).code).toBe(0);
+  },
+  LIMIT_MS,
+);
+
+test(
+  "the link works once, and each call needs the token of the page",
+  async () => {
+    const project = new Project("root", FILES);
+    await project.sluice(["run", "--name", "one", "--", "sh", "-c", "echo two >> a"]);
+    const { serving, link } = await serve(project);
+    const { origin, hash } = new URL(link);
+    const call = async (name: string, token: string | undefined, { method = "POST", headers = {} } = {}): Promise<number> => {
+      const authorization = token === undefined ? {} : { authorization: `Bearer ${token}` };
+      const body = method === "POST" ? { body: "{}" } : {};
+      return (await fetch(`${origin}/console/api/${name}`, { method, headers: { ...authorization, ...headers }, ...body })).status;
+    };
+    const first = hash.slice(1);
+    // The link's own token does nothing but open.
+    for (const name of ["discard", "apply", "close"]) expect([await call(name, undefined), await call(name, first)]).toEqual([401, 401]);
+    expect(await call("review", first, { method: "GET" })).toBe(401);
+    expect(await call("open", first, { headers: { origin: "https://evil.example" } })).toBe(403);
+    const { page } = await openPage(link);
+    await page.getByText("session one of").waitFor();
+    expect(page.url()).not.toContain(first);
+    await page.reload();
+    await page.getByText("session one of").waitFor();
+    expect(await call("open", first)).toBe(401);
+    const other = await openPage(link);
+    await other.page.getByText("the link was used").waitFor();
+    for (const path of ["../package.json", "%2e%2e/package.json", "constructor", "index.html"])
+      expect((await fetch(`${origin}/console/${path}`)).status, path).toBe(404);
+    // The session is locked meanwhile.
+    expect((await project.sluice(["apply", "one"])).code).toBe(4);
+    serving.kill("SIGINT");
+    await serving.finished;
+    expect((await project.sluice(["apply", "one"])).code).toBe(0);
+  },
+  LIMIT_MS,
+);
