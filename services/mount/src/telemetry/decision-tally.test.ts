@@ -1,12 +1,17 @@
 import type { Decision, EnforcedDecisions } from "@sluice/decision-api";
 import { decisionOf } from "@sluice/testkit";
 import { plainQuestion } from "@sluice/decision-api";
-import { expect, test } from "vitest";
+import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { DecisionTally, type DecisionWindow } from "./decision-tally.js";
 
 const denied: Decision = { ...decisionOf("deny"), rule: "keys", source: "cache" };
 const granted: Decision = { ...decisionOf("grant"), rule: "default", source: "cache" };
 const intent = (path: string) => ({ operation: "open" as const, accesses: ["read" as const], paths: [path] });
+
+beforeEach(() => void vi.useFakeTimers());
+afterEach(() => void vi.useRealTimers());
+
+const nextSecond = (): void => void vi.advanceTimersByTime(1_000);
 
 interface Watched {
   tally: DecisionTally;
@@ -35,7 +40,7 @@ test("equal decisions of one second are one row, also those of several callers o
   tally.recalled(denied, { pid: 4, uid: 7 }, intent("a"));
   // Its place in the table is the same.
   tally.recalled(denied, { pid: 4, uid: 7 + 256 }, intent("a"));
-  tally.flush();
+  nextSecond();
   expect(read).toEqual([2, 3, 4, 4]);
   expect(windows).toHaveLength(1);
   expect(windows[0]?.named.map(shown)).toEqual([
@@ -55,7 +60,7 @@ test("decisions beyond the rate are counted by rule and read no program, and gra
   const { tally, windows, read } = watched();
   for (let number = 0; number < 10_000; number++) tally.recalled(granted, { pid: number, uid: 7 }, intent(`f${number}`));
   for (let number = 0; number < 10_000; number++) tally.recalled(denied, { pid: number, uid: 7 }, intent(`f${number}`));
-  tally.flush();
+  nextSecond();
   const [{ named, unnamed } = { named: [], unnamed: [] }] = windows;
   expect(named.filter(({ effect }) => effect === "deny").length).toBe(200);
   expect(named.length).toBe(250);
@@ -67,7 +72,7 @@ test("decisions beyond the rate are counted by rule and read no program, and gra
   ]);
   expect(tally.deniedUnnamed).toBe(9_800);
   tally.recalled(denied, { pid: 1, uid: 7 }, intent("next"));
-  tally.flush();
+  nextSecond();
   expect(windows[1]?.named.map(shown)).toEqual([["next", "/bin/p1", 1, 1]]);
 });
 
@@ -75,7 +80,7 @@ test("rules without number are counted together, and no decision is lost", () =>
   const { tally, windows } = watched();
   for (let number = 0; number < 5_000; number++)
     tally.recalled({ ...denied, rule: `rule ${number}` }, { pid: number, uid: 7 }, intent(`f${number}`));
-  tally.flush();
+  nextSecond();
   const [{ named, unnamed } = { named: [], unnamed: [] }] = windows;
   expect(sum(named) + sum(unnamed)).toBe(5_000);
   expect(unnamed.length).toBeLessThanOrEqual(129);
@@ -88,7 +93,7 @@ test("tells a service's answers from the others, and the program that the questi
   tally.decided({ ...denied, source: "service" }, question);
   for (let number = 0; number < 300; number++) tally.decided({ ...denied, source: "outage" }, question);
   for (let number = 0; number < 10; number++) tally.decided({ ...denied, source: "service" }, question);
-  tally.flush();
+  nextSecond();
   expect(read).toEqual([]);
   expect(windows[0]?.named.map(({ source, program, count }) => [source, program, count])).toEqual([
     ["service", "/bin/known", 1],
@@ -104,18 +109,34 @@ test("of a second's questions only so many tell the program of their caller", ()
   const { tally } = watched();
   const told = Array.from({ length: 300 }, () => tally.programOf(2));
   expect(told.filter((program) => program === "/bin/p0")).toHaveLength(200);
-  tally.flush();
+  nextSecond();
   expect(tally.programOf(2)).toBe("/bin/p0");
-  tally.flush();
+  nextSecond();
 });
 
 test("the newest decisions stay for a later reader, in bounded room", () => {
   const { tally } = watched();
   for (let second = 0; second < 50; second++) {
     for (let number = 0; number < 20; number++) tally.recalled(denied, { pid: 2, uid: 7 }, intent(`${second} ${number}`));
-    tally.flush();
+    nextSecond();
   }
   const rows = tally.recent().flatMap(({ named }) => named);
   expect(rows.length).toBe(200);
   expect(rows.at(-1)?.path).toBe("49 19");
+});
+
+test("whoever looks gets the decisions so far, and raises no bound by it", () => {
+  const { tally, windows, read } = watched();
+  for (let number = 0; number < 1_000; number++) {
+    tally.recalled(denied, { pid: number, uid: 7 }, intent(`f${number}`));
+    if (number % 100 === 0) tally.flush();
+  }
+  expect(read.length).toBe(200);
+  expect(windows[0]?.named).toHaveLength(1);
+  nextSecond();
+  expect(windows.reduce((all, { named, unnamed }) => all + sum(named) + sum(unnamed), 0)).toBe(1_000);
+  nextSecond();
+  tally.recalled(denied, { pid: 1, uid: 7 }, intent("next"));
+  nextSecond();
+  expect(windows.at(-1)?.named.map(shown)).toEqual([["next", "/bin/p1", 1, 1]]);
 });

@@ -121,11 +121,11 @@ export class DecisionTally {
   programOf(pid: number): string | undefined {
     if (this.#programsRead >= PROGRAMS_READ) return undefined;
     this.#programsRead++;
-    this.#startWindow();
+    this.#startSecond();
     return this.readProgram(pid);
   }
 
-  /** Called with the decisions of each second that has some. @returns a function that stops listening */
+  /** Called with the decisions of each second that has some, in one piece or several. @returns a function that stops listening */
   listen(listener: (window: DecisionWindow) => void): () => void {
     this.#listeners.add(listener);
     return () => void this.#listeners.delete(listener);
@@ -144,12 +144,9 @@ export class DecisionTally {
     });
   }
 
-  /** Ends the second now. */
+  /** Hands out the decisions so far, for somebody who looks just now. The second and its bounds go on. */
   flush(): void {
-    clearTimeout(this.#timer);
-    this.#timer = undefined;
     const window: DecisionWindow = { named: this.#takeNamed(), unnamed: this.#takeUnnamed(), atMs: Date.now() };
-    this.#named.denied = this.#named.allowed = this.#programsRead = 0;
     for (const { effect, path, rule, program, uid, pid, count } of window.named)
       if (isDenial(effect)) this.#denied.add([path, rule, program, uid].join(BETWEEN), count, pid);
     if (window.named.length + window.unnamed.length === 0) return;
@@ -165,7 +162,7 @@ export class DecisionTally {
   }
 
   #name(decision: Decision, { pid, uid }: Caller, what: Pick<Row, "operation" | "accesses" | "path" | "program">): Row {
-    this.#startWindow();
+    this.#startSecond();
     const { effect, errno, rule, reason, decisionId, source } = decision;
     const { operation, accesses, program } = what;
     const path = what.path.slice(0, REPORT_LIMITS.textLength);
@@ -227,7 +224,14 @@ export class DecisionTally {
     }
   }
 
-  #startWindow(): void {
-    this.#timer ??= setTimeout(() => this.flush(), EVERY_MS).unref();
+  /** Nothing is counted without it: the first decision of a second has a name. */
+  #startSecond(): void {
+    this.#timer ??= setTimeout(() => this.#endSecond(), EVERY_MS).unref();
+  }
+
+  #endSecond(): void {
+    this.#timer = undefined;
+    this.#named.denied = this.#named.allowed = this.#programsRead = 0;
+    this.flush();
   }
 }

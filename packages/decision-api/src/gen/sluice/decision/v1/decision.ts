@@ -1068,8 +1068,8 @@ export interface UnnamedDecisions {
 
 /**
  * The decisions that a mount service enforced without a question since its last report, for a person who looks at the
- * service's console; nothing is decided by it. Sent once a second to services that want reports (Welcome), if there were
- * any. A report beyond the limits of the contract is refused.
+ * service's console; nothing is decided by it. Sent every second, or when somebody looks at the mount, to services that want
+ * reports (Welcome), if there were any. A report beyond the limits of the contract is refused.
  */
 export interface EnforcedReport {
   decisions: EnforcedDecisions[];
