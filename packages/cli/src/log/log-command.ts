@@ -5,8 +5,9 @@ import type { LogArguments } from "./show-log.js";
 
 const NOTES = `
 Equal decisions of one second are one line with their number; the pid is that of the newest caller. A mount names at most 200
-denials and 50 other decisions a second, and of 200 questions a second the program. It counts all others by rule, as lines without path
-and caller, which no filter but --denied and --rule leaves out. So the numbers of all lines add up to those of 'sluice status'.
+denials and 50 other decisions a second, three quarters of them of one user, and of 200 questions a second the program. It counts
+all others by rule, as lines without path and caller, which no filter but --denied and --rule leaves out. So the numbers of all lines
+add up to those of 'sluice status'.
 
 A service knows its own answers, and the decisions that mounts took from their caches or in an outage, as they report once a second. It
 needs --admin, and a token beyond loopback. On a terminal each decision is a line, in a pipe one JSON object.

@@ -11,6 +11,8 @@ import { programOf } from "./program-name.js";
 const EVERY_MS = 1_000;
 /** Of a second. Denials have room of their own: a program that reads a million files hides none. */
 const NAMED = { denied: 200, allowed: 50 } as const;
+/** The share of one user, who must not hide the denials of the others. */
+const SHARE = 0.75;
 /** Questions of a second that tell the program of their caller. */
 const PROGRAMS_READ = 200;
 /** The place of a row by a few bits of its path and caller: a power of two. */
@@ -84,6 +86,7 @@ export class DecisionTally {
   readonly #places = new Array<Row | undefined>(PLACES).fill(undefined);
   readonly #used: number[] = [];
   readonly #named = { denied: 0, allowed: 0 };
+  readonly #namedOf = { denied: new Map<number, number>(), allowed: new Map<number, number>() };
   #programsRead = 0;
   readonly #unnamed = { asked: new Map<string, Counts>(), recalled: new Map<string, Counts>() };
   readonly #listeners = new Set<(window: DecisionWindow) => void>();
@@ -103,7 +106,7 @@ export class DecisionTally {
       row.count++;
       return;
     }
-    if (!this.#mayName(decision.effect)) {
+    if (!this.#mayName(decision.effect, caller.uid)) {
       this.#countUnnamed(this.#unnamed.recalled, decision);
       return;
     }
@@ -113,7 +116,8 @@ export class DecisionTally {
 
   /** A question was answered: by a service, by an answer that another caller had just got, or by the outage mode. */
   decided(decision: Decision, { subject, resource, operation, accesses, program = subject.executable ?? "" }: Question): void {
-    if (this.#mayName(decision.effect)) this.#name(decision, subject, { operation, accesses, path: resource.paths[0] ?? "", program });
+    if (this.#mayName(decision.effect, subject.uid))
+      this.#name(decision, subject, { operation, accesses, path: resource.paths[0] ?? "", program });
     else this.#countUnnamed(wasAsked(decision) ? this.#unnamed.asked : this.#unnamed.recalled, decision);
   }
 
@@ -154,9 +158,12 @@ export class DecisionTally {
     for (const listener of this.#listeners) listener(window);
   }
 
-  #mayName(effect: Effect): boolean {
+  #mayName(effect: Effect, uid: number): boolean {
     const kind = isDenial(effect) ? "denied" : "allowed";
     if (this.#named[kind] >= NAMED[kind]) return false;
+    const own = this.#namedOf[kind].get(uid) ?? 0;
+    if (own >= NAMED[kind] * SHARE) return false;
+    this.#namedOf[kind].set(uid, own + 1);
     this.#named[kind]++;
     return true;
   }
@@ -232,6 +239,8 @@ export class DecisionTally {
   #endSecond(): void {
     this.#timer = undefined;
     this.#named.denied = this.#named.allowed = this.#programsRead = 0;
+    this.#namedOf.denied.clear();
+    this.#namedOf.allowed.clear();
     this.flush();
   }
 }
