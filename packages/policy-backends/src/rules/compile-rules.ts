@@ -18,7 +18,7 @@ import { durationMs } from "../document/duration.js";
 import { hidesTooMuch } from "../hidden-names.js";
 import type { HideRule } from "../policy-kind.js";
 import { type Condition, compileCondition } from "./condition.js";
-import { doubtfulGlob } from "./doubtful-glob.js";
+import { doubtfulGlob } from "./advice/doubtful-glob.js";
 import type { PolicyDocument, RuleDocument } from "./policy-schema.js";
 import type { Locate } from "./policy-source.js";
 import { byPlace, type PolicyProblem } from "./problem.js";
