@@ -79,7 +79,7 @@ describe("a rule that hides names", () => {
   it("is told of too many names with a place in the policy", () => {
     const braces = `{${Array.from({ length: 64 }, (_, at) => at).join()}}`;
     const globs = Array.from({ length: 17 }, (_, at) => `'d${at}/${braces}'`).join(", ");
-    expect(problemOf(`{name: h, path: [${globs}], effect: hide}`)).toMatch(/^p:4:\d+: the policy hides more than 1024 names/);
+    expect(problemOf(`{name: h, path: [${globs}], effect: hide}`)).toMatch(/^p:4:\d+: rule 'h': the policy hides more than 1024 names/);
   });
 
   it("gives no warning that a glob names a directory alone", () => {

@@ -13,6 +13,7 @@ interface Problem {
   severity: "error" | "warning";
   line: number;
   column: number;
+  rule?: string;
   message: string;
   remedy: string;
 }
@@ -30,9 +31,14 @@ function unreadable(file: string, message: string): CliError {
 }
 
 function complaint(file: string, problem: Problem): CliError {
-  const { line, column, message, remedy } = problem;
+  const { line, column, rule, message, remedy } = problem;
   if (message.includes("(EACCES)")) return unreadable(`${file}:${line}:${column}`, message);
-  return new CliError({ object: `${file}:${line}:${column}`, problem: message, remedy, exitCode: EXIT.USAGE });
+  return new CliError({
+    object: `${file}:${line}:${column}`,
+    problem: rule === undefined ? message : `rule '${rule}': ${message}`,
+    remedy,
+    exitCode: EXIT.USAGE,
+  });
 }
 
 interface Checked {

@@ -4,7 +4,7 @@
  */
 import { type Document, isCollection, isMap, isScalar, LineCounter, type Node, type ParsedNode, parseDocument, visit } from "yaml";
 import type { z } from "zod";
-import { didYouMean, type PolicyProblem } from "../rules/problem.js";
+import { didYouMean, type PolicyProblem, ruleAt } from "../rules/problem.js";
 
 export interface Position {
   line: number;
@@ -123,6 +123,7 @@ function unknownKeys(issue: z.core.$ZodIssue & { code: "unrecognized_keys" }, pa
     return {
       severity: "error",
       ...(places.get(key) ?? parsed.locate(issue.path)),
+      ...ruleAt(parsed.value, issue.path),
       message: `key '${key}' is not known here`,
       remedy: near === undefined ? `use one of ${known.join(", ")}` : `did you mean '${near}'?`,
     };
@@ -141,6 +142,7 @@ function problemsOf(issue: z.core.$ZodIssue, parsed: ParsedYaml, words: Document
     {
       severity: "error",
       ...parsed.locate(issue.path),
+      ...ruleAt(parsed.value, issue.path),
       message: describe(issue, missing),
       remedy: near === undefined ? remedyFor(issue.path, words) : `did you mean '${near}'?`,
     },

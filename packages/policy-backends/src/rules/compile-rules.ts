@@ -1,7 +1,6 @@
 /** A policy document → rules that can be evaluated, and every mistake that its shape does not show. */
 import {
   type Access,
-  ALL_ACCESSES,
   compileGlob,
   DENIAL_ERRNO,
   type Effect,
@@ -17,11 +16,14 @@ import {
 import { durationMs } from "../document/duration.js";
 import { hidesTooMuch } from "../hidden-names.js";
 import type { HideRule } from "../policy-kind.js";
-import { type Condition, compileCondition } from "./condition.js";
+import { type Condition, compileCondition, type Flaw } from "./condition.js";
+import { accessesOf, judges, pathGlobs, type PermittingOrDenying } from "./judging-rule.js";
 import { doubtfulGlob } from "./advice/doubtful-glob.js";
+import { idleObligations } from "./advice/idle-obligations.js";
+import { unreachableRules } from "./advice/unreachable-rules.js";
 import type { PolicyDocument, RuleDocument } from "./policy-schema.js";
 import type { Locate } from "./policy-source.js";
-import { byPlace, type PolicyProblem } from "./problem.js";
+import { byPlace, type PolicyProblem, ruleAt } from "./problem.js";
 
 export interface CompiledRule {
   name: string;
@@ -40,22 +42,6 @@ export interface CompiledRule {
   /** The widest conclusion that a cache may draw: how long, and whether for other files. */
   cache: { ttlMs: number | undefined; thisOnly: boolean };
   onOutage: OutageEffect | undefined;
-}
-
-const ANY: ReadonlySet<Access> = new Set(ALL_ACCESSES);
-/** The accesses of a permitting rule that names none: deleting and metadata are the file system's own matter. */
-const USE: ReadonlySet<Access> = new Set<Access>(["read", "write", "execute", "create", "link", "rename", "truncate"]);
-
-/** The accesses of a rule, or of the default, that names none. */
-export function impliedAccesses(effect: Effect): ReadonlySet<Access> {
-  return effect === "deny" ? ANY : USE;
-}
-
-/** A rule that says how an access is decided. */
-type PermittingOrDenying = RuleDocument & { effect: Effect };
-
-function judges(rule: RuleDocument): rule is PermittingOrDenying {
-  return rule.effect !== "hide";
 }
 
 /** Of a document without mistakes. */
@@ -79,25 +65,22 @@ class Shared<Value> {
   }
 }
 
-function accessesOf(rule: PermittingOrDenying): ReadonlySet<Access> {
-  if (rule.access === undefined) return impliedAccesses(rule.effect);
-  const accesses = new Set(rule.access);
-  if (accesses.has("write")) accesses.add("truncate");
-  return accesses;
-}
-
 class Compiler {
   readonly problems: PolicyProblem[] = [];
   private readonly accesses = new Shared<ReadonlySet<Access>>();
   private readonly caches = new Shared<CompiledRule["cache"]>();
+  private readonly digestLists: readonly string[];
   constructor(
+    private readonly document: PolicyDocument,
     private readonly locate: Locate,
-    private readonly digestLists: readonly string[],
-  ) {}
+  ) {
+    this.digestLists = Object.keys(document.digests ?? {});
+  }
 
   problem(path: readonly PropertyKey[], words: Pick<PolicyProblem, "message" | "remedy"> & { offset?: number; warning?: boolean }): void {
     const { message, remedy, offset, warning } = words;
-    this.problems.push({ severity: warning === true ? "warning" : "error", ...this.locate(path, offset), message, remedy });
+    const place = { ...this.locate(path, offset), ...ruleAt(this.document, path) };
+    this.problems.push({ severity: warning === true ? "warning" : "error", ...place, message, remedy });
   }
 
   matchers(patterns: readonly string[] | undefined, path: readonly PropertyKey[]): readonly Matcher[] | undefined {
@@ -121,12 +104,18 @@ class Compiler {
     });
   }
 
-  condition(text: string | undefined, path: readonly PropertyKey[]): Condition | undefined {
-    if (text === undefined) return undefined;
-    const compiled = compileCondition(text, this.digestLists);
-    if (!Array.isArray(compiled)) return compiled;
-    for (const { message, remedy, offset } of compiled) this.problem(path, { message: `condition: ${message}`, remedy, offset });
-    return undefined;
+  condition(rule: PermittingOrDenying, path: readonly PropertyKey[]): Condition | undefined {
+    if (rule.when === undefined) return undefined;
+    const compiled = compileCondition(rule.when, this.digestLists);
+    const tell = (flaws: readonly Flaw[], warning: boolean): void => {
+      for (const { message, remedy, offset } of flaws) this.problem(path, { message: `condition: ${message}`, remedy, offset, warning });
+    };
+    if ("flaws" in compiled) {
+      tell(compiled.flaws, false);
+      return undefined;
+    }
+    tell(compiled.doubts(rule), true);
+    return compiled.condition;
   }
 
   obligations(rule: PermittingOrDenying, path: readonly PropertyKey[]): readonly Obligation[] {
@@ -146,6 +135,8 @@ class Compiler {
       });
     }
     if (wanted.length === 0) return NO_OBLIGATIONS;
+    for (const { name, message, remedy } of rule.effect === "deny" ? [] : idleObligations(rule))
+      this.problem([...path, "obligations", name], { message, remedy, warning: true });
     return wanted.map(([name, value]) =>
       name === "expiresAfter" ? { name: "expiresAfterMs", value: String(durationMs(String(value))) } : { name, value: String(value) },
     );
@@ -190,7 +181,7 @@ class Compiler {
       gids: rule.subject?.gid && new Set(rule.subject.gid),
       executables: this.matchers(rule.subject?.executable, [...path, "subject", "executable"]),
       cgroups: this.matchers(rule.subject?.cgroup, [...path, "subject", "cgroup"]),
-      condition: this.condition(rule.when, [...path, "when"]),
+      condition: this.condition(rule, [...path, "when"]),
       obligations: this.obligations(rule, path),
       cache: this.caches.of(`${rule.ttl} ${rule.scope}`, () => ({
         ttlMs: rule.ttl === undefined ? undefined : durationMs(rule.ttl),
@@ -217,28 +208,22 @@ class Compiler {
       const earlier = first.get(rule.name);
       if (rule.name === "default")
         this.problem(["rules", index, "name"], {
-          message: "a rule is named 'default'",
-          remedy: "choose another name: it means that no rule matched",
+          message: "this name means that no rule matched",
+          remedy: "choose another name",
         });
       if (earlier === undefined) first.set(rule.name, index);
       else
         this.problem(["rules", index, "name"], {
-          message: `rule '${rule.name}' is there already, at line ${this.locate(["rules", earlier]).line}`,
+          message: `another rule has this name already, at line ${this.locate(["rules", earlier]).line}`,
           remedy: "give it a name of its own",
         });
     }
   }
 
-  /** A rule behind one that takes everything it could take. */
   unreachable(rules: readonly RuleDocument[]): void {
-    const takers = new Takers();
-    for (const [index, rule] of rules.entries()) {
-      if (!judges(rule)) continue;
-      const taker = takers.of(rule);
-      if (rule.subject === undefined && rule.when === undefined) takers.add(rule);
-      if (taker === undefined) continue;
+    for (const { index, taker } of unreachableRules(rules)) {
       this.problem(["rules", index], {
-        message: `rule '${rule.name}' is never reached: rule '${taker.name}' takes all of it`,
+        message: `it is never reached: rule '${taker}' takes all of it`,
         remedy: "move it before that rule, or delete it",
         warning: true,
       });
@@ -246,9 +231,10 @@ class Compiler {
   }
 
   doubtfulGlobs(rules: readonly RuleDocument[]): void {
-    const all = new Set(rules.flatMap(({ path = [] }) => path.flatMap(expandBraces)));
-    for (const [index, { path = [], effect }] of rules.entries()) {
-      for (const [at, glob] of path.entries()) {
+    const right = rules.map((rule) => (pathGlobs(rule) === undefined ? [] : (rule.path ?? [])));
+    const all = new Set(right.flatMap((path) => path.flatMap(expandBraces)));
+    for (const [index, { effect }] of rules.entries()) {
+      for (const [at, glob] of (right[index] ?? []).entries()) {
         // A hidden directory hides everything below it.
         const known = effect === "hide" ? new Set([...all, ...expandBraces(glob).map((one) => `${one}/**`)]) : all;
         const doubt = doubtfulGlob(glob, known);
@@ -274,38 +260,13 @@ class Compiler {
   }
 }
 
-/** The rules so far that could take all of another, by a glob that both have: of ten thousand few are looked at. */
-class Takers {
-  private readonly everywhere: PermittingOrDenying[] = [];
-  private readonly byGlob = new Map<string, PermittingOrDenying[]>();
-
-  add(rule: PermittingOrDenying): void {
-    if (rule.path === undefined || rule.path.includes("**")) {
-      this.everywhere.push(rule);
-      return;
-    }
-    for (const glob of rule.path) {
-      const others = this.byGlob.get(glob);
-      if (others === undefined) this.byGlob.set(glob, [rule]);
-      else others.push(rule);
-    }
-  }
-
-  of(rule: PermittingOrDenying): RuleDocument | undefined {
-    const same = rule.path === undefined ? undefined : this.byGlob.get(rule.path[0] as string);
-    return this.everywhere.find((taker) => covers(taker, rule)) ?? same?.find((taker) => covers(taker, rule));
-  }
-}
-
-function covers(taker: PermittingOrDenying, rule: PermittingOrDenying): boolean {
-  const accesses = accessesOf(taker);
-  for (const access of accessesOf(rule)) if (!accesses.has(access)) return false;
-  if (taker.path === undefined || taker.path.includes("**")) return true;
-  return rule.path?.every((pattern) => taker.path?.includes(pattern)) ?? false;
-}
-
-export function compileRules(document: PolicyDocument, locate: Locate): { rules: CompiledRule[]; problems: PolicyProblem[] } {
-  const compiler = new Compiler(locate, Object.keys(document.digests ?? {}));
+/** `part`: the document lacks what is not understood, so that its rules cannot be compared with each other. */
+export function compileRules(
+  document: PolicyDocument,
+  locate: Locate,
+  { part = false } = {},
+): { rules: CompiledRule[]; problems: PolicyProblem[] } {
+  const compiler = new Compiler(document, locate);
   const documents = document.rules ?? [];
   const rules = documents.flatMap((rule, index) => {
     if (judges(rule)) return [compiler.rule(rule, index)];
@@ -314,10 +275,9 @@ export function compileRules(document: PolicyDocument, locate: Locate): { rules:
   });
   compiler.hidesTooMuch(document);
   compiler.duplicates(documents);
-  compiler.unreachable(documents);
+  if (!part) compiler.unreachable(documents);
   compiler.narrowGrants(document);
-  // Globs with a mistake cannot be taken apart.
-  if (!compiler.problems.some(({ severity }) => severity === "error")) compiler.doubtfulGlobs(documents);
+  compiler.doubtfulGlobs(documents);
   const problems = compiler.problems.sort(byPlace);
   return { rules, problems };
 }

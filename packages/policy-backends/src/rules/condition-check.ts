@@ -157,7 +157,7 @@ function visitFact(expr: Expr, scope: Scope, into: Inspection): boolean {
 }
 
 function isXattrMap(expr: Expr | undefined): boolean {
-  if (expr?.exprKind.case !== "selectExpr" || expr.exprKind.value.field !== "xattr") return false;
+  if (expr?.exprKind.case !== "selectExpr" || !["xattr", XATTR_OR_EMPTY].includes(expr.exprKind.value.field)) return false;
   const owner = expr.exprKind.value.operand?.exprKind;
   return owner?.case === "identExpr" && owner.value.name === "resource";
 }
@@ -174,6 +174,13 @@ function readXattr(name: string, into: Inspection): void {
 function literal(expr: Expr | undefined): string | undefined {
   const constant = expr?.exprKind.case === "constExpr" ? expr.exprKind.value.constantKind : undefined;
   return constant?.case === "stringValue" ? constant.value : undefined;
+}
+
+/** NAME of `resource.xattr['NAME']`; undefined for anything else. */
+export function xattrName(expr: Expr): string | undefined {
+  const call = expr.exprKind.case === "callExpr" ? expr.exprKind.value : undefined;
+  const [map, key] = call?.function === "_[_]" ? call.args : [];
+  return isXattrMap(map) ? literal(key) : undefined;
 }
 
 function visitXattrCall(expr: Expr, into: Inspection): boolean {

@@ -1,8 +1,10 @@
 /** A rule's `when`: a CEL expression, checked at load and evaluated against the facts of one question. */
 import { celEnv, isCelError, parse, plan } from "@bufbuild/cel";
 import { type Access, type FileKind, plainQuestion, type Question, textOfBytes } from "@sluice/decision-api";
-import { type ConditionFacts, type Expr, inspectCondition, XATTR_OR_EMPTY } from "./condition-check.js";
+import { impossibleCondition } from "./advice/impossible-condition.js";
+import { type ConditionFacts, type ConditionFlaw, type Expr, inspectCondition, XATTR_OR_EMPTY } from "./condition-check.js";
 import type { DigestLists } from "./digest-lists.js";
+import type { PermittingOrDenying } from "./judging-rule.js";
 import { headOf } from "../unknown-facts.js";
 import { type LookedAt, RESOURCE_BIT, SUBJECT_BIT } from "./looked-at.js";
 
@@ -91,7 +93,7 @@ function leaves(expr: Expr): Expr[] {
 }
 
 /** A mistake of types shows on any facts, so that one sample finds it; a division by zero may be the sample's. */
-function typeFlaw(expr: Expr, digestLists: readonly string[]): { exprId: bigint; message: string; remedy: string } | undefined {
+function typeFlaw(expr: Expr, digestLists: readonly string[]): ConditionFlaw | undefined {
   const digests = Object.fromEntries(digestLists.map((name) => [name, new Map<string, string>()]));
   const bindings = bindingsOf(SAMPLE, { xattrs: xattrNamesIn(expr), headBytes: 0, digests });
   bindTo(bindings, "a", "read");
@@ -129,7 +131,7 @@ function parseCondition(text: string): ReturnType<typeof parse> | Flaw {
     const { message, location } = error as Error & { location?: { start?: { offset?: number } } };
     return {
       offset: location?.start?.offset ?? 0,
-      message: message.replace(/^syntax error <input>:\d+:\d+: /, "syntax error: "),
+      message: message.replace(/^(?:syntax error )?<input>:\d+:\d+: /, "syntax error: "),
       remedy: "repair the expression",
     };
   }
@@ -171,18 +173,23 @@ function noteOf(facts: ConditionFacts): (lookedAt: LookedAt) => void {
   };
 }
 
-/** The condition, or all that is wrong with it. `digestLists`: the names of those that the policy has. */
-export function compileCondition(text: string, digestLists: readonly string[]): Condition | Flaw[] {
+/** A condition with advice on it, or all that is wrong with it. */
+export type CompiledCondition = { condition: Condition; doubts: (rule: PermittingOrDenying) => Flaw[] } | { flaws: Flaw[] };
+
+/** `digestLists`: the names of those that the policy has. */
+export function compileCondition(text: string, digestLists: readonly string[]): CompiledCondition {
   const parsed = parseCondition(text);
-  if (!("expr" in parsed)) return [parsed];
-  const { facts, flaws } = inspectCondition(parsed.expr, digestLists);
-  const found = flaws.length > 0 ? flaws : leaves(parsed.expr).flatMap((leaf) => typeFlaw(leaf, digestLists) ?? []);
-  if (found.length > 0) {
-    const positions = (parsed.sourceInfo?.positions ?? {}) as Record<string, number>;
+  if (!("expr" in parsed)) return { flaws: [parsed] };
+  const { expr, sourceInfo } = parsed;
+  const placed = (found: readonly ConditionFlaw[]): Flaw[] => {
+    const positions = (sourceInfo?.positions ?? {}) as Record<string, number>;
     return found.map(({ exprId, message, remedy }) => ({ offset: positions[exprId.toString()] ?? 0, message, remedy }));
-  }
-  const run = plan(environment, parsed.expr);
-  return {
+  };
+  const { facts, flaws } = inspectCondition(expr, digestLists);
+  const found = flaws.length > 0 ? flaws : leaves(expr).flatMap((leaf) => typeFlaw(leaf, digestLists) ?? []);
+  if (found.length > 0) return { flaws: placed(found) };
+  const run = plan(environment, expr);
+  const condition: Condition = {
     facts,
     note: noteOf(facts),
     evaluate(bindings) {
@@ -190,4 +197,5 @@ export function compileCondition(text: string, digestLists: readonly string[]): 
       return typeof result === "boolean" ? result : undefined;
     },
   };
+  return { condition, doubts: (rule) => placed(impossibleCondition(expr, rule)) };
 }

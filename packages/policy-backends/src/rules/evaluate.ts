@@ -14,7 +14,8 @@ import {
   STRICTNESS,
 } from "@sluice/decision-api";
 import type { Ruling } from "../backend.js";
-import { type CompiledRule, impliedAccesses } from "./compile-rules.js";
+import type { CompiledRule } from "./compile-rules.js";
+import { impliedAccesses } from "./judging-rule.js";
 import { unknownContent } from "../unknown-facts.js";
 import { type Bindings, bindingsOf, bindTo, type ConditionContext } from "./condition.js";
 import { LookedAt, SUBJECT_BIT } from "./looked-at.js";

@@ -6,9 +6,10 @@ import { DEFAULT_HEAD_BYTES } from "../document/head-bytes.js";
 import { withHiddenNames } from "../hidden-names.js";
 import { type ParsedYaml, parseYaml } from "../document/yaml-document.js";
 import type { Engine, LooksAt } from "../policy-kind.js";
-import { type CompiledRule, compileRules, hideRulesOf, impliedAccesses } from "./compile-rules.js";
+import { type CompiledRule, compileRules, hideRulesOf } from "./compile-rules.js";
 import { type ListFiles, readDigestLists } from "./digest-lists.js";
 import { evaluateRules, type RuleSet } from "./evaluate.js";
+import { impliedAccesses } from "./judging-rule.js";
 import type { PolicyDocument } from "./policy-schema.js";
 import { readParsedPolicy } from "./policy-source.js";
 import { byPlace, PolicyError, type PolicyProblem } from "./problem.js";
@@ -68,8 +69,8 @@ export interface CheckedRules {
 export function checkRules(parsed: ParsedYaml, file: string): CheckedRules & { rules: CompiledRule[] } {
   const read = readParsedPolicy(parsed);
   if (read.document === undefined) {
-    const inside = compileRules(understoodPart(parsed.value), parsed.locate).problems.filter(({ severity }) => severity === "error");
-    throw new PolicyError(file, [...read.problems, ...inside].sort(byPlace));
+    const inside = compileRules(understoodPart(parsed.value), parsed.locate, { part: true });
+    throw new PolicyError(file, [...read.problems, ...inside.problems].sort(byPlace));
   }
   const { document } = read;
   const { rules, problems } = compileRules(document, read.locate);

@@ -5,6 +5,8 @@ export interface PolicyProblem {
   /** 1-based. */
   line: number;
   column: number;
+  /** The rule that it is in, if that has a name. */
+  rule?: string;
   message: string;
   remedy: string;
 }
@@ -14,9 +16,23 @@ export function byPlace(one: PolicyProblem, other: PolicyProblem): number {
   return one.line - other.line || one.column - other.column;
 }
 
-/** `FILE:LINE:COLUMN: what is wrong: what to do` */
+/** The name of the rule that `path` leads into, for a problem. A rule that was made up for a check has none. */
+export function ruleAt(document: unknown, path: readonly PropertyKey[]): Pick<PolicyProblem, "rule"> {
+  const [key, index] = path;
+  if (key !== "rules" || typeof index !== "number") return {};
+  const rules = (document as { rules?: unknown } | null)?.rules;
+  const name: unknown = Array.isArray(rules) ? (rules as ({ name?: unknown } | null)[])[index]?.name : undefined;
+  return typeof name === "string" && name !== "" && !name.startsWith("\0") ? { rule: name.slice(0, 100) } : {};
+}
+
+/** `rule 'NAME': what is wrong` */
+export function problemText({ rule, message }: Pick<PolicyProblem, "rule" | "message">): string {
+  return rule === undefined ? message : `rule '${rule}': ${message}`;
+}
+
+/** `FILE:LINE:COLUMN: rule 'NAME': what is wrong: what to do` */
 export function problemLine(file: string, problem: PolicyProblem): string {
-  return `${file}:${problem.line}:${problem.column}: ${problem.message}: ${problem.remedy}`;
+  return `${file}:${problem.line}:${problem.column}: ${problemText(problem)}: ${problem.remedy}`;
 }
 
 /** A policy that does not check. The message is the first mistake, and how many more there are. */
