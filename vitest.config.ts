@@ -26,7 +26,7 @@ const NEED_PROCESSES = [
   "packages/policy-backends/src/{cedar,combine,opa-wasm}/*.test.ts",
   "packages/policy-backends/src/source/bundle.test.ts",
   "packages/testkit/src/processes/run-script.test.ts",
-  "services/decision/src/{decision-service,hostile-policies,hot-swap,policy-run}.test.ts",
+  "services/decision/src/{decision-service,hostile-policies,hot-swap,policy-compare,policy-run}.test.ts",
   "packages/runtime/src/keep-pauses-short.test.ts",
 ];
 

@@ -2,6 +2,7 @@
 export type { Policy, PolicyBackend, Refresh, Ruling } from "./backend.js";
 export { type DescribedQuestion, questionOf } from "./cases/described-question.js";
 export { type PolicyCase, readPolicyCases, runPolicyCase } from "./cases/policy-cases.js";
+export { rulesOfFile, rulesReached } from "./cases/rule-coverage.js";
 export { openPolicyFile, rulesBackend } from "./file-backend.js";
 export { loadPolicyFile } from "./load-file.js";
 export { type BackendEvents, type LoadedPolicy, NO_BACKEND_EVENTS, type ShadowDifference } from "./policy-kind.js";

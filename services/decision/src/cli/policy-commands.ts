@@ -2,7 +2,8 @@
 import { ALL_ACCESSES } from "@sluice/decision-api";
 import type { PolicyDisk } from "@sluice/policy-backends";
 import { type Command, Option } from "commander";
-import type { ExplainFlags, PublishFlags, ReplayFlags } from "./try-policy.js";
+import type { DiffFlags } from "./diff-policies.js";
+import type { ExplainFlags, PublishFlags, ReplayFlags, TestFlags } from "./try-policy.js";
 
 const trying = () => import("./try-policy.js");
 
@@ -34,7 +35,8 @@ function addTrying(policy: Command): void {
     .description("run table cases against a policy of any kind; exits 1 if one fails")
     .argument("<file>", "the policy file")
     .argument("<cases>", "a YAML file: cases: [{path: …, access: …, uid: …, expect: deny}]")
-    .action(async (file: string, cases: string) => (await trying()).testPolicy(file, cases));
+    .option("--coverage", "name the rules that decide no case, too (kind: rules)")
+    .action(async (file: string, cases: string, flags: TestFlags) => (await trying()).testPolicy(file, cases, flags));
   policy
     .command("replay")
     .description("put the questions of a decision log to a policy, and show what would change")
@@ -43,6 +45,22 @@ function addTrying(policy: Command): void {
     .option("--json", "one JSON object on standard output, with every path")
     .option("--exit-code", "exit 1 if anything would change")
     .action(async (log: string, flags: ReplayFlags) => (await trying()).replayDecisions(log, flags));
+  policy
+    .command("diff")
+    .description("ask two policies the same questions, and show the answers that differ")
+    .argument("<old>", "the policy before")
+    .argument("<new>", "the policy after, of any kind")
+    .option("--log <log>", "ask the questions of a decision log; -: standard input")
+    .option("--tree <directory>", "ask about each file of a directory, as the lower layer of a mount; its extended attributes are not read")
+    .addOption(new Option("--access <access...>", "with --tree: ask for these (default: each access, one by one)").choices(ALL_ACCESSES))
+    .option("--uid <n>", "with --tree: who asks (default 1000)")
+    .option("--gid <n>", "with --tree: their group (default: the uid)")
+    .option("--executable <path>", "with --tree: with what (default /usr/bin/cat)")
+    .option("--json", "one JSON object on standard output, with every path")
+    .option("--exit-code", "exit 1 if an answer differs")
+    .action(async (before: string, after: string, flags: DiffFlags) =>
+      (await import("./diff-policies.js")).diffPolicies(before, after, flags),
+    );
   policy
     .command("publish")
     .description("check a policy and put it into a NATS bucket, from where every decision service takes it")

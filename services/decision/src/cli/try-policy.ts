@@ -1,23 +1,23 @@
 /** Runs `sluice policy test`, `replay`, `publish` and `explain`: asks a policy, without a mount and without a service. */
-import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
-import { posix } from "node:path";
-import { QUESTION_LIMITS } from "@sluice/decision-api";
 import {
   type DescribedQuestion,
   type Policy,
+  type PolicyCase,
   PolicyError,
   publishPolicy,
   questionOf,
   readPolicyCases,
+  rulesOfFile,
+  rulesReached,
   runPolicyCase,
 } from "@sluice/policy-backends";
-import { CliError, EXIT, errorLine, escapeLine, escapeTextName } from "@sluice/runtime";
-import { type Change, type Replay, replayLog } from "../audit/replay-log.js";
+import { CliError, EXIT, errorLine, escapeLine } from "@sluice/runtime";
+import { replayLog } from "../audit/replay-log.js";
+import { type CallerFlags, callerOf, contentOf, numberOf, pathBelowMount } from "./described-flags.js";
 import { logLines, refuseOtherFile } from "./log-lines.js";
+import { showReplay } from "./show-changes.js";
 import { refused, withPolicy } from "./with-policy.js";
-
-const SHOWN = 20;
 
 function readable(file: string): string {
   try {
@@ -40,7 +40,32 @@ function casesOf(file: string): ReturnType<typeof readPolicyCases> {
   }
 }
 
-export const testPolicy = (file: string, casesFile: string): Promise<void> =>
+/** Tells the rules that decide no case. */
+async function showCoverage(file: string, policy: Policy, cases: readonly PolicyCase[]): Promise<void> {
+  const { policyFile, rules } = listedRules(file);
+  const reached = new Set<string>();
+  for (const each of cases) for (const rule of await rulesReached(policy, each)) reached.add(rule);
+  const missed = rules.filter(({ name }) => !reached.has(name));
+  const lines = missed.map(
+    ({ line, name }) => `${policyFile}:${line}: rule '${name}': no case reaches it: add a case that it decides, or delete it`,
+  );
+  lines.push(`${rules.length - missed.length} of ${rules.length} rules decide a case`);
+  process.stdout.write(`${lines.map(escapeLine).join("\n")}\n`);
+}
+
+function listedRules(file: string): ReturnType<typeof rulesOfFile> {
+  try {
+    return rulesOfFile(file);
+  } catch (error) {
+    throw refused(error);
+  }
+}
+
+export interface TestFlags {
+  coverage?: true;
+}
+
+export const testPolicy = (file: string, casesFile: string, flags: TestFlags): Promise<void> =>
   withPolicy(file, async (policy) => {
     const cases = casesOf(casesFile);
     let failed = 0;
@@ -53,29 +78,9 @@ export const testPolicy = (file: string, casesFile: string): Promise<void> =>
       process.stdout.write(`${casesFile}:${each.line}: ${name}: ${differences.join("; ")}${why}\n`);
     }
     process.stdout.write(`${cases.length - failed} of ${cases.length} cases pass\n`);
+    if (flags.coverage === true) await showCoverage(file, policy, cases);
     if (failed > 0) process.exitCode = EXIT.FAILED;
   });
-
-const arrow = ({ was, now }: Change): string => `${was.effect} '${was.rule}' -> ${now.effect} '${now.rule}'`;
-
-function report(replay: Replay): string {
-  const { decisions, given, unreadable } = replay;
-  const times = (count: number): string => (count === 1 ? "1 time" : `${count} times`);
-  const part = (kind: "same" | "different" | "failed", words: string): string =>
-    `${replay[kind]} ${words}${given[kind] === 0 ? "" : ` (${times(given[kind])})`}`;
-  const parts = [part("same", "the same"), part("different", "different"), part("failed", "without an answer")].join(", ");
-  const lines = [`${decisions} decisions, given ${times(given.decisions)}: ${parts}`];
-  if (replay.firstFailure !== undefined) lines.push(`the first without an answer: ${replay.firstFailure}`);
-  if (unreadable > 0) lines.push(`${unreadable} lines are not of a decision log`);
-  const list = (title: string, changes: readonly Change[], name: (change: never) => string): void => {
-    if (changes.length === 0) return;
-    lines.push("", title, ...changes.slice(0, SHOWN).map((change) => `${String(change.count).padStart(8)}  ${name(change as never)}`));
-    if (changes.length > SHOWN) lines.push(`          and ${changes.length - SHOWN} more: see --json`);
-  };
-  list("by rule (times, with repetitions from the caches of mounts):", replay.byRule, arrow);
-  list("by path:", replay.byPath, (change: Change & { path: string }) => `${escapeTextName(change.path)}: ${arrow(change)}`);
-  return `${lines.map(escapeLine).join("\n")}\n`;
-}
 
 export interface ReplayFlags {
   policy: string;
@@ -87,51 +92,15 @@ export const replayDecisions = (log: string, flags: ReplayFlags): Promise<void> 
   withPolicy(flags.policy, async (policy) => {
     const found = await replayLog(await logLines(log), policy);
     refuseOtherFile(log, { read: found.decisions, unreadable: found.unreadable });
-    process.stdout.write(flags.json === true ? `${JSON.stringify(found)}\n` : report(found));
+    process.stdout.write(flags.json === true ? `${JSON.stringify(found)}\n` : showReplay(found));
     if (flags.exitCode === true && found.different + found.failed > 0) process.exitCode = EXIT.FAILED;
   });
 
-export interface ExplainFlags {
+export interface ExplainFlags extends CallerFlags {
   access: DescribedQuestion["access"];
-  uid?: string;
-  gid?: string;
-  executable?: string;
   layer?: string;
   content?: string;
   json?: true;
-}
-
-/** Of a file at hand, in place of one on a mount. */
-function contentOf(file: string | undefined): Pick<DescribedQuestion, "size" | "head" | "digest"> {
-  if (file === undefined) return {};
-  try {
-    const bytes = readFileSync(file);
-    const digest = createHash("sha256").update(bytes).digest("hex");
-    return { size: bytes.length, head: bytes.toString("latin1", 0, QUESTION_LIMITS.headBytes), digest };
-  } catch (error) {
-    const problem = `it cannot be read (${(error as NodeJS.ErrnoException).code ?? "unknown"})`;
-    throw new CliError({ object: file, problem, remedy: "name a file that is there and readable", exitCode: EXIT.USAGE }, { cause: error });
-  }
-}
-
-function idOf(text: string | undefined, option: string): number | undefined {
-  if (text === undefined || /^\d{1,9}$/.test(text)) return text === undefined ? undefined : Number(text);
-  throw new CliError({ object: `${option} ${text}`, problem: "it is not a whole number", remedy: "write one", exitCode: EXIT.USAGE });
-}
-
-/** Below the mount's root, as rules see it. Throws CliError if it leads elsewhere. */
-function pathBelowMount(path: string): string {
-  const plain = posix.normalize(path);
-  const problem = plain.startsWith("/") ? "it is an absolute path" : /^\.\.(\/|$)/.test(plain) ? "it leads out of the mount" : undefined;
-  if (problem === undefined) return plain === "." ? "" : plain.replace(/\/$/, "");
-  const below = plain.replace(/^\/+|^(\.\.(\/|$))+/, "");
-  const remedy = `write the path below the mount's root, as in ${below === "" ? "data/file" : below}`;
-  throw new CliError({
-    object: path,
-    problem,
-    remedy: `${remedy}; 'sluice explain' takes a file of a running mount`,
-    exitCode: EXIT.USAGE,
-  });
 }
 
 export const explainPath = (file: string, path: string, flags: ExplainFlags): Promise<void> =>
@@ -139,9 +108,7 @@ export const explainPath = (file: string, path: string, flags: ExplainFlags): Pr
     const described: DescribedQuestion = {
       path: [pathBelowMount(path)],
       access: flags.access,
-      uid: idOf(flags.uid, "--uid"),
-      gid: idOf(flags.gid, "--gid"),
-      executable: flags.executable,
+      ...callerOf(flags),
       layer: flags.layer,
       ...contentOf(flags.content),
     };
@@ -161,7 +128,7 @@ export interface PublishFlags {
 }
 
 export async function publishFile(file: string, { to, above }: PublishFlags): Promise<void> {
-  const newest = BigInt(idOf(above, "--above") ?? 0);
+  const newest = BigInt(numberOf(above, "--above") ?? 0);
   const { sequence, digest, place } = await publishPolicy(file, to, newest, tellWarning).catch((error: unknown) => {
     if (error instanceof PolicyError) throw refused(error);
     const problem = `it cannot be published (${error instanceof Error ? error.message : String(error)})`;

@@ -5,7 +5,8 @@
 import { ALL_ACCESSES } from "@sluice/decision-api";
 import { loadPolicy, type Policy, PolicyError, problemLine, questionOf, type Ruling } from "@sluice/policy-backends";
 import { z } from "zod";
-import { type Change, type Replay, replayLog } from "../audit/replay-log.js";
+import type { Change } from "../audit/change-tally.js";
+import { type Replay, replayLog } from "../audit/replay-log.js";
 
 export type CallName = "ask" | "replay";
 /** A question that the caller has described. */

@@ -1,0 +1,50 @@
+/** The options with which a person describes a question on the command line. */
+import { createHash } from "node:crypto";
+import { readFileSync } from "node:fs";
+import { posix } from "node:path";
+import { QUESTION_LIMITS } from "@sluice/decision-api";
+import type { DescribedQuestion } from "@sluice/policy-backends";
+import { CliError, EXIT } from "@sluice/runtime";
+
+export interface CallerFlags {
+  uid?: string;
+  gid?: string;
+  executable?: string;
+}
+
+export function callerOf({ uid, gid, executable }: CallerFlags): Pick<DescribedQuestion, "uid" | "gid" | "executable"> {
+  return { uid: numberOf(uid, "--uid"), gid: numberOf(gid, "--gid"), executable };
+}
+
+export function numberOf(text: string | undefined, option: string): number | undefined {
+  if (text === undefined || /^\d{1,9}$/.test(text)) return text === undefined ? undefined : Number(text);
+  throw new CliError({ object: `${option} ${text}`, problem: "it is not a whole number", remedy: "write one", exitCode: EXIT.USAGE });
+}
+
+/** Of a file at hand, in place of one on a mount. */
+export function contentOf(file: string | undefined): Pick<DescribedQuestion, "size" | "head" | "digest"> {
+  if (file === undefined) return {};
+  try {
+    const bytes = readFileSync(file);
+    const digest = createHash("sha256").update(bytes).digest("hex");
+    return { size: bytes.length, head: bytes.toString("latin1", 0, QUESTION_LIMITS.headBytes), digest };
+  } catch (error) {
+    const problem = `it cannot be read (${(error as NodeJS.ErrnoException).code ?? "unknown"})`;
+    throw new CliError({ object: file, problem, remedy: "name a file that is there and readable", exitCode: EXIT.USAGE }, { cause: error });
+  }
+}
+
+/** Below the mount's root, as rules see it. Throws CliError if it leads elsewhere. */
+export function pathBelowMount(path: string): string {
+  const plain = posix.normalize(path);
+  const problem = plain.startsWith("/") ? "it is an absolute path" : /^\.\.(\/|$)/.test(plain) ? "it leads out of the mount" : undefined;
+  if (problem === undefined) return plain === "." ? "" : plain.replace(/\/$/, "");
+  const below = plain.replace(/^\/+|^(\.\.(\/|$))+/, "");
+  const remedy = `write the path below the mount's root, as in ${below === "" ? "data/file" : below}`;
+  throw new CliError({
+    object: path,
+    problem,
+    remedy: `${remedy}; 'sluice explain' takes a file of a running mount`,
+    exitCode: EXIT.USAGE,
+  });
+}
