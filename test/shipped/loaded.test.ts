@@ -49,7 +49,7 @@ async function loadedWhile(...args: readonly string[]): Promise<string[]> {
 
 test("help, status and unmount load the definitions of commands, and no module of other commands", async () => {
   const installed = (names: readonly string[]): string[] => names.filter((name) => !/^(packages|services)\//.test(name));
-  for (const args of [["--help"], ["policy", "--help"], ["status", "/nowhere"], ["unmount", "/nowhere"]])
+  for (const args of [["--help"], ["policy", "--help"], ["status"], ["status", "/nowhere"], ["unmount", "/nowhere"]])
     expect(installed(await loadedWhile(...args)), args[0]).toEqual(["commander"]);
   expect(await loadedWhile("--help")).not.toContain("packages/policy-backends");
   const status = await loadedWhile("status", "/nowhere");

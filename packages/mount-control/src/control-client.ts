@@ -31,8 +31,8 @@ function open(path: string): Promise<Socket> {
 /**
  * Waits while the daemon's queue is full (EAGAIN): the daemon exists, but accepts nobody now. Usually it is stopped, and its mount waits too.
  */
-async function openInTurn(path: string): Promise<Socket> {
-  for (const deadlineMs = Date.now() + ANSWER_TIMEOUT_MS; ; await sleep(LOOK_MS)) {
+async function openInTurn(path: string, patienceMs = ANSWER_TIMEOUT_MS): Promise<Socket> {
+  for (const deadlineMs = Date.now() + patienceMs; ; await sleep(LOOK_MS)) {
     try {
       return await open(path);
     } catch (error) {
@@ -42,11 +42,14 @@ async function openInTurn(path: string): Promise<Socket> {
   }
 }
 
-/** Undefined if no daemon answers for this mount point. @throws CliError if there is, or may be, one that this user may not ask */
-export async function connectControl(mountpoint: string, control: string | undefined): Promise<Socket | undefined> {
+/**
+ * Undefined if no daemon answers for this mount point. With `patienceMs` it waits no longer than that. @throws CliError if there is, or may
+ * be, one that this user may not ask
+ */
+export async function connectControl(mountpoint: string, control: string | undefined, patienceMs?: number): Promise<Socket | undefined> {
   const paths = control === undefined ? socketPaths(mountpoint, CONTROL_SOCKET) : [control];
-  for (const deadlineMs = Date.now() + SUCCESSION_MS; ; await sleep(LOOK_MS)) {
-    const found = await connectFirst(paths, serversOf(mountpoint));
+  for (const deadlineMs = Date.now() + (patienceMs ?? SUCCESSION_MS); ; await sleep(LOOK_MS)) {
+    const found = await connectFirst(paths, serversOf(mountpoint), patienceMs);
     if (found instanceof Socket || Date.now() > deadlineMs || !(await hasKeeper(mountpoint))) return orDenial(found);
   }
 }
@@ -120,11 +123,15 @@ function isHidden(path: string): boolean {
  * A hidden socket does not end the search: if root has mounts too, other users' sockets are in directories that come later in the list. If
  * there is no other socket, the result is the reason why the hidden one cannot be used.
  */
-async function connectFirst(paths: readonly string[], trusted: readonly number[]): Promise<Socket | Error | undefined> {
+async function connectFirst(
+  paths: readonly string[],
+  trusted: readonly number[],
+  patienceMs?: number,
+): Promise<Socket | Error | undefined> {
   let denial: Error | undefined;
   for (const path of paths) {
     try {
-      return checkPeer(await openInTurn(path), path, trusted);
+      return checkPeer(await openInTurn(path, patienceMs), path, trusted);
     } catch (error) {
       if (error instanceof CliError) throw error;
       if (!isDenied(error)) continue;
@@ -177,11 +184,11 @@ const isPatient = (request: ControlRequest | KeeperRequest): boolean => request.
 async function* converse(
   socket: Socket,
   request: ControlRequest | KeeperRequest,
-  mountpoint: string,
+  { mountpoint, patienceMs }: { mountpoint: string; patienceMs?: number | undefined },
 ): AsyncGenerator<unknown, boolean, undefined> {
   socket.setEncoding("utf8");
   if (!isPatient(request)) {
-    socket.setTimeout(ANSWER_TIMEOUT_MS, () => {
+    socket.setTimeout(patienceMs ?? ANSWER_TIMEOUT_MS, () => {
       socket.destroy(
         failed(
           mountpoint,
@@ -217,7 +224,7 @@ export async function* ask(
   request: ControlRequest | KeeperRequest,
   mountpoint: string,
 ): AsyncGenerator<unknown, boolean, undefined> {
-  const complete = yield* converse(socket, request, mountpoint);
+  const complete = yield* converse(socket, request, { mountpoint });
   if (!complete && !isWatch(request)) throw lost(mountpoint);
   return complete;
 }
@@ -226,12 +233,17 @@ export async function* ask(
  * The only item of an answer, to a request that changes nothing. If the server ends meanwhile, it asks again: then the next server answers,
  * or nobody does. @throws CliError if the mount has no daemon that answers
  */
-export async function askOnce(mountpoint: string, control: string | undefined, request: ControlRequest): Promise<unknown> {
+export async function askOnce(
+  mountpoint: string,
+  control: string | undefined,
+  request: ControlRequest,
+  patienceMs?: number,
+): Promise<unknown> {
   for (let asked = 0; asked < ASK_AT_MOST; asked++) {
     if (asked > 0) await sleep(LOOK_MS);
-    const socket = await connectControl(mountpoint, control);
+    const socket = await connectControl(mountpoint, control, patienceMs);
     if (socket === undefined) throw noDaemon(mountpoint);
-    for await (const item of converse(socket, request, mountpoint)) return item;
+    for await (const item of converse(socket, request, { mountpoint, patienceMs })) return item;
   }
   throw lost(mountpoint);
 }

@@ -253,6 +253,8 @@ export interface MountStatus {
   policy: PolicyStatus | null;
   /** By "effect/source". */
   decisions: Record<string, number>;
+  /** An older server has no such field. */
+  denialsLastMinute?: number;
   fallbacks: Record<string, number>;
   openFilesByMode: Record<string, number>;
   mediatedBytes: Record<string, number>;

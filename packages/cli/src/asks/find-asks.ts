@@ -1,44 +1,10 @@
 /** Questions for a person at all mounts and running sessions of this user, or at one of them. */
-import { existsSync } from "node:fs";
-import { ask, type AskItem, connectControl, type ControlRequest, noDaemon, readMountTable } from "@sluice/mount-control";
+import { ask, type AskItem, connectControl, type ControlRequest, noDaemon } from "@sluice/mount-control";
 import { CliError } from "@sluice/runtime/cli";
-import { listSessions } from "@sluice/sessions";
-
-/** A mount that can be asked. */
-export interface Place {
-  /** As a person names it: the mount point, or the name of the session. */
-  name: string;
-  mountpoint: string;
-  control: string | undefined;
-}
+import { type Place, placesOf } from "../places.js";
 
 export interface Found extends Place {
   item: AskItem;
-}
-
-function sessionPlaces(): Place[] {
-  const places: Place[] = [];
-  for (const { session } of listSessions()) {
-    if (session instanceof Error) continue;
-    const control = session.path("control.sock");
-    if (existsSync(control)) places.push({ name: session.name, mountpoint: session.path("view"), control });
-    session.close();
-  }
-  return places;
-}
-
-function mountPlaces(): Place[] {
-  return readMountTable()
-    .filter(({ type }) => type === "fuse.sluice")
-    .map(({ mountpoint }) => ({ name: mountpoint, mountpoint, control: undefined }));
-}
-
-/** `name`: of a session, or a mount point; undefined: all. */
-function placesOf(name: string | undefined, control: string | undefined): Place[] {
-  const sessions = sessionPlaces();
-  if (name === undefined) return [...sessions, ...mountPlaces()];
-  const session = sessions.find((place) => place.name === name);
-  return [session ?? { name, mountpoint: name, control }];
 }
 
 /** @throws CliError if nobody answers */

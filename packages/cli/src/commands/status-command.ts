@@ -1,5 +1,5 @@
 /** `sluice status`: the state of a mount, for people and as JSON. */
-import { escapeLine, escapeTextName, table } from "@sluice/runtime/cli";
+import { escapeLine, escapeTextName, table, wrong } from "@sluice/runtime/cli";
 import type { Command } from "commander";
 import { askOnce, type MountStatus } from "@sluice/mount-control";
 import { controlOption } from "./shared-options.js";
@@ -9,9 +9,10 @@ function counts(values: Record<string, number>): string {
   return entries.length === 0 ? "none" : entries.map(([name, value]) => `${name} ${value}`).join(", ");
 }
 
-function duration(ms: number): string {
+export function duration(ms: number): string {
   const seconds = Math.floor(ms / 1000);
   const [hours, minutes] = [Math.floor(seconds / 3600), Math.floor(seconds / 60) % 60];
+  if (hours >= 48) return `${Math.floor(hours / 24)} days`;
   return hours > 0 ? `${hours} h ${minutes} min` : minutes > 0 ? `${minutes} min ${seconds % 60} s` : `${seconds} s`;
 }
 
@@ -55,7 +56,7 @@ function cacheLine({ decider: { cache } }: MountStatus): string {
 
 function revokedLine({ revocation }: MountStatus): string {
   const { passing, refused, onRevoke, holdersUnseen, signalled } = revocation;
-  const counted = `${passing} still passing through, ${refused} refused; on revoke: ${onRevoke}`;
+  const counted = `${passing} open files still pass through, ${refused} are refused; on revoke: ${onRevoke}`;
   const signals = signalled > 0 ? `, ${signalled} holders signalled` : "";
   return `${counted}${signals}${holdersUnseen === null ? "" : ` (not all holders can be seen: ${holdersUnseen})`}`;
 }
@@ -137,7 +138,11 @@ export function renderStatus(status: MountStatus): string {
     .join("\n");
 }
 
-async function show(mountpoint: string, args: { json?: boolean; control?: string }): Promise<void> {
+async function show(mountpoint: string | undefined, args: { json?: boolean; control?: string }): Promise<void> {
+  if (mountpoint === undefined) {
+    if (args.control !== undefined) throw wrong("--control", "it belongs to one mount", "name the mount point, too");
+    return (await import("./list-mounts.js")).listMounts(args.json === true);
+  }
   const status = (await askOnce(mountpoint, args.control, { method: "status" })) as MountStatus;
   process.stdout.write(args.json === true ? `${JSON.stringify(status, null, 2)}\n` : renderStatus(status));
 }
@@ -145,8 +150,8 @@ async function show(mountpoint: string, args: { json?: boolean; control?: string
 export function addStatusCommand(program: Command): void {
   program
     .command("status")
-    .description("show the engine, layers, decisions, fallbacks and open files of a mount")
-    .argument("<mountpoint>")
+    .description("list all mounts, or show the engine, layers, decisions, fallbacks and open files of one")
+    .argument("[mountpoint]", "the mount to show (default: list all mounts, and running sessions of 'sluice run')")
     .option("--json", "as JSON")
     .addOption(controlOption())
     .action(show);

@@ -115,6 +115,7 @@ export function mountStatus(parts: MountParts, draining: boolean): MountStatus {
     },
     policy: policyStatus(decider),
     decisions: telemetry.allDecisions(),
+    denialsLastMinute: telemetry.denials.count(Date.now()),
     fallbacks: telemetry.fallbacks.toObject(),
     openFilesByMode: telemetry.openFiles.toObject(),
     mediatedBytes: telemetry.mediatedBytes.toObject(),

@@ -6,6 +6,7 @@ import { Errno, errnoName } from "@sluice/vfs";
 import { Activity } from "./activity.js";
 import type { ActivityRecord } from "./activity-record.js";
 import { DecisionTally } from "./decision-tally.js";
+import { LastMinute } from "./last-minute.js";
 import { CountBy, DurationSeries, type HotMetric, type MetricValue, readMetric } from "./hot-metrics.js";
 
 /**
@@ -30,6 +31,7 @@ export class MountTelemetry {
   readonly mediatedBytes = new CountBy<"read" | "write">();
   readonly activity = new Activity();
   readonly tally = new DecisionTally();
+  readonly denials = new LastMinute();
   /** Undefined unless the mount writes its activity to a file. */
   record: ActivityRecord | undefined = undefined;
   readonly startedMs = Date.now();
@@ -64,6 +66,7 @@ export class MountTelemetry {
 
   decided(decision: Decision, durationMs: number): void {
     this.activity.ruled(decision);
+    if (decision.effect === "deny") this.denials.add(Date.now());
     this.decisions.add(`${decision.effect}/${decision.source}`);
     this.#decisionDurations.observe(durationMs);
   }
@@ -72,6 +75,7 @@ export class MountTelemetry {
   recalled(decision: Decision): void {
     const { effect, source } = decision;
     this.activity.ruled(decision);
+    if (effect === "deny") this.denials.add(Date.now());
     if (source === "cache") this.#recalled[effect]++;
     else this.decisions.add(`${effect}/${source}`);
   }

@@ -1,0 +1,39 @@
+/** The mounts that can be asked: those of this mount namespace, and those of running sessions, which have a namespace of their own. */
+import { existsSync } from "node:fs";
+import { readMountTable } from "@sluice/mount-control";
+import { listSessions } from "@sluice/sessions";
+
+/** A mount that can be asked. */
+export interface Place {
+  /** As a person names it: the mount point, or the name of the session. */
+  name: string;
+  mountpoint: string;
+  control: string | undefined;
+}
+
+function sessionPlaces(): Place[] {
+  const places: Place[] = [];
+  for (const { session } of listSessions()) {
+    if (session instanceof Error) continue;
+    const control = session.path("control.sock");
+    if (existsSync(control)) places.push({ name: session.name, mountpoint: session.path("view"), control });
+    session.close();
+  }
+  return places;
+}
+
+/** Of a mount that is bound elsewhere, too, the first place alone: its server is found by that one. */
+function mountPlaces(): Place[] {
+  const mounts = readMountTable().filter(({ type }) => type === "fuse.sluice");
+  return mounts
+    .filter(({ device }, at) => mounts.findIndex((mount) => mount.device === device) === at)
+    .map(({ mountpoint }) => ({ name: mountpoint, mountpoint, control: undefined }));
+}
+
+/** `name`: of a session, or a mount point; undefined: all. */
+export function placesOf(name: string | undefined, control: string | undefined): Place[] {
+  const sessions = sessionPlaces();
+  if (name === undefined) return [...sessions, ...mountPlaces()];
+  const session = sessions.find((place) => place.name === name);
+  return [session ?? { name, mountpoint: name, control }];
+}
