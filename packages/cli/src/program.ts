@@ -1,5 +1,6 @@
 /** The `sluice` command line: every command by its name. The module of a command is loaded when it is called, or when help lists it. */
 import { VERSION } from "@sluice/runtime/cli";
+import type { ProfileLive } from "@sluice/service-decision/commands";
 import type { MountHost } from "@sluice/service-mount";
 import { Command } from "commander";
 import { addManualCommands } from "./manual/manual-commands.js";
@@ -28,6 +29,8 @@ async function mountHost(): Promise<MountHost> {
     serverProgram: keeper.serverProgram,
   };
 }
+
+const profileLive: ProfileLive = async (...args) => (await import("./profile/live-profile.js")).profileLive(...args);
 
 /** How this command is called: the program, and the arguments before the command's own. */
 const ownCommand = (): [string, string] => [process.execPath, process.argv[1] ?? "sluice"];
@@ -62,7 +65,7 @@ const COMMANDS: Readonly<Record<string, AddCommand>> = {
   doctor: async (program) => (await import("./commands/doctor-command.js")).addDoctorCommand(program),
   decision: async (program) => (await import("@sluice/service-decision/commands")).addDecisionCommand(program),
   policy: async (program) => (await import("@sluice/service-decision/commands")).addPolicyCommands(program),
-  profile: async (program) => (await import("@sluice/service-decision/commands")).addProfileCommand(program),
+  profile: async (program) => (await import("@sluice/service-decision/commands")).addProfileCommand(program, profileLive),
   "volume-plugin": async (program) => (await import("./commands/volume-plugin-command.js")).addVolumePluginCommand(program, ownCommand()),
 };
 

@@ -176,9 +176,9 @@ async function* linesOf(socket: Socket, path: string): AsyncGenerator<ControlLin
   }
 }
 
-/** A watch never ends, and an upgrade takes as long as one server needs to start and another one to end. */
+/** A watch never ends, a profile takes as long as was asked for, and an upgrade until one server has started and another one has ended. */
 const isWatch = (request: ControlRequest | KeeperRequest): boolean => "watch" in request && request.watch;
-const isPatient = (request: ControlRequest | KeeperRequest): boolean => request.method === "upgrade" || isWatch(request);
+const isPatient = (request: ControlRequest | KeeperRequest): boolean => ["profile", "upgrade"].includes(request.method) || isWatch(request);
 
 /** Asks, and yields every item of the answer. @returns whether the answer is complete; if not, the connection was lost */
 async function* converse(

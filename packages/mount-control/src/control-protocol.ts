@@ -33,6 +33,8 @@ export type ControlRequest =
   | ExplainRequest
   | { method: "status" }
   | { method: "activity" }
+  /** Answered with ProfileItems, when the time is over. */
+  | { method: "profile"; durationMs: number }
   | { method: "grants"; watch: boolean }
   /** Answered with LogItems: the newest ones; with `watch` then those of each second. */
   | { method: "log"; watch: boolean }
@@ -45,6 +47,21 @@ export type ControlRequest =
   | { method: "unmount"; force: boolean }
   /** Answered when the mount has ended and nothing holds its layers any more. For callers that unmount by themselves. */
   | { method: "freed" };
+/** One function of a profile as it was called, in the order of a walk from the root; with its own time, without the functions it called. */
+export interface ProfileFrame {
+  id: number;
+  /** Of its caller; null: the root. */
+  parent: number | null;
+  name: string;
+  /** Of its module; empty for V8's own. */
+  url: string;
+  line: number;
+  selfMs: number;
+}
+/** A part of a profile: an answer has several, since a line of an answer is bounded. */
+export interface ProfileItem {
+  frames: ProfileFrame[];
+}
 export interface Unmounted {
   unmounted: string;
 }
@@ -58,6 +75,9 @@ export interface Busy {
 /** For the keeper's own socket. */
 export type KeeperRequest = { method: "upgrade"; file: string; argv: readonly string[] };
 export type ControlLine = { item: unknown } | { done: true } | { error: string };
+
+/** The longest profile. */
+export const MAX_PROFILE_MS = 300_000;
 
 /** Room for a path of any length. */
 export const MAX_REQUEST_BYTES = 64 << 10;
@@ -267,6 +287,22 @@ export interface MountStatus {
   anomalies: number;
 }
 
+/** One second of a server. */
+export interface ServerSecond {
+  /** Its end, in milliseconds since 1970. */
+  atMs: number;
+  /** The share of the time in which the event loop did not wait, from 0 to 1. */
+  busy: number;
+  /** The longest time in which the event loop served nobody. */
+  pauseMs: number;
+  /** Spent on garbage collection. */
+  collectedMs: number;
+  /** Requests in the kernel's queue, with those that are being served; null if the kernel does not tell. */
+  queued: number | null;
+  /** The longest request of each operation. */
+  worstMs: Record<string, number>;
+}
+
 /** Counts since the start of the server; two reports give rates. */
 export interface ActivityReport {
   mountpoint: string;
@@ -277,6 +313,8 @@ export interface ActivityReport {
   passthrough: boolean;
   state: "serving" | "draining";
   inFlight: number;
+  /** The last minute, the oldest second first; empty in the first report. An older server has no such field. */
+  seconds?: readonly ServerSecond[];
   requests: Record<string, { errors: number; durations: DurationCounts }>;
   opens: Record<string, number>;
   openNow: Record<string, number>;
@@ -321,6 +359,8 @@ export function parseRequest(line: string): ControlRequest | undefined {
     case "layers":
     case "freed":
       return { method };
+    case "profile":
+      return profileRequest(value as Record<string, unknown>);
     case "unmount":
       return { method, force: force === true };
     case "asks":
@@ -335,6 +375,11 @@ export function parseRequest(line: string): ControlRequest | undefined {
     default:
       return undefined;
   }
+}
+
+function profileRequest({ durationMs }: Record<string, unknown>): ControlRequest | undefined {
+  if (typeof durationMs !== "number" || !(durationMs > 0) || durationMs > MAX_PROFILE_MS) return undefined;
+  return { method: "profile", durationMs };
 }
 
 function answerRequest({ askId, answer, way }: Record<string, unknown>): ControlRequest | undefined {

@@ -1,7 +1,7 @@
 /** One frame of activity, as lines for a terminal or a pipe. */
 import type { DurationCounts } from "@sluice/mount-control";
 import { escapeLine, escapeTextName, table } from "@sluice/runtime/cli";
-import { type Interval, percentileMs } from "./rates.js";
+import { type Interval, percentileMs, type ServerInterval } from "./rates.js";
 import { FIRST_VIEW, keyLine, type Sort, type View } from "./view.js";
 
 /** The rows of each table if the height is unknown. */
@@ -52,13 +52,26 @@ function sumBy(counts: Record<string, number>, part: 0 | 1): Record<string, numb
 
 const total = (counts: Record<string, number>): number => Object.values(counts).reduce((sum, count) => sum + count, 0);
 
-function summary({ now, seconds, requests, opens, decisions, decisionDurations, mediatedBytes, copyUpBytes }: Interval): string[] {
+/** In three digits at most. */
+const ms = (value: number): string => (value >= 10 ? String(Math.round(value)) : value.toFixed(value >= 1 ? 1 : 2));
+const percent = (share: number): string => `${Math.round(share * 100)} %`;
+
+function serverLine(server: ServerInterval | undefined): string[] {
+  if (server === undefined) return [];
+  const { busy, collecting, pauseMs, queued } = server;
+  const queue = queued === null ? "" : `; at most ${queued} requests in the kernel's queue`;
+  return [`server      ${percent(busy)} busy, ${percent(collecting)} garbage collection, longest pause ${ms(pauseMs)} ms${queue}`];
+}
+
+function summary(interval: Interval): string[] {
+  const { now, seconds, requests, opens, decisions, decisionDurations, mediatedBytes, copyUpBytes, server } = interval;
   const count = requests.reduce((sum, each) => sum + each.count, 0);
   const errors = requests.reduce((sum, each) => sum + each.errors, 0);
   const openNow = Object.entries(now.openNow).filter(([, open]) => open > 0);
   const each = (bytesMoved: number): string => `${bytes(bytesMoved / seconds)}/s`;
   const waits = [0.5, 0.9, 0.99].map((share) => `p${share * 100} ${latency(decisionDurations, share)}`);
   return [
+    ...serverLine(server),
     `requests    ${rate(count, seconds)}/s, ${rate(errors, seconds)}/s with an error, ${now.inFlight} waiting`,
     `opens       ${rate(total(opens), seconds)}/s: ${shares(opens)}`,
     `open now    ${openNow.length === 0 ? "none" : openNow.map(([mode, open]) => `${open} ${mode}`).join(", ")}; ${now.grants} grants in force, ${now.revoked} of them revoked`,
@@ -85,16 +98,26 @@ function sortedBy<Each>(list: readonly Each[], numbersOf: (each: Each) => Number
   return [...list].sort((one, other) => difference(numbersOf(one), numbersOf(other)));
 }
 
-function operations({ requests, seconds }: Interval, sort: Sort): Section {
+function operations({ requests, seconds, server }: Interval, sort: Sort): Section {
+  const allMs = requests.reduce((sum, { durations }) => sum + durations.sumMs, 0);
   const sorted = sortedBy(requests, ({ count, errors, durations }) => {
     if (sort === "errors") return [errors, count];
     return sort === "slowest" ? [percentileMs(durations, 0.99) ?? -1, percentileMs(durations, 0.9) ?? -1, count] : [count];
   });
   const rows = sorted.map(({ operation, count, errors, durations }) => {
     const waits = [0.5, 0.9, 0.99].map((share) => latency(durations, share));
-    return [operation, rate(count, seconds), rate(errors, seconds), ...waits];
+    const worst = server?.worstMs[operation];
+    const share = percent(allMs === 0 ? 0 : durations.sumMs / allMs);
+    return [
+      operation,
+      rate(count, seconds),
+      rate(errors, seconds),
+      share,
+      ...waits,
+      ...(server === undefined ? [] : [worst === undefined ? "-" : ms(worst)]),
+    ];
   });
-  return { head: ["OPERATION", "A SECOND", "ERRORS", "P50 MS", "P90", "P99"], rows };
+  return { head: ["OPERATION", "A SECOND", "ERRORS", "TIME", "P50 MS", "P90", "P99", ...(server === undefined ? [] : ["WORST"])], rows };
 }
 
 function rules({ rules: all, seconds }: Interval, { sort, filter }: View): Section {

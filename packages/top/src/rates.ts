@@ -18,6 +18,19 @@ export interface Interval {
   deniedUnnamed: number;
   mediatedBytes: Record<string, number>;
   copyUpBytes: number;
+  /** Undefined if no second of the interval is known. */
+  server: ServerInterval | undefined;
+}
+
+/** The seconds of an interval. */
+export interface ServerInterval {
+  /** Shares of the time, from 0 to 1. */
+  busy: number;
+  collecting: number;
+  pauseMs: number;
+  /** At most; null if the kernel does not tell. */
+  queued: number | null;
+  worstMs: Readonly<Record<string, number>>;
 }
 
 const NO_DURATIONS: DurationCounts = { boundsMs: [], counts: [], sumMs: 0, count: 0 };
@@ -42,6 +55,24 @@ function requestsBetween(before: ActivityReport["requests"], now: ActivityReport
     return { operation, count: between.count, errors: errors - was.errors, durations: between };
   });
   return all.filter(({ count }) => count > 0).sort((one, other) => other.count - one.count);
+}
+
+const largest = (numbers: readonly number[]): number => numbers.reduce((one, other) => Math.max(one, other), 0);
+
+function serverBetween(before: ActivityReport | undefined, { seconds = [] }: ActivityReport): ServerInterval | undefined {
+  const known = before === undefined ? [] : seconds.filter(({ atMs }) => atMs > before.atMs);
+  if (known.length === 0) return undefined;
+  const worstMs: Record<string, number> = {};
+  for (const second of known)
+    for (const [operation, ms] of Object.entries(second.worstMs)) worstMs[operation] = Math.max(worstMs[operation] ?? 0, ms);
+  const queued = known.flatMap((second) => (second.queued === null ? [] : [second.queued]));
+  return {
+    busy: known.reduce((sum, { busy }) => sum + busy, 0) / known.length,
+    collecting: known.reduce((sum, { collectedMs }) => sum + collectedMs, 0) / (known.length * 1000),
+    pauseMs: largest(known.map(({ pauseMs }) => pauseMs)),
+    queued: queued.length === 0 ? null : largest(queued),
+    worstMs,
+  };
 }
 
 function rulesBetween(before: ActivityReport["rules"], now: ActivityReport["rules"]): Interval["rules"] {
@@ -86,6 +117,7 @@ export function between(earlier: ActivityReport | undefined, now: ActivityReport
     deniedUnnamed: (now.deniedUnnamed ?? 0) - (before?.deniedUnnamed ?? 0),
     mediatedBytes: countsBetween(before?.mediatedBytes ?? {}, now.mediatedBytes),
     copyUpBytes: now.copyUps.bytes - (before?.copyUps.bytes ?? 0),
+    server: serverBetween(before, now),
   };
 }
 

@@ -8,6 +8,8 @@ const durations = (...counts: number[]): DurationCounts => {
   return { boundsMs: [1, 10], counts, sumMs: 0, count: counts.reduce((sum, count) => sum + count, 0) };
 };
 
+const second = { atMs: 2000, busy: 0.5, pauseMs: 3.24, collectedMs: 10, queued: 4, worstMs: { OPEN: 12.3, LOOKUP: 0.25 } };
+
 const before: ActivityReport = {
   mountpoint: "/mnt/view",
   atMs: 1000,
@@ -36,7 +38,12 @@ const now: ActivityReport = {
   atMs: 3000,
   uptimeMs: 12_000,
   inFlight: 2,
-  requests: { OPEN: { errors: 3, durations: durations(11, 3, 2) }, LOOKUP: { errors: 0, durations: durations(200, 0, 0) } },
+  // The first one is of an earlier interval.
+  seconds: [{ ...second, atMs: 1000, pauseMs: 99 }, second, { ...second, atMs: 3000, busy: 0.1, pauseMs: 1, collectedMs: 0, queued: null }],
+  requests: {
+    OPEN: { errors: 3, durations: { ...durations(11, 3, 2), sumMs: 40 } },
+    LOOKUP: { errors: 0, durations: { ...durations(200, 0, 0), sumMs: 10 } },
+  },
   opens: { passthrough: 10, mediated: 3 },
   openNow: { passthrough: 2, mediated: 1 },
   decisions: { "grant/cache": 9, "deny/service": 4 },
@@ -67,6 +74,7 @@ test("shows the activity between two reports", () => {
     `
 /mnt/view  serving, devfuse, passthrough on; every 2 s
 
+server      30 % busy, 1 % garbage collection, longest pause 3.2 ms; at most 4 requests in the kernel's queue
 requests    105/s, 1/s with an error, 2 waiting
 opens       4/s: 75 % passthrough, 25 % mediated
 open now    2 passthrough, 1 mediated; 1 grants in force, 0 of them revoked
@@ -77,9 +85,9 @@ mediated    2.0 MB/s read, 0 B/s written; 1.0 kB/s copied up
 COPY-UP                        BYTES               SINCE  PATH
 25 %     #####...............  500.0 MB of 2.0 GB  4 s    b\\033[31mig
 
-OPERATION  A SECOND  ERRORS  P50 MS  P90  P99
-LOOKUP     100       0       1       1    1
-OPEN       5         1       1       >10  >10
+OPERATION  A SECOND  ERRORS  TIME  P50 MS  P90  P99  WORST
+LOOKUP     100       0       20 %  1       1    1    0.25
+OPEN       5         1       80 %  1       >10  >10  12
 
 RULE, A SECOND  GRANT  MEDIATE  DENY
 default         3      0        0

@@ -53,7 +53,9 @@ async function printOn(first: ActivityReport, look: () => Promise<ActivityReport
 }
 
 const NOTES = `
-Each latency is an upper bound of that share of requests, in milliseconds. Reads and writes of a passthrough open go straight to the
+TIME is an operation's share of the time that all requests took in the server, and WORST its longest request, in milliseconds. Each other
+latency is an upper bound of that share of requests, in milliseconds. The first report knows no WORST and no pauses: the server measures them
+while somebody watches. Reads and writes of a passthrough open go straight to the
 kernel, so they are not among the requests. A path's count may belong to its last name alone.
 DENIED has the most frequent denials with the program, the user and the newest pid; of a second's denials 200 get a name, and the last line
 counts the others. Names and attributes that do not exist are no errors.
@@ -69,7 +71,7 @@ export function addTopCommand(program: Command): void {
   program
     .command("top")
     .description(
-      "show the activity of a mount: requests, decisions, denials and their callers, passthrough share, latencies, hottest rules and paths",
+      "show the activity of a mount: its server's time, requests, decisions, denials and callers, passthrough share, hottest rules and paths",
     )
     .argument("<mountpoint>")
     .option("--interval <seconds>", "time between two reports", "2")

@@ -113,6 +113,9 @@ export function controlHandler(parts: MountParts, stop: StopRequests): ControlHa
       case "activity":
         send(mountActivity(parts, stop.requested));
         return;
+      case "profile":
+        for (const frames of await (await import("../status/take-profile.js")).takeProfile(request.durationMs, gone)) send({ frames });
+        return;
       case "grants":
         await sendGrants(parts, request.watch, { send, gone });
         return;

@@ -26,6 +26,7 @@ import { cutOffError, unmountOnce } from "../shutdown/unmount.js";
 import { mountReporter } from "../status/mount-report.js";
 import type { MountParts } from "../status/mount-status.js";
 import { MountTelemetry } from "../telemetry/mount-telemetry.js";
+import { kernelQueue, ServerWatch } from "../telemetry/server-watch.js";
 import type { KeeperSession, MountContext } from "./mount-context.js";
 import { openListeners, runDirectoryOf } from "./open-listeners.js";
 import { surviveBugs } from "./survive-bugs.js";
@@ -55,7 +56,12 @@ async function untilReady({ config: { mountpoint }, stop }: MountContext, engine
 function describe(context: MountContext, filesystem: ServedFilesystem): MountParts {
   const { config, telemetry, hold, keeper } = context;
   context.device = mountAt(config.mountpoint, readMountTable())?.device ?? "";
-  const parts: MountParts = { ...filesystem, keeper: keeper?.link.keeper, config, telemetry, hold, device: context.device };
+  const { device } = context;
+  const watch = new ServerWatch(
+    () => telemetry.takeWorstMs(),
+    () => kernelQueue(device),
+  );
+  const parts: MountParts = { ...filesystem, keeper: keeper?.link.keeper, config, telemetry, hold, device, watch };
   context.describeMount = mountReporter(parts);
   return parts;
 }

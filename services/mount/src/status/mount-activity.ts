@@ -15,6 +15,7 @@ export function mountActivity(parts: MountParts, draining: boolean): ActivityRep
     passthrough: engine.port.negotiated.maxStackDepth > 0,
     state: draining ? "draining" : "serving",
     inFlight: engine.inFlight(),
+    seconds: parts.watch.look(),
     requests: telemetry.requests(),
     opens: { ...telemetry.activity.opens },
     openNow: telemetry.openFiles.toObject(),

@@ -12,6 +12,7 @@ import type { PolicyGate } from "../enforcement/policy-gate.js";
 import type { Revocation } from "../enforcement/revocation.js";
 import { toText } from "@sluice/native";
 import type { MountTelemetry } from "../telemetry/mount-telemetry.js";
+import type { ServerWatch } from "../telemetry/server-watch.js";
 import { limitsOf } from "../setup/choose-engine.js";
 import type { LayerHold } from "../shutdown/layer-hold.js";
 
@@ -31,6 +32,7 @@ export interface MountParts {
   /** Of the mount, "major:minor". */
   device: string;
   telemetry: MountTelemetry;
+  watch: ServerWatch;
 }
 
 function policyStatus(decider: Decider): PolicyStatus | null {

@@ -42,6 +42,7 @@ export class DurationSeries {
   readonly #counts = new Float64Array(BOUNDS_MS.length + 1);
   #sumUs = 0;
   #count = 0;
+  #worstUs = 0;
 
   observe(durationMs: number): void {
     this.observeUs(durationMs * 1000);
@@ -54,6 +55,14 @@ export class DurationSeries {
     this.#counts[bucket] = (this.#counts[bucket] as number) + 1;
     this.#sumUs += durationUs;
     this.#count++;
+    if (durationUs > this.#worstUs) this.#worstUs = durationUs;
+  }
+
+  /** The longest since the call before, in milliseconds. */
+  takeWorstMs(): number {
+    const worstMs = this.#worstUs / 1000;
+    this.#worstUs = 0;
+    return worstMs;
   }
 
   /** For a comparison of two moments: the count between each two bounds; the last one is open. */

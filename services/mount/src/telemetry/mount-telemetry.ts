@@ -97,6 +97,12 @@ export class MountTelemetry {
     return Object.fromEntries(all);
   }
 
+  /** The longest request of each operation since the call before. */
+  takeWorstMs(): Record<string, number> {
+    const worst = [...this.#operations].map(([operation, { durations }]) => [operation, durations.takeWorstMs()] as const);
+    return Object.fromEntries(worst.filter(([, ms]) => ms > 0));
+  }
+
   decisionDurations(): DurationCounts {
     return this.#decisionDurations.snapshot();
   }

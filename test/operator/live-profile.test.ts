@@ -1,0 +1,46 @@
+/** `sluice profile --live` beside a mount that works: the picture shows its functions, and only its owner gets one. */
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { mountSluice, plant, policyOf, publicFile, requires, runScript, runSluice, scratch, startScript } from "@sluice/testkit";
+import { expect } from "vitest";
+
+const { test } = requires("/dev/fuse", "CAP_SYS_ADMIN");
+
+/** Reads until it is told to end, and fails if one operation does. */
+const READS = 'trap "exit 0" TERM; echo started; while :; do cat "$1/a" "$1/m/b" >/dev/null && ls -l "$1" >/dev/null || exit 1; done';
+
+test("shows the functions that a working server spends its time in, and disturbs none of its callers", async () => {
+  const lower = plant(scratch(), { a: publicFile("a"), "m/b": publicFile("b") });
+  const mount = await mountSluice({ lowers: [lower], policy: policyOf("grant", { name: "metered", path: "m/**", effect: "mediate" }) });
+  const load = startScript(["sh", "-c", READS, "sh", mount.mountpoint]);
+  await load.waitFor("started");
+  const out = join(scratch(), "p.svg");
+  const { code, stderr } = await runSluice(["profile", "--live", mount.mountpoint, "1s", "--out", out]);
+  expect([code, stderr]).toEqual([0, `${out}: written: open it in a browser\n`]);
+  const svg = readFileSync(out, "utf8");
+  expect(svg).toMatch(/^<svg xmlns="http:\/\/www\.w3\.org\/2000\/svg" /);
+  expect(svg).toMatch(/<title>\w*open\w*\n/i);
+  expect(svg).toContain("</svg>");
+  load.kill("SIGTERM");
+  expect((await load.finished).code).toBe(0);
+  await mount.stop();
+}, 60_000);
+
+test("takes one profile at a time, ends one whose caller has left, and refuses other users and other times", async () => {
+  const mount = await mountSluice({ lowers: [plant(scratch(), { a: publicFile("a") })] });
+  const profile = (...args: string[]): ReturnType<typeof runSluice> =>
+    runSluice(["profile", "--live", mount.mountpoint, ...args, "--out", "-"]);
+  const long = startScript([process.execPath, "packages/cli/bin/sluice.mjs", "profile", "--live", mount.mountpoint, "5m", "--out", "-"]);
+  // The long one is under way if another one is refused; until then each takes a short time.
+  for (let told = ""; !told.includes("EBUSY"); ) told = (await profile("1ms")).stderr;
+  long.kill("SIGKILL");
+  await long.finished;
+  // The server sees the end of the connection at once, or a little later.
+  for (let code: number | null = 1; code !== 0; ) code = (await profile("1ms")).code;
+  const other = ["setpriv", "--reuid=1000", "--regid=1000", "--clear-groups", process.execPath, "packages/cli/bin/sluice.mjs"];
+  expect((await runScript([...other, "profile", "--live", mount.mountpoint, "1ms", "--out", "-"])).code).not.toBe(0);
+  expect((await profile("soon")).stderr).toMatch(/^sluice: soon: it is not the time of a profile: write a whole number and ms, s or m, /);
+  expect((await profile("6m")).code).toBe(2);
+  expect((await runSluice(["profile"])).stderr).toBe("sluice: profile: nothing to profile: name a decision log, or a mount with --live\n");
+  await mount.stop();
+}, 60_000);
