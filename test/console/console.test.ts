@@ -297,13 +297,20 @@ describe("in Chromium", () => {
     await page.getByLabel("Path below the mount").fill("/ssl/id.pem");
     await page.getByRole("button", { name: "Ask" }).click();
     await page.locator("#answer dd.deny").waitFor();
+    expect(await page.locator("#answer dd.deny").innerText()).toBe("deny (EACCES)");
     expect(await page.locator("#answer").innerText()).toContain("private-keys");
     expect(await page.locator("#source .hit").allInnerTexts()).toEqual([
       "  - name: private-keys",
       '    path: "**/*.pem"',
       "    effect: deny",
     ]);
+    const top = async (name: string): Promise<number> => (await page.locator(name).boundingBox())?.y ?? Number.NaN;
+    const besideBefore = (await top("#a-executable")) - (await top("#ask button:not([type])"));
     await page.getByText("And what a candidate would say").click();
+    // The button stays beside the fields, and the candidate comes below them.
+    expect((await top("#a-executable")) - (await top("#ask button:not([type])"))).toBe(besideBefore);
+    expect(Math.abs(besideBefore)).toBeLessThan(10);
+    expect(await top("#a-candidate")).toBeGreaterThan(await top("#a-executable"));
     await page.getByRole("button", { name: "Begin with the policy in force" }).click();
     await page.locator("#a-candidate").fill(POLICY.replace("effect: deny", "effect: mediate"));
     await page.getByRole("button", { name: "Ask" }).click();
@@ -357,6 +364,10 @@ describe("in Chromium", () => {
     await expect.poll(() => readFileSync(logFile, "utf8").split("\n").length, { timeout: 10_000 }).toBe(4);
     await page.getByRole("link", { name: "Replay" }).click();
     await page.getByLabel("Decision log").setInputFiles(logFile);
+    await page.locator("#r-read", { hasText: "3 lines read" }).waitFor();
+    // The service goes on with its log, the last line of which may be there in part.
+    await ask(decider, "d.pem");
+    await expect.poll(() => readFileSync(logFile, "utf8").split("\n").length, { timeout: 10_000 }).toBe(5);
     await page.getByLabel("Rules of the candidate").last().fill("version: 1\ndefault: grant\n");
     await page.getByRole("button", { name: "Replay" }).click();
     await page.locator("#replayed h3").waitFor();
@@ -378,6 +389,31 @@ describe("in Chromium", () => {
     await page.getByRole("link", { name: "Playground" }).click();
     await page.getByRole("button", { name: "Ask" }).click();
     await page.locator("#answer dd.grant").waitFor();
+    expect(wrong).toEqual([]);
+  });
+
+  browsed("on 420 pixels no page is wider than the window, and the keyboard reaches every control", async () => {
+    const { service, decider } = await serve();
+    await ask(decider, `${"long/".repeat(40)}file.pem`);
+    const { page, wrong } = await openPage(service, "live");
+    await page.locator("#policy", { hasText: "revision 7" }).waitFor();
+    await page.setViewportSize({ width: 420, height: 800 });
+    for (const part of ["live", "questions", "playground", "mounts", "replay"]) {
+      await page.goto(`http://${service.adminAddress}/console/#${part}`);
+      await page.locator(`#${part}`).waitFor();
+      expect(await page.evaluate("document.documentElement.scrollWidth"), part).toBeLessThanOrEqual(420);
+      const wanted = await page.locator(`#${part} :is(input, select, textarea, button, summary):visible`).count();
+      const reached = new Set<unknown>();
+      for (let presses = 0; presses < 60 && reached.size < wanted; presses++) {
+        await page.keyboard.press("Tab");
+        const focused = await page.evaluate(
+          `document.activeElement.closest("#${part}") && document.activeElement.matches("input, select, textarea, button, summary") ? [...document.querySelectorAll("*")].indexOf(document.activeElement) : null`,
+        );
+        if (focused !== null) reached.add(focused);
+      }
+      expect(reached.size, part).toBe(wanted);
+      await picture(page, `${part}-narrow`);
+    }
     expect(wrong).toEqual([]);
   });
 

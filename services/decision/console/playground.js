@@ -34,11 +34,17 @@ export function showSource(source, rule) {
   if (hit !== null) hit.scrollIntoView({ block: "nearest" });
 }
 
+const ERRNOS = { 1: "EPERM", 2: "ENOENT", 13: "EACCES" };
+
 function described(title, ruling) {
   const part = document.createElement("div");
   const list = document.createElement("dl");
   const say = (term, text, className) => list.append(element("dt", term), element("dd", text, className));
-  say("Effect", ruling.errno === 0 ? ruling.effect : `${ruling.effect} (errno ${ruling.errno})`, ruling.effect);
+  say(
+    "Effect",
+    ruling.errno === 0 ? ruling.effect : `${ruling.effect} (${ERRNOS[ruling.errno] ?? `errno ${ruling.errno}`})`,
+    ruling.effect,
+  );
   say("Rule", ruling.rule);
   say("Reason", ruling.reason);
   for (const { name, value } of ruling.obligations) say("Obligation", `${name}: ${value}`);

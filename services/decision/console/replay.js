@@ -23,13 +23,31 @@ function show(found) {
   at("replayed").replaceChildren(element("h3", summary + unreadable), ...changes("Path", found.byPath, (change) => change.path));
 }
 
+/** The whole lines of the file when it was chosen: a browser refuses to read a file that has changed since. */
+async function readLog(file) {
+  if (file.size > MAX_BYTES) throw new Error(`${file.name}: it is larger than 30 MB: use sluice policy replay`);
+  const text = await file.text().catch(() => {
+    throw new Error(`${file.name}: it was written to while it was being read: choose it again, or use sluice policy replay`);
+  });
+  return text.slice(0, text.lastIndexOf("\n") + 1);
+}
+
 export function startReplay(state, tell) {
   at("r-candidate").value = state.source ?? "";
+  let log = Promise.resolve("");
+  at("r-log").addEventListener("change", () => {
+    const [file] = at("r-log").files;
+    if (file === undefined) return;
+    at("r-read").textContent = "";
+    log = readLog(file);
+    log.then((text) => {
+      at("r-read").textContent = `${text.split("\n").length - 1} lines read`;
+      tell(undefined);
+    }, tell);
+  });
   const replay = async () => {
     try {
-      const [file] = at("r-log").files;
-      if (file.size > MAX_BYTES) throw new Error(`${file.name}: it is larger than 30 MB: use sluice policy replay`);
-      show(await post("replay", { log: await file.text(), candidate: at("r-candidate").value }));
+      show(await post("replay", { log: await log, candidate: at("r-candidate").value }));
       tell(undefined);
     } catch (error) {
       tell(error);

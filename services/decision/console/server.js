@@ -57,12 +57,13 @@ export function tableRow(cells) {
   return row;
 }
 
-/** A table with a caption, its columns named. */
+/** A table with a caption, its columns named. The name of a column of numbers stands above them, at the right. */
 export function table(title, columns, rows) {
   const made = document.createElement("table");
   const head = document.createElement("tr");
-  for (const column of columns) {
-    const cell = element("th", column);
+  const [first] = rows;
+  for (const [index, column] of columns.entries()) {
+    const cell = element("th", column, first?.cells[index]?.className === "number" ? "number" : "");
     cell.scope = "col";
     head.append(cell);
   }

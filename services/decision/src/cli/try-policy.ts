@@ -1,5 +1,6 @@
 /** Runs `sluice policy test`, `replay`, `publish` and `explain`: asks a policy, without a mount and without a service. */
 import { readFileSync } from "node:fs";
+import { DENIAL_ERRNO } from "@sluice/decision-api";
 import {
   type DescribedQuestion,
   type Policy,
@@ -140,6 +141,8 @@ export async function publishFile(file: string, { to, above }: PublishFlags): Pr
   process.stdout.write(`${file}: published as revision ${sequence} ${digest.slice(0, 12)} in ${place}\n`);
 }
 
+const errnoWord = (errno: number): string => Object.entries(DENIAL_ERRNO).find(([, value]) => value === errno)?.[0] ?? `errno ${errno}`;
+
 function explanation(
   ruling: Awaited<ReturnType<Policy["evaluate"]>> & { policy: string; revision: { sequence: string; digest: string } },
 ): string {
@@ -155,7 +158,7 @@ function explanation(
         ].join(", ");
   const obligations = ruling.obligations.map(({ name, value }) => `${name}: ${value}`).join(", ");
   return [
-    `effect       ${ruling.hides === true ? "hide" : ruling.effect}${ruling.errno === 0 ? "" : ` (errno ${ruling.errno})`}`,
+    `effect       ${ruling.hides === true ? "hide" : ruling.effect}${ruling.errno === 0 ? "" : ` (${errnoWord(ruling.errno)})`}`,
     `rule         ${ruling.rule}`,
     `reason       ${ruling.reason}`,
     ...(obligations === "" ? [] : [`obligations  ${obligations}`]),
