@@ -5,7 +5,7 @@ export { commitLayer } from "./commit-layer.js";
 export { furnish, type Furniture, furnitureOf, makeObject, type Original, type Spot } from "./copy-object.js";
 export { LayerExport } from "./export-layer.js";
 export { holdUnmounted } from "./hold-layer.js";
-export { type Hit, isDirectory, isRegular, type LayerPath, LayerStack, type Looked } from "./layer-stack.js";
+export { type Hit, isDirectory, isRegular, type LayerPath, LayerStack } from "./layer-stack.js";
 export { mend, mendText } from "./mend.js";
 export { type UpperItem, walkUppers } from "./merge-uppers.js";
 export { isMark, readTarget, readXattrs } from "./read-object.js";

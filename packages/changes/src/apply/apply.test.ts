@@ -16,7 +16,9 @@ import {
   type Tree,
   whiteout,
 } from "@sluice/testkit";
-import { expect } from "vitest";
+import { native } from "@sluice/native";
+import { Errno } from "@sluice/vfs";
+import { expect, vi } from "vitest";
 import { NOTHING_KNOWN } from "../conflicts.js";
 import { completeSelection } from "../complete-selection.js";
 import { reviewLayers } from "../review.js";
@@ -295,6 +297,49 @@ test("the session keeps a newer change when an apply is undone", async () => {
   expect(undoApply(session.place)).toMatchObject({ done: true, newer: ["f"] });
   expect(readFileSync(join(session.base, "f"), "utf8")).toBe("old");
   expect(readFileSync(join(session.upper, "f"), "utf8")).toBe("newer");
+});
+
+test("the session keeps a newer file when an apply that added one is undone", async () => {
+  const session = await plantSession({}, { f: file("new") });
+  await apply(session);
+  writeFileSync(join(session.upper, "f"), "newer");
+  expect(undoApply(session.place)).toMatchObject({ done: true, newer: ["f"] });
+  expect(readdirSync(session.base)).toEqual([]);
+  expect(readFileSync(join(session.upper, "f"), "utf8")).toBe("newer");
+});
+
+test("copies files that turn out not to be movable, with the marks still in the session after an undo", async () => {
+  const marked = (content: string) => file(content, { xattrs: { "trusted.overlay.origin": "somewhere" } });
+  const session = await plantSession(
+    { one: file("old"), two: file("old"), three: file("old") },
+    { one: marked("new"), two: marked("new"), three: marked("new") },
+  );
+  const [before, changes] = [contentOf(session.base), wholeOf(session.upper)];
+  const inodes = ["one", "three", "two"].map((name) => statSync(join(session.upper, name)).ino);
+  const { renameat2 } = native;
+  vi.spyOn(native, "renameat2").mockImplementation((from, name, to, other, flags) =>
+    name === "three" && other === name ? -Errno.EXDEV : renameat2(from, name, to, other, flags),
+  );
+  await apply(session);
+  vi.restoreAllMocks();
+  const now = ["one", "three", "two"].map((name) => statSync(join(session.base, name)).ino);
+  expect(now.map((ino, at) => ino === inodes[at])).toEqual([true, false, false]);
+  expect([...snapshot(session.base).values()].map(({ xattrs }) => xattrs)).toEqual([{}, {}, {}, {}]);
+  expect(undoApply(session.place)).toMatchObject({ done: true, newer: [] });
+  expect(diffSnapshots(contentOf(session.base), before)).toEqual([]);
+  expect(diffSnapshots(wholeOf(session.upper), changes)).toEqual([]);
+});
+
+test("undoes an apply of the version whose record of the end has all steps", async () => {
+  const session = await plantSession(BASE, UPPER, { base: "tmpfs", session: "disk" });
+  const before = contentOf(session.base);
+  await apply(session);
+  const [begun, done] = ["begun.json", "done.json"].map((name) => join(session.directory, "undo", name)) as [string, string];
+  const [steps, end] = [begun, done].map((path) => JSON.parse(readFileSync(path, "utf8")) as object);
+  writeFileSync(done, JSON.stringify({ ...steps, ...end, version: 1 }));
+  rmSync(begun);
+  expect(undoApply(session.place)).toMatchObject({ done: true, newer: [] });
+  expect(diffSnapshots(contentOf(session.base), before)).toEqual([]);
 });
 
 test("an overwritten conflict is one again after the apply is undone", async () => {

@@ -11,16 +11,16 @@ import type { Difference, OnProgress } from "../difference.js";
 import { sealOf } from "../identity.js";
 import { abandonApply, finishApply } from "./finish.js";
 import { leavesOf } from "./leaves.js";
-import { APPLY, LastDirectory, must, openIn, type Place } from "./place.js";
+import { isOwn, MovableObjects, OwnPlaces } from "./own-objects.js";
+import { APPLY, look, must, openIn, type Place } from "./place.js";
 import { Plan, type Planned } from "./plan.js";
 import { type ApplyRecord, BEGUN, DONE, slotsOf, writeApplyRecord } from "./record.js";
 import { Steps } from "./steps.js";
-import { isTaken, Taking } from "./taken.js";
 
 const PRIVATE = 0o700;
 const SLOTS = "slots";
 /** Of the work, for its progress. */
-const PARTS = 3;
+const PARTS = 2;
 
 /** Mounts are told apart as well as file systems: a rename crosses neither. */
 function mountOf(fd: number): string {
@@ -46,19 +46,13 @@ function openSlots(record: ApplyRecord, place: Place, directory: number): number
 }
 
 /** The state of each path that was changed. */
-function sealsOf(base: number, steps: readonly Planned[]): ApplyRecord["seals"] {
-  const paths = new Set(steps.map(({ step }) => step.path));
-  // If somebody moves a directory away meanwhile, its seals keep the apply from being undone.
-  const directory = new LastDirectory(base);
-  const words = new Attr();
-  try {
-    return [...paths].map((path) => {
-      const attr = directory.look(path, words);
-      return [path, attr === undefined ? null : sealOf(attr)];
-    });
-  } finally {
-    directory.close();
-  }
+function sealsOf(base: number, planned: readonly Planned[], seals: ReadonlyMap<string, string>): ApplyRecord["seals"] {
+  const paths = new Set(planned.map(({ step }) => step.path));
+  return [...paths].map((path) => {
+    const seal = seals.get(path);
+    const attr = seal === undefined ? look(base, path) : undefined;
+    return [path, seal ?? (attr === undefined ? null : sealOf(attr))];
+  });
 }
 
 export interface Selection {
@@ -66,8 +60,8 @@ export interface Selection {
   /** The other differences of the session. */
   rest: readonly Difference[];
   /** Those of the chosen ones of which the merge is applied, in place of the session's content. */
-  merged?: ReadonlySet<Difference>;
-  /** First every new object is made, then objects leave the session, then every step is done. */
+  merged?: ReadonlySet<Difference> | undefined;
+  /** First every new object is made, then every step is done. */
   onProgress?: OnProgress;
 }
 
@@ -94,30 +88,53 @@ class Apply {
   /** Every copy is on disk, and so is every step. */
   async #begin(planned: readonly Planned[], slots: number): Promise<void> {
     this.#record.steps = stepsOf(planned);
-    if (!this.#record.steps.every(isTaken)) await this.#sync(slots);
+    if (!this.#record.steps.every(isOwn)) await this.#sync(slots);
     this.#write(BEGUN, {});
   }
 
   /** The upper layer, if its objects can be renamed into the directory. */
-  #movesFrom(): number | undefined {
+  #movable(): MovableObjects | undefined {
     const { upper, directory } = this.#place;
-    return this.#record.slots.in === "session" && mountOf(upper.fd) === mountOf(directory.fd) ? upper.fd : undefined;
+    return this.#record.slots.in === "session" && mountOf(upper.fd) === mountOf(directory.fd) ? new MovableObjects(upper.fd) : undefined;
   }
 
-  /** Objects leave the session. Those that cannot are copied, which the record has to know before the steps. */
-  async #take(planned: readonly Planned[], slots: number, onProgress: (done: number) => void): Promise<void> {
-    const taking = new Taking(this.#place.upper.fd, slots);
-    const staying: Planned[] = [];
+  async #plan(
+    stack: LayerStack,
+    slots: number,
+    { chosen, merged }: Omit<Selection, "rest" | "onProgress">,
+    onProgress: OnProgress,
+  ): Promise<Planned[]> {
+    const movable = this.#movable();
+    try {
+      const planned = await new Plan(stack, slots, { merged, movable }).make(chosen, onProgress);
+      this.#record.parents = movable?.parents() ?? [];
+      return planned;
+    } finally {
+      movable?.close();
+    }
+  }
+
+  async #run(planned: readonly Planned[], slots: number, onProgress: (done: number) => void): Promise<ApplyRecord["seals"]> {
+    const own = new OwnPlaces(this.#place.upper.fd);
+    const steps = new Steps(this.#place.base.fd, slots, own);
     try {
       for (const [index, one] of planned.entries()) {
-        if (isTaken(one.step) && !taking.take(one.step)) staying.push(one);
+        if (!one.run(steps)) {
+          await this.#copyFrom(planned, index, slots);
+          one.run(steps);
+        }
         onProgress(index);
       }
+      await this.#sync(slots);
+      return sealsOf(this.#place.base.fd, planned, steps.seals);
     } finally {
-      taking.close();
+      own.close();
     }
-    if (staying.length === 0) return;
-    for (const { copy } of staying) await copy?.();
+  }
+
+  /** If an object cannot leave the session as it is, others will not either: they are copied, which the record has to know before. */
+  async #copyFrom(planned: readonly Planned[], first: number, slots: number): Promise<void> {
+    for (const { copy } of planned.slice(first)) await copy?.();
     await this.#begin(planned, slots);
   }
 
@@ -127,18 +144,10 @@ class Apply {
       const slots = openSlots(this.#record, this.#place, this.#directory);
       try {
         const progress = (part: number) => (done: number) => onProgress?.(part * chosen.length + done, PARTS * chosen.length);
-        const plan = new Plan(stack, slots, { merged, movesFrom: this.#movesFrom() });
-        const planned = await plan.make(chosen, progress(0));
-        this.#record.parents = plan.parents();
+        const planned = await this.#plan(stack, slots, { chosen, merged }, progress(0));
         await this.#begin(planned, slots);
-        await this.#take(planned, slots, progress(1));
-        const steps = new Steps(this.#place.base.fd, slots);
-        for (const [index, one] of planned.entries()) {
-          one.run(steps);
-          progress(2)(index);
-        }
-        await this.#sync(slots);
-        this.#write(DONE, { leaves: leavesOf(stack, rest), seals: sealsOf(this.#place.base.fd, planned) });
+        const seals = await this.#run(planned, slots, progress(1));
+        this.#write(DONE, { leaves: leavesOf(stack, rest), seals });
       } finally {
         native.close(slots);
       }

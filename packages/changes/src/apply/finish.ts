@@ -6,10 +6,10 @@ import { inDirectory, native } from "@sluice/native";
 import { escapeName, unfit } from "@sluice/runtime/cli";
 import { Errno, RENAME } from "@sluice/vfs";
 import { contentStateOf, identityOf } from "../identity.js";
+import { OwnPlaces, restoreTimes } from "./own-objects.js";
 import { APPLY, exists, look, moveOwn, must, openIn, type Place, REMAINS, remove, UNDO } from "./place.js";
 import { addKnown, type ApplyRecord, DONE, readApplyRecord, slotsOf } from "./record.js";
 import { isInode, Steps } from "./steps.js";
-import { giveBack } from "./taken.js";
 
 /** In the directory of an apply: the parts that left the upper layer. */
 const LEFT = "left";
@@ -64,30 +64,28 @@ export function finishApply(place: Place, directory: number, record: ApplyRecord
   must(native.fsync(fd), path, "it cannot be synced");
 }
 
-/** Reverses the steps, the last one first. @returns the paths at which somebody changed the objects since */
-function reverseAll(place: Place, slots: number | undefined, record: ApplyRecord): string[] {
-  const steps = new Steps(place.base.fd, slots ?? -1);
-  for (const step of record.steps) steps.openNew(step);
-  return [...record.steps].reverse().flatMap((step) => steps.reverse(step) ?? []);
-}
-
-/** @throws CliError if steps could not be reversed */
-function refuseIf(stuck: readonly string[], place: Place, record: ApplyRecord): void {
-  if (stuck.length === 0) return;
-  const { path } = record.slots.in === "session" ? place.directory : place.base;
-  throw unfit(
-    stuck.map(escapeName).join(", "),
-    "it changed after an apply had been interrupted, which cannot be undone",
-    `take the files of the directory out of ${record.slots.in === "session" ? path : `${path}/${record.slots.name}`}`,
-  );
-}
-
-/** Runs `use` on the directory of the slots, if it exists. */
-function inSlots<T>(place: Place, directory: number, record: ApplyRecord, use: (slots: number | undefined) => T): T {
-  const slots = openIn(slotsOf(record, place, directory).fd, record.slots.name);
+/**
+ * Reverses the steps, the last one first. @param left the directory of the parts that left the upper layer
+ * @returns paths at which the session has newer objects. @throws CliError if somebody changed the objects of some steps since
+ */
+function reverseAll(place: Place, directory: number, record: ApplyRecord, left?: number): string[] {
+  const at = slotsOf(record, place, directory);
+  const slots = openIn(at.fd, record.slots.name);
+  const own = new OwnPlaces(place.upper.fd, left === undefined ? undefined : { fd: left, leaves: record.leaves });
   try {
-    return use(slots);
+    const steps = new Steps(place.base.fd, slots ?? -1, own);
+    for (const step of record.steps) steps.openNew(step);
+    const stuck = [...record.steps].reverse().flatMap((step) => steps.reverse(step) ?? []);
+    if (stuck.length === 0) return steps.newer;
+    const names = stuck.map(escapeName).join(", ");
+    const kept = record.slots.in === "session" ? at.path : `${at.path}/${record.slots.name}`;
+    throw unfit(
+      names,
+      "it changed after an apply had been interrupted, which cannot be undone",
+      `take the files of the directory out of ${kept}`,
+    );
   } finally {
+    own.close();
     if (slots !== undefined) native.close(slots);
   }
 }
@@ -104,11 +102,8 @@ function noteRestored(place: Place, { steps }: ApplyRecord): void {
 
 /** The base becomes as it was before the apply, and nothing stays of it. */
 export function abandonApply(place: Place, directory: number, record: ApplyRecord): void {
-  inSlots(place, directory, record, (slots) => {
-    const stuck = reverseAll(place, slots, record);
-    const homeless = slots === undefined ? [] : giveBack(place, slots, record);
-    refuseIf([...stuck, ...homeless], place, record);
-  });
+  reverseAll(place, directory, record);
+  restoreTimes(place.upper.fd, record.parents ?? []);
   noteRestored(place, record);
   removeSlots(place, directory, record);
   discard(place, APPLY);
@@ -127,15 +122,14 @@ function putBack(place: Place, left: number, { path, index }: { path: string; in
 
 /** The base becomes as it was, and the session has its changes again. @returns paths at which the session has newer ones */
 export function finishUndo(place: Place, directory: number, record: ApplyRecord): string[] {
-  const newer = inSlots(place, directory, record, (slots) => {
-    refuseIf(reverseAll(place, slots, record), place, record);
+  const newer = inApply(place, `${UNDO}/${LEFT}`, (left) => {
+    const paths = reverseAll(place, directory, record, left);
     noteRestored(place, record);
-    const lost = inApply(place, `${UNDO}/${LEFT}`, (left) =>
-      [...record.leaves.entries()].flatMap(([index, path]) => (putBack(place, left, { path, index }) ? [] : [path])),
-    );
-    return [...(lost ?? []), ...(slots === undefined ? [] : giveBack(place, slots, record, new Set(lost)))];
+    const lost = [...record.leaves.entries()].flatMap(([index, path]) => (putBack(place, left, { path, index }) ? [] : [path]));
+    return [...paths, ...lost];
   });
+  restoreTimes(place.upper.fd, record.parents ?? []);
   removeSlots(place, directory, record);
   discard(place, UNDO);
-  return newer;
+  return newer ?? [];
 }

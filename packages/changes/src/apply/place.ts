@@ -27,7 +27,7 @@ export const APPLY = "apply";
 export const UNDO = "undo";
 export const REMAINS = "undo.remains";
 
-type UseName = (directoryFd: number, name: string) => number;
+export type UseName = (directoryFd: number, name: string) => number;
 
 const statInto =
   ({ words }: Attr): UseName =>
@@ -46,7 +46,7 @@ function found(status: number, path: string): boolean {
   throw failed(path, `it cannot be read (${errnoName(-status)})`, "check its permissions");
 }
 
-/** Keeps the directory of the last path open, since paths come directory by directory. For directories that nobody else changes meanwhile. */
+/** Keeps the directory of the last path open, since paths come directory by directory. A change of the directory's own path is seen late. */
 export class LastDirectory {
   readonly #root: number;
   #path = "";

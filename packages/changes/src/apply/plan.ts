@@ -5,23 +5,24 @@ import { native, StatWord } from "@sluice/native";
 import { AT, Attr, O, UTIME } from "@sluice/vfs";
 import type { Difference, OnProgress, Side } from "../difference.js";
 import { contentStateOf } from "../identity.js";
+import type { MovableObjects } from "./own-objects.js";
 import { must } from "./place.js";
-import type { Inode, Mark, ParentTimes, Reviewed, Step } from "./record.js";
+import type { Inode, Reviewed, Step } from "./record.js";
 import { inodeOf, metadataOf, type Steps } from "./steps.js";
-import { marksIfMovable, timesOfParent } from "./taken.js";
 
 /** A step, and the call that runs it. */
 export interface Planned {
   step: Step;
-  run(steps: Steps): void;
+  /** @returns false if the object cannot leave the session as it is */
+  run(steps: Steps): boolean;
   /** Only of an object that is to leave the session as it is: copies it, if it cannot. */
   copy?(): Promise<void>;
 }
 
 export interface PlanOptions {
   merged?: ReadonlySet<Difference> | undefined;
-  /** The descriptor of the upper layer, if its objects can be renamed into slots. */
-  movesFrom: number | undefined;
+  /** Undefined if the upper layer and the directory do not lie on one mount. */
+  movable: MovableObjects | undefined;
 }
 
 const PRIVATE = 0o700;
@@ -63,20 +64,14 @@ export class Plan {
   readonly #slots: number;
   readonly #linked = new Map<string, number>();
   readonly #merged: ReadonlySet<Difference>;
-  readonly #movesFrom: number | undefined;
-  readonly #parents = new Map<string, ParentTimes | undefined>();
+  readonly #movable: MovableObjects | undefined;
   #next = 0;
 
-  constructor(stack: LayerStack, slots: number, { merged = new Set(), movesFrom }: PlanOptions) {
+  constructor(stack: LayerStack, slots: number, { merged = new Set(), movable }: PlanOptions) {
     this.#stack = stack;
     this.#slots = slots;
     this.#merged = merged;
-    this.#movesFrom = movesFrom;
-  }
-
-  /** The directories of the upper layer that objects leave. */
-  parents(): ParentTimes[] {
-    return [...this.#parents.values()].filter((times) => times !== undefined);
+    this.#movable = movable;
   }
 
   /** Removals first, entries before their directory; then the rest, a directory before its entries; then directories get their metadata. */
@@ -118,13 +113,14 @@ export class Plan {
 
   async #put({ path, old, after, content }: New, last: Planned[]): Promise<Planned> {
     const slot = this.#next++;
-    const marks = content === undefined ? this.#take(path, after) : undefined;
+    const takesDirectory = old?.side.type === "directory";
+    const marks = content !== undefined || takesDirectory ? undefined : this.#movable?.marksOf(this.#stack, path, after);
     const inode = marks === undefined ? await this.#copy({ path, after, content }, slot) : inodeOf(after.object.attr);
     const directory = after.type === "directory";
     const put = { path, slot, after: inode, directory };
     const step: Extract<Step, { do: "add" | "replace" }> =
       old === undefined ? { do: "add", ...put } : { do: "replace", before: old.reviewed, ...put };
-    const run = (steps: Steps): void => steps.run(step, old?.side.object.attr);
+    const run = (steps: Steps): boolean => steps.run(step, old?.side.object.attr);
     if (marks !== undefined) {
       step.marks = marks;
       const copy = async (): Promise<void> => {
@@ -139,15 +135,6 @@ export class Plan {
       last.push({ step, run: (steps) => steps.furnish({ path, inode }, furniture) });
     }
     return { step, run };
-  }
-
-  /** @returns its marks, if the object can leave the session as it is */
-  #take(path: string, after: Side): Mark[] | undefined {
-    const marks = this.#movesFrom === undefined ? undefined : marksIfMovable(this.#stack, path, after);
-    if (marks === undefined || this.#movesFrom === undefined) return undefined;
-    const parent = path.slice(0, Math.max(0, path.lastIndexOf("/")));
-    if (!this.#parents.has(parent)) this.#parents.set(parent, timesOfParent(this.#movesFrom, parent));
-    return marks;
   }
 
   async #copy(object: Omit<New, "old">, slot: number): Promise<Inode> {

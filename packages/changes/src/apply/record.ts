@@ -42,7 +42,7 @@ interface Put {
   slot: number;
   after: Inode;
   directory: boolean;
-  /** Only of an object that leaves the session as it is: the marks that it has there. */
+  /** Only of an object that leaves the session as it is, without its slot: the marks that it has there. */
   marks?: Mark[];
 }
 
@@ -63,10 +63,10 @@ export type Step =
   /** The object at the path stays, and gets other metadata. */
   | { do: "furnish"; path: string; before: Reviewed; old: Metadata };
 
-export type TakenStep = Extract<Step, Put> & { marks: Mark[] };
+export type OwnStep = Extract<Step, Put> & { marks: Mark[] };
 
 export interface ApplyRecord {
-  /** Objects leave the session as they are only since version 2. */
+  /** Since version 2 objects leave the session as they are, and the record of the end has no steps. */
   version: 1 | 2;
   /** The directory of the slots, on the file system of the base: in the directory of the apply, or of the base. */
   slots: { in: "session" | "base"; name: string };
@@ -125,12 +125,14 @@ function writeJson(directory: number, name: string, value: unknown): void {
 /** `directory` is that of the apply. @returns undefined if there is none. @throws CliError */
 export function readApplyRecord(directory: number, name: string, shown: string): ApplyRecord | undefined {
   const record = readJson(directory, name, shown) as ApplyRecord | undefined; // nobody else writes into the session's directory
-  if (record === undefined || record.version === 1 || record.version === 2) return record;
+  if (record === undefined || record.version === 1) return record;
+  if (record.version === 2) return name === BEGUN ? record : { ...readApplyRecord(directory, BEGUN, shown), ...record };
   throw unfit(shown, "the record of an apply is of another version", "use the version of Sluice that wrote it");
 }
 
-export function writeApplyRecord(directory: number, name: string, record: ApplyRecord): void {
-  writeJson(directory, name, record);
+/** The steps do not change after the beginning, and are in its record alone. */
+export function writeApplyRecord(directory: number, name: string, { steps, ...record }: ApplyRecord): void {
+  writeJson(directory, name, name === BEGUN ? { ...record, steps } : record);
 }
 
 /** Undone applies leave these. @throws CliError */

@@ -6,15 +6,23 @@ import { type Furniture, furnish, type Hit, isDirectory, type LayerStack, readXa
 import { inDirectory, native, openBeneath, readNames, StatWord } from "@sluice/native";
 import { escapeName, failed, unfit } from "@sluice/runtime/cli";
 import { AT, Attr, Errno, errnoName, O, RENAME, S } from "@sluice/vfs";
-import { contentStateOf, sameIdentity } from "../identity.js";
+import { contentStateOf, sameIdentity, sealOf } from "../identity.js";
 import { look } from "./place.js";
-import type { Inode, Metadata, Step } from "./record.js";
+import { isOwn, type OwnPlaces } from "./own-objects.js";
+import type { Inode, Metadata, OwnStep, Step } from "./record.js";
 
 type MovingStep = Extract<Step, { slot: number }>;
 
 const OWNER_RWX = 0o700;
 /** Somebody made, removed or replaced the name, or a directory above it. */
 const TAKEN_OR_GONE: readonly number[] = [Errno.ESTALE, Errno.EEXIST, Errno.ENOENT, Errno.ENOTDIR, Errno.ELOOP];
+
+/** The owner may not write in a directory, or it belongs to another quota: the object is copied. */
+const NOT_MOVABLE: readonly number[] = [Errno.EACCES, Errno.EPERM, Errno.EXDEV];
+/** The session has a newer object there, or no such directory. */
+const NO_ROOM: readonly number[] = [Errno.EEXIST, Errno.ENOENT, Errno.ENOTDIR, Errno.ELOOP];
+
+const flagsOf = (step: OwnStep): number => (step.do === "add" ? RENAME.NOREPLACE : RENAME.EXCHANGE);
 
 export const inodeOf = ({ words, ino }: Attr): Inode => ({
   device: `${words[StatWord.devMajor]}:${words[StatWord.devMinor]}`,
@@ -34,7 +42,7 @@ export function metadataOf(stack: LayerStack, object: Hit): Metadata {
   return { mode, uid, gid, atimeSec, atimeNsec, mtimeSec, mtimeNsec, attributes };
 }
 
-export function changed(path: string): Error {
+function changed(path: string): Error {
   return unfit(escapeName(path), "it changed while the changes were applied (ESTALE): nothing was applied", "review and apply again");
 }
 
@@ -45,10 +53,16 @@ export class Steps {
   readonly #moved = new Set<string>();
   readonly #inSlot = new Attr();
   readonly #here = new Attr();
+  readonly #own: OwnPlaces;
+  /** The states of objects that left the session, as they came into the directory. */
+  readonly seals = new Map<string, string>();
+  /** Of reversed steps: the session has newer objects at these paths. */
+  readonly newer: string[] = [];
 
-  constructor(base: number, slots: number) {
+  constructor(base: number, slots: number, own: OwnPlaces) {
     this.#base = base;
     this.#slots = slots;
+    this.#own = own;
   }
 
   #rename(step: MovingStep, out: boolean, flags: number): number {
@@ -63,8 +77,12 @@ export class Steps {
     return this.#slots < 0 ? undefined : look(this.#slots, String(step.slot), this.#inSlot);
   }
 
-  /** `reviewed`: the attributes of the object that the step takes away, if it does. @throws CliError */
-  run(step: MovingStep, reviewed: Attr | undefined): void {
+  /**
+   * `reviewed`: the attributes of the object that the step takes away, if it does.
+   * @returns false if the object cannot leave the session as it is. @throws CliError
+   */
+  run(step: MovingStep, reviewed: Attr | undefined): boolean {
+    if (isOwn(step)) return this.#runOwn(step, reviewed);
     if (step.do === "add") return this.#checked(step, this.#rename(step, false, RENAME.NOREPLACE));
     const take = (directory: number, name: string): number => {
       if (!this.#isReviewed(step, look(directory, name, this.#here), reviewed as Attr)) return -Errno.ESTALE;
@@ -75,6 +93,28 @@ export class Steps {
     this.#checked(step, inDirectory(this.#base, step.path, take));
     const kept = this.#slot(step);
     if (!isInode(kept, step.before) || (isDirectory(kept) && !this.#isEmpty(step))) throw changed(step.path);
+    return true;
+  }
+
+  #runOwn(step: OwnStep, reviewed: Attr | undefined): boolean {
+    const { path } = step;
+    this.#own.removeMarks(step);
+    const status = inDirectory(this.#base, path, (directory, name) => {
+      if (step.do === "replace" && !this.#isReviewed(step, look(directory, name, this.#here), reviewed as Attr)) return -Errno.ESTALE;
+      const moved = this.#own.at(path, (from, last) => native.renameat2(from, last, directory, name, flagsOf(step)));
+      if (moved < 0) return moved;
+      const now = look(directory, name, this.#here);
+      if (isInode(now, step.after)) this.seals.set(path, sealOf(now));
+      else this.#own.at(path, (into, last) => native.renameat2(directory, name, into, last, flagsOf(step)));
+      return this.seals.has(path) ? 0 : -Errno.ESTALE;
+    });
+    if (NOT_MOVABLE.includes(-status)) {
+      this.#own.restoreMarks(step);
+      return false;
+    }
+    this.#checked(step, status);
+    if (step.do === "replace" && !isInode(this.#own.look(path), step.before)) throw changed(path);
+    return true;
   }
 
   /** Entries of a directory have steps of their own. A step with one name of a file changes the ctime of its other names. */
@@ -87,8 +127,8 @@ export class Steps {
     return moved ? contentStateOf(here) === contentStateOf(reviewed) : sameIdentity(here, reviewed);
   }
 
-  #checked({ path }: Step, status: number): void {
-    if (status >= 0) return;
+  #checked({ path }: Step, status: number): true {
+    if (status >= 0) return true;
     if (TAKEN_OR_GONE.includes(-status)) throw changed(path);
     throw failed(
       escapeName(path),
@@ -106,8 +146,9 @@ export class Steps {
   }
 
   /** Runs `use` on an O_PATH descriptor of the very inode. @throws CliError if it lies there no longer */
-  onInode(path: string, inode: Inode, use: (fd: number) => void): void {
+  onInode(path: string, inode: Inode, use: (fd: number) => void): true {
     if (!this.#tryOnInode(path, inode, use)) throw changed(path);
+    return true;
   }
 
   #tryOnInode(path: string, inode: Inode, use: (fd: number) => void): boolean {
@@ -124,13 +165,13 @@ export class Steps {
   }
 
   /** The owner may take entries out of a directory without write permission only after a chmod. */
-  openUp(path: string, inode: Inode, mode: number): void {
-    if ((mode & OWNER_RWX) === OWNER_RWX) return;
-    this.onInode(path, inode, (fd) => native.fchmodat(fd, "", (mode & 0o7777) | OWNER_RWX, AT.EMPTY_PATH));
+  openUp(path: string, inode: Inode, mode: number): true {
+    if ((mode & OWNER_RWX) === OWNER_RWX) return true;
+    return this.onInode(path, inode, (fd) => native.fchmodat(fd, "", (mode & 0o7777) | OWNER_RWX, AT.EMPTY_PATH));
   }
 
-  furnish(step: { path: string; inode: Inode }, furniture: Furniture): void {
-    this.onInode(step.path, step.inode, (fd) => furnish(furniture, fd));
+  furnish(step: { path: string; inode: Inode }, furniture: Furniture): true {
+    return this.onInode(step.path, step.inode, (fd) => furnish(furniture, fd));
   }
 
   /** The same for a new directory whose entries go again. */
@@ -145,6 +186,7 @@ export class Steps {
       this.#tryOnInode(step.path, step.before, (fd) => restore(fd, step.old));
       return undefined;
     }
+    if (isOwn(step)) return this.#reverseOwn(step);
     const here = look(this.#base, step.path);
     const kept = this.#slot(step);
     let status = 0;
@@ -153,6 +195,26 @@ export class Steps {
     else if (step.do === "replace" && isInode(here, step.after)) status = this.#rename(step, false, RENAME.EXCHANGE);
     else if (step.do === "replace" && isInode(kept, step.before)) return step.path;
     return status < 0 ? step.path : undefined;
+  }
+
+  #reverseOwn(step: OwnStep): string | undefined {
+    const { path } = step;
+    const isHere = isInode(look(this.#base, path, this.#here), step.after);
+    // The session has the old object if, and only if, the directory has the new one.
+    if (step.do === "replace" && isHere !== isInode(this.#own.look(path), step.before)) return path;
+    if (isHere && this.#bringBack(step) < 0) return path;
+    if (isInode(this.#own.look(path), step.after)) this.#own.restoreMarks(step);
+    return undefined;
+  }
+
+  #bringBack(step: OwnStep): number {
+    const { path } = step;
+    const status = inDirectory(this.#base, path, (directory, name) =>
+      this.#own.at(path, (into, last) => native.renameat2(directory, name, into, last, flagsOf(step))),
+    );
+    if (step.do === "replace" || !NO_ROOM.includes(-status)) return status;
+    this.newer.push(path);
+    return this.#rename(step, true, RENAME.NOREPLACE);
   }
 }
 

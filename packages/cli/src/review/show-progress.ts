@@ -9,11 +9,12 @@ const CLEAR_LINE = "\r\u001b[K";
 
 /** Runs `work` with a callback for its progress. @param doing such as "applying" */
 export async function withProgress<T>(doing: string, work: (onProgress: OnProgress) => T): Promise<Awaited<T>> {
+  const isTerminal = process.stderr.isTTY;
   let nextMs = performance.now() + FIRST_MS;
   let calls = 0;
   let shown = false;
   const onProgress: OnProgress = (done, total) => {
-    if (!process.stderr.isTTY || ++calls % LOOK_EVERY !== 0 || performance.now() < nextMs) return;
+    if (!isTerminal || ++calls % LOOK_EVERY !== 0 || performance.now() < nextMs) return;
     nextMs = performance.now() + EVERY_MS;
     shown = true;
     const far = total === undefined ? String(done) : `${Math.min(100, Math.floor((100 * done) / total))} %`;
