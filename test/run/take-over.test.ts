@@ -62,6 +62,38 @@ killing.test(
 
 describe.each(CALLERS)("as %s", (caller) => {
   test(
+    "a discarded session is there for an undo of its apply, until the next apply or discard",
+    async () => {
+      const project = new Project(caller, FILES);
+      const before = join(dirname(project.base), "before");
+      execFileSync("cp", ["-a", project.base, before]);
+      const discarded = { code: 0, stderr: expect.stringContaining("one: discarded; 'sluice undo' still") as unknown };
+      const applyHalf = async (): Promise<void> => {
+        await project.sluice(["run", "--name", "one", "--", "sh", "-c", "echo x >> run; echo y > new"]);
+        expect((await project.sluice(["apply", "one", "new"])).code).toBe(0);
+        expect(await project.sluice(["discard", "one"])).toMatchObject(discarded);
+      };
+      await applyHalf();
+      expect((await project.sluice(["sessions"])).stderr).toBe("no sessions\n");
+      expect((await project.sluice(["diff", "one"])).code).toBe(4);
+      expect(await project.sluice(["undo"])).toMatchObject({ code: 0, stdout: expect.stringContaining("which is there again") as unknown });
+      expect(differences(project.base, before)).toEqual([]);
+      expect((await project.sluice(["diff", "one"])).stdout).toBe("A new\nM run\n1 modified, 1 added\n");
+      expect(await project.sluice(["discard", "one"])).toMatchObject({ stderr: "one: discarded\n" });
+
+      // Its name is free for a new session, and another discard ends it.
+      await applyHalf();
+      await project.sluice(["run", "--name", "one", "--", "true"]);
+      expect((await project.sluice(["undo"])).code).toBe(4);
+      await applyHalf();
+      await project.sluice(["run", "--name", "two", "--", "sh", "-c", "echo z > z"]);
+      expect(await project.sluice(["discard", "two"])).toMatchObject({ stderr: "two: discarded\n" });
+      expect(existsSync(project.session("one"))).toBe(false);
+    },
+    LIMIT_MS,
+  );
+
+  test(
     "a session is reviewed, applied in part and as a whole, and undone",
     async () => {
       const project = new Project(caller, FILES);

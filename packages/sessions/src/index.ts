@@ -8,6 +8,7 @@ export {
   createSession,
   findCheckpoint,
   forkSession,
+  isDiscarded,
   listSessions,
   openSession,
   removeCheckpoint,

@@ -39,6 +39,8 @@ export interface SessionRecord {
   readonly layers: readonly string[];
   readonly homeLayers: readonly string[];
   readonly checkpoints: readonly Checkpoint[];
+  /** Only `sluice undo` finds it. It goes with the next apply or discard. */
+  readonly discarded: boolean;
   /** The last command. */
   readonly command: readonly string[];
   /** The name of a preset, or the path of a policy. */
@@ -67,14 +69,15 @@ const FIELDS: { readonly [Field in keyof SessionRecord]: (value: unknown) => boo
   layers: isNames,
   homeLayers: isNames,
   checkpoints: (value) => Array.isArray(value) && value.every(isCheckpoint),
+  discarded: (value) => typeof value === "boolean",
   command: (value) => Array.isArray(value) && value.every((word) => typeof word === "string"),
   policy: (value) => typeof value === "string",
   runner: (value) => value === null || typeof value === "object",
 };
 
-/** Sessions from before forks lack these. */
-const ABSENT: Pick<SessionRecord, "begun" | "snapshot" | "layers" | "homeLayers" | "checkpoints"> = {
-  ...{ begun: null, snapshot: null, layers: [], homeLayers: [], checkpoints: [] },
+/** Records of earlier versions lack these. */
+const ABSENT: Pick<SessionRecord, "begun" | "snapshot" | "layers" | "homeLayers" | "checkpoints" | "discarded"> = {
+  ...{ begun: null, snapshot: null, layers: [], homeLayers: [], checkpoints: [], discarded: false },
 };
 
 function parse(text: string, path: string): SessionRecord {

@@ -193,6 +193,10 @@ export class Session {
     this.#write({ ...this.#record, checkpoints });
   }
 
+  setDiscarded(discarded: boolean): void {
+    this.#write({ ...this.#record, discarded });
+  }
+
   #runner(): string {
     const pid = readRecord(this.#place).runner?.pid;
     return pid === undefined ? "" : `: process ${pid}`;

@@ -37,12 +37,26 @@ function openAt(sessions: Place, name: string): Session | undefined {
   }
 }
 
+/** Discarded sessions are found only if they are wanted, too. */
+export interface Wanted {
+  discarded?: boolean;
+}
+
 /** @throws CliError if there is no such session, or if somebody else could have changed it */
-export function openSession(name: string): Session {
+export function openSession(name: string, { discarded = false }: Wanted = {}): Session {
   checkName(name);
   const session = inSessions(false, (sessions) => openAt(sessions, name));
-  if (session === undefined) throw unfit(name, "there is no session with this name (ENOENT)", "see 'sluice sessions'");
-  return session;
+  if (session !== undefined && (discarded || !session.record.discarded)) return session;
+  session?.close();
+  throw unfit(name, "there is no session with this name (ENOENT)", "see 'sluice sessions'");
+}
+
+/** Whether only a discarded session has this name. @throws CliError */
+export function isDiscarded(name: string): boolean {
+  checkName(name);
+  const session = inSessions(false, (sessions) => openAt(sessions, name));
+  session?.close();
+  return session?.record.discarded === true;
 }
 
 function namesOf({ fd, path }: Place): string[] {
@@ -52,11 +66,13 @@ function namesOf({ fd, path }: Place): string[] {
 }
 
 /** Every session; the reason instead of one that cannot be used. The caller closes them. */
-export function listSessions(): { name: string; session: Session | Error }[] {
+export function listSessions({ discarded = false }: Wanted = {}): { name: string; session: Session | Error }[] {
   const open = (sessions: Place, name: string): { name: string; session: Session | Error }[] => {
     try {
       const session = openAt(sessions, name);
-      return session === undefined ? [] : [{ name, session }];
+      if (session !== undefined && (discarded || !session.record.discarded)) return [{ name, session }];
+      session?.close();
+      return [];
     } catch (error) {
       return [{ name, session: error as Error }];
     }
@@ -136,7 +152,7 @@ export function createSession(
   return make(
     {
       ...{ version: 1, name: "", base, ownerUid, userXattr, created: new Date().toISOString() },
-      ...{ begun: null, snapshot: null, layers: [], homeLayers: [], checkpoints: [] },
+      ...{ begun: null, snapshot: null, layers: [], homeLayers: [], checkpoints: [], discarded: false },
       ...{ command, policy, runner: null },
     },
     name,

@@ -14,7 +14,7 @@ import { becomeOwner, openSession } from "@sluice/sessions";
 import { hasTerminal } from "./ask-terminal.js";
 import { byPerson, type ConflictArguments, type Decide, resolveConflicts } from "./resolve-conflicts.js";
 import { withProgress } from "./show-progress.js";
-import { type Review, reviewSession, soleUpper } from "./session-changes.js";
+import { removeDiscarded, type Review, reviewSession, soleUpper } from "./session-changes.js";
 
 export interface ApplyArguments extends ConflictArguments {
   json?: boolean;
@@ -53,6 +53,7 @@ export async function applyReview(
   // The layers show other objects once it is done.
   const reports = args.json === true ? shownDifferences(chosen).map((one) => reportOf(stack, one)) : undefined;
   await withProgress("applying", (onProgress) => applyDifferences(place, stack, { chosen, rest, merged, onProgress }));
+  removeDiscarded();
   const line = told(chosen, rest, { merged: chosen.filter((one) => merged.has(one)).length, dropped: dropped.size });
   return {
     line: `applied to ${escapeTextName(place.base.path)}: ${line}`,

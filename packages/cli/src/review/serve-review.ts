@@ -167,8 +167,7 @@ class ReviewServer {
   }
 
   #discard(): object {
-    discardSession(this.session);
-    return this.#close(`${this.session.name}: discarded`);
+    return this.#close(discardSession(this.session));
   }
 
   #close(done: string): object {

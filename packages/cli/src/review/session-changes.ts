@@ -1,6 +1,7 @@
 /** The changes of a session, for the commands that show, apply and undo them. */
 import { existsSync } from "node:fs";
 import {
+  appliedAt,
   type Difference,
   type Differences,
   forgetUndo,
@@ -68,10 +69,41 @@ function forgetSession(session: Session): void {
   forgetUndo(place);
 }
 
-/** Removes a session with its changes. It is locked. @throws CliError */
-export function discardSession(session: Session): void {
+function remove(session: Session): void {
   forgetSession(session);
   removeSession(session);
+}
+
+/** Sessions that were discarded after an apply. One that another command undoes stays. @throws CliError */
+export function removeDiscarded(): void {
+  for (const { session } of listSessions({ discarded: true })) {
+    if (session instanceof Error) continue;
+    if (session.record.discarded && !session.isRunning()) {
+      session.lock();
+      if (session.record.discarded) remove(session);
+    }
+    session.close();
+  }
+}
+
+function canBeUndone(session: Session): boolean {
+  if (!existsSync(session.base)) return false;
+  recoverSession(session);
+  return appliedAt({ directory: { fd: session.fd, path: session.directory } }) !== undefined;
+}
+
+/**
+ * Removes a session with its changes. If something of it was applied, it stays for `sluice undo` until the next apply or discard, and nothing
+ * else finds it. It is locked. @returns the sentence to tell. @throws CliError
+ */
+export function discardSession(session: Session): string {
+  removeDiscarded();
+  if (canBeUndone(session)) {
+    session.setDiscarded(true);
+    return `${session.name}: discarded; 'sluice undo' still reverses its apply, until the next apply or discard`;
+  }
+  remove(session);
+  return `${session.name}: discarded`;
 }
 
 export interface Review {

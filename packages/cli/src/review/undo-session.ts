@@ -7,7 +7,7 @@ import { soleUpper } from "./session-changes.js";
 /** The session with the latest apply. @throws CliError */
 function lastApplied(): Session {
   let last: { session: Session; at: number } | undefined;
-  for (const { session } of listSessions()) {
+  for (const { session } of listSessions({ discarded: true })) {
     if (session instanceof Error) continue;
     const at = appliedAt({ directory: { fd: session.fd, path: session.directory } });
     if (at === undefined || at < (last?.at ?? 0)) {
@@ -23,11 +23,15 @@ function lastApplied(): Session {
 
 export async function undo(name: string | undefined): Promise<void> {
   becomeOwner();
-  const session = name === undefined ? lastApplied() : openSession(name);
+  const session = name === undefined ? lastApplied() : openSession(name, { discarded: true });
   session.lock();
+  const wasDiscarded = session.record.discarded;
+  // Before the directory changes: if this is killed, other commands find the session and recover it.
+  if (wasDiscarded) session.setDiscarded(false);
   const place = await soleUpper(session);
   const undone = undoApply(place);
   if (!undone.done) {
+    if (wasDiscarded) session.setDiscarded(true);
     for (const path of undone.changed) process.stderr.write(`${escapeName(path)} [changed since]\n`);
     throw new CliError({
       object: session.name,
@@ -38,5 +42,7 @@ export async function undo(name: string | undefined): Promise<void> {
   }
   for (const path of undone.newer)
     process.stderr.write(`sluice: ${escapeName(path)}: the session has a newer change, and keeps that one\n`);
-  process.stdout.write(`undone in ${escapeTextName(session.base)}: ${undone.paths} paths of session ${session.name}\n`);
+  process.stdout.write(
+    `undone in ${escapeTextName(session.base)}: ${undone.paths} paths of session ${session.name}${wasDiscarded ? ", which is there again" : ""}\n`,
+  );
 }

@@ -92,7 +92,8 @@ export class DecisionTally {
   readonly #listeners = new Set<(window: DecisionWindow) => void>();
   readonly #recent: DecisionWindow[] = [];
   readonly #denied = new HotList(HOT_DENIALS);
-  #timer: NodeJS.Timeout | undefined;
+  /** A second has begun. */
+  #counting = false;
   /** Denials without a name, since the server started. */
   deniedUnnamed = 0;
 
@@ -233,11 +234,13 @@ export class DecisionTally {
 
   /** Nothing is counted without it: the first decision of a second has a name. */
   #startSecond(): void {
-    this.#timer ??= setTimeout(() => this.#endSecond(), EVERY_MS).unref();
+    if (this.#counting) return;
+    this.#counting = true;
+    setTimeout(() => this.#endSecond(), EVERY_MS).unref();
   }
 
   #endSecond(): void {
-    this.#timer = undefined;
+    this.#counting = false;
     this.#named.denied = this.#named.allowed = this.#programsRead = 0;
     this.#namedOf.denied.clear();
     this.#namedOf.allowed.clear();

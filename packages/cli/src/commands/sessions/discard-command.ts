@@ -21,9 +21,8 @@ async function discard(names: readonly string[]): Promise<void> {
   // All of them can be removed: a wrong name leaves every session as it was. Checkpoints go before their sessions.
   const place = ({ checkpoint }: { checkpoint: string | undefined }): number => (checkpoint === undefined ? 1 : 0);
   for (const { name, session, checkpoint } of found.sort((one, other) => place(one) - place(other))) {
-    if (checkpoint === undefined) discardSession(session);
-    else removeCheckpoint(session, checkpoint);
-    process.stderr.write(`${name}: discarded\n`);
+    if (checkpoint !== undefined) removeCheckpoint(session, checkpoint);
+    process.stderr.write(`${checkpoint === undefined ? discardSession(session) : `${name}: discarded`}\n`);
   }
   for (const session of sessions.values()) session.close();
 }

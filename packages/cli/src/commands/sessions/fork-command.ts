@@ -1,5 +1,5 @@
 /** `sluice fork` and `sluice checkpoint`: other sessions that begin with the changes of one, now or later. */
-import { addCheckpoint, becomeOwner, forkSession, openSession, type Session, splitName } from "@sluice/sessions";
+import { addCheckpoint, becomeOwner, forkSession, isDiscarded, openSession, type Session, splitName } from "@sluice/sessions";
 import { wrong } from "@sluice/runtime/cli";
 import type { Command } from "commander";
 
@@ -47,11 +47,17 @@ export async function openIdle(name: string, stop: boolean): Promise<Session> {
   }
 }
 
+/** A session that was discarded, and only stays for an undo, makes room for a new one. @throws CliError */
+export async function freeName(name: string | undefined): Promise<void> {
+  if (name !== undefined && isDiscarded(name)) (await import("../../review/session-changes.js")).removeDiscarded();
+}
+
 /** Forks a session, or a checkpoint of it. */
 export async function forkOf(from: string, { name, stop = false }: { name: string | undefined; stop?: boolean }): Promise<Session> {
   const { session: old, checkpoint } = splitName(from);
   const session = await openIdle(old, stop);
   try {
+    await freeName(name);
     return forkSession(session, { name, checkpoint });
   } finally {
     session.close();
