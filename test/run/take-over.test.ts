@@ -85,6 +85,8 @@ describe.each(CALLERS)("as %s", (caller) => {
       await applyHalf();
       await project.sluice(["run", "--name", "one", "--", "true"]);
       expect((await project.sluice(["undo"])).code).toBe(4);
+      expect(await project.sluice(["discard", "one"])).toMatchObject({ stderr: "one: discarded\n" });
+      rmSync(join(project.base, "new"));
       await applyHalf();
       await project.sluice(["run", "--name", "two", "--", "sh", "-c", "echo z > z"]);
       expect(await project.sluice(["discard", "two"])).toMatchObject({ stderr: "two: discarded\n" });
