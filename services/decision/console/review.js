@@ -34,6 +34,7 @@ async function loadPatch(details, place) {
   shown.append(...patch.replace(/\n$/, "").split("\n").map(patchLine));
   const notes = [
     ...(missing === null ? [] : [`A patch does not hold it: ${missing}.`]),
+    ...(patch === "" && missing === null ? ["It is part of the changes in it, or of those at its old name."] : []),
     ...(isCut ? ["The rest of the patch is left out: see sluice diff -p."] : []),
   ];
   details.append(...notes.map((text) => element("p", text, "hint")), ...(patch === "" ? [] : [shown]));

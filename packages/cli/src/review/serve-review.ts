@@ -21,6 +21,7 @@ import { type AccessRules, bodyOf, refuseCall, send, sendPage, WorkFailure } fro
 import type { Session } from "@sluice/sessions";
 import { applyReview } from "./apply-session.js";
 import type { Choice } from "./resolve-conflicts.js";
+import { parentsOf } from "./show-changes.js";
 import { behind, discardSession, type Review, reviewSession } from "./session-changes.js";
 
 const PREFIX = "/console/";
@@ -141,13 +142,14 @@ class ReviewServer {
 
   #patch(name: string): object {
     const [, place] = /^patch\/(\d{1,9})$/.exec(name) ?? [];
-    const one = place === undefined ? undefined : this.#shown()[Number(place)];
+    const shown = this.#shown();
+    const one = place === undefined ? undefined : shown[Number(place)];
     if (one === undefined) throw new WorkFailure(400, "there is no such change");
     const { stack, all } = this.#review;
     const byPath = new Map(all.list.map((each) => [each.path, each]));
     const text = [...patchesOf(stack, [one], byPath)].flatMap(([, patches]) => patches.map((patch) => forTerminal(patch.text))).join("");
     const isCut = text.length > MAX_PATCH_LENGTH;
-    return { patch: isCut ? text.slice(0, MAX_PATCH_LENGTH) : text, isCut, missing: missingInPatch(one, new Set()) ?? null };
+    return { patch: isCut ? text.slice(0, MAX_PATCH_LENGTH) : text, isCut, missing: missingInPatch(one, parentsOf(shown)) ?? null };
   }
 
   async #apply({ selected, choices, list }: Selection): Promise<object> {

@@ -28,7 +28,7 @@ async function print(text: string | Buffer): Promise<void> {
 }
 
 /** Directories that a patch makes with the files in them. */
-function parentsOf(shown: readonly Difference[]): Set<string> {
+export function parentsOf(shown: readonly Difference[]): Set<string> {
   const parents = new Set<string>();
   for (const { path, after } of shown) {
     if (after === undefined || after.type === "directory") continue;
