@@ -4,12 +4,24 @@ import { dirname, join } from "node:path";
 import { eventually, policyOf, requires } from "@sluice/testkit";
 import { describe, expect } from "vitest";
 import { CALLERS, NEEDS, Project } from "./sandboxed.js";
+import type { Terminal } from "./terminal.js";
 
 const { test } = requires(...NEEDS, "pseudo-terminals", "command setsid", "command stty");
 const LIMIT_MS = 180_000;
 const WAIT_MS = 60_000;
 const FILES = { "a.key": "secret\n", plain: "text\n" };
 const END = "[d]iscard ?";
+
+/** Waits until an answer counts. Too soon after the question nothing is one, and later another word shows the choices again. */
+async function untilAsked(terminal: Terminal, path: string): Promise<void> {
+  await terminal.waitFor(`asks for: read ${path}`);
+  const choices = (): number => terminal.text().split("[o]nce").length;
+  const before = choices();
+  await eventually("the choices are shown again", WAIT_MS, () => {
+    terminal.write("what\r");
+    return choices() > before;
+  });
+}
 
 const deviceOf = (device: number): string => `${(device >> 8).toString(16)}:${(device & 0xff).toString(16)}`;
 
@@ -73,12 +85,7 @@ describe.each(CALLERS)("as %s", (caller) => {
       const terminal = project.onTerminal(["run", "--policy", policy, "--", "sh", "-c", script]);
       await terminal.waitFor("flood");
       terminal.write("always\ralways\r");
-      await terminal.waitFor("[o]nce, [s]ession, [a]lways or [d]eny");
-      // Too soon after the question nothing is an answer, and another word never is.
-      await eventually("it is shown again", WAIT_MS, () => {
-        terminal.write("what\r");
-        return terminal.text().split("[o]nce").length > 2;
-      });
+      await untilAsked(terminal, "a.key");
       const question = terminal.text().slice(terminal.text().indexOf("sluice: ", terminal.text().indexOf("flood")));
       expect(question).toMatch(/^sluice: \S*(cat|coreutils) .* asks for: read a\.key \(rule keys\)/);
       expect(question).not.toContain("flood");
@@ -98,6 +105,32 @@ describe.each(CALLERS)("as %s", (caller) => {
     LIMIT_MS,
   );
 });
+
+test(
+  "questions at the same time are shown and answered one after the other",
+  async () => {
+    const project = new Project("root", { ...FILES, "b.key": "other\n" });
+    const policy = join(dirname(project.base), "policy.yaml");
+    writeFileSync(policy, policyOf("grant", { name: "keys", path: "**/*.key", effect: "ask" }), { mode: 0o644 });
+    const terminal = project.onTerminal(["run", "--policy", policy, "--name", "one", "--", "sh", "-c", "cat a.key & cat b.key; wait"]);
+    await eventually("both wait", WAIT_MS, async () => {
+      const asks = await project.sluice(["asks", "--json"]);
+      return (JSON.parse(asks.stdout || "[]") as { waiting: number }[]).filter(({ waiting }) => waiting > 0).length === 2;
+    });
+    await terminal.waitFor("[o]nce, [s]ession");
+    const [, first = ""] = /asks for: read (\S+)/.exec(terminal.text()) ?? [];
+    const other = first === "a.key" ? "b.key" : "a.key";
+    await untilAsked(terminal, first);
+    expect(terminal.text()).not.toContain(other);
+    terminal.write("once\r");
+    await untilAsked(terminal, other);
+    terminal.write("deny\r");
+    expect(await terminal.finished).toBeLessThan(2);
+    expect(terminal.text()).toContain(first === "a.key" ? "secret" : "other");
+    expect(terminal.text()).toContain(`cat: ${other}: Permission denied`);
+  },
+  LIMIT_MS,
+);
 
 test(
   "the caller's terminal is raw while the command runs, and as before at each end",

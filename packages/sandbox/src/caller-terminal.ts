@@ -80,7 +80,7 @@ export class CallerTerminal {
   /** From now on keys are the command's. */
   begin(): void {
     this.#hasBegun = true;
-    process.on("exit", this.#restore);
+    process.on("exit", this.#atExit);
     process.on("SIGWINCH", this.#resize);
     process.on("SIGCONT", this.#continued);
     this.#timer = setInterval(this.#serve, LOOK_AGAIN_MS).unref();
@@ -92,11 +92,13 @@ export class CallerTerminal {
     if (this.#screen.writable) this.#screen.write((isClean ? "" : LEGIBLE) + text.replaceAll("\n", "\r\n"));
   }
 
-  /** Holds the output of the command, and passes lines on that are typed from now on. @returns whether they can be read here */
+  /** Holds the output of the command, and passes lines on that are typed from now on. @returns false if none can be read here */
   listen(onLine: (line: string) => void): boolean {
     this.#onLine = onLine;
     this.#serve();
-    return this.#reader === "person";
+    if (this.#reader === "person") return true;
+    this.#onLine = undefined;
+    return false;
   }
 
   /** The end of `listen`. */
@@ -118,7 +120,7 @@ export class CallerTerminal {
     this.#hasBegun = false;
     this.#onLine = undefined;
     this.#serve();
-    process.off("exit", this.#restore);
+    process.off("exit", this.#atExit);
     this.#screen.destroy();
     if (native.terminalMode(this.#fd, this.#mode) < 0) this.#forget();
     closeSync(this.#fd);
@@ -165,8 +167,12 @@ export class CallerTerminal {
     native.setTerminalMode(this.#fd, this.#mode, raw, raw && isAlone);
   }
 
-  readonly #restore = (): void => {
+  #restore(): void {
     native.setTerminalMode(this.#fd, this.#mode, false, false);
+  }
+
+  readonly #atExit = (): void => {
+    if (this.#reader !== undefined) this.#restore();
   };
 
   readonly #resize = (): void => {

@@ -50,7 +50,8 @@ function howTo(item: AskItem, reads: boolean): string {
 class Prompt {
   /** Questions with callers that wait, oldest first, and how many. */
   readonly #open = new Map<string, { item: AskItem; callers: number }>();
-  /** When the question that is answered next was shown. */
+  /** The one whose answer is read here, and when it was shown. Others wait for it: an answer is never for another one than the person sees. */
+  #answering: string | undefined;
   #shownMs = 0;
   readonly #told = new Set<string>();
   readonly #mount: SessionMount;
@@ -74,12 +75,13 @@ class Prompt {
       return;
     }
     this.#open.set(item.askId, { item, callers: 1 });
-    this.#show(item);
+    if (this.#answering === undefined) this.#show(item);
   }
 
   #show(item: AskItem): void {
     const reads = this.#terminal.listen((line) => void this.#take(line));
-    if (this.#open.size === 1) this.#shownMs = performance.now();
+    this.#answering = reads ? item.askId : undefined;
+    this.#shownMs = performance.now();
     this.#terminal.write(`${described(item)}\n${howTo(item, reads)}\n`);
   }
 
@@ -95,26 +97,27 @@ class Prompt {
     const known = this.#open.get(askId);
     if (known === undefined || --known.callers > 0) return;
     this.#open.delete(askId);
+    if (askId !== this.#answering) return;
+    this.#answering = undefined;
     const [next] = this.#open.values();
-    if (next === undefined) return this.#terminal.ignore();
-    this.#shownMs = performance.now();
-    this.#show(next.item);
+    if (next === undefined) this.#terminal.ignore();
+    else this.#show(next.item);
   }
 
-  /** The answer to the oldest question. Nothing that is typed before a question counts. */
+  /** The answer to the question that is shown. Nothing that is typed before it counts. */
   async #take(line: string): Promise<void> {
-    const [oldest] = this.#open.values();
-    if (oldest === undefined || performance.now() - this.#shownMs < SOONEST_MS) return;
+    const shown = this.#open.get(this.#answering ?? "");
+    if (shown === undefined || performance.now() - this.#shownMs < SOONEST_MS) return;
     const answer = choiceOf(line);
     if (answer === undefined) {
-      this.#terminal.write(`${howTo(oldest.item, true)}\n`);
+      this.#terminal.write(`${howTo(shown.item, true)}\n`);
       return;
     }
     const { name, view, control } = this.#mount;
     try {
       const socket = await connectControl(view, control);
       if (socket === undefined) return;
-      for await (const _ of ask(socket, { method: "answer", askId: oldest.item.askId, answer, way: "terminal" }, name)) break;
+      for await (const _ of ask(socket, { method: "answer", askId: shown.item.askId, answer, way: "terminal" }, name)) break;
     } catch (error) {
       this.#terminal.write(escapeLine(`sluice: ${(error as Error).message}\n`));
     }
