@@ -2,26 +2,28 @@
  * Small machines for tests of packages: a root directory of Debian packages, without a compiler and npm. Its archive is made once
  * for a machine, which needs a mirror of Debian; tests then unpack it and work without a network.
  */
-import { existsSync, mkdirSync, renameSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, renameSync } from "node:fs";
 import { homedir } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { describeResult, runScript, scratch, type ScriptResult } from "@sluice/testkit";
+import { cleanUp, describeResult, descendantsOf, eventually, runScript, scratch, type ScriptResult, startScript } from "@sluice/testkit";
 import { expect } from "vitest";
 
 const ENTER = fileURLToPath(new URL("./enter-root.sh", import.meta.url));
+const BOOT = fileURLToPath(new URL("./boot-root.sh", import.meta.url));
 export const FIRST_MINUTE = fileURLToPath(new URL("./first-minute.sh", import.meta.url));
 /** On a busy machine with a slow mirror. */
 export const LIMIT_MS = 600_000;
 
-/** The packages that a user's machine has beforehand, by its release. "trixie" has a Node that is new enough. */
+/** The releases and the packages of users' machines. "trixie" has a Node that is new enough. */
 const MACHINES = {
-  trixie: ["nodejs", "fuse3", "bubblewrap", "attr"],
-  bookworm: ["libstdc++6", "fuse3", "bubblewrap", "attr"],
+  trixie: { suite: "trixie", packages: ["nodejs", "fuse3", "bubblewrap", "attr"] },
+  "trixie-systemd": { suite: "trixie", packages: ["nodejs", "fuse3", "bubblewrap", "attr", "systemd"] },
+  bookworm: { suite: "bookworm", packages: ["libstdc++6", "fuse3", "bubblewrap", "attr"] },
 } as const;
 
 /** As deploy/docker/import-base-images.sh chooses it. */
-function cache(): string {
+export function cache(): string {
   const { SLUICE_IMAGE_CACHE, XDG_CACHE_HOME } = process.env;
   return SLUICE_IMAGE_CACHE ?? join(XDG_CACHE_HOME ?? join(homedir(), ".cache"), "sluice");
 }
@@ -38,7 +40,8 @@ async function archiveOf(machine: keyof typeof MACHINES): Promise<string> {
   if (existsSync(archive)) return archive;
   mkdirSync(dirname(archive), { recursive: true });
   const part = `${archive}.${process.pid}.tar`;
-  await succeed(["mmdebstrap", "--quiet", "--variant=minbase", `--include=${MACHINES[machine].join(",")}`, machine, part]);
+  const { suite, packages } = MACHINES[machine];
+  await succeed(["mmdebstrap", "--quiet", "--variant=minbase", `--include=${packages.join(",")}`, suite, part]);
   renameSync(part, archive);
   return archive;
 }
@@ -52,7 +55,8 @@ export interface DebianRoot {
   paths(): Promise<string[]>;
 }
 
-const NOT_OURS = "^/(dev|proc|sys|tmp|root|run|var/(log/dpkg|cache|lib/(dpkg|rpm))|etc/(g?shadow|group|passwd)-)";
+const PATH = "/usr/sbin:/usr/bin:/sbin:/bin";
+const NOT_OURS = "^/(dev|proc|sys|tmp|root|run|var/(log/(dpkg|dnf|hawkey)|cache|lib/(dpkg|dnf|rpm))|etc/(g?shadow|group|passwd)-)";
 
 export async function debianRoot(machine: keyof typeof MACHINES): Promise<DebianRoot> {
   const at = join(scratch(), "root");
@@ -62,6 +66,37 @@ export async function debianRoot(machine: keyof typeof MACHINES): Promise<Debian
   const run = async (...argv: string[]): Promise<string> => (await succeed([ENTER, at, ...argv])).stdout;
   const paths = async (): Promise<string[]> => (await run("sh", "-c", `find / -xdev | grep -vE '${NOT_OURS}' | sort`)).split("\n");
   return { at, run, paths };
+}
+
+/** Starts systemd in a root of "trixie-systemd". @returns how to run a program there, which must succeed */
+export async function boot({ at }: DebianRoot): Promise<DebianRoot["run"]> {
+  const { stdout: groups } = await succeed(["findmnt", "--noheadings", "--first-only", "--output", "TARGET", "--types", "cgroup2"]);
+  const group = mkdtempSync(join(groups.trim(), "sluice-boot-"));
+  const machine = startScript([BOOT, at, group], { timeoutMs: LIMIT_MS });
+  cleanUp(async () => {
+    machine.kill();
+    await machine.finished;
+    const remove = ["find", group, "-depth", "-type", "d", "-exec", "rmdir", "{}", "+"];
+    await eventually("its processes are gone", 10_000, async () => (await runScript(remove)).code === 0);
+  });
+  let first: number | undefined;
+  const inside = (argv: readonly string[]): string[] => [
+    "nsenter",
+    "--all",
+    "--target",
+    String(first),
+    "env",
+    "-i",
+    `PATH=${PATH}`,
+    ...argv,
+  ];
+  await eventually("systemd has started its units", 60_000, async () => {
+    first = descendantsOf(machine.pid)[0]?.pid;
+    const state = first === undefined ? undefined : await runScript(inside(["systemctl", "is-system-running"]));
+    // "degraded": some unit of a real machine does not work in namespaces.
+    return /^(running|degraded)$/m.test(state?.stdout ?? "");
+  });
+  return async (...argv) => (await succeed(inside(argv))).stdout;
 }
 
 /** Makes artefacts of this checkout. @returns their directory */

@@ -7,12 +7,22 @@ root=$1
 shift
 if [ "${SLUICE_INSIDE_ROOT:-}" != "$root" ]; then
   export SLUICE_INSIDE_ROOT="$root"
-  exec unshare --net --mount --pid --fork --kill-child --propagation private "$0" "$root" "$@"
+  exec unshare --net --mount --uts --ipc --cgroup --pid --fork --kill-child --propagation private "$0" "$root" "$@"
 fi
 mount --bind "$root" "$root"
 mount -t proc proc "$root/proc"
 mount -t sysfs -o ro sysfs "$root/sys"
-mount --rbind /dev "$root/dev"
+mount -t cgroup2 cgroup2 "$root/sys/fs/cgroup"
+# Devices of its own, since systemd makes names there.
+mount -t tmpfs -o mode=755 tmpfs "$root/dev"
+for name in null zero full random urandom tty fuse; do
+  touch "$root/dev/$name"
+  mount --bind "/dev/$name" "$root/dev/$name"
+done
+mkdir "$root/dev/pts" "$root/dev/shm"
+mount -t devpts -o newinstance,ptmxmode=666 devpts "$root/dev/pts"
+ln -s pts/ptmx "$root/dev/ptmx"
+ln -s /proc/self/fd "$root/dev/fd"
 cd "$root"
 pivot_root . .
 umount -l .

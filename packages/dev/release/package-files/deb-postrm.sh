@@ -4,11 +4,12 @@ set -e
 if [ "$1" = remove ] && [ -d /run/systemd/system ]; then
   systemctl --system daemon-reload >/dev/null || true
 fi
-# /var/lib/sluice has the files of users, as far as there are any.
+# /var/lib/sluice has the volumes of users, if there are any.
 if [ "$1" = purge ]; then
   if getent passwd sluice-decision >/dev/null; then
     userdel sluice-decision
   fi
   rm -rf /var/log/sluice /run/sluice
+  [ ! -d /var/lib/sluice ] || find /var/lib/sluice -xdev -depth -type d -empty -delete
   rmdir --ignore-fail-on-non-empty /etc/sluice/mounts /etc/sluice 2>/dev/null || true
 fi
