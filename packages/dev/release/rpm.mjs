@@ -8,7 +8,10 @@ import { normalize } from "./tree.mjs";
 
 const SUMMARY = "Overlay filesystem in which a policy decides about every open";
 
-/** @param {import("./settings.mjs").Release} release @param {string} stage */
+/**
+ * Directories of shells belong to this package, too: otherwise they would stay behind on a machine without the shell.
+ * @param {import("./settings.mjs").Release} release @param {string} stage
+ */
 const spec = ({ version, epoch }, stage) => `Name: sluice
 Version: ${packageVersion(version)}
 Release: 1
@@ -38,6 +41,12 @@ ${packageFile("rpm-preun.sh")}
 /usr/sbin/*
 /usr/lib/sluice
 /usr/lib/systemd/system/*
+%dir /usr/share/bash-completion
+%dir /usr/share/bash-completion/completions
+%dir /usr/share/fish
+%dir /usr/share/fish/vendor_completions.d
+%dir /usr/share/zsh
+%dir /usr/share/zsh/site-functions
 /usr/share/bash-completion/completions/sluice
 /usr/share/fish/vendor_completions.d/sluice.fish
 /usr/share/zsh/site-functions/_sluice

@@ -1,7 +1,8 @@
 // Every artefact of a release but those of ../installed.test.ts, installed and used: with Node inside in a Debian whose Node
-// is too old, by npm without scripts, from the rpm's files, and the addon for arm64 under an emulator. `npm run test:soak release`.
+// is too old, by npm without scripts, by dnf, and the addon for arm64 under an emulator. `npm run test:soak release`.
 import { cpSync, existsSync, mkdirSync, readdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 import { requires, runScript, scratch } from "@sluice/testkit";
 import { beforeAll, expect } from "vitest";
 import { buildBundle } from "../../../packages/dev/build.mjs";
@@ -10,6 +11,8 @@ import { debianRoot, expectFirstMinute, LIMIT_MS, release, succeed } from "../de
 const inRoot = ["/dev/fuse", "CAP_SYS_ADMIN", "user namespaces", "command mmdebstrap", "command readelf"] as const;
 
 beforeAll(() => expect(buildBundle()).toBe(true));
+
+const STAND_IN = fileURLToPath(new URL("../stand-in.spec", import.meta.url));
 
 const named = (directory: string, pattern: RegExp): string =>
   join(directory, readdirSync(directory).find((name) => pattern.test(name)) ?? "none");
@@ -71,19 +74,29 @@ requires(...inRoot, "command npm", "command aarch64-linux-gnu-gcc").test(
   LIMIT_MS,
 );
 
-requires(...inRoot, "command rpm", "command rpmbuild", "command rpm2cpio", "command cpio").test(
-  "the rpm lists commands, units and pages, and its files serve",
+requires(...inRoot, "command rpm", "command rpmbuild", "command dnf").test(
+  "dnf installs the rpm without a network, it serves, and dnf removes all but the user of the decision service",
   async () => {
-    const [out, root] = [await release("rpm"), await debianRoot("trixie")];
+    const [out, root, top] = [await release("rpm"), await debianRoot("trixie"), scratch()];
     const file = named(out, /\.rpm$/);
     const { stdout: list } = await succeed(["rpm", "-qlp", file]);
     for (const path of ["bin/sluice", "sbin/mount.fuse.sluice", "lib/systemd/system/sluice@.service", "share/man/man1/sluice-run.1.gz"])
       expect(list.split("\n")).toContain(`/usr/${path}`);
     const { stdout: needed } = await succeed(["rpm", "-qp", "--requires", "--recommends", file]);
     for (const name of ["nodejs >= 20.19", "fuse3", "bubblewrap", "attr"]) expect(needed).toContain(name);
-    // Links of a merged /usr would be replaced by directories.
-    await succeed(["sh", "-c", 'rpm2cpio "$0" | (cd "$1" && cpio --extract --make-directories --quiet)', file, root.at]);
+
+    await succeed(["rpmbuild", "-bb", "--quiet", "--define", `_topdir ${top}`, STAND_IN]);
+    const own = ["--disablerepo=*", "--setopt=install_weak_deps=False", "--releasever=1", "--nogpgcheck", "--assumeyes"];
+    const dnf = (...argv: string[]): Promise<unknown> => succeed(["dnf", `--installroot=${root.at}`, ...own, ...argv]);
+    await dnf("install", named(join(top, "RPMS/noarch"), /\.rpm$/));
+    const before = await root.paths();
+    await dnf("install", file);
+    // Directories of a merged /usr are still links.
+    expect(await root.run("readlink", "/bin", "/sbin", "/lib")).toBe("usr/bin\nusr/sbin\nusr/lib\n");
+    expect(await root.run("getent", "passwd", "sluice-decision")).toContain("/usr/sbin/nologin");
     expectFirstMinute(await root.run("/tmp/first-minute.sh", "sluice"));
+    await dnf("remove", "sluice");
+    expect(await root.paths()).toEqual(before);
   },
   LIMIT_MS,
 );
