@@ -1,6 +1,8 @@
 // The image, as an archive in the format of OCI: the base of deploy/docker/Dockerfile, and the tree. buildah needs no daemon.
+import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import { root } from "../build.mjs";
+import { pack } from "./archive.mjs";
 import { runTool } from "./run-tool.mjs";
 
 /** @param {import("./settings.mjs").Release} release @returns {Record<string, string>} */
@@ -14,7 +16,7 @@ const labels = ({ version, epoch }) => ({
 
 /** @param {import("./settings.mjs").Release} release @param {string} tree */
 export function makeImage(release, tree) {
-  const { out, version, names, epoch } = release;
+  const { out, work, version, names, epoch } = release;
   const base = process.env["SLUICE_BASE_IMAGE"];
   const tag = `localhost/sluice:${version}-${names.deb}`;
   const argv = ["build", "--file", join(root, "deploy/docker/Dockerfile"), "--target", "prebuilt", "--tag", tag, "--format", "oci"];
@@ -22,6 +24,9 @@ export function makeImage(release, tree) {
   if (base !== undefined) argv.push("--build-arg", `BASE_IMAGE=${base}`, "--pull=never");
   for (const [name, value] of Object.entries(labels(release))) argv.push("--label", `org.opencontainers.image.${name}=${value}`);
   runTool("buildah", [...argv, tree]);
-  runTool("buildah", ["push", tag, `oci-archive:${join(out, `sluice-${version}-oci-${names.deb}.tar`)}:sluice:${version}`]);
+  // Not oci-archive: its files would have the time of this run.
+  const layout = join(work, "image");
+  runTool("buildah", ["push", tag, `oci:${layout}:sluice:${version}`]);
+  pack(layout, readdirSync(layout).sort(), join(out, `sluice-${version}-oci-${names.deb}.tar`), epoch);
   runTool("buildah", ["rmi", tag]);
 }

@@ -1,14 +1,12 @@
 // The image of a release, made by buildah in a storage of its own from the stand-in for the base image. `npm run test:soak release`.
-import { readdirSync, writeFileSync } from "node:fs";
-import { homedir } from "node:os";
+import { readdirSync } from "node:fs";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
-import { requires, scratch } from "@sluice/testkit";
+import { requires } from "@sluice/testkit";
 import { expect } from "vitest";
 import { buildBundle } from "../../../packages/dev/build.mjs";
+import { storageWithBase } from "../base-image.js";
 import { LIMIT_MS, release, succeed } from "../debian-root.js";
 
-const IMPORT = fileURLToPath(new URL("../../../deploy/docker/import-base-images.sh", import.meta.url));
 interface Config {
   Labels: Record<string, string>;
   Env: string[];
@@ -20,20 +18,8 @@ requires("CAP_SYS_ADMIN", "command buildah", "command mmdebstrap", "command read
   "the image is labelled, adds less than 25 MB to its base, and has the commands on PATH",
   async () => {
     expect(buildBundle()).toBe(true);
-    await succeed([IMPORT, "--tar-only"]);
-    const cache = process.env["SLUICE_IMAGE_CACHE"] ?? join(process.env["XDG_CACHE_HOME"] ?? join(homedir(), ".cache"), "sluice");
-    const storage = scratch();
-    const configuration = join(storage, "storage.conf");
-    writeFileSync(configuration, `[storage]\ndriver = "vfs"\ngraphroot = "${storage}/graph"\nrunroot = "${storage}/run"\n`);
-    const env = { CONTAINERS_STORAGE_CONF: configuration };
-    const buildah = async (...argv: string[]): Promise<string> => (await succeed(["buildah", ...argv], env)).stdout.trim();
-    const base = "localhost/node:20-trixie-slim";
-    const empty = await buildah("from", "scratch");
-    await buildah("add", empty, join(cache, "node-20-trixie-slim.tar"), "/");
-    await buildah("commit", "--quiet", empty, base);
-    await buildah("rm", empty);
-
-    const out = await release("image", { ...env, SLUICE_BASE_IMAGE: base });
+    const { env, buildah } = await storageWithBase();
+    const out = await release("image", env);
     const archive = join(out, readdirSync(out).find((name) => name.endsWith(".tar")) ?? "none");
     const image = await buildah("pull", "--quiet", `oci-archive:${archive}`);
     const { OCIv1 } = JSON.parse(await buildah("inspect", "--type", "image", image)) as { OCIv1: { config: Config } };
@@ -49,8 +35,6 @@ requires("CAP_SYS_ADMIN", "command buildah", "command mmdebstrap", "command read
     const path = OCIv1.config.Env.find((value) => value.startsWith("PATH=")) ?? "none";
     const { stdout: version } = await succeed(["chroot", "--userspec=65532:65532", place, "env", "-i", path, "sluice", "--version"]);
     expect(version).toMatch(/^\d+\.\d+\.\d+/);
-    await buildah("rm", "--all");
-    await buildah("rmi", "--all", "--force");
   },
   LIMIT_MS,
 );
