@@ -77,6 +77,8 @@ try {
   const reviewed = await typeInto(["run", "--", "bash", "--norc"]);
   const name = /session (\S+)/.exec(reviewed)?.[1] ?? "";
   const after = [run(["diff", name]), run(["discard", name]), run(["undo"])];
+  // Not shown. It also removes what only root or `sluice` can remove.
+  run(["discard", name]);
   for (const [file, content] of Object.entries(FILES))
     if (readFileSync(join(project, file), "utf8") !== content) throw new Error(`${file} is not as it was`);
   const text = `$ sluice run -- bash\n${reviewed}${after.join("")}`.replaceAll(scratch, "~");
