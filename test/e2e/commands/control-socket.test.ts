@@ -4,7 +4,7 @@ import { chmodSync, chownSync, mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { expect } from "vitest";
 
-const { test } = requires("CAP_SYS_ADMIN");
+const { test } = requires("CAP_SYS_ADMIN", "checkout that every user can read");
 const USER = 1000;
 const built = (name: string): string => new URL(`../../../packages/mount-control/dist/${name}.js`, import.meta.url).href;
 
