@@ -40,7 +40,7 @@ interface Subject {
 
 const shell = (script: string): [string, ...string[]] => ["bash", "-ec", script];
 
-/** As far as `sluice run` confines, but for the covers. */
+/** The confinement of `sluice run`, without its covers. */
 const bwrap = (view: string, base: string): string =>
   `bwrap --unshare-pid --unshare-ipc --die-with-parent --ro-bind / / --dev /dev --proc /proc --tmpfs /tmp --bind ${view} ${base} --chdir ${base} -- `;
 
