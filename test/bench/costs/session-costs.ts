@@ -26,7 +26,7 @@ const WORK: Readonly<Record<string, (out: string) => string>> = {
   true: () => "true",
   "git clone": (out) => `git clone -q --no-local source.git ${out}`,
   "npm ci": (out) => `cp -r npm-project ${out}; cd ${out}; npm ci --offline --no-audit --no-fund --ignore-scripts --cache ../${out}-cache`,
-  "tar x": (out) => `mkdir ${out}; tar -xf source.tar -C ${out}`,
+  "tar x": (out) => `mkdir ${out}; tar --no-same-owner -xf source.tar -C ${out}`,
   "C build": (out) => `mkdir ${out}; make -s -j2 -C build OUT=../${out}`,
 };
 
@@ -110,7 +110,9 @@ class Measurement {
     return { work: (to - from) * 1000, whole };
   }
 
-  remove(): void {
+  /** The kernel makes a directory without any permission in the work directory of an overlay. */
+  async remove(): Promise<void> {
+    await runCommand("chmod", ["-R", "u+rwX", this.#root]);
     rmSync(this.#root, { recursive: true, force: true });
   }
 }
@@ -167,5 +169,5 @@ try {
   console.log(`as ${AS_ROOT ? "root" : "an ordinary user"}, ${rounds} rounds, load average ${before} before and ${load()} after\n`);
   print(results);
 } finally {
-  measurement.remove();
+  await measurement.remove();
 }
