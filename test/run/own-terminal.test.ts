@@ -66,8 +66,7 @@ describe.each(CALLERS)("as %s", (caller) => {
         terminal.write("y\r");
         return /y\r\ny\r\n/.test(terminal.text());
       });
-      terminal.write("\x03");
-      await terminal.waitFor("^C");
+      terminal.write("\x04");
       terminal.write("exit 7\r");
       expect(await terminal.finished).toBe(7);
     },

@@ -68,7 +68,7 @@ describe.each(CALLERS)("as %s", (caller) => {
       await page.getByText("one: discarded").waitFor();
       expect((await serving.finished).code).toBe(0);
       expect(wrong).toEqual([]);
-      expect(existsSync(project.session("one"))).toBe(false);
+      expect((await project.sluice(["sessions"])).stderr).toBe("no sessions\n");
       expect(existsSync(join(project.base, "e\x1b[2J"))).toBe(false);
     },
     LIMIT_MS,
