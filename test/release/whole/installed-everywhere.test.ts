@@ -1,6 +1,6 @@
 // Every artefact of a release but those of ../installed.test.ts, installed and used: with Node inside in a Debian whose Node
 // is too old, by npm without scripts, by dnf, and the addon for arm64 under an emulator. `npm run test:soak release`.
-import { cpSync, existsSync, mkdirSync, readdirSync, rmSync } from "node:fs";
+import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { requires, runScript, scratch } from "@sluice/testkit";
@@ -16,6 +16,13 @@ const STAND_IN = fileURLToPath(new URL("../stand-in.spec", import.meta.url));
 
 const named = (directory: string, pattern: RegExp): string =>
   join(directory, readdirSync(directory).find((name) => pattern.test(name)) ?? "none");
+
+/** The first block of commands below a heading of a page. */
+function commandsBelow(page: string, heading: string): string {
+  const text = readFileSync(fileURLToPath(new URL(`../../../${page}`, import.meta.url)), "utf8");
+  const [, commands] = /```sh\n([\s\S]*?)```/.exec(text.slice(text.indexOf(`${heading}\n`))) ?? [];
+  return commands ?? `${page} has no commands below ${heading}`;
+}
 
 const packaging = requires(...inRoot, "command dpkg-deb", "command lintian");
 packaging.describe("Debian's packages and the archive with Node inside", () => {
@@ -37,6 +44,32 @@ packaging.describe("Debian's packages and the archive with Node inside", () => {
       expectFirstMinute(await root.run("/tmp/first-minute.sh", "sluice"));
       await root.run("dpkg", "--purge", "sluice-with-node");
       expect(await root.paths()).toEqual(before);
+    },
+    LIMIT_MS,
+  );
+
+  packaging.test(
+    "the commands of the README and of the install page lead to a sandbox and to a mount with a policy",
+    async () => {
+      const root = await debianRoot("trixie");
+      cpSync(named(out, /^sluice_.*\.deb$/), join(root.at, "tmp/sluice_VERSION_amd64.deb"));
+      const first = commandsBelow("README.md", "## Install").replace("-- bash", "-- true");
+      // Of its three commands the first one is the README's.
+      const second = commandsBelow("docs/install.md", "## From nothing to a mount with a policy").replace(/^apt .*\n/, "");
+      const use = `cd /tmp
+        apt() { apt-get --yes "$@"; }
+        ${first}
+        echo key >/srv/server.pem
+        echo hello >/srv/greeting
+        ${second}
+        cat /mnt/view/greeting
+        cat /mnt/view/server.pem && exit 1
+        sluice explain /mnt/view/server.pem
+        sluice unmount /mnt/view
+        apt purge sluice`;
+      const said = await root.run("sh", "-ec", use);
+      expect(said).toMatch(/^hello$/m);
+      expect(said).toContain("private-keys");
     },
     LIMIT_MS,
   );

@@ -5,7 +5,7 @@ import { fileURLToPath } from "node:url";
 import { cleanedUp, requires, scratch } from "@sluice/testkit";
 import { expect } from "vitest";
 import { storageWithBase } from "../base-image.js";
-import { LIMIT_MS, succeed } from "../debian-root.js";
+import { FAST_RELEASE, LIMIT_MS, succeed } from "../debian-root.js";
 
 const ROOT = fileURLToPath(new URL("../../..", import.meta.url));
 /** The machine that builds may differ in these, too. */
@@ -43,7 +43,7 @@ requires(
       for (const directory of [upper, work, merged]) mkdirSync(directory, { recursive: true });
       const script = ["unshare", "--mount", "sh", "-c", `umask ${umask}\n${BUILD}`, "sh", ROOT, upper, work, merged, out];
       // Each build has the base image from a storage of its own.
-      await cleanedUp(async () => succeed(script, { SOURCE_DATE_EPOCH: "1700000000", ...env, ...(await storageWithBase()).env }));
+      await cleanedUp(async () => succeed(script, { ...FAST_RELEASE, ...env, ...(await storageWithBase()).env }));
       sums.push(readFileSync(join(out, "SHA256SUMS"), "utf8"));
     }
     expect(sums[1]).toBe(sums[0]);
