@@ -1,7 +1,7 @@
 /** Counts for `sluice top`: by rule, by path, and by I/O mode. They run from the start of the server; `top` takes differences. */
 import type { Decision, Effect } from "@sluice/decision-api";
 import type { Flow } from "@sluice/overlay";
-import { HotList } from "./hot-list.js";
+import { HotList } from "@sluice/runtime";
 
 /** How many paths are counted; `top` shows ten. */
 const HOT_PATHS = 64;

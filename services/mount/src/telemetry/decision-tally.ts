@@ -5,7 +5,7 @@
  */
 import { type Decision, type Effect, type EnforcedDecisions, type Question, REPORT_LIMITS } from "@sluice/decision-api";
 import type { Intent } from "@sluice/overlay";
-import { HotList } from "./hot-list.js";
+import { HotList } from "@sluice/runtime";
 import { programOf } from "./program-name.js";
 
 const EVERY_MS = 1_000;
