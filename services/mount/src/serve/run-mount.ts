@@ -57,6 +57,7 @@ function describe(context: MountContext, filesystem: ServedFilesystem): MountPar
   const { config, telemetry, hold, keeper } = context;
   context.device = mountAt(config.mountpoint, readMountTable())?.device ?? "";
   const { device } = context;
+  telemetry.waiting = () => ({ kernel: kernelQueue(device), daemon: filesystem.engine.inFlight() });
   const watch = new ServerWatch(
     () => telemetry.takeWorstMs(),
     () => kernelQueue(device),

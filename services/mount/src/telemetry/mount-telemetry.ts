@@ -41,6 +41,8 @@ export class MountTelemetry {
   idlePolledMs: () => number = () => 0;
   /** Opens that wait for a person, and those that were denied since too many waited. */
   people: () => { waiting: number; crowdedOut: number } = () => ({ waiting: 0, crowdedOut: 0 });
+  /** Requests in the kernel's queue, undefined if it does not tell, and those that wait in the daemon. */
+  waiting: () => { kernel: number | undefined; daemon: number } = () => ({ kernel: undefined, daemon: 0 });
   revoked: () => RevokedCounts = () => ({ passing: 0, refused: 0 });
   anomalies = 0;
   /** How many servers of this mount died before this one. */
@@ -131,6 +133,9 @@ export class MountTelemetry {
       counter("sluice_idle_polling_seconds_total", "Time in which idle processors polled for this mount's requests", () => [
         { labels: {}, value: this.idlePolledMs() / 1000 },
       ]),
+      gauge("sluice_waiting_requests", "Requests in the kernel's queue with those being served, and those that wait in the daemon", () =>
+        Object.entries(this.waiting()).flatMap(([where, value]) => (value === undefined ? [] : [{ labels: { where }, value }])),
+      ),
       counter("sluice_requests_total", "Requests of the kernel", () => this.#requestValues()),
       histogram("sluice_copy_up_duration_seconds", "Time of a copy-up", this.#copyUpDurations),
       histogram("sluice_decision_duration_seconds", "Time from question to ruling", this.#decisionDurations),
