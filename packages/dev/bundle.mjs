@@ -44,6 +44,9 @@ const COMMANDS = {
 /** Found beside a module, and no module. */
 const BESIDE = ["packages/native/build", "services/decision/console", "services/decision/presets"];
 
+/** Served to browsers from BESIDE, through links. */
+const SERVED = ["node_modules/uplot/dist/uPlot.iife.min.js"];
+
 /** Packages that stay outside: an addon, packages that find files by their own place, and packages that are loaded by name at run time. */
 export const OUTSIDE = ["@cedar-policy/cedar-wasm", "fuse-native", "grpc-health-check"];
 
@@ -165,7 +168,7 @@ export async function buildBundle() {
   }
   for (const path of BESIDE) link(path);
   write("package.json", '{ "type": "module" }\n');
-  write("THIRD-PARTY-LICENSES", licences(ids));
+  write("THIRD-PARTY-LICENSES", licences([...ids, ...SERVED.map((path) => join(root, path))]));
   const inputs = Object.entries(before).filter(([path]) => isInput(path, ids));
   writeFileSync(INPUTS, JSON.stringify(Object.fromEntries(inputs), null, 2));
 }

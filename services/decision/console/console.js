@@ -1,13 +1,14 @@
 // The console's frame: which part is shown, who is allowed in, what went wrong.
 import { startLive } from "./live.js";
 import { showMounts } from "./mounts.js";
+import { showPlaces, startOverview } from "./overview.js";
 import { startPlayground } from "./playground.js";
 import { showQuestions, startQuestions } from "./questions.js";
 import { startReplay } from "./replay.js";
 import { get, keepToken, Refused } from "./server.js";
 
 const at = (id) => document.getElementById(id);
-const PARTS = ["live", "questions", "playground", "mounts", "replay"];
+const PARTS = ["overview", "live", "questions", "playground", "mounts", "replay"];
 
 function tell(error) {
   at("problem").hidden = error === undefined;
@@ -15,7 +16,7 @@ function tell(error) {
 }
 
 function showPart() {
-  const wanted = PARTS.includes(location.hash.slice(1)) ? location.hash.slice(1) : "live";
+  const wanted = PARTS.includes(location.hash.slice(1)) ? location.hash.slice(1) : "overview";
   for (const part of PARTS) at(part).hidden = part !== wanted;
   for (const link of document.querySelectorAll("nav a")) {
     if (link.hash === `#${wanted}`) link.setAttribute("aria-current", "page");
@@ -24,11 +25,12 @@ function showPart() {
   tell(undefined);
 }
 
-function showState({ policy, version, mounts, questions, mayAnswer }) {
+function showState({ policy, version, upS, mounts, questions, mayAnswer }) {
   const refused = policy.refusedEdit === null ? "" : ` — the newest edit does not check: ${policy.refusedEdit}`;
   at("policy").textContent =
     `${policy.id} (${policy.kind}), revision ${policy.sequence} ${policy.digest.slice(0, 12)}, Sluice ${version}${refused}`;
   showMounts(mounts);
+  showPlaces({ policy, version, upS, mounts });
   showQuestions(questions, mayAnswer);
 }
 
@@ -44,6 +46,7 @@ async function open() {
   setInterval(() => void get("state").then(showState, () => undefined), 2_000);
   addEventListener("hashchange", showPart);
   showPart();
+  startOverview(tell);
 }
 
 function begin() {

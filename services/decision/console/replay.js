@@ -40,7 +40,7 @@ export function startReplay(state, tell) {
     if (file === undefined) return;
     at("r-read").textContent = "";
     log = readLog(file);
-    log.then((text) => {
+    void log.then((text) => {
       at("r-read").textContent = `${text.split("\n").length - 1} lines read`;
       tell(undefined);
     }, tell);

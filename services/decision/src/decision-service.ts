@@ -21,6 +21,7 @@ import { startAuthzenServer } from "./authzen/authzen-server.js";
 import { backendReports } from "./engine/backend-reports.js";
 import { Console } from "./console/console.js";
 import { isLoopback } from "./console/console-access.js";
+import { ActivityHistory } from "./console/activity-history.js";
 import { DecisionFeed } from "./console/decision-feed.js";
 import { DecisionEngine } from "./engine/decision-engine.js";
 import { watchPolicy } from "./engine/policy-watch.js";
@@ -30,7 +31,7 @@ import type { TlsFiles } from "./grpc/tls-files.js";
 import type { Refusals } from "./handlers/failure.js";
 import { AnswerFile } from "./people/answer-file.js";
 import { PersonDesk } from "./people/person-desk.js";
-import { Session, type SessionHost } from "./handlers/session.js";
+import { type Peer, Session, type SessionHost } from "./handlers/session.js";
 import { answerHandler, listHandler } from "./handlers/person-questions.js";
 import { capabilitiesHandler, decideHandler } from "./handlers/unary.js";
 import { watchHandler } from "./handlers/watch.js";
@@ -159,9 +160,26 @@ function openLog(target: DecisionLogTarget, backend: PolicyBackend, { log, metri
   }
 }
 
+/** As often as the history has a step. */
+const SAMPLE_MS = 5_000;
+
+function sampleOpenFiles(history: ActivityHistory, mounts: readonly Peer[]): void {
+  const open = (flow: string): number => mounts.reduce((sum, { report }) => sum + (report?.told.openFiles[flow] ?? 0), 0);
+  history.sample(open("passthrough"), open("mediated"), Date.now());
+}
+
 /** Not if it would be open to a network. */
 function hasConsole({ admin, adminToken }: DecisionServiceOptions): boolean {
   return admin !== undefined && (adminToken !== undefined || isLoopback(parseHostPort(admin, "--admin").host));
+}
+
+interface ServiceParts {
+  engine: DecisionEngine;
+  backend: PolicyBackend;
+  feed: DecisionFeed;
+  /** Undefined without a console. */
+  history: ActivityHistory | undefined;
+  desk: PersonDesk;
 }
 
 class RunningService implements DecisionService {
@@ -175,25 +193,23 @@ class RunningService implements DecisionService {
   private stopAccepting: () => void = () => undefined;
   private shutdown: (graceMs: number) => Promise<void> = () => Promise.resolve();
 
-  private constructor(
-    private readonly engine: DecisionEngine,
-    private readonly backend: PolicyBackend,
-    private readonly feed: DecisionFeed,
-    private readonly desk: PersonDesk,
-  ) {}
+  private readonly startedMs = Date.now();
+
+  private constructor(private readonly parts: ServiceParts) {}
 
   static async start(options: DecisionServiceOptions): Promise<RunningService> {
     const log = options.log ?? silentLogger();
     const registry = options.registry ?? createRegistry(false);
     const metrics = decisionMetrics(registry);
     const backend = await openBackend(options, { log, metrics });
-    const feed = new DecisionFeed();
+    const history = hasConsole(options) ? new ActivityHistory() : undefined;
+    const feed = new DecisionFeed(history);
     const openedLog = openLog(options.decisionLog ?? "off", backend, { log, metrics });
     const decisionLog = options.admin === undefined ? openedLog : feed.beside(openedLog);
     const tracing = options.tracing && (await startTracing("sluice-decision", options.tracing, log));
     const { desk, file } = openDesk(options, { log, metrics });
     const engine = new DecisionEngine({ backend, log, metrics, decisionLog, tracing, people: desk });
-    const service = new RunningService(engine, backend, feed, desk);
+    const service = new RunningService({ engine, backend, feed, history, desk });
     service.logsToStdout = decisionLog.toStdout;
     service.closers.push(
       () => file?.close(),
@@ -218,12 +234,12 @@ class RunningService implements DecisionService {
   }
 
   private async listen(options: DecisionServiceOptions, refusals: Refusals, registry: Registry): Promise<void> {
-    const { engine, desk } = this;
+    const { engine, desk, feed } = this.parts;
     const local = options.listen.kind !== "tcp";
     const host: SessionHost = {
       closed: (session) => this.closeSession(session, refusals),
       hasConsole: hasConsole(options),
-      enforced: (mount, report) => this.feed.enforced(mount, report),
+      enforced: (mount, report) => feed.enforced(mount, report),
     };
     const grpc = await startGrpcServer({
       handlers: {
@@ -249,7 +265,7 @@ class RunningService implements DecisionService {
   private async listenBeside(options: DecisionServiceOptions, { log }: Refusals, registry: Registry): Promise<void> {
     if (options.authzen !== undefined) {
       const { address, url, token } = options.authzen;
-      const authzen = await startAuthzenServer({ address, url, token, tls: options.tls, log }, this.engine);
+      const authzen = await startAuthzenServer({ address, url, token, tls: options.tls, log }, this.parts.engine);
       this.authzenUrl = authzen.url;
       this.closers.push(() => authzen.close());
     }
@@ -265,14 +281,18 @@ class RunningService implements DecisionService {
   }
 
   private consoleFor(options: DecisionServiceOptions, address: string): AdminOptions["also"] {
-    if (!hasConsole(options)) return undefined;
+    const { backend, feed, history, desk } = this.parts;
+    if (history === undefined) return undefined;
     const { policy, adminToken } = options;
     const { host } = parseHostPort(address, "--admin");
-    const { backend, feed, sessions, desk } = this;
+    const { sessions, startedMs } = this;
     const policyFile = typeof policy === "string" ? policy : undefined;
     const mounts = () => [...sessions].flatMap(({ peer }) => peer ?? []);
+    const sampling = setInterval(() => sampleOpenFiles(history, mounts()), SAMPLE_MS).unref();
+    this.closers.push(() => clearInterval(sampling));
+    const hasToken = adminToken !== undefined;
     const page = new Console(
-      { backend, policyFile, mounts, desk, hasToken: adminToken !== undefined, callBudgetS: options.consoleCallBudgetS },
+      { backend, policyFile, mounts, history, startedMs, desk, hasToken, callBudgetS: options.consoleCallBudgetS },
       feed,
       { host, token: adminToken },
     );
@@ -291,8 +311,13 @@ class RunningService implements DecisionService {
   }
 
   status(): DecisionServiceStatus {
-    const capabilities = this.engine.capabilities();
-    return { policyId: capabilities.policyId, capabilities, reloadFailure: this.engine.failure?.message, sessions: this.sessions.size };
+    const capabilities = this.parts.engine.capabilities();
+    return {
+      policyId: capabilities.policyId,
+      capabilities,
+      reloadFailure: this.parts.engine.failure?.message,
+      sessions: this.sessions.size,
+    };
   }
 
   drain(graceMs: number = DRAIN_MS): Promise<void> {
@@ -304,7 +329,7 @@ class RunningService implements DecisionService {
     this.stopAccepting();
     for (const session of this.sessions) session.goAway("the service is stopping");
     // Whoever waits for a person is asked by another replica.
-    this.desk.close();
+    this.parts.desk.close();
     await this.shutdown(graceMs);
     await this.close();
   }

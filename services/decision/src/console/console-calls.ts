@@ -6,6 +6,7 @@ import type { PolicyBackend } from "@sluice/policy-backends";
 import { VERSION } from "@sluice/runtime";
 import type { Peer } from "../handlers/session.js";
 import type { PersonDesk } from "../people/person-desk.js";
+import type { ActivityHistory } from "./activity-history.js";
 import { type Asked, type CallName, rulingOf } from "./caller-work.js";
 import { answered, MAX_ANSWER_BYTES, shownQuestion } from "./person-calls.js";
 
@@ -14,6 +15,8 @@ export interface ConsoleParts {
   /** The policy file, if there is one. */
   policyFile: string | undefined;
   mounts(): Peer[];
+  history: ActivityHistory;
+  startedMs: number;
   desk: PersonDesk;
   /** The console asks for a token. */
   hasToken: boolean;
@@ -52,12 +55,13 @@ function shownMount({ report, ...peer }: Peer): object {
   };
 }
 
-async function stateOf({ backend, policyFile, mounts, desk, hasToken }: ConsoleParts): Promise<object> {
+async function stateOf({ backend, policyFile, mounts, desk, hasToken, startedMs }: ConsoleParts): Promise<object> {
   const source = await sourceOf(policyFile);
   const { policy, failure } = backend;
   const { sequence, digest } = policy.revision;
   return {
     version: VERSION,
+    upS: Math.floor((Date.now() - startedMs) / 1000),
     policy: { id: policy.id, kind: backend.name, sequence: sequence.toString(), digest, refusedEdit: failure?.message ?? null },
     source,
     mounts: mounts().map(shownMount),
@@ -86,7 +90,16 @@ export interface Call {
 const MAX_CANDIDATE_BYTES = 8 << 20;
 const MAX_LOG_BYTES = 32 << 20;
 
+/** Of the overview, by the name in its path. */
+const RANGES_MS = { "5m": 300_000, "1h": 3_600_000, "6h": 21_600_000, "24h": 86_400_000 } as const;
+
+const OVERVIEWS = Object.entries(RANGES_MS).map(([name, rangeMs]): [string, Call] => [
+  `GET overview/${name}`,
+  { answer: async ({ history }) => JSON.stringify(history.overview(rangeMs, Date.now())) },
+]);
+
 export const CALLS: Readonly<Record<string, Call>> = {
+  ...Object.fromEntries(OVERVIEWS),
   "GET state": { answer: async (parts) => JSON.stringify(await stateOf(parts)) },
   "POST answer": { body: { maxBytes: MAX_ANSWER_BYTES }, answer: (parts, body) => Promise.resolve(answered(parts, body)) },
   "POST ask": {

@@ -7,10 +7,12 @@ import { type Batch, type DecisionFeed, decisionsIn } from "./decision-feed.js";
 import { WorkAside } from "./work-aside.js";
 import { WorkFailure } from "./work-failure.js";
 
-const SCRIPTS = ["console", "live", "mounts", "questions", "playground", "replay", "server"].map((name) => `${name}.js`);
+const SCRIPTS = ["console", "live", "mounts", "overview", "questions", "playground", "replay", "server"].map((name) => `${name}.js`);
+/** Links into the package. */
+const CHARTS = ["uplot.css", "uplot.js"];
 const PAGES: Readonly<Record<string, string>> = {
   "": "index.html",
-  ...Object.fromEntries(["console.css", "icon.svg", ...SCRIPTS].map((file) => [file, file])),
+  ...Object.fromEntries(["console.css", "icon.svg", ...SCRIPTS, ...CHARTS].map((file) => [file, file])),
 };
 const PREFIX = "/console/";
 /** Bytes that wait for a slow reader; beyond it batches are left out. */

@@ -5,6 +5,7 @@
  */
 import type { Decision, EnforcedDecisions, EnforcedReport, Question, UnnamedDecisions } from "@sluice/decision-api";
 import type { DecisionLog } from "../audit/decision-log.js";
+import type { ActivityHistory, CountedDecisions } from "./activity-history.js";
 
 /** Equal decisions: `count` of them. */
 export interface SeenDecision {
@@ -130,12 +131,26 @@ const inTime = (raws: Raw[]): SeenDecision[] => raws.sort((one, other) => one.at
 /** How many decisions a batch tells of, shown or not. */
 export const decisionsIn = ({ decisions, missed }: Batch): number => decisions.reduce((sum, { count }) => sum + count, missed);
 
+function counted(raw: Raw): CountedDecisions {
+  if (raw.kind !== "made") {
+    const { effect, rule, count } = raw.decisions;
+    return { effect, rule, path: raw.kind === "enforced" ? raw.decisions.path : undefined, count, asked: false };
+  }
+  const { effect, rule } = raw.decision;
+  const { resource, awaitsPersonMs } = raw.question;
+  const answered = { effect, rule, path: resource.paths[0], count: 1, asked: true };
+  return awaitsPersonMs === undefined ? { ...answered, tookUs: Number(raw.tookNs) / 1_000 } : answered;
+}
+
 export class DecisionFeed {
   private readonly denied = new Ring();
   private readonly others = new Ring();
   private readonly watchers = new Set<(batch: Batch) => void>();
   private timer: NodeJS.Timeout | undefined;
   private missed = 0;
+
+  /** `history` counts every decision. */
+  constructor(private readonly history?: ActivityHistory) {}
 
   /** The same log, and the feed hears what it records. */
   beside(log: DecisionLog): DecisionLog {
@@ -177,6 +192,7 @@ export class DecisionFeed {
 
   private record(raw: Raw): void {
     const effect = effectOf(raw);
+    this.history?.add(counted(raw), raw.atMs);
     (effect === "deny" || effect === "ask" ? this.denied : this.others).add(raw);
   }
 

@@ -1,0 +1,1 @@
+../../../node_modules/uplot/dist/uPlot.iife.min.js
