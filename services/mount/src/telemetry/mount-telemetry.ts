@@ -134,7 +134,7 @@ export class MountTelemetry {
         { labels: {}, value: this.idlePolledMs() / 1000 },
       ]),
       gauge("sluice_waiting_requests", "Requests in the kernel's queue with those being served, and those that wait in the daemon", () =>
-        Object.entries(this.waiting()).flatMap(([where, value]) => (value === undefined ? [] : [{ labels: { where }, value }])),
+        Object.entries(this.waiting()).flatMap(([place, value]) => (value === undefined ? [] : [{ labels: { place }, value }])),
       ),
       counter("sluice_requests_total", "Requests of the kernel", () => this.#requestValues()),
       histogram("sluice_copy_up_duration_seconds", "Time of a copy-up", this.#copyUpDurations),
