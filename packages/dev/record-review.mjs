@@ -20,7 +20,7 @@ const scratch = mkdtempSync(join(tmpdir(), "sluice-record-"));
 const project = join(scratch, "project");
 const env = { ...process.env, XDG_STATE_HOME: join(scratch, "state"), HOME: scratch, PS1: PROMPT, TERM: "dumb" };
 
-/** @typedef {{ at: string, typed: string }} Turn What is typed when the terminal shows `at` once more. */
+/** @typedef {{ at: string, typed: string }} Turn Text to type when the terminal shows `at` once more. */
 
 /** @type {readonly Turn[]} */
 const TURNS = [
@@ -34,7 +34,7 @@ const TURNS = [
   { at: "[q]uit ? ", typed: "y" },
 ];
 
-/** @param {readonly string[]} words @returns {Promise<string>} what the terminal showed */
+/** @param {readonly string[]} words @returns {Promise<string>} the text on the terminal */
 function typeInto(words) {
   const ends = new Int32Array(2);
   if (native.openPty(ends) < 0) throw new Error("no pseudo-terminal");
@@ -64,7 +64,7 @@ function typeInto(words) {
   );
 }
 
-/** @param {readonly string[]} words @returns {string} the command and what it showed */
+/** @param {readonly string[]} words @returns {string} the command and its output */
 function run(words) {
   const { stdout, stderr, status } = spawnSync(process.execPath, [CLI, ...words], { cwd: project, env, encoding: "utf8" });
   if (status !== 0) throw new Error(`sluice ${words.join(" ")}: ${stderr}`);
