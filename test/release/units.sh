@@ -50,9 +50,9 @@ echo "ok volume plugin"
 # The user's own file.
 rm /etc/sluice/mounts/models.env
 dpkg --purge sluice
-! mountpoint -q /srv/view/models
-for unit in sluice-decision sluice-volume-plugin sluice@models; do ! systemctl is-active --quiet $unit; done
-! getent passwd sluice-decision
+if mountpoint -q /srv/view/models; then exit 1; fi
+for unit in sluice-decision sluice-volume-plugin sluice@models; do if systemctl is-active $unit; then exit 1; fi; done
+if getent passwd sluice-decision; then exit 1; fi
 left=$(find / -xdev -name '*sluice*' -not -path '/proc/*' -not -path '/opt/*' -not -path '/var/log/journal/*')
 [ -z "$left" ] || { echo "left behind: $left"; exit 1; }
 echo "ok purge"
