@@ -82,7 +82,7 @@ function reverseAll(place: Place, directory: number, record: ApplyRecord, left?:
     throw unfit(
       names,
       "it changed after an apply had been interrupted, which cannot be undone",
-      `take the files of the directory out of ${kept}`,
+      `take the files of the directory out of ${place.upper.path} and ${kept}`,
     );
   } finally {
     own.close();
