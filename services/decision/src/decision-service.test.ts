@@ -347,7 +347,7 @@ describe("around it", () => {
 
   it("a policy that does not check starts nothing", async () => {
     writeFileSync(policy, "version: 1\ndefault: grant\nrules:\n  - {name: a}\n");
-    await expect(start()).rejects.toThrow(/policy\.yaml:4:5: 'effect' is missing.*run 'sluice policy check/);
+    await expect(start()).rejects.toThrow(/policy\.yaml:4:5: rule 'a': 'effect' is missing.*run 'sluice policy check/);
     expect(existsSync(socket)).toBe(false);
   });
 });

@@ -243,7 +243,7 @@ describe("sluice policy explain", () => {
     const { status, stdout } = sluice("policy", "explain", policy, "./d//y/../x", "--uid", "5", "--access", "write");
     expect(status).toBe(0);
     expect(stdout).toMatch(
-      /effect +deny \(errno 13\)\nrule +own\nreason .*\npolicy +e.yaml, revision 7 [0-9a-f]{12}\nholds +for all of 'd\/'.*write.*uid/,
+      /effect +deny \(EACCES\)\nrule +own\nreason .*\npolicy +e.yaml, revision 7 [0-9a-f]{12}\nholds +for all of 'd\/'.*write.*uid/,
     );
     expect(sluice("policy", "explain", policy, "a", "--uid", "x").status).toBe(2);
   });
