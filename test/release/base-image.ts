@@ -28,7 +28,8 @@ export async function storageWithBase(): Promise<ImageStorage> {
   });
   const empty = await buildah("from", "scratch");
   await buildah("add", empty, join(cache(), "node-20-trixie-slim.tar"), "/");
-  await buildah("commit", "--quiet", empty, BASE);
+  // A base of another time would make another image.
+  await buildah("commit", "--quiet", "--timestamp", "0", empty, BASE);
   await buildah("rm", empty);
   return { env, buildah };
 }
