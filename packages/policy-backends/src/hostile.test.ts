@@ -124,7 +124,7 @@ describe("an edit of a policy", () => {
     try {
       const rules = Array.from({ length: 3_000 }, (_, i) => `  - {name: r${i}, path: "d${i}/**", effect: deny}\n`).join("");
       expect(await edit(`version: 1\ndefault: grant\nrules:\n${rules}  - {name: bad, path: "[", effect: deny}\n`)).toBe("failed");
-      expect(backend.failure?.message).toMatch(/:3004:\d+: glob '\['/);
+      expect(backend.failure?.message).toMatch(/:3004:\d+: rule 'bad': glob '\['/);
       expect(await edit(`version: 1\ndefault: mediate\nrules:\n${rules}`)).toBe("changed");
       expect(backend.policy.evaluate(wholeQuestion({ paths: ["d2999/x"] }))).toMatchObject({ effect: "deny", rule: "r2999" });
     } finally {
