@@ -2,18 +2,24 @@
 // file at a time, since they share the machine's mount table, loop devices and processors. The long ones among them that share
 // only processors run in pairs.
 import { defineConfig } from "vitest/config";
+import { BaseSequencer, type TestSpecification } from "vitest/node";
 
-/** Neither loop devices nor module parameters, nothing counted or timed that another mount would change. */
+/** Neither loop devices nor module parameters, nothing counted, timed or cached that another mount or dropped caches would change. */
 const PAIRED = [
   "test/compose/**/*.test.ts",
   "test/conformance/**/*.test.ts",
   "test/console/*.test.ts",
+  "test/decision/{asking,content-facts,hidden-names,mutual-tls,nats-policy}.test.ts",
   "test/dropin/{command-line,owners,podman}.test.ts",
-  "test/e2e/commands/{cli-bad-input,cli-lifecycle}.test.ts",
-  "test/e2e/policy/{asking,attacks,denials,explain,hidden-names,moved-rules,policy-edit,revocation,unasked}.test.ts",
+  "test/e2e/commands/!(layers-freed).test.ts",
+  "test/e2e/layers/*.test.ts",
+  "test/e2e/policy/*.test.ts",
   "test/fault/bypass/**/*.test.ts",
   "test/fault/exercisers/*.test.ts",
+  "test/fault/keeper/!(joined-server).test.ts",
+  "test/fault/take-over/*.test.ts",
   "test/mutants/**/*.test.ts",
+  "test/operator/*.test.ts",
   "test/portable/{conformance,serving}.test.ts",
   "test/run/!(freeze).test.ts",
 ];
@@ -38,9 +44,21 @@ const FROM_SOURCES = { conditions: ["@sluice/source", "node"] };
 
 const SETUP = "./packages/testkit/src/file-setup.ts";
 
+/** It takes minutes, most of which it waits. As the last one of a pair it would wait alone. */
+const FIRST = "test/compose/compose.test.ts";
+
+class LongestFirst extends BaseSequencer {
+  override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
+    const sorted = await super.sort(files);
+    const isFirst = ({ moduleId }: TestSpecification): boolean => moduleId.endsWith(FIRST);
+    return [...sorted.filter(isFirst), ...sorted.filter((file) => !isFirst(file))];
+  }
+}
+
 export default defineConfig({
   test: {
     pool: "forks",
+    sequence: { sequencer: LongestFirst },
     projects: [
       {
         resolve: FROM_SOURCES,
