@@ -2,7 +2,6 @@
 import { Server, ServerCredentials } from "@grpc/grpc-js";
 import { MAX_MESSAGE_BYTES } from "@sluice/decision-api";
 import { CliError, EXIT, type Logger } from "@sluice/runtime";
-import { HealthImplementation } from "grpc-health-check";
 import type { ListenTarget } from "./listen-target.js";
 import { onlyNamed } from "./client-names.js";
 import { type Handlers, SERVICE_DEFINITION } from "./service-definition.js";
@@ -83,6 +82,21 @@ async function bindLocal(server: Server, options: GrpcServerOptions): Promise<Li
   return { target: `fd:${fd}`, stop: () => void listener.close() };
 }
 
+/**
+ * Adds the health service, for balancers and probes. @returns a function that says that the service ends. A service that only one process
+ * may reach has none of them, and loading this takes a seventh of its start.
+ */
+async function addHealth(server: Server, { onlyPid }: GrpcServerOptions): Promise<() => void> {
+  if (onlyPid !== undefined) return () => undefined;
+  const { HealthImplementation } = await import("grpc-health-check");
+  const health = new HealthImplementation({ "": "SERVING", [SERVICE]: "SERVING" });
+  health.addToServer(server);
+  return () => {
+    health.setStatus("", "NOT_SERVING");
+    health.setStatus(SERVICE, "NOT_SERVING");
+  };
+}
+
 /** Throws `CliError` if it cannot listen. */
 export async function startGrpcServer(options: GrpcServerOptions): Promise<GrpcServer> {
   const names = options.tls?.clientSans ?? [];
@@ -91,9 +105,8 @@ export async function startGrpcServer(options: GrpcServerOptions): Promise<GrpcS
     "grpc.max_concurrent_streams": 256,
     ...(names.length === 0 ? {} : { interceptors: [onlyNamed(names, options.log)] }),
   });
-  const health = new HealthImplementation({ "": "SERVING", [SERVICE]: "SERVING" });
   server.addService(SERVICE_DEFINITION, options.handlers);
-  health.addToServer(server);
+  const tellEnd = await addHealth(server, options);
   const listening = options.listen.kind === "tcp" ? await bindTcp(server, options, options.listen) : await bindLocal(server, options);
   let accepting = true;
   return {
@@ -101,8 +114,7 @@ export async function startGrpcServer(options: GrpcServerOptions): Promise<GrpcS
     stopAccepting() {
       if (!accepting) return;
       accepting = false;
-      health.setStatus("", "NOT_SERVING");
-      health.setStatus(SERVICE, "NOT_SERVING");
+      tellEnd();
       listening.stop();
     },
     shutdown(graceMs) {
