@@ -213,6 +213,17 @@ test("a file handle from before does not lead to a hidden file", async () => {
   expect((await mount.stop()).code).toBe(0);
 });
 
+test("the listing of the root is dropped even if the kernel has forgotten all that it lists", async () => {
+  const mount = await mounted(SHOWING);
+  const shown = (): string => readdirSync(mount.mountpoint).sort().join(" ");
+  for (const _ of ["read", "from the cache"]) expect(shown()).toBe(".env app later only secrets");
+  // The inodes go, and the root keeps its cached listing.
+  writeFileSync("/proc/sys/vm/drop_caches", "2");
+  edit(mount, HIDING);
+  await eventually("hidden names are gone", 10_000, () => shown() === "app later only");
+  expect((await mount.stop()).code).toBe(0);
+});
+
 test("an open file whose name is hidden is refused from then on", async () => {
   const lower = plant(scratch(), { d: directory({ mode: 0o755 }), "d/.env": "key" });
   const mount = await mountSluice({ lowers: [lower], policy: policyOf("mediate") });

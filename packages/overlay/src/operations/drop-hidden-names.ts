@@ -11,12 +11,12 @@ import type { Node } from "../node/node.js";
 const NO_NAME = "\x01";
 
 export async function dropHiddenNames(core: OperationContext): Promise<void> {
-  const { gate, journal, nodes, root } = core;
+  const { gate, journal, root } = core;
   // A process that takes over need not restore every node if nothing was hidden before it.
   if (!gate.hidesNames && journal?.mayHaveHidden(root) === false) return;
   // Written before a listing lacks a name, and taken back once no listing does.
   if (gate.hidesNames) journal?.hidesNames(root, true);
-  if (nodes.size > 1) await dropAll(core);
+  await dropAll(core);
   if (!gate.hidesNames) journal?.hidesNames(root, false);
 }
 
