@@ -5,7 +5,7 @@
 import { mkdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { requires, runScript, scratch } from "@sluice/testkit";
-import { afterAll, beforeAll, expect } from "vitest";
+import { afterAll, beforeAll, expect, test as plainTest } from "vitest";
 import { compileProbe } from "./compile-probe.js";
 import { differences } from "./differences.js";
 import { enter, type WorldDirectory, type World, worlds } from "./worlds.js";
@@ -65,7 +65,7 @@ for (const on of ["ext4-loop", "tmpfs"] as const)
     }
   });
 
-test("docs/data-path.md shows the table of differences", () => {
+plainTest("docs/data-path.md shows the table of differences", () => {
   const rows = differences.map(
     ({ rule, worlds: where, native, instead, why }) => `| ${[rule, where.join(", "), native, instead, why].join(" | ")} |`,
   );
