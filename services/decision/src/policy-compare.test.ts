@@ -1,22 +1,16 @@
 // `sluice policy diff` and the coverage of `sluice policy test`, as they are typed.
-import { spawnSync } from "node:child_process";
 import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
 import { afterAll, describe, expect, it } from "vitest";
+import { sluice } from "./testing/typed-command.js";
 
-const MAIN = fileURLToPath(new URL("../dist/main.js", import.meta.url));
 const directory = mkdtempSync(join(tmpdir(), "sluice-policy-compare-"));
 afterAll(() => rmSync(directory, { recursive: true }));
 function file(name: string, text: string): string {
   const path = join(directory, name);
   writeFileSync(path, text);
   return path;
-}
-function sluice(...argv: string[]): { status: number | null; stdout: string; stderr: string } {
-  const { status, stdout, stderr } = spawnSync(process.execPath, [MAIN, ...argv], { encoding: "utf8", timeout: 60_000 });
-  return { status, stdout, stderr };
 }
 
 const before = file(

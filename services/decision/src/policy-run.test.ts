@@ -1,25 +1,19 @@
 // The commands that try a policy without a mount, as they are typed, and a decision log as the service writes it.
-import { spawnSync } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
 import type { Question } from "@sluice/decision-api";
 import { afterAll, describe, expect, it } from "vitest";
+import { sluice } from "./testing/typed-command.js";
 import { openDecisionLog } from "./audit/decision-log.js";
 import { readLogLine } from "./audit/read-decision-log.js";
 
-const MAIN = fileURLToPath(new URL("../dist/main.js", import.meta.url));
 const directory = mkdtempSync(join(tmpdir(), "sluice-policy-run-"));
 afterAll(() => rmSync(directory, { recursive: true }));
 function file(name: string, text: string): string {
   const path = join(directory, name);
   writeFileSync(path, text);
   return path;
-}
-function sluice(...argv: string[]): { status: number | null; stdout: string; stderr: string } {
-  const { status, stdout, stderr } = spawnSync(process.execPath, [MAIN, ...argv], { encoding: "utf8", timeout: 60_000 });
-  return { status, stdout, stderr };
 }
 
 const question: Question = {

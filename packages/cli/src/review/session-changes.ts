@@ -74,14 +74,21 @@ function remove(session: Session): void {
   removeSession(session);
 }
 
+/** Reads the record once more, too. @returns false if another command works on the session */
+function tryLock(session: Session): boolean {
+  try {
+    session.lock();
+    return true;
+  } catch {
+    return false;
+  }
+}
+
 /** Sessions that were discarded after an apply. One that another command undoes stays. @throws CliError */
 export function removeDiscarded(): void {
   for (const { session } of listSessions({ discarded: true })) {
     if (session instanceof Error) continue;
-    if (session.record.discarded && !session.isRunning()) {
-      session.lock();
-      if (session.record.discarded) remove(session);
-    }
+    if (session.record.discarded && tryLock(session) && session.record.discarded) remove(session);
     session.close();
   }
 }

@@ -25,12 +25,12 @@ export function ruleAt(document: unknown, path: readonly PropertyKey[]): Pick<Po
   return typeof name === "string" && name !== "" && !name.startsWith("\0") ? { rule: name.slice(0, 100) } : {};
 }
 
-/** `rule 'NAME': what is wrong` */
+/** `rule 'NAME': PROBLEM` */
 export function problemText({ rule, message }: Pick<PolicyProblem, "rule" | "message">): string {
   return rule === undefined ? message : `rule '${rule}': ${message}`;
 }
 
-/** `FILE:LINE:COLUMN: rule 'NAME': what is wrong: what to do` */
+/** `FILE:LINE:COLUMN: rule 'NAME': PROBLEM: REMEDY` */
 export function problemLine(file: string, problem: PolicyProblem): string {
   return `${file}:${problem.line}:${problem.column}: ${problemText(problem)}: ${problem.remedy}`;
 }

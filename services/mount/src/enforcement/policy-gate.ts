@@ -8,8 +8,6 @@ import {
   type Decision,
   DecisionError,
   type FactNeeds,
-  factsLookedFor,
-  HIDES_NAMES,
   type MissingFact,
   newQuestionId,
   NO_FACTS,
@@ -33,8 +31,7 @@ import { CallInquiry } from "./call-inquiry.js";
 import { type GovernedAccesses, governedAccesses, KnownPolicies } from "./known-policies.js";
 import { NO_TERMS, obliged } from "./obligations.js";
 import { mayWaitForPerson, PersonWaits } from "./person-waits.js";
-import { readResource } from "./facts/resource-facts.js";
-import { readSubject } from "./facts/subject-facts.js";
+import { type DescribedAccess, describeAccess } from "./facts/describe-access.js";
 import { isStillAsked, looksInside } from "./still-asked.js";
 import type { OpenSpans } from "../tracing/open-spans.js";
 
@@ -52,14 +49,9 @@ export interface PolicyGateEvents {
 export type ReviewedRuling = Pick<DecidedRuling, "effect" | "errno" | "watch" | "decision" | "terms">;
 
 /** One access on its way to a ruling. */
-interface Asking {
-  readonly call: CallContext;
-  readonly intent: Intent;
+interface Asking extends DescribedAccess {
   readonly startedMs: number;
-  readonly carried: FactNeeds;
   readonly attempt: number;
-  /** Why the content has no digest. */
-  readonly noDigest?: string | undefined;
   /** The gate's, when the access was described. Absent: about an open file, so no person is asked, and nobody waits. */
   readonly epoch?: number;
   /** A person was waited for. */
@@ -303,20 +295,10 @@ export class PolicyGate implements Gate {
     }
   }
 
-  #question({ call, intent, carried, noDigest, epoch }: Asking): Question {
-    const missing: MissingFact[] = [];
-    const subject = readSubject(call.asker ?? call, carried, missing);
-    const resource = readResource(this.#mount, intent, carried.xattrs, missing);
-    const question: Question = {
-      id: newQuestionId(),
-      operation: intent.operation,
-      accesses: intent.accesses.slice(),
-      subject,
-      resource: { ...resource, ...this.#contents.read(intent.content, carried, { missing, noDigest }) },
-      openFlags: intent.openFlags,
-      missing,
-      lookedFor: this.hidden.any ? [...factsLookedFor(carried), HIDES_NAMES] : factsLookedFor(carried),
-    };
+  #question(asking: Asking): Question {
+    const { call, intent, epoch } = asking;
+    const question = describeAccess(asking, { mount: this.#mount, contents: this.#contents, hidesNames: this.hidden.any });
+    const { subject } = question;
     if (this.#capabilities?.asks === true && intent.compares !== true && epoch !== undefined) question.mayAsk = true;
     if (subject.executable === undefined) question.program = this.#programOf?.(subject.pid);
     if (this.#spans !== undefined) question.traceparent = this.#spans.of(call)?.traceparent;
