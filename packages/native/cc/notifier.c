@@ -12,8 +12,9 @@ struct message {
 };
 
 /*
- * Owned by the JavaScript object and by the thread. The descriptor is a duplicate, closed by the last owner: the number
- * the caller gave may be closed, and reused for a file, while the thread is still inside its last write.
+ * Owned by the JavaScript object and by the thread. The descriptor is a duplicate, which the thread closes as it ends: the
+ * number the caller gave may be closed, and reused for a file, while the thread is still inside its last write. An open
+ * descriptor keeps the connection, with its backing files and so their file system.
  */
 struct notifier {
   pthread_mutex_t lock;
@@ -46,7 +47,6 @@ static void release(struct notifier *notifier) {
   pthread_mutex_unlock(&notifier->lock);
   if (owners > 0) return;
   drop_queue(notifier);
-  close(notifier->fd);
   pthread_cond_destroy(&notifier->changed);
   pthread_mutex_destroy(&notifier->lock);
   free(notifier);
@@ -89,6 +89,7 @@ static void *run(void *data) {
     *(accepted ? &notifier->written : &notifier->refused) += 1;
   }
   pthread_mutex_unlock(&notifier->lock);
+  close(notifier->fd);
   release(notifier);
   return NULL;
 }

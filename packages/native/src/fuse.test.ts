@@ -1,6 +1,6 @@
 /** /dev/fuse for real: needs CAP_SYS_ADMIN and a kernel with FUSE passthrough (6.9). */
 import { execFile } from "node:child_process";
-import { chmodSync } from "node:fs";
+import { chmodSync, readdirSync, readlinkSync } from "node:fs";
 import { open, readFile, stat } from "node:fs/promises";
 import { setTimeout as sleep } from "node:timers/promises";
 import { promisify } from "node:util";
@@ -162,6 +162,17 @@ describe("backing files", () => {
 });
 
 describe("the notifier", () => {
+  function openDevices(): number {
+    const pathOf = (fd: string): string | undefined => {
+      try {
+        return readlinkSync(`/proc/self/fd/${fd}`);
+      } catch {
+        return undefined;
+      }
+    };
+    return readdirSync("/proc/self/fd").filter((fd) => pathOf(fd) === "/dev/fuse").length;
+  }
+
   async function counted(notifier: { counts(): { written: number; refused: number } }, total: number): Promise<object> {
     for (let waited = 0; waited < 200; waited++) {
       const counts = notifier.counts();
@@ -195,6 +206,17 @@ describe("the notifier", () => {
     notifier.close();
     expect(notifier.post(reused, 40)).toBe(-errno.EBADF);
     expect((await readFile(file)).toString()).toBe("mediated");
+  });
+
+  it("holds no connection once it is closed", async () => {
+    await start(0);
+    const before = openDevices();
+    const notifier = native.notifier(server.fd);
+    notifier.post(invalInode(1), 40);
+    await counted(notifier, 1);
+    expect(openDevices()).toBe(before + 1);
+    notifier.close();
+    expect(openDevices()).toBe(before);
   });
 
   it("writes nothing to a descriptor that took the number over", async () => {

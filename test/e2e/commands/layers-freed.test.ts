@@ -139,7 +139,8 @@ for (const args of [[], ["--keeper", "on"], ["-o", "volatile"]]) {
     const mount = await used(base, [...args, "--idle-polling", "off"]);
     const turn = await lastTurn(mount, base);
     expect(turn.held.length).toBeGreaterThan(0);
-    expect(stillOpen(turn, "write(")).toEqual([]);
+    // The server's log. Writes to other descriptors may be libuv's, which wakes its threads.
+    expect(stillOpen(turn, "write(2,")).toEqual([]);
     expect(await mount.exited).toEqual({ code: 0, signal: null });
   });
 }
