@@ -45,11 +45,14 @@ const port: KernelPort = {
   notifyDelete: () => undefined,
 };
 
-export const startEngine: StartEngine = (options, makeFilesystem, events) => {
+/** @param around for programs that must prepare for libfuse's threads and descriptors: see this package's README */
+export const startEngine = (
+  ...[options, makeFilesystem, events, around = (mount) => mount()]: [...Parameters<StartEngine>, around?: AroundMount]
+): Engine => {
   const addon = loadAddon();
   const path = textOf(options.mountpoint, "the mount point");
   const filesystem = makeFilesystem(port);
-  const engine = new PortableEngine({ addon, path, filesystem, events });
+  const engine = new PortableEngine({ addon, path, filesystem, events, around });
   try {
     engine.mount(options);
   } catch (error) {
@@ -59,12 +62,16 @@ export const startEngine: StartEngine = (options, makeFilesystem, events) => {
   return engine;
 };
 
+/** Runs libfuse's mount, which starts its threads and opens its descriptors. */
+export type AroundMount = (mount: () => void) => void;
+
 interface Parts {
   readonly addon: Addon;
   /** The mount point, as text. */
   readonly path: string;
   readonly filesystem: Filesystem;
   readonly events: EngineEvents;
+  readonly around: AroundMount;
 }
 
 class PortableEngine implements Engine {
@@ -104,12 +111,12 @@ class PortableEngine implements Engine {
   }
 
   mount(options: MountOptions): void {
-    const { addon, path } = this.#parts;
+    const { addon, path, around } = this.#parts;
     const how = { asRoot: process.geteuid?.() === 0, autoUnmount: findCommand("fusermount") !== undefined };
     const before = fuseDescriptors();
     const handlers = this.#session.handlers(addon, () => this.#resolveReady(NEGOTIATED));
     try {
-      addon.mount(path, optionString(options, how), { state: this.#state, handlers, allocate: lend });
+      around(() => addon.mount(path, optionString(options, how), { state: this.#state, handlers, allocate: lend }));
     } catch (cause) {
       if (cause instanceof FsError) throw cause;
       throw new FsError(Errno.EPERM, `libfuse cannot mount on ${path}: ${remedy(how)}`, { cause });

@@ -4,12 +4,14 @@ import * as fuseNative from "@sluice/engine-fuse-native";
 import { type EngineCapabilityName, type EngineKind, Errno, FsError } from "@sluice/vfs";
 import type { EngineChoice } from "../config/mount-config.js";
 import { holdingSignals } from "./hold-signals.js";
+import { releasingDeviceFirst } from "./release-device-first.js";
 
 export const ENGINES: Readonly<Record<Exclude<EngineChoice, "auto">, EngineKind>> = {
   devfuse: { name: "devfuse", start: devfuse.startEngine, capabilities: devfuse.engineCapabilities },
   "fuse-native": {
     name: "fuse-native",
-    start: (options, makeFilesystem, events) => holdingSignals(() => fuseNative.startEngine(options, makeFilesystem, events)),
+    start: (options, makeFilesystem, events) =>
+      fuseNative.startEngine(options, makeFilesystem, events, (mount) => releasingDeviceFirst(() => holdingSignals(mount))),
     capabilities: fuseNative.engineCapabilities,
   },
 };
