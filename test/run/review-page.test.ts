@@ -17,8 +17,8 @@ beforeAll(async () => {
 }, 60_000);
 afterAll(() => browser?.close());
 
-async function serve(project: Project): Promise<{ serving: RunningScript; link: string }> {
-  const serving = project.start(["diff", "--web", "one"]);
+async function serve(project: Project, ...words: string[]): Promise<{ serving: RunningScript; link: string }> {
+  const serving = project.start(["diff", "--web", "one", ...words]);
   await serving.waitFor("\n");
   return { serving, link: serving.stdout().trim() };
 }
@@ -94,6 +94,27 @@ test(
     await page.getByRole("button", { name: "End the review" }).click();
     expect((await serving.finished).code).toBe(0);
     expect((await project.sluice(["undo", "one"])).code).toBe(0);
+  },
+  LIMIT_MS,
+);
+
+test(
+  "the page of some paths shows and applies their changes alone, and counts the others",
+  async () => {
+    const project = new Project("root", FILES);
+    await project.sluice(["run", "--name", "one", "--", "sh", "-c", "echo two >> a; rm gone; mkdir d; echo new > d/f"]);
+    const { serving, link } = await serve(project, "a", "d");
+    const { page } = await openPage(link);
+    await page.getByText("(not shown: 1)").waitFor();
+    expect(await page.locator("#changes summary").allInnerTexts()).toEqual([" M a", " A d/", " A d/f"]);
+    await page.getByRole("button", { name: "Select all" }).click();
+    await page.getByRole("button", { name: "Apply selected" }).click();
+    await page.locator("#done").waitFor();
+    expect(await page.locator("#changes summary").count()).toBe(0);
+    expect(read(project, "a")).toBe("one\ntwo\n");
+    expect(existsSync(join(project.base, "gone"))).toBe(true);
+    await page.getByRole("button", { name: "End the review" }).click();
+    expect((await serving.finished).code).toBe(0);
   },
   LIMIT_MS,
 );

@@ -76,7 +76,8 @@ async function show() {
   list = review.list;
   boxes = [];
   choices = [];
-  at("about").textContent = `session ${review.session} of ${review.base}: ${review.summary}`;
+  const others = review.others === 0 ? "" : ` (not shown: ${review.others})`;
+  at("about").textContent = `session ${review.session} of ${review.base}: ${review.summary}${others}`;
   at("changes").replaceChildren(...review.changes.map(rowOf));
   at("review").hidden = false;
 }

@@ -13,10 +13,11 @@ import {
   missingInPatch,
   patchesOf,
   type Place,
+  selectorOf,
   shownDifferences,
   summaryOf,
 } from "@sluice/changes";
-import { unfit, wrong } from "@sluice/runtime/cli";
+import { unfit } from "@sluice/runtime/cli";
 import { type AccessRules, bodyOf, refuseCall, send, sendPage, WorkFailure } from "@sluice/service-decision/console-http";
 import type { Session } from "@sluice/sessions";
 import { applyReview } from "./apply-session.js";
@@ -67,14 +68,17 @@ class ReviewServer {
   /** Each list has a number, so that a page with an older one applies nothing. */
   #list = 1;
   #isBusy = false;
+  readonly #end: () => void;
+  readonly #isChosen: (path: string) => boolean;
 
   constructor(
     private readonly session: Session,
     private readonly place: Place,
-    first: Review,
-    private readonly end: () => void,
+    { first, words, end }: { first: Review; words: readonly string[]; end: () => void },
   ) {
     this.#review = first;
+    this.#isChosen = selectorOf(place.base.path, words);
+    this.#end = end;
   }
 
   async answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
@@ -137,7 +141,8 @@ class ReviewServer {
       const line = differenceLine(stack, one, origin === one ? undefined : origin).trimEnd();
       return { line, conflict: label, merge: one.merge?.conflicts ?? null };
     });
-    return { session: this.session.name, base: this.session.base, list: this.#list, summary: summaryOf(shown), changes };
+    const others = shownDifferences(this.#review.all.list).length - shown.length;
+    return { session: this.session.name, base: this.session.base, list: this.#list, summary: summaryOf(shown), others, changes };
   }
 
   #patch(name: string): object {
@@ -163,7 +168,8 @@ class ReviewServer {
     const places = new Map(shown.flatMap((one, place) => behind(this.#review, [one]).map((each) => [each, place] as const)));
     const decide = (one: Difference): Promise<Choice | undefined> => Promise.resolve(choices[String(places.get(one))]);
     const { line } = await applyReview(this.place, { ...this.#review, selected: chosen }, { decide });
-    this.#review = await reviewSession(this.place, []);
+    const left = await reviewSession(this.place, []);
+    this.#review = { ...left, selected: left.selected.filter(({ path }) => this.#isChosen(path)) };
     this.#list++;
     return { done: line };
   }
@@ -173,7 +179,7 @@ class ReviewServer {
   }
 
   #close(done: string): object {
-    setImmediate(this.end);
+    setImmediate(this.#end);
     return { done };
   }
 }
@@ -188,14 +194,13 @@ async function listen(server: Server): Promise<string> {
   return `http://${HOST}:${(server.address() as AddressInfo).port}`; // it listens on TCP
 }
 
-/** The session is locked. Ends when the page says so. @throws CliError */
+/** The session is locked. Ends when the page says so. @param words paths and `!patterns`; empty: all changes. @throws CliError */
 export async function serveReview(session: Session, place: Place, words: readonly string[]): Promise<void> {
-  if (words.length > 0) throw wrong("--web", "it shows all changes", "leave the paths out, and select on the page");
-  const review = await reviewSession(place, []);
-  if (review.all.list.length === 0) throw unfit(session.name, "there are no changes to show", "see 'sluice sessions'");
+  const first = await reviewSession(place, words);
+  if (first.all.list.length === 0) throw unfit(session.name, "there are no changes to show", "see 'sluice sessions'");
   let end: () => void = () => undefined;
   const ended = new Promise<void>((resolve) => (end = resolve));
-  const pages = new ReviewServer(session, place, review, end);
+  const pages = new ReviewServer(session, place, { first, words, end });
   const server = createServer((request, response) => {
     pages.answer(request, response).catch(() => response.destroy());
   });
