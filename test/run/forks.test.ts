@@ -144,7 +144,51 @@ describe.each(CALLERS)("as %s", (caller) => {
   );
 
   test(
-    "a session in use is not forked: its programs are named, and --stop ends them",
+    "a session is forked and gets checkpoints while a command works in it, with all that the command had done",
+    async () => {
+      const project = new Project(caller, FILES);
+      const script = `${FIRST}; exec 4<f; mkdir many; i=0; while [ $i -lt 50 ]; do echo $i > many/$i; i=$((i+1)); done; echo ready; read go; ${SECOND}; cat f; ls many | wc -l`;
+      const running = project.start(["run", "--policy", "install", "--name", "one", "--", "sh", "-ec", script]);
+      await running.waitFor("ready");
+      const diff = await ran(project, ["diff", "one"]);
+      expect(await ran(project, ["fork", "one", "two"])).toBe("two\n");
+      expect(await ran(project, ["checkpoint", "one", "half"])).toBe("one@half\n");
+      expect((await project.sluice(["checkpoint", "one", "half"])).code).toBe(4);
+      expect(await ran(project, ["fork", "one@half", "three"])).toBe("three\n");
+      running.write("go\n");
+      expect((await running.finished).stdout).toMatch(/ready\nbase\nfirst\nsecond\n50\n$/);
+      for (const name of ["two", "three"]) {
+        expect(await ran(project, ["diff", name])).toBe(diff);
+        expect(await ran(project, ["run", "--resume", name, "--policy", "install", "--", "cat", "f", "n/n"])).toBe("base\nfirst\nn\n");
+      }
+      expect(await ran(project, ["diff", "one"])).not.toBe(diff);
+      expect(await ran(project, ["run", "--resume", "one@half", "--policy", "install", "--", "cat", "f"])).toBe("base\nfirst\n");
+    },
+    LIMIT_MS,
+  );
+
+  test(
+    "a fork of a session shows the changes of its command up to one moment",
+    async () => {
+      const project = new Project(caller, FILES);
+      const script = "mkdir p q; i=0; while :; do mkdir p/$i q/$i; i=$((i+1)); if [ $i = 100 ]; then echo ready; fi; done";
+      const running = project.start(["run", "--policy", "install", "--name", "one", "--", "sh", "-ec", script]);
+      await running.waitFor("ready");
+      for (const name of ["two", "three"]) {
+        await ran(project, ["fork", "one", name]);
+        const counts = await ran(project, ["run", "--resume", name, "--policy", "install", "--", "sh", "-c", "ls p | wc -l; ls q | wc -l"]);
+        const [p = 0, q = 0] = counts.split("\n").map(Number);
+        expect(q).toBeGreaterThanOrEqual(100);
+        expect([0, 1]).toContain(p - q);
+      }
+      await ran(project, ["checkpoint", "--stop", "one", "last"]);
+      await running.finished;
+    },
+    LIMIT_MS,
+  );
+
+  test(
+    "a session with a file open for writing is not forked: its program is named, and --stop ends it",
     async () => {
       const project = new Project(caller, FILES);
       const running = project.start(["run", "--name", "one", "--", "sh", "-c", "exec 5>>f; echo held >&5; echo ready; sleep 1000"]);
@@ -179,6 +223,32 @@ traced.test(
       }
       await ran(project, ["run", "--resume", "one", "--policy", "install", "--", "sh", "-c", `echo ${at} > kept/a; echo a > kept/a`]);
     }
+  },
+  LIMIT_MS,
+);
+
+traced.test(
+  "a fork that is killed while it copies lets the command of the session go on, and leaves nothing",
+  async () => {
+    const project = new Project("root", FILES);
+    const script = `${FIRST}; echo ready; read go; ${SECOND}; cat f`;
+    const running = project.start(["run", "--policy", "install", "--name", "one", "--", "sh", "-ec", script]);
+    await running.waitFor("ready");
+    const inject = (call: string, when: number): string =>
+      `set -- strace -f -qq -o /dev/null -e trace=${call} -e inject=${call}:signal=KILL:when=${when} "$@"`;
+    for (const [call, when] of [
+      ["mkdirat", 3],
+      ["symlinkat", 1],
+      ["syncfs", 1],
+      ["renameat2", 1],
+      ["renameat2", 2],
+    ] as const)
+      expect((await project.sluice(["fork", "one", "two"], { before: inject(call, when) })).code, `${call} ${when}`).not.toBe(0);
+    expect(existsSync(project.session("two"))).toBe(false);
+    running.write("go\n");
+    expect((await running.finished).stdout).toBe("ready\nbase\nfirst\nsecond\n");
+    await ran(project, ["discard", "one"]);
+    expect(layersOf(project)).toEqual([]);
   },
   LIMIT_MS,
 );

@@ -72,6 +72,8 @@ class DeviceEngine implements Engine {
   #forgets: Forgets | undefined;
   #filesystem: Filesystem | undefined;
   #ending = false;
+  /** No request is read until the hold ends. */
+  #held = false;
   #resolveReady: (negotiated: Negotiated) => void = () => undefined;
   #rejectReady: (error: FsError) => void = () => undefined;
   #resolveEnded: () => void = () => undefined;
@@ -117,10 +119,20 @@ class DeviceEngine implements Engine {
     this.#loop = loop;
     this.#forgets = forgets;
     if (this.#at.negotiated !== undefined) this.#resume(this.#at.negotiated);
+    this.#read(loop);
+  }
+
+  #read(loop: ReadLoop): void {
     this.#poller = native.poll(this.#at.fuseFd, (status) => {
       this.#transport.wake();
       loop.wake(status < 0);
     });
+  }
+
+  #stopReading(): void {
+    this.#poller?.close();
+    this.#poller = undefined;
+    this.#loop?.stop();
   }
 
   get transport(): TransportInUse {
@@ -146,12 +158,28 @@ class DeviceEngine implements Engine {
   }
 
   drain(limitMs: number): Promise<boolean> {
-    this.#poller?.close();
-    this.#poller = undefined;
-    this.#loop?.stop();
+    this.#held = false;
+    this.#stopReading();
     this.#forgets?.finish();
     this.#idlePolling.close();
     return this.#inFlight.idleButForLocks(limitMs);
+  }
+
+  /** Requests of a ring are with this process already. */
+  async hold(limitMs: number): Promise<(() => void) | undefined> {
+    const loop = this.#loop;
+    if (loop === undefined || this.#poller === undefined || this.#transport.inUse.name !== "read") return undefined;
+    this.#held = true;
+    this.#stopReading();
+    const release = (): void => {
+      if (!this.#held || this.#ending) return;
+      this.#held = false;
+      loop.restart();
+      this.#read(loop);
+    };
+    if (await this.#inFlight.idleButForLocks(limitMs)) return release;
+    release();
+    return undefined;
   }
 
   unmount(lazy: boolean): Promise<number> {

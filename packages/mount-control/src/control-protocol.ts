@@ -46,7 +46,13 @@ export type ControlRequest =
   /** Answered with Unmounted or Busy. With `force` the users are cut off. */
   | { method: "unmount"; force: boolean }
   /** Answered when the mount has ended and nothing holds its layers any more. For callers that unmount by themselves. */
-  | { method: "freed" };
+  | { method: "freed" }
+  /** Answered with one HoldItem. If it says "yes", no request is read until the caller leaves, and for MAX_HOLD_MS at most. */
+  | { method: "hold" };
+/** "waiting": requests under way are not answered in time, so nothing is held. "writers": files are open for writing. */
+export interface HoldItem {
+  held: "yes" | "waiting" | "writers";
+}
 /** One function of a profile as it was called, in the order of a walk from the root; with its own time, without the functions it called. */
 export interface ProfileFrame {
   id: number;
@@ -75,6 +81,9 @@ export interface Busy {
 /** For the keeper's own socket. */
 export type KeeperRequest = { method: "upgrade"; file: string; argv: readonly string[] };
 export type ControlLine = { item: unknown } | { done: true } | { error: string };
+
+/** Callers of the mount wait so long at most. */
+export const MAX_HOLD_MS = 20_000;
 
 /** The longest profile. */
 export const MAX_PROFILE_MS = 300_000;
@@ -358,6 +367,7 @@ export function parseRequest(line: string): ControlRequest | undefined {
     case "activity":
     case "layers":
     case "freed":
+    case "hold":
       return { method };
     case "profile":
       return profileRequest(value as Record<string, unknown>);

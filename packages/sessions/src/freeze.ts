@@ -48,6 +48,11 @@ function rootDiffers([upper, next]: readonly Attr[]): boolean {
   return upper?.mode !== next?.mode || upper?.uid !== next?.uid || upper?.gid !== next?.gid;
 }
 
+/** See `SessionRecord`. */
+export function begunOf({ record }: Pick<Frozen, "record">, { fd, path }: Tree): string {
+  return record.begun ?? bornAt(lookAt(fd, path));
+}
+
 /** The layers of the session after a freeze. An upper layer without changes stays, so that forks of forks have no empty layers. */
 export function planFreeze(place: Place, session: Frozen): Pick<SessionRecord, "begun" | "layers" | "homeLayers"> {
   const { record } = session;
@@ -59,7 +64,7 @@ export function planFreeze(place: Place, session: Frozen): Pick<SessionRecord, "
     const changed = !isEmpty(place, "upper") || rootDiffers(attrs);
     const home = homeNames(place).some((directory) => !isEmpty(place, `home/upper/${directory}`));
     return {
-      begun: record.begun ?? bornAt(attrs[0] as Attr),
+      begun: begunOf(session, trees[0] as Tree), // the upper layer
       layers: changed ? [name, ...record.layers] : record.layers,
       homeLayers: home ? [name, ...record.homeLayers] : record.homeLayers,
     };
@@ -89,21 +94,30 @@ function writeRecords(records: readonly number[], into: Place): void {
   if (status < 0) throw failed(below(into, "base").path, `the record of the base cannot be copied (${errnoName(-status)})`, "make room");
 }
 
-/** Writes what all layers of the session show over its directory into one new layer, which is complete when it has its name. */
-export async function writeMerged(place: Place, session: Frozen): Promise<void> {
+/** Copies what all layers of the session show over its directory into a new layer. Nothing changes them meanwhile. @throws CliError */
+export async function copyLayers(session: Frozen, into: Place): Promise<void> {
   const own = session.openLayers();
   const trees = [...own, session.openLowest()];
   const records = session.openRecords();
+  try {
+    if (records.length > 0) writeRecords(records, into);
+    const stack = new LayerStack(trees, { uppers: own.length });
+    // It syncs the file system.
+    await new LayerWriter(stack, openNew(into, "upper")).write(walkUppers(stack));
+  } finally {
+    for (const { fd } of trees) native.close(fd);
+    for (const fd of records) native.close(fd);
+  }
+}
+
+/** Writes one new layer in place of all layers of the session. It is complete when it has its name. @throws CliError */
+export async function writeMerged(place: Place, session: Frozen): Promise<void> {
   removeTree(place.fd, MERGED_NEXT);
   const next: Place = { fd: openNew(place, MERGED_NEXT), path: below(place, MERGED_NEXT).path };
   try {
-    if (records.length > 0) writeRecords(records, next);
-    const stack = new LayerStack(trees, { uppers: own.length });
-    // It syncs the file system.
-    await new LayerWriter(stack, openNew(next, "upper")).write(walkUppers(stack));
+    await copyLayers(session, next);
   } finally {
-    for (const { fd } of [...trees, next]) native.close(fd);
-    for (const fd of records) native.close(fd);
+    native.close(next.fd);
   }
   const status = native.renameat2(place.fd, MERGED_NEXT, place.fd, MERGED, RENAME.NOREPLACE);
   if (status < 0) throw failed(below(place, MERGED).path, `it cannot be renamed (${errnoName(-status)})`, "check its disk");

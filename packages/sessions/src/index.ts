@@ -5,8 +5,10 @@ export type { Checkpoint, SessionRecord } from "./record.js";
 export { isRunning, Session } from "./session.js";
 export {
   addCheckpoint,
+  addCheckpointRunning,
   createSession,
   findCheckpoint,
+  forkRunning,
   forkSession,
   isDiscarded,
   listSessions,
@@ -14,5 +16,6 @@ export {
   removeCheckpoint,
   removeSession,
   removeUnusedLayers,
+  type WhileHeld,
 } from "./store.js";
 export { statePath } from "./state-directory.js";

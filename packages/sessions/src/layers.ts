@@ -41,18 +41,35 @@ export function inLayers<T>(use: (layers: Place) => T): T {
   }
 }
 
-/** While it runs nobody else removes a layer, nor a session. */
+/** @returns a descriptor that holds the lock */
+function lockLayers(layers: Place): number {
+  const fd = openBeneath(layers.fd, LOCK_FILE, O.RDWR | O.CREAT, 0o600);
+  const status = fd < 0 ? fd : native.flock(fd, LOCK.EX);
+  if (status >= 0) return fd;
+  if (fd >= 0) native.close(fd);
+  throw failed(layers.path, `the layers cannot be locked (${errnoName(-status)})`, "check its disk");
+}
+
+/** While it runs nobody else removes a layer, nor a session. It does not run within itself. */
 export function holdingLayers<T>(use: (layers: Place) => T): T {
   return inLayers((layers) => {
-    const fd = openBeneath(layers.fd, LOCK_FILE, O.RDWR | O.CREAT, 0o600);
-    const status = fd < 0 ? fd : native.flock(fd, LOCK.EX);
+    const fd = lockLayers(layers);
     try {
-      if (status < 0) throw failed(layers.path, `the layers cannot be locked (${errnoName(-status)})`, "check its disk");
       return use(layers);
     } finally {
-      if (fd >= 0) native.close(fd);
+      native.close(fd);
     }
   });
+}
+
+/** The same for work that waits. */
+export async function holdingLayersFor<T>(work: () => Promise<T>): Promise<T> {
+  const fd = inLayers(lockLayers);
+  try {
+    return await work();
+  } finally {
+    native.close(fd);
+  }
 }
 
 function exists({ fd }: Place, name: string): boolean {

@@ -4,8 +4,18 @@ import { openTree, type Tree, treeOf } from "@sluice/layer-tools/tree";
 import { LOCK, native, openBeneath } from "@sluice/native";
 import { failed, unfit } from "@sluice/runtime/cli";
 import { Errno, errnoName, O } from "@sluice/vfs";
-import { completeFreeze, completeMerge, drawLayer, layerPath, makeUpper, openLayerRecord, openLayerTree } from "./layers.js";
-import { isOwnUpper, planFreeze, writeMerged } from "./freeze.js";
+import {
+  completeFreeze,
+  completeMerge,
+  drawLayer,
+  holdingLayers,
+  layerPath,
+  makeUpper,
+  openLayerRecord,
+  openLayerTree,
+  publishLayer,
+} from "./layers.js";
+import { begunOf, copyLayers, isOwnUpper, planFreeze, writeMerged } from "./freeze.js";
 import { readRecord, type SessionRecord, writeRecord } from "./record.js";
 import { writeSnapshot } from "./snapshot.js";
 import { below, makePrivate, openPrivate, type Place } from "./state-directory.js";
@@ -189,6 +199,26 @@ export class Session {
     this.#complete();
   }
 
+  /**
+   * Copies its changes into a new layer; its command goes on. Nothing may change them meanwhile, and this process holds the layers. Those of
+   * $HOME since the last freeze are left out. @throws CliError
+   */
+  async copyChanges(): Promise<Pick<SessionRecord, "begun" | "layers" | "homeLayers">> {
+    const layer = drawLayer();
+    await publishLayer(layer, (into) => copyLayers(this, into));
+    const upper = this.openLayer("upper");
+    try {
+      return { begun: begunOf(this, upper), layers: [layer], homeLayers: this.#record.homeLayers };
+    } finally {
+      native.close(upper.fd);
+    }
+  }
+
+  /** Another process works in the session, and writes the record at its end. This one holds the layers. @throws CliError */
+  readAgain(): void {
+    this.#record = readRecord(this.#place);
+  }
+
   setCheckpoints(checkpoints: SessionRecord["checkpoints"]): void {
     this.#write({ ...this.#record, checkpoints });
   }
@@ -207,9 +237,12 @@ export class Session {
     this.#write({ ...this.#record, command, policy, runner: runnerNow() });
   }
 
-  /** Notes that the command has ended. @throws CliError */
+  /** Notes that the command has ended. It may have got checkpoints meanwhile. @throws CliError */
   end(): void {
-    this.#write({ ...this.#record, runner: null });
+    holdingLayers(() => {
+      this.readAgain();
+      this.#write({ ...this.#record, runner: null });
+    });
   }
 
   #write(record: SessionRecord): void {

@@ -3,7 +3,7 @@ import { native, readNames, removeTree, toBytes, toText } from "@sluice/native";
 import { inInitialNamespace, failed, unfit } from "@sluice/runtime/cli";
 import { AT, Attr, Errno, errnoName, RENAME } from "@sluice/vfs";
 import { checkName, drawHidden, drawName, isName } from "./names.js";
-import { holdingLayers, makeUpper, openLayerTree, removeUnused } from "./layers.js";
+import { holdingLayers, holdingLayersFor, makeUpper, openLayerTree, removeUnused } from "./layers.js";
 import { type Checkpoint, type SessionRecord, writeRecord } from "./record.js";
 import { LAYERS, Session, VIEW } from "./session.js";
 import { below, makePrivate, openPrivate, openState, type Place } from "./state-directory.js";
@@ -176,26 +176,70 @@ function make(record: SessionRecord, name: string | undefined): Session {
 }
 
 /**
- * Makes a session that begins with the changes of another one, or of a checkpoint of it. This process has locked the other one.
+ * Makes a session that begins with the changes of another one, or of a checkpoint of it. This process has locked the other one, or it is
+ * a checkpoint's.
  * `name`: drawn if it is undefined. @throws CliError
  */
 export function forkSession(session: Session, { name, checkpoint }: { name: string | undefined; checkpoint: string | undefined }): Session {
   if (name !== undefined) checkName(name);
-  const from = checkpoint === undefined ? undefined : findCheckpoint(session, checkpoint);
-  if (from === undefined) session.freeze();
-  const { layers, homeLayers } = from ?? session.record;
-  const created = new Date().toISOString();
-  return holdingLayers(() => make({ ...session.record, name: "", created, layers, homeLayers, checkpoints: [], runner: null }, name));
+  if (checkpoint === undefined) session.freeze();
+  return holdingLayers(() => {
+    session.readAgain();
+    const { layers, homeLayers } = checkpoint === undefined ? session.record : findCheckpoint(session, checkpoint);
+    return make(forked(session, { layers, homeLayers }), name);
+  });
+}
+
+type State = Partial<Pick<SessionRecord, "begun">> & Pick<SessionRecord, "layers" | "homeLayers">;
+
+function forked({ record }: Session, state: State): SessionRecord {
+  return { ...record, ...state, name: "", created: new Date().toISOString(), checkpoints: [], runner: null };
+}
+
+/** Runs work while nothing changes the upper layer of a session, and resolves to its result. */
+export type WhileHeld = <T>(work: () => Promise<T>) => Promise<T>;
+
+/** The same while a command works in the session: the changes are copied. @throws CliError */
+export async function forkRunning(session: Session, name: string | undefined, whileHeld: WhileHeld): Promise<Session> {
+  if (name !== undefined) checkName(name);
+  return withoutRemains(async () => make(forked(session, await whileHeld(() => session.copyChanges())), name));
+}
+
+/** Removes a copy that nothing shows, since the work failed. */
+async function withoutRemains<T>(work: () => Promise<T>): Promise<T> {
+  try {
+    return await holdingLayersFor(work);
+  } catch (error) {
+    removeUnusedLayers();
+    throw error;
+  }
+}
+
+/** @throws CliError if the session has it */
+function checkFree({ name, record }: Session, checkpoint: string): void {
+  checkName(checkpoint);
+  if (record.checkpoints.some((other) => other.name === checkpoint))
+    throw unfit(`${name}@${checkpoint}`, "a checkpoint with this name exists (EEXIST)", "give another name, or discard it");
+}
+
+function setCheckpoint(session: Session, name: string, { layers, homeLayers }: State): void {
+  session.setCheckpoints([...session.record.checkpoints, { name, created: new Date().toISOString(), layers, homeLayers }]);
 }
 
 /** Notes the state of a session that this process has locked. @throws CliError */
 export function addCheckpoint(session: Session, name: string): void {
-  checkName(name);
-  if (session.record.checkpoints.some((other) => other.name === name))
-    throw unfit(`${session.name}@${name}`, "a checkpoint with this name exists (EEXIST)", "give another name, or discard it");
+  checkFree(session, name);
   session.freeze();
-  const { layers, homeLayers, checkpoints } = session.record;
-  session.setCheckpoints([...checkpoints, { name, created: new Date().toISOString(), layers, homeLayers }]);
+  setCheckpoint(session, name, session.record);
+}
+
+/** The same while a command works in the session: the changes are copied. @throws CliError */
+export async function addCheckpointRunning(session: Session, name: string, whileHeld: WhileHeld): Promise<void> {
+  await withoutRemains(async () => {
+    session.readAgain();
+    checkFree(session, name);
+    setCheckpoint(session, name, await whileHeld(() => session.copyChanges()));
+  });
 }
 
 /** @throws CliError if the session has no such checkpoint */

@@ -108,6 +108,11 @@ export interface Engine {
    * for a lock (they come again), or after `limitMs` (false). Absent if no other process can continue the connection.
    */
   drain?(limitMs: number): Promise<boolean>;
+  /**
+   * Reads no more requests until the function that it resolves to is called, once the read ones are answered, except those that wait for a
+   * lock. Undefined if that takes longer than `limitMs`, or if the engine cannot wait now. Absent if it never can.
+   */
+  hold?(limitMs: number): Promise<(() => void) | undefined>;
   /** Unmounts, off the event loop; a positive errno if it fails (EBUSY). Lazily (MNT_DETACH) if asked. */
   unmount(lazy: boolean): Promise<number>;
   /** Ends the connection at once: every caller gets ENOTCONN. */

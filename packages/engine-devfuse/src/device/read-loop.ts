@@ -59,6 +59,11 @@ export class ReadLoop {
     this.#over = true;
   }
 
+  /** Reads again after a stop. The connection must not have ended. */
+  restart(): void {
+    this.#over = false;
+  }
+
   #turn(answered: boolean): number {
     let served = 0;
     for (let i = 0; i < REQUESTS_PER_TURN && !this.#over; i++) {

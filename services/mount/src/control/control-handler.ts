@@ -3,7 +3,8 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { Errno, errnoName, LoopTurn } from "@sluice/vfs";
 import type { Busy, GrantItem, LayersItem, Unmounted } from "@sluice/mount-control";
 import { answerAsk, listAsks, waitItem } from "./person-control.js";
-import type { Caller, ControlHandler } from "./control-server.js";
+import { type Caller, type ControlHandler, left } from "./control-server.js";
+import { holdRequests } from "./hold-requests.js";
 import { findHolders, type Holder } from "../enforcement/holders.js";
 import { explain } from "../status/explain-open.js";
 import { mountActivity } from "../status/mount-activity.js";
@@ -15,13 +16,6 @@ import { tryUnmount } from "../shutdown/take-down.js";
 
 /** For callers that were denied just now. */
 const LEAVE_MS = 200;
-
-function closed(signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    if (signal.aborted) resolve();
-    else signal.addEventListener("abort", () => resolve(), { once: true });
-  });
-}
 
 /** Mappings of processes that have no descriptor of the same file: they appear in no open. */
 async function mappingsOnly({ device }: MountParts): Promise<Holder[]> {
@@ -54,7 +48,7 @@ async function sendGrants(parts: MountParts, watch: boolean, { send, gone }: Pic
   }
   for (const item of meanwhile) send(item);
   meanwhile = undefined;
-  if (watch) await Promise.race([closed(gone), parts.engine.ended]);
+  if (watch) await Promise.race([left(gone), parts.engine.ended]);
   else for (const mapping of await mappingsOnly(parts)) send(mappingItem(mapping, parts.config.mountpoint));
   unlisten();
 }
@@ -70,7 +64,7 @@ async function sendLog(
   for (const window of telemetry.tally.recent()) sendAll(window);
   if (!watch) return;
   const unlisten = telemetry.tally.listen(sendAll);
-  await Promise.race([closed(gone), engine.ended]);
+  await Promise.race([left(gone), engine.ended]);
   telemetry.tally.flush();
   unlisten();
 }
@@ -79,7 +73,7 @@ async function sendLog(
 async function watchAsks({ gate, engine, config }: MountParts, { send, gone }: Pick<Caller, "send" | "gone">): Promise<void> {
   const unlisten = gate.people.listen((change, wait) => send(waitItem(change, wait, config.mountpoint)));
   for (const wait of gate.people.all()) send(waitItem("asked", wait, config.mountpoint));
-  await Promise.race([closed(gone), engine.ended]);
+  await Promise.race([left(gone), engine.ended]);
   unlisten();
 }
 
@@ -139,6 +133,9 @@ export function controlHandler(parts: MountParts, stop: StopRequests): ControlHa
         return;
       case "unmount":
         send(await unmount(parts, stop, request.force));
+        return;
+      case "hold":
+        await holdRequests(parts, { send, gone }, Promise.race([stop.reached(1), parts.engine.ended]));
         return;
       case "freed":
         await parts.hold.freed;

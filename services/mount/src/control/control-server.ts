@@ -36,6 +36,14 @@ export interface Caller {
   gone: AbortSignal;
 }
 
+/** Resolves when the client is gone. */
+export function left(gone: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (gone.aborted) resolve();
+    else gone.addEventListener("abort", () => resolve(), { once: true });
+  });
+}
+
 /** Sends items; returns when the answer is complete. */
 export type ControlHandler = (request: ControlRequest, caller: Caller) => Promise<void>;
 

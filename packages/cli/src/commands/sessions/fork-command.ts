@@ -1,7 +1,18 @@
 /** `sluice fork` and `sluice checkpoint`: other sessions that begin with the changes of one, now or later. */
-import { addCheckpoint, becomeOwner, forkSession, isDiscarded, openSession, type Session, splitName } from "@sluice/sessions";
+import {
+  addCheckpoint,
+  addCheckpointRunning,
+  becomeOwner,
+  forkRunning,
+  forkSession,
+  isDiscarded,
+  openSession,
+  type Session,
+  splitName,
+} from "@sluice/sessions";
 import { wrong } from "@sluice/runtime/cli";
 import type { Command } from "commander";
+import { whileHeld } from "./while-held.js";
 
 interface ForkArguments {
   stop?: boolean;
@@ -12,8 +23,8 @@ const FORK_NOTES = `
 The new session shows what SESSION shows now, or showed at a checkpoint. From then on each of them changes for itself. No file is copied, so
 it takes as long for a large session as for a small one. 'sluice run --resume NAME -- COMMAND' works in the new session.
 
-While a command works in SESSION it cannot be forked: the programs that hold its files are named (exit code 4). --stop ends them first.
-A fork of a checkpoint does not need that.
+While a command works in SESSION its changes are copied, and programs that open or change files wait so long. If one of them has a file open
+for writing, it is named (exit code 4); --stop ends the command first. A fork of a checkpoint needs neither.
 
 Examples:
   sluice fork brave-otter
@@ -29,18 +40,17 @@ To go on from a checkpoint, fork it, or let a command begin in a fork of it:
   sluice discard brave-otter@before-upgrade             remove the checkpoint, not the session
 `;
 
-/** A session in which nothing works. @throws CliError, exit code 4 */
-export async function openIdle(name: string, stop: boolean): Promise<Session> {
+/** A session, locked unless a command works in it. @throws CliError */
+async function openToCopy(name: string, stop: boolean): Promise<{ session: Session; isRunning: boolean }> {
   const session = openSession(name);
   try {
-    if (session.isRunning()) {
-      const { namePrograms, stopPrograms } = await import("@sluice/sandbox");
-      if (!stop) throw namePrograms(session);
-      await stopPrograms(session);
+    if (stop && session.isRunning()) await (await import("@sluice/sandbox")).stopPrograms(session);
+    const isRunning = session.isRunning();
+    if (!isRunning) {
+      session.lock();
+      (await import("../../review/session-changes.js")).recoverSession(session);
     }
-    session.lock();
-    (await import("../../review/session-changes.js")).recoverSession(session);
-    return session;
+    return { session, isRunning };
   } catch (error) {
     session.close();
     throw error;
@@ -55,9 +65,10 @@ export async function freeName(name: string | undefined): Promise<void> {
 /** Forks a session, or a checkpoint of it. */
 export async function forkOf(from: string, { name, stop = false }: { name: string | undefined; stop?: boolean }): Promise<Session> {
   const { session: old, checkpoint } = splitName(from);
-  const session = await openIdle(old, stop);
+  const { session, isRunning } = await openToCopy(old, stop);
   try {
     await freeName(name);
+    if (isRunning && checkpoint === undefined) return await forkRunning(session, name, whileHeld(session));
     return forkSession(session, { name, checkpoint });
   } finally {
     session.close();
@@ -75,9 +86,10 @@ async function fork(from: string, name: string | undefined, { stop, json }: Fork
 async function checkpoint(name: string, mark: string, { stop }: ForkArguments): Promise<void> {
   if (name.includes("@")) throw wrong(name, "a checkpoint has no checkpoints of its own", "fork it, and name the new session");
   becomeOwner();
-  const session = await openIdle(name, stop === true);
+  const { session, isRunning } = await openToCopy(name, stop === true);
   try {
-    addCheckpoint(session, mark);
+    if (isRunning) await addCheckpointRunning(session, mark, whileHeld(session));
+    else addCheckpoint(session, mark);
   } finally {
     session.close();
   }
