@@ -17,3 +17,4 @@ export {
   realMountpoint,
   removeRunDirectories,
 } from "./run-directory.js";
+export { type ServerInterval, takenTogether } from "./server-seconds.js";

@@ -1,7 +1,7 @@
 /** One frame of activity, as lines for a terminal or a pipe. */
-import type { DurationCounts } from "@sluice/mount-control";
+import type { DurationCounts, ServerInterval } from "@sluice/mount-control";
 import { escapeLine, escapeTextName, table } from "@sluice/runtime/cli";
-import { type Interval, percentileMs, type ServerInterval } from "./rates.js";
+import { type Interval, percentileMs } from "./rates.js";
 import { FIRST_VIEW, keyLine, type Sort, type View } from "./view.js";
 
 /** The rows of each table if the height is unknown. */

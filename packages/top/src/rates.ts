@@ -1,5 +1,5 @@
 /** Computes the activity between two reports. */
-import type { ActivityReport, DurationCounts } from "@sluice/mount-control";
+import { type ActivityReport, type DurationCounts, type ServerInterval, takenTogether } from "@sluice/mount-control";
 
 export type Denied = Omit<NonNullable<ActivityReport["denied"]>[number], "atMostOver">;
 
@@ -20,17 +20,6 @@ export interface Interval {
   copyUpBytes: number;
   /** Undefined if no second of the interval is known. */
   server: ServerInterval | undefined;
-}
-
-/** The seconds of an interval. */
-export interface ServerInterval {
-  /** Shares of the time, from 0 to 1. */
-  busy: number;
-  collecting: number;
-  pauseMs: number;
-  /** At most; null if the kernel does not tell. */
-  queued: number | null;
-  worstMs: Readonly<Record<string, number>>;
 }
 
 const NO_DURATIONS: DurationCounts = { boundsMs: [], counts: [], sumMs: 0, count: 0 };
@@ -57,22 +46,8 @@ function requestsBetween(before: ActivityReport["requests"], now: ActivityReport
   return all.filter(({ count }) => count > 0).sort((one, other) => other.count - one.count);
 }
 
-const largest = (numbers: readonly number[]): number => numbers.reduce((one, other) => Math.max(one, other), 0);
-
 function serverBetween(before: ActivityReport | undefined, { seconds = [] }: ActivityReport): ServerInterval | undefined {
-  const known = before === undefined ? [] : seconds.filter(({ atMs }) => atMs > before.atMs);
-  if (known.length === 0) return undefined;
-  const worstMs: Record<string, number> = {};
-  for (const second of known)
-    for (const [operation, ms] of Object.entries(second.worstMs)) worstMs[operation] = Math.max(worstMs[operation] ?? 0, ms);
-  const queued = known.flatMap((second) => (second.queued === null ? [] : [second.queued]));
-  return {
-    busy: known.reduce((sum, { busy }) => sum + busy, 0) / known.length,
-    collecting: known.reduce((sum, { collectedMs }) => sum + collectedMs, 0) / (known.length * 1000),
-    pauseMs: largest(known.map(({ pauseMs }) => pauseMs)),
-    queued: queued.length === 0 ? null : largest(queued),
-    worstMs,
-  };
+  return before && takenTogether(seconds.filter(({ atMs }) => atMs > before.atMs));
 }
 
 function rulesBetween(before: ActivityReport["rules"], now: ActivityReport["rules"]): Interval["rules"] {
