@@ -234,10 +234,19 @@ export interface CacheStatus {
   invalidations: number;
 }
 
+/** A replica of the decision service, as its client sees it. */
+export interface ReplicaStatus {
+  /** As the client dials it. */
+  address: string;
+  state: string;
+  /** Of the policy that it told last; undefined while it is not connected. */
+  revision: PolicyRevision | undefined;
+}
+
 export interface DeciderStatus {
   target: string;
   state: "ready" | "connecting" | "outage" | "closed";
-  replicas: readonly { address: string; state: string; inFlight: number }[];
+  replicas: readonly (ReplicaStatus & { inFlight: number })[];
   revision: PolicyRevision | undefined;
   policyId: string | undefined;
   /** Revisions that replicas hold at once without an order between them: the stricter answer holds. Absent or empty: they agree. */

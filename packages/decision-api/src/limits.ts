@@ -46,6 +46,8 @@ export const REPORT_LIMITS = {
   decisions: 1_024,
   /** Ways that bytes flow. */
   modes: 16,
+  operations: 64,
+  replicas: 32,
   textLength: 1_024,
 } as const;
 

@@ -14,7 +14,6 @@ import {
   HiddenNames,
   type Inquiry,
   inquiryOf,
-  type MountReport,
   type PersonQuestions,
   type PolicyCapabilities,
   type Question,
@@ -22,6 +21,7 @@ import {
 import { type CacheLimits, DecisionCache } from "./cache/decision-cache.js";
 import { makeDialer, type TlsFiles } from "./conversation/channel.js";
 import { type DecisionClientEvents, NO_EVENTS } from "./decision-client-events.js";
+import type { DescribeMount } from "./conversation/mount-reports.js";
 import { HitReports } from "./conversation/hit-reports.js";
 import { inParts } from "./decorators/in-parts.js";
 import { personQuestions } from "./pool/person-questions.js";
@@ -51,8 +51,8 @@ export interface DeciderOptions {
    * that can see the policy itself; all others hear of a change from the service. Called before each use, so it must be cheap.
    */
   policyTouched?: (() => boolean) | undefined;
-  /** The mount's layers and open files, for services with a console. Called every few seconds while a service wants the report. */
-  describeMount?: (() => MountReport | undefined) | undefined;
+  /** The mount's layers, open files and work, for services with a console. Called every few seconds while a service wants the report. */
+  describeMount?: DescribeMount | undefined;
 }
 
 const DEFAULT_TIMEOUT_MS = 5_000;

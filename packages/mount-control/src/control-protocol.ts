@@ -270,7 +270,9 @@ export interface MountStatus {
   upper: string | null;
   lowers: readonly string[];
   userXattr: boolean;
-  decider: Omit<DeciderStatus, "revision" | "split" | "cache"> & {
+  decider: Omit<DeciderStatus, "revision" | "split" | "cache" | "replicas"> & {
+    /** `revision` is null while the mount is not connected to it. */
+    replicas: { address: string; state: string; inFlight: number; revision: RevisionText | null }[];
     revision: RevisionText | null;
     /** Different policies that decision services hold at once; empty if they agree. */
     split: RevisionText[];

@@ -1,7 +1,8 @@
 // The console's frame: which part is shown, who is allowed in, what went wrong.
 import { startLive } from "./live.js";
 import { showMounts } from "./mounts.js";
-import { showPlaces, startOverview } from "./overview.js";
+import { startOverview } from "./overview.js";
+import { showPlaces } from "./places.js";
 import { startPlayground } from "./playground.js";
 import { showQuestions, startQuestions } from "./questions.js";
 import { startReplay } from "./replay.js";
@@ -43,7 +44,8 @@ async function open() {
   startReplay(state, tell);
   startLive(() => tell(new Error("the service has ended the stream: load the page again")));
   at("refresh").addEventListener("click", () => void get("state").then(showState, tell));
-  setInterval(() => void get("state").then(showState, () => undefined), 2_000);
+  // A page that nobody sees does not keep the mounts measuring themselves.
+  setInterval(() => document.hidden || void get("state").then(showState, () => undefined), 2_000);
   addEventListener("hashchange", showPart);
   showPart();
   startOverview(tell);

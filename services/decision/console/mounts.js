@@ -1,5 +1,8 @@
 // The mounts connected: how each is made, what of it may pass through, and what it has open.
+import { moment } from "./figures.js";
+import { revisionWords } from "./places.js";
 import { element, fill, table, tableRow } from "./server.js";
+import { movedWords, serverWords, WORK_COLUMNS, workRows } from "./work.js";
 
 const at = (id) => document.getElementById(id);
 const EFFECT_OF = { passthrough: "grant", mediated: "mediate" };
@@ -24,31 +27,56 @@ const grantRow = ({ path, layer, flow, write, uid, pid, rule, since, now }) =>
     [uid, "number"],
     [pid, "number"],
     [rule, ""],
-    [since.slice(0, 19).replace("T", " "), ""],
+    [moment(since), ""],
     now === "grant" ? ["in force", ""] : [`revoked: now ${now}`, "deny"],
+  ]);
+
+const replicaRow = ({ address, state, revision }, toldTo) =>
+  tableRow([
+    [address === toldTo ? `${address} (this replica)` : address, "path"],
+    [state, state === "ready" ? "grant" : "deny"],
+    [revisionWords(revision), ""],
   ]);
 
 const some = (shown, all, what) => (shown === all ? `${all} ${what}` : `the newest ${shown} of ${all} ${what}`);
 
-function described({ engine, protocol, transport, passthrough, layers, layerCount, grants, grantCount, openFiles, at: told }) {
-  const list = document.createElement("dl");
-  const say = (term, text) => list.append(element("dt", term), element("dd", text));
+function summary(report) {
+  const { engine, protocol, transport, passthrough, openFiles, at: told } = report;
+  const made = document.createElement("dl");
+  const say = (term, text) => made.append(element("dt", term), element("dd", text));
   say("Engine", `${engine}, FUSE ${protocol}, requests by ${transport}; passthrough ${passthrough ? "on" : "off"}`);
   const open = Object.entries(openFiles).map(([flow, count]) => `${count} ${flow}`);
   say("Open files", open.length === 0 ? "none" : open.join(", "));
-  say("Told", told.slice(0, 19).replace("T", " "));
-  const parts = [
-    list,
-    table(
+  say("I/O of the mount", movedWords(report));
+  say("Server", serverWords(report));
+  say("Told", moment(told));
+  return made;
+}
+
+/** A table, or its title alone if it is empty. */
+const tableOf = (title, columns, rows) => (rows.length === 0 ? element("p", `${title}: none`) : table(title, columns, rows));
+
+function described(report) {
+  const { layers, layerCount, grants, grantCount, replicas, replicaCount, toldTo } = report;
+  return [
+    summary(report),
+    tableOf("Where the time goes: requests since the report before", WORK_COLUMNS, workRows(report)),
+    tableOf(
+      `Replicas that the mount knows: ${some(replicas.length, replicaCount, "replicas")}`,
+      ["Replica", "State", "Policy revision"],
+      replicas.map((each) => replicaRow(each, toldTo)),
+    ),
+    tableOf(
       `Layers, the topmost first: ${some(layers.length, layerCount, "layers")}`,
       ["Layer", "Place", "File system", "Stack depth", "Passthrough"],
       layers.map(layerRow),
     ),
+    tableOf(
+      `Grants in force: ${some(grants.length, grantCount, "opens")}`,
+      ["Path", "Layer", "Flow", "Access", "uid", "pid", "Rule", "Since", "Policy now"],
+      grants.map(grantRow),
+    ),
   ];
-  const title = `Grants in force: ${some(grants.length, grantCount, "opens")}`;
-  if (grants.length === 0) parts.push(element("p", title));
-  else parts.push(table(title, ["Path", "Layer", "Flow", "Access", "uid", "pid", "Rule", "Since", "Policy now"], grants.map(grantRow)));
-  return parts;
 }
 
 function newPart(mount) {
@@ -60,7 +88,7 @@ function newPart(mount) {
 }
 
 function contentOf({ version, since, questions, report }) {
-  const connected = `Sluice ${version}, connected since ${since.slice(0, 19).replace("T", " ")}, ${questions} questions`;
+  const connected = `Sluice ${version}, connected since ${moment(since)}, ${questions} questions`;
   const told =
     report === null
       ? [element("p", "It has not told yet what it is made of; one of an older version does not.", "hint")]

@@ -1,5 +1,7 @@
 // The first page: the activity of the last minutes to a day, as this replica saw it, in charts by uPlot and in tables.
-import { element, fill, get, table, tableRow } from "./server.js";
+import { bytesPerSecond, micros, percent, perSecond } from "./figures.js";
+import { list } from "./places.js";
+import { element, fill, get, tableRow } from "./server.js";
 
 const at = (id) => document.getElementById(id);
 const RANGES = { "5m": "5 minutes", "1h": "1 hour", "6h": "6 hours", "24h": "24 hours" };
@@ -8,11 +10,6 @@ const EVERY_MS = { "5m": 5_000, "1h": 15_000, "6h": 30_000, "24h": 60_000 };
 const HEIGHT = 180;
 const drawn = new Map();
 const state = { range: "5m", timer: undefined, data: undefined };
-
-const number = (value, digits = 1) => (value >= 100 || Number.isInteger(value) ? String(Math.round(value)) : value.toFixed(digits));
-const perSecond = (value) => `${number(value)}/s`;
-const percent = (value) => `${Math.round(value * 100)} %`;
-const micros = (value) => (value >= 1000 ? `${number(value / 1000)} ms` : `${number(value)} µs`);
 
 /** Each chart: its series with a color of console.css, how a value is written, and the value at its top, or the least one there. */
 const CHARTS = [
@@ -40,7 +37,22 @@ const CHARTS = [
     of: ({ p50Us, p99Us }) => [p50Us, p99Us],
     text: micros,
   },
-  { id: "c-bypass", series: ["kernel"], colors: ["--grant"], of: ({ bypass }) => [bypass], text: percent, most: 1 },
+  {
+    id: "c-bypass",
+    series: ["of open files", "of opens"],
+    colors: ["--grant", "--link"],
+    of: ({ bypass, bypassOpens }) => [bypass, bypassOpens],
+    text: percent,
+    most: 1,
+  },
+  {
+    id: "c-bytes",
+    series: ["read", "written"],
+    colors: ["--link", "--mediate"],
+    least: 1000,
+    of: ({ read, written }) => [read, written],
+    text: bytesPerSecond,
+  },
 ];
 
 const color = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
@@ -102,10 +114,6 @@ function draw(chart, data) {
   drawn.set(chart.id, new window.uPlot(options(chart, width), [data.times, ...lists], place));
 }
 
-function list(id, title, columns, rows) {
-  at(id).replaceChildren(rows.length === 0 ? element("p", `${title}: none`, "hint") : table(title, columns, rows));
-}
-
 function show(data) {
   state.data = data;
   for (const chart of CHARTS) draw(chart, data);
@@ -119,41 +127,17 @@ function show(data) {
     ]),
   );
   list("o-rules", "Hottest rules", ["Rule", "Effect", "Decisions", "Share"], rules);
-  const denied = data.denied.map(({ path, rule, count }) =>
+  const denied = data.denied.map(({ path, rule, program, pid, uid, count }) =>
     tableRow([
       [path, "path"],
       [rule, ""],
+      [program === "" ? "–" : program, "path"],
+      [pid, "number"],
+      [uid, "number"],
       [count, "number"],
     ]),
   );
-  list("o-denied", "Most denied paths", ["Path", "Rule", "Denials"], denied);
-}
-
-function since(seconds) {
-  if (seconds >= 7200) return `${Math.floor(seconds / 3600)} h`;
-  return seconds >= 120 ? `${Math.floor(seconds / 60)} min` : `${seconds} s`;
-}
-
-/** From the state of the service, which the whole console looks at. */
-export function showPlaces({ policy, version, upS, mounts }) {
-  const refused = policy.refusedEdit === null ? "" : "; the newest edit of the policy does not check";
-  at("o-replica").textContent =
-    `This replica: ready, up ${since(upS)}, Sluice ${version}, policy ${policy.id} revision ${policy.sequence}${refused}`;
-  at("o-replica").className = policy.refusedEdit === null ? "" : "mediate";
-  const rows = mounts.map(({ mount, version: mountVersion, since: connected, questions, report }) => {
-    const open = report === null ? {} : report.openFiles;
-    return tableRow([
-      [mount, "path"],
-      report === null ? ["connected", ""] : ["serving", "grant"],
-      [connected.slice(0, 19).replace("T", " "), ""],
-      [questions, "number"],
-      [open.passthrough ?? 0, "number"],
-      [open.mediated ?? 0, "number"],
-      [mountVersion, ""],
-    ]);
-  });
-  const columns = ["Mount", "State", "Connected since", "Questions", "Open: kernel", "Open: mount", "Version"];
-  list("o-mounts", "Mounts", columns, rows);
+  list("o-denied", "Most denied paths", ["Path", "Rule", "Program", "pid", "uid", "Denials"], denied);
 }
 
 function redraw() {

@@ -142,7 +142,8 @@ describe("a session", () => {
       const grant = { path: Buffer.from("a"), layer: "upper", flow: "passthrough", write: false, uid: 1, pid: 2, rule, decisionId: "d" };
       const all = Array.from({ length: grants }, () => ({ ...grant, sinceMs, now: wire.Effect.GRANT }));
       const rest = { mountpoint: "/m", engine: "devfuse", protocol: "7.45", transport: "read", passthrough: true };
-      return { ...rest, layers: [], layerCount: 0, grants: all, grantCount: grants, openFiles: { passthrough: grants } };
+      const places = { layers: [], layerCount: 0, grants: all, grantCount: grants, openFiles: { passthrough: grants } };
+      return { ...wire.MountReport.fromPartial(rest), ...places };
     };
     const service = await start({ admin: "127.0.0.1:0" });
     const talk = new Talk(client()).hello();
@@ -163,6 +164,17 @@ describe("a session", () => {
     // Nothing that is decided depends on it.
     talk.ask([1n, question("a")]);
     await expect.poll(() => talk.effects()).toEqual(["1 GRANT"]);
+  });
+
+  it("hears that somebody looks at the console, and not at each look again", async () => {
+    const service = await start({ admin: "127.0.0.1:0" });
+    const talk = new Talk(client()).hello();
+    await expect.poll(() => talk.heard.length).toBe(1);
+    const look = async (): Promise<void> => void (await fetch(`http://${service.adminAddress}/console/api/state`));
+    for (let looks = 0; looks < 3; looks++) await look();
+    talk.ask([1n, question("a")]);
+    await expect.poll(() => talk.effects()).toEqual(["1 GRANT"]);
+    expect(talk.heard.map(({ $case }) => $case)).toEqual(["welcome", "lookedAt", "batch"]);
   });
 
   it("without Hello, or with two, is ended", async () => {

@@ -234,12 +234,13 @@ class RunningService implements DecisionService {
   }
 
   private async listen(options: DecisionServiceOptions, refusals: Refusals, registry: Registry): Promise<void> {
-    const { engine, desk, feed } = this.parts;
+    const { engine, desk, feed, history } = this.parts;
     const local = options.listen.kind !== "tcp";
     const host: SessionHost = {
       closed: (session) => this.closeSession(session, refusals),
       hasConsole: hasConsole(options),
       enforced: (mount, report) => feed.enforced(mount, report),
+      worked: (work) => history?.worked(work, Date.now()),
     };
     const grpc = await startGrpcServer({
       handlers: {
@@ -290,9 +291,12 @@ class RunningService implements DecisionService {
     const mounts = () => [...sessions].flatMap(({ peer }) => peer ?? []);
     const sampling = setInterval(() => sampleOpenFiles(history, mounts()), SAMPLE_MS).unref();
     this.closers.push(() => clearInterval(sampling));
+    const lookAtMounts = (): void => {
+      for (const session of sessions) session.lookAt();
+    };
     const hasToken = adminToken !== undefined;
     const page = new Console(
-      { backend, policyFile, mounts, history, startedMs, desk, hasToken, callBudgetS: options.consoleCallBudgetS },
+      { backend, policyFile, mounts, lookAtMounts, history, startedMs, desk, hasToken, callBudgetS: options.consoleCallBudgetS },
       feed,
       { host, token: adminToken },
     );

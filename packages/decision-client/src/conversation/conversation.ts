@@ -37,6 +37,8 @@ export interface Conversation {
   report(report: wire.HitReport): boolean;
   /** Tells whether the service wants `tell`. */
   readonly wantsReports: boolean;
+  /** Somebody has looked at the service's console since the call before. */
+  takeLook(): boolean;
   /** A report for the service's console. False if the service does not take it now. */
   tell(told: Told): boolean;
   /** Returns every unanswered question, and forgets it here. */

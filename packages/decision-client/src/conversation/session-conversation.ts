@@ -49,6 +49,7 @@ export class SessionConversation implements Conversation {
   private readonly welcomeTimer: NodeJS.Timeout;
   private readonly stream: SessionStream;
   wantsReports = false;
+  private lookedAt = false;
 
   constructor(
     client: wire.DecisionServiceClient,
@@ -103,6 +104,12 @@ export class SessionConversation implements Conversation {
     if (this.state !== "open") return false;
     this.write({ $case: "hits", value: report });
     return true;
+  }
+
+  takeLook(): boolean {
+    const { lookedAt } = this;
+    this.lookedAt = false;
+    return lookedAt;
   }
 
   tell(told: Told): boolean {
@@ -192,6 +199,9 @@ export class SessionConversation implements Conversation {
         return;
       case "hitsTaken":
         this.listener.hitsTaken(message.value.reportId);
+        return;
+      case "lookedAt":
+        this.lookedAt = true;
     }
   }
 

@@ -10,6 +10,7 @@ const CAPABILITIES_MS = 1_000;
 
 export class UnaryConversation implements Conversation {
   readonly wantsReports = false;
+  readonly takeLook = (): boolean => false;
   private readonly calls = new Map<PendingQuestion, ClientUnaryCall>();
   private ended = false;
   private knownDigest: string | undefined;

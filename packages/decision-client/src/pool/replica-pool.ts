@@ -2,12 +2,12 @@
  * All replicas behind one target: the known ones, the reachable ones, and the policy in force according to them. question-router.ts
  * chooses the replica for each question.
  */
-import { type MountReport, type PolicyCapabilities, type PolicyRevision, uniteFactNeeds, type wire } from "@sluice/decision-api";
+import { type PolicyCapabilities, type PolicyRevision, type ReplicaStatus, uniteFactNeeds, type wire } from "@sluice/decision-api";
 import type { Dialer } from "../conversation/channel.js";
 import type { DecisionClientEvents } from "../decision-client-events.js";
 import type { AskedQuestion, Carrier } from "./pending-question.js";
 import { EnforcedReports } from "../conversation/enforced-reports.js";
-import { MountReports } from "../conversation/mount-reports.js";
+import { type DescribeMount, MountReports } from "../conversation/mount-reports.js";
 import { QuestionRouter, type Replicas } from "./question-router.js";
 import { Replica, type ReplicaListener } from "./replica.js";
 import { Revisions, type RevisionView, sameRevision } from "./revision-view.js";
@@ -33,8 +33,7 @@ export interface PoolParts {
   onPolicy(capabilities: PolicyCapabilities): void;
   onInvalidation(directories: readonly string[]): void;
   onHitsTaken(reportId: string): void;
-  /** The mount's layers and open files; undefined while there is nothing to report. */
-  describeMount?: (() => MountReport | undefined) | undefined;
+  describeMount?: DescribeMount | undefined;
 }
 
 export class ReplicaPool implements Replicas {
@@ -51,7 +50,14 @@ export class ReplicaPool implements Replicas {
 
   constructor(private readonly parts: PoolParts) {
     this.router = new QuestionRouter(this, parts.events);
-    if (parts.describeMount !== undefined) this.mountReports = new MountReports(parts.describeMount, () => this.replicas.values());
+    const { describeMount } = parts;
+    if (describeMount !== undefined) {
+      this.mountReports = new MountReports(
+        describeMount,
+        () => this.replicas.values(),
+        () => this.describe(),
+      );
+    }
     void this.discover();
   }
 
@@ -68,8 +74,10 @@ export class ReplicaPool implements Replicas {
     return this.aloneSinceMs === undefined ? 0 : performance.now() - this.aloneSinceMs;
   }
 
-  describe(): { address: string; state: string; inFlight: number }[] {
-    return [...this.replicas.values()].map(({ address, stateName, inFlight }) => ({ address, state: stateName, inFlight }));
+  describe(): (ReplicaStatus & { inFlight: number })[] {
+    return [...this.replicas.values()].map(({ address, stateName, inFlight, capabilities }) => {
+      return { address, state: stateName, inFlight, revision: capabilities?.revision };
+    });
   }
 
   /** Of the replicas that can be reached. */

@@ -85,6 +85,10 @@ export class Replica implements Carrier {
     return this.ready && "conversation" in this.state && this.state.conversation.wantsReports;
   }
 
+  takeLook(): boolean {
+    return "conversation" in this.state && this.state.conversation.takeLook();
+  }
+
   tell(told: Told): boolean {
     return this.ready && "conversation" in this.state && this.state.conversation.tell(told);
   }

@@ -4,6 +4,7 @@
  */
 import type { Effect } from "@sluice/decision-api";
 import { HotList } from "@sluice/runtime";
+import type { MountWork } from "./mount-work.js";
 
 const STEP_MS = 5_000;
 const DAY_MS = 86_400_000;
@@ -13,30 +14,41 @@ const HOT_STEPS = DAY_MS / HOT_STEP_MS;
 /** Of each step of five minutes. */
 const HOT_KEYS = 32;
 const SHOWN_KEYS = 10;
-/** Characters of a path. */
-const MAX_PATH = 1_024;
+/** Characters of a path, and of a program. */
+const MAX_TEXT = 1_024;
 /** Points of a chart at most: more cannot be told apart. */
 const MAX_POINTS = 300;
 
 const EFFECTS = ["grant", "mediate", "ask", "deny"] as const satisfies readonly Effect[];
-/** Behind the effects: answers of this service; open files by the way of their I/O, when the step ended; then the times. */
+/** Behind the effects: answers of this service, then the times. */
 const ASKED = EFFECTS.length;
-const KERNEL = ASKED + 1;
-const DAEMON = KERNEL + 1;
-const TIMES = DAEMON + 1;
+const TIMES = ASKED + 1;
 /** The bound of a time is half again that of the one before, in microseconds: from 1 to some 7 seconds. */
 const GROWTH = 1.5;
 const TIME_COUNT = 40;
 const COLUMNS = TIMES + TIME_COUNT;
+/** Of the mounts: open files when the step ended, and opens in it, by the way of their I/O; bytes that mounts moved themselves. */
+const MOUNTS = ["openKernel", "openDaemon", "openedKernel", "openedDaemon", "read", "written"] as const;
+type MountColumn = (typeof MOUNTS)[number];
 
 const BETWEEN = "\0";
+
+const text = (bytes: string): string => Buffer.from(bytes, "latin1").toString("utf8");
+
+/** Of the newest caller, if there are several. Names are byte strings; the program is empty if the mount did not read it. */
+export interface NamedAccess {
+  path: string;
+  program: string;
+  uid: number;
+  pid: number;
+}
 
 /** Equal decisions, whoever made them. */
 export interface CountedDecisions {
   effect: Effect;
   rule: string;
-  /** A byte string; undefined: not named. */
-  path: string | undefined;
+  /** Undefined: not named. */
+  what: NamedAccess | undefined;
   count: number;
   /** This service answered. */
   asked: boolean;
@@ -55,11 +67,15 @@ export interface Overview {
   cached: number[];
   p50Us: (number | null)[];
   p99Us: (number | null)[];
-  /** The share of open files whose I/O the kernel does, from 0 to 1. */
+  /** The share of files whose I/O the kernel does, from 0 to 1: of the open ones, and of opens. */
   bypass: (number | null)[];
+  bypassOpens: (number | null)[];
+  /** Bytes that mounts read and wrote for callers. The kernel counts none of those that pass through. */
+  read: number[];
+  written: number[];
   /** The hottest first, in the steps of five minutes that touch the range. */
   rules: { effect: string; rule: string; count: number }[];
-  denied: { path: string; rule: string; count: number }[];
+  denied: (NamedAccess & { rule: string; count: number })[];
 }
 
 interface HotStep {
@@ -84,20 +100,35 @@ function percentile(counts: Float64Array, share: number): number | null {
   return Number((GROWTH ** bucket).toPrecision(3));
 }
 
-function mostFrequent(lists: readonly HotList[]): [key: string, count: number][] {
-  const counts = new Map<string, number>();
-  for (const list of lists) for (const { key, count } of list.top()) counts.set(key, (counts.get(key) ?? 0) + count);
-  return [...counts].sort(([, one], [, other]) => other - one).slice(0, SHOWN_KEYS);
+/** The oldest list first: the tag is the newest one's. */
+function mostFrequent(lists: readonly HotList[]): { key: string; count: number; tag: number }[] {
+  const all = new Map<string, { key: string; count: number; tag: number }>();
+  for (const list of lists)
+    for (const { key, count, tag } of list.top()) all.set(key, { key, count: (all.get(key)?.count ?? 0) + count, tag });
+  return [...all.values()].sort((one, other) => other.count - one.count).slice(0, SHOWN_KEYS);
 }
+
+const keyOf = ({ path, program, uid }: NamedAccess, rule: string): string =>
+  [path.slice(0, MAX_TEXT), rule, program.slice(0, MAX_TEXT), uid].join(BETWEEN);
+
+function deniedAccess({ key, count, tag: pid }: { key: string; count: number; tag: number }): Overview["denied"][number] {
+  const [path = "", rule = "", program = "", uid] = key.split(BETWEEN);
+  return { path: text(path), rule, program: text(program), uid: Number(uid), pid, count };
+}
+
+/** The share of the first of two numbers; null if both are 0. */
+const shareOf = (one: number, other: number): number | null => (one + other === 0 ? null : one / (one + other));
 
 export class ActivityHistory {
   /** One row for each step, at its number modulo STEPS. */
   readonly #counts = new Uint32Array(STEPS * COLUMNS);
+  /** The same for MOUNTS. Five seconds may have more bytes than 32 bits can count. */
+  readonly #mounts = new Float64Array(STEPS * MOUNTS.length);
   /** The step that each row belongs to. */
   readonly #rows = new Float64Array(STEPS);
   readonly #hot: HotStep[] = [];
 
-  add({ effect, rule, path, count, asked, tookUs }: CountedDecisions, nowMs: number): void {
+  add({ effect, rule, what, count, asked, tookUs }: CountedDecisions, nowMs: number): void {
     const row = this.#row(nowMs);
     const column = EFFECTS.indexOf(effect);
     this.#counts[row + column] = (this.#counts[row + column] as number) + count;
@@ -105,14 +136,27 @@ export class ActivityHistory {
     if (tookUs !== undefined) this.#counts[row + timeColumn(tookUs)] = (this.#counts[row + timeColumn(tookUs)] as number) + count;
     const hot = this.#hotStep(nowMs);
     hot.rules[effect].add(rule, count);
-    if (effect === "deny" && path !== undefined) hot.denied.add(`${path.slice(0, MAX_PATH)}${BETWEEN}${rule}`, count);
+    if (effect === "deny" && what !== undefined) hot.denied.add(keyOf(what, rule), count, what.pid);
   }
 
   /** Open files of all mounts now, by the way of their I/O. */
   sample(kernel: number, daemon: number, nowMs: number): void {
-    const row = this.#row(nowMs);
-    this.#counts[row + KERNEL] = kernel;
-    this.#counts[row + DAEMON] = daemon;
+    const row = this.#mountRow(nowMs);
+    row[MOUNTS.indexOf("openKernel")] = kernel;
+    row[MOUNTS.indexOf("openDaemon")] = daemon;
+  }
+
+  /** The work of one mount since it told last. */
+  worked({ opens, readBytes, writtenBytes }: Pick<MountWork, "opens" | "readBytes" | "writtenBytes">, nowMs: number): void {
+    const row = this.#mountRow(nowMs);
+    const add = (column: MountColumn, amount: number): void => {
+      const at = MOUNTS.indexOf(column);
+      row[at] = (row[at] as number) + amount;
+    };
+    add("openedKernel", opens["passthrough"] ?? 0);
+    add("openedDaemon", opens["mediated"] ?? 0);
+    add("read", readBytes);
+    add("written", writtenBytes);
   }
 
   /** Of the last `rangeMs`, without the step under way. */
@@ -125,10 +169,7 @@ export class ActivityHistory {
     const seconds = (each * STEP_MS) / 1000;
     const rates = (column: number): number[] => sums.map((sum) => (sum[column] as number) / seconds);
     const all = (sum: Float64Array): number => EFFECTS.reduce((total, _effect, column) => total + (sum[column] as number), 0);
-    const bypass = sums.map((sum) => {
-      const open = (sum[KERNEL] as number) + (sum[DAEMON] as number);
-      return open === 0 ? null : (sum[KERNEL] as number) / open;
-    });
+    const ofMounts = Array.from({ length: points }, (_, point) => this.#sumOfMounts(last - (points - point) * each, each));
     const hot = this.#hot.filter(({ step }) => (step + 1) * HOT_STEP_MS > nowMs - rangeMs);
     return {
       stepS: seconds,
@@ -138,16 +179,16 @@ export class ActivityHistory {
       cached: sums.map((sum) => Math.max(0, all(sum) - (sum[ASKED] as number)) / seconds),
       p50Us: sums.map((sum) => percentile(sum, 0.5)),
       p99Us: sums.map((sum) => percentile(sum, 0.99)),
-      bypass,
+      bypass: ofMounts.map(({ openKernel, openDaemon }) => shareOf(openKernel, openDaemon)),
+      bypassOpens: ofMounts.map(({ openedKernel, openedDaemon }) => shareOf(openedKernel, openedDaemon)),
+      read: ofMounts.map(({ read }) => read / seconds),
+      written: ofMounts.map(({ written }) => written / seconds),
       rules: EFFECTS.flatMap((effect) =>
-        mostFrequent(hot.map(({ rules }) => rules[effect])).map(([rule, count]) => ({ effect, rule, count })),
+        mostFrequent(hot.map(({ rules }) => rules[effect])).map(({ key, count }) => ({ effect, rule: key, count })),
       )
         .sort((one, other) => other.count - one.count)
         .slice(0, SHOWN_KEYS),
-      denied: mostFrequent(hot.map(({ denied }) => denied)).map(([key, count]) => {
-        const [path = "", rule = ""] = key.split(BETWEEN);
-        return { path: Buffer.from(path, "latin1").toString("utf8"), rule, count };
-      }),
+      denied: mostFrequent(hot.map(({ denied }) => denied)).map(deniedAccess),
     };
   }
 
@@ -158,18 +199,32 @@ export class ActivityHistory {
     if (this.#rows[at] !== step) {
       this.#rows[at] = step;
       this.#counts.fill(0, at * COLUMNS, (at + 1) * COLUMNS);
+      this.#mounts.fill(0, at * MOUNTS.length, (at + 1) * MOUNTS.length);
     }
     return at * COLUMNS;
   }
 
+  #mountRow(nowMs: number): Float64Array {
+    const begin = (this.#row(nowMs) / COLUMNS) * MOUNTS.length;
+    return this.#mounts.subarray(begin, begin + MOUNTS.length);
+  }
+
   #sum(first: number, steps: number): Float64Array {
-    const sum = new Float64Array(COLUMNS);
-    const [counts, rows] = [this.#counts, this.#rows];
+    return this.#addUp(this.#counts, COLUMNS, first, steps);
+  }
+
+  #sumOfMounts(first: number, steps: number): Record<MountColumn, number> {
+    const sum = this.#addUp(this.#mounts, MOUNTS.length, first, steps);
+    return Object.fromEntries(MOUNTS.map((column, at) => [column, sum[at]])) as Record<MountColumn, number>;
+  }
+
+  #addUp(from: Uint32Array | Float64Array, columns: number, first: number, steps: number): Float64Array {
+    const sum = new Float64Array(columns);
     for (let step = first; step < first + steps; step++) {
       const at = step % STEPS;
-      if (rows[at] !== step) continue;
-      const begin = at * COLUMNS;
-      for (let column = 0; column < COLUMNS; column++) sum[column] = (sum[column] as number) + (counts[begin + column] as number);
+      if (this.#rows[at] !== step) continue;
+      const begin = at * columns;
+      for (let column = 0; column < columns; column++) sum[column] = (sum[column] as number) + (from[begin + column] as number);
     }
     return sum;
   }

@@ -1,7 +1,7 @@
 /** The calls of the console's pages. Nothing here changes the policy in force, a mount, or a file. */
 import { readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
-import { ALL_ACCESSES } from "@sluice/decision-api";
+import { ALL_ACCESSES, type PolicyRevision } from "@sluice/decision-api";
 import type { PolicyBackend } from "@sluice/policy-backends";
 import { VERSION } from "@sluice/runtime";
 import type { Peer } from "../handlers/session.js";
@@ -15,6 +15,8 @@ export interface ConsoleParts {
   /** The policy file, if there is one. */
   policyFile: string | undefined;
   mounts(): Peer[];
+  /** For the next seconds mounts measure what they measure only while somebody looks. */
+  lookAtMounts(): void;
   history: ActivityHistory;
   startedMs: number;
   desk: PersonDesk;
@@ -40,17 +42,26 @@ async function sourceOf(file: string | undefined): Promise<string | null> {
 
 const text = (bytes: string): string => Buffer.from(bytes, "latin1").toString("utf8");
 
-/** As JSON: names as text, times as ISO 8601, unknown values as null. */
+const shownRevision = (revision: PolicyRevision | undefined): object | null =>
+  revision === undefined ? null : { sequence: revision.sequence.toString(), digest: revision.digest };
+
+/** As JSON: names as text, times as ISO 8601, unknown values as null. Counts are those of the work between the last two reports. */
 function shownMount({ report, ...peer }: Peer): object {
   if (report === undefined) return { ...peer, report: null };
-  const { layers, grants, ...told } = report.told;
+  const { atMs, work } = report;
+  const { layers, grants, replicas, server, operations: _, opens: _opens, readBytes: _read, writtenBytes: _written, ...told } = report.told;
   return {
     ...peer,
     report: {
-      at: report.at,
+      at: new Date(atMs).toISOString(),
+      ageMs: Math.max(0, Date.now() - atMs),
       ...told,
       layers: layers.map((layer) => ({ ...layer, stackDepth: layer.stackDepth ?? null })),
       grants: grants.map(({ path, sinceMs, ...grant }) => ({ path: text(path), since: new Date(sinceMs).toISOString(), ...grant })),
+      replicas: replicas.map(({ revision, ...replica }) => ({ ...replica, revision: shownRevision(revision) })),
+      server: server === undefined ? null : { ...server, queued: server.queued ?? null },
+      work:
+        work === undefined ? null : { ...work, operations: work.operations.map((each) => ({ ...each, worstUs: each.worstUs ?? null })) },
     },
   };
 }
@@ -100,7 +111,12 @@ const OVERVIEWS = Object.entries(RANGES_MS).map(([name, rangeMs]): [string, Call
 
 export const CALLS: Readonly<Record<string, Call>> = {
   ...Object.fromEntries(OVERVIEWS),
-  "GET state": { answer: async (parts) => JSON.stringify(await stateOf(parts)) },
+  "GET state": {
+    answer: async (parts) => {
+      parts.lookAtMounts();
+      return JSON.stringify(await stateOf(parts));
+    },
+  },
   "POST answer": { body: { maxBytes: MAX_ANSWER_BYTES }, answer: (parts, body) => Promise.resolve(answered(parts, body)) },
   "POST ask": {
     work: { name: "ask", maxBodyBytes: MAX_CANDIDATE_BYTES },

@@ -134,11 +134,12 @@ export const decisionsIn = ({ decisions, missed }: Batch): number => decisions.r
 function counted(raw: Raw): CountedDecisions {
   if (raw.kind !== "made") {
     const { effect, rule, count } = raw.decisions;
-    return { effect, rule, path: raw.kind === "enforced" ? raw.decisions.path : undefined, count, asked: false };
+    return { effect, rule, what: raw.kind === "enforced" ? raw.decisions : undefined, count, asked: false };
   }
   const { effect, rule } = raw.decision;
-  const { resource, awaitsPersonMs } = raw.question;
-  const answered = { effect, rule, path: resource.paths[0], count: 1, asked: true };
+  const { resource, subject, awaitsPersonMs, program = subject.executable ?? "" } = raw.question;
+  const what = { path: resource.paths[0] ?? "", program, uid: subject.uid, pid: subject.pid };
+  const answered = { effect, rule, what, count: 1, asked: true };
   return awaitsPersonMs === undefined ? { ...answered, tookUs: Number(raw.tookNs) / 1_000 } : answered;
 }
 

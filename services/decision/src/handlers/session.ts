@@ -21,6 +21,7 @@ import {
   type wire,
 } from "@sluice/decision-api";
 import { VERSION } from "@sluice/runtime";
+import { type MountWork, workBetween } from "../console/mount-work.js";
 import type { DecisionEngine } from "../engine/decision-engine.js";
 import { MountStream } from "../grpc/mount-stream.js";
 import type { FromMount, ToMount } from "../grpc/service-definition.js";
@@ -37,6 +38,8 @@ const MAX_TIMEOUT_MS = 60_000;
 /** For a person, who has a time of their own. */
 const MAX_PERSON_MS = 2 * 3_600_000;
 const FEW = 8;
+/** Between two words that somebody looks. A mount's watch of itself ends ten seconds after the last one. */
+const LOOK_MS = 3_000;
 
 interface Waiting {
   timer: NodeJS.Timeout;
@@ -50,6 +53,8 @@ export interface SessionHost {
   hasConsole: boolean;
   /** Decisions that a mount enforced without a question. Called if there is a console. */
   enforced(mount: string, report: EnforcedReport): void;
+  /** The work of a mount since its report before. Called if there is a console. */
+  worked(work: MountWork): void;
 }
 
 /** The other end of a session. */
@@ -59,8 +64,8 @@ export interface Peer {
   /** ISO 8601. */
   since: string;
   questions: number;
-  /** Its last report, and the time of it (ISO 8601). */
-  report: { at: string; told: MountReport } | undefined;
+  /** Its last report, the time of it (milliseconds since 1970), and the work since the one before, if there was one. */
+  report: { atMs: number; told: MountReport; work: MountWork | undefined } | undefined;
 }
 
 export class Session {
@@ -70,6 +75,7 @@ export class Session {
   private readonly since = new Date().toISOString();
   private questions = 0;
   private report: Peer["report"];
+  private lookedAtMs = Number.NEGATIVE_INFINITY;
   private ended = false;
   private answers: SentAnswer[] = [];
   private flushing = false;
@@ -109,6 +115,14 @@ export class Session {
     if (this.ended) return;
     this.flush();
     this.send({ $case: "goAway", value: { reason } });
+  }
+
+  /** Somebody looks at the console. */
+  lookAt(): void {
+    const nowMs = performance.now();
+    if (!this.greeted || nowMs - this.lookedAtMs < LOOK_MS) return;
+    this.lookedAtMs = nowMs;
+    this.send({ $case: "lookedAt", value: {} });
   }
 
   private receive(request: FromMount): void {
@@ -172,7 +186,10 @@ export class Session {
 
   private takeReport(report: wire.MountReport): void {
     const told = this.reported(() => mountReportFromProto(report));
-    this.report = told && { at: new Date().toISOString(), told };
+    const before = this.report?.told;
+    const work = told && before && workBetween(before, told);
+    this.report = told && { atMs: Date.now(), told, work };
+    if (work !== undefined) this.host.worked(work);
   }
 
   private takeEnforced(report: wire.EnforcedReport): void {

@@ -1,5 +1,5 @@
 /** The context that the phases of one mount share, from its start to its end. */
-import type { MountReport } from "@sluice/decision-api";
+import type { MountDescription } from "@sluice/decision-api";
 import type { KeeperLink } from "@sluice/keeper-link";
 import type { Logger } from "@sluice/runtime";
 import type { MountConfig } from "../config/mount-config.js";
@@ -34,7 +34,7 @@ export interface MountContext {
   /** Writes a line for a person to standard error. */
   tell(line: string): void;
   /** For the consoles of decision services; undefined until the mount serves. */
-  describeMount?: () => MountReport;
+  describeMount?: (lookedAt: boolean) => MountDescription;
   /** Undefined: nothing is traced. */
   spans?: OpenSpans | undefined;
 }

@@ -65,7 +65,7 @@ function connectTo({ connectDecider }: Client, { target, host }: Service, contex
       timeoutMs: config.decisionTimeoutMs,
       events: clientEvents(logger),
       policyTouched: host?.policyTouched,
-      describeMount: () => context.describeMount?.(),
+      describeMount: (lookedAt) => context.describeMount?.(lookedAt),
     });
   } catch (error) {
     if (!(error instanceof DecisionError)) throw error;

@@ -107,7 +107,10 @@ export function mountStatus(parts: MountParts, draining: boolean): MountStatus {
     decider: {
       target: deciderStatus.target,
       state: deciderStatus.state,
-      replicas: deciderStatus.replicas,
+      replicas: deciderStatus.replicas.map((replica) => ({
+        ...replica,
+        revision: replica.revision ? revisionText(replica.revision) : null,
+      })),
       policyId: deciderStatus.policyId,
       split: (deciderStatus.split ?? []).map(revisionText),
       cache: deciderStatus.cache ?? null,

@@ -49,6 +49,11 @@ export class ServerWatch {
     return this.#seconds;
   }
 
+  /** As `look`, and it neither starts the watch nor makes it last longer. */
+  recent(): readonly ServerSecond[] {
+    return this.#seconds;
+  }
+
   stop(): void {
     if (this.#running === undefined) return;
     clearInterval(this.#running.timer);

@@ -1008,10 +1008,46 @@ export interface GrantReport {
   now: Effect;
 }
 
+/** The requests of one operation, counted since the start of the server. */
+export interface OperationReport {
+  /** As FUSE names it: "OPEN". */
+  operation: string;
+  count: bigint;
+  /** Answers with an errno, without the usual ones: names and attributes that do not exist. */
+  errors: bigint;
+  /**
+   * From arrival to reply, waits for decisions included: the sum, and the longest one of the last seconds. The latter is
+   * absent unless the server measures itself (ServerReport).
+   */
+  tookUs: bigint;
+  worstUs?: bigint | undefined;
+}
+
+/** The last seconds of a mount's server. It measures them only while somebody looks (LookedAt). */
+export interface ServerReport {
+  /** Shares of the time, from 0 to 1: the event loop worked; it collected garbage. */
+  busy: number;
+  collecting: number;
+  /** The longest time in which the event loop served nobody. */
+  pauseMs: number;
+  /** Requests in the kernel's queue at most, with those that are being served; absent if the kernel does not tell. */
+  queued?: number | undefined;
+}
+
+/** A replica of the decision service, as a mount sees it. */
+export interface ReplicaReport {
+  /** As the mount dials it. */
+  address: string;
+  /** "ready", "connecting", "draining", "backoff", "closed". */
+  state: string;
+  /** Of the policy that it told last; absent if it is not connected. */
+  revision: Revision | undefined;
+}
+
 /**
- * The layers and open files of a mount, for a person who looks at the service's console; nothing is decided by it. Sent
- * every few seconds to services that want it (Welcome); each one replaces the one before. A report beyond the limits of
- * the contract is refused: the sender truncates its lists, and gives the whole numbers beside.
+ * The layers and open files of a mount, and the work of its server, for a person who looks at the service's console; nothing is
+ * decided by it. Sent every few seconds to services that want it (Welcome); each one replaces the one before. A report beyond
+ * the limits of the contract is refused: the sender truncates its lists, and gives the whole numbers beside.
  */
 export interface MountReport {
   mountpoint: string;
@@ -1027,11 +1063,31 @@ export interface MountReport {
   grantCount: number;
   /** Open files by how their bytes flow. */
   openFiles: { [key: string]: number };
+  /** How long the server has been running. The counts below begin with it; two reports give rates. */
+  uptimeMs: bigint;
+  operations: OperationReport[];
+  /** Allowed opens by how their bytes flow. */
+  opens: { [key: string]: bigint };
+  /** Bytes that the server read and wrote for callers. The kernel counts no bytes of passthrough opens. */
+  readBytes: bigint;
+  writtenBytes: bigint;
+  server:
+    | ServerReport
+    | undefined;
+  /** Those that the mount knows, and the one among them that gets this report. */
+  replicas: ReplicaReport[];
+  replicaCount: number;
+  toldTo: string;
 }
 
 export interface MountReport_OpenFilesEntry {
   key: string;
   value: number;
+}
+
+export interface MountReport_OpensEntry {
+  key: string;
+  value: bigint;
 }
 
 /** Equal decisions that a mount service enforced without a question: by a cached answer, or while no service could be asked. */
@@ -1117,6 +1173,10 @@ export interface GoAway {
   reason: string;
 }
 
+/** Somebody looks at the console: for the next seconds, measure what a server measures only while somebody looks. */
+export interface LookedAt {
+}
+
 /** The report is in the log. */
 export interface HitsTaken {
   reportId: string;
@@ -1130,6 +1190,7 @@ export interface SessionResponse {
     | { $case: "goAway"; value: GoAway }
     | { $case: "invalidation"; value: Invalidation }
     | { $case: "hitsTaken"; value: HitsTaken }
+    | { $case: "lookedAt"; value: LookedAt }
     | undefined;
 }
 
@@ -5329,6 +5390,379 @@ export const GrantReport: MessageFns<GrantReport> = {
   },
 };
 
+function createBaseOperationReport(): OperationReport {
+  return { operation: "", count: 0n, errors: 0n, tookUs: 0n, worstUs: undefined };
+}
+
+export const OperationReport: MessageFns<OperationReport> = {
+  encode(message: OperationReport, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.operation !== "") {
+      writer.uint32(10).string(message.operation);
+    }
+    if (message.count !== 0n) {
+      if (BigInt.asUintN(64, message.count) !== message.count) {
+        throw new globalThis.Error("value provided for field message.count of type uint64 too large");
+      }
+      writer.uint32(16).uint64(message.count);
+    }
+    if (message.errors !== 0n) {
+      if (BigInt.asUintN(64, message.errors) !== message.errors) {
+        throw new globalThis.Error("value provided for field message.errors of type uint64 too large");
+      }
+      writer.uint32(24).uint64(message.errors);
+    }
+    if (message.tookUs !== 0n) {
+      if (BigInt.asUintN(64, message.tookUs) !== message.tookUs) {
+        throw new globalThis.Error("value provided for field message.tookUs of type uint64 too large");
+      }
+      writer.uint32(32).uint64(message.tookUs);
+    }
+    if (message.worstUs !== undefined) {
+      if (BigInt.asUintN(64, message.worstUs) !== message.worstUs) {
+        throw new globalThis.Error("value provided for field message.worstUs of type uint64 too large");
+      }
+      writer.uint32(40).uint64(message.worstUs);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): OperationReport {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseOperationReport();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.operation = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.count = reader.uint64() as bigint;
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.errors = reader.uint64() as bigint;
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.tookUs = reader.uint64() as bigint;
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.worstUs = reader.uint64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): OperationReport {
+    return {
+      operation: isSet(object.operation) ? globalThis.String(object.operation) : "",
+      count: isSet(object.count) ? BigInt(object.count) : 0n,
+      errors: isSet(object.errors) ? BigInt(object.errors) : 0n,
+      tookUs: isSet(object.tookUs) ? BigInt(object.tookUs) : isSet(object.took_us) ? BigInt(object.took_us) : 0n,
+      worstUs: isSet(object.worstUs)
+        ? BigInt(object.worstUs)
+        : isSet(object.worst_us)
+        ? BigInt(object.worst_us)
+        : undefined,
+    };
+  },
+
+  toJSON(message: OperationReport): unknown {
+    const obj: any = {};
+    if (message.operation !== "") {
+      obj.operation = message.operation;
+    }
+    if (message.count !== 0n) {
+      obj.count = message.count.toString();
+    }
+    if (message.errors !== 0n) {
+      obj.errors = message.errors.toString();
+    }
+    if (message.tookUs !== 0n) {
+      obj.tookUs = message.tookUs.toString();
+    }
+    if (message.worstUs !== undefined) {
+      obj.worstUs = message.worstUs.toString();
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<OperationReport>): OperationReport {
+    return OperationReport.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<OperationReport>): OperationReport {
+    const message = createBaseOperationReport();
+    message.operation = object.operation ?? "";
+    message.count = (object.count !== undefined && object.count !== null) ? BigInt(object.count) : 0n;
+    message.errors = (object.errors !== undefined && object.errors !== null) ? BigInt(object.errors) : 0n;
+    message.tookUs = (object.tookUs !== undefined && object.tookUs !== null) ? BigInt(object.tookUs) : 0n;
+    message.worstUs = (object.worstUs !== undefined && object.worstUs !== null) ? BigInt(object.worstUs) : undefined;
+    return message;
+  },
+};
+
+function createBaseServerReport(): ServerReport {
+  return { busy: 0, collecting: 0, pauseMs: 0, queued: undefined };
+}
+
+export const ServerReport: MessageFns<ServerReport> = {
+  encode(message: ServerReport, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.busy !== 0) {
+      writer.uint32(9).double(message.busy);
+    }
+    if (message.collecting !== 0) {
+      writer.uint32(17).double(message.collecting);
+    }
+    if (message.pauseMs !== 0) {
+      writer.uint32(25).double(message.pauseMs);
+    }
+    if (message.queued !== undefined) {
+      writer.uint32(32).uint32(message.queued);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ServerReport {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseServerReport();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 9) {
+              break;
+            }
+
+            message.busy = reader.double();
+            continue;
+          }
+          case 2: {
+            if (tag !== 17) {
+              break;
+            }
+
+            message.collecting = reader.double();
+            continue;
+          }
+          case 3: {
+            if (tag !== 25) {
+              break;
+            }
+
+            message.pauseMs = reader.double();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.queued = reader.uint32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ServerReport {
+    return {
+      busy: isSet(object.busy) ? globalThis.Number(object.busy) : 0,
+      collecting: isSet(object.collecting) ? globalThis.Number(object.collecting) : 0,
+      pauseMs: isSet(object.pauseMs)
+        ? globalThis.Number(object.pauseMs)
+        : isSet(object.pause_ms)
+        ? globalThis.Number(object.pause_ms)
+        : 0,
+      queued: isSet(object.queued) ? globalThis.Number(object.queued) : undefined,
+    };
+  },
+
+  toJSON(message: ServerReport): unknown {
+    const obj: any = {};
+    if (message.busy !== 0) {
+      obj.busy = floatToJson(message.busy);
+    }
+    if (message.collecting !== 0) {
+      obj.collecting = floatToJson(message.collecting);
+    }
+    if (message.pauseMs !== 0) {
+      obj.pauseMs = floatToJson(message.pauseMs);
+    }
+    if (message.queued !== undefined) {
+      obj.queued = Math.round(message.queued);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ServerReport>): ServerReport {
+    return ServerReport.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ServerReport>): ServerReport {
+    const message = createBaseServerReport();
+    message.busy = object.busy ?? 0;
+    message.collecting = object.collecting ?? 0;
+    message.pauseMs = object.pauseMs ?? 0;
+    message.queued = object.queued ?? undefined;
+    return message;
+  },
+};
+
+function createBaseReplicaReport(): ReplicaReport {
+  return { address: "", state: "", revision: undefined };
+}
+
+export const ReplicaReport: MessageFns<ReplicaReport> = {
+  encode(message: ReplicaReport, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.address !== "") {
+      writer.uint32(10).string(message.address);
+    }
+    if (message.state !== "") {
+      writer.uint32(18).string(message.state);
+    }
+    if (message.revision !== undefined) {
+      Revision.encode(message.revision, writer.uint32(26).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ReplicaReport {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseReplicaReport();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.address = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.state = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.revision = Revision.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ReplicaReport {
+    return {
+      address: isSet(object.address) ? globalThis.String(object.address) : "",
+      state: isSet(object.state) ? globalThis.String(object.state) : "",
+      revision: isSet(object.revision) ? Revision.fromJSON(object.revision) : undefined,
+    };
+  },
+
+  toJSON(message: ReplicaReport): unknown {
+    const obj: any = {};
+    if (message.address !== "") {
+      obj.address = message.address;
+    }
+    if (message.state !== "") {
+      obj.state = message.state;
+    }
+    if (message.revision !== undefined) {
+      obj.revision = Revision.toJSON(message.revision);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ReplicaReport>): ReplicaReport {
+    return ReplicaReport.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ReplicaReport>): ReplicaReport {
+    const message = createBaseReplicaReport();
+    message.address = object.address ?? "";
+    message.state = object.state ?? "";
+    message.revision = (object.revision !== undefined && object.revision !== null)
+      ? Revision.fromPartial(object.revision)
+      : undefined;
+    return message;
+  },
+};
+
 function createBaseMountReport(): MountReport {
   return {
     mountpoint: "",
@@ -5341,6 +5775,15 @@ function createBaseMountReport(): MountReport {
     grants: [],
     grantCount: 0,
     openFiles: {},
+    uptimeMs: 0n,
+    operations: [],
+    opens: {},
+    readBytes: 0n,
+    writtenBytes: 0n,
+    server: undefined,
+    replicas: [],
+    replicaCount: 0,
+    toldTo: "",
   };
 }
 
@@ -5376,6 +5819,42 @@ export const MountReport: MessageFns<MountReport> = {
     globalThis.Object.entries(message.openFiles).forEach(([key, value]: [string, number]) => {
       MountReport_OpenFilesEntry.encode({ key: key as any, value }, writer.uint32(82).fork()).join();
     });
+    if (message.uptimeMs !== 0n) {
+      if (BigInt.asUintN(64, message.uptimeMs) !== message.uptimeMs) {
+        throw new globalThis.Error("value provided for field message.uptimeMs of type uint64 too large");
+      }
+      writer.uint32(88).uint64(message.uptimeMs);
+    }
+    for (const v of message.operations) {
+      OperationReport.encode(v!, writer.uint32(98).fork()).join();
+    }
+    globalThis.Object.entries(message.opens).forEach(([key, value]: [string, bigint]) => {
+      MountReport_OpensEntry.encode({ key: key as any, value }, writer.uint32(106).fork()).join();
+    });
+    if (message.readBytes !== 0n) {
+      if (BigInt.asUintN(64, message.readBytes) !== message.readBytes) {
+        throw new globalThis.Error("value provided for field message.readBytes of type uint64 too large");
+      }
+      writer.uint32(112).uint64(message.readBytes);
+    }
+    if (message.writtenBytes !== 0n) {
+      if (BigInt.asUintN(64, message.writtenBytes) !== message.writtenBytes) {
+        throw new globalThis.Error("value provided for field message.writtenBytes of type uint64 too large");
+      }
+      writer.uint32(120).uint64(message.writtenBytes);
+    }
+    if (message.server !== undefined) {
+      ServerReport.encode(message.server, writer.uint32(130).fork()).join();
+    }
+    for (const v of message.replicas) {
+      ReplicaReport.encode(v!, writer.uint32(138).fork()).join();
+    }
+    if (message.replicaCount !== 0) {
+      writer.uint32(144).uint32(message.replicaCount);
+    }
+    if (message.toldTo !== "") {
+      writer.uint32(154).string(message.toldTo);
+    }
     return writer;
   },
 
@@ -5475,6 +5954,81 @@ export const MountReport: MessageFns<MountReport> = {
             }
             continue;
           }
+          case 11: {
+            if (tag !== 88) {
+              break;
+            }
+
+            message.uptimeMs = reader.uint64() as bigint;
+            continue;
+          }
+          case 12: {
+            if (tag !== 98) {
+              break;
+            }
+
+            message.operations.push(OperationReport.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 13: {
+            if (tag !== 106) {
+              break;
+            }
+
+            const entry13 = MountReport_OpensEntry.decode(reader, reader.uint32());
+            if (entry13.value !== undefined) {
+              message.opens[entry13.key] = entry13.value;
+            }
+            continue;
+          }
+          case 14: {
+            if (tag !== 112) {
+              break;
+            }
+
+            message.readBytes = reader.uint64() as bigint;
+            continue;
+          }
+          case 15: {
+            if (tag !== 120) {
+              break;
+            }
+
+            message.writtenBytes = reader.uint64() as bigint;
+            continue;
+          }
+          case 16: {
+            if (tag !== 130) {
+              break;
+            }
+
+            message.server = ServerReport.decode(reader, reader.uint32());
+            continue;
+          }
+          case 17: {
+            if (tag !== 138) {
+              break;
+            }
+
+            message.replicas.push(ReplicaReport.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 18: {
+            if (tag !== 144) {
+              break;
+            }
+
+            message.replicaCount = reader.uint32();
+            continue;
+          }
+          case 19: {
+            if (tag !== 154) {
+              break;
+            }
+
+            message.toldTo = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -5533,6 +6087,52 @@ export const MountReport: MessageFns<MountReport> = {
           {},
         )
         : {},
+      uptimeMs: isSet(object.uptimeMs)
+        ? BigInt(object.uptimeMs)
+        : isSet(object.uptime_ms)
+        ? BigInt(object.uptime_ms)
+        : 0n,
+      operations: globalThis.Array.isArray(object?.operations)
+        ? object.operations.map((e: any) => OperationReport.fromJSON(e))
+        : [],
+      opens: isObject(object.opens)
+        ? (globalThis.Object.entries(object.opens) as [string, any][]).reduce(
+          (acc: { [key: string]: bigint }, [key, value]: [string, any]) => {
+            globalThis.Object.defineProperty(acc, key, {
+              value: BigInt(value as string | number | bigint | boolean),
+              enumerable: true,
+              configurable: true,
+              writable: true,
+            });
+            return acc;
+          },
+          {},
+        )
+        : {},
+      readBytes: isSet(object.readBytes)
+        ? BigInt(object.readBytes)
+        : isSet(object.read_bytes)
+        ? BigInt(object.read_bytes)
+        : 0n,
+      writtenBytes: isSet(object.writtenBytes)
+        ? BigInt(object.writtenBytes)
+        : isSet(object.written_bytes)
+        ? BigInt(object.written_bytes)
+        : 0n,
+      server: isSet(object.server) ? ServerReport.fromJSON(object.server) : undefined,
+      replicas: globalThis.Array.isArray(object?.replicas)
+        ? object.replicas.map((e: any) => ReplicaReport.fromJSON(e))
+        : [],
+      replicaCount: isSet(object.replicaCount)
+        ? globalThis.Number(object.replicaCount)
+        : isSet(object.replica_count)
+        ? globalThis.Number(object.replica_count)
+        : 0,
+      toldTo: isSet(object.toldTo)
+        ? globalThis.String(object.toldTo)
+        : isSet(object.told_to)
+        ? globalThis.String(object.told_to)
+        : "",
     };
   },
 
@@ -5574,6 +6174,39 @@ export const MountReport: MessageFns<MountReport> = {
         });
       }
     }
+    if (message.uptimeMs !== 0n) {
+      obj.uptimeMs = message.uptimeMs.toString();
+    }
+    if (message.operations?.length) {
+      obj.operations = message.operations.map((e) => OperationReport.toJSON(e));
+    }
+    if (message.opens) {
+      const entries = globalThis.Object.entries(message.opens) as [string, bigint][];
+      if (entries.length > 0) {
+        obj.opens = {};
+        entries.forEach(([k, v]) => {
+          obj.opens[k] = v.toString();
+        });
+      }
+    }
+    if (message.readBytes !== 0n) {
+      obj.readBytes = message.readBytes.toString();
+    }
+    if (message.writtenBytes !== 0n) {
+      obj.writtenBytes = message.writtenBytes.toString();
+    }
+    if (message.server !== undefined) {
+      obj.server = ServerReport.toJSON(message.server);
+    }
+    if (message.replicas?.length) {
+      obj.replicas = message.replicas.map((e) => ReplicaReport.toJSON(e));
+    }
+    if (message.replicaCount !== 0) {
+      obj.replicaCount = Math.round(message.replicaCount);
+    }
+    if (message.toldTo !== "") {
+      obj.toldTo = message.toldTo;
+    }
     return obj;
   },
 
@@ -5600,6 +6233,27 @@ export const MountReport: MessageFns<MountReport> = {
       },
       {},
     );
+    message.uptimeMs = (object.uptimeMs !== undefined && object.uptimeMs !== null) ? BigInt(object.uptimeMs) : 0n;
+    message.operations = object.operations?.map((e) => OperationReport.fromPartial(e)) || [];
+    message.opens = (globalThis.Object.entries(object.opens ?? {}) as [string, bigint][]).reduce(
+      (acc: { [key: string]: bigint }, [key, value]: [string, bigint]) => {
+        if (value !== undefined) {
+          acc[key] = BigInt(value as string | number | bigint | boolean);
+        }
+        return acc;
+      },
+      {},
+    );
+    message.readBytes = (object.readBytes !== undefined && object.readBytes !== null) ? BigInt(object.readBytes) : 0n;
+    message.writtenBytes = (object.writtenBytes !== undefined && object.writtenBytes !== null)
+      ? BigInt(object.writtenBytes)
+      : 0n;
+    message.server = (object.server !== undefined && object.server !== null)
+      ? ServerReport.fromPartial(object.server)
+      : undefined;
+    message.replicas = object.replicas?.map((e) => ReplicaReport.fromPartial(e)) || [];
+    message.replicaCount = object.replicaCount ?? 0;
+    message.toldTo = object.toldTo ?? "";
     return message;
   },
 };
@@ -5685,6 +6339,94 @@ export const MountReport_OpenFilesEntry: MessageFns<MountReport_OpenFilesEntry> 
     const message = createBaseMountReport_OpenFilesEntry();
     message.key = object.key ?? "";
     message.value = object.value ?? 0;
+    return message;
+  },
+};
+
+function createBaseMountReport_OpensEntry(): MountReport_OpensEntry {
+  return { key: "", value: 0n };
+}
+
+export const MountReport_OpensEntry: MessageFns<MountReport_OpensEntry> = {
+  encode(message: MountReport_OpensEntry, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.key !== "") {
+      writer.uint32(10).string(message.key);
+    }
+    if (message.value !== 0n) {
+      if (BigInt.asUintN(64, message.value) !== message.value) {
+        throw new globalThis.Error("value provided for field message.value of type uint64 too large");
+      }
+      writer.uint32(16).uint64(message.value);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): MountReport_OpensEntry {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseMountReport_OpensEntry();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.key = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.value = reader.uint64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): MountReport_OpensEntry {
+    return {
+      key: isSet(object.key) ? globalThis.String(object.key) : "",
+      value: isSet(object.value) ? BigInt(object.value) : 0n,
+    };
+  },
+
+  toJSON(message: MountReport_OpensEntry): unknown {
+    const obj: any = {};
+    if (message.key !== "") {
+      obj.key = message.key;
+    }
+    if (message.value !== 0n) {
+      obj.value = message.value.toString();
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<MountReport_OpensEntry>): MountReport_OpensEntry {
+    return MountReport_OpensEntry.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<MountReport_OpensEntry>): MountReport_OpensEntry {
+    const message = createBaseMountReport_OpensEntry();
+    message.key = object.key ?? "";
+    message.value = (object.value !== undefined && object.value !== null) ? BigInt(object.value) : 0n;
     return message;
   },
 };
@@ -6838,6 +7580,58 @@ export const GoAway: MessageFns<GoAway> = {
   },
 };
 
+function createBaseLookedAt(): LookedAt {
+  return {};
+}
+
+export const LookedAt: MessageFns<LookedAt> = {
+  encode(_: LookedAt, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): LookedAt {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseLookedAt();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(_: any): LookedAt {
+    return {};
+  },
+
+  toJSON(_: LookedAt): unknown {
+    const obj: any = {};
+    return obj;
+  },
+
+  create(base?: DeepPartial<LookedAt>): LookedAt {
+    return LookedAt.fromPartial(base ?? {});
+  },
+  fromPartial(_: DeepPartial<LookedAt>): LookedAt {
+    const message = createBaseLookedAt();
+    return message;
+  },
+};
+
 function createBaseHitsTaken(): HitsTaken {
   return { reportId: "" };
 }
@@ -6936,6 +7730,9 @@ export const SessionResponse: MessageFns<SessionResponse> = {
       case "hitsTaken":
         HitsTaken.encode(message.message.value, writer.uint32(50).fork()).join();
         break;
+      case "lookedAt":
+        LookedAt.encode(message.message.value, writer.uint32(58).fork()).join();
+        break;
     }
     return writer;
   },
@@ -7001,6 +7798,14 @@ export const SessionResponse: MessageFns<SessionResponse> = {
             message.message = { $case: "hitsTaken", value: HitsTaken.decode(reader, reader.uint32()) };
             continue;
           }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.message = { $case: "lookedAt", value: LookedAt.decode(reader, reader.uint32()) };
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -7033,6 +7838,10 @@ export const SessionResponse: MessageFns<SessionResponse> = {
         ? { $case: "hitsTaken", value: HitsTaken.fromJSON(object.hitsTaken) }
         : isSet(object.hits_taken)
         ? { $case: "hitsTaken", value: HitsTaken.fromJSON(object.hits_taken) }
+        : isSet(object.lookedAt)
+        ? { $case: "lookedAt", value: LookedAt.fromJSON(object.lookedAt) }
+        : isSet(object.looked_at)
+        ? { $case: "lookedAt", value: LookedAt.fromJSON(object.looked_at) }
         : undefined,
     };
   },
@@ -7051,6 +7860,8 @@ export const SessionResponse: MessageFns<SessionResponse> = {
       obj.invalidation = Invalidation.toJSON(message.message.value);
     } else if (message.message?.$case === "hitsTaken") {
       obj.hitsTaken = HitsTaken.toJSON(message.message.value);
+    } else if (message.message?.$case === "lookedAt") {
+      obj.lookedAt = LookedAt.toJSON(message.message.value);
     }
     return obj;
   },
@@ -7094,6 +7905,12 @@ export const SessionResponse: MessageFns<SessionResponse> = {
       case "hitsTaken": {
         if (object.message?.value !== undefined && object.message?.value !== null) {
           message.message = { $case: "hitsTaken", value: HitsTaken.fromPartial(object.message.value) };
+        }
+        break;
+      }
+      case "lookedAt": {
+        if (object.message?.value !== undefined && object.message?.value !== null) {
+          message.message = { $case: "lookedAt", value: LookedAt.fromPartial(object.message.value) };
         }
         break;
       }
@@ -7295,6 +8112,10 @@ function bytesFromBase64(b64: string): Uint8Array {
 
 function base64FromBytes(arr: Uint8Array): string {
   return globalThis.Buffer.from(arr).toString("base64");
+}
+
+function floatToJson(value: number | null | undefined): number | string | null | undefined {
+  return typeof value === "number" && !globalThis.Number.isFinite(value) ? globalThis.String(value) : value;
 }
 
 type Builtin = Date | Function | Uint8Array | string | number | boolean | bigint | undefined;

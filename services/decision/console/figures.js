@@ -1,0 +1,28 @@
+// How figures and times are written on all pages.
+const UNITS = ["B", "kB", "MB", "GB", "TB"];
+
+export const number = (value, digits = 1) => (value >= 100 || Number.isInteger(value) ? String(Math.round(value)) : value.toFixed(digits));
+export const perSecond = (value) => `${number(value)}/s`;
+export const percent = (value) => `${Math.round(value * 100)} %`;
+
+export function micros(value) {
+  if (value >= 1e6) return `${number(value / 1e6)} s`;
+  return value >= 1000 ? `${number(value / 1000)} ms` : `${number(value)} µs`;
+}
+
+export function bytesPerSecond(count) {
+  let [value, unit] = [count, 0];
+  while (value >= 1000 && unit < UNITS.length - 1) {
+    value /= 1000;
+    unit++;
+  }
+  return `${unit === 0 ? Math.round(value) : value.toFixed(1)} ${UNITS[unit]}/s`;
+}
+
+/** Of a time in ISO 8601. */
+export const moment = (time) => time.slice(0, 19).replace("T", " ");
+
+export function since(seconds) {
+  if (seconds >= 7200) return `${Math.floor(seconds / 3600)} h`;
+  return seconds >= 120 ? `${Math.floor(seconds / 60)} min` : `${seconds} s`;
+}
