@@ -4,7 +4,7 @@ import { open } from "node:fs/promises";
 import { join } from "node:path";
 import type { DecisionService } from "@sluice/service-decision";
 import { cleanUp, mountSluice, plant, requires, scratch } from "@sluice/testkit";
-import type { Browser, Page } from "playwright-core";
+import type { Browser, Locator, Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect } from "vitest";
 import { CHROMIUM, startBrowser } from "./harness/browser.js";
 import { ask, POLICY, serve } from "./harness/served.js";
@@ -68,7 +68,7 @@ describe("in Chromium", () => {
 
   browsed("the first page draws the activity of the chosen range, and lists rules, denied paths and mounts", async () => {
     const { service, decider } = await serve();
-    for (let round = 0; round < 5; round++) await ask(decider, "home/<b>key</b>.pem");
+    for (let round = 0; round < 5; round++) await ask(decider, "home/<b>key</b>.pem", 1000, { program: "/opt/<b>cat</b>" });
     for (let round = 0; round < 3; round++) await ask(decider, "a/file");
     const { page, wrong } = await openPage(service, "");
     await page.getByRole("heading", { name: "Overview" }).waitFor();
@@ -82,13 +82,13 @@ describe("in Chromium", () => {
       expect.stringMatching(/^default\s+grant\s+3\s+38 %$/),
     ]);
     expect(await page.locator("#o-denied tbody tr").allInnerTexts()).toEqual([
-      expect.stringMatching(/^home\/<b>key<\/b>\.pem\s+private-keys\s+5$/),
+      expect.stringMatching(/^home\/<b>key<\/b>\.pem\s+private-keys\s+\/opt\/<b>cat<\/b>\s+\d+\s+1000\s+5$/),
     ]);
     expect(await page.locator("#o-mounts tbody tr").innerText()).toContain("/srv/view");
     expect(await page.locator("#o-replica").innerText()).toMatch(
       /^This replica: ready, up \d+ s, Sluice .*, policy policy.yaml revision 7$/,
     );
-    expect(await page.locator(".u-over").count()).toBe(4);
+    expect(await page.locator(".u-over").count()).toBe(5);
     await picture(page, "overview");
     for (const range of ["1 hour", "6 hours", "24 hours"]) {
       const answered = page.waitForResponse((response) => response.url().includes("/api/overview/") && response.ok());
@@ -97,7 +97,7 @@ describe("in Chromium", () => {
       expect(await page.getByRole("button", { name: range, exact: true }).getAttribute("aria-pressed")).toBe("true");
     }
     await page.emulateMedia({ colorScheme: "dark" });
-    expect(await page.locator(".u-over").count()).toBe(4);
+    expect(await page.locator(".u-over").count()).toBe(5);
     expect(wrong).toEqual([]);
   });
 
@@ -216,6 +216,72 @@ describe("in Chromium", () => {
     await mount.stop();
     await expect.poll(() => look().then(() => part.count()), { timeout: 15_000 }).toBe(0);
     expect(decider.status().state).toBe("ready");
+    expect(wrong).toEqual([]);
+  });
+
+  mounting("a mount shows where its time goes, the bytes that it moves itself, and the replicas that it knows", async () => {
+    const { service } = await serve();
+    const gone = `unix:${join(scratch(), "<b>gone</b>.sock")}`;
+    const [lower, upper] = [plant(scratch(), { "datasets/other": "t" }), plant(scratch(), { "datasets/table": "t" })];
+    const name = "the <i>view</i>";
+    const mount = await mountSluice({ lowers: [lower], upper, args: ["--decision", `${service.target},${gone}`, "--name", name] });
+    const { page, wrong } = await openPage(service, "");
+    // Each write reaches the mount: the file is opened for reading, too, so it is mediated.
+    const write = async (): Promise<void> => {
+      const file = await open(mount.path("datasets/table"), "r+");
+      await file.write("t".repeat(10_000), 0);
+      await file.close();
+    };
+    const rows = (id: string, text: string): Locator => page.locator(`#${id} tbody tr`).filter({ hasText: text });
+    // A step of five seconds has to end before it is drawn, and the server measures itself from the first look on.
+    const bytes = page.locator("figure").filter({ hasText: "Bytes moved by the daemon" }).locator("figcaption");
+    await expect
+      .poll(() => write().then(() => bytes.innerText()), { timeout: 30_000 })
+      .toMatch(/read 0 B\/s, written [1-9][\d.]* [kM]B\/s/);
+    const cells = async (row: Locator): Promise<string[]> => row.locator("td").allInnerTexts();
+    const rate = expect.stringMatching(/^[\d.]+\/s$/);
+    const time = expect.stringMatching(/^[\d.]+ (µs|ms|s)$/);
+    const share = expect.stringMatching(/^\d+ %$/);
+    await expect
+      .poll(() => write().then(() => cells(rows("o-work", "OPEN").first())), { timeout: 30_000 })
+      .toEqual([name, "OPEN", rate, "0/s", share, time, time]);
+    await expect
+      .poll(() => write().then(() => cells(rows("o-mounts", name))), { timeout: 30_000 })
+      .toEqual([
+        name,
+        "serving",
+        ...Array(3).fill(expect.stringMatching(/^\d+$/)),
+        expect.stringMatching(/^[1-9].*B\/s$/),
+        share,
+        time,
+        // Not every kernel tells it.
+        expect.stringMatching(/^(\d+|–)$/),
+        expect.any(String),
+        expect.any(String),
+      ]);
+    const revision = expect.stringMatching(/^7 [0-9a-f]{12}$/);
+    expect(await cells(rows("o-replicas", "this replica"))).toEqual([
+      `${service.target.replace("://", ":")} (this replica)`,
+      "ready",
+      revision,
+      "1",
+    ]);
+    expect(await cells(rows("o-replicas", gone))).toEqual([gone, expect.stringMatching(/^(backoff|connecting)$/), "–", "1"]);
+    await picture(page, "overview-mount");
+    await page.getByRole("link", { name: "Mounts" }).click();
+    const part = page.locator("#mount-list details").filter({ hasText: name });
+    await expect
+      .poll(() => write().then(() => part.getByRole("table", { name: /Where the time goes/ }).allInnerTexts()), { timeout: 30_000 })
+      .toEqual([expect.stringContaining("OPEN")]);
+    expect(await part.locator("dl").innerText()).toMatch(
+      /I\/O of the mount\s+.* read, .* written\s+Server\s+\d+ % busy, \d+ % garbage collection, longest pause/,
+    );
+    expect(
+      await part
+        .getByRole("table", { name: /Replicas that the mount knows: 2 replicas/ })
+        .locator("tbody tr")
+        .count(),
+    ).toBe(2);
     expect(wrong).toEqual([]);
   });
 
