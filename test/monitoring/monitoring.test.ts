@@ -10,6 +10,7 @@ import { startDecisionService } from "@sluice/service-decision";
 import { cleanUp, freePort, mountSluice, plant, policyOf, requires, runScript, scratch } from "@sluice/testkit";
 import { expect, test } from "vitest";
 import { parse } from "yaml";
+import { complaintsAbout } from "./dashboard-schema.js";
 
 const directory = (name: string): string => fileURLToPath(new URL(`../../deploy/monitoring/${name}`, import.meta.url));
 const DASHBOARD = "grafana/dashboards/sluice.json";
@@ -19,6 +20,7 @@ const NAME = /\b(?:sluice|nodejs|process)_[a-z0-9_]+/g;
 const NOT_SHOWN: Readonly<Record<string, string>> = {};
 
 interface Panel {
+  type: string;
   title: string;
   description?: string;
   targets?: { expr: string; datasource: { uid: string } }[];
@@ -78,6 +80,20 @@ test("every panel and every alert says what it means, and alerts what to do", ()
     expect(annotations["summary"], alert).toBeTruthy();
     expect(annotations["remedy"], alert).toBeTruthy();
   }
+});
+
+test("the dashboard and the options of its panels fit the schema of Grafana", async () => {
+  expect(await complaintsAbout(dashboard)).toBe("");
+  const [row, first] = dashboard.panels as [Panel, Panel];
+  const wrong: [named: string, panel: object][] = [
+    ["gridpos", { gridpos: { h: 1, w: 1, x: 0, y: 0 } }],
+    ["string", { title: 7 }],
+    ["reduceOption", { options: { reduceOption: { calcs: ["lastNotNull"] } } }],
+    ["huge", { options: { graphMode: "huge" } }],
+    ["pie", { type: "pie" }],
+  ];
+  for (const [named, panel] of wrong)
+    expect(await complaintsAbout({ ...dashboard, panels: [row, { ...first, ...panel }] })).toContain(named);
 });
 
 test("the dashboard's source of data is the one that is provisioned", () => {
