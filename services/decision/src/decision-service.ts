@@ -31,7 +31,7 @@ import type { TlsFiles } from "./grpc/tls-files.js";
 import type { Refusals } from "./handlers/failure.js";
 import { AnswerFile } from "./people/answer-file.js";
 import { PersonDesk } from "./people/person-desk.js";
-import { type Peer, Session, type SessionHost } from "./handlers/session.js";
+import { Session, type SessionHost } from "./handlers/session.js";
 import { answerHandler, listHandler } from "./handlers/person-questions.js";
 import { capabilitiesHandler, decideHandler } from "./handlers/unary.js";
 import { watchHandler } from "./handlers/watch.js";
@@ -163,9 +163,11 @@ function openLog(target: DecisionLogTarget, backend: PolicyBackend, { log, metri
 /** As often as the history has a step. */
 const SAMPLE_MS = 5_000;
 
-function sampleOpenFiles(history: ActivityHistory, mounts: readonly Peer[]): void {
-  const open = (flow: string): number => mounts.reduce((sum, { report }) => sum + (report?.told.openFiles[flow] ?? 0), 0);
-  history.sample(open("passthrough"), open("mediated"), Date.now());
+function sampleMounts(history: ActivityHistory, sessions: Iterable<Session>): void {
+  const all = [...sessions];
+  const open = (flow: string): number => all.reduce((sum, { peer }) => sum + (peer?.report?.told.openFiles[flow] ?? 0), 0);
+  const works = all.flatMap((session) => session.takeWork() ?? []);
+  history.sample({ kernel: open("passthrough"), daemon: open("mediated"), works }, Date.now());
 }
 
 /** Not if it would be open to a network. */
@@ -234,13 +236,12 @@ class RunningService implements DecisionService {
   }
 
   private async listen(options: DecisionServiceOptions, refusals: Refusals, registry: Registry): Promise<void> {
-    const { engine, desk, feed, history } = this.parts;
+    const { engine, desk, feed } = this.parts;
     const local = options.listen.kind !== "tcp";
     const host: SessionHost = {
       closed: (session) => this.closeSession(session, refusals),
       hasConsole: hasConsole(options),
       enforced: (mount, report) => feed.enforced(mount, report),
-      worked: (work) => history?.worked(work, Date.now()),
     };
     const grpc = await startGrpcServer({
       handlers: {
@@ -289,7 +290,7 @@ class RunningService implements DecisionService {
     const { sessions, startedMs } = this;
     const policyFile = typeof policy === "string" ? policy : undefined;
     const mounts = () => [...sessions].flatMap(({ peer }) => peer ?? []);
-    const sampling = setInterval(() => sampleOpenFiles(history, mounts()), SAMPLE_MS).unref();
+    const sampling = setInterval(() => sampleMounts(history, sessions), SAMPLE_MS).unref();
     this.closers.push(() => clearInterval(sampling));
     const lookAtMounts = (): void => {
       for (const session of sessions) session.lookAt();

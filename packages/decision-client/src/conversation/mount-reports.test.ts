@@ -43,7 +43,7 @@ test("each service with a console hears of all replicas, and which of them it is
 });
 
 test("the mount hears once of a look at any console", () => {
-  const hearers = [new Hearer("one:1"), new Hearer("other:1")] as const;
+  const [one, other] = [new Hearer("one:1"), new Hearer("other:1")];
   const looks: boolean[] = [];
   const describe = (lookedAt: boolean): MountDescription => {
     looks.push(lookedAt);
@@ -51,13 +51,15 @@ test("the mount hears once of a look at any console", () => {
   };
   const reports = new MountReports(
     describe,
-    () => hearers,
+    () => [one, other],
     () => [],
   );
   reports.flush();
-  for (const hearer of hearers) hearer.looked = true;
+  other.looked = true;
+  reports.flush();
+  one.looked = other.looked = true;
   reports.flush();
   reports.flush();
   reports.close();
-  expect(looks).toEqual([false, true, false]);
+  expect(looks).toEqual([false, true, true, false]);
 });

@@ -13,7 +13,7 @@ test("counts decisions by effect and by the origin of their answers, with the ti
   history.add(deny, START);
   history.add({ ...deny, tookUs: 900 }, START + 4_999);
   history.add({ effect: "grant", rule: "default", what: { ...what, path: "b" }, count: 8, asked: false }, START + 1_000);
-  history.sample(3, 1, START + 2_000);
+  history.sample({ kernel: 3, daemon: 1, works: [] }, START + 2_000);
   // The step under way is no part of it.
   history.add({ ...deny, count: 500 }, START + 5_000);
   const { times, stepS, effects, asked, cached, p50Us, p99Us, bypass } = history.overview(5 * MINUTE, START + 5_000);
@@ -24,16 +24,20 @@ test("counts decisions by effect and by the origin of their answers, with the ti
   expect([effects.deny.at(-2), p50Us.at(-2), bypass.at(-2)]).toEqual([0, null, null]);
 });
 
-test("counts opens by the way of their I/O and the bytes that mounts move, of all mounts together", () => {
+test("tells the rates of opens and bytes of all mounts together, and nothing of a step without a sample", () => {
   const history = new ActivityHistory();
-  history.worked({ opens: { passthrough: 8, mediated: 1 }, readBytes: 6e9, writtenBytes: 10 }, START);
-  history.worked({ opens: { passthrough: 0, mediated: 1 }, readBytes: 1e9, writtenBytes: 0 }, START + 4_000);
+  const one = { seconds: 4, opens: { passthrough: 16, mediated: 2 }, readBytes: 6e9, writtenBytes: 40 };
+  const other = { seconds: 6, opens: { mediated: 3 }, readBytes: 3e9, writtenBytes: 0 };
+  history.sample({ kernel: 0, daemon: 0, works: [one, other] }, START);
   const { bypassOpens, bypass, read, written } = history.overview(5 * MINUTE, START + 5_000);
-  expect([bypassOpens.at(-1), bypass.at(-1), read.at(-1), written.at(-1)]).toEqual([0.8, null, 1.4e9, 2]);
-  expect([bypassOpens.at(-2), read.at(-2), written.at(-2)]).toEqual([null, 0, 0]);
+  expect([bypassOpens.at(-1), bypass.at(-1), read.at(-1), written.at(-1)]).toEqual([0.8, null, 2e9, 10]);
+  expect([bypassOpens.at(-2), read.at(-2), written.at(-2)]).toEqual([null, null, null]);
+  // Two samples of one step, and a longer step: rates are their mean.
+  history.sample({ kernel: 0, daemon: 0, works: [] }, START + 4_999);
+  expect(history.overview(5 * MINUTE, START + 5_000).read.at(-1)).toBe(1e9);
   // A day later the same row is another step.
   const { read: later } = history.overview(5 * MINUTE, START + 24 * 60 * MINUTE + 5_000);
-  expect(later.at(-1)).toBe(0);
+  expect(later.at(-1)).toBeNull();
 });
 
 test("keeps a day, in points of a longer step, and forgets the day before", () => {

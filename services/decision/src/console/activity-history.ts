@@ -27,8 +27,8 @@ const TIMES = ASKED + 1;
 const GROWTH = 1.5;
 const TIME_COUNT = 40;
 const COLUMNS = TIMES + TIME_COUNT;
-/** Of the mounts: open files when the step ended, and opens in it, by the way of their I/O; bytes that mounts moved themselves. */
-const MOUNTS = ["openKernel", "openDaemon", "openedKernel", "openedDaemon", "read", "written"] as const;
+/** Of the mounts, summed up over the samples of the step: open files by the way of their I/O, and then rates per second. */
+const MOUNTS = ["samples", "openKernel", "openDaemon", "openedKernel", "openedDaemon", "read", "written"] as const;
 type MountColumn = (typeof MOUNTS)[number];
 
 const BETWEEN = "\0";
@@ -56,6 +56,12 @@ export interface CountedDecisions {
   tookUs?: number;
 }
 
+export interface MountSample {
+  kernel: number;
+  daemon: number;
+  works: readonly Pick<MountWork, "seconds" | "opens" | "readBytes" | "writtenBytes">[];
+}
+
 /** Numbers of one moment each. Rates are per second; null if nothing was counted. */
 export interface Overview {
   stepS: number;
@@ -71,8 +77,8 @@ export interface Overview {
   bypass: (number | null)[];
   bypassOpens: (number | null)[];
   /** Bytes that mounts read and wrote for callers. The kernel counts none of those that pass through. */
-  read: number[];
-  written: number[];
+  read: (number | null)[];
+  written: (number | null)[];
   /** The hottest first, in the steps of five minutes that touch the range. */
   rules: { effect: string; rule: string; count: number }[];
   denied: (NamedAccess & { rule: string; count: number })[];
@@ -122,7 +128,7 @@ const shareOf = (one: number, other: number): number | null => (one + other === 
 export class ActivityHistory {
   /** One row for each step, at its number modulo STEPS. */
   readonly #counts = new Uint32Array(STEPS * COLUMNS);
-  /** The same for MOUNTS. Five seconds may have more bytes than 32 bits can count. */
+  /** The same for MOUNTS. A second may have more bytes than 32 bits can count. */
   readonly #mounts = new Float64Array(STEPS * MOUNTS.length);
   /** The step that each row belongs to. */
   readonly #rows = new Float64Array(STEPS);
@@ -139,24 +145,22 @@ export class ActivityHistory {
     if (effect === "deny" && what !== undefined) hot.denied.add(keyOf(what, rule), count, what.pid);
   }
 
-  /** Open files of all mounts now, by the way of their I/O. */
-  sample(kernel: number, daemon: number, nowMs: number): void {
-    const row = this.#mountRow(nowMs);
-    row[MOUNTS.indexOf("openKernel")] = kernel;
-    row[MOUNTS.indexOf("openDaemon")] = daemon;
-  }
-
-  /** The work of one mount since it told last. */
-  worked({ opens, readBytes, writtenBytes }: Pick<MountWork, "opens" | "readBytes" | "writtenBytes">, nowMs: number): void {
+  /** Of all mounts: their open files now, by the way of their I/O, and the work of each since the sample before. */
+  sample({ kernel, daemon, works }: MountSample, nowMs: number): void {
     const row = this.#mountRow(nowMs);
     const add = (column: MountColumn, amount: number): void => {
       const at = MOUNTS.indexOf(column);
       row[at] = (row[at] as number) + amount;
     };
-    add("openedKernel", opens["passthrough"] ?? 0);
-    add("openedDaemon", opens["mediated"] ?? 0);
-    add("read", readBytes);
-    add("written", writtenBytes);
+    add("samples", 1);
+    add("openKernel", kernel);
+    add("openDaemon", daemon);
+    for (const { seconds, opens, readBytes, writtenBytes } of works) {
+      add("openedKernel", (opens["passthrough"] ?? 0) / seconds);
+      add("openedDaemon", (opens["mediated"] ?? 0) / seconds);
+      add("read", readBytes / seconds);
+      add("written", writtenBytes / seconds);
+    }
   }
 
   /** Of the last `rangeMs`, without the step under way. */
@@ -181,8 +185,8 @@ export class ActivityHistory {
       p99Us: sums.map((sum) => percentile(sum, 0.99)),
       bypass: ofMounts.map(({ openKernel, openDaemon }) => shareOf(openKernel, openDaemon)),
       bypassOpens: ofMounts.map(({ openedKernel, openedDaemon }) => shareOf(openedKernel, openedDaemon)),
-      read: ofMounts.map(({ read }) => read / seconds),
-      written: ofMounts.map(({ written }) => written / seconds),
+      read: ofMounts.map(({ read, samples }) => (samples === 0 ? null : read / samples)),
+      written: ofMounts.map(({ written, samples }) => (samples === 0 ? null : written / samples)),
       rules: EFFECTS.flatMap((effect) =>
         mostFrequent(hot.map(({ rules }) => rules[effect])).map(({ key, count }) => ({ effect, rule: key, count })),
       )

@@ -53,8 +53,6 @@ export interface SessionHost {
   hasConsole: boolean;
   /** Decisions that a mount enforced without a question. Called if there is a console. */
   enforced(mount: string, report: EnforcedReport): void;
-  /** The work of a mount since its report before. Called if there is a console. */
-  worked(work: MountWork): void;
 }
 
 /** The other end of a session. */
@@ -75,6 +73,7 @@ export class Session {
   private readonly since = new Date().toISOString();
   private questions = 0;
   private report: Peer["report"];
+  private taken: MountReport | undefined;
   private lookedAtMs = Number.NEGATIVE_INFINITY;
   private ended = false;
   private answers: SentAnswer[] = [];
@@ -115,6 +114,13 @@ export class Session {
     if (this.ended) return;
     this.flush();
     this.send({ $case: "goAway", value: { reason } });
+  }
+
+  /** The work of the mount since the call before; undefined if it told nothing new. */
+  takeWork(): MountWork | undefined {
+    const [before, now] = [this.taken, this.report?.told];
+    this.taken = now;
+    return now && before && workBetween(before, now);
   }
 
   /** Somebody looks at the console. */
@@ -189,7 +195,6 @@ export class Session {
     const before = this.report?.told;
     const work = told && before && workBetween(before, told);
     this.report = told && { atMs: Date.now(), told, work };
-    if (work !== undefined) this.host.worked(work);
   }
 
   private takeEnforced(report: wire.EnforcedReport): void {
