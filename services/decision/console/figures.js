@@ -16,7 +16,7 @@ export function bytesPerSecond(count) {
     value /= 1000;
     unit++;
   }
-  return `${unit === 0 ? Math.round(value) : value.toFixed(1)} ${UNITS[unit]}/s`;
+  return `${unit === 0 ? Math.round(value) : number(value)} ${UNITS[unit]}/s`;
 }
 
 /** Of a time in ISO 8601. */

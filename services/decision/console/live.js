@@ -1,5 +1,5 @@
 // The stream of decisions, filtered here: what is left out by a filter comes back when the filter goes.
-import { follow, tableRow } from "./server.js";
+import { follow, named, tableRow } from "./server.js";
 
 const KEPT = 1000;
 const SHOWN = 200;
@@ -37,8 +37,10 @@ const rowOf = ({ at: time, effect, count, access, path, rule, program, pid, uid,
   ]);
 
 function show() {
+  const columns = [...document.querySelectorAll("#live th")].map(({ textContent }) => textContent);
   const found = state.decisions.filter(passes);
-  at("decisions").replaceChildren(...found.slice(-SHOWN).reverse().map(rowOf));
+  const shown = found.slice(-SHOWN).reverse();
+  at("decisions").replaceChildren(...shown.map((decision) => named(rowOf(decision), columns)));
   const sum = (decisions) => decisions.reduce((all, { count }) => all + count, 0);
   const missed = state.missed === 0 ? "" : `, ${state.missed} more were too fast to show`;
   at("live-status").textContent = `${sum(found)} of the last ${sum(state.decisions)} decisions${missed}${state.paused ? " (paused)" : ""}`;

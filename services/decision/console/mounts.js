@@ -1,6 +1,6 @@
 // The mounts connected: how each is made, what of it may pass through, and what it has open.
 import { moment } from "./figures.js";
-import { revisionWords } from "./places.js";
+import { revisionWords, stateWords } from "./places.js";
 import { element, fill, table, tableRow } from "./server.js";
 import { movedWords, serverWords, WORK_COLUMNS, workRows } from "./work.js";
 
@@ -27,18 +27,21 @@ const grantRow = ({ path, layer, flow, write, uid, pid, rule, since, now }) =>
     [uid, "number"],
     [pid, "number"],
     [rule, ""],
-    [moment(since), ""],
+    [moment(since), "moment"],
     now === "grant" ? ["in force", ""] : [`revoked: now ${now}`, "deny"],
   ]);
 
 const replicaRow = ({ address, state, revision }, toldTo) =>
   tableRow([
     [address === toldTo ? `${address} (this replica)` : address, "path"],
-    [state, state === "ready" ? "grant" : "deny"],
+    [stateWords(state), state === "ready" ? "grant" : "deny"],
     [revisionWords(revision), ""],
   ]);
 
-const some = (shown, all, what) => (shown === all ? `${all} ${what}` : `the newest ${shown} of ${all} ${what}`);
+const some = (shown, all, what) => {
+  const counted = `${all} ${what}${all === 1 ? "" : "s"}`;
+  return shown === all ? counted : `${shown} of ${counted}`;
+};
 
 function summary(report) {
   const { engine, protocol, transport, passthrough, openFiles, at: told } = report;
@@ -62,17 +65,17 @@ function described(report) {
     summary(report),
     tableOf("Where the time goes: requests since the report before", WORK_COLUMNS, workRows(report)),
     tableOf(
-      `Replicas that the mount knows: ${some(replicas.length, replicaCount, "replicas")}`,
+      `Replicas that the mount knows: ${some(replicas.length, replicaCount, "replica")}`,
       ["Replica", "State", "Policy revision"],
       replicas.map((each) => replicaRow(each, toldTo)),
     ),
     tableOf(
-      `Layers, the topmost first: ${some(layers.length, layerCount, "layers")}`,
+      `Layers, the topmost first: ${some(layers.length, layerCount, "layer")}`,
       ["Layer", "Place", "File system", "Stack depth", "Passthrough"],
       layers.map(layerRow),
     ),
     tableOf(
-      `Grants in force: ${some(grants.length, grantCount, "opens")}`,
+      `Grants in force, the newest first: ${some(grants.length, grantCount, "open")}`,
       ["Path", "Layer", "Flow", "Access", "uid", "pid", "Rule", "Since", "Policy now"],
       grants.map(grantRow),
     ),

@@ -75,7 +75,7 @@ function options({ series, colors, text, most, least }, width) {
     scales: { y: { range: (_chart, _lowest, greatest) => [0, most ?? Math.max(greatest ?? 0, least) * 1.1] } },
     axes: [
       { ...axis, space: 60, size: 30, values: (_chart, times) => times.map(clock) },
-      { ...axis, size: 64, values: (_chart, values) => values.map(text) },
+      { ...axis, size: 72, values: (_chart, values) => values.map(text) },
     ],
     series: [
       { value: (_chart, seconds) => (seconds === null ? "" : new Date(seconds * 1000).toLocaleTimeString([], { hourCycle: "h23" })) },

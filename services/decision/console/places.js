@@ -39,7 +39,7 @@ function mountRow(each) {
     [open.passthrough ?? 0, "number"],
     [open.mediated ?? 0, "number"],
     ...serverCells(report),
-    [moment(connected), ""],
+    [moment(connected), "moment"],
     [version, ""],
   ]);
 }
@@ -57,6 +57,10 @@ const MOUNT_COLUMNS = [
   "Connected since",
   "Version",
 ];
+
+/** Of a replica, as a mount calls it. */
+const STATES = { ready: "ready", connecting: "connecting", draining: "stopping", backoff: "not reached", closed: "closed" };
+export const stateWords = (state) => (Object.hasOwn(STATES, state) ? STATES[state] : state);
 
 export const revisionWords = (revision) => (revision === null ? "–" : `${revision.sequence} ${revision.digest.slice(0, 12)}`);
 
@@ -79,7 +83,7 @@ function replicaState(states) {
   const ready = states.filter((state) => state === "ready").length;
   if (ready === states.length) return ["ready", "grant"];
   if (ready > 0) return [`ready for ${ready} of ${states.length} mounts`, "mediate"];
-  return [[...new Set(states)].join(", "), "deny"];
+  return [[...new Set(states.map(stateWords))].join(", "), "deny"];
 }
 
 function replicaRow({ address, states, revisions, isThis }) {

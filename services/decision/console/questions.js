@@ -15,6 +15,11 @@ function button(askId, answer, about) {
   return made;
 }
 
+function waitingWords(waiting) {
+  if (waiting === 0) return "nobody waits now";
+  return waiting === 1 ? "1 waits" : `${waiting} wait`;
+}
+
 function rowOf({ askId, mount, path, names, access, uid, pid, program, rule, waiting, answer, answeredBy }, mayAnswer) {
   const row = document.createElement("tr");
   const who = `${program ?? "an unknown program"} (pid ${pid}, uid ${uid})`;
@@ -25,7 +30,7 @@ function rowOf({ askId, mount, path, names, access, uid, pid, program, rule, wai
     [name, "path"],
     [rule, ""],
     [mount, "path"],
-    [answer === null ? `${waiting} wait` : `${answer}: ${answeredBy}`, ""],
+    [answer === null ? waitingWords(waiting) : `${answer}: ${answeredBy}`, ""],
   ])
     row.append(element("td", text, className));
   const cell = element("td");

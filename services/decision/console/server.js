@@ -57,9 +57,20 @@ export function tableRow(cells) {
   return row;
 }
 
+/** The row, and each of its cells knows the name of its column, which a narrow window shows beside it. */
+export function named(row, columns) {
+  for (const [index, cell] of [...row.cells].entries()) cell.dataset.column = columns[index];
+  return row;
+}
+
+/** A table with more columns shows each row as a list if the window is narrow. */
+const MOST_COLUMNS = 4;
+
 /** A table with a caption, its columns named. The name of a column of numbers stands above them, at the right. */
 export function table(title, columns, rows) {
   const made = document.createElement("table");
+  made.className = columns.length > MOST_COLUMNS ? "wide" : "";
+  for (const row of rows) named(row, columns);
   const head = document.createElement("tr");
   const [first] = rows;
   for (const [index, column] of columns.entries()) {
