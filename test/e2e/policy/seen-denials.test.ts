@@ -180,6 +180,40 @@ test("the counts of all reports add up with status, although most decisions of a
   logs.service.kill();
 }, 600_000);
 
+test("a denial that no service could be asked about is in top and in log, and on the console of the next service", async () => {
+  const directory = scratch();
+  const policy = join(directory, "policy.yaml");
+  writeFileSync(policy, policyOf("grant"));
+  const listen = { kind: "unix", path: join(directory, "d.sock") } as const;
+  const first = await startDecisionService({ policy, listen });
+  cleanUp(() => first.drain(100));
+  const lower = plant(scratch(), { "secrets/token": publicFile("t") });
+  const mount = await mountSluice({ lowers: [lower], args: ["--decision", first.target, "--on-outage", "deny"] });
+  await first.drain(100);
+  await expect
+    .poll(async () => ((await mount.status()) as { decider: { state: string } }).decider.state, { timeout: PATIENCE_MS })
+    .toBe("outage");
+  expect((await runScript(["cat", mount.path("secrets/token")])).code).toBe(1);
+  const program = expect.stringMatching(/\/(cat|coreutils)$/);
+  const denied = { effect: "deny", source: "outage", path: "secrets/token", program, uid: 0, pid: expect.any(Number), count: 1 };
+  const newest = async (target: string): Promise<Entry[]> => {
+    const { stdout } = await runSluice(["log", target, "--denied"]);
+    return stdout
+      .split("\n")
+      .filter((line) => line !== "")
+      .map((line) => JSON.parse(line) as Entry);
+  };
+  await expect.poll(() => newest(mount.mountpoint), { timeout: PATIENCE_MS }).toEqual([expect.objectContaining(denied)]);
+  const [{ rule }] = (await newest(mount.mountpoint)) as [Entry];
+  const top = await mount.cli("top", "--once");
+  expect(top.stdout).toMatch(new RegExp(`^\\S+ +secrets/token +${rule} +\\S+/(cat|coreutils) +\\d+ +0$`, "m"));
+  const next = await startDecisionService({ policy, listen, admin: "127.0.0.1:0" });
+  cleanUp(() => next.drain(100));
+  await expect
+    .poll(() => newest(`http://${next.adminAddress}`), { timeout: PATIENCE_MS })
+    .toEqual([expect.objectContaining({ ...denied, rule })]);
+}, 60_000);
+
 test("log goes on with the server that takes over, and ends with the mount", async () => {
   const lower = plant(scratch(), { "secrets/token": publicFile("t") });
   const mount = await mountSluice({ lowers: [lower], policy: POLICY, args: ["--keeper", "on"] });
