@@ -14,6 +14,7 @@ const CHROMIUM = "/usr/bin/chromium";
 const TOKEN = "a token for pictures";
 const LOAD_MS = 110_000;
 const PAGES = ["overview", "live", "questions", "playground", "mounts", "replay"];
+const WHOLE = ["overview", "mounts"];
 /** @type {readonly { name: string, colorScheme: "light" | "dark", width: number }[]} */
 const LOOKS = [
   { name: "light", colorScheme: "light", width: 1280 },
@@ -36,10 +37,11 @@ rules:
     path: "vault/**"
     effect: ask
 `;
-/** Reads, and now and then a file that is denied or needs a person. */
+/** Reads, writes of new files, which a service is asked about, and now and then a file that is denied. */
 const LOAD = `
 cd "$1"
 while :; do
+  echo text >out/$((++made)) && rm out/$made
   for each in 1 2 3 4 5 6 7 8; do cat src/f$each src/f$each media/m$each >/dev/null; done
   cat home/id.pem home/.ssh/known 2>/dev/null
   sleep 0.0$((RANDOM % 9 + 1))
@@ -70,7 +72,7 @@ async function until(what, isTrue) {
 const said = (/** @type {string} */ name, /** @type {string} */ text) => () => readFileSync(at(`${name}.log`), "utf8").includes(text);
 
 function plant() {
-  for (const directory of ["lower/src", "lower/media", "lower/home/.ssh", "lower/vault", "upper", "work", "mnt"])
+  for (const directory of ["lower/src", "lower/media", "lower/home/.ssh", "lower/vault", "upper/out", "work", "mnt"])
     mkdirSync(at(directory), { recursive: true });
   for (let index = 1; index <= 8; index++) {
     writeFileSync(at("lower/src", `f${index}`), `source ${index}\n`.repeat(100));
@@ -82,39 +84,32 @@ function plant() {
 }
 
 async function serve() {
-  const target = `unix://${at("d.sock")}`;
-  const admin = ["--admin", "127.0.0.1:19464", "--admin-token-file", at("token")];
-  start("decision", [
-    process.execPath,
-    CLI,
-    "decision",
-    "--policy",
-    at("policy.yaml"),
-    "--listen",
-    target,
-    ...admin,
-    "--decision-log",
-    at("log"),
-  ]);
+  const listen = `unix://${at("one.sock")}`;
+  const admin = ["--admin", "127.0.0.1:19464", "--admin-token-file", at("token"), "--decision-log", at("log")];
+  start("decision", [process.execPath, CLI, "decision", "--policy", at("policy.yaml"), "--listen", listen, ...admin]);
   await until("the decision service", said("decision", "listens"));
+  // The second replica is not there.
+  const target = `${listen},unix://${at("two.sock")}`;
   const layers = ["--lower", at("lower"), "--upper", at("upper"), "--work", at("work")];
   const mount = start("mount", [process.execPath, CLI, "mount", ...layers, "--decision", target, "--name", "view", at("mnt")]);
   await until("the mount", said("mount", at("mnt")));
   start("load", ["bash", "-c", LOAD, "bash", at("mnt")]);
-  start("waits", ["cat", at("mnt/vault/plan")]);
+  // A question that nobody answers ends after a minute.
+  start("waits", ["sh", "-c", 'while :; do cat "$1"; sleep 1; done', "sh", at("mnt/vault/plan")]);
   start("holds", ["sh", "-c", 'exec sleep 600 <"$1/src/f1" 3<"$1/media/m2" 4<"$1/src/f3"', "sh", at("mnt")]);
   return { mount, address: "http://127.0.0.1:19464/console/" };
 }
 
 /** @param {import("playwright-core").Page} page @param {string} name of a page */
 async function fill(page, name) {
-  if (name === "playground") {
+  // A mount measures itself while somebody looks, and the first look is ours.
+  if (name === "overview") await page.locator("#o-mounts", { hasText: "%" }).waitFor();
+  else if (name === "playground") {
     await page.locator("#a-path").fill("home/id.pem");
     await page.getByText("And what a candidate would say").click();
     await page.locator("#a-candidate").fill(POLICY.replace("effect: deny", "effect: mediate"));
     await page.locator("#ask button:not([type])").click();
     await page.locator("#answer dd.mediate").waitFor();
-    await page.evaluate("scrollTo(0, 0)");
   } else if (name === "replay") {
     await page.locator("#r-log").setInputFiles(at("log"));
     await page.locator("#r-read", { hasText: "lines" }).waitFor();
@@ -140,8 +135,8 @@ async function photograph(address, directory) {
         await page.evaluate(`location.hash = "#${part}"`);
         await page.locator(`#${part}`).waitFor();
         await fill(page, part);
-        await page.evaluate("document.activeElement.blur()");
-        await page.screenshot({ path: join(directory, `console-${part}-${name}.png`), fullPage: part === "overview" });
+        await page.evaluate("document.activeElement.blur(), scrollTo(0, 0)");
+        await page.screenshot({ path: join(directory, `console-${part}-${name}.png`), fullPage: WHOLE.includes(part) });
       }
       await page.close();
     }
