@@ -267,6 +267,8 @@ describe("in Chromium", () => {
       "1",
     ]);
     expect(await cells(rows("o-replicas", gone))).toEqual([gone, expect.stringMatching(/^(not reached|connecting)$/), "–", "1"]);
+    const known = [{ state: "ready", revision: { sequence: "7" } }, { revision: null }];
+    expect(await mount.status()).toMatchObject({ decider: { replicas: known } });
     await picture(page, "overview-mount");
     await page.getByRole("link", { name: "Mounts" }).click();
     const part = page.locator("#mount-list details").filter({ hasText: name });
