@@ -4,6 +4,7 @@ export { LayerError } from "./privileged/layer-error.js";
 export { abortDevice, mountOn, type MountPoint, openDevice, openMountpoint, unmountDevice } from "./privileged/mount-device.js";
 export { openLayers } from "./privileged/open-layers.js";
 export { joinKeeper, type Namespaces, namespacesHere, OFFER_VERSION, type Offer, untilGreeted } from "./join-keeper.js";
+export { isZombie } from "./is-zombie.js";
 export { connectHere, openInProcess } from "./in-process.js";
 export type { KeeperInfo, KeeperLink, OpenLayer, OpenLayers } from "./keeper-link.js";
 export type { MountPlan } from "./mount-plan.js";

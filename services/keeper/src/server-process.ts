@@ -3,9 +3,8 @@
  * access to the mount, and the keeper does nothing that it asks for.
  */
 import { type ChildProcess, spawn } from "node:child_process";
-import { readFileSync } from "node:fs";
 import { constants } from "node:os";
-import type { KeeperInfo } from "@sluice/keeper-link";
+import { isZombie, type KeeperInfo } from "@sluice/keeper-link";
 import { memoryFileOf, native } from "@sluice/native";
 import type { MountResources } from "./mount-resources.js";
 import { type KeeperConfig, SERVER_FDS, type ServerProgram } from "./keeper-config.js";
@@ -48,16 +47,6 @@ function launch({ config, program }: Parts, linkFd: number, configFd: number): C
   });
 }
 
-/** The state letter of /proc/PID/stat: it follows the name, which may contain any character. */
-function stateOf(pid: number | undefined): string | undefined {
-  try {
-    const text = readFileSync(`/proc/${pid}/stat`, "latin1");
-    return text[text.lastIndexOf(")") + 2];
-  } catch {
-    return undefined;
-  }
-}
-
 export class ServerProcess {
   readonly ended: Promise<ServerEnd>;
   /** Resolves when it reports that it has loaded. */
@@ -76,7 +65,7 @@ export class ServerProcess {
   /** A timer instead of a poll of the device, which would wake the keeper at each request. */
   #look: NodeJS.Timeout | undefined;
   #over = false;
-  #wasZombie = false;
+  #wasDead = false;
   #end: (code: number | null, signal: NodeJS.Signals | null, failure: string | undefined) => void = () => undefined;
 
   constructor(parts: Parts) {
@@ -155,9 +144,9 @@ export class ServerProcess {
    * have read, until the next server answers. The keeper acts at the second look, so that a normal end is reported as such.
    */
   #lookForRemains(): void {
-    const isZombie = stateOf(this.#child.pid) === "Z";
-    if (isZombie && this.#wasZombie) this.#end(null, "SIGKILL", undefined);
-    this.#wasZombie = isZombie;
+    const isDead = isZombie(this.#child.pid);
+    if (isDead && this.#wasDead) this.#end(null, "SIGKILL", undefined);
+    this.#wasDead = isDead;
   }
 
   #watch(): Promise<ServerEnd> {

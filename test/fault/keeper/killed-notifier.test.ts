@@ -3,9 +3,10 @@
  * for a read that the server itself should answer. That thread ends once the read is answered, so the keeper must not wait for it.
  */
 import { existsSync, rmSync, writeFileSync } from "node:fs";
+import { type AddressInfo, createServer } from "node:net";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { Actor, eventually, layers, mountSluice, publicFile, requires, scratch, within } from "@sluice/testkit";
+import { Actor, eventually, layers, mountSluice, publicFile, requires, scratch, type SluiceMount, within } from "@sluice/testkit";
 import { O } from "@sluice/vfs";
 import { expect } from "vitest";
 
@@ -14,12 +15,32 @@ const AMPLE_MS = 30_000;
 const PAGE = 4096;
 const policy = (effect: string): string => `version: 1\ndefault: mediate\nrules:\n  - { name: f, path: f, effect: ${effect} }\n`;
 
-test("a server that is killed while it drops a page with a waiting read is replaced", async () => {
+/** A port of the loopback address that nobody uses now. */
+function freeAddress(): Promise<string> {
+  return new Promise((resolve) => {
+    const server = createServer().listen(0, "127.0.0.1", () => {
+      const { port } = server.address() as AddressInfo; // it listens on TCP
+      server.close(() => resolve(`127.0.0.1:${port}`));
+    });
+  });
+}
+
+interface StuckServer {
+  mount: SluiceMount;
+  reader: Actor;
+  /** Ends when the read is answered. */
+  underWay: Promise<unknown>;
+  /** Reads of layers wait, of any server, until this is called. */
+  letRead(): void;
+}
+
+/** A mount whose server was killed while it dropped a page with a waiting read. */
+async function killedServer(args: readonly string[] = []): Promise<StuckServer> {
   const hold = join(scratch(), "hold");
   const plant = fileURLToPath(new URL("../../passthrough/harness/hold-reads.mjs", import.meta.url));
   const { lower, upper } = layers({ upper: { f: publicFile("x".repeat(PAGE)) } });
   const env = { NODE_OPTIONS: `--import=${plant}`, SLUICE_BUNDLE: "off", SLUICE_HOLD_READS: hold };
-  const mount = await mountSluice({ lowers: [lower], upper, policy: policy("mediate"), args: ["--keeper", "on"], env });
+  const mount = await mountSluice({ lowers: [lower], upper, policy: policy("mediate"), args: ["--keeper", "on", ...args], env });
   const reader = await Actor.start();
   const fd = await reader.do("open", mount.path("f"), O.RDONLY);
   writeFileSync(hold, "");
@@ -31,11 +52,35 @@ test("a server that is killed while it drops a page with a waiting read is repla
     return revocation.passing === 1;
   });
   mount.signalServer("SIGKILL");
-  rmSync(hold);
+  return { mount, reader, underWay, letRead: () => rmSync(hold) };
+}
+
+test("a server that is killed while it drops a page with a waiting read is replaced", async () => {
+  const { mount, reader, underWay, letRead } = await killedServer();
+  letRead();
   await within(AMPLE_MS, underWay);
   const other = await Actor.start();
   expect(await within(AMPLE_MS, other.do("stat", mount.path("f")))).toMatchObject({ size: String(PAGE) });
   await other.stop();
+  await reader.stop();
+  expect((await mount.stop()).code).toBe(0);
+}, 120_000);
+
+test("the next server takes the sockets of a dead one that still waits in the kernel", async () => {
+  const admin = await freeAddress();
+  const { mount, reader, underWay, letRead } = await killedServer(["--admin", admin]);
+  const dead = mount.serverPid;
+  await eventually("the next server answers on the control socket", AMPLE_MS, async () => {
+    const status = await mount.status().catch(() => undefined);
+    return status !== undefined && mount.serverPid !== dead;
+  });
+  expect(existsSync(`/proc/${dead}`)).toBe(true);
+  letRead();
+  await within(AMPLE_MS, underWay);
+  await eventually("the next server has the admin port", AMPLE_MS, async () => {
+    const health = await fetch(`http://${admin}/healthz`).catch(() => undefined);
+    return health?.status === 200;
+  });
   await reader.stop();
   expect((await mount.stop()).code).toBe(0);
 }, 120_000);

@@ -2,6 +2,7 @@
 import { rmSync } from "node:fs";
 import { connect, createServer, type Server, type Socket } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
+import { isZombie } from "@sluice/keeper-link";
 import { native, toBytes } from "@sluice/native";
 import { errnoName } from "@sluice/vfs";
 import { unfit, wrong } from "@sluice/runtime/cli";
@@ -106,25 +107,27 @@ function serve(socket: Socket, handler: ControlHandler, answers: Set<Promise<voi
   socket.on("close", () => gone.abort());
 }
 
-function connects(path: string): Promise<boolean> {
+/** Whether a living process listens there. */
+function isServed(path: string): Promise<boolean> {
   return new Promise((resolve) => {
     const socket = connect(path);
     socket.once("connect", () => {
+      const isDead = isZombie(peerOf(socket)?.pid);
       socket.destroy();
-      resolve(true);
+      resolve(!isDead);
     });
     socket.once("error", () => resolve(false));
   });
 }
 
-/** A listening descriptor at `path`. It replaces a socket file that nobody listens on. */
+/** A listening descriptor at `path`. It replaces a socket file that no living process listens on. */
 async function listenAt(path: string): Promise<number> {
   if (Buffer.byteLength(path) > MAX_SOCKET_PATH_BYTES) {
     throw wrong(path, `the socket's path is longer than ${MAX_SOCKET_PATH_BYTES} bytes (ENAMETOOLONG)`, "choose a shorter --control");
   }
   let fd = native.unixListen(toBytes(path), 0o600, BACKLOG);
   if (fd === -EADDRINUSE) {
-    if (await connects(path)) throw unfit(path, "another process listens on this control socket (EADDRINUSE)", "choose another --control");
+    if (await isServed(path)) throw unfit(path, "another process listens on this control socket (EADDRINUSE)", "choose another --control");
     rmSync(path, { force: true });
     fd = native.unixListen(toBytes(path), 0o600, BACKLOG);
   }

@@ -1,12 +1,29 @@
 /** The listeners of a mount: its control socket and its admin port. */
 import { rmSync, symlinkSync } from "node:fs";
 import { join } from "node:path";
-import { startAdminServer } from "@sluice/runtime";
+import { setTimeout as sleep } from "node:timers/promises";
+import { type AdminOptions, type AdminServer, startAdminServer } from "@sluice/runtime";
+import { codeOf } from "@sluice/runtime/cli";
 import { startControlServer } from "../control/control-server.js";
 import { CONTROL_SOCKET, makeRunDirectory } from "@sluice/mount-control";
 import { controlHandler } from "../control/control-handler.js";
+import { takesOver } from "../setup/open-decider.js";
 import type { MountContext } from "./mount-context.js";
 import type { MountParts } from "../status/mount-status.js";
+
+const ADMIN_PATIENCE_MS = 20_000;
+const LOOK_AGAIN_MS = 100;
+
+/** A dead server may keep its port until its last thread gets an answer, which this server gives meanwhile. */
+async function openAdminPort(context: MountContext, options: AdminOptions): Promise<AdminServer> {
+  for (const untilMs = takesOver(context) ? Date.now() + ADMIN_PATIENCE_MS : 0; ; await sleep(LOOK_AGAIN_MS)) {
+    try {
+      return await startAdminServer(options);
+    } catch (error) {
+      if (Date.now() >= untilMs || codeOf((error as Error).cause) !== "EADDRINUSE") throw error;
+    }
+  }
+}
 
 export async function openListeners(context: MountContext, parts: MountParts, runDirectory: string): Promise<void> {
   const { config, undo, telemetry, stop } = context;
@@ -23,7 +40,8 @@ export async function openListeners(context: MountContext, parts: MountParts, ru
   const { createRegistry } = await import("@sluice/runtime/metrics");
   const registry = createRegistry(true);
   for (const metric of telemetry.metrics()) registry.registerMetric(metric as never);
-  const admin = await startAdminServer({ address: config.admin, registry, notReady: () => (stop.requested ? "draining" : undefined) });
+  const notReady = (): string | undefined => (stop.requested ? "draining" : undefined);
+  const admin = await openAdminPort(context, { address: config.admin, registry, notReady });
   undo.push("close the admin port", () => admin.close());
   context.logger.info({ admin: admin.address }, "metrics are served");
 }
