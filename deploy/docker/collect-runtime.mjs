@@ -2,15 +2,17 @@
 // the commands and the scripts beside this file are, and the packages that stay outside of it.
 // Both ways to an image go through it: the Dockerfile's build stage, and a context for its `prebuilt` target.
 //
-// Usage: collect-runtime.mjs TARGET_DIRECTORY
+// Usage: collect-runtime.mjs TARGET_DIRECTORY [--caches]
+// --caches: with caches of compiled code (make-caches.cjs), if the Node that runs this will run the services.
 // With SOURCE_DATE_EPOCH in the environment every file has that time: equal sources make equal layers.
-import { cpSync, existsSync, lutimesSync, mkdirSync, readdirSync, readFileSync, symlinkSync } from "node:fs";
+import { spawnSync } from "node:child_process";
+import { cpSync, existsSync, lutimesSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { OUTSIDE } from "../../packages/dev/bundle.mjs";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
-const target = process.argv[2];
+const [target, option] = process.argv.slice(2);
 if (target === undefined) {
   process.stderr.write("collect-runtime: name a target directory\n");
   process.exit(2);
@@ -67,17 +69,21 @@ if (readdirSync(target).length > 0) {
   process.stderr.write(`collect-runtime: ${target}: not empty: name a new directory\n`);
   process.exit(2);
 }
-// In a checkout the addon and the console are links in it. A file that only checkouts need is left out.
-cpSync(join(root, "bundle"), target, { recursive: true, dereference: true, filter: (file) => !file.endsWith("/inputs.json") });
+// In a checkout the addon and the console are links in it. Files for this checkout and its Node alone are left out.
+const isShipped = (file) => !/\/inputs\.json$|\.cache$/.test(file);
+cpSync(join(root, "bundle"), target, { recursive: true, dereference: true, filter: isShipped });
 // An optional one may be missing.
 const outside = OUTSIDE.map((name) => `node_modules/${name}`).filter((path) => existsSync(join(root, path)));
 const wanted = new Set(outside.flatMap((path) => [...closure(path)]));
 for (const path of wanted) if (!OTHER_SYSTEMS.test(path)) copyPackage(path);
-for (const file of ["package.json", "LICENSE"]) if (existsSync(join(root, file))) cpSync(join(root, file), join(target, file));
+if (existsSync(join(root, "LICENSE"))) cpSync(join(root, "LICENSE"), join(target, "LICENSE"));
+const description = JSON.parse(readFileSync(join(root, "package.json"), "utf8"));
+// The type of the bundle, not that of the sources.
+writeFileSync(join(target, "package.json"), `${JSON.stringify({ ...description, type: "commonjs" }, null, 2)}\n`);
 // For PATH.
 mkdirSync(join(target, "bin"));
-const { bin } = JSON.parse(readFileSync(join(root, "package.json"), "utf8"));
-for (const [name, path] of Object.entries(bin)) symlinkSync(join("..", path), join(target, "bin", name));
+for (const [name, path] of Object.entries(description.bin)) symlinkSync(join("..", path), join(target, "bin", name));
+if (option === "--caches") spawnSync(process.execPath, [join(target, "make-caches.cjs")], { stdio: "inherit" });
 
 /** The children first: making them moved the time of their directory. */
 const stamp = (path, seconds) => {

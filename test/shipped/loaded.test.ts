@@ -1,14 +1,15 @@
 // Modules that programs load at their start from the bundle. Joining modules must not load parts into a keeper that it does not
 // need, nor parts into a mount without a policy whose loading takes longer than its start.
-import { readFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
-import { fileURLToPath, pathToFileURL } from "node:url";
-import { runScript } from "@sluice/testkit";
+import { fileURLToPath } from "node:url";
+import { runScript, scratch } from "@sluice/testkit";
 import { beforeAll, expect, test } from "vitest";
 import { buildBundle } from "../../packages/dev/build.mjs";
 
 const BUNDLE = fileURLToPath(new URL("../../bundle/", import.meta.url));
-const STATIC_IMPORT = /^(?:import|export)(?:[^;"]*? from)? "(\.[^"]+)"/gm;
+/** An import at the start; one that is made later stands in a function. */
+const STATIC_IMPORT = /^(?:(?:const|var) [\w$]+ = )?require\("(\.[^"]+)"\)/gm;
 /** Before each module in a file stands its path. */
 const MODULE = /^\/\/ (?:.*node_modules\/((?:@[^/\s]+\/)?[^/\s]+)|((?:packages|services)\/[^/\s]+))\/\S+$/gm;
 
@@ -35,16 +36,24 @@ function loadedBy(path: string): Set<string> {
   return packages;
 }
 
-const HOOK = `data:text/javascript,export async function load(url, context, next) { process._rawDebug(url); return next(url, context); }`;
-const REGISTER = `data:text/javascript,import { register } from "node:module"; register(${JSON.stringify(HOOK)});`;
+/** Writes the name of each chunk that is compiled. */
+const SPY = `const vm = require("node:vm");
+vm.Script = class extends vm.Script {
+  constructor(text, options) {
+    super(text, options);
+    process._rawDebug(options.filename);
+  }
+};`;
 
 /** The packages whose modules a command loads before it ends. */
 async function loadedWhile(...args: readonly string[]): Promise<string[]> {
   const main = join(BUNDLE, "packages/cli/dist/main.js");
-  const { stderr } = await runScript([process.execPath, "--import", REGISTER, main, ...args]);
-  const files = stderr.split("\n").filter((line) => line.startsWith(pathToFileURL(BUNDLE).href));
+  const spy = join(scratch(), "spy.cjs");
+  writeFileSync(spy, SPY);
+  const { stderr } = await runScript([process.execPath, "--require", spy, main, ...args]);
+  const files = stderr.split("\n").filter((line) => line.startsWith("chunks/"));
   expect(files.length).toBeGreaterThan(5);
-  return [...new Set(files.flatMap((url) => packagesIn(fileURLToPath(url))))].sort();
+  return [...new Set(files.flatMap((name) => packagesIn(join(BUNDLE, name))))].sort();
 }
 
 test("help, status and unmount load the definitions of commands, and no module of other commands", async () => {
@@ -59,7 +68,7 @@ test("help, status and unmount load the definitions of commands, and no module o
 
 test("a keeper loads modules for its mounts, and no overlay, protocol or foreign package", () => {
   const ours = ["packages/cli", "packages/keeper-link", "packages/native", "packages/vfs", "services/keeper"];
-  expect([...loadedBy("packages/cli/dist/keeper-main.js")].sort()).toEqual(ours);
+  expect([...loadedBy("chunks/packages/cli/dist/keeper-main.js")].sort()).toEqual(ours);
 });
 
 test("a mount loads neither gRPC nor protobuf, which load with a decision service, nor YAML, metrics or tracing", () => {

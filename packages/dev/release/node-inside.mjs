@@ -1,6 +1,6 @@
 // Node inside of an artefact, for machines whose own Node is too old or missing: the program as its makers publish it.
 import { createHash } from "node:crypto";
-import { chmodSync, copyFileSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { chmodSync, copyFileSync, mkdirSync, readdirSync, readFileSync, rmSync, utimesSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { root } from "../build.mjs";
 import { checkGlibc } from "./addon.mjs";
@@ -32,6 +32,16 @@ here=$(readlink -f "$0")
 exec "\${here%/bin/*}/lib/node" "\${here%/bin/*}/${program}" "$@"
 `;
 
+/**
+ * Caches of compiled code, which belong to this Node, and so to the time of its file. The Node of another architecture cannot make them here.
+ * @param {import("./settings.mjs").Release} release @param {string} tree
+ */
+function makeCaches({ arch, epoch }, tree) {
+  if (arch !== process.arch) return;
+  utimesSync(join(tree, "lib/node"), epoch, epoch);
+  runTool(join(tree, "lib/node"), [join(tree, "make-caches.cjs")]);
+}
+
 /** @param {import("./settings.mjs").Release} release @param {string} tree of a release, without Node */
 export function addNode(release, tree) {
   const fetched = fetchNode(release);
@@ -40,6 +50,7 @@ export function addNode(release, tree) {
   chmodSync(join(tree, "lib/node"), 0o755);
   copyFileSync(join(fetched, "LICENSE"), join(tree, "lib/LICENSE"));
   checkGlibc(join(tree, "lib/node"));
+  makeCaches(release, tree);
   const { bin } = /** @type {{ bin: Record<string, string> }} */ (JSON.parse(readFileSync(join(tree, "package.json"), "utf8")));
   for (const name of readdirSync(join(tree, "bin"))) {
     const script = join(tree, bin[name] ?? "");

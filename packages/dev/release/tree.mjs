@@ -77,7 +77,7 @@ function trimPackages(modules, arch) {
 /** The description of the whole, without parts that concern a checkout. @param {string} tree */
 function describe(tree) {
   const { name, version, description, license, repository, type, engines, bin } = JSON.parse(
-    readFileSync(join(root, "package.json"), "utf8"),
+    readFileSync(join(tree, "package.json"), "utf8"),
   );
   const kept = { name, version, description, license, repository, type, engines, bin };
   writeFileSync(join(tree, "package.json"), `${JSON.stringify(kept, null, 2)}\n`);

@@ -1,0 +1,83 @@
+// Loads the programs of the bundle. V8 takes the compiled code of a chunk from the cache beside it, if there is one: compiling takes
+// most of the time in which a program starts. Node's own loader of modules has no such caches before version 22.
+// The build alone writes caches (make-caches.cjs). One that does not belong to this chunk and this Node is not used.
+"use strict";
+const { readFileSync, statSync } = require("node:fs");
+const { dirname, join, relative } = require("node:path");
+const { cachedDataVersionTag } = require("node:v8");
+const vm = require("node:vm");
+const { crc32 } = require("node:zlib");
+
+const CHUNKS = join(__dirname, "chunks");
+/** In front of a cache: a checksum in 8 bytes, since V8 wants the rest aligned. */
+const HEADER_BYTES = 8;
+/** As Node has it, for a program that waits for nothing that could still happen. */
+const EXIT_UNFINISHED = 13;
+const INITIAL_FLAGS = cachedDataVersionTag();
+
+/** This Node. V8 compares less: another build of the same version could read a cache wrongly. Undefined: it cannot be known. */
+function nodeIdentity() {
+  try {
+    const { size, mtimeMs } = statSync(process.execPath);
+    return crc32(`${process.version} ${process.arch} ${size} ${Math.floor(mtimeMs / 1000)}`);
+  } catch {
+    // A thread of a process that became a user who cannot reach it.
+    return undefined;
+  }
+}
+
+const identity = nodeIdentity();
+
+/** @typedef {"initial" | "short-pauses"} Flags that V8 has; it refuses a cache that was made with others */
+/** @param {string} file @param {Flags} flags */
+const cachePath = (file, flags) => `${file}.${flags}.cache`;
+
+/** Of a cache and everything that it belongs to. V8 itself looks at little more than lengths. @param {Buffer} source @param {Buffer} data */
+const checksum = (source, data) => crc32(data, crc32(source, identity));
+
+/** @param {string} file @param {Buffer} source */
+function cachedData(file, source) {
+  // keepPausesShort (packages/runtime) alone changes flags.
+  const flags = cachedDataVersionTag() === INITIAL_FLAGS ? "initial" : "short-pauses";
+  let cache;
+  try {
+    cache = readFileSync(cachePath(file, flags));
+  } catch {
+    return undefined;
+  }
+  const data = cache.subarray(HEADER_BYTES);
+  const isOurs = identity !== undefined && cache.length > HEADER_BYTES && cache.readUInt32LE(0) === checksum(source, data);
+  return isOurs ? data : undefined;
+}
+
+/** @typedef {Record<string, any>} Exports */
+/** @type {Map<string, { exports: Exports, source: Buffer, script: vm.Script }>} by path */
+const loaded = new Map();
+
+/** @param {string} file @returns {Exports} */
+function load(file) {
+  const known = loaded.get(file);
+  if (known !== undefined) return known.exports;
+  const source = readFileSync(file);
+  const text = `(function (exports, require, __filename) {${source.toString("utf8")}\n})`;
+  // A cache holds this name, which must not show where it was made; a part of a string would bring the whole along.
+  const filename = Buffer.from(relative(__dirname, file)).toString();
+  const script = new vm.Script(text, { filename, cachedData: cachedData(file, source) });
+  /** @type {Exports} */
+  const exports = {};
+  loaded.set(file, { exports, source, script });
+  /** @param {string} name a chunk, or a module that stays outside */
+  const requireFrom = (name) => (name.startsWith(".") ? load(join(dirname(file), name)) : require(name));
+  script.runInThisContext()(exports, requireFrom, file);
+  return exports;
+}
+
+/** Runs a program to the end of its main function. @param {string} path of the program in the bundle @returns {Promise<void>} */
+async function run(path) {
+  const unfinished = () => void (process.exitCode ??= EXIT_UNFINISHED);
+  process.once("exit", unfinished);
+  await load(join(CHUNKS, path))["default"]();
+  process.off("exit", unfinished);
+}
+
+module.exports = { CHUNKS, HEADER_BYTES, cachePath, cachedData, checksum, identity, load, loaded, run };

@@ -1,0 +1,134 @@
+// The caches of compiled code that the build makes beside the chunks of the bundle: V8 accepts them, and a start without them, or with
+// damaged ones, differs in its time alone.
+import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { runScript, scratch, type ScriptResult } from "@sluice/testkit";
+import { beforeAll, expect, test } from "vitest";
+import { buildBundle } from "../../packages/dev/build.mjs";
+
+const BUNDLE = fileURLToPath(new URL("../../bundle", import.meta.url));
+const MAIN = "packages/cli/dist/main.js";
+const POLICY = fileURLToPath(new URL("../../services/decision/presets/agent.yaml", import.meta.url));
+
+// `npm test -- FILE` makes no bundle.
+beforeAll(() => expect(buildBundle()).toBe(true));
+
+function bundleCopy(): string {
+  const copy = join(scratch(), "bundle");
+  cpSync(BUNDLE, copy, { recursive: true, dereference: true });
+  return copy;
+}
+
+function cachesOf(bundle: string): string[] {
+  const names = readdirSync(join(bundle, "chunks"), { recursive: true, encoding: "utf8" }).filter((name) => name.endsWith(".cache"));
+  return names.map((name) => join(bundle, "chunks", name)).sort();
+}
+
+/** Loads much of the bundle, a thread of its own included. */
+const check = (bundle: string, ...flags: readonly string[]): Promise<ScriptResult> =>
+  runScript([process.execPath, ...flags, join(bundle, MAIN), "policy", "check", POLICY]);
+
+/** Writes a line for each chunk that is compiled: its name, and whether V8 took the cache, or refused it, or got none. */
+function spy(): string {
+  const path = join(scratch(), "spy.cjs");
+  const text = `const vm = require("node:vm");
+vm.Script = class extends vm.Script {
+  constructor(text, options) {
+    super(text, options);
+    process._rawDebug("chunk", options.filename, { true: "refused", false: "taken" }[this.cachedDataRejected] ?? "none");
+  }
+};`;
+  writeFileSync(path, text);
+  return path;
+}
+
+async function outcomes(bundle: string, ...argv: readonly string[]): Promise<string[]> {
+  const { stderr } = await runScript([process.execPath, "--require", spy(), join(bundle, MAIN), ...argv]);
+  return stderr.split("\n").filter((line) => line.startsWith("chunk "));
+}
+
+test("V8 takes the cache of every chunk that a command, and the server of a mount, load", async () => {
+  const commands = await outcomes(BUNDLE, "policy", "check", POLICY);
+  // It fails after its modules are loaded. By then it has changed the flags of V8.
+  const server = await outcomes(BUNDLE, "mount", "--lower", "/nowhere", "--policy", POLICY, scratch());
+  expect(commands.length).toBeGreaterThan(20);
+  expect(server.join("\n")).toContain("mount-command.js");
+  expect([...commands, ...server].filter((line) => !line.endsWith(" taken"))).toEqual([]);
+});
+
+test.each<[string, (cache: Buffer) => Buffer]>([
+  ["is empty", () => Buffer.alloc(0)],
+  ["is cut off", (cache) => cache.subarray(0, cache.length >> 1)],
+  [
+    "has one other byte in the middle",
+    (cache) => cache.fill(cache.readUInt8(cache.length >> 1) ^ 0x55, cache.length >> 1, (cache.length >> 1) + 1),
+  ],
+  ["has other bytes in many places", (cache) => cache.map((byte, at) => (at % 40 === 39 ? byte ^ 0x55 : byte)) as Buffer],
+  ["belongs to another chunk", () => readFileSync(join(BUNDLE, "chunks", `${MAIN}.initial.cache`))],
+])("a program runs the same if each cache %s", async (_, damage) => {
+  const [bundle, whole] = [bundleCopy(), await check(BUNDLE)];
+  for (const path of cachesOf(bundle)) if (!path.includes(MAIN)) writeFileSync(path, damage(readFileSync(path)));
+  expect(whole.code).toBe(0);
+  expect(await check(bundle)).toEqual(whole);
+  expect((await outcomes(bundle, "policy", "check", POLICY)).filter((line) => line.endsWith(" taken") && !line.includes(MAIN))).toEqual([]);
+});
+
+test("a chunk that was changed in place runs as it is now, and not as its cache has it", async () => {
+  const bundle = bundleCopy();
+  const chunk = join(bundle, "chunks/version.js");
+  const text = readFileSync(chunk, "utf8");
+  const changed = text.replace(/"\d+\.\d+\.\d+"/, (version) => `"${version.slice(1, -1).replaceAll(/\d/g, "7")}"`);
+  expect([changed.length, changed === text]).toEqual([text.length, false]);
+  writeFileSync(chunk, changed);
+  expect((await runScript([process.execPath, join(bundle, MAIN), "--version"])).stdout).toMatch(/^[7.]+\n$/);
+});
+
+test("a program runs the same under flags of Node that V8 has no cache for", async () => {
+  expect(await check(BUNDLE, "--max-old-space-size=300")).toEqual(await check(BUNDLE));
+});
+
+test("caches that are made twice, in two folders, have the same bytes and name no folder", async () => {
+  const bundles = [bundleCopy(), bundleCopy()];
+  for (const bundle of bundles) {
+    const { code, stderr } = await runScript([process.execPath, join(bundle, "make-caches.cjs")]);
+    expect([code, stderr]).toEqual([0, ""]);
+  }
+  const [first = [], second = []] = bundles.map(cachesOf);
+  const differing = first.filter((path, at) => !readFileSync(path).equals(readFileSync(second[at] as string)));
+  expect([first.length > 100, differing]).toEqual([true, []]);
+  for (const [at, paths] of [first, second].entries())
+    expect(paths.filter((path) => readFileSync(path).includes(bundles[at] as string))).toEqual([]);
+});
+
+/** A bundle of one program. */
+function bundleOf(program: string): string {
+  const at = scratch();
+  mkdirSync(join(at, "chunks"));
+  cpSync(join(BUNDLE, "chunk-loader.cjs"), join(at, "chunk-loader.cjs"));
+  writeFileSync(join(at, "chunks/program.js"), `exports.default = async function program() {\n${program}\n};`);
+  writeFileSync(join(at, "main.cjs"), 'void require("./chunk-loader.cjs").run("program.js");');
+  return join(at, "main.cjs");
+}
+
+test("a program that fails, or waits for nothing that could happen, ends with the exit code that Node has for it", async () => {
+  const exitOf = async (program: string): Promise<number | null> => (await runScript([process.execPath, bundleOf(program)])).code;
+  expect(await exitOf("")).toBe(0);
+  expect(await exitOf("process.exitCode = 4;")).toBe(4);
+  expect(await exitOf("await new Promise(() => undefined);")).toBe(13);
+  expect(await exitOf("process.exitCode = 4; await new Promise(() => undefined);")).toBe(4);
+  expect(await exitOf("await Promise.reject(new Error('broken'));")).toBe(1);
+});
+
+test("an error in a chunk names the file in the bundle and the line", async () => {
+  const { stderr } = await runScript([process.execPath, bundleOf("throw new Error('broken');")]);
+  expect(stderr).toMatch(/Error: broken\n +at .* \(chunks\/program\.js:2:7\)\n/);
+});
+
+test("a running program writes no cache", async () => {
+  const bundle = bundleCopy();
+  for (const path of cachesOf(bundle)) writeFileSync(path, "");
+  expect((await check(bundle)).code).toBe(0);
+  expect(cachesOf(bundle).filter((path) => readFileSync(path).length > 0)).toEqual([]);
+  expect(existsSync(join(bundle, "inputs.json"))).toBe(true);
+});
