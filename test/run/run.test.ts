@@ -88,6 +88,22 @@ describe.each(CALLERS)("as %s", (caller) => {
     },
     LIMIT_MS,
   );
+
+  test(
+    "the server of a session does not read extra certificates at its start, and its command still may",
+    async () => {
+      const project = new Project(caller, FILES);
+      const env = { NODE_EXTRA_CA_CERTS: "/etc/hostname" };
+      const running = project.start(["run", "--", "sh", "-c", 'echo "ready $NODE_EXTRA_CA_CERTS"; sleep 1000'], { env });
+      await running.waitFor("ready /etc/hostname");
+      const proc = (pid: number, file: string): string => readFileSync(`/proc/${pid}/${file}`, "latin1");
+      const servers = project.processes().filter((pid) => proc(pid, "cmdline").includes("\0mount\0--lower\0"));
+      expect(servers.map((pid) => proc(pid, "environ").includes("NODE_EXTRA_CA_CERTS"))).toEqual([false]);
+      running.kill("SIGTERM");
+      await running.finished;
+    },
+    LIMIT_MS,
+  );
 });
 
 test(

@@ -58,11 +58,14 @@ export class Project {
   }
 
   /** `terminal`: on a terminal of its own, whose output is standard output. `files`: redirections of its standard files, for the shell. No shell is left on it that a key could end. */
-  start(words: readonly string[], { terminal = false, files = "" }: { terminal?: boolean; files?: string } = {}): RunningScript {
+  start(
+    words: readonly string[],
+    { terminal = false, files = "", env = {} }: { terminal?: boolean; files?: string; env?: Record<string, string> } = {},
+  ): RunningScript {
     const argv = this.#argv(words, 'exec "$@"');
     const quoted = argv.map((word) => `'${word.replaceAll("'", String.raw`'\''`)}'`).join(" ");
     const command = terminal ? ["script", "--quiet", "--return", "--command", `exec ${quoted} ${files}`, "/dev/null"] : argv;
-    return startScript(command, { cwd: this.base, env: this.#env({}), timeoutMs: LIMIT_MS });
+    return startScript(command, { cwd: this.base, env: this.#env(env), timeoutMs: LIMIT_MS });
   }
 
   /** Starts `sluice` on a terminal whose first program is a shell, with the text `shell`. */
