@@ -45,11 +45,14 @@ function script(file, text) {
   chmodSync(file, 0o755);
 }
 
-/** @param {string} directory DEBIAN */
-function addScripts(directory) {
+/** With Node inside, the caches of compiled code are files of the package. @param {string} directory DEBIAN @param {"plain" | "with-node"} form */
+function addScripts(directory, form) {
   const useradd = packageFile("useradd.sh").replace(/^(?=.)/gm, "  ");
-  script(join(directory, "postinst"), packageFile("deb-postinst.sh").replace("#USERADD#\n", useradd));
+  const caches = form === "plain" ? packageFile("make-caches.sh") : "";
+  script(join(directory, "postinst"), packageFile("deb-postinst.sh").replace("#USERADD#\n", useradd).replace("#CACHES#\n", caches));
   script(join(directory, "prerm"), packageFile("deb-prerm.sh"));
+  // Another Node needs other caches: dpkg then calls postinst.
+  if (form === "plain") writeFileSync(join(directory, "triggers"), "interest-noawait /usr/bin/node\n");
   script(join(directory, "postrm"), packageFile("deb-postrm.sh"));
   writeFileSync(join(directory, "conffiles"), "/etc/sluice/policy.yaml\n");
 }
@@ -90,7 +93,7 @@ export function makeDeb(release, form, tree) {
   const { size, sums } = measure(stage);
   writeFileSync(join(directory, "control"), control(release, form, size));
   writeFileSync(join(directory, "md5sums"), sums);
-  addScripts(directory);
+  addScripts(directory, form);
   normalize(stage, release.epoch);
   const file = join(release.out, `${name}_${packageVersion(release.version)}_${release.names.deb}.deb`);
   // One thread: the number of threads would show in the bytes.

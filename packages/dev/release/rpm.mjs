@@ -34,6 +34,8 @@ cp -a ${stage}/. %{buildroot}
 
 %pre
 ${packageFile("useradd.sh")}
+%post
+${packageFile("make-caches.sh")}
 %preun
 ${packageFile("rpm-preun.sh")}
 %files

@@ -7,3 +7,4 @@ if [ "$1" = configure ]; then
     systemctl --system daemon-reload >/dev/null || true
   fi
 fi
+#CACHES#

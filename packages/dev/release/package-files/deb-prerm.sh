@@ -5,3 +5,5 @@ set -e
 if [ "$1" = remove ] && [ -d /run/systemd/system ]; then
   deb-systemd-invoke stop 'sluice@*.service' sluice-volume-plugin.service sluice-decision.service || true
 fi
+# Made by postinst.
+find /usr/lib/sluice/chunks -name '*.cache' -delete

@@ -2,3 +2,7 @@
 if [ "$1" = 0 ] && [ -d /run/systemd/system ]; then
   systemctl stop 'sluice@*.service' sluice-volume-plugin.service sluice-decision.service || true
 fi
+# Made after the installation.
+if [ "$1" = 0 ]; then
+  find /usr/lib/sluice/chunks -name '*.cache' -delete
+fi
