@@ -97,7 +97,7 @@ describe.each(CALLERS)("as %s", (caller) => {
       const running = project.start(["run", "--", "sh", "-c", 'echo "ready $NODE_EXTRA_CA_CERTS"; sleep 1000'], { env });
       await running.waitFor("ready /etc/hostname");
       const proc = (pid: number, file: string): string => readFileSync(`/proc/${pid}/${file}`, "latin1");
-      const servers = project.processes().filter((pid) => proc(pid, "cmdline").includes("\0mount\0--lower\0"));
+      const servers = project.processes().filter((pid) => proc(pid, "cmdline").includes("/dist/main.js\0mount\0--lower\0"));
       expect(servers.map((pid) => proc(pid, "environ").includes("NODE_EXTRA_CA_CERTS"))).toEqual([false]);
       running.kill("SIGTERM");
       await running.finished;

@@ -1,4 +1,5 @@
 /** The `sluice` command line: every command by its name. The module of a command is loaded when it is called, or when help lists it. */
+import { fileURLToPath } from "node:url";
 import { VERSION } from "@sluice/runtime/cli";
 import type { ProfileLive } from "@sluice/service-decision/commands";
 import type { MountHost } from "@sluice/service-mount";
@@ -32,8 +33,11 @@ async function mountHost(): Promise<MountHost> {
 
 const profileLive: ProfileLive = async (...args) => (await import("./profile/live-profile.js")).profileLive(...args);
 
-/** How this command is called: the program, and the arguments before the command's own. */
-const ownCommand = (): [string, string] => [process.execPath, process.argv[1] ?? "sluice"];
+/**
+ * How this command is called: the program, and the arguments before the command's own. Not by its name in bin/, which starts more slowly,
+ * since it first has to find out which build is up to date.
+ */
+const OWN_COMMAND = [process.execPath, fileURLToPath(new URL("./main.js", import.meta.url))] as const;
 
 /** In the order of the help. */
 const COMMANDS: Readonly<Record<string, AddCommand>> = {
@@ -49,7 +53,7 @@ const COMMANDS: Readonly<Record<string, AddCommand>> = {
   answer: async (program) => (await import("./asks/answer-command.js")).addAnswerCommand(program),
   explain: async (program) => (await import("./commands/explain-command.js")).addExplainCommand(program),
   diff: async (program) => (await import("./commands/diff-command.js")).addDiffCommand(program),
-  run: async (program) => (await import("./commands/run-command.js")).addRunCommand(program, ownCommand()),
+  run: async (program) => (await import("./commands/run-command.js")).addRunCommand(program, OWN_COMMAND),
   sessions: async (program) => (await import("./commands/sessions/sessions-command.js")).addSessionsCommand(program),
   fork: async (program) => (await import("./commands/sessions/fork-command.js")).addForkCommand(program),
   checkpoint: async (program) => (await import("./commands/sessions/fork-command.js")).addCheckpointCommand(program),
@@ -66,7 +70,7 @@ const COMMANDS: Readonly<Record<string, AddCommand>> = {
   decision: async (program) => (await import("@sluice/service-decision/commands")).addDecisionCommand(program),
   policy: async (program) => (await import("@sluice/service-decision/commands")).addPolicyCommands(program),
   profile: async (program) => (await import("@sluice/service-decision/commands")).addProfileCommand(program, profileLive),
-  "volume-plugin": async (program) => (await import("./commands/volume-plugin-command.js")).addVolumePluginCommand(program, ownCommand()),
+  "volume-plugin": async (program) => (await import("./commands/volume-plugin-command.js")).addVolumePluginCommand(program, OWN_COMMAND),
 };
 
 function called(command: string | undefined): AddCommand[] {
