@@ -6,6 +6,7 @@ import { fileURLToPath } from "node:url";
 import { runScript, scratch, type ScriptResult } from "@sluice/testkit";
 import { beforeAll, expect, test } from "vitest";
 import { buildBundle } from "../../packages/dev/build.mjs";
+import { type LoadedChunk, loadedChunks, writeChunkSpy } from "./chunk-spy.js";
 
 const BUNDLE = fileURLToPath(new URL("../../bundle", import.meta.url));
 const MAIN = "packages/cli/dist/main.js";
@@ -29,32 +30,18 @@ function cachesOf(bundle: string): string[] {
 const check = (bundle: string, ...flags: readonly string[]): Promise<ScriptResult> =>
   runScript([process.execPath, ...flags, join(bundle, MAIN), "policy", "check", POLICY]);
 
-/** Writes a line for each chunk that is compiled: its name, and whether V8 took the cache, or refused it, or got none. */
-function spy(): string {
-  const path = join(scratch(), "spy.cjs");
-  const text = `const vm = require("node:vm");
-vm.Script = class extends vm.Script {
-  constructor(text, options) {
-    super(text, options);
-    process._rawDebug("chunk", options.filename, { true: "refused", false: "taken" }[this.cachedDataRejected] ?? "none");
-  }
-};`;
-  writeFileSync(path, text);
-  return path;
-}
-
-async function outcomes(bundle: string, ...argv: readonly string[]): Promise<string[]> {
-  const { stderr } = await runScript([process.execPath, "--require", spy(), join(bundle, MAIN), ...argv]);
-  return stderr.split("\n").filter((line) => line.startsWith("chunk "));
+async function chunksOf(bundle: string, ...argv: readonly string[]): Promise<LoadedChunk[]> {
+  const { stderr } = await runScript([process.execPath, "--require", writeChunkSpy(scratch()), join(bundle, MAIN), ...argv]);
+  return loadedChunks(stderr);
 }
 
 test("V8 takes the cache of every chunk that a command, and the server of a mount, load", async () => {
-  const commands = await outcomes(BUNDLE, "policy", "check", POLICY);
+  const commands = await chunksOf(BUNDLE, "policy", "check", POLICY);
   // It fails after its modules are loaded. By then it has changed the flags of V8.
-  const server = await outcomes(BUNDLE, "mount", "--lower", "/nowhere", "--policy", POLICY, scratch());
+  const server = await chunksOf(BUNDLE, "mount", "--lower", "/nowhere", "--policy", POLICY, scratch());
   expect(commands.length).toBeGreaterThan(20);
-  expect(server.join("\n")).toContain("mount-command.js");
-  expect([...commands, ...server].filter((line) => !line.endsWith(" taken"))).toEqual([]);
+  expect(server.map(({ name }) => name)).toContain("chunks/run-mount.js");
+  expect([...commands, ...server].filter(({ cache }) => cache !== "taken")).toEqual([]);
 });
 
 test.each<[string, (cache: Buffer) => Buffer]>([
@@ -71,7 +58,8 @@ test.each<[string, (cache: Buffer) => Buffer]>([
   for (const path of cachesOf(bundle)) if (!path.includes(MAIN)) writeFileSync(path, damage(readFileSync(path)));
   expect(whole.code).toBe(0);
   expect(await check(bundle)).toEqual(whole);
-  expect((await outcomes(bundle, "policy", "check", POLICY)).filter((line) => line.endsWith(" taken") && !line.includes(MAIN))).toEqual([]);
+  const taken = (await chunksOf(bundle, "policy", "check", POLICY)).filter(({ name, cache }) => cache === "taken" && !name.includes(MAIN));
+  expect(taken).toEqual([]);
 });
 
 test("a chunk that was changed in place runs as it is now, and not as its cache has it", async () => {

@@ -1,11 +1,12 @@
 // Modules that programs load at their start from the bundle. Joining modules must not load parts into a keeper that it does not
 // need, nor parts into a mount without a policy whose loading takes longer than its start.
-import { readFileSync, writeFileSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { runScript, scratch } from "@sluice/testkit";
 import { beforeAll, expect, test } from "vitest";
 import { buildBundle } from "../../packages/dev/build.mjs";
+import { loadedChunks, writeChunkSpy } from "./chunk-spy.js";
 
 const BUNDLE = fileURLToPath(new URL("../../bundle/", import.meta.url));
 /** An import at the start; one that is made later stands in a function. */
@@ -36,22 +37,11 @@ function loadedBy(path: string): Set<string> {
   return packages;
 }
 
-/** Writes the name of each chunk that is compiled. */
-const SPY = `const vm = require("node:vm");
-vm.Script = class extends vm.Script {
-  constructor(text, options) {
-    super(text, options);
-    process._rawDebug(options.filename);
-  }
-};`;
-
 /** The packages whose modules a command loads before it ends. */
 async function loadedWhile(...args: readonly string[]): Promise<string[]> {
   const main = join(BUNDLE, "packages/cli/dist/main.js");
-  const spy = join(scratch(), "spy.cjs");
-  writeFileSync(spy, SPY);
-  const { stderr } = await runScript([process.execPath, "--require", spy, main, ...args]);
-  const files = stderr.split("\n").filter((line) => line.startsWith("chunks/"));
+  const { stderr } = await runScript([process.execPath, "--require", writeChunkSpy(scratch()), main, ...args]);
+  const files = loadedChunks(stderr).map(({ name }) => name);
   expect(files.length).toBeGreaterThan(5);
   return [...new Set(files.flatMap((name) => packagesIn(join(BUNDLE, name))))].sort();
 }
