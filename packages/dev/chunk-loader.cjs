@@ -1,6 +1,7 @@
 // Loads the programs of the bundle. V8 takes the compiled code of a chunk from the cache beside it, if there is one: compiling takes
 // most of the time in which a program starts. Node's own loader of modules has no such caches before version 22.
-// The build alone writes caches (make-caches.cjs). One that does not belong to this chunk and this Node is not used.
+// make-caches.cjs alone writes caches, in the build or when a package is installed. One that does not belong to this chunk and this Node
+// is not used.
 "use strict";
 const { readFileSync, statSync } = require("node:fs");
 const { dirname, join, relative } = require("node:path");
@@ -11,7 +12,7 @@ const { crc32 } = require("node:zlib");
 const CHUNKS = join(__dirname, "chunks");
 /** In front of a cache: a checksum in 8 bytes, since V8 wants the rest aligned. */
 const HEADER_BYTES = 8;
-/** As Node has it, for a program that waits for nothing that could still happen. */
+/** Of Node, for a program that waits for something that cannot happen any more. */
 const EXIT_UNFINISHED = 13;
 const INITIAL_FLAGS = cachedDataVersionTag();
 

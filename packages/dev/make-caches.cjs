@@ -2,7 +2,7 @@
 // has compiled by then. Equal chunks and an equal Node make equal bytes. It changes nothing outside of the bundle.
 "use strict";
 const { spawnSync } = require("node:child_process");
-const { readdirSync, rmSync, writeFileSync } = require("node:fs");
+const { chmodSync, readdirSync, rmSync, writeFileSync } = require("node:fs");
 const { join } = require("node:path");
 const { setFlagsFromString } = require("node:v8");
 const { CHUNKS, HEADER_BYTES, cachePath, checksum, identity, load, loaded } = require("./chunk-loader.cjs");
@@ -26,7 +26,10 @@ function writeCaches(flags) {
     const data = script.createCachedData();
     const header = Buffer.alloc(HEADER_BYTES);
     header.writeUInt32LE(checksum(source, data));
-    writeFileSync(cachePath(file, flags), Buffer.concat([header, data]));
+    const path = cachePath(file, flags);
+    writeFileSync(path, Buffer.concat([header, data]), { mode: 0o644 });
+    // Whatever the umask: every user reads it.
+    chmodSync(path, 0o644);
   }
 }
 

@@ -5,7 +5,7 @@ import { runInNewContext } from "node:vm";
 /**
  * In one pause V8 moves the survivors of the young generation, and nodes do survive: at its full 16 MiB that takes
  * several milliseconds while a tree is walked. This limits it to its initial size. Loading a service's modules already
- * makes it grow: call this before they are imported.
+ * makes it grow: call this before they are imported. Caches of compiled code are made for this flag, too (packages/dev/make-caches.cjs).
  */
 export function keepPausesShort(): void {
   setFlagsFromString("--semi-space-growth-factor=1");

@@ -50,7 +50,7 @@ function overlayLine({ mount }: Programs, asRoot: boolean, { lowers, upper, work
   return `${overlay} >&- 2>&- || { ${plain}; } || exit 3`;
 }
 
-/** Node reads the certificates in this file at its start, for about as long as all the rest takes. The server asks no other machine. */
+/** A file of certificates, which Node reads at each start: that doubles the time. The server connects to no other machine. */
 const SLOW_START = "NODE_EXTRA_CA_CERTS";
 
 const setOf = (names: readonly string[]): string => ["-all", ...names.map((name) => `+${name.toLowerCase()}`)].join(",");

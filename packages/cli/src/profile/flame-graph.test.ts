@@ -19,7 +19,7 @@ test("draws each function as wide as its time with that of the functions it call
     [
       frame([1, null], "(root)", 0),
       frame([2, 1], "(idle)", 9000),
-      frame([3, 1], "serve", 10, "file:///opt/sluice/bundle/chunks/serve.js"),
+      frame([3, 1], "serve", 10, "chunks/packages/cli/dist/main.js"),
       frame([4, 3], "open", 30, "file:///opt/sluice/node_modules/a/node_modules/b/index.js"),
       frame([5, 3], "read", 0, "node:fs"),
       frame([6, 5], "(garbage collector)", 40),
@@ -34,7 +34,7 @@ test("draws each function as wide as its time with that of the functions it call
   expect(drawn["read"]).toBeCloseTo((all * 40) / 80 - 0.5, 0);
   expect(drawn["(garbage collector)"]).toBe(drawn["read"]);
   expect(Object.keys(drawn)).not.toContain("(idle)");
-  expect(svg).toContain("serve\nbundle/chunks/serve.js:7\n80.0 ms, 100.0 %; itself 10.0 ms");
+  expect(svg).toContain("serve\nchunks/packages/cli/dist/main.js:7\n80.0 ms, 100.0 %; itself 10.0 ms");
   expect(svg).toContain("open\nb/index.js:7\n30.0 ms, 37.5 %");
   expect(svg).toContain("busy 80 ms of 9080 ms");
   expect(svg).toMatch(/class="ours"[^]*class="module"[^]*class="node"[^]*class="engine"/);

@@ -39,7 +39,8 @@ function escaped(text: string): string {
 function placeOf({ url, line }: ProfileFrame): string {
   if (url === "") return "";
   const path = url.replace(/^file:\/\//, "");
-  const inside = /(?:^|\/)(?:node_modules\/(?!.*\/node_modules\/)|(?=bundle\/|packages\/|services\/))(.*)$/.exec(path)?.[1] ?? path;
+  const inside =
+    /(?:^|\/)(?:node_modules\/(?!.*\/node_modules\/)|(?=bundle\/|chunks\/|packages\/|services\/))(.*)$/.exec(path)?.[1] ?? path;
   return `${inside}:${line}`;
 }
 
