@@ -8,6 +8,7 @@ import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { cleanUp, describeResult, descendantsOf, eventually, runScript, scratch, type ScriptResult, startScript } from "@sluice/testkit";
 import { expect } from "vitest";
+import { loadedChunks, writeChunkSpy } from "../shipped/chunk-spy.js";
 
 const ENTER = fileURLToPath(new URL("./enter-root.sh", import.meta.url));
 const BOOT = fileURLToPath(new URL("./boot-root.sh", import.meta.url));
@@ -114,4 +115,11 @@ export async function release(kinds: string, env: Readonly<Record<string, string
 /** Every step of first-minute.sh. */
 export function expectFirstMinute(stdout: string): void {
   for (const step of ["doctor", "mount with a policy", "run"]) expect(stdout).toContain(`ok ${step}`);
+}
+
+/** The fates of the caches of compiled code when a command of the installed package starts, as in `LoadedChunk`. */
+export async function cachesAtStart(root: DebianRoot, node: string): Promise<string[]> {
+  writeChunkSpy(join(root.at, "tmp"));
+  const start = `${node} --require /tmp/chunk-spy.cjs /usr/lib/sluice/packages/cli/dist/main.js --version 2>&1 >/dev/null`;
+  return [...new Set(loadedChunks(await root.run("sh", "-c", start)).map(({ cache }) => cache))];
 }

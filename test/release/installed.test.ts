@@ -5,8 +5,7 @@ import { requires } from "@sluice/testkit";
 import { beforeAll, expect } from "vitest";
 import { neededGlibc } from "../../packages/dev/release/addon.mjs";
 import { buildBundle } from "../../packages/dev/build.mjs";
-import { loadedChunks, writeChunkSpy } from "../shipped/chunk-spy.js";
-import { debianRoot, type DebianRoot, expectFirstMinute, LIMIT_MS, release, succeed } from "./debian-root.js";
+import { cachesAtStart, debianRoot, type DebianRoot, expectFirstMinute, LIMIT_MS, release, succeed } from "./debian-root.js";
 
 const needs = requires("/dev/fuse", "CAP_SYS_ADMIN", "user namespaces", "command mmdebstrap", "command dpkg-deb", "command readelf");
 
@@ -66,13 +65,6 @@ needs.describe("a release in a fresh Debian", () => {
     LIMIT_MS,
   );
 
-  /** What became of the caches of compiled code when a command started. */
-  const caches = async (): Promise<string[]> => {
-    writeChunkSpy(join(root.at, "tmp"));
-    const start = "node --require /tmp/chunk-spy.cjs /usr/lib/sluice/packages/cli/dist/main.js --version 2>&1 >/dev/null";
-    return [...new Set(loadedChunks(await root.run("sh", "-c", start)).map(({ cache }) => cache))];
-  };
-
   needs.test(
     "the package installs without a network, serves, and leaves nothing behind when it is purged",
     async () => {
@@ -89,13 +81,13 @@ needs.describe("a release in a fresh Debian", () => {
       expect(installed.filter((path) => path.startsWith("/etc/systemd"))).toEqual(before.filter((path) => path.startsWith("/etc/systemd")));
       expect(await root.run("getent", "passwd", "sluice-decision")).toContain("/usr/sbin/nologin");
       await root.run("mount.fuse.sluice", "--version");
-      expect(await caches()).toEqual(["taken"]);
+      expect(await cachesAtStart(root, "/usr/bin/node")).toEqual(["taken"]);
       // Debian's Node is replaced by a later one.
       await root.run("touch", "/usr/bin/node");
-      expect(await caches()).toEqual(["none"]);
+      expect(await cachesAtStart(root, "/usr/bin/node")).toEqual(["none"]);
       await root.run("dpkg-trigger", "--no-await", "/usr/bin/node");
       await root.run("dpkg", "--configure", "--pending");
-      expect(await caches()).toEqual(["taken"]);
+      expect(await cachesAtStart(root, "/usr/bin/node")).toEqual(["taken"]);
       await root.run("dpkg", "--purge", "sluice");
       expect(await root.paths()).toEqual(before);
       expect(await root.run("sh", "-c", "getent passwd sluice-decision || echo gone")).toBe("gone\n");

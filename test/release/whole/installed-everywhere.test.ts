@@ -6,7 +6,7 @@ import { fileURLToPath } from "node:url";
 import { requires, runScript, scratch } from "@sluice/testkit";
 import { beforeAll, expect } from "vitest";
 import { buildBundle } from "../../../packages/dev/build.mjs";
-import { debianRoot, expectFirstMinute, LIMIT_MS, release, succeed } from "../debian-root.js";
+import { cachesAtStart, debianRoot, expectFirstMinute, LIMIT_MS, release, succeed } from "../debian-root.js";
 
 const inRoot = ["/dev/fuse", "CAP_SYS_ADMIN", "user namespaces", "command mmdebstrap", "command readelf"] as const;
 
@@ -42,6 +42,7 @@ packaging.describe("Debian's packages and the archive with Node inside", () => {
       const before = await root.paths();
       await root.run("dpkg", "-i", "/tmp/sluice.deb");
       expectFirstMinute(await root.run("/tmp/first-minute.sh", "sluice"));
+      expect(await cachesAtStart(root, "/usr/lib/sluice/lib/node")).toEqual(["taken"]);
       await root.run("dpkg", "--purge", "sluice-with-node");
       expect(await root.paths()).toEqual(before);
     },
@@ -128,6 +129,7 @@ requires(...inRoot, "command rpm", "command rpmbuild", "command dnf").test(
     expect(await root.run("readlink", "/bin", "/sbin", "/lib")).toBe("usr/bin\nusr/sbin\nusr/lib\n");
     expect(await root.run("getent", "passwd", "sluice-decision")).toContain("/usr/sbin/nologin");
     expectFirstMinute(await root.run("/tmp/first-minute.sh", "sluice"));
+    expect(await cachesAtStart(root, "/usr/bin/node")).toEqual(["taken"]);
     await dnf("remove", "sluice");
     expect(await root.paths()).toEqual(before);
   },
