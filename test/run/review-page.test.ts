@@ -36,6 +36,10 @@ async function openPage(link: string): Promise<{ page: Page; wrong: string[] }> 
   return { page, wrong };
 }
 
+/** The page tells what was done before it has the new list. */
+async function rows(page: Page, count: number): Promise<void> {
+  await expect.poll(() => page.locator("#changes details").count(), { timeout: 20_000 }).toBe(count);
+}
 const read = (project: Project, path: string): string => readFileSync(join(project.base, path), "utf8");
 const box = (page: Page, name: string) => page.getByRole("checkbox", { name });
 
@@ -62,7 +66,7 @@ describe.each(CALLERS)("as %s", (caller) => {
       await page.getByText("applied to").waitFor();
       expect(await page.locator("#done").innerText()).toContain("1 modified, 1 deleted; in the session remain 2 added");
       expect([read(project, "a"), existsSync(join(project.base, "gone"))]).toEqual(["one\ntwo\n", false]);
-      expect(await page.locator("#changes details").count()).toBe(2);
+      await rows(page, 2);
       await page.getByRole("button", { name: "Discard the session" }).click();
       await page.getByRole("button", { name: "Discard all changes" }).click();
       await page.getByText("one: discarded").waitFor();
@@ -110,7 +114,7 @@ test(
     await page.getByRole("button", { name: "Select all" }).click();
     await page.getByRole("button", { name: "Apply selected" }).click();
     await page.locator("#done").waitFor();
-    expect(await page.locator("#changes summary").count()).toBe(0);
+    await rows(page, 0);
     expect(read(project, "a")).toBe("one\ntwo\n");
     expect(existsSync(join(project.base, "gone"))).toBe(true);
     await page.getByRole("button", { name: "End the review" }).click();
