@@ -8,9 +8,10 @@ import { CALLERS, NEEDS, Project } from "./sandboxed.js";
 const { test } = requires(...NEEDS);
 const LIMIT_MS = 180_000;
 const FILES = { f: "f\n", gone: "", ".env": "SECRET=1\n", "src/a": "a\n", "src/b": "b\n", "dir/sub/x": "x\n", "conf/.env": "OTHER=1\n" };
+/** Nothing follows the second name of a file: a mount forgets it if the kernel drops its caches, as another test may make it do. */
 const COMMAND = `
   cat f .env src/a; echo more >> f; rm gone; mkdir out; for i in 1 2 3 4 5 6 7 8 9 10; do echo $i > out/$i; done
-  mv out/1 out/one; mv dir moved; cat moved/sub/x; ln -s f link; ln f hard; chmod 700 f; mkdir -p x/y; mv x z; rm -r z; touch src/b
+  mv out/1 out/one; mv dir moved; cat moved/sub/x; ln -s f link; chmod 700 f; ln f hard; mkdir -p x/y; mv x z; rm -r z; touch src/b
 `;
 
 describe.each(CALLERS)("as %s", (caller) => {
