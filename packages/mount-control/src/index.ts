@@ -8,6 +8,7 @@ export { type LowerList, MAX_LOWERS, parseLowerList } from "./lower-list.js";
 export { checkNoKernelOverlay, kernelWriters } from "./kernel-overlays.js";
 export { isBeneath, type MountRow, mountAt, mountOf, readMountTable } from "./mount-table.js";
 export { ownPath } from "./own-path.js";
+export { parseRequest } from "./parse-request.js";
 export { descriptorOf, peerOf } from "./peer.js";
 export {
   CONTROL_SOCKET,
