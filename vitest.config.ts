@@ -42,6 +42,9 @@ const WHOLE_RELEASE = process.env["SLUICE_SOAK_SECONDS"] === undefined ? ["test/
 /** Of the packages' `exports`: tests import the TypeScript sources, so nothing has to be compiled before them. */
 const FROM_SOURCES = { conditions: ["@sluice/source", "node"] };
 
+/** The default of one second is too short for a busy machine. */
+const POLLS = { poll: { timeout: 15_000 } };
+
 const SETUP = "./packages/testkit/src/file-setup.ts";
 
 /** It takes minutes, most of which it waits. As the last one of a pair it would wait alone. */
@@ -71,6 +74,7 @@ export default defineConfig({
           isolate: false,
           setupFiles: ["./packages/testkit/src/file-clean-up.ts"],
           maxWorkers: "100%",
+          expect: POLLS,
           testTimeout: 20_000,
           sequence: { groupOrder: 0 },
         },
@@ -80,6 +84,7 @@ export default defineConfig({
           name: "processes",
           include: NEED_PROCESSES,
           maxWorkers: "100%",
+          expect: POLLS,
           testTimeout: 20_000,
           sequence: { groupOrder: 0 },
         },
@@ -89,6 +94,7 @@ export default defineConfig({
           name: "mount-pairs",
           include: PAIRED,
           maxWorkers: 2,
+          expect: POLLS,
           testTimeout: 60_000,
           // The conformance suite removes some 340 trees in one hook.
           hookTimeout: 300_000,
@@ -103,6 +109,7 @@ export default defineConfig({
           exclude: [...PAIRED, ...WHOLE_RELEASE],
           fileParallelism: false,
           maxWorkers: 1,
+          expect: POLLS,
           testTimeout: 60_000,
           hookTimeout: 60_000,
           sequence: { groupOrder: 2 },
@@ -117,6 +124,7 @@ export default defineConfig({
           env: { SLUICE_TRANSPORT: "uring" },
           fileParallelism: false,
           maxWorkers: 1,
+          expect: POLLS,
           testTimeout: 60_000,
           hookTimeout: 60_000,
           sequence: { groupOrder: 3 },
