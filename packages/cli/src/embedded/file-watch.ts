@@ -65,6 +65,14 @@ export class FileWatch {
     return this.#isLocal ? 0 : this.#ask();
   }
 
+  #isSame(): boolean {
+    for (let at = 0; at < WATCHED.length; at++) {
+      const word = WATCHED[at] as number;
+      if (this.#now[word] !== this.#seen[word]) return false;
+    }
+    return true;
+  }
+
   #isAnother(): boolean {
     const { inoLo, inoHi } = StatWord;
     return this.#now[inoLo] !== this.#seen[inoLo] || this.#now[inoHi] !== this.#seen[inoHi];
@@ -100,9 +108,7 @@ export class FileWatch {
   /** Also true for a moment after a change, because a second one could be invisible. */
   touched(): boolean {
     const status = this.#look();
-    let same = status === this.#seenStatus;
-    if (status === 0) for (const word of WATCHED) same &&= this.#now[word] === this.#seen[word];
-    if (!same) {
+    if (status !== this.#seenStatus || (status === 0 && !this.#isSame())) {
       this.#seen.set(this.#now);
       this.#seenStatus = status;
       this.#stableAtMs = this.#changedMs(status) + STABLE_MS;

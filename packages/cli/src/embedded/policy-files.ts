@@ -24,6 +24,8 @@ export class PolicyFiles {
   #watches = new Map<string, FileWatch>();
   /** The requests of the load before: for the policy in force, while the next one loads. */
   #watchesBefore = new Map<string, FileWatch>();
+  /** Those of both: they are checked before each open. */
+  #checked: readonly FileWatch[] = [];
   /** The service knows of a change, but the cache does not yet. */
   #untold = false;
   /** Opened files, with the users whose rights were used: the owner of a file decides which files it names. */
@@ -57,9 +59,9 @@ export class PolicyFiles {
   }
 
   #look(): boolean {
+    const checked = this.#checked;
     let touched = false;
-    for (const watch of this.#watches.values()) if (watch.touched()) touched = true;
-    for (const [path, watch] of this.#watchesBefore) if (!this.#watches.has(path) && watch.touched()) touched = true;
+    for (let at = 0; at < checked.length; at++) if ((checked[at] as FileWatch).touched()) touched = true;
     // A full queue has such a record already, and a dead service needs none.
     if (touched) this.#send({ id: 0 }, NO_FDS);
     return touched;
@@ -92,6 +94,7 @@ export class PolicyFiles {
     if (begin === true) {
       this.#watchesBefore = this.#watches;
       this.#watches = new Map();
+      this.#checked = [...this.#watchesBefore.values()];
       this.#opened.clear();
       return;
     }
@@ -109,6 +112,7 @@ export class PolicyFiles {
   #watch(path: string): void {
     if (this.#watches.has(path)) return;
     this.#watches.set(path, this.#watchesBefore.get(path) ?? new FileWatch(path, openToWatch));
+    this.#checked = [...new Set([...this.#watches.values(), ...this.#watchesBefore.values()])];
   }
 
   #open(id: number, path: string): void {

@@ -49,6 +49,7 @@ interface Caller {
 }
 
 type Counts = Record<Effect, number>;
+const NO_COUNTS: Counts = { grant: 0, mediate: 0, ask: 0, deny: 0 };
 
 /** A denied access, counted since the server started. */
 export interface DeniedAccess {
@@ -74,6 +75,13 @@ function placeOf(path: string, { pid, uid }: Caller): number {
   return (pid * 31 + uid + length * 7 + last * 13 + middle * 61) & (PLACES - 1);
 }
 
+function countsOf(by: Map<string, Counts>, rule: string): Counts {
+  const name = by.has(rule) || by.size < MAX_RULES ? rule : OTHER_RULES;
+  let counts = by.get(name);
+  if (counts === undefined) by.set(name, (counts = { ...NO_COUNTS }));
+  return counts;
+}
+
 function unnamedIn(byRule: ReadonlyMap<string, Counts>, asked: boolean): Unnamed[] {
   const all = [...byRule].flatMap(([rule, counts]) =>
     (Object.entries(counts) as [Effect, number][]).map(([effect, count]) => ({ effect, rule, count, asked })),
@@ -89,6 +97,8 @@ export class DecisionTally {
   readonly #namedOf = { denied: new Map<number, number>(), allowed: new Map<number, number>() };
   #programsRead = 0;
   readonly #unnamed = { asked: new Map<string, Counts>(), recalled: new Map<string, Counts>() };
+  /** Of the decision before, as the next one is often by the same rule. */
+  readonly #unnamedBefore = { by: undefined as Map<string, Counts> | undefined, rule: "", counts: NO_COUNTS };
   readonly #listeners = new Set<(window: DecisionWindow) => void>();
   readonly #recent: DecisionWindow[] = [];
   readonly #denied = new HotList(HOT_DENIALS);
@@ -190,13 +200,13 @@ export class DecisionTally {
   }
 
   #countUnnamed(by: Map<string, Counts>, { rule, effect }: Decision): void {
-    let counts = by.get(rule);
-    if (counts === undefined) {
-      const name = by.size < MAX_RULES ? rule : OTHER_RULES;
-      counts = by.get(name) ?? { grant: 0, mediate: 0, ask: 0, deny: 0 };
-      by.set(name, counts);
+    const before = this.#unnamedBefore;
+    if (before.by !== by || before.rule !== rule) {
+      before.by = by;
+      before.rule = rule;
+      before.counts = countsOf(by, rule);
     }
-    counts[effect]++;
+    before.counts[effect]++;
     if (isDenial(effect)) this.deniedUnnamed++;
   }
 
@@ -220,6 +230,7 @@ export class DecisionTally {
     const taken = [...unnamedIn(asked, true), ...unnamedIn(recalled, false)];
     asked.clear();
     recalled.clear();
+    this.#unnamedBefore.by = undefined;
     return taken;
   }
 

@@ -20,6 +20,8 @@ const USUAL_ANSWERS: Readonly<Record<string, readonly number[]>> = {
 };
 
 interface OperationCounts {
+  succeeded: number;
+  /** Of failed requests. */
   readonly byErrno: Map<number, number>;
   readonly durations: DurationSeries;
 }
@@ -59,10 +61,11 @@ export class MountTelemetry {
   request(operation: string, errno: number, durationUs: number): void {
     let counts = this.#operations.get(operation);
     if (counts === undefined) {
-      counts = { byErrno: new Map(), durations: new DurationSeries() };
+      counts = { succeeded: 0, byErrno: new Map(), durations: new DurationSeries() };
       this.#operations.set(operation, counts);
     }
-    counts.byErrno.set(errno, (counts.byErrno.get(errno) ?? 0) + 1);
+    if (errno === 0) counts.succeeded++;
+    else counts.byErrno.set(errno, (counts.byErrno.get(errno) ?? 0) + 1);
     counts.durations.observeUs(durationUs);
   }
 
@@ -90,10 +93,10 @@ export class MountTelemetry {
 
   /** Requests by operation: errors and durations. */
   requests(): Record<string, { errors: number; durations: DurationCounts }> {
-    const all = [...this.#operations].map(([operation, { byErrno, durations }]) => {
+    const all = [...this.#operations].map(([operation, { succeeded, byErrno, durations }]) => {
       const taken = durations.snapshot();
-      const usual = [0, ...(USUAL_ANSWERS[operation] ?? [])];
-      const errors = usual.reduce((left, errno) => left - (byErrno.get(errno) ?? 0), taken.count);
+      const usual = USUAL_ANSWERS[operation] ?? [];
+      const errors = usual.reduce((left, errno) => left - (byErrno.get(errno) ?? 0), taken.count - succeeded);
       return [operation, { errors, durations: taken }] as const;
     });
     return Object.fromEntries(all);
@@ -191,7 +194,8 @@ export class MountTelemetry {
 
   *#requestValues(): Iterable<MetricValue> {
     for (const [operation, counts] of this.#operations) {
-      for (const [errno, value] of counts.byErrno) yield { labels: { operation, errno: errno === 0 ? "OK" : errnoName(errno) }, value };
+      if (counts.succeeded > 0) yield { labels: { operation, errno: "OK" }, value: counts.succeeded };
+      for (const [errno, value] of counts.byErrno) yield { labels: { operation, errno: errnoName(errno) }, value };
     }
   }
 
