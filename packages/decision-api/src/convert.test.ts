@@ -112,6 +112,16 @@ describe("decisions", () => {
     expect(code(() => decisionFromProto(decisionToProto(unprintable)))).toBe("malformed");
   });
 
+  it("bring the globs that their scope excepts, and are not cached if one is malformed or there are too many", () => {
+    const scoped = (except: string[]): Decision => ({
+      ...decision,
+      scope: { subtree: "a", except, subject: [], resource: [], xattrs: [], accesses: ["read"], ttlMs: undefined },
+    });
+    const got = (except: string[]): unknown => decisionFromProto(overWire(wire.Decision, decisionToProto(scoped(except)))).scope;
+    expect(got(["**/.env", "a/{b,c}/**"])).toEqual(scoped(["**/.env", "a/{b,c}/**"]).scope);
+    expect([["[a"], ["/a"], [""], new Array<string>(257).fill("a")].map(got)).toEqual(new Array(4).fill(undefined));
+  });
+
   it("wait for a person for an hour at most", () => {
     const patient: Decision = { ...decision, effect: "ask", pending: { askId: "abcd", timeoutMs: 1e10 } };
     expect(decisionFromProto(decisionToProto(patient)).pending?.timeoutMs).toBe(3_600_000);

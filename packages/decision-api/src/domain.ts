@@ -125,6 +125,10 @@ export type ResourceFact = "layer" | "kind" | "size" | "mode" | "owner" | "conte
 export interface CacheScope {
   /** A directory below the mount, "" for its root: every path below it. Undefined: the names of the question alone. */
   subtree: string | undefined;
+  /**
+   * Globs as in the path of a rule: the answer does not hold for a path in the subtree that one of them matches. Empty without a subtree.
+   */
+  except: readonly string[];
   /** The fields that were looked at; read again, they must have the values of the answered question. */
   subject: readonly SubjectField[];
   resource: readonly ResourceFact[];

@@ -51,6 +51,8 @@ export function uniteFactNeeds(all: readonly FactNeeds[]): FactNeeds {
 
 /** The asker hides names by itself, as `PolicyCapabilities.hiddenNames` has them. */
 export const HIDES_NAMES = "resource.hidden";
+/** The asker understands `CacheScope.except`. */
+export const UNDERSTANDS_EXCEPT = "scope.except";
 
 /** The facts that a policy with these needs has its asker look for, as in `Question.lookedFor`. Head and digest tell by themselves. */
 export function factsLookedFor({ xattrs, needsGroups, needsExecutable, needsCgroup }: FactNeeds): readonly string[] {

@@ -1,5 +1,6 @@
 /** The decision contract: domain types, the generated wire types as `wire`, and the one converter between them. */
 export * from "./convert.js";
+export { NO_SUBTREE } from "./convert-scope.js";
 export { questionExcess, questionFromProto, questionToProto } from "./convert-question.js";
 export * from "./domain.js";
 export { parseDurationMs } from "./duration.js";
@@ -8,6 +9,7 @@ export * from "./fact-needs.js";
 export * from "./glob/glob.js";
 export * from "./glob/glob-pattern.js";
 export * from "./glob/hidden-names.js";
+export * from "./glob/path-patterns.js";
 export * from "./glob/name-bytes.js";
 export * as wire from "./gen/sluice/decision/v1/decision.js";
 export { AnswerReader, encodeAnswers, type ReceivedAnswer, type SentAnswer } from "./hot/answer-codec.js";
@@ -21,4 +23,5 @@ export * from "./mount-report.js";
 export { mintIds, newQuestionId } from "./mint-ids.js";
 export * from "./person-questions.js";
 export { plainQuestion, usualOperation } from "./plain-question.js";
+export { scopeText } from "./scope-text.js";
 export { mergeScopes, strictest } from "./strictest.js";

@@ -32,6 +32,8 @@ export const ANSWER_LIMITS = {
   obligations: 32,
   valueLength: 1_024,
   xattrs: 64,
+  /** Globs that a scope excepts: each look-up of a cached answer may try them all. */
+  except: 256,
   /** Some of the names are enough: one is all that it takes. */
   callerRules: 64,
   /** Alternatives of all patterns of hidden names: each look-up of a name may try them all. */

@@ -1,5 +1,7 @@
 /** Several answers as one: the strictest holds, with the obligations of all, and in the scope that all of them share. */
+import { NO_SUBTREE } from "./convert-scope.js";
 import { type CacheScope, type Effect, type Obligation, STRICTNESS } from "./domain.js";
+import { ANSWER_LIMITS } from "./limits.js";
 
 /** The common part of a policy's answer and a service's decision. */
 interface Answer {
@@ -21,11 +23,17 @@ function mergeObligations(answers: readonly Answer[]): readonly Obligation[] {
 const union = <Name>(one: readonly Name[], other: readonly Name[]): readonly Name[] => [...new Set([...one, ...other])];
 
 /** Both are of one question, so that of two subtrees one lies in the other. */
+function commonSubtree(one: CacheScope, other: CacheScope): Pick<CacheScope, "subtree" | "except"> {
+  const except = union(one.except, other.except);
+  if (one.subtree === undefined || other.subtree === undefined || except.length > ANSWER_LIMITS.except) return NO_SUBTREE;
+  return { subtree: one.subtree.length > other.subtree.length ? one.subtree : other.subtree, except };
+}
+
 function narrower(one: CacheScope, other: CacheScope): CacheScope {
-  const { subtree: a, ttlMs: s } = one;
-  const { subtree: b, ttlMs: t } = other;
+  const { ttlMs: s } = one;
+  const { ttlMs: t } = other;
   return {
-    subtree: a === undefined || b === undefined ? undefined : a.length > b.length ? a : b,
+    ...commonSubtree(one, other),
     subject: union(one.subject, other.subject),
     resource: union(one.resource, other.resource),
     xattrs: union(one.xattrs, other.xattrs),

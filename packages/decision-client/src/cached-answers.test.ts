@@ -13,6 +13,7 @@ afterEach(async () => {
 const OTHER_DIGEST = "cd".repeat(32);
 const READ: wire.Scope = {
   subtree: undefined,
+  except: [],
   subjectFields: [wire.SubjectField.UID],
   resourceFacts: [],
   xattrs: [],

@@ -50,6 +50,7 @@ it("asks about a hidden name in spite of a cached answer for the directory", asy
     asked.push(...questions.map(({ question }) => Buffer.from(question?.resource?.paths[0] ?? []).toString()));
     const scope = {
       subtree: Buffer.alloc(0),
+      except: [],
       subjectFields: [],
       resourceFacts: [],
       xattrs: [],

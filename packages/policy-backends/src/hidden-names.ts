@@ -12,6 +12,7 @@ import {
   GlobError,
   HiddenNames,
   HIDES_NAMES,
+  NO_SUBTREE,
   type Operation,
   type PolicyCapabilities,
   type Question,
@@ -54,7 +55,7 @@ function ruleOf(rules: readonly HideRule[], path: string): string {
 
 /** A subtree may hold hidden names, which a mount that does not hide them would open by a cached answer. */
 function forItsNames(ruling: Ruling): Ruling {
-  return ruling.scope?.subtree === undefined ? ruling : { ...ruling, scope: { ...ruling.scope, subtree: undefined } };
+  return ruling.scope?.subtree === undefined ? ruling : { ...ruling, scope: { ...ruling.scope, ...NO_SUBTREE } };
 }
 
 const MAKING: ReadonlySet<Operation> = new Set<Operation>(["create", "tmpfile", "mknod", "mkdir", "symlink"]);
@@ -62,7 +63,7 @@ const MAKING: ReadonlySet<Operation> = new Set<Operation>(["create", "tmpfile", 
 /** A hidden name does not exist, and cannot be made. */
 function denial({ operation, accesses }: Question, rule: string): Ruling {
   const makes = MAKING.has(operation) || accesses.includes("create") || (operation === "rename" && accesses.includes("delete"));
-  const scope: CacheScope = { subtree: undefined, subject: [], resource: [], xattrs: [], accesses, ttlMs: undefined };
+  const scope: CacheScope = { ...NO_SUBTREE, subject: [], resource: [], xattrs: [], accesses, ttlMs: undefined };
   return {
     effect: "deny",
     errno: makes ? DENIAL_ERRNO.EACCES : DENIAL_ERRNO.ENOENT,

@@ -42,6 +42,6 @@ export function grantOf(index: number): Decision {
     reason: "rule 'projects' matches for read",
     obligations: [],
     source: "service",
-    scope: { subtree: undefined, subject: ["uid"], resource: [], xattrs: [], accesses: ["read"], ttlMs: undefined },
+    scope: { subtree: undefined, except: [], subject: ["uid"], resource: [], xattrs: [], accesses: ["read"], ttlMs: undefined },
   };
 }

@@ -1,5 +1,5 @@
 /** Random policies and questions, made of few words, so that questions match rules and one another. */
-import type { Access, Question } from "@sluice/decision-api";
+import { type Access, type Question, UNDERSTANDS_EXCEPT } from "@sluice/decision-api";
 import fc from "fast-check";
 
 const names = fc.constantFrom("a", "b", "c", "\xe9", "d.x");
@@ -89,6 +89,7 @@ export const questions: fc.Arbitrary<Question> = fc
   .record({
     paths: fc.oneof({ arbitrary: fc.tuple(paths), weight: 8 }, { arbitrary: fc.tuple(paths, paths), weight: 1 }),
     accesses: fc.uniqueArray(accesses, { minLength: 1, maxLength: 2 }),
+    excepts: fc.boolean(),
     operation: fc.constantFrom("open" as const, "open" as const, "create" as const),
     uid: fc.constantFrom(0, 1, 5),
     gid: fc.constantFrom(5, 6),
@@ -141,5 +142,5 @@ export const questions: fc.Arbitrary<Question> = fc
     },
     openFlags: 0,
     missing: facts.missing === undefined ? [] : [{ name: facts.missing, reason: "as chance has it" }],
-    lookedFor: ["resource.xattr.user.class", "resource.xattr.tag", "subject.groups"],
+    lookedFor: ["resource.xattr.user.class", "resource.xattr.tag", "subject.groups", ...(facts.excepts ? [UNDERSTANDS_EXCEPT] : [])],
   }));

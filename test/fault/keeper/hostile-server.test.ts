@@ -17,7 +17,7 @@ async function expectSound(keeper: AttackedKeeper): Promise<void> {
   expect(keeper.log).not.toContain("    at ");
 }
 
-/** The names of what the keeper holds, if `wanted` accepts them within 10 s: it closes what it refuses in the background. */
+/** The names of the keeper's descriptors, if `wanted` accepts them within 10 s: it closes what it refuses in the background. */
 async function held(keeper: AttackedKeeper, part: string, wanted: (names: readonly string[]) => boolean): Promise<string[]> {
   let names: string[] = [];
   const look = (): boolean => {

@@ -1,7 +1,7 @@
 /** `sluice explain`: the effect of the policy on a path of a running mount, and its reason. It opens nothing. */
 import { lstatSync, realpathSync } from "node:fs";
 import { basename, dirname, join, relative, resolve } from "node:path";
-import { ALL_ACCESSES } from "@sluice/decision-api";
+import { ALL_ACCESSES, scopeText } from "@sluice/decision-api";
 import { codeOf, escapeLine, escapeTextName, unfit, wrong } from "@sluice/runtime/cli";
 import { type Command, Option } from "commander";
 import { askOnce, type ExplainRequest, type Explanation, mountOf, readMountTable } from "@sluice/mount-control";
@@ -74,8 +74,8 @@ function scopeLine({ scope, revision, source }: Explanation): string {
   if (scope === null && source === "cache")
     return "holds for this file: an answer from the mount's cache; 'sluice policy explain' names its scope";
   if (scope === null) return "for this question alone: each open asks again";
-  const place =
-    scope.subtree === null ? "for this file" : `for all of '${scope.subtree === "" ? "/" : `${escapeTextName(scope.subtree)}/`}'`;
+  const subtree = scope.subtree === null ? undefined : escapeTextName(scope.subtree);
+  const place = scopeText(subtree, scope.except.map(escapeTextName));
   const looked = [...scope.subject, ...scope.resource, ...scope.xattrs].join(", ");
   const same = looked === "" ? "for every caller" : `while these are the same: ${looked}`;
   const ttl = scope.ttlMs === null ? "" : `, for ${scope.ttlMs} ms`;

@@ -54,6 +54,8 @@ function writeScope(writer: MessageWriter, scope: CacheScope): void {
     bytesField(5),
     scope.accesses.map((access) => WIRE_ACCESS[access]),
   );
+  for (const glob of scope.except) writer.element(bytesField(7), glob);
+  writer.ensure(64);
   writer.end(start);
 }
 

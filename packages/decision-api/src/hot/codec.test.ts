@@ -87,6 +87,7 @@ const decision: fc.Arbitrary<Decision> = fc.record(
         subject: fc.uniqueArray(fc.constantFrom("uid" as const, "groups" as const, "cgroup" as const)),
         resource: fc.uniqueArray(fc.constantFrom("size" as const, "owner" as const, "digest" as const)),
         xattrs: fc.array(text, { maxLength: 3 }),
+        except: fc.array(text, { maxLength: 3 }),
         accesses: fc.uniqueArray(fc.constantFrom(...ALL_ACCESSES), { maxLength: 3 }),
         ttlMs: fc.constantFrom(undefined, undefined, undefined, 1_500),
       }),

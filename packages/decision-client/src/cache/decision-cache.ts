@@ -28,6 +28,8 @@ const MAX_SHARED = 4_096;
 /** Separates the names of one file. No path contains it. */
 const BETWEEN_PATHS = "\0";
 const EXACT = -1;
+/** Paths whose answer is at hand: files that are opened again and again. */
+const AT_HAND = 4_096;
 
 export class DecisionCache {
   readonly #table: ScopeTable;
@@ -36,6 +38,8 @@ export class DecisionCache {
   readonly #hashes = new PathHashes();
   readonly #key: ScopeKey = { hash: 0, shape: undefined as unknown as ScopeShape, purpose: 0, uid: 0, gid: 0, values: "" };
   readonly hits = new HitCounts();
+  /** By path, the answer found before, if it depends on no facts but the caller's uid and gid. */
+  readonly #atHand = new Map<string, ScopeEntry>();
   #revision: PolicyRevision | undefined;
   #epoch = 0;
   #hits = 0;
@@ -67,6 +71,7 @@ export class DecisionCache {
     this.#epoch++;
     if (this.#table.size > 0) this.#invalidations++;
     this.#table.clear();
+    this.#atHand.clear();
     this.#shapes.clear();
     this.#shared.clear();
   }
@@ -138,7 +143,18 @@ export class DecisionCache {
   #searchPaths(inquiry: Inquiry): ScopeEntry | undefined {
     const { paths } = inquiry;
     if (paths.length > QUESTION_LIMITS.paths) return undefined;
-    return this.#search(inquiry, paths.length === 1 ? (paths[0] as string) : paths.join(BETWEEN_PATHS), paths.length === 1);
+    if (paths.length !== 1) return this.#search(inquiry, paths.join(BETWEEN_PATHS), false);
+    const path = paths[0] as string;
+    const before = this.#atHand.get(path);
+    if (before !== undefined && coversAgain(before, inquiry)) return before;
+    const found = this.#search(inquiry, path, true);
+    if (found?.shape.looksAtCallerAlone === true) this.#remember(path, found);
+    return found;
+  }
+
+  #remember(path: string, entry: ScopeEntry): void {
+    if (this.#atHand.size >= AT_HAND) this.#atHand.clear();
+    this.#atHand.set(path, entry);
   }
 
   #search(inquiry: Inquiry, path: string, single: boolean): ScopeEntry | undefined {
@@ -172,7 +188,7 @@ export class DecisionCache {
       if (shape.atDepth[depth] === 0) continue;
       this.#hash(hashes[depth] as number, depth);
       const entry = this.#table.find(key, path, ends[depth]);
-      if (entry !== undefined) return entry;
+      if (entry !== undefined) return shape.excepts(path) ? undefined : entry;
     }
     return undefined;
   }
@@ -193,7 +209,7 @@ export class DecisionCache {
     const values = shape?.values(inquiry);
     if (shape === undefined || values === undefined || (shape.uid && inquiry.uid < 0) || (shape.gid && inquiry.gid < 0)) return false;
     const place = placeOf(question, scope.subtree);
-    if (place === undefined) return false;
+    if (place === undefined || (place.depth >= 0 && shape.excepts(question.resource.paths[0] as string))) return false;
     const key = this.#key;
     this.#hashes.set(place.path);
     key.shape = shape;
@@ -226,6 +242,17 @@ export class DecisionCache {
     }
     return shared;
   }
+}
+
+/** It was the answer for the same path. */
+function coversAgain(entry: ScopeEntry, inquiry: Inquiry): boolean {
+  const { shape } = entry;
+  return (
+    entry.place >= 0 &&
+    entry.purpose === purposeOf(inquiry) &&
+    (!shape.uid || entry.uid === inquiry.uid) &&
+    (!shape.gid || entry.gid === inquiry.gid)
+  );
 }
 
 /** A copy, so that it does not hold the string that it was cut or joined from. */

@@ -1,5 +1,5 @@
 /**
- * The set of facts that a scope names, without their values. Policies have few shapes, so a look-up tries each shape in use, and
+ * The set of facts that a scope names, without their values, and the globs that it excepts. Policies have few shapes, so a look-up tries each shape in use, and
  * reads only the facts that it names.
  */
 import {
@@ -9,6 +9,7 @@ import {
   type CacheScope,
   type Inquiry,
   type Operation,
+  PathPatterns,
   type TextFact,
 } from "@sluice/decision-api";
 
@@ -27,17 +28,29 @@ export class ScopeShape {
   readonly gid: boolean;
   readonly facts: readonly TextFact[];
   readonly xattrs: readonly string[];
+  readonly #except: PathPatterns;
 
   constructor(
     readonly id: number,
-    { subject, resource, xattrs }: CacheScope,
+    { subject, resource, xattrs, except }: CacheScope,
   ) {
+    this.#except = PathPatterns.of(except);
     const facts: TextFact[] = [...resource];
     for (const field of subject) if (field !== "uid" && field !== "gid") facts.push(field);
     this.facts = facts;
     this.uid = subject.includes("uid");
     this.gid = subject.includes("gid");
     this.xattrs = xattrs;
+  }
+
+  /** Nothing is read to compare it but uid and gid. */
+  get looksAtCallerAlone(): boolean {
+    return this.facts.length === 0 && this.xattrs.length === 0;
+  }
+
+  /** True if answers for subtrees do not hold for this path. */
+  excepts(path: string): boolean {
+    return this.#except.match(path);
   }
 
   /** The other facts' values as one text; undefined if one is unreadable. "" if there are none. */
@@ -64,7 +77,7 @@ export class ScopeShapes {
 
   /** undefined: an answer with this scope cannot be cached. */
   of(scope: CacheScope): ScopeShape | undefined {
-    const names = `${scope.subject.join()}|${scope.resource.join()}|${scope.xattrs.join("\0")}`;
+    const names = [scope.subject.join(), scope.resource.join(), scope.xattrs.join("\0"), scope.except.join("\0")].join("|");
     const known = this.#byNames.get(names);
     if (known !== undefined || this.all.length >= MAX_SHAPES) return known;
     const shape = new ScopeShape(this.all.length, scope);

@@ -27,7 +27,7 @@ export interface ScopeEntryParts {
 /** An answer by itself, for callers that only read it: its properties are not its own. */
 export class ScopeEntry implements Decision {
   next: ScopeEntry | undefined = undefined;
-  /** The place in the ring. */
+  /** The place in the ring; -1: it was removed from the table. */
   place = 0;
   /** The hits since the last report. */
   hits = 0;
@@ -193,6 +193,7 @@ export class ScopeTable {
       this.#ring[entry.place] = last;
       last.place = entry.place;
     }
+    entry.place = -1;
     this.bytes -= entry.bytes;
     this.#count(entry, -1);
   }

@@ -1,4 +1,4 @@
-import { type Decision, plainQuestion, QUESTION_LIMITS, type Question } from "@sluice/decision-api";
+import { type Decision, NO_SUBTREE, plainQuestion, QUESTION_LIMITS, type Question } from "@sluice/decision-api";
 import { expect, it } from "vitest";
 import { inParts } from "./in-parts.js";
 
@@ -13,7 +13,7 @@ const answerOf = (change: Partial<Decision>): Decision => ({
   reason: "",
   obligations: [],
   source: "service",
-  scope: { subtree: undefined, subject: [], resource: [], xattrs: [], accesses: ["read"], ttlMs: undefined },
+  scope: { ...NO_SUBTREE, subject: [], resource: [], xattrs: [], accesses: ["read"], ttlMs: undefined },
   ...change,
 });
 

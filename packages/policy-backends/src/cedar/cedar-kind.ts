@@ -1,5 +1,13 @@
 /** `kind: cedar`: Cedar policies, evaluated here, in threads with a time budget. The facts they look at are known, so answers are cached. */
-import { type Access, ALL_ACCESSES, type CacheScope, type Question, type ResourceFact, type SubjectField } from "@sluice/decision-api";
+import {
+  type Access,
+  ALL_ACCESSES,
+  type CacheScope,
+  NO_SUBTREE,
+  type Question,
+  type ResourceFact,
+  type SubjectField,
+} from "@sluice/decision-api";
 import { z } from "zod";
 import type { Ruling } from "../backend.js";
 import { DEFAULT_HEAD_BYTES, HEAD_BYTES_REMEDY, headBytesSchema } from "../document/head-bytes.js";
@@ -162,7 +170,7 @@ class CedarEngine implements Engine {
     const unknown = unknownFacts(question, this.looksAt).map(unknownFact);
     const ruling = await askTwoQuestions(question, (asks) => this.askAll(question, asks, unknown));
     if (unknown.length > 0) return ruling;
-    return { ...ruling, scope: { subtree: undefined, ...this.scope, accesses: question.accesses, ttlMs: undefined } };
+    return { ...ruling, scope: { ...NO_SUBTREE, ...this.scope, accesses: question.accesses, ttlMs: undefined } };
   }
 
   private async askAll(question: Question, asks: readonly BooleanQuestion[], unknown: readonly UnknownFact[]): Promise<readonly Reply[]> {

@@ -109,6 +109,7 @@ describe("cedar", () => {
     const ask = await open("permit(principal, action, resource) when { resource.size < 100 };");
     expect((await ask(wholeQuestion())).scope).toEqual({
       subtree: undefined,
+      except: [],
       subject: ["uid"],
       resource: ["size"],
       xattrs: ["user.class"],

@@ -2,7 +2,7 @@
  * A question for several accesses, or of several names, as questions for one of each: policies that are tried one after
  * the other may each know of a part of it. The strictest answer holds, so that asking for more is never laxer.
  */
-import { type Question, strictest } from "@sluice/decision-api";
+import { NO_SUBTREE, type Question, strictest } from "@sluice/decision-api";
 import type { Ruling } from "../backend.js";
 import { pairsOf } from "../two-questions.js";
 
@@ -19,5 +19,5 @@ export function byPair(question: Question, evaluate: (question: Question) => Rul
 /** Of several names no subtree holds all. */
 function whole(rulings: readonly Ruling[], several: boolean): Ruling {
   const ruling = strictest(rulings);
-  return several && ruling.scope !== undefined ? { ...ruling, scope: { ...ruling.scope, subtree: undefined } } : ruling;
+  return several && ruling.scope !== undefined ? { ...ruling, scope: { ...ruling.scope, ...NO_SUBTREE } } : ruling;
 }

@@ -90,6 +90,7 @@ describe("chain", () => {
       async (ask) => {
         expect((await ask({ paths: ["x/y"] })).scope).toEqual({
           subtree: undefined,
+          except: [],
           subject: ["uid"],
           resource: ["size"],
           xattrs: [],

@@ -33,6 +33,8 @@ export interface CompiledRule {
   accesses: ReadonlySet<Access>;
   /** Alternatives. Empty: every path. */
   paths: readonly (readonly Segment[])[];
+  /** The texts of `paths`. */
+  globs: readonly string[];
   uids: ReadonlySet<number> | undefined;
   gids: ReadonlySet<number> | undefined;
   executables: readonly Matcher[] | undefined;
@@ -63,6 +65,12 @@ class Shared<Value> {
     }
     return value;
   }
+}
+
+/** Throws `GlobError`. */
+function parsedAlternatives(glob: string): { text: string; segments: readonly Segment[] }[] {
+  const texts = expandBraces(glob);
+  return parseGlob(glob, false).map((segments, index) => ({ text: texts[index] as string, segments }));
 }
 
 class Compiler {
@@ -167,6 +175,7 @@ class Compiler {
 
   rule(rule: PermittingOrDenying, index: number): CompiledRule {
     const path = ["rules", index];
+    const paths = this.each(rule.path ?? [], [...path, "path"], parsedAlternatives);
     if (rule.errno !== undefined && rule.effect !== "deny") {
       this.problem([...path, "errno"], { message: "'errno' belongs to a denial", remedy: "leave it out, or write effect: deny" });
     }
@@ -176,7 +185,8 @@ class Compiler {
       effect: rule.effect,
       errno: rule.effect === "deny" ? DENIAL_ERRNO[rule.errno ?? "EACCES"] : 0,
       accesses: this.accesses.of(rule.access?.join() ?? rule.effect, () => accessesOf(rule)),
-      paths: this.each(rule.path ?? [], [...path, "path"], (pattern) => parseGlob(pattern, false)),
+      paths: paths.map(({ segments }) => segments),
+      globs: paths.map(({ text }) => text),
       uids: rule.subject?.uid && new Set(rule.subject.uid),
       gids: rule.subject?.gid && new Set(rule.subject.gid),
       executables: this.matchers(rule.subject?.executable, [...path, "subject", "executable"]),

@@ -12,6 +12,7 @@ import {
   pathMatches,
   type Question,
   STRICTNESS,
+  UNDERSTANDS_EXCEPT,
 } from "@sluice/decision-api";
 import type { Ruling } from "../backend.js";
 import type { CompiledRule } from "./compile-rules.js";
@@ -19,7 +20,7 @@ import { impliedAccesses } from "./judging-rule.js";
 import { unknownContent } from "../unknown-facts.js";
 import { type Bindings, bindingsOf, bindTo, type ConditionContext } from "./condition.js";
 import { LookedAt, SUBJECT_BIT } from "./looked-at.js";
-import { EVERYTHING, type RuleIndex, type RuleWalk } from "./rule-index.js";
+import { EVERYTHING, globsBesides, type RuleIndex, type RuleWalk } from "./rule-index.js";
 import { uniformDepth } from "./uniform-depth.js";
 
 export interface RuleSet extends ConditionContext {
@@ -55,7 +56,7 @@ class Evaluation {
   private readonly cgroup: readonly string[];
   private bindings: Bindings | undefined;
   private walk: RuleWalk | undefined;
-  readonly lookedAt = new LookedAt();
+  readonly lookedAt: LookedAt;
   names: readonly string[] = [];
   private path = "";
   private access: Access = "read";
@@ -65,6 +66,8 @@ class Evaluation {
     readonly question: Question,
   ) {
     const { subject } = question;
+    // A question about several names gets no subtree, and so no exceptions.
+    this.lookedAt = new LookedAt(question.resource.paths.length === 1 && this.lookedFor(UNDERSTANDS_EXCEPT));
     for (const fact of question.missing) this.missing.set(fact.name, fact.reason);
     // A fact that was not sent is missing like one that could not be read: the policy changed after it was asked,
     // or the mount service is of an older version.
@@ -95,14 +98,31 @@ class Evaluation {
     this.walk = this.set.index.walk(this.names);
   }
 
-  private pathMatches({ rest, depth }: RuleWalk): boolean {
+  private pathMatches(rule: CompiledRule, { rest, depth, alternative }: RuleWalk): boolean {
     const { lookedAt, names } = this;
     if (rest === EVERYTHING) {
       lookedAt.atLeast(depth);
       return true;
     }
-    if (lookedAt.depth < names.length) lookedAt.atLeast(uniformDepth(rest, names, depth));
-    return pathMatches(rest, names, depth);
+    const matches = pathMatches(rest, names, depth);
+    if (lookedAt.depth < names.length) {
+      const uniform = uniformDepth(rest, names, depth);
+      if (matches || uniform <= lookedAt.depth || !lookedAt.except(rule.globs[alternative] as string)) lookedAt.atLeast(uniform);
+    }
+    return matches;
+  }
+
+  /** Rules up to `last` for other paths. */
+  private noteBranches(walk: RuleWalk, last: number): void {
+    const { lookedAt } = this;
+    const { rules } = this.set;
+    for (const branch of walk.branches) {
+      if (branch.first > last || branch.depth <= lookedAt.depth) continue;
+      const most = lookedAt.roomForGlobs;
+      const globs = most > 0 ? globsBesides(branch, { rules, last, most }) : undefined;
+      if (globs === undefined) lookedAt.atLeast(branch.depth);
+      else for (const glob of globs) lookedAt.except(glob);
+    }
   }
 
   /** Whether the rule matches, its path aside; the name of a fact if that cannot be known without it. */
@@ -168,7 +188,7 @@ class Evaluation {
     let next = walk.next();
     for (; next >= 0; next = walk.next()) {
       const rule = this.set.rules[next] as CompiledRule;
-      if (next === tried || !rule.accesses.has(access) || !this.pathMatches(walk)) continue;
+      if (next === tried || !rule.accesses.has(access) || !this.pathMatches(rule, walk)) continue;
       tried = next;
       const matched = this.match(rule);
       if (matched === false) continue;
@@ -178,7 +198,7 @@ class Evaluation {
       }
       open.push({ rule, fact: matched });
     }
-    this.lookedAt.atLeast(walk.branchDepth(next < 0 ? this.set.rules.length : next));
+    this.noteBranches(walk, next < 0 ? this.set.rules.length : next);
     for (const { rule, fact } of open.reverse()) {
       if (STRICTNESS[rule.effect] > STRICTNESS[ruling.effect]) ruling = { effect: rule.effect, errno: rule.errno, rule, missing: fact };
     }

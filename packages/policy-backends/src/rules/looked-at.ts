@@ -3,7 +3,7 @@
  * everything that may make the scope narrower while rules are tried; nothing makes it wider again. A rule that did not
  * match counts like the one that did: with another value it might have.
  */
-import type { CacheScope, Question, ResourceFact, SubjectField } from "@sluice/decision-api";
+import { ANSWER_LIMITS, type CacheScope, NO_SUBTREE, type Question, type ResourceFact, type SubjectField } from "@sluice/decision-api";
 
 const FIELDS: readonly SubjectField[] = ["uid", "gid", "groups", "executable", "cgroup"];
 const FACTS: readonly ResourceFact[] = ["layer", "kind", "size", "mode", "owner", "content", "digest"];
@@ -30,6 +30,7 @@ class NameSets<Name extends string> {
 const subjectSets = new NameSets(FIELDS);
 const resourceSets = new NameSets(FACTS);
 const NO_NAMES: readonly string[] = [];
+const NO_GLOBS = new Set<string>();
 
 export const SUBJECT_BIT: Readonly<Record<SubjectField, number>> = Object.fromEntries(
   FIELDS.map((name) => [name, subjectSets.bitOf(name)]),
@@ -44,8 +45,14 @@ export class LookedAt {
   private xattrs: Set<string> | undefined;
   private keepable = true;
   private ttlMs: number | undefined;
+  private readonly excepted: Set<string>;
   /** How many names of the path a subtree must have at least; as many as the path itself: no subtree. */
   depth = 0;
+
+  /** `mayExcept`: the asker understands exceptions. */
+  constructor(private readonly mayExcept: boolean) {
+    this.excepted = mayExcept ? new Set() : NO_GLOBS;
+  }
 
   subject(bits: number): void {
     this.subjectBits |= bits;
@@ -73,6 +80,18 @@ export class LookedAt {
     if (depth > this.depth) this.depth = depth;
   }
 
+  /** How many globs more the scope may except. */
+  get roomForGlobs(): number {
+    return this.mayExcept ? ANSWER_LIMITS.except - this.excepted.size : 0;
+  }
+
+  /** This glob did not match, and paths that it matches are left out. False: there is no room for it. */
+  except(glob: string): boolean {
+    if (this.roomForGlobs <= 0 && !this.excepted.has(glob)) return false;
+    this.excepted.add(glob);
+    return true;
+  }
+
   atMost(ttlMs: number): void {
     if (this.ttlMs === undefined || ttlMs < this.ttlMs) this.ttlMs = ttlMs;
   }
@@ -82,8 +101,9 @@ export class LookedAt {
     if (!this.keepable) return undefined;
     const perFile = this.resourceBits !== 0 || this.xattrs !== undefined;
     const whole = names !== undefined && !perFile && this.depth < names.length;
+    const below = whole ? { subtree: names.slice(0, this.depth).join("/"), except: [...this.excepted] } : NO_SUBTREE;
     return {
-      subtree: whole ? names.slice(0, this.depth).join("/") : undefined,
+      ...below,
       subject: subjectSets.of(this.subjectBits),
       resource: resourceSets.of(this.resourceBits),
       xattrs: this.xattrs === undefined ? NO_NAMES : [...this.xattrs],

@@ -7,6 +7,8 @@ import type { Segment } from "@sluice/decision-api";
 /** One alternative of one glob of a rule: its rest behind the names that led here. */
 interface Candidate {
   readonly rule: number;
+  /** The number of the alternative. */
+  readonly alternative: number;
   readonly rest: readonly Segment[];
 }
 
@@ -19,18 +21,23 @@ class PathNode {
   children: Map<string, PathNode> = NO_CHILDREN;
   /** The first candidate is here itself, and nearly always the only one; -1: none. */
   rule = -1;
+  alternative = 0;
   rest: readonly Segment[] = EVERYTHING;
   private more: Candidate[] = NO_CANDIDATES;
-  /** `first`: the first rule that is here or below. */
-  constructor(readonly first: number) {}
+  /** `first`: the first rule that is here or below, by its alternative `through`. */
+  constructor(
+    readonly first: number,
+    readonly through: number,
+  ) {}
 
-  add(rule: number, rest: readonly Segment[]): void {
+  add(rule: number, alternative: number, rest: readonly Segment[]): void {
     if (this.rule >= 0) {
       if (this.more === NO_CANDIDATES) this.more = [];
-      this.more.push({ rule, rest });
+      this.more.push({ rule, alternative, rest });
       return;
     }
     this.rule = rule;
+    this.alternative = alternative;
     this.rest = rest;
   }
 
@@ -46,14 +53,43 @@ function literalName(segment: Segment | undefined): string | undefined {
   return part?.kind === "literal" ? part.bytes : undefined;
 }
 
+/** A name of the path where rules for other paths branch off. */
+export interface Branch {
+  /** How many names a subtree must have at least so that no rule branches off here within it. */
+  readonly depth: number;
+  /** The first rule that does. */
+  readonly first: number;
+  readonly node: PathNode;
+  /** The node that the path goes on to. */
+  readonly child: PathNode | undefined;
+}
+
+/** Globs of everything below the other nodes, for rules up to `last`; undefined if there are more than `most`. */
+export function globsBesides({ node, child, depth }: Branch, { rules, last, most }: GlobsWanted): readonly string[] | undefined {
+  const globs: string[] = [];
+  for (const other of node.children.values()) {
+    if (other === child || other.first > last) continue;
+    if (globs.length === most) return undefined;
+    const through = (rules[other.first] as GlobsWanted["rules"][number]).globs[other.through] as string;
+    globs.push(`${through.split("/").slice(0, depth).join("/")}/**`);
+  }
+  return globs;
+}
+
+interface GlobsWanted {
+  rules: readonly { readonly globs: readonly string[] }[];
+  last: number;
+  most: number;
+}
+
 /** The nodes along one path, and where rules for other paths branch off. */
 export class RuleWalk {
   readonly #nodes: PathNode[] = [];
   readonly #depths: number[] = [];
   readonly #next: number[] = [];
-  readonly #branchDepths: number[] = [];
-  readonly #branchFirsts: number[] = [];
+  readonly #branches: Branch[] = [];
   /** Of the candidate that `next` gave. */
+  alternative = 0;
   rest: readonly Segment[] = EVERYTHING;
   depth = 0;
 
@@ -76,8 +112,7 @@ export class RuleWalk {
     for (const other of node.children.values()) {
       if (other === child) continue;
       // Children are there in the order of their first rules, as rules were added in theirs.
-      this.#branchDepths.push(depth + 1);
-      this.#branchFirsts.push(other.first);
+      this.#branches.push({ depth: depth + 1, first: other.first, node, child });
       return;
     }
   }
@@ -100,29 +135,27 @@ export class RuleWalk {
     if (best < 0) return -1;
     const index = this.#next[best] as number;
     this.#next[best] = index + 1;
-    this.rest = ((this.#nodes[best] as PathNode).candidate(index) as Candidate).rest;
+    const { rest, alternative } = (this.#nodes[best] as PathNode).candidate(index) as Candidate;
+    this.rest = rest;
+    this.alternative = alternative;
     this.depth = this.#depths[best] as number;
     return rule;
   }
 
-  /** How deep a subtree must begin so that no rule up to `last` branches off within it. */
-  branchDepth(last: number): number {
-    let deepest = 0;
-    for (let at = 0; at < this.#branchDepths.length; at++) {
-      if ((this.#branchFirsts[at] as number) <= last) deepest = Math.max(deepest, this.#branchDepths[at] as number);
-    }
-    return deepest;
+  /** The places at which rules for other paths branch off. */
+  get branches(): readonly Branch[] {
+    return this.#branches;
   }
 }
 
 export class RuleIndex {
-  readonly #root = new PathNode(0);
+  readonly #root = new PathNode(0, 0);
 
   /** `globs[i]` are the alternatives of rule i; none: it has no path. */
   constructor(globs: readonly (readonly (readonly Segment[])[])[]) {
     for (const [rule, alternatives] of globs.entries()) {
-      if (alternatives.length === 0) this.#add(rule, EVERYTHING);
-      for (const alternative of alternatives) this.#add(rule, alternative);
+      if (alternatives.length === 0) this.#add(rule, 0, EVERYTHING);
+      for (const [alternative, pattern] of alternatives.entries()) this.#add(rule, alternative, pattern);
     }
   }
 
@@ -130,23 +163,23 @@ export class RuleIndex {
     return new RuleWalk(this.#root, names);
   }
 
-  #add(rule: number, pattern: readonly Segment[]): void {
+  #add(rule: number, alternative: number, pattern: readonly Segment[]): void {
     let node = this.#root;
     for (const [depth, segment] of pattern.entries()) {
       const name = literalName(segment);
       if (name === undefined) {
         const rest = pattern.slice(depth);
-        node.add(rule, rest.length === 1 && rest[0] === "globstar" ? EVERYTHING : rest);
+        node.add(rule, alternative, rest.length === 1 && rest[0] === "globstar" ? EVERYTHING : rest);
         return;
       }
       let child = node.children.get(name);
       if (child === undefined) {
-        child = new PathNode(rule);
+        child = new PathNode(rule, alternative);
         if (node.children === NO_CHILDREN) node.children = new Map();
         node.children.set(name, child);
       }
       node = child;
     }
-    node.add(rule, []);
+    node.add(rule, alternative, []);
   }
 }

@@ -12,7 +12,7 @@ export interface Status {
     openFiles: number;
     staleReopens: number;
   };
-  decider: { target: string; state: string };
+  decider: { target: string; state: string; cache: { misses: number } | null };
   policy: { revision: { digest: string }; governs: string[]; refusedEdit: string | null; summary: string | null } | null;
   decisions: Record<string, number>;
   fallbacks: Record<string, number>;

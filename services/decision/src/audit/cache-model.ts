@@ -2,7 +2,7 @@
  * Which questions a mount would not have asked, since a cached answer holds for them: its cache, as a model without
  * limits. Each mount has its own; a fact that the question does not carry is a miss.
  */
-import { type CacheScope, type Inquiry, inquiryOf, type Question, type TextFact } from "@sluice/decision-api";
+import { type CacheScope, type Inquiry, inquiryOf, PathPatterns, type Question, type TextFact } from "@sluice/decision-api";
 import type { Ruling } from "@sluice/policy-backends";
 
 /** Between parts of a key. No name holds it. */
@@ -11,6 +11,7 @@ const BETWEEN = "\0";
 /** Answers whose scopes name the same facts. */
 interface Shape {
   scope: CacheScope;
+  except: PathPatterns;
   /** Key → until when, in milliseconds since 1970. */
   entries: Map<string, number>;
 }
@@ -47,10 +48,12 @@ export class CacheModel {
   holds(question: Question, atMs: number): boolean {
     const inquiry = inquiryOf(question);
     const keys = keysOf(question);
-    for (const { scope, entries } of this.#shapes.values()) {
+    const [path] = question.resource.paths;
+    for (const { scope, except, entries } of this.#shapes.values()) {
       const facts = factsOf(scope, inquiry);
       if (facts === undefined) continue;
-      if (keys.some((key) => (entries.get(keyOf(question, key, facts)) ?? 0) > atMs)) return true;
+      const found = keys.find((key) => (entries.get(keyOf(question, key, facts)) ?? 0) > atMs);
+      if (found !== undefined && (found === keys[0] || !except.match(path as string))) return true;
     }
     return false;
   }
@@ -60,10 +63,10 @@ export class CacheModel {
     const facts = factsOf(scope, inquiryOf(question));
     const key = scope.subtree === undefined ? keysOf(question)[0] : `below ${scope.subtree}`;
     if (facts === undefined || key === undefined || !keysOf(question).includes(key)) return;
-    const name = JSON.stringify([scope.subject, scope.resource, scope.xattrs]);
+    const name = JSON.stringify([scope.subject, scope.resource, scope.xattrs, scope.except]);
     let shape = this.#shapes.get(name);
     if (shape === undefined) {
-      shape = { scope, entries: new Map() };
+      shape = { scope, except: PathPatterns.of(scope.except), entries: new Map() };
       this.#shapes.set(name, shape);
     }
     shape.entries.set(keyOf(question, key, facts), scope.ttlMs === undefined ? Number.POSITIVE_INFINITY : atMs + scope.ttlMs);

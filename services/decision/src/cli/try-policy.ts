@@ -1,6 +1,6 @@
 /** Runs `sluice policy test`, `replay`, `publish` and `explain`: asks a policy, without a mount and without a service. */
 import { readFileSync } from "node:fs";
-import { DENIAL_ERRNO } from "@sluice/decision-api";
+import { DENIAL_ERRNO, scopeText } from "@sluice/decision-api";
 import {
   type DescribedQuestion,
   type Policy,
@@ -147,11 +147,11 @@ function explanation(
   ruling: Awaited<ReturnType<Policy["evaluate"]>> & { policy: string; revision: { sequence: string; digest: string } },
 ): string {
   const { scope, revision } = ruling;
-  const scopeText =
+  const holds =
     scope === undefined
       ? "for this question alone"
       : [
-          scope.subtree === undefined ? "for this file" : `for all of '${scope.subtree}/'`,
+          scopeText(scope.subtree, scope.except),
           `and these accesses: ${scope.accesses.join(", ")}`,
           `while these are the same: ${[...scope.subject, ...scope.resource, ...scope.xattrs].join(", ") || "(nothing else was looked at)"}`,
           ...(scope.ttlMs === undefined ? [] : [`at most ${scope.ttlMs} ms`]),
@@ -163,7 +163,7 @@ function explanation(
     `reason       ${ruling.reason}`,
     ...(obligations === "" ? [] : [`obligations  ${obligations}`]),
     `policy       ${ruling.policy}, revision ${revision.sequence} ${revision.digest.slice(0, 12)}`,
-    `holds        ${scopeText}`,
+    `holds        ${holds}`,
     "",
   ].join("\n");
 }

@@ -2,7 +2,7 @@
  * The work that a caller of the console brings: a candidate policy, a recorded log. It may be malicious, so a process of its
  * own (caller-worker.ts), which no decision waits for, reads, checks and evaluates it.
  */
-import { ALL_ACCESSES } from "@sluice/decision-api";
+import { ALL_ACCESSES, scopeText } from "@sluice/decision-api";
 import { loadPolicy, type Policy, PolicyError, problemLine, questionOf, type Ruling } from "@sluice/policy-backends";
 import { z } from "zod";
 import type { Change } from "../audit/change-tally.js";
@@ -77,7 +77,7 @@ const shown = ({ effect, errno, rule, reason, obligations, scope, hides }: Rulin
   rule,
   reason,
   obligations,
-  cachedFor: scope === undefined ? "for this question alone" : scope.subtree === undefined ? "for this file" : `below '${scope.subtree}/'`,
+  cachedFor: scope === undefined ? "for this question alone" : scopeText(scope.subtree, scope.except),
 });
 
 async function ask(body: unknown): Promise<Asked> {

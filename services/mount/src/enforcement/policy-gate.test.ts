@@ -118,7 +118,13 @@ test("a policy's facts are in the question, and a fact that cannot be read is na
   await ask(decider, intent({ readXattr }));
   const [question] = decider.questions;
   expect([...(question?.resource.xattrs.keys() ?? [])]).toEqual(["user.a"]);
-  expect(question?.lookedFor).toEqual(["resource.xattr.user.a", "resource.xattr.user.b", "resource.xattr.user.c", "subject.groups"]);
+  expect(question?.lookedFor).toEqual([
+    "resource.xattr.user.a",
+    "resource.xattr.user.b",
+    "resource.xattr.user.c",
+    "subject.groups",
+    "scope.except",
+  ]);
   expect(question?.missing.map(({ name }) => name)).toEqual(["subject.groups", "resource.xattr.user.c"]);
 });
 

@@ -1,5 +1,13 @@
 /** Describes an access to the decision service: the caller and the object, with the facts that the policy in force looks at. */
-import { type FactNeeds, factsLookedFor, HIDES_NAMES, type MissingFact, newQuestionId, type Question } from "@sluice/decision-api";
+import {
+  type FactNeeds,
+  factsLookedFor,
+  HIDES_NAMES,
+  type MissingFact,
+  newQuestionId,
+  type Question,
+  UNDERSTANDS_EXCEPT,
+} from "@sluice/decision-api";
 import type { Intent } from "@sluice/overlay";
 import type { CallContext } from "@sluice/vfs";
 import type { ContentReader } from "./content-facts.js";
@@ -29,6 +37,6 @@ export function describeAccess(
     resource: { ...resource, ...contents.read(intent.content, carried, { missing, noDigest }) },
     openFlags: intent.openFlags,
     missing,
-    lookedFor: hidesNames ? [...factsLookedFor(carried), HIDES_NAMES] : factsLookedFor(carried),
+    lookedFor: [...factsLookedFor(carried), ...(hidesNames ? [HIDES_NAMES] : []), UNDERSTANDS_EXCEPT],
   };
 }

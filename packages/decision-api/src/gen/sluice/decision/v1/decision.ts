@@ -671,6 +671,7 @@ export interface Question {
    * decides counts as missing: the policy may have changed after the facts were gathered, or at another replica first.
    * "resource.hidden" says that the mount hides the names of Capabilities.hidden_names by itself. Without it no answer is
    * for a subtree, which might hold such a name.
+   * "scope.except" says that the mount understands Scope.except. Without it no scope has exceptions.
    */
   lookedFor: string[];
   /**
@@ -718,7 +719,11 @@ export interface Scope {
   /** The accesses of the question. */
   accesses: Access[];
   /** Absent: as long as the revision is in force. */
-  ttl: Duration | undefined;
+  ttl:
+    | Duration
+    | undefined;
+  /** Only with a subtree: globs as in the path of a rule. The answer does not hold for a path that one of them matches. */
+  except: string[];
 }
 
 /** A question on the service's list, for a person. */
@@ -2307,7 +2312,15 @@ export const Revision: MessageFns<Revision> = {
 };
 
 function createBaseScope(): Scope {
-  return { subtree: undefined, subjectFields: [], resourceFacts: [], xattrs: [], accesses: [], ttl: undefined };
+  return {
+    subtree: undefined,
+    subjectFields: [],
+    resourceFacts: [],
+    xattrs: [],
+    accesses: [],
+    ttl: undefined,
+    except: [],
+  };
 }
 
 export const Scope: MessageFns<Scope> = {
@@ -2341,6 +2354,9 @@ export const Scope: MessageFns<Scope> = {
     }
     if (message.ttl !== undefined) {
       Duration.encode(message.ttl, writer.uint32(50).fork()).join();
+    }
+    for (const v of message.except) {
+      writer.uint32(58).string(v!);
     }
     return writer;
   },
@@ -2436,6 +2452,14 @@ export const Scope: MessageFns<Scope> = {
             message.ttl = Duration.decode(reader, reader.uint32());
             continue;
           }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.except.push(reader.string());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2464,6 +2488,7 @@ export const Scope: MessageFns<Scope> = {
       xattrs: globalThis.Array.isArray(object?.xattrs) ? object.xattrs.map((e: any) => globalThis.String(e)) : [],
       accesses: globalThis.Array.isArray(object?.accesses) ? object.accesses.map((e: any) => accessFromJSON(e)) : [],
       ttl: isSet(object.ttl) ? Duration.fromJSON(object.ttl) : undefined,
+      except: globalThis.Array.isArray(object?.except) ? object.except.map((e: any) => globalThis.String(e)) : [],
     };
   },
 
@@ -2487,6 +2512,9 @@ export const Scope: MessageFns<Scope> = {
     if (message.ttl !== undefined) {
       obj.ttl = Duration.toJSON(message.ttl);
     }
+    if (message.except?.length) {
+      obj.except = message.except;
+    }
     return obj;
   },
 
@@ -2501,6 +2529,7 @@ export const Scope: MessageFns<Scope> = {
     message.xattrs = object.xattrs?.map((e) => e) || [];
     message.accesses = object.accesses?.map((e) => e) || [];
     message.ttl = (object.ttl !== undefined && object.ttl !== null) ? Duration.fromPartial(object.ttl) : undefined;
+    message.except = object.except?.map((e) => e) || [];
     return message;
   },
 };
