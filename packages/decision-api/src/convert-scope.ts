@@ -47,8 +47,15 @@ export function scopeFromProto(scope: wire.Scope | undefined): CacheScope | unde
   if (xattrs.length > ANSWER_LIMITS.xattrs || xattrs.some((name) => name.length > ANSWER_LIMITS.nameLength)) return undefined;
   if (subtree !== undefined && subtree.length > QUESTION_LIMITS.pathBytes) return undefined;
   if (except.length > ANSWER_LIMITS.except || !except.every(isGlob)) return undefined;
-  const below = subtree === undefined ? NO_SUBTREE : { subtree: subtree.toString("latin1"), except };
-  return { ...below, subject, resource, xattrs, accesses, ttlMs: ttlMsOf(scope.ttl) };
+  return {
+    subtree: subtree?.toString("latin1"),
+    except: subtree === undefined ? NO_SUBTREE.except : except,
+    subject,
+    resource,
+    xattrs,
+    accesses,
+    ttlMs: ttlMsOf(scope.ttl),
+  };
 }
 
 export function scopeToProto(scope: CacheScope | undefined): wire.Scope | undefined {

@@ -32,6 +32,18 @@ function writePacked(writer: MessageWriter, tag: number, numbers: readonly numbe
   writer.end(start);
 }
 
+/** Engines give answers with the same exceptions the same list. */
+const encodedExcept = new WeakMap<readonly string[], Uint8Array>();
+
+function exceptFields(except: readonly string[]): Uint8Array {
+  let bytes = encodedExcept.get(except);
+  if (bytes === undefined) {
+    bytes = wire.Scope.encode(wire.Scope.fromPartial({ except: [...except] })).finish();
+    encodedExcept.set(except, bytes);
+  }
+  return bytes;
+}
+
 function writeScope(writer: MessageWriter, scope: CacheScope): void {
   writer.varint(bytesField(9));
   const start = writer.begin();
@@ -54,7 +66,7 @@ function writeScope(writer: MessageWriter, scope: CacheScope): void {
     bytesField(5),
     scope.accesses.map((access) => WIRE_ACCESS[access]),
   );
-  for (const glob of scope.except) writer.element(bytesField(7), glob);
+  if (scope.except.length > 0) writer.fields(exceptFields(scope.except));
   writer.ensure(64);
   writer.end(start);
 }

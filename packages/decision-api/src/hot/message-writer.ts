@@ -82,6 +82,13 @@ export class MessageWriter {
     this.end(start);
   }
 
+  /** Fields that are encoded already, with their tags. */
+  fields(bytes: Uint8Array): void {
+    this.ensure(bytes.length);
+    this.buffer.set(bytes, this.at);
+    this.at += bytes.length;
+  }
+
   /** A field that is encoded already. */
   encoded(tag: number, bytes: Uint8Array): void {
     this.ensure(bytes.length + 16);

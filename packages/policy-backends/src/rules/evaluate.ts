@@ -20,6 +20,7 @@ import { impliedAccesses } from "./judging-rule.js";
 import { unknownContent } from "../unknown-facts.js";
 import { type Bindings, bindingsOf, bindTo, type ConditionContext } from "./condition.js";
 import { LookedAt, SUBJECT_BIT } from "./looked-at.js";
+import type { ExceptedGlobs } from "./excepted-globs.js";
 import { EVERYTHING, globsBesides, type RuleIndex, type RuleWalk } from "./rule-index.js";
 import { uniformDepth } from "./uniform-depth.js";
 
@@ -27,6 +28,7 @@ export interface RuleSet extends ConditionContext {
   rules: readonly CompiledRule[];
   /** The same rules by the beginning of their globs. */
   index: RuleIndex;
+  excepted: ExceptedGlobs;
   default: Effect;
   needsDigest: boolean;
 }
@@ -67,7 +69,8 @@ class Evaluation {
   ) {
     const { subject } = question;
     // A question about several names gets no subtree, and so no exceptions.
-    this.lookedAt = new LookedAt(question.resource.paths.length === 1 && this.lookedFor(UNDERSTANDS_EXCEPT));
+    const mayExcept = question.resource.paths.length === 1 && this.lookedFor(UNDERSTANDS_EXCEPT);
+    this.lookedAt = new LookedAt(mayExcept ? set.excepted : undefined);
     for (const fact of question.missing) this.missing.set(fact.name, fact.reason);
     // A fact that was not sent is missing like one that could not be read: the policy changed after it was asked,
     // or the mount service is of an older version.
@@ -98,16 +101,18 @@ class Evaluation {
     this.walk = this.set.index.walk(this.names);
   }
 
-  private pathMatches(rule: CompiledRule, { rest, depth, alternative }: RuleWalk): boolean {
+  private pathMatches({ rest, depth, glob }: RuleWalk): boolean {
     const { lookedAt, names } = this;
     if (rest === EVERYTHING) {
       lookedAt.atLeast(depth);
       return true;
     }
     const matches = pathMatches(rest, names, depth);
-    if (lookedAt.depth < names.length) {
+    if (lookedAt.depth >= names.length) return matches;
+    // At the root no glob says the same of all paths.
+    if (matches || lookedAt.depth > 0 || !lookedAt.except(glob)) {
       const uniform = uniformDepth(rest, names, depth);
-      if (matches || uniform <= lookedAt.depth || !lookedAt.except(rule.globs[alternative] as string)) lookedAt.atLeast(uniform);
+      if (matches || uniform <= lookedAt.depth || !lookedAt.except(glob)) lookedAt.atLeast(uniform);
     }
     return matches;
   }
@@ -115,11 +120,10 @@ class Evaluation {
   /** Rules up to `last` for other paths. */
   private noteBranches(walk: RuleWalk, last: number): void {
     const { lookedAt } = this;
-    const { rules } = this.set;
     for (const branch of walk.branches) {
       if (branch.first > last || branch.depth <= lookedAt.depth) continue;
       const most = lookedAt.roomForGlobs;
-      const globs = most > 0 ? globsBesides(branch, { rules, last, most }) : undefined;
+      const globs = most > 0 ? globsBesides(branch, last, most) : undefined;
       if (globs === undefined) lookedAt.atLeast(branch.depth);
       else for (const glob of globs) lookedAt.except(glob);
     }
@@ -188,7 +192,7 @@ class Evaluation {
     let next = walk.next();
     for (; next >= 0; next = walk.next()) {
       const rule = this.set.rules[next] as CompiledRule;
-      if (next === tried || !rule.accesses.has(access) || !this.pathMatches(rule, walk)) continue;
+      if (next === tried || !rule.accesses.has(access) || !this.pathMatches(walk)) continue;
       tried = next;
       const matched = this.match(rule);
       if (matched === false) continue;

@@ -9,6 +9,7 @@ import type { Engine, LooksAt } from "../policy-kind.js";
 import { type CompiledRule, compileRules, hideRulesOf } from "./compile-rules.js";
 import { type ListFiles, readDigestLists } from "./digest-lists.js";
 import { evaluateRules, type RuleSet } from "./evaluate.js";
+import { ExceptedGlobs } from "./excepted-globs.js";
 import { impliedAccesses } from "./judging-rule.js";
 import type { PolicyDocument } from "./policy-schema.js";
 import { readParsedPolicy } from "./policy-source.js";
@@ -84,8 +85,9 @@ export function rulesEngine({ document, warnings, rules }: CheckedRules & { rule
   const compiled = rules ?? compileRules(document, () => ({ line: 1, column: 1 })).rules;
   const hides = hideRulesOf(document);
   const looksAt = looksAtOf(document, { rules: compiled, ruleCount: compiled.length + hides.length });
-  const index = new RuleIndex(compiled.map((rule) => rule.paths));
-  const set: RuleSet = { rules: compiled, index, default: document.default, digests, ...factNeedsOf(looksAt) };
+  const index = new RuleIndex(compiled);
+  const excepted = new ExceptedGlobs(index.globs);
+  const set: RuleSet = { rules: compiled, index, excepted, default: document.default, digests, ...factNeedsOf(looksAt) };
   return {
     evaluate: (question) => evaluateRules(set, question),
     looksAt,

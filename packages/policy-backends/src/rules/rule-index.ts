@@ -7,8 +7,8 @@ import type { Segment } from "@sluice/decision-api";
 /** One alternative of one glob of a rule: its rest behind the names that led here. */
 interface Candidate {
   readonly rule: number;
-  /** The number of the alternative. */
-  readonly alternative: number;
+  /** The number of its glob in `RuleIndex.globs`. */
+  readonly glob: number;
   readonly rest: readonly Segment[];
 }
 
@@ -21,23 +21,23 @@ class PathNode {
   children: Map<string, PathNode> = NO_CHILDREN;
   /** The first candidate is here itself, and nearly always the only one; -1: none. */
   rule = -1;
-  alternative = 0;
+  glob = -1;
   rest: readonly Segment[] = EVERYTHING;
   private more: Candidate[] = NO_CANDIDATES;
-  /** `first`: the first rule that is here or below, by its alternative `through`. */
+  /** `first`: the first rule that is here or below. `everything`: the number of the glob for all paths here and below. */
   constructor(
     readonly first: number,
-    readonly through: number,
+    readonly everything: number,
   ) {}
 
-  add(rule: number, alternative: number, rest: readonly Segment[]): void {
+  add(rule: number, glob: number, rest: readonly Segment[]): void {
     if (this.rule >= 0) {
       if (this.more === NO_CANDIDATES) this.more = [];
-      this.more.push({ rule, alternative, rest });
+      this.more.push({ rule, glob, rest });
       return;
     }
     this.rule = rule;
-    this.alternative = alternative;
+    this.glob = glob;
     this.rest = rest;
   }
 
@@ -64,22 +64,15 @@ export interface Branch {
   readonly child: PathNode | undefined;
 }
 
-/** Globs of everything below the other nodes, for rules up to `last`; undefined if there are more than `most`. */
-export function globsBesides({ node, child, depth }: Branch, { rules, last, most }: GlobsWanted): readonly string[] | undefined {
-  const globs: string[] = [];
+/** The globs for all paths at the other nodes, as far as rules up to `last` are there; undefined if there are more than `most`. */
+export function globsBesides({ node, child }: Branch, last: number, most: number): readonly number[] | undefined {
+  const globs: number[] = [];
   for (const other of node.children.values()) {
     if (other === child || other.first > last) continue;
     if (globs.length === most) return undefined;
-    const through = (rules[other.first] as GlobsWanted["rules"][number]).globs[other.through] as string;
-    globs.push(`${through.split("/").slice(0, depth).join("/")}/**`);
+    globs.push(other.everything);
   }
   return globs;
-}
-
-interface GlobsWanted {
-  rules: readonly { readonly globs: readonly string[] }[];
-  last: number;
-  most: number;
 }
 
 /** The nodes along one path, and where rules for other paths branch off. */
@@ -89,7 +82,7 @@ export class RuleWalk {
   readonly #next: number[] = [];
   readonly #branches: Branch[] = [];
   /** Of the candidate that `next` gave. */
-  alternative = 0;
+  glob = -1;
   rest: readonly Segment[] = EVERYTHING;
   depth = 0;
 
@@ -135,9 +128,9 @@ export class RuleWalk {
     if (best < 0) return -1;
     const index = this.#next[best] as number;
     this.#next[best] = index + 1;
-    const { rest, alternative } = (this.#nodes[best] as PathNode).candidate(index) as Candidate;
+    const { rest, glob } = (this.#nodes[best] as PathNode).candidate(index) as Candidate;
     this.rest = rest;
-    this.alternative = alternative;
+    this.glob = glob;
     this.depth = this.#depths[best] as number;
     return rule;
   }
@@ -148,14 +141,22 @@ export class RuleWalk {
   }
 }
 
-export class RuleIndex {
-  readonly #root = new PathNode(0, 0);
+interface RuleWithPath {
+  /** Alternatives; none: it has no path. */
+  readonly paths: readonly (readonly Segment[])[];
+  /** Their texts. */
+  readonly globs: readonly string[];
+}
 
-  /** `globs[i]` are the alternatives of rule i; none: it has no path. */
-  constructor(globs: readonly (readonly (readonly Segment[])[])[]) {
-    for (const [rule, alternatives] of globs.entries()) {
-      if (alternatives.length === 0) this.#add(rule, 0, EVERYTHING);
-      for (const [alternative, pattern] of alternatives.entries()) this.#add(rule, alternative, pattern);
+export class RuleIndex {
+  /** By number: the globs of the rules, and one for everything below each name that rules begin with. */
+  readonly globs: string[] = [];
+  readonly #root = new PathNode(0, -1);
+
+  constructor(rules: readonly RuleWithPath[]) {
+    for (const [rule, { paths, globs }] of rules.entries()) {
+      if (paths.length === 0) this.#root.add(rule, -1, EVERYTHING);
+      for (const [alternative, pattern] of paths.entries()) this.#add(rule, pattern, globs[alternative] as string);
     }
   }
 
@@ -163,23 +164,26 @@ export class RuleIndex {
     return new RuleWalk(this.#root, names);
   }
 
-  #add(rule: number, alternative: number, pattern: readonly Segment[]): void {
+  #add(rule: number, pattern: readonly Segment[], text: string): void {
+    const glob = this.globs.push(text) - 1;
     let node = this.#root;
     for (const [depth, segment] of pattern.entries()) {
       const name = literalName(segment);
       if (name === undefined) {
         const rest = pattern.slice(depth);
-        node.add(rule, alternative, rest.length === 1 && rest[0] === "globstar" ? EVERYTHING : rest);
+        node.add(rule, glob, rest.length === 1 && rest[0] === "globstar" ? EVERYTHING : rest);
         return;
       }
       let child = node.children.get(name);
       if (child === undefined) {
-        child = new PathNode(rule, alternative);
+        // The text has a segment for each of the pattern.
+        const everything = [...text.split("/").slice(0, depth + 1), "**"].join("/");
+        child = new PathNode(rule, this.globs.push(everything) - 1);
         if (node.children === NO_CHILDREN) node.children = new Map();
         node.children.set(name, child);
       }
       node = child;
     }
-    node.add(rule, alternative, []);
+    node.add(rule, glob, []);
   }
 }
