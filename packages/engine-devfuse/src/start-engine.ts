@@ -19,6 +19,7 @@ import {
 import { Agreement } from "./connection/agreement.js";
 import { type Channel, deviceChannel } from "./device/channel.js";
 import type { Forgets } from "./connection/forgets.js";
+import { connections } from "./polling/connections.js";
 import { IdlePolling } from "./polling/idle-polling.js";
 import { InFlight } from "./requests/interrupts.js";
 import { Notifications } from "./device/notify.js";
@@ -87,6 +88,7 @@ class DeviceEngine implements Engine {
     this.#replies = new Replies(this.#channel, options.requests);
     this.#transport = transport;
     this.#idlePolling = new IdlePolling(options.idlePolling ?? "off");
+    connections.begun();
     if (at.negotiated !== undefined) this.#agreement.record(at.negotiated);
     this.port = makePort(at, this.#agreement, this.#notifications, () => this.#ending);
     this.ready = new Promise((resolve, reject) => {
@@ -193,6 +195,7 @@ class DeviceEngine implements Engine {
   /** The filesystem could not be created: no request was served yet. */
   giveUp(): void {
     this.#ending = true;
+    connections.ended();
     this.#transport.close();
     this.#idlePolling.close();
     this.#notifications.close();
@@ -220,6 +223,7 @@ class DeviceEngine implements Engine {
   #onEnd(unusualErrno: number): void {
     if (this.#ending) return;
     this.#ending = true;
+    connections.ended();
     if (unusualErrno !== 0) this.#events.anomaly("reading /dev/fuse failed; the connection is given up", { errno: unusualErrno });
     this.#rejectReady(new FsError(Errno.ENOTCONN, `the mount on ${this.#options.mountpoint} ended before it was ready`));
     this.#replies.close();

@@ -3,7 +3,7 @@ import { MNT, native, toBytes } from "@sluice/native";
 import type { KernelConnection } from "@sluice/vfs";
 import { claimUpper } from "./privileged/claim-upper.js";
 import { abortDevice, mountDevice, type MountRequest, unmountDevice } from "./privileged/mount-device.js";
-import { openLayers } from "./privileged/open-layers.js";
+import { closeLayers, openLayers } from "./privileged/open-layers.js";
 import type { KeeperLink } from "./keeper-link.js";
 import type { MountPlan } from "./mount-plan.js";
 
@@ -26,7 +26,14 @@ export function connectHere(place: MountRequest): KernelConnection {
 /** Opens and claims the layers. @throws LayerError if one cannot be used */
 export function openInProcess(plan: MountPlan): KeeperLink {
   const { release, ...layers } = openLayers(plan);
-  const unclaim = claimUpper(layers.upper, layers.work);
+  let unclaim: () => void;
+  try {
+    unclaim = claimUpper(layers.upper, layers.work);
+  } catch (error) {
+    closeLayers(layers);
+    release();
+    throw error;
+  }
   let held = true;
   const letGo = (): void => {
     if (!held) return;

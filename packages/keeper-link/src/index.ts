@@ -2,7 +2,7 @@
 export { claimUpper, isClaimed, untilLetGo } from "./privileged/claim-upper.js";
 export { LayerError } from "./privileged/layer-error.js";
 export { abortDevice, mountOn, type MountPoint, openDevice, openMountpoint, unmountDevice } from "./privileged/mount-device.js";
-export { openLayers } from "./privileged/open-layers.js";
+export { closeLayers, openLayers } from "./privileged/open-layers.js";
 export { joinKeeper, type Namespaces, namespacesHere, OFFER_VERSION, type Offer, untilGreeted } from "./join-keeper.js";
 export { isZombie } from "./is-zombie.js";
 export { connectHere, openInProcess } from "./in-process.js";

@@ -7,7 +7,7 @@ import { IdleIo } from "./io/idle-io.js";
 import { BackingCache } from "./handles/backing-cache.js";
 import { Reroutes } from "./open/reroutes.js";
 import { DirectoryFds } from "./layer/directory-fds.js";
-import type { HostLayer } from "./layer/host-layer.js";
+import type { HostLayer, RealDir } from "./layer/host-layer.js";
 import { closeFd, statFd } from "./layer/system-calls.js";
 import { type DirectoryMarks, readDirectoryMarks } from "./marks/directory-marks.js";
 import { LockBook } from "./journal/lock-book.js";
@@ -29,8 +29,30 @@ import { restoreOverlay } from "./restore/restore-overlay.js";
 import { Overlay } from "./overlay.js";
 import { stackLayers } from "./stack-layers.js";
 
-/** Takes the descriptors over. @throws FsError if a layer cannot be used (EBUSY: another mount has the scratch directory). */
+/** Directories that are opened on the way, to be closed if a later step fails. */
+interface Opened {
+  scratch?: OpenedScratch | undefined;
+  index?: RealDir | undefined;
+}
+
+/** Takes the descriptors over, also if it throws. @throws FsError if a layer cannot be used (EBUSY: another mount has the scratch directory) */
 export function createOverlay(config: OverlayConfig, port: KernelPort): Overlay {
+  const opened: Opened = {};
+  try {
+    return assemble(config, port, opened);
+  } catch (error) {
+    closeAll(config, opened);
+    throw error;
+  }
+}
+
+/** The scratch directory takes the place of the work directory. */
+function closeAll({ lowers, dataLowers, upper, work, errorWitness }: OverlayConfig, { scratch, index }: Opened): void {
+  const roots = [...lowers, ...dataLowers, upper, scratch === undefined ? work : undefined].map((layer) => layer?.rootFd);
+  for (const fd of [...roots, scratch?.dir.fd, index?.fd, errorWitness]) if (fd !== undefined) closeFd(fd);
+}
+
+function assemble(config: OverlayConfig, port: KernelPort, opened: Opened): Overlay {
   const { layers, dataLayers, traps } = stackLayers(config);
   const marks = markNames(config.userXattr, config.foreignMarks);
   const takesOver = config.survival?.journal.takenOver === true;
@@ -44,7 +66,9 @@ export function createOverlay(config: OverlayConfig, port: KernelPort): Overlay 
   root.lookups = 1;
   root.dirs = layers.map((layer) => layer.root);
   const index = openLinkIndex(config, layers, marks);
+  opened.index = index.dir;
   const scratch = scratchOf(config, layers, takesOver);
+  opened.scratch = scratch;
   let serial = 0;
   const core: OverlayContext = {
     config,
@@ -81,14 +105,21 @@ export function createOverlay(config: OverlayConfig, port: KernelPort): Overlay 
     arrivalWatches: new Set(),
     scratchName: () => `#${(++serial).toString(16)}`,
   };
-  lookAtDirectories(core);
-  if (takesOver && config.survival !== undefined) restoreOverlay(core, config.survival);
-  else {
-    loadHandles(nodes, scratch?.handles ?? "");
-    cleanLinkIndex(core);
-    journal?.begin(root);
-  }
+  begin(core, scratch?.handles ?? "");
   return new Overlay(core);
+}
+
+/** With the state of the server before, or with the handles that an earlier mount left. */
+function begin(core: OverlayContext, handles: string): void {
+  const { config, journal, nodes, root } = core;
+  lookAtDirectories(core);
+  if (config.survival?.journal.takenOver === true) {
+    restoreOverlay(core, config.survival);
+    return;
+  }
+  loadHandles(nodes, handles);
+  cleanLinkIndex(core);
+  journal?.begin(root);
 }
 
 function scratchOf({ work, upper, volatile }: OverlayConfig, layers: readonly HostLayer[], goesOn: boolean): OpenedScratch | undefined {

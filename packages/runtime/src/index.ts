@@ -3,9 +3,18 @@ export { type AdminOptions, type AdminServer, parseHostPort, startAdminServer } 
 export { CliError, type Complaint, EXIT, type ExitCode, errorLine } from "./cli-error.js";
 export { escapeLine, escapeName, escapeTextName } from "./escape-name.js";
 export { type HotKey, HotList } from "./hot-list.js";
-export { YoungCollector } from "./keep-pauses-short.js";
+export { youngCollector } from "./keep-pauses-short.js";
 export { LOG_LEVELS, type LogLevel } from "./log-levels.js";
-export { createLogger, logDestination, type Logger, type LoggerConfig, silentLogger } from "./logger.js";
+export {
+  createLogger,
+  type LogDestination,
+  logDestination,
+  type Logger,
+  type LoggerConfig,
+  type OpenedLog,
+  openLog,
+  silentLogger,
+} from "./logger.js";
 export { type Destination, type LineLog, openLineLog } from "./line-log.js";
 export { type CommandLike, runCli } from "./run-cli.js";
 export {

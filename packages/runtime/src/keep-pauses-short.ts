@@ -38,3 +38,10 @@ export class YoungCollector {
     }
   }
 }
+
+let collector: YoungCollector | undefined;
+
+/** One for all mounts of the process, as they have one heap. */
+export function youngCollector(): YoungCollector {
+  return (collector ??= new YoungCollector());
+}

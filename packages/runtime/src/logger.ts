@@ -15,12 +15,23 @@ export interface LoggerConfig {
   file?: string | undefined;
 }
 
+export interface LogDestination extends DestinationStream {
+  /** Standard error stays open. */
+  close(): void;
+}
+
+export interface OpenedLog {
+  logger: Logger;
+  close(): void;
+}
+
 const STDERR = 2;
 
 /** Throws CliError if it cannot be opened. */
-function openLogFile(file: string): DestinationStream {
+function openLogFile(file: string): LogDestination {
   try {
-    return destination({ dest: file, append: true, mkdir: false, sync: true });
+    const output = destination({ dest: file, append: true, mkdir: false, sync: true });
+    return { write: (line) => void output.write(line), close: () => output.destroy() };
   } catch (cause) {
     const { code: errno } = cause as NodeJS.ErrnoException;
     const remedy = "name a file that this user can write";
@@ -32,19 +43,26 @@ function openLogFile(file: string): DestinationStream {
  * The destination of a logger's lines, and of lines of another process for the same log. Lines are written at once: those
  * before a crash are the ones that matter. Throws CliError if the file cannot be opened.
  */
-export function logDestination(file: string | undefined): DestinationStream {
+export function logDestination(file: string | undefined): LogDestination {
   if (file !== undefined) return openLogFile(file);
   const output = destination({ dest: STDERR, sync: true });
-  return isatty(STDERR) ? { write: (line) => void output.write(terminalLine(line)) } : output;
+  const shown = isatty(STDERR) ? terminalLine : (line: string): string => line;
+  return { write: (line) => void output.write(shown(line)), close: () => undefined };
 }
 
-export function createLogger(config: LoggerConfig): Logger {
+/** For a process that outlives the log. @throws CliError as `logDestination` */
+export function openLog(config: LoggerConfig): OpenedLog {
   const options: LoggerOptions = {
     name: config.name,
     level: config.level ?? "info",
     timestamp: () => `,"time":"${new Date().toISOString()}"`,
   };
-  return pino(options, logDestination(config.file));
+  const output = logDestination(config.file);
+  return { logger: pino(options, output), close: () => output.close() };
+}
+
+export function createLogger(config: LoggerConfig): Logger {
+  return openLog(config).logger;
 }
 
 /** A logger that logs nothing. */

@@ -60,23 +60,53 @@ async function reasonOf(child: SupervisedChild, { policyFile, user }: Supervised
   return mistake ?? error;
 }
 
-/** Resolves when the child is started; it may not serve yet. `failedToStart` tells of a mistake in its policy. */
-export async function startEmbeddedDecision(options: EmbeddedDecisionOptions): Promise<DecisionHost> {
-  const { policyFile, runDirectory, logLevel, logFile, decisionLog, logger, tracingEndpoint, takesOver, askTimeoutMs, answersFile } =
-    options;
+/** Gives descriptors, claims and log files of a decision service back, in the reverse order. */
+class Belongings {
+  readonly #steps: (() => void)[] = [];
+
+  add<T>(thing: T, giveBack: (thing: T) => void): T {
+    this.#steps.push(() => giveBack(thing));
+    return thing;
+  }
+  giveBack(): void {
+    for (const step of this.#steps.reverse()) step();
+  }
+}
+
+async function childOptions(options: EmbeddedDecisionOptions, belongings: Belongings): Promise<SupervisedChildOptions & { path: string }> {
+  const { policyFile, runDirectory, logLevel, logFile, decisionLog, tracingEndpoint, takesOver, askTimeoutMs, answersFile } = options;
+  const close = (fd: number): void => void native.close(fd);
   const user = await chooseDecisionUser(runDirectory);
-  const answersFd = answersFile === undefined ? undefined : openAnswers(answersFile);
+  if (user.kind === "own") belongings.add(user, (own) => own.release());
+  const answersFd = answersFile === undefined ? undefined : belongings.add(openAnswers(answersFile), close);
   const path = join(runDirectory, SOCKET);
-  const listenFd = listen(path);
-  const log = logDestination(logFile);
-  const writeLine = (line: string): void => log.write(line);
-  const decisions = decisionLog === undefined ? undefined : logDestination(decisionLog);
-  const childOptions: SupervisedChildOptions = {
-    ...{ policyFile, user, listenFd, askTimeoutMs, answersFd, logLevel, tracingEndpoint, takesOver, writeLine },
+  // The file of the socket goes with the run directory: the next mount there may have one by now.
+  const listenFd = belongings.add(listen(path), close);
+  const log = belongings.add(logDestination(logFile), (output) => output.close());
+  const decisions = decisionLog === undefined ? undefined : belongings.add(logDestination(decisionLog), (output) => output.close());
+  return {
+    ...{ path, policyFile, user, listenFd, askTimeoutMs, answersFd, logLevel, tracingEndpoint, takesOver },
+    writeLine: (line) => log.write(line),
     logsDecisions: decisions !== undefined,
     writeDecision: decisions === undefined ? undefined : (line) => decisions.write(line),
   };
-  const child = new SupervisedChild(childOptions, logger);
+}
+
+/** Resolves when the child is started; it may not serve yet. `failedToStart` tells of a mistake in its policy. */
+export async function startEmbeddedDecision(options: EmbeddedDecisionOptions): Promise<DecisionHost> {
+  const belongings = new Belongings();
+  try {
+    return await start(options, belongings);
+  } catch (error) {
+    belongings.giveBack();
+    throw error;
+  }
+}
+
+async function start(given: EmbeddedDecisionOptions, belongings: Belongings): Promise<DecisionHost> {
+  const { path, ...options } = await childOptions(given, belongings);
+  const { user, policyFile } = options;
+  const child = new SupervisedChild(options, given.logger);
   // A child with our uid reads and watches the files itself.
   const ownWatch = user.kind === "shared" ? new FileWatch(entryOf(policyFile), openToWatch) : undefined;
   const watcher = watchPolicy(
@@ -85,16 +115,13 @@ export async function startEmbeddedDecision(options: EmbeddedDecisionOptions): P
   );
   return {
     target: `unix://${path}`,
-    failedToStart: reasonOf(child, childOptions),
+    failedToStart: reasonOf(child, options),
     policyTouched: () => (child.files ?? ownWatch)?.touched() ?? true,
     unprotected: user.kind === "shared" ? user.why : undefined,
     close: async () => {
       watcher.close();
       await child.end();
-      native.close(listenFd);
-      if (answersFd !== undefined) native.close(answersFd);
-      if (user.kind === "own") user.release();
-      // The file of the socket goes with the run directory: the next mount there may have one by now.
+      belongings.giveBack();
     },
   };
 }

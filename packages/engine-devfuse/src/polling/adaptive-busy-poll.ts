@@ -6,6 +6,7 @@
  * because other threads wanted the processor. One successful poll makes them regular again. So an idle server sleeps, and on
  * a busy machine it nearly always sleeps.
  */
+import { connections } from "./connections.js";
 
 /** A client's next request comes after 5 to 30 us. */
 const LIMIT_US = 40;
@@ -24,7 +25,7 @@ export class AdaptiveBusyPoll {
 
   /** Poll for the next request, if none is there? */
   get due(): boolean {
-    return this.#skip === 0;
+    return this.#skip === 0 && !connections.several;
   }
 
   /** No request was there, and the thread did not poll for one. */

@@ -86,6 +86,11 @@ export class IdlePollingRule {
     return this.#phase === "held" && !this.#isWorthIt(requests, elapsedUs, nowUs) && this.#enter("off", nowUs);
   }
 
+  /** Nothing may be held any more. A later burst may be. */
+  end(nowUs: number): void {
+    this.#enter("off", nowUs);
+  }
+
   #isWorthIt(requests: number, elapsedUs: number, nowUs: number): boolean {
     if (this.#always) return requests > 0;
     return nowUs < this.#knownUntilUs && requests * this.#gainUs >= elapsedUs * LEAST_SAVED_SHARE;

@@ -1,12 +1,14 @@
 /** Makes idle processors poll while requests follow one another: carries out the rule, and reports it. */
 import type { IdlePollingInUse, RequestedIdlePolling } from "@sluice/vfs";
 import { clock } from "./clock.js";
+import { connections } from "./connections.js";
 import { IdlePollingRule, LONGEST_GAP_US } from "./idle-polling-rule.js";
 import { type LatencyRequest, openLatencyRequest } from "./latency-request.js";
 import { countProcessors } from "./processors.js";
 
 /** Every idle processor polls, not only those of the server and its client. */
 const MOST_PROCESSORS = 4;
+const SHARED = "this process serves several mounts: none of them is polled for";
 /** The end of a burst is noticed within two of them. */
 const TICK_MS = 4;
 
@@ -57,7 +59,7 @@ export class IdlePolling {
     const gainUs = Math.round(this.#rule.gainUs);
     return {
       wish: this.#requested,
-      why: this.#why,
+      why: this.#why === "" && connections.several ? SHARED : this.#why,
       phase: this.#rule.phase,
       gainUs,
       holds: this.#holds,
@@ -67,7 +69,7 @@ export class IdlePolling {
 
   /** A request was read; the caller has just read the clock. */
   arrived(): void {
-    if (this.#request === undefined) return;
+    if (this.#request === undefined || connections.several) return;
     const gapUs = Math.min(clock.us - (this.#answeredUs[0] as number), LONGEST_GAP_US + 1) | 0;
     if (this.#rule.gap(gapUs, clock)) this.#follow();
   }
@@ -97,7 +99,9 @@ export class IdlePolling {
 
   #tick(): void {
     clock.tick();
-    if (this.#rule.tick(clock.us)) this.#stop();
+    if (connections.several) this.#rule.end(clock.us);
+    else if (!this.#rule.tick(clock.us)) return;
+    this.#stop();
   }
 
   #stop(): void {

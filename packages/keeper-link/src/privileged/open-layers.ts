@@ -83,6 +83,12 @@ function accessTimes(flags: number): number {
   return ((flags & MS.NOATIME) !== 0 ? MOUNT_ATTR.NOATIME : MOUNT_ATTR.RELATIME) | directories;
 }
 
+/** For layers that no overlay took over. */
+export function closeLayers({ lowers, dataLowers, upper, work, errorWitness = -1 }: OpenLayers): void {
+  const roots = [...lowers, ...dataLowers, upper, work].map((layer) => layer?.rootFd ?? -1);
+  for (const fd of [...roots, errorWitness]) if (fd >= 0) native.close(fd);
+}
+
 /** The paths are real paths, from preflight. The caller owns the descriptors. */
 export function openLayers(config: Pick<MountPlan, "lowers" | "dataLowers" | "upper" | "work" | "flags" | "volatile">): OpenedLayers {
   const opened: number[] = [];

@@ -7,9 +7,18 @@ import { errnoName } from "@sluice/vfs";
 const STDERR = 2;
 const O_CLOEXEC = 0o2000000;
 
-/** A failure is logged, not fatal: each of these is a second line of defence. */
-export function hardenProcess(logger: Logger, hasKeeper: boolean): void {
-  closeInherited();
+export interface Hardening {
+  hasKeeper: boolean;
+  /** Inherited descriptors that this process uses. */
+  keep?: readonly number[];
+}
+
+/**
+ * Call it once, before there are descriptors without close-on-exec. A failure is logged, not fatal: each of these is a second line of
+ * defence.
+ */
+export function hardenProcess(logger: Logger, { hasKeeper, keep = [] }: Hardening): void {
+  closeInherited(keep);
   // Modes of created files are the caller's business; a mask of ours would be applied on top of theirs.
   native.umask(0);
   // A mount must not hold the directory it was started in.
@@ -38,11 +47,11 @@ function flagsOf(fd: number): number | undefined {
  * Closes descriptors that the parent left open by mistake: they would keep their files and mounts busy as long as this process runs, and
  * its child would inherit them. Node opens its own descriptors close-on-exec, so the others are inherited.
  */
-function closeInherited(): void {
+function closeInherited(keep: readonly number[]): void {
   // Node's own channel to a parent that forked it.
   const channel = Number(process.env["NODE_CHANNEL_FD"] ?? -1);
   for (const fd of readdirSync("/proc/self/fd").map(Number)) {
-    if (fd <= STDERR || fd === channel) continue;
+    if (fd <= STDERR || fd === channel || keep.includes(fd)) continue;
     const flags = flagsOf(fd);
     if (flags !== undefined && (flags & O_CLOEXEC) === 0) closeSync(fd);
   }

@@ -8,6 +8,7 @@ import type { LayerHold } from "../shutdown/layer-hold.js";
 import type { StopRequests } from "../shutdown/stop-requests.js";
 import type { UndoStack } from "../shutdown/undo-stack.js";
 import type { MountTelemetry } from "../telemetry/mount-telemetry.js";
+import type { MountOwner } from "./mount-owner.js";
 import type { OpenSpans } from "../tracing/open-spans.js";
 
 /** The keeper whose mount this server serves. */
@@ -21,6 +22,7 @@ export interface KeeperSession {
 
 export interface MountContext {
   config: MountConfig;
+  owner: MountOwner;
   /** Undefined: this process holds the mount itself. */
   keeper: KeeperSession | undefined;
   logger: Logger;

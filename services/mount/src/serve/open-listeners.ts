@@ -26,7 +26,7 @@ async function openAdminPort(context: MountContext, options: AdminOptions): Prom
 }
 
 export async function openListeners(context: MountContext, parts: MountParts, runDirectory: string): Promise<void> {
-  const { config, undo, telemetry, stop } = context;
+  const { config, owner, undo, telemetry, stop } = context;
   const derived = join(runDirectory, CONTROL_SOCKET);
   const control = await startControlServer(config.control ?? derived, controlHandler(parts, stop));
   if (config.control !== undefined) {
@@ -38,7 +38,8 @@ export async function openListeners(context: MountContext, parts: MountParts, ru
   if (config.admin === undefined) return;
   // Loading it takes long: only a mount with an admin port does.
   const { createRegistry } = await import("@sluice/runtime/metrics");
-  const registry = createRegistry(true);
+  // The process is not this mount's alone if it is shared.
+  const registry = createRegistry(owner.places === 1);
   for (const metric of telemetry.metrics()) registry.registerMetric(metric as never);
   const notReady = (): string | undefined => (stop.requested ? "draining" : undefined);
   const admin = await openAdminPort(context, { address: config.admin, registry, notReady });

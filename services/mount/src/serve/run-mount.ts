@@ -5,14 +5,13 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { untilLetGo } from "@sluice/keeper-link";
 import { mountAt, readMountTable } from "@sluice/mount-control";
-import { createLogger, type Logger } from "@sluice/runtime";
+import type { Logger } from "@sluice/runtime";
 import { failed } from "@sluice/runtime/cli";
 import type { Engine } from "@sluice/vfs";
 import type { MountConfig } from "../config/mount-config.js";
 import { leaveToNextServer } from "../keeper/hand-over.js";
 import type { MountHost } from "../mount-host.js";
 import { preflight } from "../preflight/preflight.js";
-import { hardenProcess } from "../privilege/harden-process.js";
 import { serverPrivilege } from "../privilege/server-privilege.js";
 import { refuseImpossibleTransport } from "../setup/choose-transport.js";
 import { mountEvents } from "../setup/mount-events.js";
@@ -28,8 +27,8 @@ import type { MountParts } from "../status/mount-status.js";
 import { MountTelemetry } from "../telemetry/mount-telemetry.js";
 import { kernelQueue, ServerWatch } from "../telemetry/server-watch.js";
 import type { KeeperSession, MountContext } from "./mount-context.js";
+import { type MountOwner, ownProcess, prepareProcess } from "./mount-owner.js";
 import { openListeners, runDirectoryOf } from "./open-listeners.js";
-import { surviveBugs } from "./survive-bugs.js";
 import { tellReady } from "./tell-ready.js";
 
 const READY_MS = 10_000;
@@ -69,49 +68,64 @@ function describe(context: MountContext, filesystem: ServedFilesystem): MountPar
 
 /** Serves until the kernel ends the connection, or until the mount is told to stop. */
 async function serve(context: MountContext, host: MountHost): Promise<void> {
-  const { config, keeper, logger, stop, telemetry, undo } = context;
+  const { config, keeper, logger, owner, stop, telemetry, undo } = context;
   const runDirectory = runDirectoryOf(context);
   const load = () => import("../setup/start-filesystem.js");
   const opened = await openDecider(context, { start: host.startEmbeddedDecision, runDirectory: runDirectory.path, load });
   if (keeper === undefined) await untilLetGo(config.upper, config.work);
   if (stop.requested) return;
-  const filesystem = (await load()).startFilesystem(context, opened);
-  const { engine } = filesystem;
-  const unmount = unmountOnce(context, engine);
-  // A caller who waits for a person is in the way of the unmount.
-  void stop.reached(1).then(() => filesystem.gate.people.close());
+  const { startFilesystem } = await load();
+  // Another mount of this process may have begun meanwhile, on a path of this one.
+  owner.admit(config);
   // A server that cannot take over leaves the mount to the next one.
   let serves = keeper?.link.restored !== true;
-  undo.push("unmount", async () => void (serves || stop.requested ? await unmount() : undefined));
+  let unmount: ReturnType<typeof unmountOnce> | undefined;
+  const filesystem = startFilesystem(context, opened, (engine) => {
+    const once = unmountOnce(context, engine);
+    unmount = once;
+    undo.push("unmount", async () => void (serves || stop.requested ? await once() : undefined));
+  });
+  const { engine } = filesystem;
+  // A caller who waits for a person is in the way of the unmount.
+  void stop.reached(1).then(() => filesystem.gate.people.close());
   await untilReady(context, engine);
   if (stop.requested) return;
   const parts = describe(context, filesystem);
   await openListeners(context, parts, runDirectory.path);
   undo.push(
     "stop surviving bugs",
-    surviveBugs(logger, () => telemetry.anomalies++),
+    owner.surviveBugs(logger, () => telemetry.anomalies++),
   );
   serves = true;
   if (keeper !== undefined) leaveToNextServer({ keeper, engine, logger, removeOwn: runDirectory.remove });
-  tellReady(context, parts, host.announce ?? ((line) => process.stdout.write(line)));
+  tellReady(context, parts);
   await Promise.race([engine.ended, stop.reached(1)]);
   // Before the listeners close: a caller of the control socket who asked for it waits for the answer.
-  if ((await unmount()) === "cut off") throw cutOffError(config);
+  if ((await unmount?.()) === "cut off") throw cutOffError(config);
 }
 
-/** Runs a mount to its end. Returns when nothing of it is left. @throws CliError if it never came up */
-export async function runMount(given: MountConfig, host: MountHost): Promise<void> {
+/**
+ * Runs a mount to its end, in a process of its own or in one of `owner`. Returns when nothing of it is left.
+ * @throws CliError if it never came up
+ */
+export async function runMount(given: MountConfig, host: MountHost, owner = ownProcess(host)): Promise<void> {
   // Refuses options that only a keeper makes possible.
   serverPrivilege(given);
   refuseImpossibleTransport(given);
+  owner.admit(given);
   const config = preflight(given);
   refuseUnseenHolders(config);
-  await run({ config, logger: prepare(config, false), keeper: undefined }, host);
+  const log = owner.openLog(config);
+  try {
+    await run({ config, logger: log.logger, keeper: undefined, owner }, host);
+  } finally {
+    log.close();
+  }
 }
 
 /** Does what a server can do before it has anything. Call it once. */
 export function prepareServer(config: MountConfig): Logger {
-  return prepare(config, true);
+  return prepareProcess(config, true);
 }
 
 /** Serves a mount that a keeper holds, until it ends or is handed over. The configuration has passed preflight. */
@@ -120,19 +134,16 @@ export async function runServer(
   host: MountHost,
   { logger, ...keeper }: KeeperSession & { logger: Logger },
 ): Promise<void> {
-  await run({ config, logger, keeper }, host);
+  await run({ config, logger, keeper, owner: ownProcess(host) }, host);
 }
 
-function prepare(config: MountConfig, hasKeeper: boolean): Logger {
-  const logger = createLogger({ name: "mount", level: config.logLevel, file: config.logFile });
-  hardenProcess(logger, hasKeeper);
-  return logger;
-}
+type Given = Pick<MountContext, "config" | "logger" | "keeper"> & { owner: MountOwner };
 
-async function run({ config, logger, keeper }: Pick<MountContext, "config" | "logger" | "keeper">, host: MountHost): Promise<void> {
+async function run({ config, logger, keeper, owner }: Given, host: MountHost): Promise<void> {
   const telemetry = new MountTelemetry();
   const context: MountContext = {
     config,
+    owner,
     keeper,
     logger,
     telemetry,
@@ -141,15 +152,15 @@ async function run({ config, logger, keeper }: Pick<MountContext, "config" | "lo
     hold: new LayerHold(),
     device: "",
     events: mountEvents(telemetry, logger),
-    tell: (line) => void process.stderr.write(`sluice: ${config.mountpoint}: ${line}\n`),
+    tell: (line) => owner.tell(config.mountpoint, line),
   };
   // Until it serves, a signal ends a server that joined a keeper: there is nothing to hand over.
-  if (keeper?.joined !== true) context.stop.listen();
+  const unlisten = keeper?.joined === true ? undefined : owner.onStop(() => context.stop.request());
   keeper?.link.onStop(() => context.stop.request());
   try {
     await serve(context, host);
   } finally {
     await context.undo.run((what, err) => logger.error({ err }, `cannot ${what}`));
-    context.stop.close();
+    unlisten?.();
   }
 }

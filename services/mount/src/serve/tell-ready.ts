@@ -12,22 +12,24 @@ function policyWord({ decider }: MountParts): string {
   return `policy ${escapeLine(capabilities.policyId)}${capabilities.summary === undefined ? "" : `: ${escapeLine(capabilities.summary)}`}`;
 }
 
-function readyLine(parts: MountParts): string {
+function readyLine(parts: MountParts, { owner }: MountContext): string {
   const { config, engine, kind } = parts;
   const { protocol, maxStackDepth } = engine.port.negotiated;
   const layers = `${config.lowers.length} lower${config.upper === undefined ? ", read-only" : " + upper"}`;
   const passthrough = `passthrough ${maxStackDepth > 0 ? "on" : "off"}${transportWord(kind, engine)}`;
   const other = kind.name === "devfuse" ? "" : `; engine ${kind.name}`;
-  return `mounted ${config.mountpoint} (${layers}; ${policyWord(parts)}; FUSE ${protocol.major}.${protocol.minor}; ${passthrough}${other})\n`;
+  const shared = owner.places === 1 ? "" : `; by the host service, pid ${process.pid}`;
+  return `mounted ${config.mountpoint} (${layers}; ${policyWord(parts)}; FUSE ${protocol.major}.${protocol.minor}; ${passthrough}${other}${shared})\n`;
 }
 
 /** Tells the keeper that this server serves, and the person or program that mounts that the mount is there. */
-export function tellReady({ config, logger, keeper }: MountContext, parts: MountParts, announce: (line: string) => unknown): void {
+export function tellReady(context: MountContext, parts: MountParts): void {
+  const { config, keeper, logger, owner } = context;
   const { negotiated } = parts.engine.port;
   keeper?.link.storeInit(Buffer.from(JSON.stringify(negotiated)));
   keeper?.link.ready();
-  if (keeper?.link.restored !== true) announce(readyLine(parts));
-  else if (keeper.joined) announce(`took over ${config.mountpoint}\n`);
+  if (keeper?.link.restored !== true) owner.serves(parts, readyLine(parts, context));
+  else if (keeper.joined) owner.serves(parts, `took over ${config.mountpoint}\n`);
   logger.info(
     { mountpoint: config.mountpoint, lowers: config.lowers, upper: config.upper, negotiated, keeper: keeper?.link.keeper },
     "mounted",

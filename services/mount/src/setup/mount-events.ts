@@ -1,6 +1,6 @@
 /** The listeners for events of engine, overlay and gate: libraries emit events, and this service logs and counts them. */
 import type { OverlayEvents } from "@sluice/overlay";
-import { type Logger, YoungCollector } from "@sluice/runtime";
+import { type Logger, youngCollector } from "@sluice/runtime";
 import { type EngineEvents, errnoName } from "@sluice/vfs";
 import type { PolicyGateEvents } from "../enforcement/policy-gate.js";
 import { toText } from "@sluice/native";
@@ -45,7 +45,7 @@ export function mountEvents(telemetry: MountTelemetry, logger: Logger): MountEve
     warn({ ...detail, anomaly: true }, message);
   };
   const told = new Set<string>();
-  const young = new YoungCollector();
+  const young = youngCollector();
   let requests = 0;
   return {
     engine: {

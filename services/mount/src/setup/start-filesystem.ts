@@ -2,7 +2,7 @@
  * Puts the filesystem of a mount together and starts an engine on it: layers, gate, overlay, and the review of open files after a change
  * of policy. From here on the kernel's requests come.
  */
-import { type KeeperLink, LayerError, openInProcess } from "@sluice/keeper-link";
+import { closeLayers, type KeeperLink, LayerError, openInProcess } from "@sluice/keeper-link";
 import { mountAt, readMountTable } from "@sluice/mount-control";
 import { MNT, native, toBytes } from "@sluice/native";
 import { createOverlay, type Overlay, type OverlayConfig } from "@sluice/overlay";
@@ -34,6 +34,9 @@ const MAX_DIRECTORY_FDS = 2048;
 const MAX_CACHED_BACKINGS = 4096;
 /** Of the limit of open files: most descriptors are for open files. */
 const CACHED_SHARE = 1 / 8;
+const DIRECTORY_SHARE = 1 / 4;
+/** Below that, caches would rarely have what is looked for. */
+const FEWEST_DIRECTORY_FDS = 64;
 const MAX_WRITE_BYTES = 1 << 20;
 const NEGATIVE_TTL_MS = 10_000;
 const BLIND_VOLATILE =
@@ -58,7 +61,8 @@ function openLink(context: MountContext): KeeperLink {
 }
 
 function overlayConfig(context: MountContext, link: KeeperLink, gate: PolicyGate): OverlayConfig {
-  const { config } = context;
+  const { config, owner } = context;
+  const limit = native.nofileLimit().soft / owner.places;
   return {
     ...link.layers,
     survival: openJournal(link, config.mountpoint),
@@ -80,8 +84,8 @@ function overlayConfig(context: MountContext, link: KeeperLink, gate: PolicyGate
     attrTtlMs: config.cacheTtlMs,
     negativeTtlMs: Math.min(config.cacheTtlMs, NEGATIVE_TTL_MS),
     inlineCopyBytes: INLINE_COPY_BYTES,
-    maxDirectoryFds: MAX_DIRECTORY_FDS,
-    maxCachedBackings: Math.min(MAX_CACHED_BACKINGS, Math.floor(native.nofileLimit().soft * CACHED_SHARE)),
+    maxDirectoryFds: Math.min(MAX_DIRECTORY_FDS, Math.max(FEWEST_DIRECTORY_FDS, Math.floor(limit * DIRECTORY_SHARE))),
+    maxCachedBackings: Math.min(MAX_CACHED_BACKINGS, Math.floor(limit * CACHED_SHARE)),
   };
 }
 
@@ -89,6 +93,8 @@ function overlayConfig(context: MountContext, link: KeeperLink, gate: PolicyGate
 interface Prepared {
   link: KeeperLink;
   overlay: OverlayConfig;
+  /** An overlay has the descriptors of the layers, and closes them. */
+  taken: boolean;
   /** Undefined if the first policy is known already. */
   withholds: ((inner: Filesystem) => Filesystem) | undefined;
 }
@@ -96,7 +102,12 @@ interface Prepared {
 function prepareLayers(context: MountContext, gate: PolicyGate, { firstPolicy }: OpenedDecider): Prepared {
   const link = openLink(context);
   const withholds = (inner: Filesystem): Filesystem => new WithheldNames(inner, () => gate.hidden.unknown, firstPolicy);
-  return { link, overlay: overlayConfig(context, link, gate), withholds: gate.hidden.unknown ? withholds : undefined };
+  const overlay = overlayConfig(context, link, gate);
+  const prepared = { link, overlay, taken: false, withholds: gate.hidden.unknown ? withholds : undefined };
+  context.undo.push("close the layers", () => {
+    if (!prepared.taken) closeLayers(link.layers);
+  });
+  return prepared;
 }
 
 /** The kernel requires CAP_SYS_ADMIN in the initial user namespace (fs/fuse/backing.c); a keeper that was joined may be in another one. */
@@ -104,12 +115,9 @@ function mayRegister({ keeper }: MountContext): boolean {
   return keeper?.joined === true || inInitialNamespace();
 }
 
-function startEngine(
-  context: MountContext,
-  kind: EngineKind,
-  { link, overlay, withholds }: Prepared,
-): { engine: Engine; overlay: Overlay } {
+function startEngine(context: MountContext, kind: EngineKind, prepared: Prepared): { engine: Engine; overlay: Overlay } {
   const { config } = context;
+  const { link, overlay, withholds } = prepared;
   let made: Overlay | undefined;
   const options = {
     mountpoint: toBytes(config.mountpoint),
@@ -129,6 +137,7 @@ function startEngine(
   const engine = kind.start(
     options,
     (port) => {
+      prepared.taken = true;
       made = createOverlay(overlay, port);
       const shown = shownFilesystem(made, config.shown);
       const seen = withholds === undefined ? shown : withholds(shown);
@@ -179,17 +188,17 @@ function watchPolicy({ undo, logger }: MountContext, kind: EngineKind, { decider
 }
 
 /** A mount without a server hangs or fails everybody who looks at it, so a dying process removes its mount last. */
-function neverLeaveMount({ config: { mountpoint } }: MountContext, engine: Engine): void {
+function neverLeaveMount({ config: { mountpoint }, owner }: MountContext, engine: Engine): void {
   let over = false;
   const ours = mountAt(mountpoint, readMountTable())?.mountId;
   const detach = (): void => {
     // Not another mount that took its place.
     if (!over && mountAt(mountpoint, readMountTable())?.mountId === ours) native.umount2(toBytes(mountpoint), MNT.DETACH);
   };
-  process.on("exit", detach);
+  const forget = owner.onExit(detach);
   void engine.ended.then(() => {
     over = true;
-    process.off("exit", detach);
+    forget();
   });
 }
 
@@ -222,8 +231,11 @@ export interface ServedFilesystem extends Running, OpenedDecider {
   revocation: Revocation;
 }
 
-/** @throws CliError; then nothing is mounted, and `context.undo` has the rest */
-export function startFilesystem(context: MountContext, opened: OpenedDecider): ServedFilesystem {
+/**
+ * `onMounted` is called as soon as there is something to unmount.
+ * @throws CliError; then `context.undo`, to which `onMounted` may add steps, has the rest
+ */
+export function startFilesystem(context: MountContext, opened: OpenedDecider, onMounted: (engine: Engine) => void): ServedFilesystem {
   const { keeper, telemetry, undo } = context;
   const restored = keeper?.link.restored === true;
   telemetry.restarts = keeper?.link.keeper?.restarts ?? 0;
@@ -231,8 +243,9 @@ export function startFilesystem(context: MountContext, opened: OpenedDecider): S
   const begunMs = performance.now();
   const { kind, started } = startBest(context, gate, opened);
   if (restored) telemetry.restoredInMs = performance.now() - begunMs;
-  watchPolicy(context, kind, opened);
   const { engine, overlay } = started;
+  onMounted(engine);
+  watchPolicy(context, kind, opened);
   // In the turn of the event loop that sees the end, however the mount ended: umount(2) by itself waits for nobody.
   void engine.ended.then(() => context.hold.letGo());
   telemetry.idlePolledMs = () => engine.idlePolling.heldMs;

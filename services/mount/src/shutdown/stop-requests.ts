@@ -1,22 +1,11 @@
 /**
- * Counts requests to stop: SIGTERM, SIGINT and SIGHUP. The first asks to unmount once nobody uses the mount, the second to unmount at once.
+ * Counts requests to stop, such as signals. The first asks to unmount once nobody uses the mount, the second to unmount at once.
  * `sluice unmount --force` counts as two.
  */
-
-const SIGNALS = ["SIGTERM", "SIGINT", "SIGHUP"] as const;
 
 export class StopRequests {
   #count = 0;
   readonly #waiting: { atLeast: number; resolve: () => void }[] = [];
-  readonly #onSignal = (): void => this.request();
-
-  listen(): void {
-    for (const signal of SIGNALS) process.on(signal, this.#onSignal);
-  }
-
-  close(): void {
-    for (const signal of SIGNALS) process.off(signal, this.#onSignal);
-  }
 
   request(): void {
     this.#count++;
