@@ -1,5 +1,5 @@
-// Checks proto/ (lint, format, no breaking change against the stored image) and regenerates packages/decision-api/src/gen
-// from it. Then it regenerates the rule reference in docs/ from the schema of packages/policy-backends.
+// Checks proto/ (lint, format, no breaking change against the stored image) and regenerates the code of each contract in its
+// package. Then it regenerates the rule reference in docs/ from the schema of packages/policy-backends.
 // `--check` writes nothing; it fails and names the files that are out of step.
 // `--accept` stores the current contract as the baseline that later changes may not break.
 import { spawnSync } from "node:child_process";
@@ -10,8 +10,11 @@ import { fileURLToPath } from "node:url";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
 const proto = join(root, "proto");
-const genDir = join(root, "packages/decision-api/src/gen");
-const baseline = "sluice-decision-v1.binpb";
+const baseline = "sluice-v1.binpb";
+const contracts = [
+  { path: "sluice/decision", gen: "packages/decision-api/src/gen" },
+  { path: "sluice/host", gen: "packages/host-api/src/gen" },
+];
 
 function buf(args, remedy) {
   const done = spawnSync(join(root, "node_modules/.bin/buf"), args, { cwd: proto, stdio: ["ignore", "inherit", "inherit"] });
@@ -44,13 +47,13 @@ function outOfStep(wanted, present) {
 }
 
 /** The plugin's output directory is fixed in buf.gen.yaml: a template with another one is made from it. */
-function generateInto(directory) {
+function generateInto(directory, path) {
   const template = readFileSync(join(proto, "buf.gen.yaml"), "utf8").replace(/^(\s*out:).*$/m, `$1 ${directory}`);
   const scratch = mkdtempSync(join(tmpdir(), "sluice-generate-"));
   try {
     const file = join(scratch, "buf.gen.yaml");
     writeFileSync(file, template);
-    buf(["generate", "--include-imports", "--template", file], "repair the file it names");
+    buf(["generate", "--include-imports", "--path", path, "--template", file], "repair the file it names");
   } finally {
     rmSync(scratch, { recursive: true });
   }
@@ -58,11 +61,15 @@ function generateInto(directory) {
 
 function check() {
   buf(["format", "--diff", "--exit-code"], "run 'npm run generate'");
+  for (const contract of contracts) checkContract(contract);
+}
+
+function checkContract({ path, gen }) {
   const scratch = mkdtempSync(join(tmpdir(), "sluice-gen-"));
   try {
-    generateInto(scratch);
-    const names = outOfStep(filesOf(scratch), filesOf(genDir));
-    if (names.length > 0) fail(`packages/decision-api/src/gen: not in step with proto/: ${names.join(", ")}: run 'npm run generate'`);
+    generateInto(scratch, path);
+    const names = outOfStep(filesOf(scratch), filesOf(join(root, gen)));
+    if (names.length > 0) fail(`${gen}: not in step with proto/: ${names.join(", ")}: run 'npm run generate'`);
   } finally {
     rmSync(scratch, { recursive: true });
   }
@@ -95,7 +102,9 @@ if (process.argv.includes("--check")) {
   checkRuleReference(await ruleReference());
 } else {
   buf(["format", "-w"], "repair the file it names");
-  rmSync(genDir, { recursive: true, force: true });
-  generateInto(genDir);
+  for (const { path, gen } of contracts) {
+    rmSync(join(root, gen), { recursive: true, force: true });
+    generateInto(join(root, gen), path);
+  }
   writeRuleReference(await ruleReference());
 }

@@ -28,6 +28,7 @@ const EVERY = [
   "report",
   "reset",
   "run",
+  "serve",
   "sessions",
   "status",
   "top",

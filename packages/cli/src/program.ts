@@ -44,6 +44,7 @@ const COMMANDS: Readonly<Record<string, AddCommand>> = {
   mount: async (program) => (await import("./commands/mount-command.js")).addMountCommand(program, await mountHost()),
   keeper: async (program) => (await import("./commands/keeper-command.js")).addKeeperCommand(program, await mountHost()),
   "mount-server": async (program) => (await import("./commands/mount-server-command.js")).addMountServerCommand(program, await mountHost()),
+  serve: async (program) => (await import("./commands/serve-command.js")).addServeCommand(program, await mountHost()),
   unmount: async (program) => (await import("./commands/unmount-command.js")).addUnmountCommand(program),
   upgrade: async (program) => (await import("./commands/upgrade-command.js")).addUpgradeCommand(program, await mountHost()),
   status: async (program) => (await import("./commands/status-command.js")).addStatusCommand(program),

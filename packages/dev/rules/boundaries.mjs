@@ -60,6 +60,11 @@ export const BOUNDARIES = {
     external: ["@grpc/grpc-js", "@bufbuild/protobuf"],
     reason: "domain types carry no wire type; only generated code and the one converter beside it know the wire",
   },
+  "packages/host-api": {
+    may: ["runtime"],
+    external: ["@grpc/grpc-js", "@bufbuild/protobuf"],
+    reason: "a command that has a mount made elsewhere loads no part of a mount; only the form of an error is shared",
+  },
   "packages/decision-client": {
     may: ["decision-api"],
     external: ["@grpc/grpc-js"],
@@ -120,6 +125,7 @@ export const BOUNDARIES = {
     may: [
       "changes",
       "decision-api",
+      "host-api",
       "layer-tools",
       "mount-control",
       "native",
@@ -150,6 +156,7 @@ export const BOUNDARIES = {
       "decision-client",
       "engine-devfuse",
       "engine-fuse-native",
+      "host-api",
       "id-mapping",
       "journal",
       "keeper-link",
@@ -160,7 +167,7 @@ export const BOUNDARIES = {
       "runtime",
       "vfs",
     ],
-    onlyIn: { "layer-tools": "preflight" },
+    onlyIn: { "layer-tools": "preflight", "host-api": "host", "@grpc/grpc-js": "host" },
     reason: "services never import each other: between them is gRPC, even on one machine; a server loads no tools for layers",
   },
   "services/keeper": {

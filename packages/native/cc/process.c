@@ -144,6 +144,17 @@ static napi_value peer_credentials(napi_env env, napi_callback_info info) {
   return object;
 }
 
+/* (fd, gids) → how many supplementary groups the peer has; -ERANGE if they are more than fit. */
+static napi_value peer_groups(napi_env env, napi_callback_info info) {
+  struct args args = args_read(env, info, 2);
+  int fd = arg_int(&args, 0);
+  struct slice gids = arg_typed(&args, 1, napi_uint32_array);
+  if (args.failure) return args_failed(&args);
+  socklen_t size = (socklen_t)(gids.length * sizeof(gid_t));
+  if (getsockopt(fd, SOL_SOCKET, SO_PEERGROUPS, gids.data, &size) < 0) return result_number(env, -errno);
+  return result_number(env, (int64_t)(size / sizeof(gid_t)));
+}
+
 /*
  * The mode is set on the socket before it has a name, so that it is never wider than asked, and again after, since bind
  * takes the umask off it. Nobody can connect before listen.
@@ -270,6 +281,7 @@ const struct exported process_functions[] = {
   {"pidfdAlive", pidfd_alive},
   {"pidfdSendSignal", pidfd_signal},
   {"peerCredentials", peer_credentials},
+  {"peerGroups", peer_groups},
   {"unixListen", unix_listen},
   {"seqpacketListen", seqpacket_listen},
   {"seqpacketConnect", seqpacket_connect},

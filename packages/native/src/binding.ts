@@ -328,6 +328,8 @@ export interface Native {
   pidfdSendSignal(pidfd: number, signal: number): number;
   /** SO_PEERCRED of a connected unix socket. */
   peerCredentials(fd: number): PeerCredentials | number;
+  /** SO_PEERGROUPS: the number of the peer's supplementary groups, which are in `gids` then; -ERANGE if they do not fit. */
+  peerGroups(fd: number, gids: Uint32Array): number;
   /** socket, bind, chmod(mode), listen: a listening unix stream socket at `path`. */
   unixListen(path: string, mode: number, backlog: number): number;
   /** The same of a SOCK_SEQPACKET socket, for `acceptSocket`. */

@@ -10,6 +10,12 @@ import { native } from "./index.js";
 const SIGTERM = 15;
 const SIGCHLD = 17;
 
+/** The supplementary groups of this process; Node's getgroups adds the effective one. */
+function readGroups(): number[] {
+  const line = /^Groups:(.*)$/m.exec(readFileSync("/proc/self/status", "latin1"))?.[1] ?? "";
+  return line.trim().split(" ").filter(Boolean).map(Number);
+}
+
 describe("other processes", () => {
   it("knows by pidfd whether a process lives, and signals no other", async () => {
     const child = spawn("sleep", ["60"]);
@@ -76,6 +82,8 @@ describe("unix sockets", () => {
     const client = connect(`${scratch.path}/s`);
     const [peer] = (await accepted) as [{ _handle: { fd: number }; destroy(): void }];
     expect(native.peerCredentials(peer._handle.fd)).toEqual({ pid: process.pid, uid: process.getuid?.(), gid: process.getgid?.() });
+    const gids = new Uint32Array(1024);
+    expect([...gids.subarray(0, native.peerGroups(peer._handle.fd, gids))]).toEqual(readGroups());
     client.destroy();
     peer.destroy();
     server.close();
@@ -104,5 +112,6 @@ describe("unix sockets", () => {
     expect(native.unixListen(`${scratch.path}/no/s`, 0o600, 1)).toBe(-errno.ENOENT);
     expect(native.unixListen("", 0o600, 1)).toBe(-errno.ENOENT);
     expect(native.peerCredentials(scratch.dir)).toBe(-88);
+    expect(native.peerGroups(scratch.dir, new Uint32Array(1))).toBe(-88);
   });
 });

@@ -5,6 +5,7 @@ export { cleanedUp, cleanUp } from "./clean-up.js";
 export { latencyAskedFor } from "./machine/cpu-latency.js";
 export { freePort } from "./machine/free-port.js";
 export { type Layers, layers, publicFile, unread } from "./trees/layers.js";
+export { HostService, startHostService } from "./mounts/host-service.js";
 export { type KernelOverlayOptions, mountKernelOverlay, unmountKernelOverlay } from "./mounts/mount-kernel-overlay.js";
 export { MountFailure, mountSluice, runSluice, type SluiceExit, SluiceMount, type SluiceMountOptions } from "./mounts/mount-sluice.js";
 export { decisionsOf, type Grant, grantsOf, type Status, statusOf } from "./mounts/mount-status.js";

@@ -5,13 +5,10 @@
 import { readFileSync } from "node:fs";
 import { CliError, codeOf, wrong } from "@sluice/runtime/cli";
 import type { Command, Option } from "commander";
+import { isFlag, keyOf, LISTS, OPTION_STRINGS } from "./mount-options.js";
 import { isMap, isScalar, LineCounter, parseDocument } from "yaml";
 
 const MOUNTPOINT = "mountpoint";
-/** -o has no long name. */
-const OPTION_STRINGS = "options";
-/** Their values are lists, one directory or option string per item. */
-const LISTS: ReadonlySet<string> = new Set(["lower", OPTION_STRINGS]);
 const NOT_IN_FILES: ReadonlySet<string> = new Set(["config", "help"]);
 
 interface Entry {
@@ -25,10 +22,6 @@ export interface ConfigFile {
   mountpoint: string | undefined;
   /** "--on-outage" → its place in the file: "FILE:LINE:COLUMN: on-outage". */
   places: ReadonlyMap<string, string>;
-}
-
-function keyOf(option: Option): string {
-  return option.long === undefined ? OPTION_STRINGS : option.long.slice(2);
 }
 
 function textOf(file: string): string {
@@ -73,8 +66,7 @@ function listOf({ key, value, place }: Entry): string[] {
 function valueOf(entry: Entry, option: Option): unknown {
   const { key, value, place } = entry;
   if (LISTS.has(key)) return listOf(entry);
-  const isFlag = !option.required && !option.optional;
-  if (isFlag) {
+  if (isFlag(option)) {
     if (typeof value !== "boolean") throw wrong(`${place}: ${key}`, "it is neither true nor false", "write true or false");
     return value;
   }

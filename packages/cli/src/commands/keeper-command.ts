@@ -3,7 +3,7 @@ import { resolve } from "node:path";
 import type { Command } from "commander";
 import { failed, wrong } from "@sluice/runtime/cli";
 import type { MountArguments } from "@sluice/service-mount/options";
-import { DEFAULT_GRACE, GRACE_HELP } from "./mount-command.js";
+import { DEFAULT_GRACE, GRACE_HELP } from "./mount-options.js";
 import type { MountHost } from "@sluice/service-mount";
 import { withMountLayers } from "./shared-options.js";
 

@@ -2,6 +2,7 @@
 import type { SluiceMount } from "./mount-sluice.js";
 
 export interface Status {
+  name: string;
   pid: number;
   state: string;
   engine: { inFlight: number; passthrough: boolean; maxStackDepth: number };

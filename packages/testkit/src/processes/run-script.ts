@@ -43,6 +43,8 @@ export interface RunningScript {
   waitFor(text: string): Promise<void>;
   /** Standard output so far. */
   stdout(): string;
+  /** Standard error so far. */
+  stderr(): string;
   write(text: string): void;
   kill(signal?: NodeJS.Signals): void;
 }
@@ -95,7 +97,8 @@ export function startScript(script: string | readonly string[], options: ScriptO
   });
   cleanUp(() => kill());
   const waitFor = (text: string): Promise<void> => waitForOutput(text, { stream: child.stdout, soFar: () => output.stdout, finished });
-  return { pid: child.pid ?? -1, finished, waitFor, stdout: () => output.stdout, write: (text) => child.stdin.write(text), kill };
+  const write = (text: string): void => void child.stdin.write(text);
+  return { pid: child.pid ?? -1, finished, waitFor, stdout: () => output.stdout, stderr: () => output.stderr, write, kill };
 }
 
 interface Watched {

@@ -26,9 +26,12 @@ import { overlayOptions } from "./overlay-options.js";
 
 /** The options of `sluice mount` as commander collects them. */
 export interface MountArguments extends TracingArguments {
-  /** The command handles these two itself: see packages/cli/src/commands. */
+  /** The command handles these itself: see packages/cli/src/commands. */
   config?: string;
   background?: boolean;
+  hostService?: string;
+  /** That relative paths begin at; by default the working directory. */
+  directory?: string;
   lower?: string[];
   upper?: string;
   work?: string;
@@ -91,7 +94,8 @@ function oneOf<T extends string>(value: string, allowed: readonly T[], option: s
 
 function parseDecision(args: MountArguments): DecisionChoice {
   const { decisionCa, decisionCert, decisionKey, decisionServerSan: serverSan } = args;
-  const tls = { caFile: absolute(decisionCa), certFile: absolute(decisionCert), keyFile: absolute(decisionKey), serverSan };
+  const file = (path: string | undefined): string | undefined => absolute(path, args);
+  const tls = { caFile: file(decisionCa), certFile: file(decisionCert), keyFile: file(decisionKey), serverSan };
   const tlsGiven = Object.values(tls).some((given) => given !== undefined);
   if (args.policy !== undefined && args.decision !== undefined) {
     throw wrong("--policy", "cannot be combined with --decision", "give the policy to the decision service, or leave --decision out");
@@ -102,7 +106,7 @@ function parseDecision(args: MountArguments): DecisionChoice {
   if ((decisionCert === undefined) !== (decisionKey === undefined)) {
     throw wrong("--decision-cert", "certificate and key go together", "give both --decision-cert and --decision-key");
   }
-  if (args.policy !== undefined) return { kind: "embedded", policyFile: resolve(args.policy), ...askOptions(args) };
+  if (args.policy !== undefined) return { kind: "embedded", policyFile: from(args, args.policy), ...askOptions(args) };
   const alone = args.askTimeout === undefined ? args.answers && "--answers" : "--ask-timeout";
   if (alone !== undefined)
     throw wrong(
@@ -117,11 +121,12 @@ function parseDecision(args: MountArguments): DecisionChoice {
   return { kind: "none" };
 }
 
-function askOptions({ askTimeout, answers }: MountArguments): Pick<EmbeddedChoice, "askTimeoutMs" | "answersFile"> {
+function askOptions(args: MountArguments): Pick<EmbeddedChoice, "askTimeoutMs" | "answersFile"> {
+  const { askTimeout, answers } = args;
   const askTimeoutMs = askTimeout === undefined ? undefined : durationOption(askTimeout, "--ask-timeout");
   if (askTimeoutMs !== undefined && askTimeoutMs > LONGEST_ASK_MS)
     throw wrong("--ask-timeout", "it is longer than an hour", "write 1h or less");
-  return { askTimeoutMs, answersFile: absolute(answers) };
+  return { askTimeoutMs, answersFile: absolute(answers, args) };
 }
 
 function checkTarget(target: string): void {
@@ -144,8 +149,12 @@ function parseUser(text: string | undefined): UserIds | undefined {
   return { uid, gid };
 }
 
-function absolute(path: string | undefined): string | undefined {
-  return path === undefined ? undefined : resolve(path);
+function from({ directory = "" }: MountArguments, path: string): string {
+  return resolve(directory, path);
+}
+
+function absolute(path: string | undefined, args: MountArguments): string | undefined {
+  return path === undefined ? undefined : from(args, path);
 }
 
 type LayerLists = LowerList & { upper: string | undefined; work: string | undefined };
@@ -158,8 +167,8 @@ function lowerLayers(args: MountArguments, options: OptionString): LowerList {
   const lists = inOptions
     ? [{ lowers: options.lowers ?? [], dataLowers: options.dataLowers }]
     : (args.lower ?? []).map((list) => parseLowerList(list, "--lower"));
-  const lowers = lists.flatMap((list) => list.lowers).map((path) => resolve(path));
-  const dataLowers = lists.flatMap((list) => list.dataLowers).map((path) => resolve(path));
+  const lowers = lists.flatMap((list) => list.lowers).map((path) => from(args, path));
+  const dataLowers = lists.flatMap((list) => list.dataLowers).map((path) => from(args, path));
   if (lowers.length === 0) throw wrong("--lower", "no lower layer is given", "add --lower DIR");
   const count = lowers.length + dataLowers.length;
   if (count > MAX_LOWERS) {
@@ -178,7 +187,7 @@ function layerLists(args: MountArguments, options: OptionString): LayerLists {
   if (work !== undefined && upper === undefined) {
     throw wrong("--work", "a work directory needs an upper layer", "add --upper DIR, or leave --work out for a read-only mount");
   }
-  return { ...lowers, upper: absolute(upper), work: absolute(work) };
+  return { ...lowers, upper: absolute(upper, args), work: absolute(work, args) };
 }
 
 function pickOne(flag: string | undefined, option: string | undefined, flagName: string, optionName: string): string | undefined {
@@ -188,17 +197,19 @@ function pickOne(flag: string | undefined, option: string | undefined, flagName:
   return value;
 }
 
-function recordOf({ recordBase, keeper }: MountArguments, { upper }: LayerLists): string | undefined {
+function recordOf(args: MountArguments, { upper }: LayerLists): string | undefined {
+  const { recordBase, keeper } = args;
   if (recordBase === undefined) return undefined;
   if (upper === undefined) throw wrong("--record-base", "it needs an upper layer", "leave it out");
   if (keeper === "on") throw wrong("--record-base", "cannot be combined with --keeper on", "leave one of them out");
-  return absolute(recordBase);
+  return absolute(recordBase, args);
 }
 
-function decisionLogOf({ decisionLog, policy }: MountArguments): string | undefined {
+function decisionLogOf(args: MountArguments): string | undefined {
+  const { decisionLog, policy } = args;
   if (decisionLog !== undefined && policy === undefined)
     throw wrong("--decision-log", "it is that of a decision service with --policy", "give the option to 'sluice decision'");
-  return absolute(decisionLog);
+  return absolute(decisionLog, args);
 }
 
 export function parseMount(mountpoint: string, args: MountArguments): MountConfig {
@@ -209,7 +220,7 @@ export function parseMount(mountpoint: string, args: MountArguments): MountConfi
     if (path.includes("\ufffd")) throw wrong(path, "the name is not valid UTF-8", "reach it by a symbolic link");
   }
   if (mountpoint === "") throw wrong("MOUNTPOINT", "the name is empty", "name an empty directory");
-  const at = resolve(mountpoint);
+  const at = from(args, mountpoint);
   const readOnly = layers.upper === undefined;
   const sharedLower = args.sharedLower === true || options.sharedLower;
   return {
@@ -234,7 +245,7 @@ export function parseMount(mountpoint: string, args: MountArguments): MountConfi
     coherentReaders: args.coherentReaders === true || options.coherentReaders,
     sharedLower,
     recordBase: recordOf(args, layers),
-    activityFile: absolute(args.activityFile),
+    activityFile: absolute(args.activityFile, args),
     decision: parseDecision(args),
     onOutage: oneOf<OnOutage>(args.onOutage, ["deny", "mediate", "stale"], "--on-outage"),
     onRevoke: oneOf<OnRevoke>(args.onRevoke, ["report", "sigterm", "sigkill"], "--on-revoke"),
@@ -242,11 +253,11 @@ export function parseMount(mountpoint: string, args: MountArguments): MountConfi
     decisionTimeoutMs: durationOption(args.decisionTimeout, "--decision-timeout"),
     graceMs: Math.min(durationOption(args.grace, "--grace"), LONGEST_GRACE_MS),
     name: args.name ?? at,
-    control: absolute(args.control),
+    control: absolute(args.control, args),
     admin: args.admin,
     tracing: tracingOptions(args),
     logLevel: oneOf<LogLevel>(args.logLevel, LOG_LEVELS, "--log-level"),
-    logFile: absolute(args.logFile),
+    logFile: absolute(args.logFile, args),
     decisionLog: decisionLogOf(args),
   };
 }

@@ -120,18 +120,21 @@ function isServed(path: string): Promise<boolean> {
   });
 }
 
-/** A listening descriptor at `path`. It replaces a socket file that no living process listens on. */
-async function listenAt(path: string): Promise<number> {
+/**
+ * A listening descriptor at `path`, mode 0600. It replaces a socket file that no living process listens on. `role` and `option` are those of
+ * the socket, for errors.
+ */
+export async function listenAt(path: string, role = "control socket", option = "--control"): Promise<number> {
   if (Buffer.byteLength(path) > MAX_SOCKET_PATH_BYTES) {
-    throw wrong(path, `the socket's path is longer than ${MAX_SOCKET_PATH_BYTES} bytes (ENAMETOOLONG)`, "choose a shorter --control");
+    throw wrong(path, `the socket's path is longer than ${MAX_SOCKET_PATH_BYTES} bytes (ENAMETOOLONG)`, `choose a shorter ${option}`);
   }
   let fd = native.unixListen(toBytes(path), 0o600, BACKLOG);
   if (fd === -EADDRINUSE) {
-    if (await isServed(path)) throw unfit(path, "another process listens on this control socket (EADDRINUSE)", "choose another --control");
+    if (await isServed(path)) throw unfit(path, `another process listens on this ${role} (EADDRINUSE)`, `choose another ${option}`);
     rmSync(path, { force: true });
     fd = native.unixListen(toBytes(path), 0o600, BACKLOG);
   }
-  if (fd < 0) throw wrong(path, `the control socket cannot be made (${errnoName(-fd)})`, "choose another --control");
+  if (fd < 0) throw wrong(path, `the ${role} cannot be made (${errnoName(-fd)})`, `choose another ${option}`);
   return fd;
 }
 

@@ -18,6 +18,10 @@ function clearStale(mountpoint: string, table: readonly MountRow[]): boolean {
   return true;
 }
 
+export function alreadyMounted(mountpoint: string): Error {
+  return unfit(mountpoint, "it is already a Sluice mount (EBUSY)", `run 'sluice unmount ${mountpoint}' first, or choose another directory`);
+}
+
 /** The mount point without symbolic links. Removes a stale Sluice mount there. @throws CliError */
 export function resolveMountpoint(mountpoint: string, table: readonly MountRow[]): string {
   try {
@@ -25,11 +29,7 @@ export function resolveMountpoint(mountpoint: string, table: readonly MountRow[]
     if (!directory) throw unfit(mountpoint, "the mount point is not a directory (ENOTDIR)", "name an empty directory");
     const real = realpathSync.native(mountpoint);
     if (mountAt(real, table)?.type === "fuse.sluice") {
-      throw unfit(
-        mountpoint,
-        "it is already a Sluice mount (EBUSY)",
-        `run 'sluice unmount ${mountpoint}' first, or choose another directory`,
-      );
+      throw alreadyMounted(mountpoint);
     }
     return real;
   } catch (error) {
@@ -62,7 +62,8 @@ function realParent(path: string): string {
   }
 }
 
-function filesOf(config: MountConfig): [role: string, path: string | undefined][] {
+/** The files that the server of a mount opens by their paths. */
+export function filesOf(config: MountConfig): [role: string, path: string | undefined][] {
   const decision = config.decision;
   const tls = decision.kind === "remote" ? decision.tls : undefined;
   const target = decision.kind === "remote" ? /^unix:(?:\/\/)?(\/.*)$/.exec(decision.target)?.[1] : undefined;

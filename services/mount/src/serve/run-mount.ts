@@ -109,10 +109,10 @@ async function serve(context: MountContext, host: MountHost): Promise<void> {
  * @throws CliError if it never came up
  */
 export async function runMount(given: MountConfig, host: MountHost, owner = ownProcess(host)): Promise<void> {
+  owner.admit(given);
   // Refuses options that only a keeper makes possible.
   serverPrivilege(given);
   refuseImpossibleTransport(given);
-  owner.admit(given);
   const config = preflight(given);
   refuseUnseenHolders(config);
   const log = owner.openLog(config);

@@ -1,0 +1,50 @@
+/** Refuses mounts that a process with other mounts cannot serve. */
+import { NeedsOwnProcess } from "@sluice/host-api";
+import { readMountTable } from "@sluice/mount-control";
+import { unfit, wrong } from "@sluice/runtime/cli";
+import type { MountConfig } from "../config/mount-config.js";
+import { alreadyMounted, filesOf } from "../preflight/check-mountpoint.js";
+import { placeOnWay, placesOf } from "./own-paths.js";
+
+const OWN = "leave it out, or mount with --host-service off";
+
+function refused(option: string, problem: string): NeedsOwnProcess {
+  return new NeedsOwnProcess(wrong(option, problem, OWN));
+}
+
+function refuseOptions(config: MountConfig): void {
+  if (config.keeper === "on") throw refused("--keeper on", "a keeper holds one mount, and the host service has many");
+  if (config.engine === "fuse-native") throw refused("--engine fuse-native", "the host service serves by the engine devfuse alone");
+  if (config.transport === "uring") throw refused("--transport uring", "waiting in one mount's ring would delay the host service's others");
+  if (config.idlePolling === "on") throw refused("--idle-polling on", "the host service polls only while it has a single mount");
+  // Written by its path again and again, which a later mount may cover.
+  if (config.activityFile !== undefined) throw refused("--activity-file", "the host service writes none");
+}
+
+function pathsOf(config: MountConfig): [role: string, path: string | undefined][] {
+  const { lowers, dataLowers, upper, work, recordBase, decisionLog, decision } = config;
+  return [
+    ...[...lowers, ...dataLowers].map((path): [string, string] => ["lower layer", path]),
+    ["upper layer", upper],
+    ["work directory", work],
+    ...filesOf(config),
+    ["record of the base", recordBase],
+    ["decision log", decisionLog],
+    ["file of answers", decision.kind === "embedded" ? decision.answersFile : undefined],
+  ];
+}
+
+/** `others`: the mount points of this process's other mounts. @throws NeedsOwnProcess or CliError */
+export function admitMount(config: MountConfig, others: readonly string[]): void {
+  refuseOptions(config);
+  if (others.length === 0) return;
+  const places = placesOf(others, readMountTable());
+  const at = placeOnWay(config.mountpoint, places);
+  if (at?.beyond === false && others.includes(at.place)) throw alreadyMounted(config.mountpoint);
+  for (const [role, path] of [["mount point", config.mountpoint] as const, ...pathsOf(config)]) {
+    const on = path === undefined ? undefined : placeOnWay(path, places);
+    if (on === undefined || path === undefined) continue;
+    const problem = `the ${role} lies on the mount ${on.place}, which the same host service serves (EDEADLK)`;
+    throw new NeedsOwnProcess(unfit(path, problem, "name another one, or mount with --host-service off"));
+  }
+}

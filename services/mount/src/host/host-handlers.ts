@@ -1,0 +1,123 @@
+/** The calls of the contract (proto/sluice/host/v1), on the mounts of this process. */
+import { type sendUnaryData, type ServerDuplexStream, type ServerUnaryCall, status } from "@grpc/grpc-js";
+import { failureOf, wire } from "@sluice/host-api";
+import type { MountConfig } from "../config/mount-config.js";
+import type { HostedMount } from "./hosted-mount.js";
+import type { HostedMounts, RunningMount } from "./hosted-mounts.js";
+
+/** The configuration that the options of the command mean. @throws CliError */
+export type ParseSpec = (spec: wire.MountSpec) => MountConfig;
+
+type MountCall = ServerDuplexStream<wire.MountRequest, wire.MountResponse>;
+
+const STATES: Readonly<Record<HostedMount["state"], wire.HostedMount_State>> = {
+  starting: wire.HostedMount_State.STARTING,
+  serving: wire.HostedMount_State.SERVING,
+  ending: wire.HostedMount_State.ENDING,
+};
+
+/** One call of Mount: it makes one mount, and an attached mount ends with it. */
+class MountSession {
+  #running: RunningMount | undefined;
+  #attached = true;
+  #over = false;
+
+  constructor(
+    private readonly mounts: HostedMounts,
+    private readonly parse: ParseSpec,
+    private readonly call: MountCall,
+  ) {
+    call.on("data", (request: wire.MountRequest) => this.#take(request));
+    // Nobody waits for a mount that does not serve yet, and an attached one is nobody's any more.
+    call.on("cancelled", () => this.#leave());
+    call.on("error", () => this.#leave());
+  }
+
+  #take({ message }: wire.MountRequest): void {
+    if (message?.$case === "stop") this.#running?.mount.stop();
+    else if (message?.$case !== "begin") this.#refuse("the message is of no known kind");
+    else if (this.#running !== undefined) this.#refuse("a call makes one mount");
+    else void this.#make(message.value);
+  }
+
+  #refuse(details: string): void {
+    this.#over = true;
+    this.call.emit("error", { code: status.INVALID_ARGUMENT, details });
+  }
+
+  async #make(spec: wire.MountSpec): Promise<void> {
+    this.#attached = spec.attached;
+    try {
+      this.#running = this.mounts.begin(this.parse(spec), {
+        announce: (line) => this.#announce(line),
+        tell: (line) => this.#send({ $case: "notice", value: line }),
+      });
+      await this.#running.ended;
+      this.#end(undefined);
+    } catch (error) {
+      this.#end(failureOf(error));
+    }
+  }
+
+  #announce(line: string): void {
+    this.#send({ $case: "mounted", value: { line } });
+    if (!this.#attached) this.#close();
+  }
+
+  #end(failure: wire.Failure | undefined): void {
+    this.#send({ $case: "ended", value: { failure } });
+    this.#close();
+  }
+
+  #send(message: NonNullable<wire.MountResponse["message"]>): void {
+    if (!this.#over) this.call.write({ message });
+  }
+
+  #close(): void {
+    if (this.#over) return;
+    this.#over = true;
+    this.call.end();
+  }
+
+  #leave(): void {
+    if (this.#over) return;
+    this.#over = true;
+    this.#running?.mount.stop();
+  }
+}
+
+function listed({ mount }: RunningMount): wire.HostedMount[] {
+  if (mount.config === undefined) return [];
+  const { mountpoint, name } = mount.config;
+  return [{ mountpoint, name, state: STATES[mount.state], since: new Date(mount.sinceMs) }];
+}
+
+async function endMount(mounts: HostedMounts, { mountpoint, force }: wire.EndMountRequest): Promise<wire.EndMountResponse | undefined> {
+  const running = mounts.at(mountpoint);
+  if (running === undefined) return undefined;
+  running.mount.stop();
+  if (force) running.mount.stop();
+  try {
+    await running.ended;
+    return { failure: undefined };
+  } catch (error) {
+    return { failure: failureOf(error) };
+  }
+}
+
+export function hostHandlers(mounts: HostedMounts, parse: ParseSpec): wire.HostServiceServer {
+  return {
+    mount: (call: MountCall) => void new MountSession(mounts, parse, call),
+    listMounts: (_call: unknown, done: sendUnaryData<wire.ListMountsResponse>) => {
+      const all = mounts.all().flatMap(listed);
+      done(null, { mounts: all.sort((a, b) => (a.mountpoint < b.mountpoint ? -1 : 1)) });
+    },
+    endMount: (call: ServerUnaryCall<wire.EndMountRequest, wire.EndMountResponse>, done: sendUnaryData<wire.EndMountResponse>) => {
+      const { mountpoint } = call.request;
+      void endMount(mounts, call.request).then((response) => {
+        if (response !== undefined) done(null, response);
+        else done({ code: status.NOT_FOUND, details: `${mountpoint}: the host service has no such mount` });
+      });
+    },
+  };
+}

@@ -1,0 +1,115 @@
+/**
+ * The socket of a host service. Every client makes mounts as root, so the listener asks the kernel about each peer (SO_PEERCRED,
+ * SO_PEERGROUPS) before it reads a byte.
+ */
+import { chmodSync, chownSync, lstatSync, mkdirSync, readFileSync, rmSync } from "node:fs";
+import { createServer, type Server, type Socket } from "node:net";
+import { dirname } from "node:path";
+import { descriptorOf, ownPath, peerOf } from "@sluice/mount-control";
+import { native } from "@sluice/native";
+import type { Logger } from "@sluice/runtime";
+import { unfit, wrong } from "@sluice/runtime/cli";
+import { listenAt } from "../control/control-server.js";
+
+/** NGROUPS_MAX is 65,536; the kernel refuses with ERANGE if a peer has more than fit. */
+const MAX_GROUPS = 65_536;
+/** SD_LISTEN_FDS_START. */
+const FIRST_PASSED = 3;
+
+/** A listening socket that systemd passed to this process (sd_listen_fds(3)); undefined: none. */
+export function passedSocket(): number | undefined {
+  const { LISTEN_PID: pid, LISTEN_FDS: count } = process.env;
+  return pid === String(process.pid) && Number(count) === 1 ? FIRST_PASSED : undefined;
+}
+
+/** The gid of a group by name or number. @throws CliError */
+export function gidOf(group: string): number {
+  const line = readFileSync("/etc/group", "utf8")
+    .split("\n")
+    .find((each) => each.startsWith(`${group}:`));
+  const gid = Number(line?.split(":")[2] ?? (/^\d+$/.test(group) ? group : NaN));
+  if (Number.isInteger(gid)) return gid;
+  throw wrong("--group", `there is no group "${group}" (ENOENT)`, "name a group of /etc/group, or give its number");
+}
+
+const gids = new Uint32Array(MAX_GROUPS);
+
+function isMember(socket: Socket, gid: number): boolean {
+  const fd = descriptorOf(socket);
+  const peer = native.peerCredentials(fd);
+  if (typeof peer !== "number" && peer.gid === gid) return true;
+  const count = native.peerGroups(fd, gids);
+  return count > 0 && gids.subarray(0, count).includes(gid);
+}
+
+/** Only root and this process's own user may; members of the group if there is one. */
+function mayConnect(socket: Socket, gid: number | undefined): boolean {
+  const uid = peerOf(socket)?.uid;
+  if (uid === undefined) return false;
+  return uid === 0 || uid === process.geteuid?.() || (gid !== undefined && isMember(socket, gid));
+}
+
+/** The directory of the socket. Whoever may write to it could put a socket of their own in its place. @throws CliError */
+function prepareDirectory(path: string, gid: number | undefined): void {
+  const directory = dirname(path);
+  const made = mkdirSync(directory, { recursive: true, mode: gid === undefined ? 0o700 : 0o711 });
+  const stat = lstatSync(directory);
+  if (!stat.isDirectory() || ![0, process.geteuid?.()].includes(stat.uid) || (stat.mode & 0o022) !== 0)
+    throw unfit(
+      directory,
+      "others than root can write to the directory of the socket (EPERM)",
+      "name a socket in a directory of root alone",
+    );
+  // Members of the group pass the directory of mounts' sockets, but cannot list it.
+  if (made === undefined && gid !== undefined && stat.uid === process.geteuid?.()) chmodSync(directory, (stat.mode & 0o777) | 0o011);
+}
+
+export interface HostListener {
+  /** Takes no further connection. */
+  close(): void;
+}
+
+export interface HostSocket {
+  path: string;
+  /** As of `passedSocket`: it listens at `path` already. */
+  passed: number | undefined;
+  /** Its members may connect. */
+  gid: number | undefined;
+  logger: Logger;
+}
+
+/** `accept` takes over each connection. @throws CliError if the socket cannot be made */
+export async function listenForClients(socket: HostSocket, accept: (socket: Socket) => void): Promise<HostListener> {
+  const { path, passed, gid, logger } = socket;
+  if (passed === undefined) prepareDirectory(path, gid);
+  const fd = passed ?? (await listenAt(path, "socket of the host service", "--socket"));
+  const remove = passed === undefined ? ownPath(path, (own) => rmSync(own, { force: true })) : (): void => undefined;
+  if (passed === undefined && gid !== undefined) {
+    chownSync(path, -1, gid);
+    chmodSync(path, 0o660);
+  }
+  const server = createServer((client) => {
+    // An error before gRPC listens for it would be an uncaught exception.
+    client.on("error", () => client.destroy());
+    if (mayConnect(client, gid)) {
+      accept(client);
+      return;
+    }
+    logger.warn({ peer: peerOf(client) }, "connection refused: its user may not use the host service");
+    client.destroy();
+  });
+  await listening(server, fd);
+  return {
+    close: () => {
+      remove();
+      server.close();
+    },
+  };
+}
+
+function listening(server: Server, fd: number): Promise<void> {
+  return new Promise((resolve, reject) => {
+    server.once("error", (cause) => reject(wrong(`descriptor ${fd}`, cause.message, "pass a listening unix socket")));
+    server.listen({ fd }, resolve);
+  });
+}

@@ -1,0 +1,184 @@
+/** A mount that cannot be made leaves nothing behind in a process that goes on, and its command says why as always. */
+import { createHash } from "node:crypto";
+import { existsSync, mkdirSync, symlinkSync, writeFileSync } from "node:fs";
+import { createServer } from "node:net";
+import { join } from "node:path";
+import {
+  Actor,
+  bytes,
+  cleanUp,
+  eventually,
+  freePort,
+  type HostService,
+  layers,
+  machineHas,
+  mountsBelow,
+  mountSluice,
+  policyOf,
+  requires,
+  runSluice,
+  type SluiceMount,
+  startHostService,
+} from "@sluice/testkit";
+import { beforeAll, expect } from "vitest";
+
+const { describe, test } = requires("/dev/fuse", "CAP_SYS_ADMIN");
+
+/** The paths of one attempt; nothing of it is mounted. */
+interface Place {
+  lower: string;
+  upper: string;
+  work: string;
+  mountpoint: string;
+  policy: string;
+}
+
+function place(): Place {
+  const { root, lower, upper } = layers({ lower: { word: "one" } });
+  const made = { lower, upper, work: join(root, "work"), mountpoint: join(root, "merged"), policy: join(root, "policy.yaml") };
+  for (const path of [made.work, made.mountpoint]) mkdirSync(path);
+  writeFileSync(made.policy, policyOf("grant"));
+  return made;
+}
+
+function writable({ lower, upper, work, mountpoint }: Place, ...more: readonly string[]): string[] {
+  return ["--lower", lower, "--upper", upper, "--work", work, ...more, mountpoint];
+}
+
+/** By what is wrong: the arguments of `sluice mount`. Something may have to be there first. */
+const ATTEMPTS: Readonly<Record<string, (made: Place, other: SluiceMount) => string[] | Promise<string[]>>> = {
+  "an option with a wrong value": (made) => writable(made, "--locks", "nobody"),
+  "an unknown mount option": (made) => writable(made, "-o", "unheard"),
+  "a lower layer that does not exist": ({ mountpoint, lower }) => ["--lower", `${lower}.not`, mountpoint],
+  "a mount point that does not exist": ({ mountpoint, lower }) => ["--lower", lower, `${mountpoint}.not`],
+  "a mount point that is not empty": ({ lower, upper }) => {
+    writeFileSync(join(upper, "file"), "");
+    return ["--lower", lower, upper];
+  },
+  "a mount point that has a mount": ({ lower }, other) => ["--lower", lower, other.mountpoint],
+  "a log file that cannot be opened": (made) => {
+    mkdirSync(join(made.work, "..", "log"));
+    return writable(made, "--log-file", join(made.work, "..", "log"));
+  },
+  "a policy with a mistake": (made) => {
+    writeFileSync(made.policy, "version: 1\ndefault: nothing\n");
+    return writable(made, "--policy", made.policy, "--log-level", "silent");
+  },
+  "answers that others may write": (made) => {
+    const answers = join(made.work, "..", "answers");
+    writeFileSync(answers, "", { mode: 0o600 });
+    symlinkSync(answers, `${answers}.link`);
+    return writable(made, "--policy", made.policy, "--answers", `${answers}.link`);
+  },
+  "a label that the kernel refuses": (made) => writable(made, "-o", 'context="no:such:label"'),
+  "a work directory with the mark of a volatile mount": (made) => {
+    mkdirSync(join(made.work, "work", "incompat", "volatile"), { recursive: true });
+    return writable(made);
+  },
+  "a control socket that another process has": async (made) => {
+    const control = join(made.work, "..", "control.sock");
+    const server = createServer().listen(control);
+    cleanUp(() => void server.close());
+    await new Promise((resolve) => server.once("listening", resolve));
+    return writable(made, "--control", control);
+  },
+  "an admin port that another process has": async (made) => {
+    const port = await freePort();
+    const server = createServer().listen(port, "127.0.0.1");
+    cleanUp(() => void server.close());
+    await new Promise((resolve) => server.once("listening", resolve));
+    return writable(made, "--policy", made.policy, "--admin", `127.0.0.1:${port}`);
+  },
+};
+
+/** The directories of sockets that mounts and decision services of this service have. */
+function runDirectories(host: HostService, mountpoint: string): string[] {
+  const names = [mountpoint, ...Array.from({ length: 200 }, (_, at) => `decision service ${at + 1} of process ${host.pid}`)];
+  return names.filter((name) => existsSync(`/run/sluice/${createHash("sha256").update(name).digest("hex").slice(0, 16)}`));
+}
+
+interface Left {
+  descriptors: string[];
+  decisionServices: number;
+  directories: string[];
+}
+
+function leftOf(host: HostService, mountpoint = ""): Left {
+  // Sockets and pipes have numbers of their own each time.
+  const kinds = host.descriptors().map((target) => target.replace(/\[\d+\]/, ""));
+  return { descriptors: kinds.sort(), decisionServices: host.children().length, directories: runDirectories(host, mountpoint) };
+}
+
+/** The connection of a command that has just ended may still be there. */
+async function untilLeft(before: Left, mountpoint = ""): Promise<void> {
+  const same = (): boolean => JSON.stringify(leftOf(host, mountpoint)) === JSON.stringify(before);
+  // The comparison below shows a difference better.
+  await eventually("nothing more is left", 5_000, same).catch(() => undefined);
+  expect(leftOf(host, mountpoint)).toEqual(before);
+}
+
+/** The log of a mount in a process of its own is on standard error, too. */
+function withoutLog(text: string): string {
+  return text.replace(/^\{.*\n/gm, "");
+}
+
+let host: HostService;
+let other: SluiceMount;
+
+/** A service with a mount, after a first failure: it has opened whatever the process opens once. */
+beforeAll(async () => {
+  if (!machineHas("/dev/fuse") || !machineHas("CAP_SYS_ADMIN")) return;
+  host = await startHostService();
+  const { lower } = layers({ lower: { word: "other" } });
+  other = await mountSluice({ lowers: [lower], policy: policyOf("grant"), args: host.args });
+  const made = place();
+  writeFileSync(made.policy, "version: 1\ndefault: nothing\n");
+  await runSluice(["mount", ...host.args, ...writable(made, "--policy", made.policy, "--log-level", "silent")]);
+});
+
+describe("a mount is refused as by a process of its own, and leaves nothing behind:", () => {
+  for (const [wrong, argsOf] of Object.entries(ATTEMPTS)) {
+    test(wrong, async () => {
+      const made = place();
+      const args = await argsOf(made, other);
+      const before = leftOf(host, made.mountpoint);
+      const inService = await runSluice(["mount", ...host.args, ...args]);
+      await untilLeft(before, made.mountpoint);
+      expect(mountsBelow(bytes(made.mountpoint))).toEqual([]);
+      const alone = await runSluice(["mount", ...args]);
+      expect(inService).toMatchObject({ code: alone.code, stderr: withoutLog(alone.stderr), stdout: "" });
+      expect(alone.code).not.toBe(0);
+      expect(await (await Actor.start()).do("contents", other.path("word"))).toBe("other");
+    });
+  }
+
+  test("layers that another mount has", async () => {
+    const [made, second] = [place(), place()];
+    const holder = await mountSluice({ lowers: [made.lower], upper: made.upper, work: made.work, args: host.args });
+    const before = leftOf(host);
+    const refused = await runSluice(["mount", ...host.args, ...writable({ ...made, mountpoint: second.mountpoint })]);
+    expect(refused).toMatchObject({ code: 4, stderr: expect.stringContaining("in use by another mount (EBUSY)") as string });
+    await untilLeft(before);
+    await holder.stop();
+  });
+});
+
+describe("mounts that come and go", () => {
+  test("leave no descriptor and no process, twenty of them, three times", async () => {
+    const actor = await Actor.start();
+    const before = leftOf(host);
+    for (let round = 0; round < 3; round++) {
+      const makings = Array.from({ length: 20 }, (_, at) => {
+        const { lower, upper } = layers({ lower: { word: String(at) } });
+        return mountSluice({ lowers: [lower], upper, args: host.args, ...(at % 5 === 0 ? { policy: policyOf("grant") } : {}) });
+      });
+      const mounts = await Promise.all(makings);
+      for (const [at, mount] of mounts.entries()) {
+        expect(await actor.do("contents", mount.path("word"))).toBe(String(at));
+        expect(await actor.do("mkdir", mount.path("made"))).toBe(0);
+      }
+      await Promise.all(mounts.map((mount) => mount.stop()));
+      await untilLeft(before);
+    }
+  });
+});

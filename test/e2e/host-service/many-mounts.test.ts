@@ -1,0 +1,189 @@
+/** Many mounts in one process: each is as good as alone. */
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import {
+  Actor,
+  bytes,
+  eventually,
+  type HostService,
+  layers,
+  mountsBelow,
+  mountSluice,
+  policyOf,
+  requires,
+  runSluice,
+  scratch,
+  type SluiceMount,
+  startHostService,
+  statusOf,
+} from "@sluice/testkit";
+import { Errno } from "@sluice/vfs";
+import { expect } from "vitest";
+
+const { describe, test } = requires("/dev/fuse", "CAP_SYS_ADMIN");
+
+const DENY_SECRET = policyOf("grant", { name: "no-secret", path: "secret", effect: "deny" });
+
+/** A mount of a lower layer with the files `secret` and `word`, which say `name`. */
+function mountNamed(host: HostService, name: string, policy?: string, args: readonly string[] = []): Promise<SluiceMount> {
+  const { lower, upper } = layers({ lower: { secret: name, word: name } });
+  return mountSluice({
+    lowers: [lower],
+    upper,
+    ...(policy === undefined ? {} : { policy }),
+    args: [...host.args, "--name", name, ...args],
+  });
+}
+
+function decisionServiceOf(host: HostService, mount: SluiceMount): number {
+  const found = host.children().find(({ command }) => command.includes(`--policy=${mount.policyFile}`));
+  if (found === undefined) throw new Error("the mount has no decision service");
+  return found.pid;
+}
+
+function isMounted({ mountpoint }: SluiceMount): boolean {
+  return mountsBelow(bytes(mountpoint)).length > 0;
+}
+
+describe("two mounts in one process", () => {
+  test("keep their layers, policies, control sockets and log lines apart", async () => {
+    const host = await startHostService();
+    const [one, other] = await Promise.all([mountNamed(host, "one", DENY_SECRET), mountNamed(host, "other", policyOf("grant"))]);
+    const actor = await Actor.start();
+    expect(one.readyLine).toContain(`by the host service, pid ${host.pid}`);
+    expect(await actor.do("contents", one.path("word"))).toBe("one");
+    expect(await actor.do("contents", other.path("word"))).toBe("other");
+    expect(await actor.do("contents", one.path("secret"))).toBe(-Errno.EACCES);
+    expect(await actor.do("contents", other.path("secret"))).toBe("other");
+    expect(await actor.do("mkdir", one.path("made"))).toBe(0);
+    expect((await one.cli("diff")).stdout).toContain("made");
+    expect((await other.cli("diff")).stdout).not.toContain("made");
+    const [first, second] = await Promise.all([statusOf(one), statusOf(other)]);
+    expect([first.pid, second.pid]).toEqual([host.pid, host.pid]);
+    expect([first.name, second.name]).toEqual(["one", "other"]);
+    expect(first.decisions["deny/service"]).toBe(1);
+    expect(second.decisions["deny/service"]).toBeUndefined();
+    for (const name of ["one", "other"]) expect(host.log()).toMatch(new RegExp(`"mount":"${name}".*"msg":"mounted"`));
+  });
+
+  test("poll for no request, and do again once there is one", async () => {
+    const host = await startHostService();
+    const one = await mountNamed(host, "one");
+    const other = await mountNamed(host, "other");
+    expect((await one.cli("status")).stdout).toContain("this process serves several mounts");
+    await other.stop();
+    expect((await one.cli("status")).stdout).not.toContain("this process serves several mounts");
+  });
+
+  test("end apart from each other", async () => {
+    const host = await startHostService();
+    const one = await mountNamed(host, "one", DENY_SECRET);
+    const other = await mountNamed(host, "other");
+    const actor = await Actor.start();
+    const { stdout, code } = await one.cli("unmount");
+    expect({ stdout, code }).toEqual({ stdout: `unmounted ${one.mountpoint}\n`, code: 0 });
+    expect(await one.exited).toEqual({ code: 0, signal: null });
+    expect([isMounted(one), isMounted(other)]).toEqual([false, true]);
+    expect(host.children()).toEqual([]);
+    expect(await actor.do("contents", other.path("word"))).toBe("other");
+  });
+
+  test("serve on while the decision service of one of them hangs", async () => {
+    const host = await startHostService();
+    const hung = await mountNamed(host, "hung", DENY_SECRET, ["--decision-timeout", "60s"]);
+    const other = await mountNamed(host, "other", policyOf("grant"));
+    const [waiting, actor] = await Promise.all([Actor.start(), Actor.start()]);
+    const service = decisionServiceOf(host, hung);
+    process.kill(service, "SIGSTOP");
+    let answered = false;
+    const answer = waiting.do("contents", hung.path("secret")).finally(() => (answered = true));
+    await eventually("an open waits", 10_000, async () => (await statusOf(hung)).engine.inFlight > 0);
+    for (const name of ["a", "b", "c"]) expect(await actor.do("mkdir", other.path(name))).toBe(0);
+    expect(await actor.do("readdir", other.mountpoint)).toEqual(["a", "b", "c", "secret", "word"]);
+    expect(await actor.do("contents", other.path("word"))).toBe("other");
+    expect(answered).toBe(false);
+    process.kill(service, "SIGCONT");
+    expect(await answer).toBe(-Errno.EACCES);
+  });
+});
+
+describe("mounts with the same policy file", () => {
+  test("share a decision service, and an edit reaches each of them", async () => {
+    const host = await startHostService();
+    const policyFile = join(scratch(), "policy.yaml");
+    writeFileSync(policyFile, policyOf("grant"));
+    const mounts: SluiceMount[] = [];
+    for (const name of ["one", "two", "three"]) mounts.push(await mountNamed(host, name, undefined, ["--policy", policyFile]));
+    expect(host.children()).toHaveLength(1);
+    const actor = await Actor.start();
+    for (const mount of mounts)
+      expect(await actor.do("contents", mount.path("secret"))).toBe(await actor.do("contents", mount.path("word")));
+    writeFileSync(policyFile, DENY_SECRET);
+    for (const mount of mounts) expect(await actor.do("contents", mount.path("secret"))).toBe(-Errno.EACCES);
+    await mounts[0]?.stop();
+    expect(await actor.do("contents", mounts[1]?.path("secret") ?? "")).toBe(-Errno.EACCES);
+    expect(host.children()).toHaveLength(1);
+    await Promise.all(mounts.slice(1).map((mount) => mount.stop()));
+    expect(host.children()).toEqual([]);
+  });
+
+  test("have services of their own if these log to different files", async () => {
+    const host = await startHostService();
+    const policyFile = join(scratch(), "policy.yaml");
+    writeFileSync(policyFile, policyOf("grant"));
+    const logs = ["a.log", "b.log"].map((name) => join(scratch(), name));
+    const actor = await Actor.start();
+    for (const log of logs) {
+      const mount = await mountNamed(host, "named", undefined, ["--policy", policyFile, "--decision-log", log]);
+      await actor.do("contents", mount.path("word"));
+    }
+    expect(host.children()).toHaveLength(2);
+    for (const log of logs) await eventually("its decision is logged", 10_000, () => readFileSync(log, "utf8").includes('"word"'));
+  });
+});
+
+describe("the end of", () => {
+  test("the service by SIGTERM ends all mounts and their commands in order", async () => {
+    const host = await startHostService();
+    const mounts = [await mountNamed(host, "one", DENY_SECRET), await mountNamed(host, "other")];
+    expect(await host.stop()).toMatchObject({ code: 0 });
+    for (const mount of mounts) {
+      expect(await mount.exited).toEqual({ code: 0, signal: null });
+      expect(isMounted(mount)).toBe(false);
+    }
+    expect(existsSync(host.socket)).toBe(false);
+  });
+
+  test("the service cuts off users only after the grace period of their mount, and says so", async () => {
+    const host = await startHostService();
+    const used = await mountNamed(host, "used", undefined, ["--grace", "300ms"]);
+    const actor = await Actor.start();
+    expect(await actor.do("open", used.path("word"))).toBeGreaterThan(0);
+    host.signal("SIGTERM");
+    expect(await used.exited).toEqual({ code: 1, signal: null });
+    expect(used.log()).toContain("cut off");
+    expect(used.log()).toContain("after it was told to stop (ETIMEDOUT)");
+    expect(await host.finished).toMatchObject({ code: 1 });
+  });
+
+  test("the command ends its mount alone, if it is in the foreground", async () => {
+    const host = await startHostService();
+    const [killed, other] = [await mountNamed(host, "killed", DENY_SECRET), await mountNamed(host, "other")];
+    await killed.kill();
+    await eventually("the mount has ended", 10_000, () => !isMounted(killed));
+    await eventually("its decision service has ended", 10_000, () => host.children().length === 0);
+    expect(await (await Actor.start()).do("contents", other.path("word"))).toBe("other");
+  });
+
+  test("the command leaves its mount, if it is in the background", async () => {
+    const host = await startHostService();
+    const { lower } = layers({ lower: { word: "kept" } });
+    const mountpoint = join(scratch(), "merged");
+    mkdirSync(mountpoint);
+    const made = await runSluice(["mount", ...host.args, "--background", "--lower", lower, mountpoint]);
+    expect(made).toMatchObject({ code: 0, stderr: "" });
+    expect(made.stdout).toContain(`mounted ${mountpoint} (`);
+    expect(await (await Actor.start()).do("contents", join(mountpoint, "word"))).toBe("kept");
+    expect(await runSluice(["unmount", mountpoint])).toMatchObject({ code: 0 });
+  });
+});

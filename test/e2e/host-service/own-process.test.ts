@@ -1,0 +1,129 @@
+/** Mounts that a process with other mounts cannot serve: it says so, and goes on; with `auto` they get a process of their own. */
+import { existsSync, mkdirSync, symlinkSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import {
+  Actor,
+  type HostService,
+  layers,
+  mountKernelOverlay,
+  mountSluice,
+  policyOf,
+  requires,
+  runSluice,
+  scratch,
+  type SluiceMount,
+  startHostService,
+} from "@sluice/testkit";
+import { expect } from "vitest";
+
+const { describe, test } = requires("/dev/fuse", "CAP_SYS_ADMIN");
+const stacked = requires("/dev/fuse", "CAP_SYS_ADMIN", "kernel overlayfs");
+
+/** Where `--host-service auto` looks. */
+const USUAL_SOCKET = "/run/sluice/host.sock";
+
+interface Served {
+  host: HostService;
+  mount: SluiceMount;
+  lower: string;
+}
+
+/** A service with a mount, which has the directories `a` and `point` and the file `policy.yaml`. */
+async function served(): Promise<Served> {
+  const host = await startHostService();
+  const { lower, upper } = layers({ lower: { "a/word": "deep", "point/x": "", "policy.yaml": policyOf("grant") } });
+  const mount = await mountSluice({ lowers: [lower], upper, args: host.args });
+  return { host, mount, lower };
+}
+
+function emptyDirectory(): string {
+  const path = join(scratch(), "merged");
+  mkdirSync(path);
+  return path;
+}
+
+async function expectServes({ mount }: Served): Promise<void> {
+  expect(await (await Actor.start()).do("contents", mount.path("a", "word"))).toBe("deep");
+}
+
+/** The arguments of a mount whose server would have to ask itself. */
+const SELF: Readonly<Record<string, (mount: SluiceMount, lower: string) => string[]>> = {
+  "a layer": (mount) => ["--lower", mount.path("a"), emptyDirectory()],
+  "a layer behind links": (mount) => {
+    const links = scratch();
+    symlinkSync(mount.mountpoint, join(links, "one"));
+    symlinkSync("one/../one/a", join(links, "two"));
+    return ["--lower", join(links, "two"), emptyDirectory()];
+  },
+  "the mount point": (mount, lower) => ["-o", "nonempty", "--lower", lower, mount.path("point")],
+  "the policy file": (mount, lower) => ["--lower", lower, "--policy", mount.path("policy.yaml"), emptyDirectory()],
+  "the log file": (mount, lower) => ["--lower", lower, "--log-file", mount.path("log"), emptyDirectory()],
+};
+
+describe("a mount on another one of the same process is refused:", () => {
+  for (const [what, argsOf] of Object.entries(SELF)) {
+    test(what, async () => {
+      const all = await served();
+      const refused = await runSluice(["mount", ...all.host.args, ...argsOf(all.mount, all.lower)]);
+      expect(refused).toMatchObject({ code: 4, stderr: expect.stringContaining("which the same host service serves (EDEADLK)") as string });
+      await expectServes(all);
+    });
+  }
+
+  stacked.test("a layer on a kernel overlay over it", async () => {
+    const all = await served();
+    const overlay = mountKernelOverlay({ lowers: [all.mount.mountpoint, all.lower] });
+    const refused = await runSluice(["mount", ...all.host.args, "--lower", join(overlay, "a"), emptyDirectory()]);
+    expect(refused).toMatchObject({ code: 4, stderr: expect.stringContaining("EDEADLK") as string });
+    await expectServes(all);
+  });
+});
+
+describe("an option that needs a process of its own is refused:", () => {
+  const OPTIONS = [
+    ["--keeper", "on"],
+    ["--engine", "fuse-native"],
+    ["--transport", "uring"],
+    ["--idle-polling", "on"],
+    ["--activity-file", "activity.json"],
+  ];
+  for (const option of OPTIONS) {
+    test(option.join(" "), async () => {
+      const host = await startHostService();
+      const { lower } = layers({});
+      const refused = await runSluice(["mount", ...host.args, ...option, "--lower", lower, emptyDirectory()]);
+      expect(refused).toMatchObject({ code: 2, stdout: "" });
+      expect(refused.stderr).toContain(`sluice: ${option[0]}`);
+      expect(refused.stderr).toContain("or mount with --host-service off");
+    });
+  }
+});
+
+describe("--host-service auto", () => {
+  test("mounts in a process of its own if no service answers, or the service cannot have the mount", async () => {
+    expect(existsSync(USUAL_SOCKET)).toBe(false);
+    const { lower } = layers({ lower: { word: "x" } });
+    const alone = await mountSluice({ lowers: [lower], args: ["--host-service", "auto"] });
+    expect(alone.readyLine).not.toContain("host service");
+    const host = await startHostService([], { socket: USUAL_SOCKET });
+    const inService = await mountSluice({ lowers: [lower], args: ["--host-service", "auto"] });
+    expect(inService.readyLine).toContain(`by the host service, pid ${host.pid}`);
+    const kept = await mountSluice({ lowers: [lower], args: ["--host-service", "auto", "--keeper", "on"] });
+    expect(kept.readyLine).not.toContain("host service");
+    const above = await mountSluice({ lowers: [inService.mountpoint], args: ["--host-service", "auto"] });
+    expect(above.readyLine).not.toContain("host service");
+    expect(await (await Actor.start()).do("contents", above.path("word"))).toBe("x");
+  });
+
+  test("is read from a configuration file and the environment like every option", async () => {
+    const host = await startHostService();
+    const { lower } = layers({ lower: { word: "x" } });
+    const [mountpoint, file] = [emptyDirectory(), join(scratch(), "mount.yaml")];
+    writeFileSync(file, `lower: [${lower}]\nmountpoint: ${mountpoint}\nbackground: true\nname: from-file\nlocks: nobody\n`);
+    const refused = await runSluice(["mount", "--config", file], { env: { SLUICE_HOST_SERVICE: host.socket } });
+    expect(refused).toMatchObject({ code: 2, stderr: expect.stringContaining(`${file}:5:1: locks: "nobody" is none of`) as string });
+    const made = await runSluice(["mount", "--config", file, "--locks", "kernel"], { env: { SLUICE_HOST_SERVICE: host.socket } });
+    expect(made).toMatchObject({ code: 0, stdout: expect.stringContaining("by the host service") as string });
+    expect((await runSluice(["status", mountpoint, "--json"])).stdout).toContain('"name": "from-file"');
+  });
+});
