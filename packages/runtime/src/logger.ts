@@ -26,11 +26,13 @@ export interface OpenedLog {
 }
 
 const STDERR = 2;
+/** A server of mounts has no umask: without a mode everybody could write the file. */
+const LOG_MODE = 0o644;
 
 /** Throws CliError if it cannot be opened. */
 function openLogFile(file: string): LogDestination {
   try {
-    const output = destination({ dest: file, append: true, mkdir: false, sync: true });
+    const output = destination({ dest: file, append: true, mkdir: false, sync: true, mode: LOG_MODE });
     return { write: (line) => void output.write(line), close: () => output.destroy() };
   } catch (cause) {
     const { code: errno } = cause as NodeJS.ErrnoException;

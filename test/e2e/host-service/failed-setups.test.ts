@@ -45,7 +45,7 @@ function writable({ lower, upper, work, mountpoint }: Place, ...more: readonly s
   return ["--lower", lower, "--upper", upper, "--work", work, ...more, mountpoint];
 }
 
-/** By what is wrong: the arguments of `sluice mount`. Something may have to be there first. */
+/** The arguments of `sluice mount`, by the fault. */
 const ATTEMPTS: Readonly<Record<string, (made: Place, other: SluiceMount) => string[] | Promise<string[]>>> = {
   "an option with a wrong value": (made) => writable(made, "--locks", "nobody"),
   "an unknown mount option": (made) => writable(made, "-o", "unheard"),

@@ -1,10 +1,14 @@
 /** Many mounts in one process: each is as good as alone. */
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { credentials, status } from "@grpc/grpc-js";
+import { wire } from "@sluice/host-api";
 import {
   Actor,
   bytes,
+  cleanUp,
   eventually,
+  freePort,
   type HostService,
   layers,
   mountsBelow,
@@ -40,6 +44,8 @@ function decisionServiceOf(host: HostService, mount: SluiceMount): number {
   if (found === undefined) throw new Error("the mount has no decision service");
   return found.pid;
 }
+
+const byMountpoint = (a: { mountpoint: string }, b: { mountpoint: string }): number => (a.mountpoint < b.mountpoint ? -1 : 1);
 
 function isMounted({ mountpoint }: SluiceMount): boolean {
   return mountsBelow(bytes(mountpoint)).length > 0;
@@ -138,11 +144,61 @@ describe("mounts with the same policy file", () => {
       await actor.do("contents", mount.path("word"));
     }
     expect(host.children()).toHaveLength(2);
+    for (const log of logs) expect(statSync(log).mode & 0o777).toBe(0o644);
     for (const log of logs) await eventually("its decision is logged", 10_000, () => readFileSync(log, "utf8").includes('"word"'));
   });
 });
 
+describe("a host service", () => {
+  test("lists its mounts, and ends one, over gRPC", async () => {
+    const host = await startHostService();
+    const [one, other] = [await mountNamed(host, "one"), await mountNamed(host, "other")];
+    const client = new wire.HostServiceClient(`unix://${host.socket}`, credentials.createInsecure());
+    cleanUp(() => client.close());
+    const listed = await new Promise<wire.ListMountsResponse>((resolve, reject) =>
+      client.listMounts({}, (error, response) => (error === null ? resolve(response) : reject(error))),
+    );
+    const serving = wire.HostedMount_State.SERVING;
+    expect(listed.mounts.map(({ mountpoint, name, state }) => ({ mountpoint, name, state }))).toEqual(
+      [one, other].map(({ mountpoint }, at) => ({ mountpoint, name: ["one", "other"][at], state: serving })).sort(byMountpoint),
+    );
+    const ended = (mountpoint: string): Promise<wire.EndMountResponse | number> =>
+      new Promise((resolve) => client.endMount({ mountpoint, force: false }, (error, response) => resolve(error?.code ?? response)));
+    expect(await ended(one.mountpoint)).toEqual({ failure: undefined });
+    expect([isMounted(one), isMounted(other)]).toEqual([false, true]);
+    expect(await one.exited).toEqual({ code: 0, signal: null });
+    expect(await ended(one.mountpoint)).toBe(status.NOT_FOUND);
+  });
+
+  test("tells the metrics of all its mounts apart by a label", async () => {
+    const address = `127.0.0.1:${await freePort()}`;
+    const host = await startHostService(["--admin", address]);
+    for (const name of ["one", "other"]) {
+      const mount = await mountNamed(host, name);
+      await (await Actor.start()).do("contents", mount.path("word"));
+    }
+    const metrics = await (await fetch(`http://${address}/metrics`)).text();
+    for (const name of ["one", "other"])
+      expect(metrics).toMatch(new RegExp(`^sluice_requests_total\\{mount="${name}",operation="OPEN"`, "m"));
+    expect(metrics.match(/^# TYPE sluice_requests_total counter$/gm)).toHaveLength(1);
+    expect(metrics).toMatch(/^sluice_host_mounts 2$/m);
+  });
+});
+
 describe("the end of", () => {
+  test("a service by SIGKILL leaves dead mounts, which the next one clears away", async () => {
+    const host = await startHostService();
+    const { lower } = layers({ lower: { word: "x" } });
+    const dead = await mountSluice({ lowers: [lower], args: host.args });
+    await host.kill();
+    expect(await dead.exited).toMatchObject({ code: 1 });
+    expect(dead.log()).toContain("the host service at");
+    const next = await startHostService();
+    const again = await mountSluice({ lowers: [lower], mountpoint: dead.mountpoint, args: next.args });
+    expect(again.log()).toContain("cleared away a stale mount whose server had died");
+    expect(await (await Actor.start()).do("contents", again.path("word"))).toBe("x");
+  });
+
   test("the service by SIGTERM ends all mounts and their commands in order", async () => {
     const host = await startHostService();
     const mounts = [await mountNamed(host, "one", DENY_SECRET), await mountNamed(host, "other")];

@@ -1,6 +1,6 @@
 /** Mounts that a process with other mounts cannot serve: it says so, and goes on; with `auto` they get a process of their own. */
 import { existsSync, mkdirSync, symlinkSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import {
   Actor,
   type HostService,
@@ -19,7 +19,7 @@ import { expect } from "vitest";
 const { describe, test } = requires("/dev/fuse", "CAP_SYS_ADMIN");
 const stacked = requires("/dev/fuse", "CAP_SYS_ADMIN", "kernel overlayfs");
 
-/** Where `--host-service auto` looks. */
+/** The socket that `--host-service auto` looks for. */
 const USUAL_SOCKET = "/run/sluice/host.sock";
 
 interface Served {
@@ -56,6 +56,7 @@ const SELF: Readonly<Record<string, (mount: SluiceMount, lower: string) => strin
     return ["--lower", join(links, "two"), emptyDirectory()];
   },
   "the mount point": (mount, lower) => ["-o", "nonempty", "--lower", lower, mount.path("point")],
+  "a mount point above it": (mount, lower) => ["-o", "nonempty", "--lower", lower, dirname(mount.mountpoint)],
   "the policy file": (mount, lower) => ["--lower", lower, "--policy", mount.path("policy.yaml"), emptyDirectory()],
   "the log file": (mount, lower) => ["--lower", lower, "--log-file", mount.path("log"), emptyDirectory()],
 };

@@ -12,6 +12,8 @@ const CLI = fileURLToPath(new URL("../../../cli/bin/sluice.mjs", import.meta.url
 const LIFE_MS = 600_000;
 
 export class HostService {
+  #killed = false;
+
   constructor(
     readonly socket: string,
     private readonly script: RunningScript,
@@ -45,6 +47,17 @@ export class HostService {
     process.kill(this.pid, signal);
   }
 
+  /** SIGKILL: its mounts stay behind, dead. */
+  async kill(): Promise<void> {
+    this.#killed = true;
+    this.script.kill("SIGKILL");
+    await this.finished;
+  }
+
+  get killed(): boolean {
+    return this.#killed;
+  }
+
   get finished(): Promise<ScriptResult> {
     return this.script.finished;
   }
@@ -76,7 +89,8 @@ export async function startHostService(
   const host = new HostService(socket, script);
   cleanUp(async () => {
     const result = await host.stop();
-    if (result.signal !== null || result.timedOut) throw new Error(`sluice serve did not end in order: ${describeResult(result)}`);
+    if (!host.killed && (result.signal !== null || result.timedOut))
+      throw new Error(`sluice serve did not end in order: ${describeResult(result)}`);
   });
   await script.waitFor("serves mounts at");
   return host;

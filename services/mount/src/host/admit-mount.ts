@@ -1,6 +1,6 @@
 /** Refuses mounts that a process with other mounts cannot serve. */
 import { NeedsOwnProcess } from "@sluice/host-api";
-import { readMountTable } from "@sluice/mount-control";
+import { isBeneath, readMountTable } from "@sluice/mount-control";
 import { unfit, wrong } from "@sluice/runtime/cli";
 import type { MountConfig } from "../config/mount-config.js";
 import { alreadyMounted, filesOf } from "../preflight/check-mountpoint.js";
@@ -34,6 +34,11 @@ function pathsOf(config: MountConfig): [role: string, path: string | undefined][
   ];
 }
 
+function onOther(path: string, relation: string, other: string): NeedsOwnProcess {
+  const problem = `${relation} the mount ${other}, which the same host service serves (EDEADLK)`;
+  return new NeedsOwnProcess(unfit(path, problem, "name another one, or mount with --host-service off"));
+}
+
 /** `others`: the mount points of this process's other mounts. @throws NeedsOwnProcess or CliError */
 export function admitMount(config: MountConfig, others: readonly string[]): void {
   refuseOptions(config);
@@ -43,8 +48,9 @@ export function admitMount(config: MountConfig, others: readonly string[]): void
   if (at?.beyond === false && others.includes(at.place)) throw alreadyMounted(config.mountpoint);
   for (const [role, path] of [["mount point", config.mountpoint] as const, ...pathsOf(config)]) {
     const on = path === undefined ? undefined : placeOnWay(path, places);
-    if (on === undefined || path === undefined) continue;
-    const problem = `the ${role} lies on the mount ${on.place}, which the same host service serves (EDEADLK)`;
-    throw new NeedsOwnProcess(unfit(path, problem, "name another one, or mount with --host-service off"));
+    if (on !== undefined && path !== undefined) throw onOther(path, `the ${role} lies on`, on.place);
   }
+  // The other one is unmounted by its path, which would lead into this one.
+  const covered = others.find((other) => isBeneath(other, config.mountpoint));
+  if (covered !== undefined) throw onOther(config.mountpoint, "the mount point lies above", covered);
 }

@@ -67,7 +67,7 @@ export function startKeeper(given: MountConfig, become: (mount: SupervisedMount)
   }
   refuseImpossibleTransport(given);
   const { user, capabilities, registerByKeeper } = serverPrivilege(given);
-  const config = { ...preflight(given, user === undefined ? undefined : KEEPER_CAPABILITIES_FOR_A_USER), engine: "devfuse" as const };
+  const config = { ...preflight(given, { needed: user === undefined ? undefined : KEEPER_CAPABILITIES_FOR_A_USER }), engine: "devfuse" as const };
   refuseUnseenHolders(config);
   const runDirectory = ownedRunDirectory(config.mountpoint, user);
   const server: ServerConfig = { config, runDirectory, capabilities: String(capabilities), registerByKeeper, joined: false };
@@ -87,7 +87,7 @@ export function startAwaitingKeeper(
   become: (mount: AwaitedMount) => never,
   { socket, waitMs, options }: Pick<AwaitedMount, "socket" | "waitMs"> & Pick<Offer, "options">,
 ): never {
-  const config = preflight(given, KEEPER_CAPABILITIES);
+  const config = preflight(given, { needed: KEEPER_CAPABILITIES });
   const plan = mountPlan(config);
   const offer: Offer = { version: OFFER_VERSION, namespaces: namespacesHere(), plan, options };
   const { user, graceMs } = config;

@@ -10,11 +10,16 @@ import type { MountConfig } from "../config/mount-config.js";
 import { isBeneath, mountAt, type MountRow, readMountTable, realMountpoint } from "@sluice/mount-control";
 import type { LayerPlaces } from "./check-layers.js";
 
+/** Gets a line for the person who mounts. */
+export type Tell = (mountpoint: string, line: string) => void;
+
+export const toStandardError: Tell = (mountpoint, line) => void process.stderr.write(`sluice: ${mountpoint}: ${line}\n`);
+
 /** Removes a Sluice mount whose server and keeper have died, which nobody can use. @returns true if it is gone */
-function clearStale(mountpoint: string, table: readonly MountRow[]): boolean {
+function clearStale(mountpoint: string, table: readonly MountRow[], tell: Tell): boolean {
   const path = realMountpoint(mountpoint);
   if (mountAt(path, table)?.type !== "fuse.sluice" || native.umount2(toBytes(path), MNT.DETACH) < 0) return false;
-  process.stderr.write(`sluice: ${mountpoint}: cleared away a stale mount whose server had died\n`);
+  tell(mountpoint, "cleared away a stale mount whose server had died");
   return true;
 }
 
@@ -23,7 +28,7 @@ export function alreadyMounted(mountpoint: string): Error {
 }
 
 /** The mount point without symbolic links. Removes a stale Sluice mount there. @throws CliError */
-export function resolveMountpoint(mountpoint: string, table: readonly MountRow[]): string {
+export function resolveMountpoint(mountpoint: string, table: readonly MountRow[], tell: Tell): string {
   try {
     const directory = statSync(mountpoint).isDirectory();
     if (!directory) throw unfit(mountpoint, "the mount point is not a directory (ENOTDIR)", "name an empty directory");
@@ -36,7 +41,7 @@ export function resolveMountpoint(mountpoint: string, table: readonly MountRow[]
     if (!(error instanceof Error) || !("code" in error)) throw error;
     const code = codeOf(error);
     if (code === "ENOTCONN") {
-      if (clearStale(mountpoint, table)) return resolveMountpoint(mountpoint, readMountTable());
+      if (clearStale(mountpoint, table, tell)) return resolveMountpoint(mountpoint, readMountTable(), tell);
       throw unfit(mountpoint, "it is a stale mount whose server has died (ENOTCONN)", `run 'umount -l ${mountpoint}'`);
     }
     if (code === "ENOENT") throw unfit(mountpoint, "there is no such mount point (ENOENT)", `create it: mkdir -p ${mountpoint}`);

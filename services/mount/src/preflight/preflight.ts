@@ -4,14 +4,20 @@ import { checkDecisionFiles } from "./check-decision-files.js";
 import { checkLabels } from "./check-labels.js";
 import { checkLayers } from "./check-layers.js";
 import { type CapabilityName, checkMachine, requiredCapabilities } from "./check-machine.js";
-import { checkEmpty, checkNothingBeneath, resolveMountpoint } from "./check-mountpoint.js";
+import { checkEmpty, checkNothingBeneath, resolveMountpoint, type Tell, toStandardError } from "./check-mountpoint.js";
 import { readMountTable } from "@sluice/mount-control";
 
-/** @param needed capabilities, if not those of a whole mount. @returns the configuration with every path resolved. @throws CliError at the first problem */
-export function preflight(config: MountConfig, needed?: readonly CapabilityName[]): MountConfig {
+export interface PreflightOptions {
+  /** Capabilities, if not those of a whole mount. */
+  needed?: readonly CapabilityName[] | undefined;
+  tell?: Tell;
+}
+
+/** @returns the configuration with every path resolved. @throws CliError at the first problem */
+export function preflight(config: MountConfig, { needed, tell = toStandardError }: PreflightOptions = {}): MountConfig {
   const engine = checkLabels(config);
   const table = readMountTable();
-  const mountpoint = resolveMountpoint(config.mountpoint, table);
+  const mountpoint = resolveMountpoint(config.mountpoint, table, tell);
   const layers = checkLayers(config, table);
   checkNothingBeneath(config, mountpoint, layers);
   checkDecisionFiles(config);

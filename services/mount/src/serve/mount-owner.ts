@@ -5,6 +5,7 @@
 import { createLogger, type Logger, type OpenedLog } from "@sluice/runtime";
 import type { MountConfig } from "../config/mount-config.js";
 import type { MountHost } from "../mount-host.js";
+import { toStandardError } from "../preflight/check-mountpoint.js";
 import { hardenProcess } from "../privilege/harden-process.js";
 import type { MountParts } from "../status/mount-status.js";
 import { surviveBugs } from "./survive-bugs.js";
@@ -60,6 +61,6 @@ export function ownProcess(host: MountHost): MountOwner {
     },
     surviveBugs,
     serves: (_parts, line) => announce(line),
-    tell: (mountpoint, line) => void process.stderr.write(`sluice: ${mountpoint}: ${line}\n`),
+    tell: toStandardError,
   };
 }

@@ -113,7 +113,7 @@ export async function runMount(given: MountConfig, host: MountHost, owner = ownP
   // Refuses options that only a keeper makes possible.
   serverPrivilege(given);
   refuseImpossibleTransport(given);
-  const config = preflight(given);
+  const config = preflight(given, { tell: (mountpoint, line) => owner.tell(mountpoint, line) });
   refuseUnseenHolders(config);
   const log = owner.openLog(config);
   try {

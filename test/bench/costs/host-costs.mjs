@@ -1,0 +1,158 @@
+// Memory and start of many mounts: in one process of `sluice serve`, and as processes of their own.
+//
+//   node test/bench/costs/host-costs.mjs [mounts,mounts,…] [own]
+//
+// Memory is the proportional set size (smaps_rollup) of all processes that serve together: servers and decision services. Mounts have two
+// layers each. Times are medians, of a call of Mount by a client that is connected, and of the whole command with --background. "own" also
+// measures as many processes of their own.
+import { execFileSync, spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { loadavg, tmpdir } from "node:os";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { fileURLToPath } from "node:url";
+import { credentials } from "@grpc/grpc-js";
+import { wire } from "@sluice/host-api";
+
+const counts = (process.argv[2] ?? "1,10,50").split(",").map(Number);
+const own = process.argv[3] === "own";
+const CLI = fileURLToPath(new URL("../../../packages/cli/bin/sluice.mjs", import.meta.url));
+const COMMANDS = 5;
+const SETTLE_MS = 3_000;
+
+/** @param {number[]} values */
+const median = (values) => values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] ?? NaN;
+/** @param {number} value */
+const ms = (value) => `${value.toFixed(0)} ms`;
+/** @param {number} kib */
+const mib = (kib) => `${(kib / 1024).toFixed(1)} MiB`;
+
+/** @param {number} pid */
+function familyOf(pid) {
+  const children = readFileSync(`/proc/${pid}/task/${pid}/children`, "latin1").trim().split(" ").filter(Boolean).map(Number);
+  /** @type {number[]} */
+  const all = [pid, ...children.flatMap(familyOf)];
+  return all;
+}
+
+/** @param {readonly number[]} pids */
+const pssOf = (pids) =>
+  pids.reduce((sum, pid) => sum + Number(/^Pss:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/smaps_rollup`, "latin1"))?.[1] ?? 0), 0);
+
+/** @param {string} at @param {number} number */
+function layersAt(at, number) {
+  const base = join(at, `mount-${number}`);
+  for (const name of ["lower", "upper", "work", "merged"]) mkdirSync(join(base, name), { recursive: true });
+  writeFileSync(join(base, "lower", "word"), "word");
+  return { lower: join(base, "lower"), upper: join(base, "upper"), work: join(base, "work"), mountpoint: join(base, "merged") };
+}
+
+/** @param {string} at @param {number} number @param {string | undefined} policy */
+function specOf(at, number, policy) {
+  const { mountpoint, ...dirs } = layersAt(at, number);
+  const options = Object.entries(dirs).map(([name, path]) => ({ name, values: [path] }));
+  if (policy !== undefined) options.push({ name: "policy", values: [policy] });
+  options.push({ name: "log-level", values: ["error"] });
+  return { mountpoint, options, directory: "/", attached: false };
+}
+
+/** @param {ReturnType<typeof specOf>} spec */
+const argvOf = ({ options, mountpoint }) => [...options.flatMap(({ name, values }) => [`--${name}`, ...values]), mountpoint];
+
+/** @param {readonly string[]} argv */
+async function started(argv) {
+  const child = spawn(process.execPath, [CLI, ...argv], { stdio: ["ignore", "pipe", "inherit"] });
+  await once(child.stdout, "data");
+  return child;
+}
+
+/** @param {import("node:child_process").ChildProcess} child */
+async function ended(child) {
+  child.kill("SIGTERM");
+  await once(child, "exit");
+}
+
+/** @param {InstanceType<typeof wire.HostServiceClient>} client @param {ReturnType<typeof specOf>} spec */
+function makeMount(client, spec) {
+  const call = client.mount();
+  /** @type {Promise<void>} */
+  const made = new Promise((resolve, reject) => {
+    call.on("data", ({ message }) => {
+      if (message?.$case === "ended") reject(new Error(JSON.stringify(message.value)));
+    });
+    call.on("end", resolve);
+    call.on("error", reject);
+  });
+  call.write({ message: { $case: "begin", value: spec } });
+  call.end();
+  return made;
+}
+
+/** @param {string} at @param {string | undefined} policy */
+async function inOneProcess(at, policy) {
+  const socket = join(at, "host.sock");
+  const host = await started(["serve", "--socket", socket, "--log-level", "error"]);
+  const client = new wire.HostServiceClient(`unix://${socket}`, credentials.createInsecure());
+  await sleep(SETTLE_MS);
+  const empty = pssOf(familyOf(host.pid ?? 0));
+  /** @type {number[]} */
+  const calls = [];
+  const rows = [];
+  let made = 0;
+  for (const count of counts) {
+    for (; made < count; made++) {
+      const spec = specOf(at, made, policy);
+      const begun = performance.now();
+      await makeMount(client, spec);
+      calls.push(performance.now() - begun);
+    }
+    await sleep(SETTLE_MS);
+    const pss = pssOf(familyOf(host.pid ?? 0));
+    rows.push(`${count} mounts: ${mib(pss)}, ${mib(pss / count)} a mount; each after the first ${mib((pss - empty) / count)}`);
+  }
+  const commands = [];
+  for (let i = 0; i < COMMANDS; i++) {
+    const begun = performance.now();
+    execFileSync(process.execPath, [CLI, "mount", "--host-service", socket, "--background", ...argvOf(specOf(at, made + i, policy))]);
+    commands.push(performance.now() - begun);
+  }
+  client.close();
+  await ended(host);
+  return [`empty: ${mib(empty)}`, ...rows, `a call: first ${ms(calls[0] ?? NaN)}, then ${ms(median(calls.slice(1)))}; the command: ${ms(median(commands))}`];
+}
+
+/** @param {string} at @param {string | undefined} policy */
+async function inOwnProcesses(at, policy) {
+  const children = [];
+  const times = [];
+  const rows = [];
+  for (const count of counts) {
+    while (children.length < count) {
+      const argv = argvOf(specOf(at, children.length, policy));
+      const begun = performance.now();
+      children.push(await started(["mount", ...argv]));
+      times.push(performance.now() - begun);
+    }
+    await sleep(SETTLE_MS);
+    const pss = pssOf(children.flatMap(({ pid = 0 }) => familyOf(pid)));
+    rows.push(`${count} mounts: ${mib(pss)}, ${mib(pss / count)} a mount`);
+  }
+  await Promise.all(children.map(ended));
+  return [...rows, `until live: ${ms(median(times))}`];
+}
+
+console.log(`load ${loadavg().map((load) => load.toFixed(1)).join(" ")}`);
+for (const withPolicy of [false, true]) {
+  for (const measure of own ? [inOneProcess, inOwnProcesses] : [inOneProcess]) {
+    const at = mkdtempSync(join(tmpdir(), "host-costs-"));
+    const policy = join(at, "policy.yaml");
+    writeFileSync(policy, "version: 1\ndefault: grant\nrules:\n  - { name: no-keys, path: '**/*.pem', effect: deny }\n");
+    try {
+      const rows = await measure(at, withPolicy ? policy : undefined);
+      console.log(`${measure.name}, ${withPolicy ? "one policy" : "no policy"}\n  ${rows.join("\n  ")}`);
+    } finally {
+      rmSync(at, { recursive: true, force: true });
+    }
+  }
+}
