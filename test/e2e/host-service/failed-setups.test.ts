@@ -12,6 +12,7 @@ import {
   type HostService,
   layers,
   machineHas,
+  mountKernelOverlay,
   mountsBelow,
   mountSluice,
   policyOf,
@@ -22,7 +23,7 @@ import {
 } from "@sluice/testkit";
 import { beforeAll, expect } from "vitest";
 
-const { describe, test } = requires("/dev/fuse", "CAP_SYS_ADMIN");
+const { describe, test } = requires("/dev/fuse", "CAP_SYS_ADMIN", "kernel overlayfs");
 
 /** The paths of one attempt; nothing of it is mounted. */
 interface Place {
@@ -70,7 +71,14 @@ const ATTEMPTS: Readonly<Record<string, (made: Place, other: SluiceMount) => str
     symlinkSync(answers, `${answers}.link`);
     return writable(made, "--policy", made.policy, "--answers", `${answers}.link`);
   },
-  "a label that the kernel refuses": (made) => writable(made, "-o", 'context="no:such:label"'),
+  "a record of the base that cannot be made": (made) => writable(made, "--record-base", join(made.work, "..", "no", "record")),
+  "an upper layer on a file system without whiteouts": (made) => {
+    const below = layers({});
+    mkdirSync(join(below.root, "work"));
+    const overlay = mountKernelOverlay({ lowers: [below.lower], upper: below.upper, work: join(below.root, "work") });
+    for (const name of ["upper", "work"]) mkdirSync(join(overlay, name));
+    return writable({ ...made, upper: join(overlay, "upper"), work: join(overlay, "work") });
+  },
   "a work directory with the mark of a volatile mount": (made) => {
     mkdirSync(join(made.work, "work", "incompat", "volatile"), { recursive: true });
     return writable(made);

@@ -1,6 +1,7 @@
 /** When the server polls for the next request before it sleeps. */
 import { describe, expect, it } from "vitest";
 import { AdaptiveBusyPoll } from "./adaptive-busy-poll.js";
+import { connections } from "./connections.js";
 
 /** The number of polls at the ends of `ends` bursts, if each poll has the same outcome. */
 function polls(busyPoll: AdaptiveBusyPoll, ends: number, outcome: { elapsedUs: number; found: boolean }): number {
@@ -42,6 +43,16 @@ describe("the adaptive busy poll", () => {
       }
     }
     expect(missed).toBeLessThan(40);
+  });
+
+  it("does not poll while the process has several connections", () => {
+    const busyPoll = new AdaptiveBusyPoll();
+    connections.begun();
+    connections.begun();
+    expect(polls(busyPoll, 1000, { elapsedUs: 12, found: true })).toBe(0);
+    connections.ended();
+    expect(polls(busyPoll, 1000, { elapsedUs: 12, found: true })).toBe(1000);
+    connections.ended();
   });
 
   it("polls regularly again after one successful poll", () => {

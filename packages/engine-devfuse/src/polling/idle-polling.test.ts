@@ -1,6 +1,7 @@
 /** The request for a CPU latency to the kernel, also if the kernel refuses it. */
 import { afterEach, expect, test } from "vitest";
 import { clock } from "./clock.js";
+import { connections } from "./connections.js";
 import { IdlePolling } from "./idle-polling.js";
 import type { LatencyRequest } from "./latency-request.js";
 
@@ -53,6 +54,23 @@ test("a burst holds the request until it is over, and closing releases it", asyn
   expect(request.calls).toEqual(["hold", "release", "hold", "release", "close"]);
   burst(polling);
   expect(request.calls).toHaveLength(5);
+});
+
+test("nothing is held while the process has several connections, and again when it has one", async () => {
+  const request = new Request();
+  const polling = idlePolling("on", request);
+  connections.begun();
+  burst(polling);
+  expect(request.calls).toEqual(["hold"]);
+  connections.begun();
+  await expect.poll(() => request.calls).toEqual(["hold", "release"]);
+  burst(polling);
+  expect(request.calls).toEqual(["hold", "release"]);
+  expect(polling.inUse).toMatchObject({ phase: "off", why: "this process serves several mounts: none of them is polled for" });
+  connections.ended();
+  burst(polling);
+  expect(request.calls).toEqual(["hold", "release", "hold"]);
+  connections.ended();
 });
 
 test("a kernel that refuses it is not asked again, and the status says so", () => {

@@ -93,21 +93,20 @@ function overlayConfig(context: MountContext, link: KeeperLink, gate: PolicyGate
 interface Prepared {
   link: KeeperLink;
   overlay: OverlayConfig;
-  /** An overlay has the descriptors of the layers, and closes them. */
-  taken: boolean;
+  /** `taken`: an overlay has their descriptors, and closes them. */
+  layers: { taken: boolean };
   /** Undefined if the first policy is known already. */
   withholds: ((inner: Filesystem) => Filesystem) | undefined;
 }
 
 function prepareLayers(context: MountContext, gate: PolicyGate, { firstPolicy }: OpenedDecider): Prepared {
   const link = openLink(context);
-  const withholds = (inner: Filesystem): Filesystem => new WithheldNames(inner, () => gate.hidden.unknown, firstPolicy);
-  const overlay = overlayConfig(context, link, gate);
-  const prepared = { link, overlay, taken: false, withholds: gate.hidden.unknown ? withholds : undefined };
+  const layers = { taken: false };
   context.undo.push("close the layers", () => {
-    if (!prepared.taken) closeLayers(link.layers);
+    if (!layers.taken) closeLayers(link.layers);
   });
-  return prepared;
+  const withholds = (inner: Filesystem): Filesystem => new WithheldNames(inner, () => gate.hidden.unknown, firstPolicy);
+  return { link, layers, overlay: overlayConfig(context, link, gate), withholds: gate.hidden.unknown ? withholds : undefined };
 }
 
 /** The kernel requires CAP_SYS_ADMIN in the initial user namespace (fs/fuse/backing.c); a keeper that was joined may be in another one. */
@@ -117,7 +116,7 @@ function mayRegister({ keeper }: MountContext): boolean {
 
 function startEngine(context: MountContext, kind: EngineKind, prepared: Prepared): { engine: Engine; overlay: Overlay } {
   const { config } = context;
-  const { link, overlay, withholds } = prepared;
+  const { link, layers, overlay, withholds } = prepared;
   let made: Overlay | undefined;
   const options = {
     mountpoint: toBytes(config.mountpoint),
@@ -137,7 +136,7 @@ function startEngine(context: MountContext, kind: EngineKind, prepared: Prepared
   const engine = kind.start(
     options,
     (port) => {
-      prepared.taken = true;
+      layers.taken = true;
       made = createOverlay(overlay, port);
       const shown = shownFilesystem(made, config.shown);
       const seen = withholds === undefined ? shown : withholds(shown);
