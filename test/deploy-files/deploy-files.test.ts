@@ -118,7 +118,7 @@ test("units of mounts leave the command the capabilities that it keeps, and the 
   const table = readFileSync(fileURLToPath(new URL("../../docs/security.md", import.meta.url)), "utf8");
   const listed = [...table.matchAll(/^\| (CAP_\w+) \|/gm)].map(([, name = ""]) => name);
   expect(listed.length).toBeGreaterThan(10);
-  for (const unit of ["sluice@.service", "sluice-volume-plugin.service"]) {
+  for (const unit of ["sluice@.service", "sluice-host.service", "sluice-volume-plugin.service"]) {
     const [, left = ""] = /^CapabilityBoundingSet=(.*)$/m.exec(read(`systemd/${unit}`)) ?? [];
     expect(left.split(" ").sort()).toEqual([...listed, "CAP_SETPCAP"].sort());
     // Each of these gives the unit a mount namespace of its own: nobody else would see its mounts.
@@ -132,7 +132,7 @@ const { test: verified } = requires("command systemd-analyze");
 
 verified("systemd reads the units", async () => {
   const directory = scratch();
-  const units = readdirSync(place("systemd")).filter((file) => file.endsWith(".service"));
+  const units = readdirSync(place("systemd")).filter((file) => /\.(?:service|socket)$/.test(file));
   // The command is not installed on the test machine.
   for (const unit of units) writeFileSync(join(directory, unit), read(`systemd/${unit}`).replaceAll("/usr/local/bin/sluice", "/bin/true"));
   const result = await runScript(["systemd-analyze", "verify", ...units.map((unit) => join(directory, unit.replace("@.", "@x.")))]);

@@ -11,9 +11,9 @@ wait_for() {
 
 units=/usr/lib/systemd/system
 dpkg -i "$1"
-problems=$(systemd-analyze verify $units/sluice-decision.service $units/sluice-volume-plugin.service $units/sluice@models.service 2>&1)
+problems=$(systemd-analyze verify $units/sluice-decision.service $units/sluice-volume-plugin.service $units/sluice-host.service $units/sluice-host.socket $units/sluice@models.service 2>&1)
 [ -z "$problems" ] || { echo "$problems"; exit 1; }
-for unit in sluice-decision sluice-volume-plugin sluice@models; do [ "$(systemctl is-enabled $unit)" = disabled ]; done
+for unit in sluice-decision sluice-volume-plugin sluice-host.service sluice-host.socket sluice@models; do [ "$(systemctl is-enabled $unit)" = disabled ]; done
 echo "ok verify"
 
 mkdir -p /srv/models /srv/view/models
@@ -47,11 +47,17 @@ systemctl start sluice-volume-plugin
 until [ -S /run/docker/plugins/sluice.sock ]; do wait_for sluice-volume-plugin; done
 echo "ok volume plugin"
 
+systemctl start sluice-host.socket
+mkdir -p /srv/view/hosted
+sluice mount --host-service auto --background --lower /srv/models /srv/view/hosted | grep -q 'by the host service'
+[ "$(cat /srv/view/hosted/greeting)" = hello ]
+echo "ok host service"
+
 # The user's own file.
 rm /etc/sluice/mounts/models.env
 dpkg --purge sluice
-if mountpoint -q /srv/view/models; then exit 1; fi
-for unit in sluice-decision sluice-volume-plugin sluice@models; do if systemctl is-active $unit; then exit 1; fi; done
+for view in models hosted; do if mountpoint -q /srv/view/$view; then exit 1; fi; done
+for unit in sluice-decision sluice-volume-plugin sluice-host.service sluice-host.socket sluice@models; do if systemctl is-active $unit; then exit 1; fi; done
 if getent passwd sluice-decision; then exit 1; fi
 left=$(find / -xdev -name '*sluice*' -not -path '/proc/*' -not -path '/opt/*' -not -path '/var/log/journal/*')
 [ -z "$left" ] || { echo "left behind: $left"; exit 1; }

@@ -70,7 +70,7 @@ function addCompletions(stage, zsh) {
 /** Nothing enables them. @param {string} stage */
 function addUnits(stage) {
   const units = join(root, "deploy/systemd");
-  for (const name of readdirSync(units).filter((file) => file.endsWith(".service"))) {
+  for (const name of readdirSync(units).filter((file) => /\.(?:service|socket)$/.test(file))) {
     const text = readFileSync(join(units, name), "utf8").replaceAll("/usr/local/bin/", "/usr/bin/");
     write(join(stage, "usr/lib/systemd/system", name), text.replace(" Copy to /etc/systemd/system;", ""));
   }

@@ -1,10 +1,10 @@
 // Memory and start of many mounts: in one process of `sluice serve`, and as processes of their own.
 //
-//   node test/bench/costs/host-costs.mjs [mounts,mounts,…] [own]
+//   node test/bench/costs/host-costs.mjs [mounts,mounts,…] [most]
 //
 // Memory is the proportional set size (smaps_rollup) of all processes that serve together: servers and decision services. Mounts have two
-// layers each. Times are medians, of a call of Mount by a client that is connected, and of the whole command with --background. "own" also
-// measures as many processes of their own.
+// layers each. Times are medians, of a call of Mount by a client that is connected, and of the whole command with --background. "most" is
+// the largest number of mounts that are measured as processes of their own, too (default 10).
 import { execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
@@ -16,7 +16,7 @@ import { credentials } from "@grpc/grpc-js";
 import { wire } from "@sluice/host-api";
 
 const counts = (process.argv[2] ?? "1,10,50").split(",").map(Number);
-const own = process.argv[3] === "own";
+const most = Number(process.argv[3] ?? 10);
 const CLI = fileURLToPath(new URL("../../../packages/cli/bin/sluice.mjs", import.meta.url));
 const COMMANDS = 5;
 const SETTLE_MS = 3_000;
@@ -119,7 +119,11 @@ async function inOneProcess(at, policy) {
   }
   client.close();
   await ended(host);
-  return [`empty: ${mib(empty)}`, ...rows, `a call: first ${ms(calls[0] ?? NaN)}, then ${ms(median(calls.slice(1)))}; the command: ${ms(median(commands))}`];
+  return [
+    `empty: ${mib(empty)}`,
+    ...rows,
+    `a call: first ${ms(calls[0] ?? NaN)}, then ${ms(median(calls.slice(1)))}; the command: ${ms(median(commands))}`,
+  ];
 }
 
 /** @param {string} at @param {string | undefined} policy */
@@ -127,7 +131,7 @@ async function inOwnProcesses(at, policy) {
   const children = [];
   const times = [];
   const rows = [];
-  for (const count of counts) {
+  for (const count of counts.filter((each) => each <= most)) {
     while (children.length < count) {
       const argv = argvOf(specOf(at, children.length, policy));
       const begun = performance.now();
@@ -142,9 +146,13 @@ async function inOwnProcesses(at, policy) {
   return [...rows, `until live: ${ms(median(times))}`];
 }
 
-console.log(`load ${loadavg().map((load) => load.toFixed(1)).join(" ")}`);
+console.log(
+  `load ${loadavg()
+    .map((load) => load.toFixed(1))
+    .join(" ")}`,
+);
 for (const withPolicy of [false, true]) {
-  for (const measure of own ? [inOneProcess, inOwnProcesses] : [inOneProcess]) {
+  for (const measure of [inOneProcess, inOwnProcesses]) {
     const at = mkdtempSync(join(tmpdir(), "host-costs-"));
     const policy = join(at, "policy.yaml");
     writeFileSync(policy, "version: 1\ndefault: grant\nrules:\n  - { name: no-keys, path: '**/*.pem', effect: deny }\n");
