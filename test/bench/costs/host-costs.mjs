@@ -109,7 +109,7 @@ async function inOneProcess(at, policy) {
     }
     await sleep(SETTLE_MS);
     const pss = pssOf(familyOf(host.pid ?? 0));
-    rows.push(`${count} mounts: ${mib(pss)}, ${mib(pss / count)} a mount; each after the first ${mib((pss - empty) / count)}`);
+    rows.push(`${count} mounts: ${mib(pss)}, ${mib(pss / count)} a mount; above the empty service ${mib((pss - empty) / count)} a mount`);
   }
   const commands = [];
   for (let i = 0; i < COMMANDS; i++) {
