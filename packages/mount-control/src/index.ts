@@ -17,5 +17,6 @@ export {
   MAX_SOCKET_PATH_BYTES,
   realMountpoint,
   removeRunDirectories,
+  RUN_DIRECTORY,
 } from "./run-directory.js";
 export { type ServerInterval, takenTogether } from "./server-seconds.js";

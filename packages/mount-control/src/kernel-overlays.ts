@@ -2,7 +2,7 @@
 import { statSync } from "node:fs";
 import { unfit } from "@sluice/runtime/cli";
 import { splitEscaped, unescapeName } from "./escaped-list.js";
-import { decodeField, type MountRow } from "./mount-table.js";
+import { decodeField, mountOf, type MountRow } from "./mount-table.js";
 
 /**
  * The kernel locks upper and work directories among its own overlays only, and tells nobody else; its mounts tell.
@@ -27,6 +27,8 @@ export function kernelWriters(table: readonly MountRow[]): Map<string, string> {
   for (const row of table) {
     if (row.type !== "overlay") continue;
     for (const path of writableDirectoriesOf(row)) {
+      // It would be asked of a server, which may be this very process.
+      if (mountOf(path, table)?.type === "fuse.sluice") continue;
       const key = keyOf(path);
       if (key !== undefined) writers.set(key, row.mountpoint);
     }

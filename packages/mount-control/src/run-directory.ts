@@ -15,10 +15,13 @@ export const CONTROL_SOCKET = "control.sock";
 export const MAX_SOCKET_PATH_BYTES = 107;
 export const KEEPER_SOCKET = "keeper.sock";
 
+/** Of root's mounts. */
+export const RUN_DIRECTORY = "/run/sluice";
+
 function bases(): string[] {
   const own = process.env["XDG_RUNTIME_DIR"];
   const uid = process.geteuid?.() ?? 0;
-  return ["/run/sluice", ...(own === undefined ? [] : [join(own, "sluice")]), join(tmpdir(), `sluice-${uid}`)];
+  return [RUN_DIRECTORY, ...(own === undefined ? [] : [join(own, "sluice")]), join(tmpdir(), `sluice-${uid}`)];
 }
 
 /** The mount point's real path. It does not touch the mount itself, which may be stale or stopped. */

@@ -77,11 +77,17 @@ describe("a host service", () => {
   });
 
   test("does not put its socket where others could put theirs", async () => {
-    const directory = join(scratch(), "open");
-    mkdirSync(directory);
-    chmodSync(directory, 0o777);
-    const started = await runSluice(["serve", "--socket", join(directory, "host.sock")]);
-    expect(started).toMatchObject({ code: 4, stderr: expect.stringContaining("others than root can write") as string });
+    for (const [above, below] of [
+      [0o755, 0o777],
+      [0o777, 0o755],
+    ] as const) {
+      const directory = join(scratch(), "above", "below");
+      mkdirSync(directory, { recursive: true });
+      chmodSync(dirname(directory), above);
+      chmodSync(directory, below);
+      const started = await runSluice(["serve", "--socket", join(directory, "host.sock")]);
+      expect(started).toMatchObject({ code: 4, stderr: expect.stringContaining("others than root can write") as string });
+    }
   });
 
   test("refuses a socket that another one serves, and takes over the file of a dead one", async () => {

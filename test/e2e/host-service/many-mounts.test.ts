@@ -222,6 +222,26 @@ describe("the end of", () => {
     expect(await host.finished).toMatchObject({ code: 1 });
   });
 
+  test("a mount that several ask for leaves its users their grace period", async () => {
+    const host = await startHostService();
+    const used = await mountNamed(host, "used", undefined, ["--grace", "60s"]);
+    const actor = await Actor.start();
+    const fd = await actor.do("open", used.path("word"));
+    const client = new wire.HostServiceClient(`unix://${host.socket}`, credentials.createInsecure());
+    cleanUp(() => client.close());
+    host.signal("SIGTERM");
+    used.signal("SIGTERM");
+    await eventually("the mount waits for its user", 10_000, () => used.log().includes("the mount is in use by"));
+    for (let asked = 0; asked < 2; asked++) client.endMount({ mountpoint: used.mountpoint, force: false }, () => undefined);
+    // Calls of one client are taken in their order.
+    await new Promise<void>((resolve) => client.listMounts({}, () => resolve()));
+    expect(await actor.do("read", fd, 4, 0)).toBe("used");
+    await actor.do("close", fd);
+    expect(await used.exited).toEqual({ code: 0, signal: null });
+    expect(used.log()).not.toContain("cut off");
+    expect(await host.finished).toMatchObject({ code: 0 });
+  });
+
   test("the command ends its mount alone, if it is in the foreground", async () => {
     const host = await startHostService();
     const [killed, other] = [await mountNamed(host, "killed", DENY_SECRET), await mountNamed(host, "other")];

@@ -20,6 +20,8 @@ const STATES: Readonly<Record<HostedMount["state"], wire.HostedMount_State>> = {
 class MountSession {
   #running: RunningMount | undefined;
   #attached = true;
+  /** It was asked to end already. */
+  #stopped = false;
   #over = false;
 
   constructor(
@@ -34,10 +36,15 @@ class MountSession {
   }
 
   #take({ message }: wire.MountRequest): void {
-    if (message?.$case === "stop") this.#running?.mount.stop();
+    if (message?.$case === "stop") this.#stop();
     else if (message?.$case !== "begin") this.#refuse("the message is of no known kind");
     else if (this.#running !== undefined) this.#refuse("a call makes one mount");
     else void this.#make(message.value);
+  }
+
+  #stop(): void {
+    this.#running?.mount.stop(this.#stopped);
+    this.#stopped = true;
   }
 
   #refuse(details: string): void {
@@ -95,8 +102,7 @@ function listed({ mount }: RunningMount): wire.HostedMount[] {
 async function endMount(mounts: HostedMounts, { mountpoint, force }: wire.EndMountRequest): Promise<wire.EndMountResponse | undefined> {
   const running = mounts.at(mountpoint);
   if (running === undefined) return undefined;
-  running.mount.stop();
-  if (force) running.mount.stop();
+  running.mount.stop(force);
   try {
     await running.ended;
     return { failure: undefined };

@@ -2,10 +2,10 @@
  * The socket of a host service. Every client makes mounts as root, so the listener asks the kernel about each peer (SO_PEERCRED,
  * SO_PEERGROUPS) before it reads a byte.
  */
-import { chmodSync, chownSync, lstatSync, mkdirSync, readFileSync, rmSync } from "node:fs";
+import { chmodSync, chownSync, mkdirSync, readFileSync, realpathSync, rmSync, statSync } from "node:fs";
 import { createServer, type Server, type Socket } from "node:net";
 import { dirname } from "node:path";
-import { descriptorOf, ownPath, peerOf } from "@sluice/mount-control";
+import { descriptorOf, ownPath, peerOf, RUN_DIRECTORY } from "@sluice/mount-control";
 import { native } from "@sluice/native";
 import type { Logger } from "@sluice/runtime";
 import { unfit, wrong } from "@sluice/runtime/cli";
@@ -13,6 +13,7 @@ import { listenAt } from "../control/control-server.js";
 
 /** NGROUPS_MAX is 65,536; the kernel refuses with ERANGE if a peer has more than fit. */
 const MAX_GROUPS = 65_536;
+const STICKY = 0o1000;
 /** SD_LISTEN_FDS_START. */
 const FIRST_PASSED = 3;
 
@@ -49,19 +50,28 @@ function mayConnect(socket: Socket, gid: number | undefined): boolean {
   return uid === 0 || uid === process.geteuid?.() || (gid !== undefined && isMember(socket, gid));
 }
 
+/** Nobody but root and this user can put another directory or file in its place. */
+function isSafe(path: string): boolean {
+  const { uid, mode } = statSync(path);
+  const keepsOwners = (mode & STICKY) !== 0;
+  return [0, process.geteuid?.()].includes(uid) && ((mode & 0o022) === 0 || keepsOwners);
+}
+
 /** The directory of the socket. Whoever may write to it could put a socket of their own in its place. @throws CliError */
 function prepareDirectory(path: string, gid: number | undefined): void {
   const directory = dirname(path);
-  const made = mkdirSync(directory, { recursive: true, mode: gid === undefined ? 0o700 : 0o711 });
-  const stat = lstatSync(directory);
-  if (!stat.isDirectory() || ![0, process.geteuid?.()].includes(stat.uid) || (stat.mode & 0o022) !== 0)
+  mkdirSync(directory, { recursive: true, mode: gid === undefined ? 0o700 : 0o711 });
+  const real = realpathSync(directory);
+  let safe = (statSync(real).mode & 0o022) === 0;
+  for (let at = real; at !== "/"; at = dirname(at)) safe &&= isSafe(at);
+  if (!safe)
     throw unfit(
       directory,
       "others than root can write to the directory of the socket (EPERM)",
       "name a socket in a directory of root alone",
     );
-  // Members of the group pass the directory of mounts' sockets, but cannot list it.
-  if (made === undefined && gid !== undefined && stat.uid === process.geteuid?.()) chmodSync(directory, (stat.mode & 0o777) | 0o011);
+  // The directory of mounts' sockets, which a mount may have made for root alone: members of the group pass it, but cannot list it.
+  if (gid !== undefined && real === RUN_DIRECTORY) chmodSync(real, 0o711);
 }
 
 export interface HostListener {

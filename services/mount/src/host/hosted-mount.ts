@@ -44,10 +44,12 @@ export class HostedMount implements MountOwner {
     return this.parts === undefined ? "starting" : "serving";
   }
 
-  /** The first call asks to unmount once nobody uses the mount, the second to unmount at once. */
-  stop(): void {
-    this.#stops++;
-    this.#stop?.();
+  /**
+   * Once nobody uses the mount; to `hurry`, at once. Several may ask for the same: a machine that shuts down stops the commands and the
+   * service, and the users are to have their grace period all the same.
+   */
+  stop(hurry = false): void {
+    for (const wanted = hurry ? 2 : 1; this.#stops < wanted; this.#stops++) this.#stop?.();
   }
 
   admit(config: MountConfig): void {

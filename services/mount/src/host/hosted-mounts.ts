@@ -74,8 +74,8 @@ export class HostedMounts {
 
   /** Ends all: the first call asks each, the second hurries them. */
   stop(): void {
+    for (const { mount } of this.#running) mount.stop(this.#ending);
     this.#ending = true;
-    for (const { mount } of this.#running) mount.stop();
   }
 
   /** Resolves when no mount is left, with the errors of those that did not end in order. */
