@@ -45,8 +45,8 @@ export class HostedMount implements MountOwner {
   }
 
   /**
-   * Once nobody uses the mount; to `hurry`, at once. Several may ask for the same: a machine that shuts down stops the commands and the
-   * service, and the users are to have their grace period all the same.
+   * Asks the mount to end once nobody uses it, or with `hurry` at once. The same request may come from several places: a machine that shuts
+   * down stops the commands and the service, and the users of the mount still have their grace period.
    */
   stop(hurry = false): void {
     for (const wanted = hurry ? 2 : 1; this.#stops < wanted; this.#stops++) this.#stop?.();

@@ -67,7 +67,10 @@ export function startKeeper(given: MountConfig, become: (mount: SupervisedMount)
   }
   refuseImpossibleTransport(given);
   const { user, capabilities, registerByKeeper } = serverPrivilege(given);
-  const config = { ...preflight(given, { needed: user === undefined ? undefined : KEEPER_CAPABILITIES_FOR_A_USER }), engine: "devfuse" as const };
+  const config = {
+    ...preflight(given, { needed: user === undefined ? undefined : KEEPER_CAPABILITIES_FOR_A_USER }),
+    engine: "devfuse" as const,
+  };
   refuseUnseenHolders(config);
   const runDirectory = ownedRunDirectory(config.mountpoint, user);
   const server: ServerConfig = { config, runDirectory, capabilities: String(capabilities), registerByKeeper, joined: false };
