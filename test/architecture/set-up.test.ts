@@ -124,7 +124,7 @@ describe("the messages before anything is installed", () => {
 });
 
 describe("a run whose scratch directory is not hidden", () => {
-  requires("CAP_SYS_ADMIN").test("says if something outside read it", async () => {
+  requires("CAP_SYS_ADMIN", "command chattr").test("says if something outside read it", async () => {
     const run = async (base: string): Promise<string> => {
       const argv = [process.execPath, join(root, "packages/dev/test.mjs"), "no-such-test", "--passWithNoTests"];
       return (await runScript(argv, { cwd: root, env: { SLUICE_TEST_BASE: base }, timeoutMs: 50_000 })).stdout;
