@@ -1,6 +1,6 @@
 /**
  * The same cases on kernel overlayfs and on Sluice over equal layers. Sluice runs them granted, mediated, and granted while
- * the kernel drops all caches after each call. The test compares every call's result, the merged tree, the upper layer on the
+ * the kernel forgets the mount's inodes and names after each call. The test compares every call's result, the merged tree, the upper layer on the
  * disk, and the merged tree of the other implementation over that upper layer. It checks that no lower layer changed.
  */
 import { execFileSync } from "node:child_process";
@@ -31,8 +31,7 @@ describe("conformance with kernel overlayfs", () => {
     // The cases run in processes of their own, which cannot load TypeScript.
     execFileSync(process.execPath, [`${HERE}../../node_modules/typescript/bin/tsc`, "-p", HERE], { stdio: "inherit" });
     const names = cases.map(({ name }) => directoryName(name));
-    // Two at a time, as each waits for its own calls most of the time; dropped caches are dropped for the kernel's overlayfs,
-    // too.
+    // Two at a time, as each waits for its own calls most of the time.
     for (const pair of [
       ["kernel", "forgetful"],
       ["granted", "mediated"],

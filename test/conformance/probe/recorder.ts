@@ -39,7 +39,8 @@ export function actAs<Result>(identity: Identity, calls: () => Result): Result {
   return result instanceof Promise ? (result.finally(() => become(before)) as Result) : result;
 }
 
-export const actAsRoot = (calls: () => void): void => actAs(ROOT, calls);
+/** Stays root if it is: each change of identity signals every thread of the process. */
+export const actAsRoot = (calls: () => void): void => (acting === ROOT ? calls() : actAs(ROOT, calls));
 
 /** "ENOENT" for -2. */
 export function errorName(negative: number): string {

@@ -2,12 +2,13 @@
  * A process that runs cases in a mounted tree and prints a line of JSON before and after each. Its own process, since a
  * call may hang for good if the file system under test fails, and since it takes other users' identities.
  *
- * Arguments: optionally --forgetful (the kernel drops cached inodes and names after each call), the mount point, then the names
+ * Arguments: optionally --forgetful (the kernel forgets the mount's inodes and names after each call), the mount point, then the names
  * of the directories of the cases to run.
  */
-import { openSync, writeSync } from "node:fs";
+import { writeSync } from "node:fs";
 import { allCases } from "../cases/all-cases.js";
 import { type Case, directoryName } from "../cases/case.js";
+import { dropCaches, forgetterOf } from "../probe/forget-names.js";
 import { Probe } from "../probe/probe.js";
 import { actAsRoot } from "../probe/recorder.js";
 
@@ -22,17 +23,15 @@ function say(line: unknown): void {
   }
 }
 
-const DROP_CACHES = "/proc/sys/vm/drop_caches";
-const INODES_AND_NAMES = "2";
-
-/** Only root may do it, and the call before may have been another user's. */
-const forgetAll = (): void => actAsRoot(() => void writeSync(dropCaches, INODES_AND_NAMES));
-
 async function runOne(mountpoint: string, one: Case): Promise<void> {
   const name = directoryName(one.name);
   say({ began: name });
   const probe = new Probe(`${mountpoint}/${name}`);
-  if (dropCaches >= 0) probe.afterEach = forgetAll;
+  if (forget !== undefined) {
+    dropCaches();
+    // Only root may do it, and the call before may have been another user's.
+    probe.afterEach = () => actAsRoot(forget);
+  }
   try {
     await one.run(probe);
   } catch (error) {
@@ -42,9 +41,8 @@ async function runOne(mountpoint: string, one: Case): Promise<void> {
 }
 
 const forgetful = process.argv[2] === "--forgetful";
-// Opened while still root.
-const dropCaches = forgetful ? openSync(DROP_CACHES, "w") : -1;
 const [mountpoint = "", ...names] = process.argv.slice(forgetful ? 3 : 2);
+const forget = forgetful ? forgetterOf(mountpoint) : undefined;
 process.umask(0o022);
 const wanted = new Set(names);
 for (const one of allCases) {

@@ -10,7 +10,7 @@ import type { Snapshot } from "../tree/snapshot-tree.js";
 import { type Layers, plantLayers } from "./layers.js";
 import { type Results, runCases } from "./run-cases.js";
 
-/** "forgetful": everything granted, while the kernel drops its inodes and names after each call. */
+/** "forgetful": everything granted, while the kernel forgets the mount's inodes and names after each call. */
 /** "portable": the engine fuse-native, see test/portable. */
 export type Engine = "kernel" | "granted" | "mediated" | "forgetful" | "portable";
 

@@ -1,5 +1,5 @@
 /** The content of a tree as plain values that can be compared: every object with everything that a caller can see of it. */
-import { createHash } from "node:crypto";
+import { createHash, type Hash } from "node:crypto";
 import { check, NativeError, native, parseDirents } from "@sluice/native";
 import { AT, Attr, errnoName, O, S, SEEK } from "@sluice/vfs";
 
@@ -26,6 +26,8 @@ const TYPES: Readonly<Record<number, string>> = {
 const SILENT_MARKS = ["origin", "impure", "uuid", "nlink", "index", "upper", "protattr"].map((name) => `trusted.overlay.${name}`);
 const DAY_SEC = 86_400;
 const startedSec = Date.now() / 1000;
+/** One buffer for all: tens of thousands of objects would each allocate one. */
+const room = Buffer.alloc(65_536);
 
 export function typeName(mode: number): string {
   return TYPES[mode & S.IFMT] ?? `mode ${mode.toString(8)}`;
@@ -70,11 +72,10 @@ export function namesIn(fd: number): string[] {
 
 /** Sorted; or the negative errno. */
 function readNames(fd: number): string[] | number {
-  const bytes = Buffer.alloc(65_536);
   const names: string[] = [];
-  for (let length = native.getdents64(fd, bytes); length !== 0; length = native.getdents64(fd, bytes)) {
+  for (let length = native.getdents64(fd, room); length !== 0; length = native.getdents64(fd, room)) {
     if (length < 0) return length;
-    parseDirents(bytes, length, (name) => void (name !== "." && name !== ".." && names.push(name)));
+    parseDirents(room, length, (name) => void (name !== "." && name !== ".." && names.push(name)));
   }
   return names.sort();
 }
@@ -99,22 +100,23 @@ export function linkTarget(fd: number, name: string): string {
 }
 
 function xattrsOf(fd: number, name: string, options: SnapshotOptions): string[] {
-  const bytes = Buffer.alloc(65_536);
-  const length = native.listxattrat(fd, name, bytes);
+  const length = native.listxattrat(fd, name, room);
   if (length < 0) return [`listxattr errno ${-length}`];
-  const names = bytes
+  const names = room
     .toString("latin1", 0, length)
     .split("\0")
     .filter((attribute) => attribute !== "" && !SILENT_MARKS.includes(attribute));
   return names.sort().map((attribute) => {
-    const size = native.getxattrat(fd, name, attribute, bytes);
-    const value = size < 0 ? `errno ${-size}` : JSON.stringify(bytes.toString("latin1", 0, size));
+    const size = native.getxattrat(fd, name, attribute, room);
+    const value = size < 0 ? `errno ${-size}` : JSON.stringify(room.toString("latin1", 0, size));
     return options.upper && attribute === "trusted.overlay.redirect" ? `redirect=${value}` : `${attribute}=${value}`;
   });
 }
 
 const BLOCK = 4096;
 const ZEROES = Buffer.alloc(BLOCK);
+const blockBytes = Buffer.alloc(BLOCK);
+const HASH_OF_NOTHING = createHash("sha1").digest("hex");
 
 /** Short content as it is, else a hash of the blocks that are not zero: a hole then equals zeroes, and costs nothing. */
 function contentOf(dirFd: number, name: string): string {
@@ -126,20 +128,20 @@ function contentOf(dirFd: number, name: string): string {
 }
 
 function hashFile(fd: number): string {
-  const hash = createHash("sha1");
-  const bytes = Buffer.alloc(BLOCK);
+  let hash: Hash | undefined;
   let seen = 0;
   let short = "";
   for (let at = dataFrom(fd, 0); at >= 0; at = dataFrom(fd, at + BLOCK)) {
-    const read = native.pread(fd, bytes, { offset: 0, length: BLOCK, position: at }, 0);
+    const read = native.pread(fd, blockBytes, { offset: 0, length: BLOCK, position: at }, 0);
     if (read < 0) return `read errno ${-read}`;
-    const block = bytes.subarray(0, read);
+    const block = blockBytes.subarray(0, read);
     if (block.equals(ZEROES.subarray(0, read))) continue;
     if (at === 0 && read <= 64) short = JSON.stringify(block.toString("latin1"));
+    hash ??= createHash("sha1");
     hash.update(`${at}:`).update(block);
     seen++;
   }
-  return seen === 1 && short !== "" ? short : hash.digest("hex");
+  return seen === 1 && short !== "" ? short : (hash?.digest("hex") ?? HASH_OF_NOTHING);
 }
 
 /** The block of the next data at or after an offset; -1: none. */

@@ -5,10 +5,11 @@
  * Arguments: a file with an `Assignment`.
  */
 import { type ChildProcess, spawn } from "node:child_process";
-import { openSync, readFileSync, writeSync } from "node:fs";
+import { readFileSync, writeSync } from "node:fs";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import { O } from "@sluice/vfs";
+import { dropCaches, forgetterOf } from "../../conformance/probe/forget-names.js";
 import { isError } from "../script/is-error.js";
 import { type Actor, ACTORS, type Operation } from "../script/operation.js";
 import type { Order } from "./actor-process.js";
@@ -99,6 +100,7 @@ function realNamesOf({ call, args }: Operation, directory: string): RealNames {
 async function run(name: string, operations: readonly Operation[]): Promise<Outcome[]> {
   const root = `${assignment.mountpoint}/${name}`;
   for (const actor of actors.values()) await actor.order({ root });
+  if (forget !== undefined) dropCaches();
   const open = new OpenFiles();
   const outcomes: Outcome[] = [];
   for (const operation of operations) {
@@ -108,13 +110,13 @@ async function run(name: string, operations: readonly Operation[]): Promise<Outc
     outcomes.push({ results, ...(facts === undefined ? {} : { facts }) });
     if (isError(results[0])) open.failed(operation);
     else open.note(operation, facts?.state ?? "absent", names);
-    if (dropCaches >= 0) writeSync(dropCaches, "2");
+    forget?.();
   }
   return outcomes;
 }
 
 const assignment = JSON.parse(readFileSync(process.argv[2] ?? "", "utf8")) as Assignment;
-const dropCaches = assignment.forgetful ? openSync("/proc/sys/vm/drop_caches", "w") : -1;
+const forget = assignment.forgetful ? forgetterOf(assignment.mountpoint) : undefined;
 /** Only the processes that have something to do. */
 const busy = (Object.keys(ACTORS) as Actor[]).filter((name) =>
   assignment.sequences.some(({ operations }) => operations.some(({ actor }) => actor === name)),
