@@ -53,12 +53,13 @@ finish() {
 }
 trap finish EXIT
 
+# The engine chooses its storage driver: on most disks one that shares layers, where vfs copies the image for each container.
 start_engine() {
   ip link set lo up
   mkdir -p /run/docker
   mount -t tmpfs tmpfs /run/docker
   dockerd --data-root "$scratch/engine" --exec-root "$scratch/exec" --pidfile "$scratch/dockerd.pid" -H "$DOCKER_HOST" \
-    --storage-driver vfs --cgroup-parent "/$cgroup" >"$scratch/dockerd.log" 2>&1 &
+    --cgroup-parent "/$cgroup" >"$scratch/dockerd.log" 2>&1 &
   engine=$!
   eventually "the engine answers" 60 docker version
 }
@@ -69,7 +70,7 @@ build_image() {
     -f "$repository/deploy/docker/Dockerfile" "$scratch/context"
 }
 
-# Meanwhile: it copies the whole image.
+# Meanwhile: nothing needs it before the upgrade.
 build_next_image() {
   printf 'FROM sluice:local\nRUN sed -i s/%s/%s-next/ /opt/sluice/chunks/version.js\n' "$version" "$version" >"$scratch/next"
   docker build --pull=false --network none -t sluice:next - <"$scratch/next" >"$scratch/next.log" 2>&1 &
