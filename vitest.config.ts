@@ -45,7 +45,11 @@ const FROM_SOURCES = { conditions: ["@sluice/source", "node"] };
 /** The default of one second is too short for a busy machine. */
 const POLLS = { poll: { timeout: 15_000 } };
 
-const SETUP = "./packages/testkit/src/file-setup.ts";
+/** Compiled, as the test kit is that these tests import: both share its state. */
+const SETUP = "./packages/testkit/dist/file-setup.js";
+
+/** A process for each file would load the same modules some 180 times, which takes longer than many of the tests. */
+const SHARED_PROCESS = { isolate: false, setupFiles: [SETUP] };
 
 /** It takes minutes, most of which it waits. As the last one of a pair it would wait alone. */
 const FIRST = "test/compose/compose.test.ts";
@@ -99,7 +103,7 @@ export default defineConfig({
           // The conformance suite removes some 340 trees in one hook.
           hookTimeout: 300_000,
           sequence: { groupOrder: 1 },
-          setupFiles: [SETUP],
+          ...SHARED_PROCESS,
         },
       },
       {
@@ -113,7 +117,7 @@ export default defineConfig({
           testTimeout: 60_000,
           hookTimeout: 60_000,
           sequence: { groupOrder: 2 },
-          setupFiles: [SETUP],
+          ...SHARED_PROCESS,
         },
       },
       // The tests that io_uring is most likely to break. `SLUICE_TRANSPORT=uring npm test -- …` runs any other by it.
@@ -128,7 +132,7 @@ export default defineConfig({
           testTimeout: 60_000,
           hookTimeout: 60_000,
           sequence: { groupOrder: 3 },
-          setupFiles: [SETUP],
+          ...SHARED_PROCESS,
         },
       },
     ],

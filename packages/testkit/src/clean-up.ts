@@ -48,6 +48,11 @@ export async function cleanedUp<Result>(work: () => Promise<Result>): Promise<Re
   }
 }
 
+/** Has `undo` called once, when the test file ends, also if it is registered in a test: for something that its later tests use, too. */
+export function cleanUpAfterFile(undo: Undo): void {
+  pending.set(undefined, [...(pending.get(undefined) ?? []), undo]);
+}
+
 /** Has `undo` called once, when the running part (`cleanedUp`), test, or else test file ends. An error it throws fails the test. */
 export function cleanUp(undo: Undo): void {
   const owner: unknown = TestRunner.getCurrentTest();

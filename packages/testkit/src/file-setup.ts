@@ -1,7 +1,10 @@
-// Before each test file: PATH holds what tests may call; with SLUICE_TRANSPORT=uring every mount is to be served by io_uring.
+// Before each test file: PATH holds what tests may call; with SLUICE_TRANSPORT=uring every mount is to be served by io_uring. After it,
+// its clean-up runs: files share a process, and only the first of them loads clean-up.ts.
 import { afterAll } from "vitest";
+import { undoOfFile } from "./clean-up.js";
 import { watchPrograms } from "./machine/programs.js";
 import { switchUring, uringCanBeHad } from "./machine/uring-switch.js";
 
 watchPrograms();
 if (process.env["SLUICE_TRANSPORT"] === "uring" && uringCanBeHad()) afterAll(switchUring(true));
+afterAll(undoOfFile);

@@ -1,7 +1,7 @@
 export { Actor, eventually, type PlainStat, within } from "./processes/actor.js";
 export { bytes, nodePath } from "./byte-string.js";
 export { type Cerbos, cerbosPolicyFile, STANDARD_CERBOS, startCerbos } from "./policies/cerbos.js";
-export { cleanedUp, cleanUp } from "./clean-up.js";
+export { cleanedUp, cleanUp, cleanUpAfterFile } from "./clean-up.js";
 export { latencyAskedFor } from "./machine/cpu-latency.js";
 export { freePort } from "./machine/free-port.js";
 export { type Layers, layers, publicFile, unread } from "./trees/layers.js";

@@ -2,14 +2,11 @@
 import { spawnSync } from "node:child_process";
 import { chmodSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { dirname, join } from "node:path";
+import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { cleanUp } from "@sluice/testkit";
+import { cleanUpAfterFile } from "@sluice/testkit";
 
 const built = new Map<string, string>();
-cleanUp(() => {
-  for (const path of built.values()) rmSync(dirname(path), { recursive: true, force: true });
-});
 
 /** Returns the program's path; `name` is that of its source beside this file, without .c. */
 export function compiled(name: string, flags: readonly string[] = []): string {
@@ -19,6 +16,10 @@ export function compiled(name: string, flags: readonly string[] = []): string {
   chmodSync(directory, 0o755);
   const path = join(directory, name);
   built.set(name, path);
+  cleanUpAfterFile(() => {
+    rmSync(directory, { recursive: true, force: true });
+    built.delete(name);
+  });
   const source = fileURLToPath(new URL(`./${name}.c`, import.meta.url));
   const run = spawnSync("cc", ["-O1", "-Wall", "-o", path, source, ...flags], { encoding: "utf8" });
   if (run.status !== 0) throw new Error(`cannot compile ${name}.c: ${run.stderr}`);

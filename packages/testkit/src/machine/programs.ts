@@ -16,7 +16,7 @@ const WHOLE_PATH = process.env["SLUICE_TEST_PATH"] ?? process.env["PATH"] ?? "";
 /** These programs call many others. */
 const WITH_EVERYTHING = ["podman", "compose", "console", "release"];
 
-/** For all test files together, for code that runs outside of a test. */
+/** By the file, for its code that runs outside of a test. */
 const declared = new Set<string>();
 
 export function hasCommand(name: string): boolean {
@@ -69,6 +69,8 @@ export function watchPrograms(): void {
   const log = join(DIRECTORY, `undeclared-${process.pid}`);
   writeFileSync(log, "", { mode: 0o666 });
   process.env["SLUICE_TEST_UNDECLARED"] = log;
+  // Those of the file before, in the same process.
+  declared.clear();
   declarePrograms([]);
   afterEach(() => {
     const called = [...new Set(readFileSync(log, "utf8").split("\n").filter(Boolean))];

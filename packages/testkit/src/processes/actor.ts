@@ -2,10 +2,10 @@
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { chmodSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { dirname, join } from "node:path";
+import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
-import { cleanUp } from "../clean-up.js";
+import { cleanUp, cleanUpAfterFile } from "../clean-up.js";
 
 export interface PlainStat {
   ino: string;
@@ -24,10 +24,6 @@ const program = fileURLToPath(new URL("../../programs/actor-process.mjs", import
 /** An actor that hangs in a request of a stopped daemon ends only with the mount, which is unmounted after it. */
 const LET_GO_MS = 2_000;
 let syscalls: string | undefined;
-// Registered for the test file, not for the first test that needs it.
-cleanUp(() => {
-  if (syscalls !== undefined) rmSync(dirname(syscalls), { recursive: true, force: true });
-});
 
 /** Built on first use, once a test file. */
 function syscallsProgram(): string {
@@ -40,6 +36,10 @@ function syscallsProgram(): string {
   });
   if (run.status !== 0) throw new Error(`cannot compile syscalls.c: ${run.stderr}`);
   syscalls = path;
+  cleanUpAfterFile(() => {
+    rmSync(directory, { recursive: true, force: true });
+    syscalls = undefined;
+  });
   return path;
 }
 
