@@ -6,22 +6,31 @@ import { BaseSequencer, type TestSpecification } from "vitest/node";
 
 /** Neither loop devices nor module parameters, nothing counted, timed or cached that another mount or dropped caches would change. */
 const PAIRED = [
+  "test/architecture/*.test.ts",
   "test/compose/**/*.test.ts",
   "test/conformance/**/*.test.ts",
   "test/console/*.test.ts",
   "test/decision/{asking,content-facts,hidden-names,mutual-tls,nats-policy}.test.ts",
-  "test/dropin/{command-line,owners,podman}.test.ts",
+  "test/deploy-files/*.test.ts",
+  "test/dropin/{command-line,owners,podman,shown-marks,young-generation}.test.ts",
   "test/e2e/commands/!(layers-freed).test.ts",
   "test/e2e/layers/*.test.ts",
   "test/e2e/policy/*.test.ts",
+  "test/fault/{creation-killed,daemon-killed,decision-answers,volatile-errors}.test.ts",
   "test/fault/bypass/**/*.test.ts",
   "test/fault/exercisers/*.test.ts",
   "test/fault/keeper/!(joined-server).test.ts",
   "test/fault/take-over/*.test.ts",
+  "test/fuzz/*.test.ts",
+  "test/monitoring/*.test.ts",
   "test/mutants/**/*.test.ts",
   "test/operator/*.test.ts",
-  "test/portable/{conformance,serving}.test.ts",
+  "test/passthrough/{attributes,explained-mode,locks,mode-table,obligations}.test.ts",
+  "test/portable/{conformance,limits,serving}.test.ts",
+  "test/release/*.test.ts",
   "test/run/!(freeze).test.ts",
+  "test/tracing/*.test.ts",
+  "test/volume-plugin/*.test.ts",
 ];
 
 /** They start our programs or workers, and so need a build; the last one needs a heap of its own. */
