@@ -17,7 +17,12 @@ import { Errno, O } from "@sluice/vfs";
 import { expect } from "vitest";
 
 const { test } = requires("/dev/fuse", "CAP_SYS_ADMIN", "command perl");
-const policy = policyOf("grant", { name: "no", path: "denied", effect: "deny" });
+const policy = policyOf(
+  "grant",
+  { name: "no", path: "denied", effect: "deny" },
+  // Its answer is for this file alone.
+  { name: "warm", path: "other/warm", effect: "grant", scope: "this" },
+);
 const AMPLE_MS = 15_000;
 const WATCH_MS = 700;
 
@@ -26,7 +31,7 @@ async function frozen(timeout: string, ...args: string[]): Promise<{ mount: Slui
   const { lower, upper } = layers({ lower: tree });
   const mount = await mountSluice({ lowers: [lower], upper, policy, args: ["--decision-timeout", timeout, ...args] });
   const warm = await Actor.start();
-  // The client may still be connecting until the first answer. That answer is cached, and covers nothing else here.
+  // The client may still be connecting until the first answer. That answer covers nothing else here.
   expect(await warm.do("open", mount.path("other/warm"), O.RDONLY)).toBeGreaterThan(0);
   await warm.stop();
   const pid = mount.decisionPid as number;
