@@ -1,8 +1,8 @@
 // Forks and checkpoints of sessions of `sluice run`, as root and as an ordinary user.
 import { execFileSync } from "node:child_process";
-import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
-import { diffSnapshots, requires, snapshot } from "@sluice/testkit";
+import { diffSnapshots, requires, snapshot, startScript } from "@sluice/testkit";
 import { describe, expect } from "vitest";
 import { CALLERS, NEEDS, Project } from "./sandboxed.js";
 
@@ -168,6 +168,57 @@ describe.each(CALLERS)("as %s", (caller) => {
   );
 
   test(
+    "a command goes on with its files and its directory while its session is forked, and each fork is applied by itself",
+    async () => {
+      const project = new Project(caller, FILES);
+      const script = [
+        "mkdir new; echo 1 > new/f; echo gone > new/gone; cd new; exec 4<f 5<gone; rm gone; echo ready; read go",
+        "cat <&4; cat <&5; echo 2 >> f; chmod 600 f; mv f g; ls; rm ../kept/a; rm -r ../whole; mkdir ../whole; echo w > ../whole/w",
+        "ln g h; echo linked; read go; echo 3 >> h; cat g; cd ..; rmdir dir/sub 2> /dev/null || mv new dir/sub/new; rm gone",
+      ];
+      const running = project.start(["run", "--policy", "install", "--name", "one", "--", "sh", "-ec", script.join("; ")]);
+      await running.waitFor("ready");
+      const { ino } = statSync(project.session("one", "upper/new/f"));
+      await ran(project, ["fork", "one", "two"]);
+      const [layer = ""] = layersOf(project);
+      expect(statSync(join(project.state, "sluice/layers", layer, "upper/new/f")).ino).toBe(ino);
+      running.write("go\n");
+      await running.waitFor("linked");
+      await ran(project, ["fork", "one", "three"]);
+      await ran(project, ["fork", "two", "four"]);
+      running.write("go\n");
+      expect((await running.finished).stdout).toMatch(/ready\n1\ngone\ng\nlinked\n1\n2\n3\n$/);
+
+      const changes = async (name: string): Promise<string[]> => (await ran(project, ["diff", name])).split("\n").slice(0, -2);
+      expect(await changes("two")).toEqual(["A new/", "A new/f"]);
+      expect(await changes("four")).toEqual(["A new/", "A new/f"]);
+      const third = ["D kept/a", "A new/", "A new/g", "A new/h", "D whole/old", "A whole/w"];
+      expect(await changes("three")).toEqual(third);
+      const last = ["A dir/sub/new/", "A dir/sub/new/g", "A dir/sub/new/h", "D gone", "D kept/a", "D whole/old", "A whole/w"];
+      expect(await changes("one")).toEqual(last);
+      for (const [name, shown] of [
+        ["three", "1\n2\n1\n2\n600 2\n"],
+        ["one", "1\n2\n3\n1\n2\n3\n600 2\n"],
+      ] as const) {
+        // The first undo has made the removed files again.
+        await ran(project, ["apply", name, ...(name === "one" ? ["--take-session", "kept/a", "--take-session", "whole/old"] : [])]);
+        const at = name === "one" ? "dir/sub/new" : "new";
+        expect(execFileSync("sh", ["-c", `cat ${at}/g ${at}/h; stat -c '%a %h' ${at}/g`], { cwd: project.base, encoding: "utf8" })).toBe(
+          shown,
+        );
+        await ran(project, ["undo", name]);
+        expect(project.exists("kept/a")).toBe(true);
+      }
+      expect(await changes("two")).toEqual(["A new/", "A new/f"]);
+      await ran(project, ["discard", "one", "two", "three"]);
+      expect(await ran(project, ["run", "--resume", "four", "--policy", "install", "--", "cat", "new/f", "kept/a"])).toBe("1\na\n");
+      await ran(project, ["discard", "four"]);
+      expect(layersOf(project)).toEqual([]);
+    },
+    LIMIT_MS,
+  );
+
+  test(
     "a fork of a session shows the changes of its command up to one moment",
     async () => {
       const project = new Project(caller, FILES);
@@ -227,11 +278,76 @@ traced.test(
   LIMIT_MS,
 );
 
+/** A command that appends each line that it gets to the file f, in the directory n/cwd, which it made before. */
+const APPENDS = `${FIRST}; mkdir n/cwd; cd n/cwd; echo ready; while read -r line && [ "$line" != end ]; do echo "$line" >> ../../f; echo "$line" > "$line"; echo "did $line"; done`;
+
+traced.test(
+  "a fork of a session in which a command works loses no change if it is killed at any step",
+  async () => {
+    const project = new Project("root", FILES);
+    const running = project.start(["run", "--policy", "install", "--name", "one", "--", "sh", "-ec", APPENDS]);
+    await running.waitFor("ready");
+    const lines: string[] = ["base", "first"];
+    let ended = false;
+    for (let at = 1; !ended; at++) {
+      const before = `set -- strace -f -qq -o /dev/null -e trace=renameat2 -e inject=renameat2:signal=KILL:when=${at} "$@"`;
+      ended = (await project.sluice(["fork", "one", "two"], { before })).code === 0;
+      const then = [...lines];
+      lines.push(`line${at}`);
+      running.write(`line${at}\n`);
+      await running.waitFor(`did line${at}`);
+      expect(await ran(project, ["diff", "one"]), `killed at rename ${at}`).toContain(`A n/cwd/line${at}\n`);
+      if (existsSync(project.session("two"))) {
+        const shown = await ran(project, ["run", "--resume", "two", "--policy", "install", "--", "cat", "f"]);
+        expect(shown.split("\n").slice(0, -1), `killed at rename ${at}`).toEqual(then);
+        await ran(project, ["discard", "two"]);
+      }
+    }
+    running.write("end\n");
+    await running.finished;
+    expect((await ran(project, ["run", "--resume", "one", "--policy", "install", "--", "cat", "f"])).split("\n").slice(0, -1)).toEqual(
+      lines,
+    );
+    await ran(project, ["discard", "one"]);
+    expect(layersOf(project)).toEqual([]);
+  },
+  LIMIT_MS,
+);
+
+traced.test(
+  "a session whose mount is killed while it is forked has all its changes",
+  async () => {
+    for (const call of ["mkdirat", "mount_setattr", "renameat2", "fsync"]) {
+      const project = new Project("root", FILES);
+      const running = project.start(["run", "--policy", "install", "--name", "one", "--", "sh", "-ec", APPENDS]);
+      await running.waitFor("ready");
+      running.write("line\n");
+      await running.waitFor("did line");
+      const diff = await ran(project, ["diff", "one"]);
+      const isServer = (command: string): boolean => command.startsWith(process.execPath) && command.includes("\0mount\0--lower\0");
+      const server = project.processes().find((pid) => isServer(readFileSync(`/proc/${pid}/cmdline`, "latin1")));
+      const strace = startScript(["sh", "-c", `exec strace -f -o /dev/null -p ${server} -e inject=${call}:signal=KILL 2>&1`]);
+      await strace.waitFor("attached");
+      expect((await project.sluice(["fork", "one", "two"])).code, call).not.toBe(0);
+      running.write("end\n");
+      await running.finished;
+      expect(await ran(project, ["diff", "one"]), call).toBe(diff);
+      expect(existsSync(project.session("two")), call).toBe(false);
+      expect(await ran(project, ["run", "--resume", "one", "--policy", "install", "--", "cat", "f", "n/cwd/line"])).toBe(
+        "base\nfirst\nline\nline\n",
+      );
+      expect(await ran(project, ["diff", "one"]), call).toBe(diff);
+    }
+  },
+  LIMIT_MS,
+);
+
 traced.test(
   "a fork that is killed while it copies lets the command of the session go on, and leaves nothing",
   async () => {
     const project = new Project("root", FILES);
-    const script = `${FIRST}; echo ready; read go; ${SECOND}; cat f`;
+    // A reader that shares the descriptor of a writer: the mount needs its upper layer, so it is copied.
+    const script = `${FIRST}; exec 5>kept/shared 4<kept/shared 5>&-; echo ready; read go; ${SECOND}; cat f`;
     const running = project.start(["run", "--policy", "install", "--name", "one", "--", "sh", "-ec", script]);
     await running.waitFor("ready");
     const inject = (call: string, when: number): string =>

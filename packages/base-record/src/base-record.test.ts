@@ -88,3 +88,17 @@ test("a file that changes while it is recorded has no content, and a large one i
   const { clone } = records.at("large") ?? {};
   expect(readdirSync(directory).sort()).toEqual([...(clone === undefined ? [] : [clone]), CONTENTS, ENTRIES].sort());
 });
+
+test("a recorder that goes on in another directory changes nothing in the first one", async () => {
+  const [at, first, second] = [scratch(), scratch(), scratch()];
+  for (const file of ["one", "two"]) writeFileSync(join(at, file), file);
+  const [one, two] = ["one", "two"].map((file) => open(join(at, file)));
+  const recorder = recorderIn(first);
+  await recorder.noteFile("one", one?.attr as Attr, one?.fd as number);
+  recorder.continueIn(new BaseRecorder(openAt(second)));
+  await recorder.noteFile("two", two?.attr as Attr, two?.fd as number);
+  expect(contentAt(recordsIn(first), "one")).toBe("one");
+  expect(recordsIn(first).at("two")).toBeUndefined();
+  expect(recordsIn(second).at("one")).toBeUndefined();
+  expect(contentAt(recordsIn(second), "two")).toBe("two");
+});

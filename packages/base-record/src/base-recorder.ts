@@ -15,9 +15,9 @@ function openOwn(directory: number, name: string, flags: number): number {
 }
 
 export class BaseRecorder {
-  readonly #directory: number;
-  readonly #entries: number;
-  readonly #contents: number;
+  #directory: number;
+  #entries: number;
+  #contents: number;
   readonly #now = new Attr();
   #end: number;
   #clones = true;
@@ -85,7 +85,18 @@ export class BaseRecorder {
     return written === bytes.length ? 0 : Errno.ENOSPC;
   }
 
+  /** Writes where `next` does from now on, which becomes unusable, and nothing more in its own directory. Nothing is being written. */
+  continueIn(next: BaseRecorder): void {
+    this.close();
+    this.#directory = next.#directory;
+    this.#entries = next.#entries;
+    this.#contents = next.#contents;
+    this.#end = next.#end;
+    this.#clones = next.#clones;
+  }
+
   close(): void {
     for (const fd of [this.#directory, this.#entries, this.#contents]) if (fd >= 0) native.close(fd);
+    this.#directory = this.#entries = this.#contents = -1;
   }
 }

@@ -25,7 +25,7 @@ const OVERLAY = /^packages\/overlay\/src\/(?!.*\.test\.ts$)/;
 // Changes of layers without a caller's permit: copies in the scratch directory, marks, the index of hard links, and an
 // earlier process' unfinished work. None of it is a caller's operation.
 const UPKEEP =
-  /^packages\/overlay\/src\/((copy-up|marks|node|journal|restore|layer)\/|open-(scratch|link-index)\.ts|operations\/(purge-directory|directories)\.ts)/;
+  /^packages\/overlay\/src\/((copy-up|marks|node|journal|restore|layer)\/|(open-scratch|(open|leave)-link-index)\.ts|operations\/(purge-directory|directories)\.ts)/;
 
 /** @type {readonly Ban[]} */
 export const BANS = [

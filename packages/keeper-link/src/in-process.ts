@@ -3,6 +3,7 @@ import { MNT, native, toBytes } from "@sluice/native";
 import type { KernelConnection } from "@sluice/vfs";
 import { claimUpper } from "./privileged/claim-upper.js";
 import { abortDevice, mountDevice, type MountRequest, unmountDevice } from "./privileged/mount-device.js";
+import { UpperInUse } from "./privileged/next-layers.js";
 import { closeLayers, openLayers } from "./privileged/open-layers.js";
 import type { KeeperLink } from "./keeper-link.js";
 import type { MountPlan } from "./mount-plan.js";
@@ -25,7 +26,7 @@ export function connectHere(place: MountRequest): KernelConnection {
 
 /** Opens and claims the layers. @throws LayerError if one cannot be used */
 export function openInProcess(plan: MountPlan): KeeperLink {
-  const { release, ...layers } = openLayers(plan);
+  const { clone, release, ...layers } = openLayers(plan);
   let unclaim: () => void;
   try {
     unclaim = claimUpper(layers.upper, layers.work);
@@ -34,13 +35,14 @@ export function openInProcess(plan: MountPlan): KeeperLink {
     release();
     throw error;
   }
-  let held = true;
-  const letGo = (): void => {
-    if (!held) return;
-    held = false;
-    unclaim();
-    release();
-  };
+  const upper = new UpperInUse(plan, {
+    clone: clone ?? -1,
+    letGo: () => {
+      unclaim();
+      release();
+    },
+  });
+  const letGo = (): void => upper.letGo();
   return {
     keeper: undefined,
     restored: false,
@@ -55,6 +57,7 @@ export function openInProcess(plan: MountPlan): KeeperLink {
     onDrain: () => undefined,
     handOver: () => undefined,
     onStop: () => undefined,
+    openNext: (names) => upper.openNext(names),
     letGo,
     close: letGo,
   };

@@ -6,7 +6,7 @@ export { closeLayers, openLayers } from "./privileged/open-layers.js";
 export { joinKeeper, type Namespaces, namespacesHere, OFFER_VERSION, type Offer, untilGreeted } from "./join-keeper.js";
 export { isZombie } from "./is-zombie.js";
 export { connectHere, openInProcess } from "./in-process.js";
-export type { KeeperInfo, KeeperLink, OpenLayer, OpenLayers } from "./keeper-link.js";
+export type { KeeperInfo, KeeperLink, NextLayers, NextNames, OpenLayer, OpenLayers } from "./keeper-link.js";
 export type { MountPlan } from "./mount-plan.js";
 export { ServerRecord, HEADER_BYTES, JOURNAL_LIMIT_BYTES, MAX_INIT_BYTES, LinkRecord, STORED_PER_RECORD, KeeperRecord } from "./records.js";
 export { openSocketLink, type SocketLinkOptions, tellLoaded } from "./socket-link.js";

@@ -22,6 +22,24 @@ export interface OpenLayers {
   errorWitness: number | undefined;
 }
 
+/** An upper layer and a work directory that may take the place of the present ones: see `KeeperLink.openNext`. */
+export interface NextLayers {
+  readonly upper: OpenLayer;
+  readonly work: OpenLayer;
+  /** Nothing can write in the present upper layer from then on. 0, or the negative errno: then nothing has changed. */
+  take(): Promise<number>;
+  /** They are not taken. The server closes its descriptors. */
+  giveUp(): void;
+}
+
+/** Of directories beside the upper layer. */
+export interface NextNames {
+  /** Has an upper layer and a work directory of the same names as the present ones, which lie beside it. */
+  readonly next: string;
+  /** Its name from the moment when they are in use. */
+  readonly taken: string;
+}
+
 export interface KeeperInfo {
   readonly keeperPid: number;
   /** Servers before this one that died (an upgrade is not a death). */
@@ -59,6 +77,8 @@ export interface KeeperLink {
   /** The keeper calls `drain` to start another server: finish the requests in flight, then call `handOver` and exit with 0. */
   onDrain(drain: () => void): void;
   handOver(): void;
+  /** Opens and claims another upper layer and work directory. Undefined with a keeper. @throws LayerError */
+  readonly openNext?: (names: NextNames) => NextLayers;
   /**
    * Releases everything that holds the layers' file systems, also in the keeper. Call it when the connection is over and the server has
    * closed its own descriptors. When it returns, nothing holds the layers any more.

@@ -179,7 +179,7 @@ async function* linesOf(socket: Socket, path: string): AsyncGenerator<ControlLin
 /** A watch never ends, a profile and a hold take as long as was asked for, and an upgrade until one server has started and another one has ended. */
 const isWatch = (request: ControlRequest | KeeperRequest): boolean => "watch" in request && request.watch;
 const isPatient = (request: ControlRequest | KeeperRequest): boolean =>
-  ["hold", "profile", "upgrade"].includes(request.method) || isWatch(request);
+  ["hold", "profile", "restack", "upgrade"].includes(request.method) || isWatch(request);
 
 /** Asks, and yields every item of the answer. @returns whether the answer is complete; if not, the connection was lost */
 async function* converse(

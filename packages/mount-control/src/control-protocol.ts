@@ -46,10 +46,23 @@ export type ControlRequest =
   /** Answered when the mount has ended and nothing holds its layers any more. For callers that unmount by themselves. */
   | { method: "freed" }
   /** Answered with one HoldItem. If it says "yes", no request is read until the caller leaves, and for MAX_HOLD_MS at most. */
-  | { method: "hold" };
+  | { method: "hold" }
+  /**
+   * Answered with one RestackItem. `next` is a directory beside the upper layer. In it are an empty upper layer, a work directory and a record
+   * of the base, of the same names as the present ones. If the answer is "yes", the mount uses these, the present ones have become a read-only
+   * layer below, which nothing changes any more, and the name of the directory is `taken`. Otherwise nothing has changed. `formerPath` is
+   * where the upper layer is to lie then.
+   */
+  | { method: "restack"; next: string; taken: string; formerPath: string };
 /** "waiting": requests under way are not answered in time, so nothing is held. "writers": files are open for writing. */
 export interface HoldItem {
   held: "yes" | "waiting" | "writers";
+}
+/** "waiting" and "writers" as above. "unfit": this mount cannot do it as it is now. */
+export interface RestackItem {
+  restacked: "yes" | "waiting" | "writers" | "unfit";
+  /** Of "unfit", for people; else "". */
+  reason: string;
 }
 /** One function of a profile as it was called, in the order of a walk from the root; with its own time, without the functions it called. */
 export interface ProfileFrame {

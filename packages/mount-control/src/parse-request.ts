@@ -19,6 +19,8 @@ export function parseRequest(line: string): ControlRequest | undefined {
     case "freed":
     case "hold":
       return { method };
+    case "restack":
+      return restackRequest(value as Record<string, unknown>);
     case "profile":
       return profileRequest(value as Record<string, unknown>);
     case "unmount":
@@ -35,6 +37,12 @@ export function parseRequest(line: string): ControlRequest | undefined {
     default:
       return undefined;
   }
+}
+
+/** The names are of directories, in one that the mount knows. */
+function restackRequest({ next, taken, formerPath }: Record<string, unknown>): ControlRequest | undefined {
+  const isName = (each: unknown): each is string => typeof each === "string" && /^\w+$/.test(each);
+  return isName(next) && isName(taken) && typeof formerPath === "string" ? { method: "restack", next, taken, formerPath } : undefined;
 }
 
 function profileRequest({ durationMs }: Record<string, unknown>): ControlRequest | undefined {

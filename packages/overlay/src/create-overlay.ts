@@ -8,7 +8,7 @@ import { BackingCache } from "./handles/backing-cache.js";
 import { Reroutes } from "./open/reroutes.js";
 import { DirectoryFds } from "./layer/directory-fds.js";
 import type { HostLayer, RealDir } from "./layer/host-layer.js";
-import { closeFd, statFd } from "./layer/system-calls.js";
+import { closeFd, openDirectory, statFd } from "./layer/system-calls.js";
 import { type DirectoryMarks, readDirectoryMarks } from "./marks/directory-marks.js";
 import { LockBook } from "./journal/lock-book.js";
 import { OverlayJournal } from "./journal/overlay-journal.js";
@@ -24,7 +24,7 @@ import { NodeTable } from "./node/node-table.js";
 import { OriginClaims } from "./node/origin-claims.js";
 import { cleanLinkIndex, openLinkIndex } from "./open-link-index.js";
 import { type OpenedScratch, openScratch } from "./open-scratch.js";
-import { Purges } from "./operations/purge-directory.js";
+import { hasEntries, Purges } from "./operations/purge-directory.js";
 import { restoreOverlay } from "./restore/restore-overlay.js";
 import { Overlay } from "./overlay.js";
 import { stackLayers } from "./stack-layers.js";
@@ -130,6 +130,15 @@ function scratchOf({ work, upper, volatile }: OverlayConfig, layers: readonly Ho
 function lookAtDirectories(core: OverlayContext): void {
   for (const dir of [core.scratch, core.linkIndex]) if (dir !== undefined) core.traps.set(dir.fd);
   identifyRoot(core);
+  lookForLinks(core);
+}
+
+/** Nobody reads the whole layer: whatever is in it may have several names. */
+function lookForLinks({ upper, linkIndex }: OverlayContext): void {
+  if (upper === undefined || linkIndex !== undefined) return;
+  const fd = openDirectory(upper.root.fd);
+  if (fd < 0 || hasEntries(fd)) upper.extraLinks = Infinity;
+  if (fd >= 0) closeFd(fd);
 }
 
 function backingCache(config: OverlayConfig, port: KernelPort, journal: OverlayJournal | undefined): BackingCache {

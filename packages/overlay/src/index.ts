@@ -20,4 +20,5 @@ export type { OpenReview } from "./open/review-open.js";
 export type { Passing } from "./io/withhold-open.js";
 export { IdPages } from "./node/id-pages.js";
 export type { Overlay } from "./overlay.js";
+export type { NextUpper, Restacked } from "./restack.js";
 export type { FdStore, Survival } from "./contract/survival.js";

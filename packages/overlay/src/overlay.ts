@@ -52,6 +52,7 @@ import { type At, mkdir, mknod, symlink } from "./operations/make.js";
 import { readlink } from "./operations/readlink.js";
 import { rmdir, unlink } from "./operations/remove.js";
 import { rename } from "./operations/rename.js";
+import { type NextUpper, restack, type Restacked } from "./restack.js";
 import { setattr } from "./operations/setattr.js";
 import { statfs, syncfs } from "./operations/whole-filesystem.js";
 import { getxattr, listxattr, removexattr, setxattr } from "./operations/xattr.js";
@@ -71,6 +72,16 @@ export class Overlay implements Filesystem {
   /** Descriptors of the layers, the upper one first, data-only ones last. They stay the overlay's. Empty after `destroy`. */
   layerRoots(): number[] {
     return [...this.#core.layers, ...this.#core.dataLayers].map(({ root }) => root.fd).filter((fd) => fd >= 0);
+  }
+
+  /** Of the lower layers, the topmost first, for people. */
+  lowerPaths(): string[] {
+    return this.#core.layers.filter(({ writable }) => !writable).map(({ spec }) => spec.path);
+  }
+
+  /** Puts an empty upper layer on top. No request is under way, and none comes meanwhile. See restack.ts. */
+  restack(open: () => NextUpper): Promise<Restacked> {
+    return restack(this.#core, open);
   }
 
   /** Reviews an open file as it is now; undefined if it is closed. */

@@ -40,7 +40,7 @@ function layerStatus(core: OverlayContext, layer: HostLayer): LayerStatus {
   const fileSystem = fileSystemName(magic);
   if (layer.eligibility.state === "unknown") probeLayer(core, layer);
   return {
-    name: layer.name,
+    name: layer.isOurs && !layer.writable ? `${layer.name} (frozen)` : layer.name,
     path: layer.spec.path,
     fileSystem,
     flags: FLAG_NAMES.flatMap(([bit, name]) => (((numbers[FLAGS_AT] as number) & bit) !== 0 ? [name] : [])),

@@ -43,7 +43,7 @@ function* kindsOf(own: readonly Tree[], lower: Tree): Iterable<ChangeKind | unde
 /** @throws CliError if a layer cannot be read */
 export function countChanges(session: Session): ChangeCounts {
   const counts: ChangeCounts = { modified: 0, added: 0, deleted: 0, replaced: 0, metadata: 0 };
-  const own = session.openLayers();
+  const own = session.settled(() => session.openLayers());
   const trees = [...own];
   try {
     const lower = session.openLowest();

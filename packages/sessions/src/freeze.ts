@@ -55,19 +55,21 @@ export function begunOf({ record }: Pick<Frozen, "record">, { fd, path }: Tree):
 
 /** The layers of the session after a freeze. An upper layer without changes stays, so that forks of forks have no empty layers. */
 export function planFreeze(place: Place, session: Frozen): Pick<SessionRecord, "begun" | "layers" | "homeLayers"> {
-  const { record } = session;
+  const { homeLayers } = session.record;
   const name = drawLayer();
+  const home = homeNames(place).some((directory) => !isEmpty(place, `home/upper/${directory}`));
+  return { ...planUpperFreeze(place, session, name), homeLayers: home ? [name, ...homeLayers] : homeLayers };
+}
+
+/** The same of the view of the directory alone. */
+export function planUpperFreeze(place: Place, session: Frozen, name: string): Pick<SessionRecord, "begun" | "layers"> {
+  const { layers } = session.record;
   const trees = session.openLayers();
   try {
     trees.push(session.openLowest());
     const attrs = trees.map(({ fd, path }) => lookAt(fd, path));
     const changed = !isEmpty(place, "upper") || rootDiffers(attrs);
-    const home = homeNames(place).some((directory) => !isEmpty(place, `home/upper/${directory}`));
-    return {
-      begun: begunOf(session, trees[0] as Tree), // the upper layer
-      layers: changed ? [name, ...record.layers] : record.layers,
-      homeLayers: home ? [name, ...record.homeLayers] : record.homeLayers,
-    };
+    return { begun: begunOf(session, trees[0] as Tree), layers: changed ? [name, ...layers] : layers };
   } finally {
     for (const { fd } of trees) native.close(fd);
   }

@@ -2,7 +2,7 @@
 export { becomeOwner } from "./become-owner.js";
 export { splitName } from "./names.js";
 export type { Checkpoint, SessionRecord } from "./record.js";
-export { isRunning, Session } from "./session.js";
+export { isRunning, type NextNames, Session, type TakeNext } from "./session.js";
 export {
   addCheckpoint,
   addCheckpointRunning,
@@ -16,6 +16,7 @@ export {
   removeCheckpoint,
   removeSession,
   removeUnusedLayers,
+  type RunningMount,
   type WhileHeld,
 } from "./store.js";
 export { statePath } from "./state-directory.js";

@@ -30,6 +30,13 @@ export const MERGED = "merged";
 export const MERGED_PARTS = ["base", "upper"] as const;
 const STALE = "stale";
 const NEXT_UPPER = "upper.next";
+/**
+ * In the directory of a session that a command works in: an empty upper layer with a work directory and a record of the base, and the name that
+ * the mount gives it when it uses them. From then on nothing changes the present ones.
+ */
+export const NEXT = "next";
+export const TAKEN = "taken";
+const OWN_PARTS = ["base", "work", "upper"] as const;
 
 export function inLayers<T>(use: (layers: Place) => T): T {
   const layers = openState("layers", true);
@@ -137,6 +144,44 @@ export function completeFreeze(session: Place, { layers: names, homeLayers }: Se
       moveInto(layers, name, { session, parts });
     }
   });
+}
+
+/** Makes what a mount in use may take. It replaces one that was not taken. */
+export function prepareNext(session: Place): void {
+  removeNext(session);
+  makePrivate(session, NEXT);
+  inside(session, NEXT, (next) => {
+    for (const part of OWN_PARTS) makePrivate(next, part);
+  });
+}
+
+export function removeNext(session: Place): void {
+  removeTree(session.fd, NEXT);
+}
+
+/** Whether the mount has taken the next upper layer, and the names on disk do not show it yet. */
+export function hasTaken(session: Place): boolean {
+  return exists(session, TAKEN);
+}
+
+/** Whether the record of the session is still to name the layer that the upper one has become. */
+export function isUnnamed(session: Place, { layers: [top] }: SessionRecord): boolean {
+  const moved = !exists(session, "upper") || !inside(session, TAKEN, (taken) => exists(taken, "upper"));
+  return !moved && (top === undefined || inLayers((layers) => exists(layers, top)));
+}
+
+/**
+ * The upper layer becomes the newest layer of the record, which names it already; the one that the mount has taken becomes the upper layer. It
+ * can be repeated: the next call continues a killed one. The upper layer comes last: while it is in the directory TAKEN, the rest follows.
+ */
+export function completeTaken(session: Place, { layers: [name] }: SessionRecord): void {
+  if (name === undefined) throw failed(session.path, "its record names no layer (EINVAL)", "remove the directory of the session");
+  inLayers((layers) => moveInto(layers, name, { session, parts: TREE_PARTS }));
+  inside(session, TAKEN, (taken) => {
+    for (const part of OWN_PARTS) if (exists(taken, part)) move(taken, part, { ...session, name: part });
+  });
+  sync(session);
+  removeTree(session.fd, TAKEN);
 }
 
 /** Finishes what a killed `mergeLayers` of a session began. `forget` takes the layers out of its record. The session is locked. */

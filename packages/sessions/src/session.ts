@@ -7,15 +7,22 @@ import { Errno, errnoName, O } from "@sluice/vfs";
 import {
   completeFreeze,
   completeMerge,
+  completeTaken,
   drawLayer,
+  hasTaken,
   holdingLayers,
+  isUnnamed,
   layerPath,
   makeUpper,
+  NEXT,
   openLayerRecord,
   openLayerTree,
+  prepareNext,
   publishLayer,
+  removeNext,
+  TAKEN,
 } from "./layers.js";
-import { begunOf, copyLayers, isOwnUpper, planFreeze, writeMerged } from "./freeze.js";
+import { begunOf, copyLayers, isOwnUpper, planFreeze, planUpperFreeze, writeMerged } from "./freeze.js";
 import { readRecord, type SessionRecord, writeRecord } from "./record.js";
 import { writeSnapshot } from "./snapshot.js";
 import { below, makePrivate, openPrivate, type Place } from "./state-directory.js";
@@ -56,6 +63,19 @@ export function isRunning(directoryFd: number): boolean {
   if (fd >= 0) native.close(fd);
   return fd === -Errno.EAGAIN;
 }
+
+/** The layers that a fork begins with. */
+export type State = Pick<SessionRecord, "begun" | "layers" | "homeLayers">;
+
+/** Names of directories beside the upper layer: of the prepared one, and of the same one in use. `formerPath`: of the present layer then. */
+export interface NextNames {
+  readonly next: string;
+  readonly taken: string;
+  readonly formerPath: string;
+}
+
+/** Tells a mount in use to take a prepared upper layer. */
+export type TakeNext = (names: NextNames) => Promise<boolean>;
 
 export class Session {
   readonly #place: Place;
@@ -173,6 +193,8 @@ export class Session {
 
   /** Finishes a change of the layers that was killed, and makes the parts that are missing after one. */
   #complete(): void {
+    if (hasTaken(this.#place)) this.settled(() => undefined);
+    removeNext(this.#place);
     completeMerge(this.#place, () => this.#write({ ...this.#record, layers: [] }));
     completeFreeze(this.#place, this.#record);
     for (const name of ["work", "home/upper", "home/work"]) makePrivate(this.#place, name);
@@ -184,6 +206,25 @@ export class Session {
     } finally {
       native.close(below.fd);
     }
+  }
+
+  /**
+   * Uses the layers while no other process forks the session, as its mount has them. They are read again before, and a change of them that was
+   * killed is finished. It does not run within itself. @throws CliError
+   */
+  settled<T>(use: () => T): T {
+    return holdingLayers(() => {
+      this.settle();
+      return use();
+    });
+  }
+
+  /** The same for a process that holds the layers. @throws CliError */
+  settle(): void {
+    this.readAgain();
+    if (!hasTaken(this.#place)) return;
+    if (isUnnamed(this.#place, this.#record)) this.#nameTaken(drawLayer());
+    completeTaken(this.#place, this.#record);
   }
 
   /** Makes a read-only layer of its changes, below a new upper one. The session is locked. @throws CliError */
@@ -200,10 +241,43 @@ export class Session {
   }
 
   /**
+   * Makes a read-only layer of its changes; its command goes on, and its mount changes an empty layer above from then on. This process holds the
+   * layers. Changes of $HOME since the last freeze are left out.
+   * @param take tells the mount to use what has been prepared. @returns undefined if it cannot. @throws CliError
+   */
+  async freezeRunning(take: TakeNext): Promise<State | undefined> {
+    this.settle();
+    const name = drawLayer();
+    const planned = planUpperFreeze(this.#place, this, name);
+    const { layers, homeLayers } = this.#record;
+    // No change to freeze. The upper layer stays, so that forks of forks have no empty layers.
+    if (planned.layers === layers) return { ...planned, homeLayers };
+    prepareNext(this.#place);
+    const isTaken = await take({ next: NEXT, taken: TAKEN, formerPath: layerPath(name, "upper") });
+    if (!isTaken) {
+      removeNext(this.#place);
+      return undefined;
+    }
+    this.#nameTaken(name);
+    this.settle();
+    return this.#record;
+  }
+
+  /** Notes the layer that the upper one has become, before its parts get this name. */
+  #nameTaken(name: string): void {
+    const upper = this.openLayer("upper");
+    try {
+      this.#write({ ...this.#record, begun: begunOf(this, upper), layers: [name, ...this.#record.layers] });
+    } finally {
+      native.close(upper.fd);
+    }
+  }
+
+  /**
    * Copies its changes into a new layer; its command goes on. Nothing may change them meanwhile, and this process holds the layers. Those of
    * $HOME since the last freeze are left out. @throws CliError
    */
-  async copyChanges(): Promise<Pick<SessionRecord, "begun" | "layers" | "homeLayers">> {
+  async copyChanges(): Promise<State> {
     const layer = drawLayer();
     await publishLayer(layer, (into) => copyLayers(this, into));
     const upper = this.openLayer("upper");
@@ -239,10 +313,7 @@ export class Session {
 
   /** Notes that the command has ended. It may have got checkpoints meanwhile. @throws CliError */
   end(): void {
-    holdingLayers(() => {
-      this.readAgain();
-      this.#write({ ...this.#record, runner: null });
-    });
+    this.settled(() => this.#write({ ...this.#record, runner: null }));
   }
 
   #write(record: SessionRecord): void {

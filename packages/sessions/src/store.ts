@@ -5,7 +5,7 @@ import { AT, Attr, Errno, errnoName, RENAME } from "@sluice/vfs";
 import { checkName, drawHidden, drawName, isName } from "./names.js";
 import { holdingLayers, holdingLayersFor, makeUpper, openLayerTree, removeUnused } from "./layers.js";
 import { type Checkpoint, type SessionRecord, writeRecord } from "./record.js";
-import { LAYERS, Session, VIEW } from "./session.js";
+import { LAYERS, Session, type State, type TakeNext, VIEW } from "./session.js";
 import { below, makePrivate, openPrivate, openState, type Place } from "./state-directory.js";
 
 const MAX_DRAWS = 64;
@@ -190,19 +190,30 @@ export function forkSession(session: Session, { name, checkpoint }: { name: stri
   });
 }
 
-type State = Partial<Pick<SessionRecord, "begun">> & Pick<SessionRecord, "layers" | "homeLayers">;
+type ForkedState = Partial<Pick<State, "begun">> & Omit<State, "begun">;
 
-function forked({ record }: Session, state: State): SessionRecord {
+function forked({ record }: Session, state: ForkedState): SessionRecord {
   return { ...record, ...state, name: "", created: new Date().toISOString(), checkpoints: [], runner: null };
 }
 
 /** Runs work while nothing changes the upper layer of a session, and resolves to its result. */
 export type WhileHeld = <T>(work: () => Promise<T>) => Promise<T>;
 
-/** The same while a command works in the session: the changes are copied. @throws CliError */
-export async function forkRunning(session: Session, name: string | undefined, whileHeld: WhileHeld): Promise<Session> {
+/** The mount of a session that a command works in. */
+export interface RunningMount {
+  take: TakeNext;
+  whileHeld: WhileHeld;
+}
+
+/** The changes become a layer that both sessions show; they are copied if the mount cannot do without its upper layer. */
+async function stateOfRunning(session: Session, { take, whileHeld }: RunningMount): Promise<State> {
+  return (await session.freezeRunning(take)) ?? (await whileHeld(() => session.copyChanges()));
+}
+
+/** The same while a command works in the session. @throws CliError */
+export async function forkRunning(session: Session, name: string | undefined, mount: RunningMount): Promise<Session> {
   if (name !== undefined) checkName(name);
-  return withoutRemains(async () => make(forked(session, await whileHeld(() => session.copyChanges())), name));
+  return withoutRemains(async () => make(forked(session, await stateOfRunning(session, mount)), name));
 }
 
 /** Removes a copy that nothing shows, since the work failed. */
@@ -222,7 +233,7 @@ function checkFree({ name, record }: Session, checkpoint: string): void {
     throw unfit(`${name}@${checkpoint}`, "a checkpoint with this name exists (EEXIST)", "give another name, or discard it");
 }
 
-function setCheckpoint(session: Session, name: string, { layers, homeLayers }: State): void {
+function setCheckpoint(session: Session, name: string, { layers, homeLayers }: ForkedState): void {
   session.setCheckpoints([...session.record.checkpoints, { name, created: new Date().toISOString(), layers, homeLayers }]);
 }
 
@@ -233,12 +244,12 @@ export function addCheckpoint(session: Session, name: string): void {
   setCheckpoint(session, name, session.record);
 }
 
-/** The same while a command works in the session: the changes are copied. @throws CliError */
-export async function addCheckpointRunning(session: Session, name: string, whileHeld: WhileHeld): Promise<void> {
+/** The same while a command works in the session. @throws CliError */
+export async function addCheckpointRunning(session: Session, name: string, mount: RunningMount): Promise<void> {
   await withoutRemains(async () => {
     session.readAgain();
     checkFree(session, name);
-    setCheckpoint(session, name, await whileHeld(() => session.copyChanges()));
+    setCheckpoint(session, name, await stateOfRunning(session, mount));
   });
 }
 

@@ -31,10 +31,10 @@ export function findSession(name: string): Session | undefined {
 export function placeOf(session: Session): Place {
   const directory = { fd: session.fd, path: session.directory };
   const base = openTree(session.base, session.record.userXattr);
-  const [upper, ...frozen] = session.openLayers() as [Tree, ...Tree[]];
+  const [[upper, ...frozen], records] = session.settled(() => [session.openLayers() as [Tree, ...Tree[]], session.openRecords()] as const);
   const { begun, snapshot } = session.record;
   return {
-    ...{ name: session.name, base, upper, frozen, records: session.openRecords(), directory },
+    ...{ name: session.name, base, upper, frozen, records, directory },
     snapshot: snapshot === null ? undefined : session.openLowest(),
     begun: begun === null ? undefined : BigInt(begun),
   };

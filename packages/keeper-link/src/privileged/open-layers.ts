@@ -12,7 +12,9 @@ import { openErrorWitness } from "./error-witness.js";
 import { LayerError } from "./layer-error.js";
 
 export interface OpenedLayers extends OpenLayers {
-  /** Releases the clone of upper and work. Call it when the overlay is gone. */
+  /** Of the mount that upper and work lie on, at the deepest directory above both. */
+  clone: number | undefined;
+  /** Releases that clone. Call it when the overlay is gone. */
   release(): void;
 }
 
@@ -54,7 +56,18 @@ function cloneRemedy(status: number): string {
     : "run with CAP_SYS_ADMIN";
 }
 
-function openInClone(rootFd: number, root: string, path: string): number {
+/** The clone that an upper layer and its work directory, which lie below `root`, are opened in. `flags`: those of our mount. */
+export function cloneUpper(root: string, flags: number): number {
+  return cloneMount(root, MOUNT_ATTR.NOSUID | MOUNT_ATTR.NODEV | accessTimes(flags));
+}
+
+/** From now on nothing is written through a clone: -EBUSY if something is open for writing. With `on` false, it can be again. */
+export function setReadOnly(clone: number, on: boolean): number {
+  if (on) return protect(clone, MOUNT_ATTR.RDONLY | MOUNT_ATTR.NOATIME);
+  return native.mountSetattr(clone, "", AT.EMPTY_PATH, 0, MOUNT_ATTR.RDONLY);
+}
+
+export function openInClone(rootFd: number, root: string, path: string): number {
   const below = relative(root, path);
   return must(
     openBeneath(rootFd, below === "" ? "." : toBytes(below), O.PATH | O.DIRECTORY, 0),
@@ -102,13 +115,14 @@ export function openLayers(config: Pick<MountPlan, "lowers" | "dataLowers" | "up
     const lowers = config.lowers.map(openLower);
     const dataLowers = config.dataLowers.map(openLower);
     if (config.upper === undefined || config.work === undefined)
-      return { lowers, dataLowers, upper: undefined, work: undefined, errorWitness: undefined, release: () => undefined };
+      return { lowers, dataLowers, upper: undefined, work: undefined, errorWitness: undefined, clone: undefined, release: () => undefined };
     const root = commonAncestor(config.upper, config.work);
-    const clone = held(cloneMount(root, MOUNT_ATTR.NOSUID | MOUNT_ATTR.NODEV | accessTimes(config.flags)));
+    const clone = held(cloneUpper(root, config.flags));
     const upper = { path: config.upper, rootFd: held(openInClone(clone, root, config.upper)) };
     const work = { path: config.work, rootFd: held(openInClone(clone, root, config.work)) };
     const witness = config.volatile ? openErrorWitness(work) : -1;
-    return { lowers, dataLowers, upper, work, errorWitness: witness < 0 ? undefined : witness, release: () => void native.close(clone) };
+    const errorWitness = witness < 0 ? undefined : witness;
+    return { lowers, dataLowers, upper, work, errorWitness, clone, release: () => void native.close(clone) };
   } catch (error) {
     for (const fd of opened) native.close(fd);
     throw error;

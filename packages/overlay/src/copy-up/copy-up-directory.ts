@@ -78,18 +78,23 @@ function copyOne(core: CopyUpContext, node: Node): number {
 function furnish(core: CopyUpContext, copy: { source: number; scratch: number; name: string; layer: HostLayer }): number {
   const target = openName(copy.scratch, copy.name, O.RDONLY | O.DIRECTORY, 0);
   if (target < 0) return -target;
-  const status = -statFd(copy.source, attr) || copyMetadata(core, { source: copy.source, target, attr });
-  if (status === 0) {
-    writeOrigin(core, target, encodeOrigin(copy.layer, copy.source, ""));
-    // A descriptor of its own: O_PATH gives no flags, and a caller that may not read the directory can still copy it up.
-    const readable = openName(copy.source, ".", O.RDONLY | O.DIRECTORY, 0);
-    if (readable >= 0) {
-      copyFlags(readable, target);
-      closeFd(readable);
-    }
-  }
+  const status = furnishDirectory(core, { ...copy, target });
   closeFd(target);
   return status;
+}
+
+/** Makes an empty directory look like the one of a lower layer that it is a copy of. 0 or a positive errno. */
+export function furnishDirectory(core: CopyUpContext, copy: { source: number; target: number; layer: HostLayer }): number {
+  const { source, target, layer } = copy;
+  const status = -statFd(source, attr) || copyMetadata(core, { source, target, attr });
+  if (status !== 0) return status;
+  writeOrigin(core, target, encodeOrigin(layer, source, ""));
+  // A descriptor of its own: O_PATH gives no flags, and a caller that may not read the directory can still copy it up.
+  const readable = openName(source, ".", O.RDONLY | O.DIRECTORY, 0);
+  if (readable < 0) return 0;
+  copyFlags(readable, target);
+  closeFd(readable);
+  return 0;
 }
 
 function moveIntoPlace(core: CopyUpContext, node: Node, copy: { scratch: number; name: string }): number {

@@ -5,18 +5,18 @@
 import { closeFd, readWhole, SEAL, sys, upkeep } from "../layer/system-calls.js";
 import { Listing } from "../merge/listing.js";
 
-/** type, is it in the upper layer, the name's length (two bytes), the inode number (eight); then the name. */
+/** type, may its inode number come from an origin, the name's length (two bytes), the inode number (eight); then the name. */
 const HEAD = 12;
 
 /** A memory file's descriptor, or the negative errno. */
 export function writeListing(listing: Listing): number {
-  const { names, types, upper, inoLo, inoHi } = listing;
+  const { names, types, ours, inoLo, inoHi } = listing;
   const bytes = Buffer.alloc(names.reduce((sum, name) => sum + HEAD + name.length, 0));
   let at = 0;
   for (let i = 0; i < names.length; i++) {
     const name = names[i] as string;
     bytes[at] = types[i] as number;
-    bytes[at + 1] = upper[i] === true ? 1 : 0;
+    bytes[at + 1] = ours[i] === true ? 1 : 0;
     bytes.writeUInt16LE(name.length, at + 2);
     bytes.writeUInt32LE(inoLo[i] as number, at + 4);
     bytes.writeUInt32LE(inoHi[i] as number, at + 8);
@@ -40,7 +40,7 @@ export function readListingFrom(fd: number): Listing | undefined {
     const length = bytes.readUInt16LE(at + 2);
     listing.names.push(bytes.toString("latin1", at + HEAD, at + HEAD + length));
     listing.types.push(bytes[at] as number);
-    listing.upper.push(bytes[at + 1] === 1);
+    listing.ours.push(bytes[at + 1] === 1);
     listing.inoLo.push(bytes.readUInt32LE(at + 4));
     listing.inoHi.push(bytes.readUInt32LE(at + 8));
     at += HEAD + length;

@@ -15,16 +15,29 @@ export class HostLayer {
   /** The number of its device among those of the stack: 0 for the first one. Goes into inode numbers if there are several. */
   deviceIndex = 0;
 
+  /** It is the upper layer, or was it before (restack.ts): nobody else changes it, and inode numbers in it may come from an origin. */
+  readonly isOurs: boolean;
+  /** In the upper layer without an index of hard links: the names of files beyond their first ones. Infinity if nobody knows. */
+  extraLinks = 0;
+
   constructor(
-    /** 0 is the top of the stack. */
-    readonly index: number,
-    /** "upper", "lower0", ... */
+    /** 0 is the top of the stack. It changes in `moveDown` alone. */
+    public index: number,
+    /** "upper", "lower0", ... Policies know it by this name, so it stays as long as the mount. */
     readonly name: string,
     readonly spec: { path: string; rootFd: number },
-    readonly writable: boolean,
+    /** It is the upper layer. It changes in `moveDown` alone. */
+    public writable: boolean,
   ) {
+    this.isOurs = writable;
     this.root = new RealDir(this, undefined, "");
     this.root.fd = spec.rootFd;
+  }
+
+  /** Another upper layer is put on top of the stack: nothing changes this one from now on. */
+  moveDown(): void {
+    this.index++;
+    this.writable = false;
   }
 
   #mountFd = -1;

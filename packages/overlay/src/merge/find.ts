@@ -170,7 +170,7 @@ function addDirectory(search: Search, at: Hit): number {
     if (marks.opaque && found.dirs.length === 0) found.opaque = true;
     if (marks.redirect !== undefined && !marks.opaque) search.redirect(marks.redirect, 0);
   }
-  if (!layer.writable && found.lowerIno === undefined) {
+  if (!layer.writable && (found.lowerIno === undefined || isLastOurs(found))) {
     const words = at.attr.words;
     // A pure lower directory is at its path: nothing else can be there.
     const path = found.dirs.length === 0 ? [] : real.components();
@@ -178,6 +178,11 @@ function addDirectory(search: Search, at: Hit): number {
   }
   found.dirs.push(real);
   return 0;
+}
+
+/** Lies the directory above the present one in a layer that was the upper one before? Then the number is that of an older one. */
+function isLastOurs({ dirs }: Found): boolean {
+  return (dirs[dirs.length - 1] as RealDir).layer.isOurs;
 }
 
 /** Goes on in the layers from `first` downwards along a path from their roots. */

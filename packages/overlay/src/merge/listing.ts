@@ -20,8 +20,8 @@ export class Listing {
   readonly inoLo: number[] = [];
   readonly inoHi: number[] = [];
   readonly types: number[] = [];
-  /** The entry is in the upper layer: its inode number may come from an origin. */
-  readonly upper: boolean[] = [];
+  /** The entry's inode number may come from an origin. */
+  readonly ours: boolean[] = [];
   /** See recent-listings.ts. */
   number = 0;
 }
@@ -112,6 +112,6 @@ function addBatch(core: ListedLayers, batch: Batch, length: number): void {
     listing.inoLo.push(records.inoLo);
     listing.inoHi.push(mixDevice(core, records.inoHi, dir.layer.deviceIndex));
     listing.types.push(known);
-    listing.upper.push(dir.layer.writable);
+    listing.ours.push(dir.layer.isOurs);
   }
 }

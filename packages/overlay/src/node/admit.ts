@@ -14,6 +14,7 @@ import type { Node } from "./node.js";
 import type { NodeJournal, NodeTable } from "./node-table.js";
 import type { OriginClaims } from "./origin-claims.js";
 
+const HIGH_WORD = 0x1_0000_0000;
 /** Bits of the high word that carry the device's index where layers lie on several devices. */
 const DEVICE_SHIFT = 24;
 
@@ -131,11 +132,11 @@ export function place(core: Admission, node: Node, name: ByteName, found: Found)
     node.dir = found.dir;
     node.realName = name;
     node.data = found.data;
-    origin = node.inUpper && node.top.impure ? readOrigin(core, node) : undefined;
+    origin = node.top.layer.isOurs && node.top.impure ? readOrigin(core, node) : undefined;
   }
   const own = { lo: words[0] as number, hi: words[1] as number, device: node.top.layer.deviceIndex };
   setIno(core, node, origin ?? own);
-  if (!node.inUpper) stepAside(core, node);
+  if (!node.top.layer.isOurs) stepAside(core, node);
   else if (origin !== undefined && !claim(core, node, { origin, ino: found.attr.ino })) setIno(core, node, own);
 }
 
@@ -187,6 +188,15 @@ export function rememberLinks(core: Admission, node: Node, attr: Attr): void {
 }
 
 /** `attr` as the layer has it. Two layers of one device may hold names of the same file. */
-export function lowerLinkKey(layer: HostLayer, attr: Attr): string {
-  return `${layer.deviceIndex}:${attr.words[1]}:${attr.words[0]}`;
+export function lowerLinkKey(layer: HostLayer, { words }: Attr): string {
+  return lowerLinkKeyOf(layer, words[0] as number, words[1] as number);
+}
+
+function lowerLinkKeyOf({ deviceIndex }: HostLayer, lo: number, hi: number): string {
+  return `${deviceIndex}:${hi}:${lo}`;
+}
+
+/** The key of a file of the upper layer by its inode number, now that it is a lower layer. */
+export function movedDownLinkKey(layer: HostLayer, ino: number): string {
+  return lowerLinkKeyOf(layer, ino % HIGH_WORD, Math.floor(ino / HIGH_WORD));
 }

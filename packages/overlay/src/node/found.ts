@@ -15,7 +15,7 @@ export class Found {
   data: DataLocation | undefined = undefined;
   /** A directory: the real directories that it is merged from, top first. */
   dirs: RealDir[] = [];
-  /** Of the topmost lower directory, where `dirs` has one: the origin of the inode number. */
+  /** Of the topmost lower directory, or of the first one that this mount made, if `dirs` has one: the origin of the inode number. */
   lowerIno: { lo: number; hi: number; device: number; path: readonly ByteName[] } | undefined = undefined;
   opaque = false;
 

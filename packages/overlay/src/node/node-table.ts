@@ -286,6 +286,20 @@ export class NodeTable {
     if (set?.size === 0) this.#lowerLinks.delete(key);
   }
 
+  /** Of the upper layer, with several names. */
+  linkedNodes(): IterableIterator<Node> {
+    return this.#byLink.values();
+  }
+
+  /** The upper layer has become a lower one: `keyOf` gives the key there of an inode number of it. There is no journal. */
+  linksMovedDown(keyOf: (ino: number) => string): void {
+    for (const [ino, node] of this.#byLink) {
+      node.linkKey = undefined;
+      this.rememberLowerLink(node, keyOf(ino));
+    }
+    this.#byLink.clear();
+  }
+
   forget(id: NodeId, count: number): void {
     const found = this.#byId.get(id);
     if (found === undefined) return this.restorable?.forget(id, count);

@@ -29,7 +29,7 @@ export function protectionOf(core: MarkedDirectories, node: Node): number {
 }
 
 function readProtection(core: MarkedDirectories, node: Node): number {
-  return node.inUpper ? flagsOf(core, node) | readProtectionMark(core, node) : flagsOf(core, node);
+  return node.top.layer.isOurs ? flagsOf(core, node) | readProtectionMark(core, node) : flagsOf(core, node);
 }
 
 /** The flags that the mark of an upper directory tells. */

@@ -45,7 +45,7 @@ export function opendir(core: OperationContext, call: CallContext, id: NodeId, o
 }
 
 function isShared(node: Node): boolean {
-  return node.dirs?.some(({ layer }) => !layer.writable) === true;
+  return node.dirs?.some(({ layer }) => !layer.isOurs) === true;
 }
 
 export function releasedir(core: OperationContext, handle: FileHandle): number {
@@ -161,7 +161,7 @@ function fillStreamed(core: OperationContext, stream: DirectoryStream, row: Stre
   else {
     entry.name = row.name;
     entry.type = row.type;
-    const child = knownChild(core, node, { name: row.name, differs: dir.layer.writable && dir.impure });
+    const child = knownChild(core, node, { name: row.name, differs: dir.layer.isOurs && dir.impure });
     const ownHi = mixDevice(core, row.inoHi, dir.layer.deviceIndex);
     entry.inoLo = child?.inoLo ?? row.inoLo;
     entry.inoHi = child?.inoHi ?? ownHi;
@@ -221,7 +221,7 @@ function fillRow(core: OperationContext, node: Node, listing: Listing, index: nu
   const name = listing.names[index] as string;
   entry.name = name;
   entry.type = listing.types[index] as number;
-  const differs = listing.upper[index] === true && (node.isMerged || node.top.impure);
+  const differs = listing.ours[index] === true && (node.isMerged || node.top.impure);
   const child = knownChild(core, node, { name, differs });
   if (child !== undefined) {
     // For a reader of this row after the name is gone.

@@ -125,6 +125,7 @@ function linkNow(core: OperationContext, permit: Permit, newName: NewName & { ca
   node.version++;
   const status = statNode(core, node, out.attr);
   if (status < 0) return -status;
+  if (out.attr.nlink > 1) node.top.layer.extraLinks++;
   core.nodes.rememberLink(node, out.attr.ino);
   return enter(core, node, out);
 }

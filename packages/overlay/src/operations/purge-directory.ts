@@ -33,6 +33,10 @@ export class Purges {
     void rest.then(() => this.#running.delete(steps));
   }
 
+  get underWay(): boolean {
+    return this.#running.size > 0;
+  }
+
   /** Ends them all, without giving way. */
   finish(): void {
     for (const steps of this.#running) for (; steps.next().done !== true; );

@@ -1,5 +1,5 @@
 /** UNLINK and RMDIR. An object of a lower layer cannot go away: a whiteout hides it. */
-import { andThen, AT, type ByteName, type CallContext, Errno, type NodeId, O, RENAME, type Status } from "@sluice/vfs";
+import { andThen, AT, Attr, type ByteName, type CallContext, Errno, type NodeId, O, RENAME, S, type Status } from "@sluice/vfs";
 import { copyUp } from "../copy-up/copy-up.js";
 import { copyUpDeep, copyUpDirectory } from "../copy-up/copy-up-directory.js";
 import { noteHidden } from "../copy-up/note-base.js";
@@ -11,7 +11,7 @@ import { governsAny } from "../gate/governs.js";
 import { type GovernedAccess, NO_ACCESS } from "../gate/judged-accesses.js";
 import { hidesName } from "../gate/hidden.js";
 import { intendToRemove } from "../journal/intents.js";
-import { effects, sys } from "../layer/system-calls.js";
+import { effects, statFd, sys } from "../layer/system-calls.js";
 import type { Permit } from "../layer/permit.js";
 import type { RealDir } from "../layer/host-layer.js";
 import { putWhiteout } from "../marks/shared-whiteout.js";
@@ -30,6 +30,8 @@ export function unlink(core: OperationContext, call: CallContext, parentId: Node
 export function rmdir(core: OperationContext, call: CallContext, parentId: NodeId, name: ByteName): Status {
   return govern(core, new Removing(call, { parentId, name, directory: true }));
 }
+
+const held = new Attr();
 
 interface RemovedName {
   parentId: NodeId;
@@ -165,10 +167,17 @@ function replaceByWhiteout(core: OperationContext, permit: Permit, target: { int
   return status;
 }
 
+/** It is one link less if others are left. Asked only if there are any in the layer. */
+function countLostLink({ top: { layer } }: Node, fd: number): void {
+  if (layer.writable && layer.extraLinks > 0 && statFd(fd, held) === 0 && (held.mode & S.IFMT) !== S.IFDIR && held.nlink > 0)
+    layer.extraLinks--;
+}
+
 /** The name is gone. A node without any name left lives by its descriptor until the kernel forgets it. */
 export function forgetName(core: OperationContext, node: Node, gone: NameInParent & { heldFd: number }): void {
   const path = pathAt(gone.parent, gone.name);
   node.version++;
+  countLostLink(node, gone.heldFd);
   dropLastIndexed(core, node);
   if (core.nodes.detach(node, gone.parent, gone.name)) {
     sys.close(gone.heldFd);

@@ -1,7 +1,7 @@
 /**
  * Revalidates names for `--shared-lower`: others change the lower layers. The kernel asks again once its dentry is older than the
  * mount's timeout. The name is then searched again, and a node stays only while its name leads to the same object. The upper
- * layer is ours alone.
+ * layer is ours alone, and so are those that were it before.
  */
 import { type Attr, type ByteName, Errno, O } from "@sluice/vfs";
 import type { IoContext } from "../io/io-context.js";
@@ -36,7 +36,7 @@ function revalidateObject(core: IoContext, known: Node, at: Dentry, found: Found
 
 function revalidateDirectory(core: IoContext, known: Node, found: Found): number {
   const top = found.dirs[0] as RealDir;
-  if (top.layer !== known.top.layer || !(top.layer.writable || isSame(top, known.top))) return -Errno.ESTALE;
+  if (top.layer !== known.top.layer || !(top.layer.isOurs || isSame(top, known.top))) return -Errno.ESTALE;
   const before = known.dirs as RealDir[];
   const now = found.dirs.map((dir) => reuse(before, dir));
   for (const dir of before) if (!now.includes(dir)) core.fds.drop(dir);
@@ -48,7 +48,7 @@ function revalidateDirectory(core: IoContext, known: Node, found: Found): number
 /** The known directory, with its descriptor and its marks, if it is the same as the one that was found. */
 function reuse(before: readonly RealDir[], dir: RealDir): RealDir {
   const known = before.find(({ layer }) => layer === dir.layer);
-  if (known === undefined || !(dir.layer.writable || isSame(known, dir))) return dir;
+  if (known === undefined || !(dir.layer.isOurs || isSame(known, dir))) return dir;
   known.parent = dir.parent;
   known.name = dir.name;
   return known;
@@ -61,7 +61,7 @@ function isSame(one: RealDir, other: RealDir): boolean {
 /** Is that what the node was made for? `attr` as the layer has it. */
 function isSelf(core: IoContext, node: Node, { words }: Attr): boolean {
   const { layer } = node.top;
-  if (layer.writable) return true;
+  if (layer.isOurs) return true;
   return words[0] === node.inoLo && mixDevice(core, words[1] as number, layer.deviceIndex) === node.inoHi;
 }
 

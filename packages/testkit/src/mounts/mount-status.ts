@@ -7,7 +7,7 @@ export interface Status {
   state: string;
   engine: { inFlight: number; passthrough: boolean; maxStackDepth: number };
   overlay: {
-    layers: { name: string; path: string; stackDepth?: number; passthrough: { eligible: boolean; reason?: string } }[];
+    layers: { name: string; path: string; flags: string[]; stackDepth?: number; passthrough: { eligible: boolean; reason?: string } }[];
     copyUps: number;
     nodes: number;
     openFiles: number;

@@ -4,7 +4,7 @@ import { Errno, errnoName, LoopTurn } from "@sluice/vfs";
 import type { Busy, GrantItem, LayersItem, Unmounted } from "@sluice/mount-control";
 import { answerAsk, listAsks, waitItem } from "./person-control.js";
 import { type Caller, type ControlHandler, left } from "./control-server.js";
-import { holdRequests } from "./hold-requests.js";
+import { holdRequests, restackRequest } from "./hold-requests.js";
 import { findHolders, type Holder } from "../enforcement/holders.js";
 import { explain } from "../status/explain-open.js";
 import { mountActivity } from "../status/mount-activity.js";
@@ -24,9 +24,9 @@ async function mappingsOnly({ device }: MountParts): Promise<Holder[]> {
   return holders.filter(({ by, pid, ino }) => by === "mapping" && !open.has(`${pid} ${ino}`));
 }
 
-function layersItem({ config }: MountParts): LayersItem {
-  const { mountpoint, upper = null, lowers, dataLowers, userXattr } = config;
-  return { mountpoint, upper, lowers, dataLowers, userXattr };
+function layersItem({ config, overlay }: MountParts): LayersItem {
+  const { mountpoint, upper = null, dataLowers, userXattr } = config;
+  return { mountpoint, upper, lowers: overlay.lowerPaths(), dataLowers, userXattr };
 }
 
 /** Sends all open files; then, to a watcher, every change from that moment on. */
@@ -136,6 +136,9 @@ export function controlHandler(parts: MountParts, stop: StopRequests): ControlHa
         return;
       case "hold":
         await holdRequests(parts, { send, gone }, Promise.race([stop.reached(1), parts.engine.ended]));
+        return;
+      case "restack":
+        await restackRequest(parts, request, send);
         return;
       case "freed":
         await parts.hold.freed;

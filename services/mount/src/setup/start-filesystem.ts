@@ -23,6 +23,7 @@ import { daemonHoldsLocks } from "./choose-locks.js";
 import { withoutUring } from "./choose-transport.js";
 import { type OpenedDecider, takesOver } from "./open-decider.js";
 import { openBaseRecord } from "./open-base-record.js";
+import { type OpenNext, nextUpper } from "./next-upper.js";
 import { openJournal } from "./open-journal.js";
 import { watchHiddenNames } from "./watch-hidden-names.js";
 import { watchRevocation } from "./watch-revocation.js";
@@ -60,7 +61,11 @@ function openLink(context: MountContext): KeeperLink {
   }
 }
 
-function overlayConfig(context: MountContext, link: KeeperLink, gate: PolicyGate): OverlayConfig {
+function overlayConfig(
+  context: MountContext,
+  link: KeeperLink,
+  { gate, baseRecord }: Pick<OverlayConfig, "gate" | "baseRecord">,
+): OverlayConfig {
   const { config, owner } = context;
   const limit = native.nofileLimit().soft / owner.places;
   return {
@@ -68,7 +73,7 @@ function overlayConfig(context: MountContext, link: KeeperLink, gate: PolicyGate
     survival: openJournal(link, config.mountpoint),
     gate,
     events: context.events.overlay,
-    baseRecord: openBaseRecord(context),
+    baseRecord,
     userXattr: config.userXattr,
     redirectDir: config.redirectDir,
     metacopy: config.metacopy,
@@ -95,6 +100,7 @@ interface Prepared {
   overlay: OverlayConfig;
   /** `taken`: an overlay has their descriptors, and closes them. */
   layers: { taken: boolean };
+  openNext: OpenNext | undefined;
   /** Undefined if the first policy is known already. */
   withholds: ((inner: Filesystem) => Filesystem) | undefined;
 }
@@ -106,7 +112,11 @@ function prepareLayers(context: MountContext, gate: PolicyGate, { firstPolicy }:
     if (!layers.taken) closeLayers(link.layers);
   });
   const withholds = (inner: Filesystem): Filesystem => new WithheldNames(inner, () => gate.hidden.unknown, firstPolicy);
-  return { link, layers, overlay: overlayConfig(context, link, gate), withholds: gate.hidden.unknown ? withholds : undefined };
+  const baseRecord = openBaseRecord(context);
+  return {
+    ...{ link, layers, overlay: overlayConfig(context, link, { gate, baseRecord }), openNext: nextUpper(context.config, link, baseRecord) },
+    withholds: gate.hidden.unknown ? withholds : undefined,
+  };
 }
 
 /** The kernel requires CAP_SYS_ADMIN in the initial user namespace (fs/fuse/backing.c); a keeper that was joined may be in another one. */
@@ -114,9 +124,15 @@ function mayRegister({ keeper }: MountContext): boolean {
   return keeper?.joined === true || inInitialNamespace();
 }
 
-function startEngine(context: MountContext, kind: EngineKind, prepared: Prepared): { engine: Engine; overlay: Overlay } {
+interface Running {
+  engine: Engine;
+  overlay: Overlay;
+  openNext: OpenNext | undefined;
+}
+
+function startEngine(context: MountContext, kind: EngineKind, prepared: Prepared): Running {
   const { config } = context;
-  const { link, layers, overlay, withholds } = prepared;
+  const { link, layers, overlay, openNext, withholds } = prepared;
   let made: Overlay | undefined;
   const options = {
     mountpoint: toBytes(config.mountpoint),
@@ -145,12 +161,7 @@ function startEngine(context: MountContext, kind: EngineKind, prepared: Prepared
     context.events.engine,
   );
   if (made === undefined) throw failed(config.mountpoint, "the engine made no filesystem", "this is a bug: report it");
-  return { engine, overlay: made };
-}
-
-interface Running {
-  engine: Engine;
-  overlay: Overlay;
+  return { engine, overlay: made, openNext };
 }
 
 /** Starts the chosen engine, or with "auto" the first one that the machine lets mount. @throws CliError */
@@ -242,7 +253,7 @@ export function startFilesystem(context: MountContext, opened: OpenedDecider, on
   const begunMs = performance.now();
   const { kind, started } = startBest(context, gate, opened);
   if (restored) telemetry.restoredInMs = performance.now() - begunMs;
-  const { engine, overlay } = started;
+  const { engine, overlay, openNext } = started;
   onMounted(engine);
   watchPolicy(context, kind, opened);
   // In the turn of the event loop that sees the end, however the mount ended: umount(2) by itself waits for nobody.
@@ -253,5 +264,5 @@ export function startFilesystem(context: MountContext, opened: OpenedDecider, on
   undo.push("stop judging open files", () => revocation.close());
   watchHiddenNames(context, gate, overlay);
   if (restored && grants.size > 0) revocation.judgeAll();
-  return { ...opened, kind, engine, overlay, gate, grants, revocation };
+  return { ...opened, kind, engine, overlay, openNext, gate, grants, revocation };
 }

@@ -14,6 +14,7 @@ import { toText } from "@sluice/native";
 import type { MountTelemetry } from "../telemetry/mount-telemetry.js";
 import type { ServerWatch } from "../telemetry/server-watch.js";
 import { limitsOf } from "../setup/choose-engine.js";
+import type { OpenNext } from "../setup/next-upper.js";
 import type { LayerHold } from "../shutdown/layer-hold.js";
 
 export interface MountParts {
@@ -21,6 +22,7 @@ export interface MountParts {
   kind: EngineKind;
   engine: Engine;
   overlay: Overlay;
+  openNext: OpenNext | undefined;
   decider: Decider;
   /** Why processes of an unprivileged user may signal the embedded decision service. */
   unprotected: string | undefined;
@@ -102,7 +104,7 @@ export function mountStatus(parts: MountParts, draining: boolean): MountStatus {
     engine: engineStatus(parts),
     overlay: overlayStatus(parts),
     upper: config.upper ?? null,
-    lowers: config.lowers,
+    lowers: parts.overlay.lowerPaths(),
     userXattr: config.userXattr,
     decider: {
       target: deciderStatus.target,

@@ -12,7 +12,7 @@ import {
 } from "@sluice/sessions";
 import { wrong } from "@sluice/runtime/cli";
 import type { Command } from "commander";
-import { whileHeld } from "./while-held.js";
+import { runningMount } from "./running-mount.js";
 
 interface ForkArguments {
   stop?: boolean;
@@ -23,8 +23,9 @@ const FORK_NOTES = `
 The new session shows what SESSION shows now, or showed at a checkpoint. From then on each of them changes for itself. No file is copied, so
 it takes as long for a large session as for a small one. 'sluice run --resume NAME -- COMMAND' works in the new session.
 
-While a command works in SESSION its changes are copied, and programs that open or change files wait so long. If one of them has a file open
-for writing, it is named (exit code 4); --stop ends the command first. A fork of a checkpoint needs neither.
+A command that works in SESSION goes on. If one of its programs has a file open or mapped for writing, the program is named (exit code 4);
+--stop ends the command first. A fork of a checkpoint needs neither. If the mount needs its layer, the changes are copied, and programs that open
+or change files wait meanwhile: see docs/run.md.
 
 Examples:
   sluice fork brave-otter
@@ -68,7 +69,7 @@ export async function forkOf(from: string, { name, stop = false }: { name: strin
   const { session, isRunning } = await openToCopy(old, stop);
   try {
     await freeName(name);
-    if (isRunning && checkpoint === undefined) return await forkRunning(session, name, whileHeld(session));
+    if (isRunning && checkpoint === undefined) return await forkRunning(session, name, runningMount(session));
     return forkSession(session, { name, checkpoint });
   } finally {
     session.close();
@@ -88,7 +89,7 @@ async function checkpoint(name: string, mark: string, { stop }: ForkArguments): 
   becomeOwner();
   const { session, isRunning } = await openToCopy(name, stop === true);
   try {
-    if (isRunning) await addCheckpointRunning(session, mark, whileHeld(session));
+    if (isRunning) await addCheckpointRunning(session, mark, runningMount(session));
     else addCheckpoint(session, mark);
   } finally {
     session.close();
