@@ -18,7 +18,11 @@ rules:
   - { name: config, path: "**/.git/config", access: [read, write], effect: deny, ttl: 0ms }
   - { name: hooks, path: "**/.git/hooks/*", access: [create], effect: deny, ttl: 0ms }
   - { name: locked, path: "**/locked/**", access: [delete, truncate, metadata], effect: deny, ttl: 0ms }
-  - { name: others, path: "**", effect: grant, ttl: 0ms }
+  - name: others
+    path: "**"
+    access: [read, write, execute, create, link, rename, truncate, delete, metadata]
+    effect: grant
+    ttl: 0ms
 `;
 
 /** Each race has a directory of its own. */

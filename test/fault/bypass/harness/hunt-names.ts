@@ -16,9 +16,16 @@ const PLANTED_BYTES = 64;
 /** The first size is copied up at once, the second makes its caller wait. */
 const SIZES = [PLANTED_BYTES, 600_000];
 
-/** An `edit` is another revision of the same rules. */
-function policyOf({ flow }: Configuration, edit: number): string {
+/** Without it one answer holds for all other names, and hardly an operation waits for a service. */
+function askedAlways(effect: string): string {
+  const accesses = "read, write, execute, create, link, rename, truncate, delete, metadata";
+  return `  - { name: others, path: "**", access: [${accesses}], effect: ${effect}, ttl: 0ms }\n`;
+}
+
+/** An `edit` is another revision of the same rules. Answers of the embedded service are cached, as users have it. */
+function policyOf({ flow, replicas }: Configuration, edit: number): string {
   const { fallback, rules } = FLOWS[flow];
+  const others = replicas > 0 ? askedAlways(fallback) : "";
   return `version: 1
 default: ${fallback}
 rules:
@@ -28,7 +35,7 @@ rules:
   - { name: asked, path: "**/asked/**", access: [read], effect: ask }
   - { name: veil, path: "**/shade/veil", effect: hide }
   - { name: metered, path: "**/slow/**", access: [read], effect: mediate, obligations: { audit: each-io }, ttl: 0ms }
-${rules}# edit ${edit}
+${rules}${others}# edit ${edit}
 `;
 }
 
