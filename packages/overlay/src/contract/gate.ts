@@ -30,8 +30,14 @@ export interface Intent {
 
 /** The bytes of a regular file, as they are when they are looked at. */
 export interface Content {
-  /** A caller has it open for writing through this mount, or mapped: bytes that are read now may be gone the next moment. */
+  /** A caller has it open for writing through this mount: bytes that are read now may be gone the next moment. */
   readonly beingWritten: boolean;
+  /** A caller had it open so that it could be mapped for writing. Such a mapping outlives the open, and nobody tells of it. */
+  readonly mayBeMapped: boolean;
+  /** st_ino in the mount. */
+  readonly ino: bigint;
+  /** Nobody has it mapped for writing, as a search has shown that began after `beingWritten` was false. */
+  foundUnmapped(): void;
   /** Calls `use` with a descriptor of the bytes, open for reading until it returns. Gives its result, or a negative errno. */
   withDescriptor<T>(use: (fd: number) => T): T | number;
 }

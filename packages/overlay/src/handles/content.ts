@@ -1,4 +1,7 @@
-/** The content of a file, for the gate. Nobody writes to a lower layer; for a file of the upper layer the open files tell. */
+/**
+ * The content of a file, for the gate. Nobody writes to a lower layer; for a file of the upper layer the open files tell, but not of
+ * mappings: one that passes through holds the layer's file, and the kernel sends RELEASE although it is still there.
+ */
 import { O } from "@sluice/vfs";
 import type { OpenFiles } from "./handle-table.js";
 import type { Content } from "../contract/gate.js";
@@ -7,7 +10,14 @@ import type { InodeIo } from "../node/inode-io.js";
 import type { Node } from "../node/node.js";
 import { openNode } from "../node/open-node.js";
 
-/** The kernel holds a mapped file open, so a file that is mapped for writing has an open file that writes. */
+/** Files that somebody could have mapped for writing, and that nobody has mapped: known until the next open that can be mapped so. */
+const unmapped = new WeakSet<Node>();
+
+/** An open of the node passes through, and can be mapped for writing. */
+export function canBeMapped(node: Node): void {
+  unmapped.delete(node);
+}
+
 function isBeingWritten(core: OpenFiles, node: Node): boolean {
   if (!node.inUpper) return false;
   if (node.aliases === undefined) return node.io !== undefined && hasWriter(node.io);
@@ -40,6 +50,19 @@ class FileContent implements Content {
 
   get beingWritten(): boolean {
     return isBeingWritten(this.core, this.node);
+  }
+
+  get mayBeMapped(): boolean {
+    const { node } = this;
+    return node.inUpper && node.writtenPastUs && !unmapped.has(node);
+  }
+
+  get ino(): bigint {
+    return (BigInt(this.node.inoHi) << 32n) | BigInt(this.node.inoLo);
+  }
+
+  foundUnmapped(): void {
+    if (!this.beingWritten) unmapped.add(this.node);
   }
 
   withDescriptor<T>(use: (fd: number) => T): T | number {

@@ -5,7 +5,7 @@
  * (open/plan-open.ts).
  *
  * A withheld open still passes through if a mapping of it reaches the backing file, or while other opens bring pages to its
- * nodeId. The kernel holds a mapped file open until it is unmapped, so a released open has no mappings left.
+ * nodeId. The kernel holds a file open until its mappings of the mount's own pages are gone, so a released open has none of them left.
  */
 import type { FileHandle, NodeId } from "@sluice/vfs";
 import type { IoContext } from "./io-context.js";

@@ -6,6 +6,7 @@ import { type Attr, type CallContext, Errno, O, type OpenOut } from "@sluice/vfs
 import type { OpenContext } from "./open-context.js";
 import type { FallbackReason, OpenRecord, Ruling } from "../contract/gate.js";
 import { clearSuid } from "../io/data.js";
+import { canBeMapped } from "../handles/content.js";
 import type { OpenFile } from "../handles/handle-table.js";
 import { type Backing, InodeIo } from "../node/inode-io.js";
 import { mayCachePages } from "../io/cached-pages.js";
@@ -123,6 +124,7 @@ function writesPastUs(core: OpenContext, file: OpenFile, isNew: boolean): void {
     if (!isNew && (flags & O.TRUNC) !== 0) core.port.dropAttributes(nodeId);
     return;
   }
+  canBeMapped(node);
   if (node.writtenPastUs) return;
   node.writtenPastUs = true;
   core.journal?.writtenPastUs(node);

@@ -4,17 +4,12 @@ import { LayerError, type NextNames } from "@sluice/keeper-link";
 import { type HoldItem, MAX_HOLD_MS, type RestackItem } from "@sluice/mount-control";
 import type { Restacked } from "@sluice/overlay";
 import type { OpenedNext } from "../setup/next-upper.js";
-import { findHolders } from "../enforcement/holders.js";
+import { isMappedForWriting } from "../enforcement/holders.js";
 import type { MountParts } from "../status/mount-status.js";
 import { type Caller, left } from "./control-server.js";
 
 /** For requests that were read. One that waits for a person takes longer. */
 const ANSWER_MS = 1_000;
-
-/** By a mapping that passes through: the kernel does not tell of it once the file is closed. */
-async function isMappedForWriting(device: string): Promise<boolean> {
-  return (await findHolders(device, undefined)).some(({ by, writes }) => by === "mapping" && writes);
-}
 
 /** Ends when the caller leaves, when `stopped` resolves, or after MAX_HOLD_MS. */
 export async function holdRequests(

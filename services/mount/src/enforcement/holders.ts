@@ -49,6 +49,15 @@ export async function findHolders(device: string, inos: ReadonlySet<bigint> | un
   return found;
 }
 
+/**
+ * Does somebody have one of these files mapped for writing, or any file if `inos` is undefined? By passthrough that changes the layer without
+ * a request. True if it cannot be known.
+ */
+export async function isMappedForWriting(device: string, inos?: ReadonlySet<bigint>): Promise<boolean> {
+  if (device === "" || holdersUnseen() !== undefined) return true;
+  return (await findHolders(device, inos)).some(({ by, writes }) => by === "mapping" && writes);
+}
+
 async function holdersIn(pid: number, device: string, inos: ReadonlySet<bigint> | undefined): Promise<Holder[]> {
   const held = new Map<string, Omit<Holder, "uid" | "gid">>();
   const note = (holding: Omit<Holder, "uid" | "gid" | "pid">): void => {

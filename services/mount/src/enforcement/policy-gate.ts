@@ -32,6 +32,7 @@ import { type GovernedAccesses, governedAccesses, KnownPolicies } from "./known-
 import { NO_TERMS, obliged } from "./obligations.js";
 import { mayWaitForPerson, PersonWaits } from "./person-waits.js";
 import { type DescribedAccess, describeAccess } from "./facts/describe-access.js";
+import type { FindMapped } from "./facts/mapped-files.js";
 import { isStillAsked, looksInside } from "./still-asked.js";
 import type { OpenSpans } from "../tracing/open-spans.js";
 
@@ -74,8 +75,8 @@ export class PolicyGate implements Gate {
   readonly #grants: Grants;
   readonly #events: PolicyGateEvents;
   readonly #known = new KnownPolicies();
-  readonly #contents = new ContentReader();
-  readonly #inquiry = new CallInquiry(this.#contents);
+  readonly #contents: ContentReader;
+  readonly #inquiry: CallInquiry;
   readonly hidden: HiddenByPolicy;
   readonly people = new PersonWaits();
   readonly #late = new LateRulings();
@@ -100,7 +101,10 @@ export class PolicyGate implements Gate {
     showsUnjudged?: boolean;
     /** The program of a process, for people; undefined: too many were read in this second. */
     programOf?: (pid: number) => string | undefined;
+    findMapped?: FindMapped;
   }) {
+    this.#contents = new ContentReader(parts.findMapped ?? (() => Promise.resolve(false)));
+    this.#inquiry = new CallInquiry(this.#contents);
     this.#spans = parts.spans;
     this.#programOf = parts.programOf;
     this.hidden = new HiddenByPolicy(parts.showsUnjudged);

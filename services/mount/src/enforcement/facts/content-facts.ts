@@ -7,6 +7,7 @@ import { native } from "@sluice/native";
 import type { Content } from "@sluice/overlay";
 import { Errno, errnoName, RWF } from "@sluice/vfs";
 import { FileDigests, WRITTEN } from "./file-digests.js";
+import { type FindMapped, MAPPED, MappedFiles } from "./mapped-files.js";
 
 type ContentNeeds = Pick<FactNeeds, "headBytes" | "needsDigest">;
 type ContentFacts = Pick<Resource, "head" | "digest">;
@@ -38,10 +39,27 @@ async function fetchHead(content: Content, bytes: number): Promise<void> {
 
 export class ContentReader {
   readonly #digests = new FileDigests();
+  readonly #mapped: MappedFiles;
+
+  constructor(findMapped: FindMapped) {
+    this.#mapped = new MappedFiles(findMapped);
+  }
 
   /** Resolves once `read` need not wait, with the reason if there is no digest; undefined if that is so at once. */
   prepare(content: Content | undefined, needs: ContentNeeds): Promise<string | undefined> | undefined {
     if (content === undefined) return undefined;
+    return content.mayBeMapped && !content.beingWritten ? this.#prepareUnmapped(content, needs) : this.#prepareNow(content, needs);
+  }
+
+  /** A store through a mapping of a dirty page changes neither size nor times, so known digests are worthless until the mapping is gone. */
+  async #prepareUnmapped(content: Content, needs: ContentNeeds): Promise<string | undefined> {
+    const mapped = await this.#mapped.isMapped(content.ino);
+    if (!mapped) content.foundUnmapped();
+    const noDigest = await this.#prepareNow(content, needs);
+    return mapped ? MAPPED : noDigest;
+  }
+
+  #prepareNow(content: Content, needs: ContentNeeds): Promise<string | undefined> | undefined {
     const { headBytes, needsDigest } = needs;
     const cold = headBytes > 0 && readHead(content, headBytes, RWF.NOWAIT) === -Errno.EAGAIN;
     const fetched = cold ? fetchHead(content, headBytes) : undefined;
@@ -73,7 +91,7 @@ export class ContentReader {
   /** The head, for comparison with a cached answer; undefined if it cannot be read, or changes. */
   headText(content: Content | undefined, headBytes: number): string | undefined {
     if (content === undefined) return headText({ bytes: NOTHING, askedBytes: headBytes });
-    if (content.beingWritten) return undefined;
+    if (content.beingWritten || content.mayBeMapped) return undefined;
     const bytes = readHead(content, headBytes, RWF.NOWAIT);
     return typeof bytes === "number" ? undefined : headText({ bytes, askedBytes: headBytes });
   }

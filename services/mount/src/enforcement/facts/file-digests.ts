@@ -2,7 +2,7 @@
  * A cache of the SHA-256 of file contents, by file and time of change. The kernel changes a file's ctime with each write, so the same
  * inode, size, mtime and ctime mean the same content, with two exceptions. A second write within one tick of a coarse clock is invisible, so
  * a file that has just changed is read a little later. Stores through a mapping do not all change the ctime, so a file that is open for
- * writing has no digest.
+ * writing, or mapped for it, has no digest.
  */
 import { fstatSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -39,7 +39,7 @@ export class FileDigests {
 
   /** The digest of the content now; undefined if it is unknown, or if the content is changing. */
   known(content: Content): string | undefined {
-    if (content.beingWritten) return undefined;
+    if (content.beingWritten || content.mayBeMapped) return undefined;
     const found = content.withDescriptor((fd) => {
       const { file, state } = identityOf(fd);
       const known = this.#known.get(file);
@@ -50,7 +50,7 @@ export class FileDigests {
 
   /** Resolves once the digest is known, or with the reason why there is none; undefined if that is so at once. Never rejects. */
   prepare(content: Content): Promise<string | undefined> | undefined {
-    if (content.beingWritten || this.known(content) !== undefined) return undefined;
+    if (content.beingWritten || content.mayBeMapped || this.known(content) !== undefined) return undefined;
     const begun = content.withDescriptor((fd) => this.#begin(fd));
     return typeof begun === "number" ? Promise.resolve(`it cannot be read (${errnoName(-begun)})`) : begun;
   }
