@@ -50,11 +50,10 @@ export async function findHolders(device: string, inos: ReadonlySet<bigint> | un
 }
 
 /**
- * Does somebody have one of these files mapped for writing, or any file if `inos` is undefined? By passthrough that changes the layer without
- * a request. True if it cannot be known.
+ * Does a process that shows in /proc have one of these files mapped for writing, or any file if `inos` is undefined? By passthrough that
+ * changes the layer without a request.
  */
 export async function isMappedForWriting(device: string, inos?: ReadonlySet<bigint>): Promise<boolean> {
-  if (device === "" || holdersUnseen() !== undefined) return true;
   return (await findHolders(device, inos)).some(({ by, writes }) => by === "mapping" && writes);
 }
 

@@ -11,7 +11,7 @@ import { failed, unfit } from "@sluice/runtime/cli";
 import { type Engine, type EngineKind, type Filesystem, FsError } from "@sluice/vfs";
 import { Grants } from "../enforcement/grants.js";
 import { cannotHide, refuseUnfit, unfitFor } from "../enforcement/policy-fit.js";
-import { isMappedForWriting } from "../enforcement/holders.js";
+import { holdersUnseen, isMappedForWriting } from "../enforcement/holders.js";
 import { PolicyGate } from "../enforcement/policy-gate.js";
 import type { Revocation } from "../enforcement/revocation.js";
 import { mountPlan } from "../keeper/start-keeper.js";
@@ -223,7 +223,8 @@ function openGate(context: MountContext, { decider }: OpenedDecider): { gate: Po
   // A server that takes over waits for the policy: names were hidden before it.
   const showsUnjudged = config.onOutage === "mediate" && !takesOver(context);
   const programOf = (pid: number): string | undefined => telemetry.tally.programOf(pid);
-  const findMapped = (ino: bigint): Promise<boolean> => isMappedForWriting(context.device, new Set([ino]));
+  const findMapped = async (ino: bigint): Promise<boolean> =>
+    context.device === "" || holdersUnseen() !== undefined || (await isMappedForWriting(context.device, new Set([ino])));
   const gate = new PolicyGate({ decider, mount: config.name, grants, events: events.gate, spans, showsUnjudged, programOf, findMapped });
   telemetry.people = () => gate.people;
   undo.push("stop listening to the policy", () => gate.close());
