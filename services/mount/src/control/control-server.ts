@@ -107,6 +107,9 @@ function serve(socket: Socket, handler: ControlHandler, answers: Set<Promise<voi
   socket.on("close", () => gone.abort());
 }
 
+/** How long a process that listens is taken for one that is about to die. */
+const DYING_MS = 1_000;
+
 /** Whether a living process listens there. */
 function isServed(path: string): Promise<boolean> {
   return new Promise((resolve) => {
@@ -120,6 +123,12 @@ function isServed(path: string): Promise<boolean> {
   });
 }
 
+/** A server that was killed may take a moment to die. */
+async function staysServed(path: string): Promise<boolean> {
+  for (const end = Date.now() + DYING_MS; await isServed(path); await sleep(DYING_MS / 20)) if (Date.now() > end) return true;
+  return false;
+}
+
 /**
  * A listening descriptor at `path`, mode 0600. It replaces a socket file that no living process listens on. `role` and `option` are those of
  * the socket, for errors.
@@ -130,7 +139,7 @@ export async function listenAt(path: string, role = "control socket", option = "
   }
   let fd = native.unixListen(toBytes(path), 0o600, BACKLOG);
   if (fd === -EADDRINUSE) {
-    if (await isServed(path)) throw unfit(path, `another process listens on this ${role} (EADDRINUSE)`, `choose another ${option}`);
+    if (await staysServed(path)) throw unfit(path, `another process listens on this ${role} (EADDRINUSE)`, `choose another ${option}`);
     rmSync(path, { force: true });
     fd = native.unixListen(toBytes(path), 0o600, BACKLOG);
   }

@@ -99,6 +99,15 @@ test("the socket file of a dead server is replaced, that of a living one is not"
   await again.close();
 });
 
+test("the socket of a server that is about to die is waited for", async () => {
+  const path = join(scratch(), "c.sock");
+  const dying = await startControlServer(path, async () => undefined);
+  const next = startControlServer(path, async () => undefined);
+  await sleep(150);
+  await dying.close();
+  await (await next).close();
+});
+
 const ENDED = "/mnt: the daemon ended before it answered (EPIPE): see its log";
 
 /** In the queue of a server that ends before it looks there. */
