@@ -68,6 +68,12 @@ const SUBJECTS: readonly Subject[] = [
     command: (base, own, script) => mounted(base, own, { mount: "fuse-overlayfs -o LAYERS", script }),
   },
   {
+    // The public shell script of that name, which mounts an overlay over each directory of `/`.
+    name: "try",
+    programs: ["try", "unshare"],
+    command: (_base, own, script) => ["try", "-D", own, script],
+  },
+  {
     name: "sluice run",
     programs: ["bwrap"],
     command: (_base, own, script) => [process.execPath, CLI, "run", "--name", `s${own.replace(/\D/g, "")}`, "--", ...shell(script)],
