@@ -72,6 +72,26 @@ describe.each(CALLERS)("as %s", (caller) => {
   );
 
   test(
+    "a file of a session stays its own in forks and after them, and a file of the directory stays protected",
+    async () => {
+      const project = new Project(caller, FILES);
+      const made = "mkdir -p sub/.git new && echo x > sub/.git/config && echo x > new/.env";
+      expect(await project.sluice(["run", "--name", "one", "--", "sh", "-ec", made])).toMatchObject({ code: 0 });
+      expect(await project.sluice(["fork", "one", "two"])).toMatchObject({ code: 0 });
+      const granted = { "writes its repository": "echo y >> sub/.git/config", "reads its .env": "cat new/.env" };
+      const refused = { "reads .env": "cat .env", "writes .git/config": "echo x >> .git/config" };
+      for (const name of ["one", "two"]) {
+        const { stdout, stderr } = await project.sluice([
+          ...["run", "--resume", name, "--", "sh", "-c"],
+          attempts({ ...refused, ...granted }),
+        ]);
+        expect(answers(stdout), stderr).toEqual({ ...all(refused, "no"), ...all(granted, "yes") });
+      }
+    },
+    LIMIT_MS,
+  );
+
+  test(
     "nothing outside of the view can be changed, and the hidden cannot be reached by another path",
     async () => {
       const project = new Project(caller, { ...FILES, mark: "of the directory\n" });

@@ -13,10 +13,14 @@ export interface Stack {
   traps: Traps;
 }
 
+/** The name for policies. */
+const UPPER = "upper";
+
 /** @throws FsError if a layer cannot be used */
 export function stackLayers(config: OverlayConfig): Stack {
-  const specs: [string, LayerSpec, boolean][] = config.lowers.map((spec, i) => [`lower${i}`, spec, false]);
-  if (config.upper !== undefined) specs.unshift(["upper", config.upper, true]);
+  const former = config.formerUppers;
+  const specs: [string, LayerSpec, boolean][] = config.lowers.map((spec, i) => [i < former ? UPPER : `lower${i - former}`, spec, false]);
+  if (config.upper !== undefined) specs.unshift([UPPER, config.upper, true]);
   const merged = specs.length;
   specs.push(...config.dataLowers.map((spec, i): [string, LayerSpec, boolean] => [`data${i}`, spec, false]));
   const devices: string[] = [];

@@ -144,6 +144,7 @@ function serverCommand({ session, policyFile, logsDecisions, sluice }: SessionRu
   const control = controlOf(session);
   return [
     ...[...sluice, "mount", "--lower", session.lowerPaths().map(escapeLayer).join(":"), "--upper", session.upper, "--work", session.work],
+    ...["--former-uppers", String(session.record.layers.length)],
     ...["--shared-lower", "--record-base", session.path("base"), "--activity-file", session.path("activity")],
     // People's answers that hold until they are revoked are for the directory, whatever the session.
     ...["--policy", policyFile, "--name", session.base, "--answers", join(statePath(), ANSWERS)],

@@ -54,6 +54,7 @@ const SETTINGS: Omit<OverlayConfig, "gate" | "lowers" | "dataLowers" | "upper" |
   volatile: false,
   coherentReaders: false,
   sharedLower: false,
+  formerUppers: 0,
   entryTtlMs: 1000,
   attrTtlMs: 1000,
   negativeTtlMs: 1000,

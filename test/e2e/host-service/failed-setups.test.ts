@@ -48,6 +48,7 @@ function writable({ lower, upper, work, mountpoint }: Place, ...more: readonly s
 
 /** The arguments of `sluice mount`, by the fault. */
 const ATTEMPTS: Readonly<Record<string, (made: Place, other: SluiceMount) => string[] | Promise<string[]>>> = {
+  "more former upper layers than there are lower ones": (made) => writable(made, "--former-uppers", "1"),
   "an option with a wrong value": (made) => writable(made, "--locks", "nobody"),
   "an unknown mount option": (made) => writable(made, "-o", "unheard"),
   "a lower layer that does not exist": ({ mountpoint, lower }) => ["--lower", `${lower}.not`, mountpoint],

@@ -96,6 +96,7 @@ export function withMountOptions(command: Command): Command {
       "--record-base <dir>",
       "record the files of the lowest layer that the upper layer replaces in this directory, as 'sluice run' does",
     )
+    .option("--former-uppers <n>", "the n topmost lower layers were the upper layer before: policies know them as 'upper', too", "0")
     .option("--activity-file <file>", "write which program opened which files, and was denied which, to this file (JSON)")
     .option("--control <socket>", "path of the control socket; by default derived from the mount point")
     .option("--admin <host:port>", "serve /metrics, /healthz and /readyz")

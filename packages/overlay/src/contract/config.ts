@@ -53,6 +53,8 @@ export interface OverlayConfig {
   coherentReaders: boolean;
   /** Others change lower layers, so each look-up searches them again. */
   sharedLower: boolean;
+  /** So many of the topmost lower layers were upper layers before. Policies know them as "upper", too. */
+  formerUppers: number;
   /** How long the kernel may cache names and attributes, in ms. The layers are ours alone, but for `sharedLower`. */
   entryTtlMs: number;
   attrTtlMs: number;

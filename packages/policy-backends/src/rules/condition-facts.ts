@@ -26,7 +26,11 @@ export const RESOURCE_FACTS = {
     text: "the name below the mount's root that is judged, without a leading slash",
     example: "resource.path.endsWith('.pem')",
   },
-  layer: { type: "string", text: "`upper`, `lower0` (topmost), `lower1`, …", example: "resource.layer == 'upper'" },
+  layer: {
+    type: "string",
+    text: "`upper`, `lower0` (topmost), `lower1`, …; a layer that was the upper one before (`--former-uppers`) is `upper`",
+    example: "resource.layer == 'upper'",
+  },
   kind: {
     type: "string",
     text: "`regular`, `directory`, `symlink`, `character-device`, `block-device`, `fifo` or `socket`",

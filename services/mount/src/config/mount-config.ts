@@ -83,6 +83,8 @@ export interface MountConfig extends OverlayOptions {
   coherentReaders: boolean;
   /** Other programs change the lower layers while they are mounted. */
   sharedLower: boolean;
+  /** So many of the topmost lower layers were its upper layer before: policies know them as "upper". */
+  formerUppers: number;
   /** The directory of the record of the lower objects that the upper layer replaces; undefined: none is written. */
   recordBase: string | undefined;
   /** The file with the opens and denials by program; undefined: none is written. */

@@ -61,6 +61,7 @@ export interface MountArguments extends TracingArguments {
   coherentReaders?: boolean;
   sharedLower?: boolean;
   recordBase?: string;
+  formerUppers?: string;
   activityFile?: string;
   control?: string;
   admin?: string;
@@ -205,6 +206,11 @@ function recordOf(args: MountArguments, { upper }: LayerLists): string | undefin
   return absolute(recordBase, args);
 }
 
+function formerUppersOf({ formerUppers = "0" }: MountArguments, { lowers }: LayerLists): number {
+  if (/^\d{1,3}$/.test(formerUppers) && Number(formerUppers) < lowers.length) return Number(formerUppers);
+  throw wrong("--former-uppers", `"${formerUppers}" is not below the number of lower layers`, `give 0 to ${lowers.length - 1}`);
+}
+
 function decisionLogOf(args: MountArguments): string | undefined {
   const { decisionLog, policy } = args;
   if (decisionLog !== undefined && policy === undefined)
@@ -245,6 +251,7 @@ export function parseMount(mountpoint: string, args: MountArguments): MountConfi
     coherentReaders: args.coherentReaders === true || options.coherentReaders,
     sharedLower,
     recordBase: recordOf(args, layers),
+    formerUppers: formerUppersOf(args, layers),
     activityFile: absolute(args.activityFile, args),
     decision: parseDecision(args),
     onOutage: oneOf<OnOutage>(args.onOutage, ["deny", "mediate", "stale"], "--on-outage"),

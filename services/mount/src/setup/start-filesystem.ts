@@ -86,6 +86,7 @@ function overlayConfig(
     volatile: config.volatile,
     coherentReaders: config.coherentReaders,
     sharedLower: config.sharedLower,
+    formerUppers: config.formerUppers,
     entryTtlMs: config.cacheTtlMs,
     attrTtlMs: config.cacheTtlMs,
     negativeTtlMs: Math.min(config.cacheTtlMs, NEGATIVE_TTL_MS),
