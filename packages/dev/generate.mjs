@@ -14,6 +14,7 @@ const baseline = "sluice-v1.binpb";
 const contracts = [
   { path: "sluice/decision", gen: "packages/decision-api/src/gen" },
   { path: "sluice/host", gen: "packages/host-api/src/gen" },
+  { path: "csi", gen: "services/csi/src/gen" },
 ];
 
 function buf(args, remedy) {

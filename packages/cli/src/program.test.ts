@@ -9,6 +9,7 @@ const EVERY = [
   "checkpoint",
   "commit",
   "completion",
+  "csi",
   "decision",
   "diff",
   "discard",

@@ -71,7 +71,9 @@ const COMMANDS: Readonly<Record<string, AddCommand>> = {
   decision: async (program) => (await import("@sluice/service-decision/commands")).addDecisionCommand(program),
   policy: async (program) => (await import("@sluice/service-decision/commands")).addPolicyCommands(program),
   profile: async (program) => (await import("@sluice/service-decision/commands")).addProfileCommand(program, profileLive),
-  "volume-plugin": async (program) => (await import("./commands/volumes/volume-plugin-command.js")).addVolumePluginCommand(program, OWN_COMMAND),
+  csi: async (program) => (await import("./commands/volumes/csi-command.js")).addCsiCommand(program),
+  "volume-plugin": async (program) =>
+    (await import("./commands/volumes/volume-plugin-command.js")).addVolumePluginCommand(program, OWN_COMMAND),
 };
 
 function called(command: string | undefined): AddCommand[] {

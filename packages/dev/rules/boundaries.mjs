@@ -133,6 +133,7 @@ export const BOUNDARIES = {
       "policy-backends",
       "runtime",
       "sandbox",
+      "service-csi",
       "service-decision",
       "service-keeper",
       "service-mount",
@@ -179,6 +180,11 @@ export const BOUNDARIES = {
     may: ["native", "runtime"],
     external: [],
     reason: "it mounts by the command line, as a user would: what a mount is made of is the mount service's business",
+  },
+  "services/csi": {
+    may: ["host-api", "mount-control", "native", "runtime"],
+    external: ["@bufbuild/protobuf", "@grpc/grpc-js", "yaml", "zod"],
+    reason: "it has its mounts made by a host service, so that it can be replaced under them: no overlay, policy or engine takes part",
   },
   "services/decision": {
     may: ["decision-api", "native", "policy-backends", "runtime"],

@@ -1,4 +1,4 @@
 /** The contract of a host service, one process that serves many mounts: generated code, the form of its errors, and a client. */
 export { errorOf, failureOf, NeedsOwnProcess } from "./failure.js";
-export { HostUnreachable, mountThrough, type MountFollower } from "./host-client.js";
+export { endThrough, HostUnreachable, mountsOf, mountThrough, type MountFollower } from "./host-client.js";
 export * as wire from "./gen/sluice/host/v1/host.js";

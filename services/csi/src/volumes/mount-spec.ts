@@ -1,0 +1,57 @@
+/** A planned volume as the options of `sluice mount`. */
+import { wire } from "@sluice/host-api";
+import type { DecisionService, VolumePlan } from "../config/volume-plan.js";
+import type { UpperLayer } from "./volume-directory.js";
+
+/** The kubelet unpublishes a volume after the last container of the pod has ended. */
+const GRACE = "5s";
+
+function option(name: string, ...values: (string | number | undefined)[]): wire.MountOption[] {
+  const given = values.filter((value) => value !== undefined).map(String);
+  return given.length === 0 ? [] : [{ name, values: given }];
+}
+
+function decisionOptions(service: DecisionService | undefined): wire.MountOption[] {
+  if (service === undefined) return [];
+  return [
+    ...option("decision", service.target),
+    ...option("decision-ca", service.ca),
+    ...option("decision-cert", service.cert),
+    ...option("decision-key", service.key),
+    ...option("decision-server-san", service.serverSan),
+  ];
+}
+
+/** The name of a volume in policies, logs and metrics. */
+export function volumeName({ pod }: VolumePlan, volume: string): string {
+  return `${pod.namespace}/${pod.name}/${volume}`;
+}
+
+export interface PlacedVolume {
+  mountpoint: string;
+  name: string;
+  lowers: readonly string[];
+  layers: UpperLayer | undefined;
+  readOnly: boolean;
+}
+
+export function mountSpec(plan: VolumePlan, { mountpoint, name, lowers, layers, readOnly }: PlacedVolume): wire.MountSpec {
+  const words = [...plan.options, ...(readOnly ? ["ro"] : [])];
+  return {
+    mountpoint,
+    directory: "/",
+    attached: false,
+    options: [
+      ...option("lower", ...lowers),
+      ...option("upper", layers?.upper),
+      ...option("work", layers?.work),
+      ...option("options", words.join(",")),
+      ...option("name", name),
+      ...option("grace", GRACE),
+      ...option("policy", plan.policyFile),
+      ...decisionOptions(plan.decision),
+      ...option("on-outage", plan.onOutage),
+      ...option("max-stack-depth", plan.maxStackDepth),
+    ],
+  };
+}
