@@ -12,15 +12,17 @@ const { describe, test } = requires("/dev/fuse", "CAP_SYS_ADMIN");
 
 const OK = { code: status.OK };
 
+const TEAM_A = { name: "team-a", path: "team-a", effect: "deny", when: "resource.label['pod.namespace'] != 'team-a'" } as const;
+
 /** The node of this file. */
 let node: CsiNode;
 
 /** A node with the source `models`: readable to all, in part by policy, with ephemeral space. */
 function nodeWithModels(): Promise<CsiNode> {
   return CsiNode.start((node) => {
-    plant(join(node.srv, "models"), { weights: "weights", secret: "secret" });
+    plant(join(node.srv, "models"), { weights: "weights", secret: "secret", "team-a": "team-a" });
     const policy = join(node.srv, "policy.yaml");
-    writeFileSync(policy, policyOf("grant", { name: "no-secret", path: "secret", effect: "deny" }));
+    writeFileSync(policy, policyOf("grant", { name: "no-secret", path: "secret", effect: "deny" }, TEAM_A));
     return {
       roots: [node.srv],
       policies: { gated: policy },
@@ -58,6 +60,23 @@ describe("the CSI driver", () => {
       await node.startDriver();
     });
 
+    test("is judged by the pod that it was published for", async () => {
+      const other: PodVolume = {
+        ...MODELS,
+        pod: "pod-7",
+        facts: {
+          ...publishRequest(MODELS, "").volumeContext,
+          "csi.storage.k8s.io/pod.uid": "pod-7",
+          "csi.storage.k8s.io/pod.namespace": "team-b",
+        },
+      };
+      for (const volume of [MODELS, other]) expect(await node.publish(volume)).toMatchObject(OK);
+      expect(await node.inPod(MODELS, "cat /mnt/team-a")).toBe("team-a");
+      expect(await node.inPod(other, "cat /mnt/team-a")).toContain("Permission denied");
+      expect(await node.inPod(other, "cat /mnt/weights")).toBe("weights");
+      for (const volume of [MODELS, other]) expect(await node.unpublish(volume)).toMatchObject(OK);
+    });
+
     test("has ephemeral space of the requested size, which goes with it", async () => {
       expect(await node.publish({ ...SANDBOX, group: "2000" })).toMatchObject(OK);
       expect(await node.inPod(SANDBOX, "stat -c '%g %a' /mnt", "1000")).toBe("2000 2775\n");
@@ -66,7 +85,7 @@ describe("the CSI driver", () => {
       expect(await node.inPod(SANDBOX, "cat /mnt/copy", "2000")).toBe("weights");
       expect(await node.unpublish(SANDBOX)).toMatchObject(OK);
       expect(await node.publish(SANDBOX)).toMatchObject(OK);
-      expect(await node.inPod(SANDBOX, "ls /mnt")).toBe("secret\nweights\n");
+      expect(await node.inPod(SANDBOX, "ls /mnt")).toBe("secret\nteam-a\nweights\n");
       expect(await node.unpublish(SANDBOX)).toMatchObject(OK);
       expect(node.leftovers()).toEqual([]);
       expect(readFileSync(join(node.srv, "models/weights"), "utf8")).toBe("weights");

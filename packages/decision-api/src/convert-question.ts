@@ -72,6 +72,15 @@ function xattrsFromProto(xattrs: Readonly<Record<string, Uint8Array>>): Map<stri
   return new Map(entries);
 }
 
+function labelsFromProto(given: Readonly<Record<string, string>>): Readonly<Record<string, string>> | undefined {
+  const entries = Object.entries(given);
+  if (entries.length === 0) return undefined;
+  if (entries.length > QUESTION_LIMITS.labels) throw malformed(`it holds more than ${QUESTION_LIMITS.labels} labels`);
+  for (const [name, value] of entries)
+    if (name.length > QUESTION_LIMITS.labelNameLength || value.length > QUESTION_LIMITS.labelLength) throw malformed("a label is too long");
+  return Object.fromEntries(entries);
+}
+
 function headFromProto({ bytes, askedBytes }: wire.Head): Head {
   const whole = askedBytes > 0 && askedBytes <= QUESTION_LIMITS.headBytes && bytes.length <= askedBytes;
   if (!whole) throw malformed(`the head of the content is longer than was asked for, or than ${QUESTION_LIMITS.headBytes} bytes`);
@@ -97,6 +106,7 @@ function resourceFromProto(resource: wire.Resource | undefined): Resource {
     uid: resource.uid,
     gid: resource.gid,
     xattrs: xattrsFromProto(resource.xattrs),
+    labels: labelsFromProto(resource.labels),
     ...(resource.head === undefined ? {} : { head: headFromProto(resource.head) }),
     ...(resource.digest === undefined ? {} : { digest: digestFromProto(resource.digest) }),
   };
@@ -156,6 +166,7 @@ function resourceToProto(resource: Resource): wire.Resource {
     ),
     head: resource.head && { bytes: Buffer.from(resource.head.bytes), askedBytes: resource.head.askedBytes },
     digest: resource.digest,
+    labels: resource.labels ?? {},
   };
 }
 

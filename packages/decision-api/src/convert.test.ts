@@ -30,6 +30,7 @@ const question: Question = {
     uid: 4294967295,
     gid: 0,
     xattrs: new Map([["user.class", Buffer.from("restricted")]]),
+    labels: { "pod.namespace": "training" },
   },
   openFlags: 2,
   missing: [{ name: "subject.groups", reason: "the caller has ended (ESRCH)" }],

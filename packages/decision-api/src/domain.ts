@@ -66,6 +66,8 @@ export interface Resource {
   head?: Head;
   /** SHA-256 of the content, hexadecimal; "" if there is no content. Absent: not looked for, or missing. */
   digest?: string;
+  /** Facts about the mount, as its administrator stated them; they never change. Absent: it has none. */
+  labels?: Readonly<Record<string, string>> | undefined;
 }
 
 /** A fact the policy asks for that could not be read; `name` as in proto MissingFact. */

@@ -17,6 +17,10 @@ export const QUESTION_LIMITS = {
   /** All values of them together: whoever may set them chooses how long they are, and a question must fit into a message. */
   allXattrsBytes: 1_048_576,
   headBytes: 4_096,
+  /** Of the mount. */
+  labels: 32,
+  labelNameLength: 63,
+  labelLength: 255,
   missing: 64,
   lookedFor: 128,
   /** Mount name, layer, executable, cgroup, names of facts and their reasons. */

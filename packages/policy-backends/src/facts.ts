@@ -42,6 +42,8 @@ export interface ResourceFacts {
   uid: number;
   gid: number;
   xattr: Readonly<Record<string, string>>;
+  /** Of the mount. Absent if it has none. */
+  label?: Readonly<Record<string, string>>;
   /** Hexadecimal. Absent unless the engine looks at it. */
   head?: string;
   /** The same. */
@@ -86,11 +88,11 @@ export function factsOf(question: Question, needs: ContentNeeds): (ask: BooleanQ
   const xattr = Object.create(null) as Record<string, string>;
   for (const [name, value] of resource.xattrs) xattr[name] = safeText(Buffer.from(value).toString("latin1"));
   const { mount, layer, kind, mode, uid, gid } = resource;
-  const content = contentFacts(question, needs);
+  const rare = { ...(resource.labels === undefined ? {} : { label: resource.labels }), ...contentFacts(question, needs) };
   return ({ action, access, path: bytes }) => {
     const path = safeText(bytes);
     const name = path.slice(path.lastIndexOf("/") + 1);
     const size = Number(resource.sizeBytes);
-    return { action, access, subject, resource: { path, name, mount, layer, kind, size, mode, uid, gid, xattr, ...content }, missing };
+    return { action, access, subject, resource: { path, name, mount, layer, kind, size, mode, uid, gid, xattr, ...rare }, missing };
   };
 }

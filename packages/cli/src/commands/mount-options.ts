@@ -1,7 +1,7 @@
 /** The options of `sluice mount`. A host service takes them by their names from a client. */
 import { type Command, Option } from "commander";
 import { wrong } from "@sluice/runtime/cli";
-import { withMountLayers } from "./shared-options.js";
+import { collect, withMountLayers } from "./shared-options.js";
 
 /** Of `sluice serve`. */
 export const HOST_SOCKET = "/run/sluice/host.sock";
@@ -106,6 +106,11 @@ export function withMountOptions(command: Command): Command {
     )
     .option("--tracing-ratio <share>", "share of opens that are traced, 0 to 1; by default 0.01")
     .option("--name <name>", "name of the mount in policies and logs; by default the mount point")
+    .addOption(
+      new Option("--label <name=value>", "a fact about the mount that policies read as resource.label['NAME']; may be repeated").argParser(
+        collect,
+      ),
+    )
     .option("--log-level <level>", "trace, debug, info, warn, error, fatal or silent", "info")
     .option("--decision-log <file>", "append each decision of the service of --policy to this file, as JSON lines")
     .option("--log-file <file>", "append the log to this file; by default to standard error");
@@ -115,7 +120,7 @@ export function withMountOptions(command: Command): Command {
 export const OPTION_STRINGS = "options";
 
 /** Their values are lists, one directory or option string per item. */
-export const LISTS: ReadonlySet<string> = new Set(["lower", OPTION_STRINGS]);
+export const LISTS: ReadonlySet<string> = new Set(["lower", "label", OPTION_STRINGS]);
 
 /** How files and clients name an option: without dashes. */
 export function keyOf(option: Option): string {

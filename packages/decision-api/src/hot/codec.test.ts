@@ -46,6 +46,7 @@ const question: fc.Arbitrary<Question> = fc.record(
         mode: uint32,
         uid: uint32,
         gid: uint32,
+        labels: fc.constant({ "pod.namespace": "training" }),
         xattrs: fc.oneof(
           { arbitrary: fc.constant(new Map<string, Uint8Array>()), weight: 6 },
           { arbitrary: fc.constant(new Map([["user.a", Buffer.from([1, 255])]])), weight: 1 },

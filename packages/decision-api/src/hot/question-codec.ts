@@ -1,6 +1,6 @@
 /**
  * Batches of questions of a Session, between domain and bytes without a wire object in between. Its bytes are those of
- * the generated code, and a test holds it to that. Rare parts of a question (extended attributes, content, missing
+ * the generated code, and a test holds it to that. Rare parts of a question (extended attributes, content, labels, missing
  * facts, fields of a newer contract) are left to the generated code.
  */
 import { questionFromProto, questionToProto } from "../convert-question.js";
@@ -69,9 +69,9 @@ const MAX_EXACT = BigInt(Number.MAX_SAFE_INTEGER);
 
 /** Nothing is in it that only the generated code writes. */
 function isPlain({ missing, resource, awaitsPersonMs }: Question): boolean {
-  const { xattrs, sizeBytes, head, digest } = resource;
+  const { xattrs, sizeBytes, head, digest, labels } = resource;
   const bare = missing.length === 0 && xattrs.size === 0 && head === undefined && digest === undefined && awaitsPersonMs === undefined;
-  return bare && sizeBytes <= MAX_EXACT && sizeBytes >= 0n;
+  return bare && labels === undefined && sizeBytes <= MAX_EXACT && sizeBytes >= 0n;
 }
 
 function writeQuestion(writer: MessageWriter, question: Question): void {

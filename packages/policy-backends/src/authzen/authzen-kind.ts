@@ -37,7 +37,21 @@ const DEFAULTS = {
     type: "file",
     // Never empty, as some require: the root of the mount is "/".
     id: `/${hole("resource.path")}`,
-    properties: holes("resource", ["path", "name", "mount", "layer", "kind", "size", "mode", "uid", "gid", "xattr", "head", "digest"]),
+    properties: holes("resource", [
+      "path",
+      "name",
+      "mount",
+      "layer",
+      "kind",
+      "size",
+      "mode",
+      "uid",
+      "gid",
+      "xattr",
+      "label",
+      "head",
+      "digest",
+    ]),
   },
   context: { access: hole("access") },
 };

@@ -31,6 +31,8 @@ export const DESCRIBED_SHAPE = {
   mode: z.number().int().min(0).optional(),
   owner: z.strictObject({ uid: id, gid: id }).optional(),
   xattrs: z.record(z.string(), z.string()).optional(),
+  /** Of the mount. */
+  labels: z.record(z.string(), z.string()).optional(),
   /** The content's beginning, one character for each byte; by default it has none. */
   head: z
     .string()
@@ -79,6 +81,7 @@ export function questionOf(description: DescribedQuestion, id: string, { xattrs,
       uid: owner?.uid ?? 0,
       gid: owner?.gid ?? 0,
       xattrs: new Map(Object.entries(description.xattrs ?? {}).map(([name, value]) => [name, Buffer.from(value, "utf8")])),
+      labels: description.labels,
       ...(headBytes > 0 && known("resource.head")
         ? { head: { bytes: Buffer.from(description.head ?? "", "latin1").subarray(0, headBytes), askedBytes: headBytes } }
         : {}),

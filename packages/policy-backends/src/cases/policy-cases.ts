@@ -48,6 +48,7 @@ const WORDS: DocumentWords = {
     kind: "write regular, directory, symlink, character-device, block-device, fifo or socket",
     owner: "write { uid: …, gid: … }",
     xattrs: "write { user.class: restricted }",
+    labels: "write { pod.namespace: training }",
     head: 'write the beginning of the content, one character for each byte, such as "\\x7fELF"',
     digest: "write a SHA-256 sum, as 64 hexadecimal digits",
     missing: "write a list such as [subject.executable]",

@@ -1,9 +1,9 @@
 /** The Cedar schema of Sluice's questions: the facts that a policy may look at. Mistakes in policies are found by it. */
 
-const xattrAttributes = (xattrs: readonly string[]): string => xattrs.map((name) => `${JSON.stringify(name)}?: String`).join(", ");
+const optionalTexts = (names: readonly string[]): string => names.map((name) => `${JSON.stringify(name)}?: String`).join(", ");
 
-/** `xattrs`: the extended attributes that policies may read. In Cedar's own notation, as the documentation shows it. */
-export function builtInSchema(xattrs: readonly string[]): string {
+/** `xattrs` and `labels`: those that policies may read. In Cedar's own notation, as the documentation shows it. */
+export function builtInSchema(xattrs: readonly string[], labels: readonly string[] = []): string {
   return `entity Group;
 entity Directory;
 entity User in [Group] {
@@ -22,7 +22,8 @@ entity File in [Directory] {
   mode: Long,
   uid: Long,
   gid: Long,
-  xattr: { ${xattrAttributes(xattrs)} },
+  xattr: { ${optionalTexts(xattrs)} },
+  label: { ${optionalTexts(labels)} },
   head?: String,
   digest?: String,
 };

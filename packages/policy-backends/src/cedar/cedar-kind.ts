@@ -32,6 +32,7 @@ const schema = z.strictObject({
   schema: z.string().min(1).optional(),
   entities: z.string().min(1).optional(),
   xattrs: z.array(z.string().min(1).max(255)).max(64).optional(),
+  labels: z.array(z.string().min(1).max(63)).max(32).optional(),
   headBytes: headBytesSchema.optional(),
   timeBudget: durationSchema.optional(),
   threads: z.number().int().min(1).max(16).optional(),
@@ -71,7 +72,7 @@ function setupOf(options: CedarOptions, context: LoadContext): CedarSetup {
   const files = options.policies.map((name, index) => ({ name, text: context.read(name, ["policies", index]).toString("utf8") }));
   const text = options.schema === undefined ? undefined : context.read(options.schema, ["schema"]).toString("utf8");
   const entities = options.entities === undefined ? [] : readEntities(options.entities, context);
-  return { files, schema: text ?? builtInSchema(options.xattrs ?? []), entities };
+  return { files, schema: text ?? builtInSchema(options.xattrs ?? [], options.labels), entities };
 }
 
 function problemsOf(mistakes: readonly CedarMistake[], setup: CedarSetup, severity: PolicyProblem["severity"]): PolicyProblem[] {
@@ -154,7 +155,7 @@ class CedarEngine implements Engine {
   constructor(
     private readonly pool: WorkerPool,
     { uses, hides, asks }: CedarReady,
-    options: CedarOptions,
+    private readonly options: CedarOptions,
     readonly warnings: readonly PolicyProblem[],
   ) {
     this.uses = uses;
@@ -174,7 +175,8 @@ class CedarEngine implements Engine {
   }
 
   private async askAll(question: Question, asks: readonly BooleanQuestion[], unknown: readonly UnknownFact[]): Promise<readonly Reply[]> {
-    const requests = requestsOf(question, asks, { directories: this.directories, groups: this.uses.groups, content: this.looksAt });
+    const { directories, looksAt: content, uses, options } = this;
+    const requests = requestsOf(question, asks, { directories, groups: uses.groups, labels: options.labels ?? [], content });
     const answers = (await this.pool.run(requests)) as CedarAnswer[];
     return answers.map((answer) => this.forWantOf(unknown, answer) ?? this.replyOf(answer));
   }
@@ -221,6 +223,7 @@ export const cedarKind: PolicyKind<CedarOptions> = {
       schema: "write the name of a file with a Cedar schema, or leave it out for the built-in one",
       entities: "write the name of a JSON file with entities",
       xattrs: "write a list of names such as [user.class]",
+      labels: "write a list of names such as [pod.namespace]",
       headBytes: HEAD_BYTES_REMEDY,
       timeBudget: "write a whole number and ms, s, m or h, such as 500ms",
       threads: "write a whole number from 1 to 16",

@@ -34,17 +34,25 @@ function above(path: string, directories: ReadonlySet<string>): EntityId[] {
   return named;
 }
 
-/** `directories` and `groups` as in `CedarUses`. */
+/** `directories` and `groups` as in `CedarUses`; `labels`: those that policies may read. */
 export function requestsOf(
   question: Question,
   asks: readonly BooleanQuestion[],
   {
     directories,
     groups,
+    labels,
     content,
-  }: { directories: ReadonlySet<string>; groups: boolean; content: Pick<FactNeeds, "headBytes" | "needsDigest"> },
+  }: {
+    directories: ReadonlySet<string>;
+    groups: boolean;
+    labels: readonly string[];
+    content: Pick<FactNeeds, "headBytes" | "needsDigest">;
+  },
 ): CedarRequest[] {
   const facts = factsOf(question, content);
+  // A label that the schema lacks would be an error of the request.
+  const label = Object.fromEntries(Object.entries(question.resource.labels ?? {}).filter(([name]) => labels.includes(name)));
   return asks.map((ask): CedarRequest => {
     const { subject, resource, access } = facts(ask);
     const { groups: memberOf, ...userAttrs } = subject;
@@ -52,7 +60,7 @@ export function requestsOf(
     const file = { type: "File", id: resource.path };
     const action = { type: "Action", id: ask.action === "open" ? access : "passthrough" };
     // Cedar's numbers are whole and signed, of 64 bits; JSON carries these exactly up to 2^53.
-    const fileAttrs = { ...resource, xattr: { ...resource.xattr } };
+    const fileAttrs = { ...resource, xattr: { ...resource.xattr }, label };
     return {
       principal,
       action,

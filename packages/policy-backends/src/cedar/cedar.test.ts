@@ -105,6 +105,23 @@ describe("cedar", () => {
     expect(await blind(unknown)).toMatchObject({ effect: "grant" });
   });
 
+  it("tests the labels of the mount that its configuration names", async () => {
+    const policy =
+      'permit(principal, action, resource) when { resource.label has "pod.namespace" && resource.label["pod.namespace"] == "a" };';
+    const ask = await open(policy, "labels: [pod.namespace]\nthreads: 1\n");
+    const of = (labels: Record<string, string>): Question => {
+      const question = wholeQuestion();
+      return { ...question, resource: { ...question.resource, labels } };
+    };
+    expect(await ask(of({ "pod.namespace": "a", "pod.name": "p" }))).toMatchObject({ effect: "grant" });
+    expect(await ask(of({ "pod.namespace": "b" }))).toMatchObject({ effect: "deny" });
+    expect(await ask(wholeQuestion())).toMatchObject({ effect: "deny" });
+    expect((await ask(of({ "pod.namespace": "a" }))).scope).toMatchObject({ subject: ["uid"], resource: [], xattrs: [] });
+    expect(await refusal('permit(principal, action, resource) when { resource.label["pod.namespace"] == "a" };')).toContain(
+      "pod.namespace",
+    );
+  });
+
   it("caches an answer by the facts that the policies mention, and by no others", async () => {
     const ask = await open("permit(principal, action, resource) when { resource.size < 100 };");
     expect((await ask(wholeQuestion())).scope).toEqual({

@@ -1,6 +1,7 @@
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import type { Question } from "@sluice/decision-api";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import type { PolicyBackend, Ruling } from "../backend.js";
 import { backendContract } from "../contract-suite.js";
@@ -60,10 +61,10 @@ async function open(options: string): Promise<PolicyBackend> {
   writeFileSync(path, `kind: opa\nurl: ${standIn.url}\n${options}`);
   return openPolicyFile(path);
 }
-async function ask(document: string): Promise<Ruling> {
+async function ask(document: string, question: Question = wholeQuestion()): Promise<Ruling> {
   const backend = await open(`path: ${document}\n`);
   opened.push(backend);
-  return backend.policy.evaluate(wholeQuestion());
+  return backend.policy.evaluate(question);
 }
 
 describe("with a stand-in for OPA's server", () => {
@@ -80,6 +81,13 @@ describe("with a stand-in for OPA's server", () => {
       resource: { path: "a", name: "a", mount: "m", layer: "lower0", kind: "regular", size: 10, mode: 0o100644, uid: 0, gid: 0, xattr: {} },
       missing: [],
     });
+  });
+
+  it("sends the labels of a mount that has some", async () => {
+    standIn.inputs.length = 0;
+    const question = wholeQuestion();
+    await ask("sluice/decision", { ...question, resource: { ...question.resource, labels: { "pod.namespace": "training" } } });
+    expect(standIn.inputs[0]).toMatchObject({ resource: { label: { "pod.namespace": "training" } } });
   });
 
   it("takes an effect, an object with one, or one with 'allow'", async () => {

@@ -6,9 +6,10 @@ import type { Facts } from "../facts.js";
 import { didYouMean } from "../rules/problem.js";
 
 const SUBJECT = ["uid", "gid", "groups", "executable", "cgroup"] as const;
-const RESOURCE = ["path", "name", "mount", "layer", "kind", "size", "mode", "uid", "gid", "xattr", "head", "digest"] as const;
+const RESOURCE = ["path", "name", "mount", "layer", "kind", "size", "mode", "uid", "gid", "xattr", "label", "head", "digest"] as const;
 const NAMES = ["action", "access", ...SUBJECT.map((name) => `subject.${name}`), ...RESOURCE.map((name) => `resource.${name}`)];
 const XATTR = "resource.xattr.";
+const LABEL = "resource.label.";
 const HOLE = /\$\{([^{}]*)\}/g;
 
 export type Fill = (facts: Facts) => unknown;
@@ -28,6 +29,10 @@ function factNamed(name: string): Fill {
   if (name.startsWith(XATTR)) {
     const xattr = name.slice(XATTR.length);
     return ({ resource }) => resource.xattr[xattr];
+  }
+  if (name.startsWith(LABEL)) {
+    const label = name.slice(LABEL.length);
+    return ({ resource }) => resource.label?.[label];
   }
   if (!NAMES.includes(name)) {
     const near = didYouMean(name, NAMES);

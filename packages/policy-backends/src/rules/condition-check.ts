@@ -17,6 +17,15 @@ const PLAIN = Object.keys(PLAIN_FACTS);
 const DIGESTS = "digests";
 /** Stands for a use of the value of `resource.xattr['x']`: an attribute that a file lacks reads as "". */
 export const XATTR_OR_EMPTY = "@xattrOrEmpty";
+/** The same of `resource.label['x']`. */
+export const LABEL_OR_EMPTY = "@labelOrEmpty";
+
+/** Fields of `resource` that are maps: the name under which an absent value reads as "", and an entry in words. */
+const MAPS = {
+  xattr: { orEmpty: XATTR_OR_EMPTY, entry: "an extended attribute", example: "resource.xattr['user.NAME']" },
+  label: { orEmpty: LABEL_OR_EMPTY, entry: "a label", example: "resource.label['NAME']" },
+} as const;
+type MapName = keyof typeof MAPS;
 
 const OPERATORS = [
   "_&&_",
@@ -50,6 +59,8 @@ export interface ConditionFlaw {
 export class ConditionFacts {
   readonly names = new Set<string>();
   readonly xattrs = new Set<string>();
+  /** Labels of the mount: never missing, and the same for each question of it. */
+  readonly labels = new Set<string>();
   /** Fields of `resource` that it reads, besides extended attributes; except the content's these are always there. */
   readonly fields = new Set<string>();
 }
@@ -71,7 +82,7 @@ interface Scope {
 }
 
 /**
- * Also rewrites reads of extended attributes to XATTR_OR_EMPTY: a file without the attribute then compares unequal,
+ * Also rewrites reads of extended attributes and labels to XATTR_OR_EMPTY and LABEL_OR_EMPTY: a file without the attribute then compares unequal,
  * instead of making the whole condition fail; `has()` and `in` still see that it has none.
  */
 export function inspectCondition(expr: Expr, digestLists: readonly string[]): Inspection {
@@ -128,13 +139,14 @@ function visitIdentifier(expr: Expr, name: string, { scope, into }: { scope: Sco
   flaw(into, expr, { message: `'${name}' is not known`, remedy: "use subject.…, resource.…, access or operation" });
 }
 
-/** True where the expression is `subject.x`, `resource.x` or `resource.xattr.x`: those are facts and need no further look. */
+/** True where the expression is `subject.x`, `resource.x`, `resource.xattr.x` or `resource.label.x`: those are facts and need no further look. */
 function visitFact(expr: Expr, scope: Scope, into: Inspection): boolean {
   if (expr.exprKind.case !== "selectExpr") return false;
   const select = expr.exprKind.value;
-  if (isXattrMap(select.operand)) {
-    readXattr(select.field, into);
-    if (!select.testOnly) renameToDefault(select.operand as Expr);
+  const map = mapOf(select.operand);
+  if (map !== undefined) {
+    readEntry(map, select.field, into);
+    if (!select.testOnly) renameToDefault(select.operand as Expr, map);
     return true;
   }
   const owner = select.operand?.exprKind.case === "identExpr" ? select.operand.exprKind.value.name : undefined;
@@ -145,8 +157,9 @@ function visitFact(expr: Expr, scope: Scope, into: Inspection): boolean {
       message: `'${owner}.${select.field}' is not known`,
       remedy: `use one of ${fields.map((field) => `${owner}.${field}`).join(", ")}`,
     });
-  } else if (select.field === "xattr") {
-    flaw(into, expr, { message: "'resource.xattr' is used as a whole", remedy: "name the attribute: resource.xattr['user.NAME']" });
+  } else if (owner === "resource" && isMapName(select.field)) {
+    const { example } = MAPS[select.field];
+    flaw(into, expr, { message: `'resource.${select.field}' is used as a whole`, remedy: `name the entry: ${example}` });
   } else if (owner === "subject") {
     into.facts.names.add(`subject.${select.field}`);
   } else {
@@ -156,17 +169,28 @@ function visitFact(expr: Expr, scope: Scope, into: Inspection): boolean {
   return true;
 }
 
-function isXattrMap(expr: Expr | undefined): boolean {
-  if (expr?.exprKind.case !== "selectExpr" || !["xattr", XATTR_OR_EMPTY].includes(expr.exprKind.value.field)) return false;
-  const owner = expr.exprKind.value.operand?.exprKind;
-  return owner?.case === "identExpr" && owner.value.name === "resource";
+function isMapName(field: string): field is MapName {
+  return Object.hasOwn(MAPS, field);
 }
 
-function renameToDefault(expr: Expr): void {
-  if (expr.exprKind.case === "selectExpr") expr.exprKind.value.field = XATTR_OR_EMPTY;
+/** The map that the expression is; undefined for anything else. */
+function mapOf(expr: Expr | undefined): MapName | undefined {
+  if (expr?.exprKind.case !== "selectExpr") return undefined;
+  const { field, operand } = expr.exprKind.value;
+  const owner = operand?.exprKind;
+  if (owner?.case !== "identExpr" || owner.value.name !== "resource") return undefined;
+  return (["xattr", "label"] as const).find((name) => field === name || field === MAPS[name].orEmpty);
 }
 
-function readXattr(name: string, into: Inspection): void {
+function renameToDefault(expr: Expr, map: MapName): void {
+  if (expr.exprKind.case === "selectExpr") expr.exprKind.value.field = MAPS[map].orEmpty;
+}
+
+function readEntry(map: MapName, name: string, into: Inspection): void {
+  if (map === "label") {
+    into.facts.labels.add(name);
+    return;
+  }
   into.facts.xattrs.add(name);
   into.facts.names.add(`resource.xattr.${name}`);
 }
@@ -176,28 +200,30 @@ function literal(expr: Expr | undefined): string | undefined {
   return constant?.case === "stringValue" ? constant.value : undefined;
 }
 
-/** NAME of `resource.xattr['NAME']`; undefined for anything else. */
-export function xattrName(expr: Expr): string | undefined {
+/** `resource.xattr['NAME']` or `resource.label['NAME']` as text; undefined for anything else. */
+export function entryText(expr: Expr): string | undefined {
   const call = expr.exprKind.case === "callExpr" ? expr.exprKind.value : undefined;
-  const [map, key] = call?.function === "_[_]" ? call.args : [];
-  return isXattrMap(map) ? literal(key) : undefined;
+  const [operand, key] = call?.function === "_[_]" ? call.args : [];
+  const [map, name] = [mapOf(operand), literal(key)];
+  return map === undefined || name === undefined ? undefined : `resource.${map}['${name}']`;
 }
 
-function visitXattrCall(expr: Expr, into: Inspection): boolean {
+function visitEntryCall(expr: Expr, into: Inspection): boolean {
   if (expr.exprKind.case !== "callExpr") return false;
   const { function: name, args } = expr.exprKind.value;
-  const [map, key] = name === "_[_]" ? args : name === "@in" ? [args[1], args[0]] : [];
-  if (!isXattrMap(map)) return false;
-  const attribute = literal(key);
-  if (attribute === undefined) {
+  const [operand, key] = name === "_[_]" ? args : name === "@in" ? [args[1], args[0]] : [];
+  const map = mapOf(operand);
+  if (map === undefined) return false;
+  const entry = literal(key);
+  if (entry === undefined) {
     flaw(into, expr, {
-      message: "the name of an extended attribute is computed",
+      message: `the name of ${MAPS[map].entry} is computed`,
       remedy: "write it as a string: only named ones are read",
     });
     return true;
   }
-  readXattr(attribute, into);
-  if (name === "_[_]") renameToDefault(map as Expr);
+  readEntry(map, entry, into);
+  if (name === "_[_]") renameToDefault(operand as Expr, map);
   return true;
 }
 
@@ -220,7 +246,7 @@ function visitDigestLookup(expr: Expr, scope: Scope, into: Inspection): boolean 
 }
 
 function visitCall(expr: Expr, scope: Scope, into: Inspection): void {
-  if (expr.exprKind.case !== "callExpr" || visitXattrCall(expr, into) || visitDigestLookup(expr, scope, into)) return;
+  if (expr.exprKind.case !== "callExpr" || visitEntryCall(expr, into) || visitDigestLookup(expr, scope, into)) return;
   const { function: name, args, target } = expr.exprKind.value;
   if (!OPERATORS.includes(name) && !CONDITION_FUNCTIONS.includes(name) && !INTERNAL.includes(name)) {
     flaw(into, expr, { message: `function '${name}' is not known`, remedy: `use one of ${CONDITION_FUNCTIONS.join(", ")}` });

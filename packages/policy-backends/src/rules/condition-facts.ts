@@ -45,6 +45,11 @@ export const RESOURCE_FACTS = {
     text: "extended attributes, by literal name; `''` if the file lacks it",
     example: "resource.xattr['user.class'] == 'restricted'",
   },
+  label: {
+    type: "map of string",
+    text: "facts about the mount (`sluice mount --label`), by literal name; `''` if the mount lacks it",
+    example: "resource.label['pod.namespace'] == 'training'",
+  },
   head: {
     type: "string",
     text: "the first `headBytes` of the content, one character per byte; empty if there is no content",

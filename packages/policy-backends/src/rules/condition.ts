@@ -2,7 +2,7 @@
 import { celEnv, isCelError, parse, plan } from "@bufbuild/cel";
 import { type Access, type FileKind, plainQuestion, type Question, textOfBytes } from "@sluice/decision-api";
 import { impossibleCondition } from "./advice/impossible-condition.js";
-import { type ConditionFacts, type ConditionFlaw, type Expr, inspectCondition, XATTR_OR_EMPTY } from "./condition-check.js";
+import { type ConditionFacts, type ConditionFlaw, type Expr, inspectCondition, LABEL_OR_EMPTY, XATTR_OR_EMPTY } from "./condition-check.js";
 import type { DigestLists } from "./digest-lists.js";
 import type { PermittingOrDenying } from "./judging-rule.js";
 import { headOf } from "../unknown-facts.js";
@@ -37,6 +37,7 @@ export interface Bindings {
 /** The inputs of conditions besides the plain facts of a question. */
 export interface ConditionContext {
   xattrs: readonly string[];
+  labels: readonly string[];
   headBytes: number;
   digests: DigestLists;
 }
@@ -44,12 +45,15 @@ export interface ConditionContext {
 const environment = celEnv();
 
 /** The facts of one question; path and access are set for each combination by `bindTo`. */
-export function bindingsOf(question: Question, { xattrs: xattrNames, headBytes, digests }: ConditionContext): Bindings {
+export function bindingsOf(question: Question, { xattrs: xattrNames, labels: labelNames, headBytes, digests }: ConditionContext): Bindings {
   const { subject, resource } = question;
   const xattrs = new Map<string, string>();
   for (const [name, value] of resource.xattrs) xattrs.set(name, textOfBytes(Buffer.from(value).toString("latin1")));
   const orEmpty = new Map(xattrs);
   for (const name of xattrNames) if (!orEmpty.has(name)) orEmpty.set(name, "");
+  const labels = new Map(Object.entries(resource.labels ?? {}));
+  const labelOrEmpty = new Map(labels);
+  for (const name of labelNames) if (!labelOrEmpty.has(name)) labelOrEmpty.set(name, "");
   return {
     subject: {
       uid: BigInt(subject.uid),
@@ -69,6 +73,8 @@ export function bindingsOf(question: Question, { xattrs: xattrNames, headBytes, 
       gid: BigInt(resource.gid),
       xattr: xattrs,
       [XATTR_OR_EMPTY]: orEmpty,
+      label: labels,
+      [LABEL_OR_EMPTY]: labelOrEmpty,
       head: headOf(question, headBytes),
       digest: resource.digest ?? "",
     },
@@ -95,7 +101,8 @@ function leaves(expr: Expr): Expr[] {
 /** A mistake of types shows on any facts, so that one sample finds it; a division by zero may be the sample's. */
 function typeFlaw(expr: Expr, digestLists: readonly string[]): ConditionFlaw | undefined {
   const digests = Object.fromEntries(digestLists.map((name) => [name, new Map<string, string>()]));
-  const bindings = bindingsOf(SAMPLE, { xattrs: xattrNamesIn(expr), headBytes: 0, digests });
+  const names = entryNamesIn(expr);
+  const bindings = bindingsOf(SAMPLE, { xattrs: names, labels: names, headBytes: 0, digests });
   bindTo(bindings, "a", "read");
   const result = plan(environment, expr)({ ...bindings });
   if (isCelError(result)) {
@@ -111,7 +118,7 @@ function typeFlaw(expr: Expr, digestLists: readonly string[]): ConditionFlaw | u
   return undefined;
 }
 
-function xattrNamesIn(expr: Expr): string[] {
+function entryNamesIn(expr: Expr): string[] {
   const names: string[] = [];
   JSON.stringify(expr, (_key, value: unknown) => {
     if (typeof value === "bigint") return Number(value);

@@ -87,7 +87,8 @@ export function rulesEngine({ document, warnings, rules }: CheckedRules & { rule
   const looksAt = looksAtOf(document, { rules: compiled, ruleCount: compiled.length + hides.length });
   const index = new RuleIndex(compiled);
   const excepted = new ExceptedGlobs(index.globs);
-  const set: RuleSet = { rules: compiled, index, excepted, default: document.default, digests, ...factNeedsOf(looksAt) };
+  const labels = [...new Set(compiled.flatMap((rule) => [...(rule.condition?.facts.labels ?? [])]))];
+  const set: RuleSet = { rules: compiled, index, excepted, default: document.default, digests, labels, ...factNeedsOf(looksAt) };
   return {
     evaluate: (question) => evaluateRules(set, question),
     looksAt,

@@ -90,6 +90,19 @@ describe("rules", () => {
     ).toBe("c");
   });
 
+  it("test labels of the mount, which a mount may lack, without a narrower scope", () => {
+    const rules = "  - {name: l, when: \"resource.label['pod.namespace'] != 'training'\", effect: deny}\n";
+    const labelled = { ...resource, labels: { "pod.namespace": "training" } };
+    const granted = evaluate(rules, sampleQuestion({ resource: labelled }));
+    expect(granted).toMatchObject({ effect: "grant", rule: "default" });
+    expect(granted.scope).toMatchObject({ subtree: "", subject: [], resource: [], xattrs: [] });
+    expect(evaluate(rules, sampleQuestion({ resource: { ...resource, labels: { "pod.namespace": "other" } } })).rule).toBe("l");
+    expect(evaluate(rules, sampleQuestion()).rule).toBe("l");
+    const has = "  - {name: h, when: \"has(resource.label.team) && !('pod.name' in resource.label)\", effect: deny}\n";
+    expect(evaluate(has, sampleQuestion({ resource: { ...resource, labels: { team: "" } } })).rule).toBe("h");
+    expect(evaluate(has, sampleQuestion({ resource: labelled })).rule).toBe("default");
+  });
+
   it("see groups and path in conditions", () => {
     const rules = "  - {name: g, when: 'subject.groups.exists(g, g == 42) && resource.path.startsWith(\"d/\")', effect: deny}\n";
     expect(evaluate(rules, sampleQuestion({ paths: ["d/x"], subject: { ...subject, groups: [1, 42] } })).rule).toBe("g");
@@ -198,6 +211,14 @@ describe("mistakes", () => {
       "a loop stands inside another",
     ],
     ["version: 1\ndefault: deny\nrules:\n  - {name: a, effect: deny, when: 'resource.xattr[resource.path] == \"\"'}\n", "is computed"],
+    [
+      "version: 1\ndefault: deny\nrules:\n  - {name: a, effect: deny, when: 'resource.label[resource.path] == \"\"'}\n",
+      "name of a label is computed",
+    ],
+    [
+      "version: 1\ndefault: deny\nrules:\n  - {name: a, effect: deny, when: 'resource.label.size() == 1'}\n",
+      "'resource.label' is used as a whole",
+    ],
     [
       "version: 1\ndefault: deny\nrules:\n  - {name: a, effect: deny}\n  - {name: a, path: x, effect: deny}\n",
       "p:5:12: rule 'a': another rule has this name already, at line 4",

@@ -22,6 +22,12 @@ function decisionOptions(service: DecisionService | undefined): wire.MountOption
   ];
 }
 
+/** Facts about the pod for policies, as `resource.label['pod.namespace']`. The author of a pod has no say in them: the kubelet states them. */
+function podLabels({ pod }: VolumePlan): string[] {
+  const labels = { namespace: pod.namespace, name: pod.name, uid: pod.uid, serviceAccount: pod.serviceAccount };
+  return Object.entries(labels).map(([name, value]) => `pod.${name}=${value}`);
+}
+
 /** The name of a volume in policies, logs and metrics. */
 export function volumeName({ pod }: VolumePlan, volume: string): string {
   return `${pod.namespace}/${pod.name}/${volume}`;
@@ -47,6 +53,7 @@ export function mountSpec(plan: VolumePlan, { mountpoint, name, lowers, layers, 
       ...option("work", layers?.work),
       ...option("options", words.join(",")),
       ...option("name", name),
+      ...option("label", ...podLabels(plan)),
       ...option("grace", GRACE),
       ...option("policy", plan.policyFile),
       ...decisionOptions(plan.decision),

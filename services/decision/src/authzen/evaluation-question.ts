@@ -136,6 +136,16 @@ function xattrsOf(properties: Json): Map<string, Uint8Array> | undefined {
   );
 }
 
+function labelsOf(properties: Json): Readonly<Record<string, string>> | undefined {
+  if (properties["label"] === undefined) return undefined;
+  const entries = Object.entries(objectAt(properties["label"], "resource.properties.label"));
+  const fits = ([name, value]: [string, unknown]): boolean =>
+    name.length <= QUESTION_LIMITS.labelNameLength && typeof value === "string" && value.length <= QUESTION_LIMITS.labelLength;
+  if (entries.length > QUESTION_LIMITS.labels || !entries.every(fits))
+    throw new BadRequest("'resource.properties.label' has too many entries, or holds something else than short texts");
+  return Object.fromEntries(entries) as Record<string, string>;
+}
+
 function uidOf(subject: Json): number | undefined {
   const { uid } = propertiesOf(subject, "subject");
   const id = textAt(subject, "subject", "id");
@@ -176,6 +186,7 @@ function resourceOf(resource: Json, path: string, missing: MissingFact[]): Quest
     uid: known.number("uid"),
     gid: known.number("gid"),
     xattrs: xattrsOf(given) ?? new Map(),
+    labels: labelsOf(given),
     ...contentOf(given),
   };
 }

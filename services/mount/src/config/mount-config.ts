@@ -99,6 +99,8 @@ export interface MountConfig extends OverlayOptions {
   graceMs: number;
   /** Name of the mount in questions, policies and logs. */
   name: string;
+  /** Facts about the mount for policies, by name; undefined: none. */
+  policyLabels: Readonly<Record<string, string>> | undefined;
   /** Control socket; undefined: derived from the mount point. */
   control: string | undefined;
   /** HOST:PORT of /metrics, /healthz and /readyz; undefined: none. */

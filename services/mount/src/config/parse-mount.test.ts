@@ -39,7 +39,19 @@ test("parses the options of the decision service", () => {
   expect(parse({ lower: ["/a"], decision: "d:1", decisionCa: "/ca" }).decision).toMatchObject({ tls: { caFile: "/ca" } });
 });
 
+test("labels with any value", () => {
+  expect(parse({ lower: ["/a"] }).policyLabels).toBeUndefined();
+  expect(parse({ lower: ["/a"], label: ["pod.namespace=a", "team/x=b=c", "empty="] }).policyLabels).toEqual({
+    "pod.namespace": "a",
+    "team/x": "b=c",
+    empty: "",
+  });
+});
+
 test.each<[string, Partial<MountArguments>, RegExp]>([
+  ["a label without a value", { lower: ["/a"], label: ["team"] }, /--label: "team" is not NAME=VALUE/],
+  ["a label given twice", { lower: ["/a"], label: ["a=1", "a=2"] }, /--label: a is given twice/],
+  ["a label that is too long", { lower: ["/a"], label: [`a=${"x".repeat(256)}`] }, /--label/],
   ["a data-only layer alone", { lower: ["::/d"] }, /--lower: a layer's name is empty/],
   [
     "more layers than a mount takes",

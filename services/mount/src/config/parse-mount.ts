@@ -1,6 +1,6 @@
 /** Parses the options of `sluice mount` to a MountConfig. It reads no file except its own user namespace. @throws CliError, exit code 2 */
 import { resolve } from "node:path";
-import { DecisionError, parseDurationMs } from "@sluice/decision-api";
+import { DecisionError, parseDurationMs, QUESTION_LIMITS } from "@sluice/decision-api";
 import { parseTarget } from "@sluice/decision-client";
 import { MS } from "@sluice/native";
 import { inInitialNamespace, LOG_LEVELS, type LogLevel, parseHostPort, type TracingArguments, tracingOptions } from "@sluice/runtime";
@@ -66,6 +66,7 @@ export interface MountArguments extends TracingArguments {
   control?: string;
   admin?: string;
   name?: string;
+  label?: string[];
   logLevel: string;
   logFile?: string;
   decisionLog?: string;
@@ -218,6 +219,22 @@ function decisionLogOf(args: MountArguments): string | undefined {
   return absolute(decisionLog, args);
 }
 
+const LABEL = /^([A-Za-z0-9]([A-Za-z0-9._/-]*[A-Za-z0-9])?)=(.*)$/s;
+
+function parseLabels(given: readonly string[] = []): Readonly<Record<string, string>> | undefined {
+  const labels = new Map<string, string>();
+  for (const text of given) {
+    const [, name = "", , value = ""] = LABEL.exec(text) ?? [];
+    const { labelNameLength, labelLength } = QUESTION_LIMITS;
+    if (name === "" || name.length > labelNameLength || value.length > labelLength)
+      throw wrong("--label", `"${text}" is not NAME=VALUE`, `write a name of at most ${labelNameLength} letters, digits and ._-/`);
+    if (labels.has(name)) throw wrong("--label", `${name} is given twice`, "give it once");
+    labels.set(name, value);
+  }
+  if (labels.size > QUESTION_LIMITS.labels) throw wrong("--label", "there are too many", `give at most ${QUESTION_LIMITS.labels}`);
+  return labels.size === 0 ? undefined : Object.fromEntries(labels);
+}
+
 export function parseMount(mountpoint: string, args: MountArguments): MountConfig {
   if (args.admin !== undefined) parseHostPort(args.admin, "--admin");
   const options = parseOptionStrings(args.o ?? []);
@@ -260,6 +277,7 @@ export function parseMount(mountpoint: string, args: MountArguments): MountConfi
     decisionTimeoutMs: durationOption(args.decisionTimeout, "--decision-timeout"),
     graceMs: Math.min(durationOption(args.grace, "--grace"), LONGEST_GRACE_MS),
     name: args.name ?? at,
+    policyLabels: parseLabels(args.label),
     control: absolute(args.control, args),
     admin: args.admin,
     tracing: tracingOptions(args),

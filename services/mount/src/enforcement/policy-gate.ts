@@ -33,6 +33,7 @@ import { NO_TERMS, obliged } from "./obligations.js";
 import { mayWaitForPerson, PersonWaits } from "./person-waits.js";
 import { type DescribedAccess, describeAccess } from "./facts/describe-access.js";
 import type { FindMapped } from "./facts/mapped-files.js";
+import type { MountFacts } from "./facts/resource-facts.js";
 import { isStillAsked, looksInside } from "./still-asked.js";
 import type { OpenSpans } from "../tracing/open-spans.js";
 
@@ -71,7 +72,7 @@ const REFUSING: IoWatch = { before: () => -Errno.EACCES, after: () => undefined 
 
 export class PolicyGate implements Gate {
   readonly #decider: Decider;
-  readonly #mount: string;
+  readonly #mount: MountFacts;
   readonly #grants: Grants;
   readonly #events: PolicyGateEvents;
   readonly #known = new KnownPolicies();
@@ -95,6 +96,7 @@ export class PolicyGate implements Gate {
   constructor(parts: {
     decider: Decider;
     mount: string;
+    labels?: Readonly<Record<string, string>> | undefined;
     grants: Grants;
     events: PolicyGateEvents;
     spans?: OpenSpans | undefined;
@@ -109,7 +111,7 @@ export class PolicyGate implements Gate {
     this.#programOf = parts.programOf;
     this.hidden = new HiddenByPolicy(parts.showsUnjudged);
     this.#decider = parts.decider;
-    this.#mount = parts.mount;
+    this.#mount = { mount: parts.mount, labels: parts.labels };
     this.#grants = parts.grants;
     this.#events = parts.events;
     this.#capabilities = parts.decider.capabilities();

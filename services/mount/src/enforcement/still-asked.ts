@@ -17,7 +17,7 @@ export interface AnsweredQuestion {
 export function isStillAsked({ question, decision, contents }: AnsweredQuestion, now: Intent): boolean {
   const { resource, lookedFor } = question;
   const names = lookedFor?.flatMap((fact) => (fact.startsWith(XATTR_FACT) ? [fact.slice(XATTR_FACT.length)] : [])) ?? [];
-  const is = readResource(resource.mount, now, names, []);
+  const is = readResource(resource, now, names, []);
   if (is.kind !== resource.kind) return false;
   if (names.some((name) => xattrText(is.xattrs.get(name)) !== xattrText(resource.xattrs.get(name)))) return false;
   // Files grow all the time: the size counts only if the answer says that it was looked at.

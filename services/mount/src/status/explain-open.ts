@@ -46,7 +46,7 @@ function describe(parts: MountParts, asked: ExplainRequest, noDigest: string | u
       accesses: intent.accesses.slice(),
       subject,
       resource: {
-        ...readResource(config.name, intent, capabilities?.xattrs ?? [], missing),
+        ...readResource({ mount: config.name, labels: config.policyLabels }, intent, capabilities?.xattrs ?? [], missing),
         ...gate.readContent(intent, { missing, noDigest }),
       },
       openFlags: 0,

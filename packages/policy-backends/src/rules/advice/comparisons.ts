@@ -1,6 +1,6 @@
 /** The comparisons of facts with constants in a condition, such as `subject.uid == 5` and `access in ['read']`. */
 import { PLAIN_FACTS, RESOURCE_FACTS, SUBJECT_FACTS } from "../condition-facts.js";
-import { type Expr, xattrName } from "../condition-check.js";
+import { entryText, type Expr } from "../condition-check.js";
 
 export type Value = string | bigint;
 
@@ -53,10 +53,7 @@ export function valuesOf(fact: string): "bigint" | "string" | undefined {
 function factOf(expr: Expr | undefined): string | undefined {
   const kind = expr?.exprKind;
   if (kind?.case === "identExpr") return kind.value.name in PLAIN_FACTS ? kind.value.name : undefined;
-  if (kind?.case === "callExpr") {
-    const xattr = xattrName(expr as Expr);
-    return xattr === undefined ? undefined : `resource.xattr['${xattr}']`;
-  }
+  if (kind?.case === "callExpr") return entryText(expr as Expr);
   if (kind?.case !== "selectExpr" || kind.value.testOnly) return undefined;
   const owner = kind.value.operand?.exprKind;
   const fact = owner?.case === "identExpr" ? `${owner.value.name}.${kind.value.field}` : "";

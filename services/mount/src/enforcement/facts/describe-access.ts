@@ -11,7 +11,7 @@ import {
 import type { Intent } from "@sluice/overlay";
 import type { CallContext } from "@sluice/vfs";
 import type { ContentReader } from "./content-facts.js";
-import { readResource } from "./resource-facts.js";
+import { type MountFacts, readResource } from "./resource-facts.js";
 import { readSubject } from "./subject-facts.js";
 
 export interface DescribedAccess {
@@ -24,7 +24,7 @@ export interface DescribedAccess {
 
 export function describeAccess(
   { call, intent, carried, noDigest }: DescribedAccess,
-  { mount, contents, hidesNames }: { mount: string; contents: ContentReader; hidesNames: boolean },
+  { mount, contents, hidesNames }: { mount: MountFacts; contents: ContentReader; hidesNames: boolean },
 ): Question {
   const missing: MissingFact[] = [];
   const subject = readSubject(call.asker ?? call, carried, missing);

@@ -17,8 +17,14 @@ export function kindOf(mode: number): FileKind {
   return kinds.get(mode & S.IFMT) ?? "regular";
 }
 
+/** The mount as policies see it. */
+export interface MountFacts {
+  mount: string;
+  labels?: Readonly<Record<string, string>> | undefined;
+}
+
 /** Attributes that cannot be read are added to `missing`; absent ones are left out. content-facts.ts reads the content. */
-export function readResource(mount: string, intent: Intent, xattrs: readonly string[], missing: MissingFact[]): Resource {
+export function readResource({ mount, labels }: MountFacts, intent: Intent, xattrs: readonly string[], missing: MissingFact[]): Resource {
   const values = new Map<string, Uint8Array>();
   for (const name of xattrs) {
     const value = intent.readXattr(name);
@@ -37,5 +43,6 @@ export function readResource(mount: string, intent: Intent, xattrs: readonly str
     uid: attr.uid,
     gid: attr.gid,
     xattrs: values,
+    labels,
   };
 }

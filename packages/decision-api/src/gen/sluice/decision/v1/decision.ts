@@ -637,12 +637,24 @@ export interface Resource {
    * SHA-256 of the content in hexadecimal, "" if there is no content. Absent unless the policy asks for it. A file that
    * somebody has open for writing has none: it is a missing fact.
    */
-  digest?: string | undefined;
+  digest?:
+    | string
+    | undefined;
+  /**
+   * Facts about the mount that its administrator stated (`sluice mount --label`), by name: constant for as long as it lives, so no
+   * scope names them. At most 32.
+   */
+  labels: { [key: string]: string };
 }
 
 export interface Resource_XattrsEntry {
   key: string;
   value: Buffer;
+}
+
+export interface Resource_LabelsEntry {
+  key: string;
+  value: string;
 }
 
 /**
@@ -1464,6 +1476,7 @@ function createBaseResource(): Resource {
     xattrs: {},
     head: undefined,
     digest: undefined,
+    labels: {},
   };
 }
 
@@ -1505,6 +1518,9 @@ export const Resource: MessageFns<Resource> = {
     if (message.digest !== undefined) {
       writer.uint32(90).string(message.digest);
     }
+    globalThis.Object.entries(message.labels).forEach(([key, value]: [string, string]) => {
+      Resource_LabelsEntry.encode({ key: key as any, value }, writer.uint32(98).fork()).join();
+    });
     return writer;
   },
 
@@ -1612,6 +1628,17 @@ export const Resource: MessageFns<Resource> = {
             message.digest = reader.string();
             continue;
           }
+          case 12: {
+            if (tag !== 98) {
+              break;
+            }
+
+            const entry12 = Resource_LabelsEntry.decode(reader, reader.uint32());
+            if (entry12.value !== undefined) {
+              message.labels[entry12.key] = entry12.value;
+            }
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1652,6 +1679,20 @@ export const Resource: MessageFns<Resource> = {
         : {},
       head: isSet(object.head) ? Head.fromJSON(object.head) : undefined,
       digest: isSet(object.digest) ? globalThis.String(object.digest) : undefined,
+      labels: isObject(object.labels)
+        ? (globalThis.Object.entries(object.labels) as [string, any][]).reduce(
+          (acc: { [key: string]: string }, [key, value]: [string, any]) => {
+            globalThis.Object.defineProperty(acc, key, {
+              value: globalThis.String(value),
+              enumerable: true,
+              configurable: true,
+              writable: true,
+            });
+            return acc;
+          },
+          {},
+        )
+        : {},
     };
   },
 
@@ -1696,6 +1737,15 @@ export const Resource: MessageFns<Resource> = {
     if (message.digest !== undefined) {
       obj.digest = message.digest;
     }
+    if (message.labels) {
+      const entries = globalThis.Object.entries(message.labels) as [string, string][];
+      if (entries.length > 0) {
+        obj.labels = {};
+        entries.forEach(([k, v]) => {
+          obj.labels[k] = v;
+        });
+      }
+    }
     return obj;
   },
 
@@ -1723,6 +1773,15 @@ export const Resource: MessageFns<Resource> = {
     );
     message.head = (object.head !== undefined && object.head !== null) ? Head.fromPartial(object.head) : undefined;
     message.digest = object.digest ?? undefined;
+    message.labels = (globalThis.Object.entries(object.labels ?? {}) as [string, string][]).reduce(
+      (acc: { [key: string]: string }, [key, value]: [string, string]) => {
+        if (value !== undefined) {
+          acc[key] = globalThis.String(value);
+        }
+        return acc;
+      },
+      {},
+    );
     return message;
   },
 };
@@ -1808,6 +1867,91 @@ export const Resource_XattrsEntry: MessageFns<Resource_XattrsEntry> = {
     const message = createBaseResource_XattrsEntry();
     message.key = object.key ?? "";
     message.value = object.value ?? Buffer.alloc(0);
+    return message;
+  },
+};
+
+function createBaseResource_LabelsEntry(): Resource_LabelsEntry {
+  return { key: "", value: "" };
+}
+
+export const Resource_LabelsEntry: MessageFns<Resource_LabelsEntry> = {
+  encode(message: Resource_LabelsEntry, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.key !== "") {
+      writer.uint32(10).string(message.key);
+    }
+    if (message.value !== "") {
+      writer.uint32(18).string(message.value);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Resource_LabelsEntry {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseResource_LabelsEntry();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.key = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.value = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): Resource_LabelsEntry {
+    return {
+      key: isSet(object.key) ? globalThis.String(object.key) : "",
+      value: isSet(object.value) ? globalThis.String(object.value) : "",
+    };
+  },
+
+  toJSON(message: Resource_LabelsEntry): unknown {
+    const obj: any = {};
+    if (message.key !== "") {
+      obj.key = message.key;
+    }
+    if (message.value !== "") {
+      obj.value = message.value;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<Resource_LabelsEntry>): Resource_LabelsEntry {
+    return Resource_LabelsEntry.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<Resource_LabelsEntry>): Resource_LabelsEntry {
+    const message = createBaseResource_LabelsEntry();
+    message.key = object.key ?? "";
+    message.value = object.value ?? "";
     return message;
   },
 };
