@@ -44,8 +44,7 @@ function files(root) {
     ...["package.json", ...packages].map((file) => /** @type {[string, typeof inPackage]} */ ([file, inPackage])),
     ["package-lock.json", (text, _, to) => inLock(text, to)],
     ["packages/runtime/src/version.ts", (text, from, to) => text.replace(`"${from}"`, `"${to}"`)],
-    ["deploy/k8s/kustomization.yaml", (text, from, to) => text.replace(`newTag: "${from}"`, `newTag: "${to}"`)],
-    ["deploy/helm/sluice/Chart.yaml", (text, _, to) => text.replace(/^(version|appVersion): .*$/gm, `$1: "${to}"`)],
+    ["deploy/k8s/chart/Chart.yaml", (text, _, to) => text.replace(/^(version|appVersion): .*$/gm, `$1: "${to}"`)],
     ["CHANGELOG.md", (text, _, to) => inChangelog(text, to)],
   ];
 }

@@ -9,7 +9,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { credentials, type ServiceError } from "@grpc/grpc-js";
 import { csi } from "@sluice/service-csi";
-import { bytes, cleanUp, mountsBelow, runScript, scratch, scriptOutput } from "@sluice/testkit";
+import { bytes, cleanUp, descendantsOf, mountsBelow, runScript, scratch, scriptOutput } from "@sluice/testkit";
 
 const SLUICE = fileURLToPath(new URL("../../packages/cli/bin/sluice.mjs", import.meta.url));
 /** Mounts go both ways, as with mountPropagation: Bidirectional. */
@@ -42,6 +42,10 @@ class Container {
   log = "";
 
   constructor(private readonly args: readonly string[]) {}
+
+  get pid(): number {
+    return this.#child?.pid ?? -1;
+  }
 
   /** Resolves when its standard output begins with `ready`. */
   async start(ready: string): Promise<void> {
@@ -199,6 +203,11 @@ export class CsiNode {
     const volumes = existsSync(join(this.state, "volumes")) ? readdirSync(join(this.state, "volumes")) : [];
     const pods = existsSync(join(this.kubelet, "pods")) ? readdirSync(join(this.kubelet, "pods"), { recursive: true }).map(String) : [];
     return [...mounts.filter((mountpoint) => mountpoint !== this.root), ...volumes, ...pods.filter((path) => path.endsWith("/mount"))];
+  }
+
+  /** Children of the two pods, such as decision services of volumes. */
+  childProcesses(): string[] {
+    return [this.#host, this.#driver].flatMap(({ pid }) => descendantsOf(pid).map(({ command }) => command));
   }
 
   async #stop(): Promise<void> {

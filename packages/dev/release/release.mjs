@@ -4,6 +4,7 @@ import { createHash } from "node:crypto";
 import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { root } from "../build.mjs";
 import { archive } from "./archive.mjs";
 import { makeDeb } from "./deb.mjs";
 import { makeImage } from "./image.mjs";
@@ -37,6 +38,15 @@ function makeArchive(release, form) {
   rmSync(directory, { recursive: true });
 }
 
+/** The chart as `helm package` writes it, without helm: a directory of the chart's name in a tar. @param {Release} release */
+function makeChart(release) {
+  const directory = join(release.work, "sluice");
+  cpSync(join(root, "deploy/k8s/chart"), directory, { recursive: true });
+  normalize(directory, release.epoch);
+  archive(directory, join(release.out, `sluice-chart-${release.version}.tgz`), release.epoch);
+  rmSync(directory, { recursive: true });
+}
+
 /** @type {Readonly<Record<string, (release: Release) => void>>} */
 const KINDS = {
   tar: (release) => makeArchive(release, "plain"),
@@ -45,6 +55,7 @@ const KINDS = {
   "deb-with-node": (release) => makeDeb(release, "with-node", treeOf(release, "with-node")),
   npm: (release) => makeNpmPackage(release, treeOf(release, "plain")),
   rpm: (release) => makeRpm(release, treeOf(release, "plain")),
+  chart: makeChart,
   image: (release) => makeImage(release, treeOf(release, "plain")),
   sbom: (release) => cpSync(join(treeOf(release, "plain"), "sbom.cdx.json"), join(release.out, `sluice-${release.version}.cdx.json`)),
 };

