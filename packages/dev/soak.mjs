@@ -8,6 +8,7 @@ import { root } from "./build.mjs";
 const SOAKS = /** @type {const} */ ({
   bypass: ["test/fault/bypass"],
   counts: ["test/e2e/policy/seen-denials.test.ts"],
+  csi: ["test/csi/soak.test.ts"],
   differential: ["test/differential/differential.test.ts"],
   exercisers: ["test/fault/exercisers"],
   release: ["test/release"],
