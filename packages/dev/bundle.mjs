@@ -144,31 +144,35 @@ function licences(ids) {
   return texts.join(`\n${"-".repeat(80)}\n\n`);
 }
 
-/** @param {string} path below bundle/ @param {string} text */
-function write(path, text) {
-  mkdirSync(dirname(join(OUT, path)), { recursive: true });
-  writeFileSync(join(OUT, path), text, { mode: path.includes("/bin/") ? 0o755 : 0o644 });
+/** @param {string} out the bundle @param {string} path below it @param {string} text */
+function write(out, path, text) {
+  mkdirSync(dirname(join(out, path)), { recursive: true });
+  writeFileSync(join(out, path), text, { mode: path.includes("/bin/") ? 0o755 : 0o644 });
 }
 
-function link(/** @type {string} */ path) {
-  mkdirSync(dirname(join(OUT, path)), { recursive: true });
-  rmSync(join(OUT, path), { recursive: true, force: true });
-  symlinkSync(relative(dirname(join(OUT, path)), join(root, path)), join(OUT, path));
+/** @param {string} out the bundle @param {string} path in the checkout */
+function link(out, path) {
+  mkdirSync(dirname(join(out, path)), { recursive: true });
+  rmSync(join(out, path), { recursive: true, force: true });
+  symlinkSync(relative(dirname(join(out, path)), join(root, path)), join(out, path));
 }
 
-/** Chunks are named without a digest: a running program's late import is then still there after a build, as in dist/. */
-async function joinModules() {
+/**
+ * Chunks are named without a digest: a running program's late import is then still there after a build, as in dist/.
+ * @param {string} out @param {readonly import("rolldown").Plugin[]} plugins
+ */
+async function joinModules(out, plugins) {
   const bundle = await rolldown({
     input: Object.fromEntries(PROGRAMS.map((path) => [path, join(root, path)])),
     platform: "node",
     external: [/^node:/, ...OUTSIDE.map((name) => new RegExp(`^${name}(/|$)`))],
     // Of ours a module that nobody uses anything of is left out: none does anything when it is only loaded, but the programs.
     treeshake: { moduleSideEffects: (id) => packageOf(id) !== undefined || isProgram(id) },
-    plugins: [places, programs],
+    plugins: [...plugins, places, programs],
     logLevel: "warn",
   });
   const { output } = await bundle.write({
-    dir: OUT,
+    dir: out,
     format: "cjs",
     exports: "named",
     dynamicImportInCjs: false,
@@ -180,11 +184,14 @@ async function joinModules() {
   return output;
 }
 
-/** A program by its path: Node starts a module more slowly, so only a name that ends so makes it one. @param {string} path */
-function writeProgram(path) {
+/**
+ * A program by its path: Node starts a module more slowly, so only a name that ends so makes it one.
+ * @param {string} out the bundle @param {string} path
+ */
+function writeProgram(out, path) {
   const loader = JSON.stringify(relative(dirname(path), LOADER));
   const run = `run(${JSON.stringify(path)});\n`;
-  write(path, path.endsWith(".mjs") ? `import loader from ${loader};\nawait loader.${run}` : `void require(${loader}).${run}`);
+  write(out, path, path.endsWith(".mjs") ? `import loader from ${loader};\nawait loader.${run}` : `void require(${loader}).${run}`);
 }
 
 /** Of this Node. */
@@ -194,36 +201,46 @@ function hasCaches() {
   return cachedData(file, readFileSync(file)) !== undefined;
 }
 
-/** Without them the programs start more slowly, and run as well. */
-function makeCaches() {
-  if (spawnSync(process.execPath, [join(OUT, CACHE_MAKER)], { stdio: "inherit" }).status !== 0)
+/** Without them the programs start more slowly, and run as well. @param {string} out the bundle */
+function makeCaches(out) {
+  if (spawnSync(process.execPath, [join(out, CACHE_MAKER)], { stdio: "inherit" }).status !== 0)
     process.stderr.write("sluice: bundle: no caches of compiled code: programs start more slowly\n");
 }
 
 export async function buildBundle() {
   if (!isUpToDate()) await makeBundle();
   // Node may be another one since.
-  else if (!hasCaches()) makeCaches();
+  else if (!hasCaches()) makeCaches(OUT);
+}
+
+/**
+ * The programs, in a directory of the checkout. The commands in bin/, and the licences, are in bundle/ alone.
+ * @param {string} out
+ * @param {readonly import("rolldown").Plugin[]} plugins see the modules first
+ */
+export async function writeBundle(out, plugins = []) {
+  const output = await joinModules(out, plugins);
+  for (const name of [LOADER, CACHE_MAKER]) copyFileSync(join(root, "packages/dev", name), join(out, name));
+  for (const path of PROGRAMS) writeProgram(out, path);
+  for (const path of BESIDE) link(out, path);
+  write(out, "package.json", '{ "type": "commonjs" }\n');
+  return output;
 }
 
 async function makeBundle() {
   rmSync(INPUTS, { force: true });
   // Before it is read: a file that changes meanwhile is newer than the bundle.
   const before = changedAt(candidates());
-  const output = await joinModules();
+  const output = await writeBundle(OUT);
   const ids = output.flatMap((chunk) => (chunk.type === "chunk" ? chunk.moduleIds : []));
   const made = new Set(output.map(({ fileName }) => fileName));
   for (const name of readdirSync(join(OUT, "chunks"), { recursive: true, encoding: "utf8" }))
     if (name.endsWith("js") && !made.has(`chunks/${name}`)) rmSync(join(OUT, "chunks", name));
-  for (const name of [LOADER, CACHE_MAKER]) copyFileSync(join(root, "packages/dev", name), join(OUT, name));
-  for (const path of PROGRAMS) writeProgram(path);
   for (const [bin, program] of Object.entries(COMMANDS)) {
-    write(bin, `#!/usr/bin/env node\nimport ${JSON.stringify(relative(dirname(bin), program))};\n`);
+    write(OUT, bin, `#!/usr/bin/env node\nimport ${JSON.stringify(relative(dirname(bin), program))};\n`);
   }
-  for (const path of BESIDE) link(path);
-  write("package.json", '{ "type": "commonjs" }\n');
-  write("THIRD-PARTY-LICENSES", licences([...ids, ...SERVED.map((path) => join(root, path))]));
-  makeCaches();
+  write(OUT, "THIRD-PARTY-LICENSES", licences([...ids, ...SERVED.map((path) => join(root, path))]));
+  makeCaches(OUT);
   const inputs = Object.entries(before).filter(([path]) => isInput(path, ids));
   writeFileSync(INPUTS, JSON.stringify(Object.fromEntries(inputs), null, 2));
 }

@@ -1,14 +1,17 @@
 /**
  * The same cases on kernel overlayfs and on Sluice over equal layers. Sluice runs them granted, mediated, and granted while
  * the kernel forgets the mount's inodes and names after each call. The test compares every call's result, the merged tree, the upper layer on the
- * disk, and the merged tree of the other implementation over that upper layer. It checks that no lower layer changed.
+ * disk, and the merged tree of the other implementation over that upper layer. It checks that no lower layer changed. `npm test` runs
+ * some of the random walks, drawn by SLUICE_SEED, and `npm run test:soak conformance` all of them.
  */
 import { execFileSync } from "node:child_process";
 import { fileURLToPath } from "node:url";
-import { requires } from "@sluice/testkit";
+import { drawnCases, requires } from "@sluice/testkit";
 import { beforeAll, expect } from "vitest";
+import { chooseSeed } from "../fault/exercisers/policies.js";
 import { allCases } from "./cases/all-cases.js";
-import { directoryName } from "./cases/case.js";
+import { type Case, directoryName } from "./cases/case.js";
+import { randomWalkCases } from "./cases/random-walk.js";
 import { asLines, outcomeOf, withDifferences } from "./expected-outcome.js";
 import { type Engine, type Outcome, runEngine } from "./run/run-engine.js";
 
@@ -16,9 +19,16 @@ const HERE = fileURLToPath(new URL(".", import.meta.url));
 const RUN_MS = 600_000;
 const { describe, test } = requires("/dev/fuse", "CAP_SYS_ADMIN", "kernel overlayfs", "command perl");
 const only = process.env["SLUICE_CONFORMANCE_CASES"];
-const cases = only === undefined ? allCases : allCases.filter(({ name }) => new RegExp(only).test(name));
+const FEW_WALKS = 4;
+const cases = chooseCases();
 const SLUICE = ["granted", "mediated", "forgetful"] as const;
 const outcomes = new Map<Engine, Outcome>();
+
+function chooseCases(): readonly Case[] {
+  if (only !== undefined) return allCases.filter(({ name }) => new RegExp(only).test(name));
+  const walks = drawnCases(randomWalkCases, FEW_WALKS, chooseSeed());
+  return allCases.filter((one) => !randomWalkCases.includes(one) || walks.includes(one));
+}
 
 function outcome(engine: Engine): Outcome {
   const found = outcomes.get(engine);

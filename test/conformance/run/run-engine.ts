@@ -6,6 +6,7 @@ import { promisify } from "node:util";
 import { mountKernelOverlay, mountSluice, policyOf, scratch, unmountKernelOverlay } from "@sluice/testkit";
 import { allCases } from "../cases/all-cases.js";
 import { directoryName } from "../cases/case.js";
+import { lookHere } from "../tree/look-here.js";
 import type { Snapshot } from "../tree/snapshot-tree.js";
 import { type Layers, plantLayers } from "./layers.js";
 import { type Results, runCases } from "./run-cases.js";
@@ -53,15 +54,19 @@ async function mount(engine: Engine, layers: Pick<Layers, "lowers"> & Partial<La
   return { mountpoint: sluice.mountpoint, stop };
 }
 
-async function look(kind: "merged" | "upper" | "lower", path: string): Promise<Snapshot> {
+async function lookAt(engine: Engine, path: string): Promise<Snapshot> {
+  if (engine === "kernel") return lookHere({ kind: "merged", path });
   const output = `${scratch()}/snapshot.json`;
-  await run(process.execPath, [SNAPSHOT_PROCESS, kind, path, output], { timeout: SNAPSHOT_MS, killSignal: "SIGKILL" });
+  await run(process.execPath, [SNAPSHOT_PROCESS, path, output], { timeout: SNAPSHOT_MS, killSignal: "SIGKILL" });
   return JSON.parse(readFileSync(output, "utf8")) as Snapshot;
 }
 
+const lookAtLowers = ({ lowers }: Layers): Snapshot[] => lowers.map((path) => lookHere({ kind: "lower", path }));
+
 async function lookFromAnother(engine: Engine, layers: Layers): Promise<Snapshot> {
-  const again = await mount(engine === "kernel" ? "granted" : "kernel", layers);
-  const remounted = await look("merged", again.mountpoint);
+  const other = engine === "kernel" ? "granted" : "kernel";
+  const again = await mount(other, layers);
+  const remounted = await lookAt(other, again.mountpoint);
   await again.stop();
   return remounted;
 }
@@ -71,7 +76,7 @@ export async function runEngine(engine: Engine, names: readonly string[], { remo
   const base = `${scratch()}/layers`;
   mkdirSync(base);
   const layers = plantLayers(base, names);
-  const lowersBefore = await Promise.all(layers.lowers.map((path) => look("lower", path)));
+  const lowersBefore = lookAtLowers(layers);
   const mounted = await mount(engine, layers);
   const readOnly = allCases.filter((one) => one.readOnly === true).map(({ name }) => directoryName(name));
   const results = await runCases(
@@ -79,9 +84,9 @@ export async function runEngine(engine: Engine, names: readonly string[], { remo
     names.filter((name) => !readOnly.includes(name)),
     engine === "forgetful",
   );
-  const merged = await look("merged", mounted.mountpoint);
+  const merged = await lookAt(engine, mounted.mountpoint);
   await mounted.stop();
-  const upper = await look("upper", layers.upper);
+  const upper = lookHere({ kind: "upper", path: layers.upper });
   const remounted = remounts ? await lookFromAnother(engine, layers) : {};
   const bare = await mount(engine, { lowers: layers.lowers });
   Object.assign(
@@ -92,6 +97,6 @@ export async function runEngine(engine: Engine, names: readonly string[], { remo
     ),
   );
   await bare.stop();
-  const lowersAfter = await Promise.all(layers.lowers.map((path) => look("lower", path)));
+  const lowersAfter = lookAtLowers(layers);
   return { results, merged, upper, remounted, lowersBefore, lowersAfter };
 }

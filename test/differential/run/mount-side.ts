@@ -1,7 +1,7 @@
 /** Mounts layers by the kernel's overlayfs or by Sluice as the script asks, so that both should behave the same. */
 import { setTimeout as sleep } from "node:timers/promises";
 import { NativeError } from "@sluice/native";
-import { mountKernelOverlay, mountSluice, policyOf, unmountKernelOverlay } from "@sluice/testkit";
+import { mountKernelOverlay, mountSluice, policyOf, type SluiceMountOptions, unmountKernelOverlay } from "@sluice/testkit";
 import type { Mode, Setting } from "../script/script.js";
 import type { Layers } from "./layers.js";
 
@@ -32,10 +32,8 @@ const POLICIES: Readonly<Record<Mode, string | undefined>> = {
 const BUSY_TRIES = 600;
 const BUSY_WAIT_MS = 100;
 
-export interface MountOptions {
-  /** The environment of `sluice mount`. */
-  env?: Readonly<Record<string, string>>;
-}
+/** Of `sluice mount`: the program, and its environment. */
+export type MountOptions = Pick<SluiceMountOptions, "program" | "env">;
 
 /**
  * Retries while the mount is busy. A process that reads other processes' descriptors in /proc keeps a mount busy for a moment. A
@@ -52,19 +50,19 @@ async function onceFree<Value>(work: () => Value): Promise<Value> {
   }
 }
 
-export async function mountSide(side: Implementation, layers: Layers, setting: Setting, { env = {} }: MountOptions = {}): Promise<Mounted> {
+export async function mountSide(side: Implementation, layers: Layers, setting: Setting, options: MountOptions = {}): Promise<Mounted> {
   const { lowers, upper, work } = layers;
   const index = setting.index ? "on" : "off";
   const stack = setting.readOnly ? { lowers } : { lowers, upper, work };
   if (side === "kernel") {
-    // Options that make the kernel do as Sluice does.
-    const options = setting.readOnly ? "xino=off" : `redirect_dir=on,index=${index},metacopy=off,xino=off`;
-    const mountpoint = await onceFree(() => mountKernelOverlay({ ...stack, options }));
+    // They make the kernel do as Sluice does.
+    const kernelOptions = setting.readOnly ? "xino=off" : `redirect_dir=on,index=${index},metacopy=off,xino=off`;
+    const mountpoint = await onceFree(() => mountKernelOverlay({ ...stack, options: kernelOptions }));
     return { mountpoint, stop: () => onceFree(() => unmountKernelOverlay(mountpoint)) };
   }
   const policy = POLICIES[setting.mode];
   const engine = setting.mode === "portable" ? ["--engine", "fuse-native"] : [];
   const args = setting.readOnly ? engine : [...engine, "-o", `index=${index}`];
-  const mount = await mountSluice({ ...stack, args, env, ...(policy === undefined ? {} : { policy }) });
+  const mount = await mountSluice({ ...stack, args, ...options, ...(policy === undefined ? {} : { policy }) });
   return { mountpoint: mount.mountpoint, stop: async () => void (await mount.stop()) };
 }

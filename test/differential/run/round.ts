@@ -1,10 +1,11 @@
 /** Runs sequences on the kernel's overlayfs and on Sluice, over equal layers, and collects all results. */
 import { cleanedUp } from "@sluice/testkit";
+import { lookHere } from "../../conformance/tree/look-here.js";
 import type { Snapshot } from "../../conformance/tree/snapshot-tree.js";
 import { type Control, isControl, type Operation } from "../script/operation.js";
 import type { Sequence, Setting } from "../script/script.js";
 import { type Layers, plantLayers } from "./layers.js";
-import { look } from "./look.js";
+import { lookFromOutside } from "./look-from-outside.js";
 import { type Implementation, type Mounted, type MountOptions, mountSide } from "./mount-side.js";
 import { runSide } from "./run-side.js";
 import type { Outcome } from "./side-process.js";
@@ -67,34 +68,34 @@ function phasesOf(sequences: readonly NamedSequence[]): Phase[] {
   });
 }
 
-const lowerTrees = ({ lowers }: Layers): { kind: "lower"; path: string }[] => lowers.map((path) => ({ kind: "lower", path }));
+const lowerTrees = ({ lowers }: Layers): Snapshot[] => lowers.map((path) => lookHere({ kind: "lower", path }));
 
 interface Half {
   layers: Layers;
   lowersBefore: readonly Snapshot[];
 }
 
-async function prepare(setting: Setting, sequences: readonly NamedSequence[]): Promise<readonly [Half, Half]> {
+function prepare(setting: Setting, sequences: readonly NamedSequence[]): readonly [Half, Half] {
   const [a, b] = [plantLayers(setting, sequences), plantLayers(setting, sequences)];
-  const before = await look([...lowerTrees(a), ...lowerTrees(b)]);
-  const count = a.lowers.length;
   return [
-    { layers: a, lowersBefore: before.slice(0, count) },
-    { layers: b, lowersBefore: before.slice(count) },
+    { layers: a, lowersBefore: lowerTrees(a) },
+    { layers: b, lowersBefore: lowerTrees(b) },
   ];
 }
 
-/** `again`: the trees shown by the other implementation, if requested. */
+/** The kernel's mounts and layers always answer. */
+const lookAtKernel = ({ mountpoint }: Mounted): Snapshot => lookHere({ kind: "merged", path: mountpoint });
+
+/** `again`: a mount of Sluice's layers by the kernel. */
 async function lookAround(half: Half, mounted: Mounted, setting: Setting, again: (() => Promise<Mounted>) | undefined): Promise<Trees> {
-  const [merged = {}] = await look([{ kind: "merged", path: mounted.mountpoint }]);
+  const merged = again === undefined ? lookAtKernel(mounted) : await lookFromOutside(mounted.mountpoint);
   await mounted.stop();
-  const upperTree: { kind: "upper"; path: string }[] = setting.readOnly ? [] : [{ kind: "upper", path: half.layers.upper }];
-  const [first = {}, ...rest] = await look([...upperTree, ...lowerTrees(half.layers)]);
-  const [upper, lowersAfter] = setting.readOnly ? [{}, [first, ...rest]] : [first, rest];
+  const upper = setting.readOnly ? {} : lookHere({ kind: "upper", path: half.layers.upper });
+  const lowersAfter = lowerTrees(half.layers);
   let remounted = merged;
   if (again !== undefined) {
     const other = await again();
-    [remounted = {}] = await look([{ kind: "merged", path: other.mountpoint }]);
+    remounted = lookAtKernel(other);
     await other.stop();
   }
   return { merged, upper, remounted, lowersBefore: half.lowersBefore, lowersAfter };
@@ -154,7 +155,7 @@ export function runRound(setting: Setting, sequences: readonly NamedSequence[], 
 }
 
 async function runPhases(setting: Setting, sequences: readonly NamedSequence[], options: MountOptions): Promise<RoundResult> {
-  const halves = await prepare(setting, sequences);
+  const halves = prepare(setting, sequences);
   const steps = new Map<string, Step[]>();
   const phases = phasesOf(sequences);
   for (const [index, { swapped, operations }] of phases.entries()) {

@@ -100,7 +100,6 @@ function realNamesOf({ call, args }: Operation, directory: string): RealNames {
 async function run(name: string, operations: readonly Operation[]): Promise<Outcome[]> {
   const root = `${assignment.mountpoint}/${name}`;
   for (const actor of actors.values()) await actor.order({ root });
-  if (forget !== undefined) dropCaches();
   const open = new OpenFiles();
   const outcomes: Outcome[] = [];
   for (const operation of operations) {
@@ -121,6 +120,8 @@ const forget = assignment.forgetful ? forgetterOf(assignment.mountpoint) : undef
 const busy = (Object.keys(ACTORS) as Actor[]).filter((name) =>
   assignment.sequences.some(({ operations }) => operations.some(({ actor }) => actor === name)),
 );
+// Once for all sequences, since each has directories of its own in the layers, which nobody looked at since.
+if (assignment.forgetful) dropCaches();
 const actors = new Map(busy.map((name) => [name, new ActorProcess(name)]));
 for (const { name, operations } of assignment.sequences) {
   say({ began: name });

@@ -1,8 +1,11 @@
-/** The hunters find the bugs that they are made for: each past bypass of a rule, put back into the built code. */
-import { requires } from "@sluice/testkit";
-import { expect, test as plainTest } from "vitest";
+/**
+ * The hunters find the bugs that they are made for: each past bypass of a rule, put back into the built code. `npm test` plants some of
+ * them, drawn by SLUICE_SEED, and `npm run test:soak bypass` all of them.
+ */
+import { drawnCases, requires } from "@sluice/testkit";
+import { beforeAll, expect, test as plainTest } from "vitest";
 import type { Patch } from "../../mutants/mutants.js";
-import { misfits, plantedEnv } from "../../mutants/planted.js";
+import { misfits, plantBugs, type Planted } from "../../mutants/planted.js";
 import { chooseSeed } from "../exercisers/policies.js";
 import { type Configuration, type Hunt, huntBy, SPARE_MS } from "./harness/configurations.js";
 import { huntNames } from "./harness/hunt-names.js";
@@ -11,6 +14,7 @@ import { huntRevocations } from "./harness/hunt-revocations.js";
 const { describe, test } = requires("/dev/fuse", "CAP_SYS_ADMIN", "FUSE passthrough", "command cc");
 /** A hunt ends with its first violation. */
 const LONGEST_MS = 60_000;
+const FEW = 3;
 const PATIENCE_MS = 6_000;
 
 const GRANTED: Configuration = { name: "granted", flow: "granted", replicas: 1 };
@@ -120,11 +124,17 @@ plainTest("every patch fits the built code", () => expect(misfits(bugs)).toEqual
 
 describe("the hunters find:", () => {
   const seed = chooseSeed();
-  for (const { name, patches, hunt, configuration } of bugs)
+  const drawn = drawnCases(bugs, FEW, seed);
+  let planted: (name: string) => Planted;
+  beforeAll(async () => {
+    planted = await plantBugs(drawn);
+  }, SPARE_MS);
+
+  for (const { name, hunt, configuration } of drawn)
     test(
       name,
       async () => {
-        const found = await hunt(huntBy(seed, { configuration, leftMs: LONGEST_MS, patienceMs: PATIENCE_MS, env: plantedEnv(patches) }));
+        const found = await hunt(huntBy(seed, { configuration, leftMs: LONGEST_MS, patienceMs: PATIENCE_MS, planted: planted(name) }));
         expect(found).not.toEqual([]);
         expect(found[0]).toContain("violation");
       },

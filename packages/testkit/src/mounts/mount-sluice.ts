@@ -26,6 +26,8 @@ export interface SluiceMountOptions {
   policy?: string;
   /** Further arguments before the mount point. */
   args?: readonly string[];
+  /** Its main module, if it is not this checkout's. */
+  program?: string;
   env?: Readonly<Record<string, string>>;
   /** Default 30,000. */
   readyMs?: number;
@@ -192,8 +194,8 @@ class Daemon {
   ended = false;
   readonly #identity: ProcessIdentity | undefined;
 
-  constructor(argv: readonly string[], env: Readonly<Record<string, string>>) {
-    const child = spawn(process.execPath, [CLI, ...argv], { env: { ...process.env, ...env }, stdio: ["ignore", "pipe", "pipe"] });
+  constructor(argv: readonly string[], { program = CLI, env = {} }: SluiceMountOptions) {
+    const child = spawn(process.execPath, [program, ...argv], { env: { ...process.env, ...env }, stdio: ["ignore", "pipe", "pipe"] });
     this.pid = child.pid ?? -1;
     this.#identity = identifyProcess(this.pid);
     for (const name of ["stdout", "stderr"] as const) {
@@ -286,7 +288,7 @@ function writePolicy(text: string): string {
 export async function mountSluice(options: SluiceMountOptions): Promise<SluiceMount> {
   const mountpoint = options.mountpoint ?? newDirectory("merged");
   const policyFile = options.policy === undefined ? undefined : writePolicy(options.policy);
-  const daemon = new Daemon(argvOf(options, mountpoint, policyFile), options.env ?? {});
+  const daemon = new Daemon(argvOf(options, mountpoint, policyFile), options);
   cleanUp(() => putAway(daemon, mountpoint));
   await until(() => daemon.ended || daemon.readyLine() !== undefined, options.readyMs ?? READY_MS);
   const readyLine = daemon.readyLine();

@@ -1,7 +1,7 @@
 /** The mounts that hunters run on: how I/O flows, which service decides, and which failures happen meanwhile. */
 import { renameSync, writeFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
-import { type Layers, mountSluice, type SluiceMount } from "@sluice/testkit";
+import { type Layers, mountSluice, type SluiceMount, type SluiceMountOptions } from "@sluice/testkit";
 import { seededRandom } from "@sluice/testkit/random";
 import { mountSupervised } from "../../take-over/supervised-mount.js";
 import { SlowDecision } from "./slow-decision.js";
@@ -49,8 +49,8 @@ export interface Hunt {
   leftMs: number;
   /** The longest time that a revoked open may stay uncounted; 20 s by default. */
   patienceMs?: number;
-  /** The mount's environment, for planted bugs. */
-  env?: Readonly<Record<string, string>>;
+  /** A program with a bug. */
+  planted?: Pick<SluiceMountOptions, "program" | "env">;
 }
 
 /** Time for mounts, reviews and clean-up on a machine that has other work. */
@@ -70,7 +70,11 @@ export interface HuntedMount {
   disturbWhile(work: Promise<unknown>, untilMs: number): Promise<void>;
 }
 
-export async function huntedMount({ configuration, seed, env = {} }: Hunt, { lower, upper }: Layers, policy: string): Promise<HuntedMount> {
+export async function huntedMount(
+  { configuration, seed, planted = {} }: Hunt,
+  { lower, upper }: Layers,
+  policy: string,
+): Promise<HuntedMount> {
   const { replicas, killed, args = [] } = configuration;
   // Its own: the hunter's draws do not depend on how long anything takes.
   const random = seededRandom(seed + 1).fraction;
@@ -82,7 +86,7 @@ export async function huntedMount({ configuration, seed, env = {} }: Hunt, { low
   const own = decision === undefined ? { policy } : {};
   if (decision === undefined) more.push("--ask-timeout", `${ASK_TIMEOUT_MS}ms`);
   const supervised = killed === true ? await mountSupervised({ lower, upper, ...own, args: more }) : undefined;
-  const mount = supervised?.mount ?? (await mountSluice({ lowers: [lower], upper, ...own, args: more, env }));
+  const mount = supervised?.mount ?? (await mountSluice({ lowers: [lower], upper, ...own, args: more, ...planted }));
   const policyFile = decision?.policyFile ?? (mount.policyFile as string);
   const hunted: HuntedMount = {
     mount,
