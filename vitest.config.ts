@@ -1,36 +1,23 @@
-// Tests beside the sources run in parallel; most of them need no build (`npm run test:unit`). Tests in test/ mount, and run one
-// file at a time, since they share the machine's mount table, loop devices and processors. The long ones among them that share
-// only processors run in pairs.
+// Tests beside the sources run in parallel; most of them need no build (`npm run test:unit`). Tests in test/ mount. They run a few files
+// at a time, as each waits for half of its time, and one file at a time if they look at something that all mounts share.
 import { defineConfig } from "vitest/config";
 import { BaseSequencer, type TestSpecification } from "vitest/node";
 
-/** Neither loop devices nor module parameters, nothing counted, timed or cached that another mount or dropped caches would change. */
-const PAIRED = [
-  "test/architecture/*.test.ts",
-  "test/compose/**/*.test.ts",
-  "test/conformance/**/*.test.ts",
-  "test/console/*.test.ts",
-  "test/decision/{asking,content-facts,hidden-names,mutual-tls,nats-policy}.test.ts",
-  "test/deploy-files/*.test.ts",
-  "test/dropin/{command-line,owners,podman,shown-marks,young-generation}.test.ts",
-  "test/e2e/commands/!(layers-freed).test.ts",
-  "test/e2e/layers/*.test.ts",
-  "test/e2e/policy/*.test.ts",
-  "test/fault/{creation-killed,daemon-killed,decision-answers,volatile-errors}.test.ts",
-  "test/fault/bypass/**/*.test.ts",
-  "test/fault/exercisers/*.test.ts",
-  "test/fault/keeper/!(joined-server).test.ts",
-  "test/fault/take-over/*.test.ts",
-  "test/fuzz/*.test.ts",
-  "test/monitoring/*.test.ts",
-  "test/mutants/**/*.test.ts",
-  "test/operator/*.test.ts",
-  "test/passthrough/{attributes,explained-mode,locks,mode-table,obligations}.test.ts",
-  "test/portable/{conformance,limits,serving}.test.ts",
-  "test/release/*.test.ts",
-  "test/run/!(freeze).test.ts",
-  "test/tracing/*.test.ts",
-  "test/volume-plugin/*.test.ts",
+/**
+ * What they look at belongs to the whole machine: caches that others drop, processor time, module parameters, loop devices that are
+ * frozen or opened exclusively, and requests that are counted or must be answered soon.
+ */
+const ALONE = [
+  "test/bench/*.test.ts",
+  "test/e2e/commands/layers-freed.test.ts",
+  "test/e2e/io/cached-pages.test.ts",
+  "test/e2e/objects/cached-listings.test.ts",
+  "test/e2e/processes/idle*.test.ts",
+  "test/engine/{engine-mount,uring,uring-keeper}.test.ts",
+  "test/fault/{backing-side,copy-up-faults,decision-service}.test.ts",
+  "test/passthrough/{cached-registrations,revoked-pages,storm}.test.ts",
+  "test/run/freeze.test.ts",
+  "test/semantics/device.test.ts",
 ];
 
 /** They start our programs or workers, and so need a build; the last one needs a heap of its own. */
@@ -60,14 +47,27 @@ const SETUP = "./packages/testkit/dist/file-setup.js";
 /** A process for each file would load the same modules some 180 times, which takes longer than many of the tests. */
 const SHARED_PROCESS = { isolate: false, setupFiles: [SETUP] };
 
-/** It takes minutes, most of which it waits. As the last one of a pair it would wait alone. */
-const FIRST = "test/compose/compose.test.ts";
+/** They take longest. As the last one each would run alone. */
+const FIRST = [
+  "test/compose/compose.test.ts",
+  "test/run/forks.test.ts",
+  "test/conformance/conformance.test.ts",
+  "test/differential/differential.test.ts",
+  "test/console/pages.test.ts",
+  "test/portable/conformance.test.ts",
+  "test/mutants/mutants.test.ts",
+];
+
+/** The place in FIRST, or behind all of them. */
+function placeOf({ moduleId }: TestSpecification): number {
+  const at = FIRST.findIndex((path) => moduleId.endsWith(path));
+  return at < 0 ? FIRST.length : at;
+}
 
 class LongestFirst extends BaseSequencer {
   override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
     const sorted = await super.sort(files);
-    const isFirst = ({ moduleId }: TestSpecification): boolean => moduleId.endsWith(FIRST);
-    return [...sorted.filter(isFirst), ...sorted.filter((file) => !isFirst(file))];
+    return sorted.toSorted((one, other) => placeOf(one) - placeOf(other));
   }
 }
 
@@ -105,8 +105,10 @@ export default defineConfig({
       {
         test: {
           name: "mount-pairs",
-          include: PAIRED,
-          maxWorkers: 2,
+          include: ["test/**/*.test.ts"],
+          exclude: [...ALONE, ...WHOLE_RELEASE],
+          // More than the processors of a small machine: they wait for timers, for the disk and for each other's ends.
+          maxWorkers: 3,
           expect: POLLS,
           testTimeout: 60_000,
           // The conformance suite removes some 340 trees in one hook.
@@ -118,8 +120,7 @@ export default defineConfig({
       {
         test: {
           name: "mount",
-          include: ["test/**/*.test.ts"],
-          exclude: [...PAIRED, ...WHOLE_RELEASE],
+          include: ALONE,
           fileParallelism: false,
           maxWorkers: 1,
           expect: POLLS,

@@ -7,11 +7,13 @@ import { root } from "./build.mjs";
 /** Names, and the tests that ask `soakBudgetMs` of @sluice/testkit how long they may go on. */
 const SOAKS = /** @type {const} */ ({
   bypass: ["test/fault/bypass"],
+  cache: ["test/decision/cache-soundness.test.ts"],
   conformance: ["test/conformance/conformance.test.ts"],
   counts: ["test/e2e/policy/seen-denials.test.ts"],
   csi: ["test/csi/soak.test.ts"],
   differential: ["test/differential/differential.test.ts"],
   exercisers: ["test/fault/exercisers"],
+  forks: ["test/run/forks.test.ts"],
   mutants: ["test/mutants"],
   release: ["test/release"],
   storm: ["test/passthrough/storm.test.ts"],

@@ -146,7 +146,7 @@ test("opens survive replicas that come, go, freeze and send malformed replies wh
   await startNoise(sockets);
   const { revision } = (await told(mount)).decider;
   const hush = await startNonsense(sockets, { sequence: BigInt(revision?.sequence ?? 0), digest: revision?.digest ?? "" });
-  await sleep(2_000);
+  await sleep(1_000);
   hush();
   await policy.change();
 
@@ -154,7 +154,7 @@ test("opens survive replicas that come, go, freeze and send malformed replies wh
   await policy.change();
   two.signal("SIGSTOP");
   await policy.change();
-  await sleep(2_000);
+  await sleep(1_000);
   await policy.change();
   two.signal("SIGCONT");
   await policy.change();
@@ -204,7 +204,7 @@ test("metrics and logs count every decision once while services come and go", as
   const admin = await freeAddress();
   const mount = await mounted(policy, sockets, ["--admin", admin]);
   const steady = Load.start(PROCESSES, filesOf(mount));
-  await sleep(3_000);
+  await sleep(1_500);
   const before = (await steady.stop()).length;
   expect(sum((await told(mount)).decisions)).toBe(before);
 
@@ -212,10 +212,10 @@ test("metrics and logs count every decision once while services come and go", as
   const leaving = [await Replica.start(sockets, "leaves-0", policy.file), await Replica.start(sockets, "leaves-1", policy.file)];
   await scaledTo(mount, 4);
   expect((await mount.cli("status")).stdout).toMatch(/^decider .*, ready, 4 of 4 replicas; /m);
-  await sleep(3_000);
+  await sleep(1_500);
   await Promise.all(leaving.map((replica) => replica.end("SIGTERM")));
   await scaledTo(mount, 2);
-  await sleep(2_000);
+  await sleep(1_000);
   const opens = before + (await load.stop()).length;
 
   const { decisions } = await told(mount);

@@ -2,8 +2,10 @@
 import { execFileSync } from "node:child_process";
 import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
-import { diffSnapshots, requires, snapshot, startScript } from "@sluice/testkit";
+import { diffSnapshots, requires, snapshot, soakBudgetMs, startScript } from "@sluice/testkit";
+import { seededRandom } from "@sluice/testkit/random";
 import { describe, expect } from "vitest";
+import { chooseSeed } from "../fault/exercisers/policies.js";
 import { CALLERS, NEEDS, Project } from "./sandboxed.js";
 
 const { test } = requires(...NEEDS);
@@ -256,6 +258,10 @@ describe.each(CALLERS)("as %s", (caller) => {
 });
 
 const traced = requires(...NEEDS, "command strace");
+/** `npm test` kills at every second step on average, drawn by SLUICE_SEED, and `npm run test:soak forks` at each. */
+const LONGEST_STRIDE = soakBudgetMs(0) > 0 ? 1 : 3;
+const { below } = seededRandom(chooseSeed());
+const stride = (): number => 1 + below(LONGEST_STRIDE);
 
 traced.test(
   "a fork that is killed at any step loses no change of the session",
@@ -264,7 +270,7 @@ traced.test(
     await ran(project, ["run", "--policy", "install", "--name", "one", "--", "sh", "-ec", FIRST]);
     const diff = await ran(project, ["diff", "one"]);
     let ended = false;
-    for (let at = 1; !ended; at++) {
+    for (let at = stride(); !ended; at += stride()) {
       const before = `set -- strace -f -qq -o /dev/null -e trace=renameat2 -e inject=renameat2:signal=KILL:when=${at} "$@"`;
       ended = (await project.sluice(["fork", "one", "two"], { before })).code === 0;
       expect(await ran(project, ["diff", "one"]), `killed at rename ${at}`).toBe(diff);
@@ -289,7 +295,7 @@ traced.test(
     await running.waitFor("ready");
     const lines: string[] = ["base", "first"];
     let ended = false;
-    for (let at = 1; !ended; at++) {
+    for (let at = stride(); !ended; at += stride()) {
       const before = `set -- strace -f -qq -o /dev/null -e trace=renameat2 -e inject=renameat2:signal=KILL:when=${at} "$@"`;
       ended = (await project.sluice(["fork", "one", "two"], { before })).code === 0;
       const then = [...lines];
