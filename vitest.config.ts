@@ -4,7 +4,7 @@ import { defineConfig } from "vitest/config";
 import { BaseSequencer, type TestSpecification } from "vitest/node";
 
 /**
- * What they look at belongs to the whole machine: caches that others drop, processor time, module parameters, loop devices that are
+ * Tests of something that the whole machine shares: caches that others drop, processor time, module parameters, loop devices that are
  * frozen or opened exclusively, and requests that are counted or must be answered soon.
  */
 const ALONE = [

@@ -9,7 +9,7 @@ import { expect } from "vitest";
 
 const { test } = requires("/dev/fuse", "CAP_SYS_ADMIN");
 const MANY = 40_000;
-/** Where nobody waits meanwhile. */
+/** For a test in which no other request waits. */
 const SEVERAL = 10_000;
 const MANY_LINKS = 20_000;
 const LEVELS = 1_500;
