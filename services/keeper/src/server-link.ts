@@ -1,6 +1,6 @@
 /**
- * The keeper's end of the link to one server. It treats every record as hostile: it checks the length and the descriptors, waits for
- * nothing, and answers an unknown record with EINVAL or drops it.
+ * The keeper's end of the link to the server of one mount. It treats every record as hostile: it checks the length and the descriptors, and
+ * answers an unknown record with EINVAL or drops it.
  */
 import {
   ServerRecord,
@@ -11,21 +11,10 @@ import {
   STORED_PER_RECORD,
   KeeperRecord,
 } from "@sluice/keeper-link";
-import { native, type Poller } from "@sluice/native";
 import { Errno } from "@sluice/vfs";
-import { discard, discardsCrowd } from "./discard.js";
+import { discard } from "./discard.js";
 import type { MountResources } from "./mount-resources.js";
-
-/** Signals and timers get their turn even if a server floods the keeper. */
-const RECORDS_PER_TURN = 64;
-/** Answers that a server may leave unread, beyond those that the socket holds. */
-const UNREAD_LIMIT = 1024;
-const UNREAD_POLL_MS = 2;
-/** As many as one record can carry. The kernel closes descriptors without room in place, and the keeper would wait for that. */
-const FD_ROOM = 253;
-/** A server whose descriptors cannot be closed for this long means harm. */
-const CROWD_LIMIT_MS = 10_000;
-const CROWD_POLL_MS = 5;
+import { discardFds, RecordChannel } from "./record-channel.js";
 
 export interface ServerEvents {
   loaded(): void;
@@ -54,25 +43,20 @@ const SHAPES: ReadonlyMap<number, { fds: number; payload: number }> = new Map([
 ]);
 
 export class ServerLink {
-  readonly #socket: number;
+  readonly #channel: RecordChannel;
   readonly #resources: MountResources;
   readonly #events: ServerEvents;
-  readonly #request = new LinkRecord(FD_ROOM);
-  readonly #answer = new LinkRecord(STORED_PER_RECORD);
-  #poller: Poller | undefined;
-  #crowded: NodeJS.Timeout | undefined;
-  /** Records that the socket had no room for, in order. */
-  readonly #unsent: (() => number)[] = [];
-  #retry: NodeJS.Timeout | undefined;
-  #closed = false;
   /** An ungreeted server has nothing to ask for; at most it reports that it waits. */
   #greeted = false;
 
   constructor(socket: number, resources: MountResources, events: ServerEvents) {
-    this.#socket = socket;
     this.#resources = resources;
     this.#events = events;
-    this.#poller = native.poll(socket, () => this.#readable());
+    this.#channel = new RecordChannel(socket, {
+      take: (record) => this.#handle(record),
+      lost: () => events.lost(),
+      stuck: () => events.stuck(),
+    });
   }
 
   /** Sends everything that a server begins with. */
@@ -106,13 +90,7 @@ export class ServerLink {
   }
 
   close(): void {
-    if (this.#closed) return;
-    this.#closed = true;
-    clearTimeout(this.#retry);
-    clearTimeout(this.#crowded);
-    this.#poller?.close();
-    // Together with all records that were sent and not read.
-    discard(this.#socket);
+    this.#channel.close();
   }
 
   #tellRoots(kind: number, layers: readonly { rootFd: number }[]): void {
@@ -132,77 +110,19 @@ export class ServerLink {
   }
 
   #tell(fill: (out: LinkRecord) => void): void {
-    // The number may belong to another descriptor by now.
-    if (this.#closed) return;
-    const send = (): number => {
-      fill(this.#answer);
-      return this.#answer.send(this.#socket, 0);
-    };
-    if (this.#unsent.length > 0 || send() === -Errno.EAGAIN) this.#later(send);
-  }
-
-  #later(send: () => number): void {
-    this.#unsent.push(send);
-    if (this.#unsent.length > UNREAD_LIMIT) return this.#giveUp();
-    this.#retry ??= setTimeout(() => this.#sendUnsent(), UNREAD_POLL_MS);
-  }
-
-  #sendUnsent(): void {
-    this.#retry = undefined;
-    if (this.#closed) return;
-    while (this.#unsent.length > 0 && this.#unsent[0]?.() !== -Errno.EAGAIN) this.#unsent.shift();
-    if (this.#unsent.length > 0) this.#retry = setTimeout(() => this.#sendUnsent(), UNREAD_POLL_MS);
-  }
-
-  #giveUp(): void {
-    this.close();
-    this.#events.stuck();
-  }
-
-  /** Reads nothing until earlier descriptors are closed. */
-  #waitForRoom(sinceMs: number): void {
-    this.#poller?.close();
-    this.#poller = undefined;
-    this.#crowded = setTimeout(() => {
-      if (!discardsCrowd()) this.#poller = native.poll(this.#socket, () => this.#readable());
-      else if (Date.now() - sinceMs > CROWD_LIMIT_MS) this.#giveUp();
-      else this.#waitForRoom(sinceMs);
-    }, CROWD_POLL_MS);
-  }
-
-  #readable(): void {
-    for (let count = 0; count < RECORDS_PER_TURN && !this.#closed; count++) {
-      if (discardsCrowd()) return this.#waitForRoom(Date.now());
-      const came = this.#request.receive(this.#socket, 0);
-      if (came === -Errno.EAGAIN) return;
-      // The record is too large: it is dropped, with its descriptors.
-      if (came === -Errno.EMSGSIZE) {
-        this.#discardFds(this.#request);
-        continue;
-      }
-      if (came !== 1) {
-        this.close();
-        this.#events.lost();
-        return;
-      }
-      this.#handle(this.#request);
-    }
+    this.#channel.tell(fill);
   }
 
   #handle(request: LinkRecord): void {
-    const shape = request.length < HEADER_BYTES ? undefined : SHAPES.get(request.kind);
+    const shape = SHAPES.get(request.kind);
     const payload = request.length - HEADER_BYTES;
     const early = !this.#greeted && request.kind !== ServerRecord.loaded;
-    if (early || shape === undefined || request.fdCount !== shape.fds || payload < 0 || payload > shape.payload) {
-      this.#discardFds(request);
-      if (request.length >= HEADER_BYTES) this.#reply(request.sequence, -Errno.EINVAL);
+    if (early || shape === undefined || request.fdCount !== shape.fds || payload > shape.payload) {
+      discardFds(request);
+      this.#reply(request.sequence, -Errno.EINVAL);
       return;
     }
     this.#carryOut(request);
-  }
-
-  #discardFds(request: LinkRecord): void {
-    for (let at = 0; at < request.fdCount; at++) discard(request.fds[at] as number);
   }
 
   #carryOut(request: LinkRecord): void {
