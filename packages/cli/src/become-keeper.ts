@@ -6,18 +6,23 @@ import { spawnSync } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import { CAP, capabilityMask, memoryFileOf, native } from "@sluice/native";
 import { CliError, EXIT, lacking } from "@sluice/runtime/cli";
-import type { AwaitingConfig, KeeperConfig } from "@sluice/service-keeper";
-import { type AwaitedMount, type SupervisedMount, replaceProcess } from "@sluice/service-mount";
+import type { AwaitingConfig, HostKeeperConfig, KeeperConfig } from "@sluice/service-keeper";
+import { type AwaitedMount, type SupervisedHost, type SupervisedMount, replaceProcess } from "@sluice/service-mount";
 
 const KEEPER_MAIN = fileURLToPath(new URL("./keeper-main.js", import.meta.url));
 const MAIN = fileURLToPath(new URL("./main.js", import.meta.url));
 /** The keeper's configuration, after standard input, output and error. */
 const CONFIG_FD = 3;
+/** The socket for clients of a host service. */
+const LISTEN_FD = 4;
 
 /** The command line that starts this program as a mount's server. */
 export const serverProgram = { file: process.execPath, argv: [...process.execArgv, MAIN, "mount-server"] };
 
-function pass(config: KeeperConfig | AwaitingConfig): number {
+/** The same for the keeper of a host service. */
+export const hostProgram = { file: process.execPath, argv: [...process.execArgv, MAIN, "host-server"] };
+
+function pass(config: KeeperConfig | AwaitingConfig | HostKeeperConfig): number {
   const fd = memoryFileOf("sluice-keeper", JSON.stringify(config));
   return fd < 0 ? fd : native.dup2(fd, CONFIG_FD);
 }
@@ -29,14 +34,21 @@ function dropCapabilities(mask: bigint): void {
   native.setNoNewPrivileges();
 }
 
-function become(config: KeeperConfig | AwaitingConfig, capabilities: bigint, remedy: string): never {
+/** `name` is for people who list processes. Descriptors below `descriptors` stay open. */
+function become(name: string, capabilities: bigint, { descriptors, remedy }: { descriptors: number; remedy: string }): never {
+  dropCapabilities(capabilities);
+  replaceProcess([KEEPER_MAIN, name], descriptors);
+  throw unstarted(name, remedy);
+}
+
+function unstarted(object: string, remedy: string): CliError {
+  return new CliError({ object, problem: "the keeper cannot be started", remedy, exitCode: EXIT.FAILED });
+}
+
+function becomeKeeperOf(config: KeeperConfig | AwaitingConfig, capabilities: bigint, remedy: string): never {
   const { mountpoint } = config.plan;
-  if (pass(config) >= 0) {
-    dropCapabilities(capabilities);
-    // The mount point is for people who list processes.
-    replaceProcess([KEEPER_MAIN, mountpoint], CONFIG_FD + 1);
-  }
-  throw new CliError({ object: mountpoint, problem: "the keeper cannot be started", remedy, exitCode: EXIT.FAILED });
+  if (pass(config) < 0) throw unstarted(mountpoint, remedy);
+  return become(mountpoint, capabilities, { descriptors: CONFIG_FD + 1, remedy });
 }
 
 /** A server of `--user` starts as that user: it has to read this program. @throws CliError */
@@ -48,9 +60,17 @@ export function refuseUnreadableProgram(user: SupervisedMount["user"]): void {
 }
 
 export function becomeKeeper({ capabilities, ...mount }: SupervisedMount): never {
-  return become({ ...mount, server: serverProgram }, capabilities, "free memory, or use --keeper off");
+  return becomeKeeperOf({ ...mount, server: serverProgram }, capabilities, "free memory, or use --keeper off");
 }
 
 export function becomeAwaitingKeeper({ capabilities, ...config }: AwaitedMount): never {
-  return become(config, capabilities, "free memory");
+  return becomeKeeperOf(config, capabilities, "free memory");
+}
+
+export function becomeHostKeeper({ capabilities, listenFd, ...host }: SupervisedHost): never {
+  const remedy = "free memory, or use --keeper off";
+  // First, since it may have the number of the configuration.
+  if (native.dup2(listenFd, LISTEN_FD) < 0 || pass({ ...host, listenFd: LISTEN_FD, server: hostProgram }) < 0)
+    throw unstarted(host.socket, remedy);
+  return become(host.socket, capabilities, { descriptors: LISTEN_FD + 1, remedy });
 }

@@ -4,9 +4,9 @@ import { FIRST_STEPS } from "./first-steps.js";
 import { buildProgram } from "./program.js";
 
 /** These commands serve, even if nobody reads their output. */
-const SERVING = new Set(["mount", "keeper", "mount-server", "serve", "decision", "csi", "volume-plugin"]);
+const SERVING = new Set(["mount", "keeper", "mount-server", "serve", "host-server", "decision", "csi", "volume-plugin"]);
 /** These commands answer the kernel. */
-const SERVING_MOUNTS = new Set(["mount", "mount-server", "serve"]);
+const SERVING_MOUNTS = new Set(["mount", "mount-server", "serve", "host-server"]);
 
 if (!SERVING.has(process.argv[2] ?? "")) {
   process.stdout.on("error", (error: NodeJS.ErrnoException) => {

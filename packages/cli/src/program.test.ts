@@ -19,6 +19,7 @@ const EVERY = [
   "fork",
   "fsck",
   "grants",
+  "host-server",
   "keeper",
   "log",
   "man",

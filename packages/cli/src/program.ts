@@ -26,7 +26,9 @@ async function mountHost(): Promise<MountHost> {
   return {
     startEmbeddedDecision: async (options) => (await import("./embedded/start-embedded-decision.js")).startEmbeddedDecision(options),
     becomeAwaitingKeeper: keeper.becomeAwaitingKeeper,
+    becomeHostKeeper: keeper.becomeHostKeeper,
     becomeKeeper: keeper.becomeKeeper,
+    hostProgram: keeper.hostProgram,
     serverProgram: keeper.serverProgram,
   };
 }
@@ -45,6 +47,7 @@ const COMMANDS: Readonly<Record<string, AddCommand>> = {
   keeper: async (program) => (await import("./commands/keeper-command.js")).addKeeperCommand(program, await mountHost()),
   "mount-server": async (program) => (await import("./commands/mount-server-command.js")).addMountServerCommand(program, await mountHost()),
   serve: async (program) => (await import("./commands/serve-command.js")).addServeCommand(program, await mountHost()),
+  "host-server": async (program) => (await import("./commands/serve-command.js")).addHostServerCommand(program, await mountHost()),
   unmount: async (program) => (await import("./commands/unmount-command.js")).addUnmountCommand(program),
   upgrade: async (program) => (await import("./commands/upgrade-command.js")).addUpgradeCommand(program, await mountHost()),
   status: async (program) => (await import("./commands/status-command.js")).addStatusCommand(program),

@@ -1,8 +1,16 @@
 /** Has mounts made, listed and ended by a host service. */
-import { credentials, Metadata, type ServiceError, status } from "@grpc/grpc-js";
+import { setTimeout as sleep } from "node:timers/promises";
+import { type ClientDuplexStream, credentials, Metadata, type ServiceError, status } from "@grpc/grpc-js";
 import { failed } from "@sluice/runtime/cli";
 import { errorOf } from "./failure.js";
-import { type Failure, type HostedMount, HostServiceClient, type MountResponse, type MountSpec } from "./gen/sluice/host/v1/host.js";
+import {
+  type Failure,
+  type HostedMount,
+  HostServiceClient,
+  type MountRequest,
+  type MountResponse,
+  type MountSpec,
+} from "./gen/sluice/host/v1/host.js";
 
 /** The person or program that has the mount made. */
 export interface MountFollower {
@@ -28,13 +36,90 @@ async function connected<T>(socket: string, use: (client: HostServiceClient) => 
   }
 }
 
+/** How long a mount that was taken over waits for its client: see Attach in the contract. */
+const ATTACH_MS = 10_000;
+const AGAIN_MS = 100;
+
+type Request = NonNullable<MountRequest["message"]>;
+
+/** The calls that follow one mount: a second one if another process takes the mount over. */
+class MountCalls {
+  /** Of the mount, if another process can take it over. */
+  mountpoint: string | undefined;
+  /** The present service has answered. */
+  answered = false;
+  #stops = 0;
+  #call: ClientDuplexStream<MountRequest, MountResponse> | undefined;
+
+  constructor(
+    private readonly socket: string,
+    private readonly follower: MountFollower,
+  ) {}
+
+  stop(): void {
+    this.#stops++;
+    this.#call?.write({ message: { $case: "stop", value: {} } });
+  }
+
+  /** Resolves at the end of the call, with the error of a call that broke. @throws CliError or NeedsOwnProcess as the mount */
+  run(first: Request, { isOnly = false, limitMs = Infinity } = {}): Promise<ServiceError | undefined> {
+    this.answered = false;
+    return connected(
+      this.socket,
+      (client) =>
+        new Promise((resolve, reject) => {
+          const call = client.mount({ deadline: Date.now() + limitMs });
+          call.on("data", (response: MountResponse) => this.#take(response, reject));
+          call.on("end", () => resolve(undefined));
+          call.on("error", (error: ServiceError) => resolve(error));
+          call.write({ message: first });
+          for (let at = 0; at < this.#stops; at++) call.write({ message: { $case: "stop", value: {} } });
+          this.#call = call;
+          if (isOnly) call.end();
+        }),
+    );
+  }
+
+  #take({ message }: MountResponse, fail: (error: Error) => void): void {
+    this.answered = true;
+    if (message?.$case === "mounted") {
+      this.mountpoint = message.value.mountpoint === "" ? undefined : message.value.mountpoint;
+      if (message.value.line !== "") this.follower.announce(message.value.line);
+    }
+    if (message?.$case === "notice") this.follower.tell(message.value);
+    if (message?.$case === "ended" && message.value.failure !== undefined) fail(errorOf(message.value.failure));
+  }
+}
+
 /**
  * Resolves when an attached mount has ended, and for another one as soon as it serves. `socket` is an absolute path. A mount that does
  * not serve within `limitMs` is given up; by default it may take any time.
  * @throws CliError or NeedsOwnProcess as the mount, and HostUnreachable
  */
-export function mountThrough(socket: string, spec: MountSpec, follower: MountFollower, limitMs = Infinity): Promise<void> {
-  return connected(socket, (client) => follow(client, spec, { socket, limitMs, ...follower }));
+export async function mountThrough(socket: string, spec: MountSpec, follower: MountFollower, limitMs = Infinity): Promise<void> {
+  const calls = new MountCalls(socket, follower);
+  const unlisten = follower.onStop(() => calls.stop());
+  try {
+    const error = await calls.run({ $case: "begin", value: spec }, { isOnly: !spec.attached, limitMs });
+    const { answered } = calls;
+    if (error !== undefined && !(spec.attached && (await followOn(calls)))) throw broken(error, answered, { spec, socket });
+  } finally {
+    unlisten();
+  }
+}
+
+/** Follows a mount whose service died or was replaced, from process to process. False if no other one has it. */
+async function followOn(calls: MountCalls): Promise<boolean> {
+  const { mountpoint } = calls;
+  if (mountpoint === undefined) return false;
+  for (let untilMs = Date.now() + ATTACH_MS; Date.now() < untilMs; await sleep(AGAIN_MS)) {
+    const error = await calls.run({ $case: "attach", value: { mountpoint } });
+    if (error === undefined) return true;
+    if (error.code !== status.UNAVAILABLE) return false;
+    // It has broken again.
+    if (calls.answered) untilMs = Date.now() + ATTACH_MS;
+  }
+  return false;
 }
 
 /** The mounts of the service, by mount point. @throws HostUnreachable */
@@ -66,29 +151,6 @@ export function endThrough(socket: string, mountpoint: string, limitMs: number):
     if (error !== null) throw new HostUnreachable(error.details, { cause: error });
     if (failure !== undefined) throw errorOf(failure);
     return true;
-  });
-}
-
-function follow(client: HostServiceClient, spec: MountSpec, follower: MountFollower & { socket: string; limitMs: number }): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const call = client.mount({ deadline: Date.now() + follower.limitMs });
-    const unlisten = follower.onStop(() => call.write({ message: { $case: "stop", value: {} } }));
-    let answered = false;
-    const settle = (error?: Error): void => {
-      unlisten();
-      if (error === undefined) resolve();
-      else reject(error);
-    };
-    call.on("data", ({ message }: MountResponse) => {
-      answered = true;
-      if (message?.$case === "mounted") follower.announce(message.value.line);
-      if (message?.$case === "notice") follower.tell(message.value);
-      if (message?.$case === "ended" && message.value.failure !== undefined) settle(errorOf(message.value.failure));
-    });
-    call.on("end", () => settle());
-    call.on("error", (error: ServiceError) => settle(broken(error, answered, { spec, socket: follower.socket })));
-    call.write({ message: { $case: "begin", value: spec } });
-    if (!spec.attached) call.end();
   });
 }
 

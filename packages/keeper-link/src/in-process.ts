@@ -59,6 +59,7 @@ export function openInProcess(plan: MountPlan): KeeperLink {
     onStop: () => undefined,
     openNext: (names) => upper.openNext(names),
     letGo,
+    abandon: letGo,
     close: letGo,
   };
 }

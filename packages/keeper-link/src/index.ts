@@ -9,4 +9,13 @@ export { connectHere, openInProcess } from "./in-process.js";
 export type { KeeperInfo, KeeperLink, NextLayers, NextNames, OpenLayer, OpenLayers } from "./keeper-link.js";
 export type { MountPlan } from "./mount-plan.js";
 export { ServerRecord, HEADER_BYTES, JOURNAL_LIMIT_BYTES, MAX_INIT_BYTES, LinkRecord, STORED_PER_RECORD, KeeperRecord } from "./records.js";
+export {
+  type HeldMount,
+  type HoldRefusal,
+  type HoldRequest,
+  openServiceLink,
+  readMemoryFile,
+  type ServiceLink,
+  type ServiceLinkEvents,
+} from "./service-link.js";
 export { openSocketLink, type SocketLinkOptions, tellLoaded } from "./socket-link.js";

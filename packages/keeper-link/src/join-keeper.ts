@@ -2,11 +2,12 @@
  * How a server joins a keeper that did not start it: through the keeper's socket. It gets the offer at once, which names the mount, and
  * everything else when its turn comes.
  */
-import { fstatSync, readlinkSync, readSync } from "node:fs";
+import { readlinkSync } from "node:fs";
 import { native, POLL, toBytes } from "@sluice/native";
 import { Errno } from "@sluice/vfs";
 import type { MountPlan } from "./mount-plan.js";
 import { LinkRecord, KeeperRecord } from "./records.js";
+import { readMemoryFile } from "./service-link.js";
 
 /** Raised when servers of the version before could not serve by the new offer. */
 export const OFFER_VERSION = 1;
@@ -30,13 +31,6 @@ export function namespacesHere(): Namespaces {
   return { pid: readlinkSync("/proc/self/ns/pid"), user: readlinkSync("/proc/self/ns/user") };
 }
 
-function readAll(fd: number): string {
-  const bytes = Buffer.alloc(fstatSync(fd).size);
-  readSync(fd, bytes, 0, bytes.length, 0);
-  native.close(fd);
-  return bytes.toString("utf8");
-}
-
 /**
  * Connects, and takes the offer. The caller owns the socket: for `untilGreeted`, then `openSocketLink`.
  * @returns the negative errno if nobody answers: -EPERM if the listener is neither root nor our user, -EPIPE if it refuses us
@@ -55,7 +49,7 @@ export function joinKeeper(path: string): { socket: number; offer: Offer } | num
   const came = record.receive(socket, ANSWER_TIMEOUT_MS);
   if (came !== 1) return refuse(came === 0 ? Errno.EPIPE : -came);
   if (record.kind !== KeeperRecord.offer || record.fdCount !== 1) return refuse(Errno.EPROTO);
-  return { socket, offer: JSON.parse(readAll(record.fds[0] as number)) as Offer };
+  return { socket, offer: JSON.parse(readMemoryFile(record.fds[0] as number)) as Offer };
 }
 
 /** Resolves when the keeper greets, or is gone: `openSocketLink` tells which. Calls `wait` if another server has its turn first. */

@@ -86,5 +86,7 @@ export interface KeeperLink {
   letGo(): void;
   /** A keeper that cannot send a signal calls `stop` to end the mount. */
   onStop(stop: () => void): void;
+  /** Closes the link and all its descriptors, for a server that has used none of them. */
+  abandon(): void;
   close(): void;
 }

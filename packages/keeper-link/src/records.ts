@@ -43,6 +43,8 @@ export const ServerRecord = {
   loaded: 11,
   /** The connection is over, and the server has released the layers. Answered with 0 when the keeper has too. */
   letGo: 12,
+  /** Of a service of many mounts: one descriptor, a memory file with a HoldRequest as JSON. Answered with `link`. */
+  hold: 13,
 } as const;
 
 /** The kinds of records that a keeper sends. */
@@ -62,13 +64,18 @@ export const KeeperRecord = {
   init: 70,
   /** As many descriptors as keys in the payload. */
   stored: 71,
-  /** The end of the greeting. `key`: how many descriptors may be stored. `value` 1: a former server served this connection. Payload: KeeperInfo as JSON. */
+  /** The end of the greeting. `key`: how many descriptors may be stored. `value` 1: a former server served this connection. Payload: KeeperInfo as JSON, if the link is that of a mount. */
   go: 72,
   drain: 73,
   /** One descriptor, a memory file with the offer, for a server that connects to a keeper that starts none. `go` may come much later. */
   offer: 74,
   /** Unmount, as after SIGTERM: for a server to which the keeper cannot send signals. */
   stop: 75,
+  /**
+   * To a service of many mounts. In an answer to `hold` one descriptor: with the value 0 the link of the mount, greeted already; else a
+   * memory file with the reason. Without a sequence: a mount of a former service, two descriptors: its link, and the memory file of `hold`.
+   */
+  link: 76,
 } as const;
 
 /** A record with its descriptors, for writing and reading. It is reused. */

@@ -5,6 +5,7 @@
 import { native, type Poller } from "@sluice/native";
 import { type BackingRegistrar, Errno, FsError, type KernelConnection, type Negotiated } from "@sluice/vfs";
 import { mountRemedy } from "./privileged/mount-device.js";
+import { closeLayers } from "./privileged/open-layers.js";
 import type { KeeperInfo, KeeperLink, OpenLayers } from "./keeper-link.js";
 import type { MountPlan } from "./mount-plan.js";
 import { ServerRecord, MAX_INIT_BYTES, LinkRecord, STORED_PER_RECORD, KeeperRecord } from "./records.js";
@@ -192,7 +193,15 @@ class SocketLink implements KeeperLink {
     this.#stop = stop;
   }
 
+  abandon(): void {
+    const { fuseFd, journalFd } = this.#given;
+    closeLayers(this.layers);
+    for (const fd of [fuseFd, journalFd, ...this.stored.values()]) native.close(fd);
+    this.close();
+  }
+
   close(): void {
+    if (this.#lost) return;
     this.#poller?.close();
     this.#poller = undefined;
     native.close(this.#socket);

@@ -1,4 +1,4 @@
-/* A shared mapping of a file as a Buffer. A file truncated below the mapping ends the process: seal it against shrinking. */
+/* Shared mappings of files: as a Buffer, or over memory that is there. A file truncated below the mapping ends the process: seal it against shrinking. */
 #include "native.h"
 
 #include <sys/mman.h>
@@ -75,4 +75,17 @@ static napi_value map_shared(napi_env env, napi_callback_info info) {
   return object;
 }
 
-const struct exported mapping_functions[] = {{"mapShared", map_shared}, {NULL, NULL}};
+/* With a negative descriptor: memory of nobody, so that a late access does no harm. */
+static napi_value map_over(napi_env env, napi_callback_info info) {
+  struct args args = args_read(env, info, 2);
+  struct slice place = arg_bytes(&args, 0);
+  int fd = arg_int(&args, 1);
+  if (args.failure) return args_failed(&args);
+  size_t page = (size_t)sysconf(_SC_PAGESIZE);
+  if (place.length == 0 || (uintptr_t)place.data % page != 0 || place.length % page != 0) return result_number(env, -EINVAL);
+  int flags = MAP_FIXED | (fd < 0 ? MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE : MAP_SHARED);
+  void *mapped = mmap(place.data, place.length, PROT_READ | PROT_WRITE, flags, fd, 0);
+  return result_number(env, mapped == MAP_FAILED ? -errno : 0);
+}
+
+const struct exported mapping_functions[] = {{"mapShared", map_shared}, {"mapOver", map_over}, {NULL, NULL}};

@@ -369,6 +369,11 @@ export interface Native {
    */
   mapShared(fd: number, length: number, writable: boolean, populated?: boolean): Mapping | number;
   /**
+   * Maps `fd` shared in place of the memory of `place`, whole pages (-EINVAL) that are used by nothing else; as with `mapShared`, the file
+   * must not shrink. With a negative `fd` the place gets zeroed memory of nobody, so that a late access does no harm.
+   */
+  mapOver(place: Uint8Array, fd: number): number;
+  /**
    * From now on this process gets `signal` when `parentPid`, which must be its parent (-ESRCH), ends: by a thread of its
    * own, so that it holds for processes that act as callers, are stopped, or whose loop is busy.
    */

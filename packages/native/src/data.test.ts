@@ -147,6 +147,25 @@ describe.each(Object.entries(places))("data on %s", (_, place) => {
     expect(native.mapShared(-1, 4096, true)).toBe(-errno.EBADF);
   });
 
+  it("maps a file in place of shared memory, and takes it away again", () => {
+    native.pwrite(fd, bytesOf("before"), at(0, 6), 0);
+    native.ftruncate(fd, 8192);
+    // The types of ES2022 do not know the options, which make it consist of whole pages.
+    const Growable = SharedArrayBuffer as unknown as new (bytes: number, options: { maxByteLength: number }) => SharedArrayBuffer;
+    const place = new Uint8Array(new Growable(8192, { maxByteLength: 8192 }));
+    expect(native.mapOver(place.subarray(1), fd)).toBe(-errno.EINVAL);
+    expect(native.mapOver(place, fd)).toBe(0);
+    expect(textOf(place, 6)).toBe("before");
+    place[0] = 0x42;
+    const bytes = new Uint8Array(6);
+    native.pread(fd, bytes, at(0, 6), 0);
+    expect(textOf(bytes, 6)).toBe("Before");
+    expect(native.mapOver(place, -1)).toBe(0);
+    place[1] = 0x42;
+    native.pread(fd, bytes, at(0, 6), 0);
+    expect(textOf(bytes, 6)).toBe("Before");
+  });
+
   it("says at once, if asked to, that there is no file behind a mapping", () => {
     native.ftruncate(fd, 4096);
     expect(native.mapShared(fd, 3 * 4096, false, true)).toBe(-EFAULT);

@@ -7,17 +7,34 @@ export interface ServerProgram {
   argv: readonly string[];
 }
 
-export interface KeeperConfig {
-  plan: MountPlan;
+/** For every keeper that starts its servers. */
+export interface SupervisorConfig {
   server: ServerProgram;
   /** Passed to each server unread. */
   serverConfig: string;
+  /** The directory of the keeper's sockets. It exists already, and the keeper removes it at the end. */
+  runDirectory: string;
+}
+
+/** For the keeper of one mount. */
+export interface KeeperConfig extends SupervisorConfig {
+  plan: MountPlan;
   /** The user that servers run as; undefined: the keeper's. */
   user: { uid: number; gid: number } | undefined;
   /** How long a stopping server waits for the users of the mount. */
   graceMs: number;
-  /** The directory of the mount's sockets. It exists already, and the keeper removes it at the end. */
-  runDirectory: string;
+}
+
+/** For the keeper of a service of many mounts, which come and go. */
+export interface HostKeeperConfig extends SupervisorConfig {
+  /** The service's socket for clients, for people. */
+  socket: string;
+  /** A listening socket, which each service gets. */
+  listenFd: number;
+  /** The keeper removes the socket at the end. */
+  ownsSocket: boolean;
+  /** The most mounts. */
+  places: number;
 }
 
 /** For a keeper that starts no servers: they connect to its socket, from other containers for instance. */
@@ -36,4 +53,4 @@ export interface AwaitingConfig {
 }
 
 /** Descriptors of a server, after standard input, output and error. */
-export const SERVER_FDS = { link: 3, config: 4, count: 5 } as const;
+export const SERVER_FDS = { link: 3, config: 4, listen: 5, count: 6 } as const;

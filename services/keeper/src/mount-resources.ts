@@ -5,6 +5,7 @@
 import {
   abortDevice,
   claimUpper,
+  closeLayers,
   JOURNAL_LIMIT_BYTES,
   type MountPlan,
   type MountPoint,
@@ -46,22 +47,33 @@ export class MountResources {
   #unmounting = false;
   #holds = true;
 
-  /** @throws LayerError, FsError */
-  constructor(plan: MountPlan) {
+  /** `places`: the mounts that may share this process's descriptors. @throws LayerError, FsError; then it holds nothing */
+  constructor(plan: MountPlan, places = 1) {
     this.#plan = plan;
     const { release, ...layers } = openLayers(plan);
     this.layers = layers;
-    const letGo = claimUpper(layers.upper, layers.work);
-    this.#release = () => {
-      letGo();
-      release();
+    const undo = [release, () => closeLayers(layers)];
+    const opened = (fd: number): number => {
+      undo.push(() => native.close(fd));
+      return fd;
     };
-    this.#clones = new Set(this.#roots().map(mountIdOf));
-    this.#place = openMountpoint(plan.mountpoint);
-    this.fuseFd = openDevice();
-    this.journalFd = makeJournal();
+    try {
+      const letGo = claimUpper(layers.upper, layers.work);
+      undo.push(letGo);
+      this.#release = () => {
+        letGo();
+        release();
+      };
+      this.#clones = new Set(this.#roots().map(mountIdOf));
+      this.#place = opened(openMountpoint(plan.mountpoint));
+      this.fuseFd = opened(openDevice());
+      this.journalFd = makeJournal();
+    } catch (error) {
+      for (const step of undo.reverse()) step();
+      throw error;
+    }
     const { soft } = native.nofileLimit();
-    this.storeLimit = Math.max(0, Math.min(STORE_LIMIT, soft - this.#roots().length - RESERVED_FDS));
+    this.storeLimit = Math.max(0, Math.min(STORE_LIMIT, Math.floor((soft - RESERVED_FDS) / places) - this.#roots().length));
     this.#backingLimit = 2 * soft;
   }
 
@@ -189,7 +201,10 @@ export class MountResources {
 function makeJournal(): number {
   const fd = native.memoryFile("sluice-journal");
   const status = fd < 0 ? fd : native.ftruncate(fd, JOURNAL_LIMIT_BYTES);
-  if (status < 0) throw new FsError(-status, "cannot create the journal's memory: free memory");
+  if (status < 0) {
+    if (fd >= 0) native.close(fd);
+    throw new FsError(-status, "cannot create the journal's memory: free memory");
+  }
   native.addSeals(fd, SEAL.GROW | SEAL.SHRINK | SEAL.SEAL);
   return fd;
 }

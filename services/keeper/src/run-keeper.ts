@@ -1,16 +1,16 @@
 /**
- * A keeper that starts its servers: it opens the mount's resources, starts a server, replaces a dead one, hands over to a new version on
- * request, and takes everything down at the end. It reports to people on standard error.
+ * A keeper that starts its servers: it starts one, replaces a dead one, hands over to a new version on request, and takes everything down at
+ * the end. It reports to people on standard error.
  */
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { isatty } from "node:tty";
 import { openControlSocket } from "./control-socket.js";
+import { type Held, holdOne } from "./held.js";
 import { FAILED, openResources, prepare, removeSockets, say } from "./setup.js";
-import type { MountResources } from "./mount-resources.js";
 import type { KeeperConfig, ServerProgram } from "./keeper-config.js";
 import { RestartRule } from "./restart-rule.js";
-import { describeEnd, type ServerEnd, ServerProcess } from "./server-process.js";
+import { describeEnd, type ServerEnd, ServerProcess, type ServerSetup } from "./server-process.js";
 import { Standby } from "./standby.js";
 
 const CONTROL_SOCKET = "keeper.sock";
@@ -23,9 +23,17 @@ const LOAD_LIMIT_MS = 30_000;
 const READY_LIMIT_MS = 30_000;
 const DRAIN_LIMIT_MS = 15_000;
 
+export interface Supervision extends ServerSetup {
+  server: ServerProgram;
+  /** How long a stopping server may take beyond STOP_LIMIT_MS; undefined: for ever. */
+  graceMs: number | undefined;
+  /** The directory of the keeper's sockets. It exists already. */
+  runDirectory: string;
+}
+
 class Keeper {
-  readonly #config: KeeperConfig;
-  readonly #resources: MountResources;
+  readonly #setup: Supervision;
+  readonly #held: Held;
   readonly #rule = new RestartRule();
   #program: ServerProgram;
   #server: ServerProcess | undefined;
@@ -43,10 +51,10 @@ class Keeper {
   #limit: NodeJS.Timeout | undefined;
   #tellUpgraded: (problem: string | undefined) => void = () => undefined;
 
-  constructor(config: KeeperConfig, resources: MountResources) {
-    this.#config = config;
-    this.#resources = resources;
-    this.#program = config.server;
+  constructor(setup: Supervision) {
+    this.#setup = setup;
+    this.#held = setup.held;
+    this.#program = setup.server;
   }
 
   /** @returns the exit code */
@@ -74,7 +82,8 @@ class Keeper {
     void this.#standby.drop();
     this.#coming?.signal("SIGKILL");
     this.#server?.signal(this.#stops > PATIENT_STOPS ? "SIGKILL" : "SIGTERM");
-    this.#limit ??= setTimeout(() => this.#server?.signal("SIGKILL"), this.#config.graceMs + STOP_LIMIT_MS);
+    const { graceMs } = this.#setup;
+    if (graceMs !== undefined) this.#limit ??= setTimeout(() => this.#server?.signal("SIGKILL"), graceMs + STOP_LIMIT_MS);
   }
 
   /**
@@ -82,7 +91,7 @@ class Keeper {
    * cannot even load costs the users of the mount nothing. @returns the problem; undefined if it serves
    */
   async upgrade(program: ServerProgram): Promise<string | undefined> {
-    if (this.#stops > 0 || this.#server === undefined) return "the mount is ending, or starting another server: try again";
+    if (this.#stops > 0 || this.#server === undefined) return "it is ending, or starting another server: try again";
     if (this.#coming !== undefined || this.#before !== undefined) return "another upgrade is under way";
     void this.#standby.drop();
     const coming = this.#launch(program);
@@ -90,9 +99,9 @@ class Keeper {
     const problem = await this.#loads(coming);
     if (problem === undefined) return new Promise((resolve) => this.#replaceBy(coming, resolve));
     this.#coming = undefined;
-    if (this.#stops > 0) return "the mount is about to end";
+    if (this.#stops > 0) return "it is about to end";
     this.#standby.prepare();
-    say(this.#config.plan.mountpoint, `the new server ${problem}: the one before goes on`);
+    say(this.#held.name, `the new server ${problem}: the one before goes on`);
     return `the new server ${problem}: the one before goes on`;
   }
 
@@ -129,7 +138,7 @@ class Keeper {
   }
 
   #launch(program: ServerProgram): ServerProcess {
-    return new ServerProcess({ config: this.#config, program, resources: this.#resources });
+    return new ServerProcess(this.#setup, program);
   }
 
   /** The server that serves next. */
@@ -158,9 +167,9 @@ class Keeper {
 
   /** @returns the exit code at the end of the mount; undefined to start another server */
   async #after(end: ServerEnd): Promise<number | undefined> {
-    const { mountpoint } = this.#config.plan;
+    const { name } = this.#held;
     if (this.#stops > 0) return stopped(end);
-    if (this.#resources.connectionOver) return end.code ?? 0;
+    if (this.#held.isOver(end)) return end.code ?? 0;
     if (!this.#everServed(end)) return this.#neverServed(end);
     if (this.#upgradeTo !== undefined) return this.#replaced(end);
     if (this.#before !== undefined && !end.served) return this.#failedTrial(end, this.#before);
@@ -168,35 +177,35 @@ class Keeper {
     this.#lastDeath = `${describeEnd(end)} at ${new Date().toISOString()}`;
     const next = this.#rule.next({ ...end, killed: end.signal === "SIGKILL" });
     if (!next.again) {
-      say(mountpoint, `the server dies again and again (${describeEnd(end)}): unmounted; see its log`);
+      say(name, `the server dies again and again (${describeEnd(end)}): unmounted; see its log`);
       return FAILED;
     }
-    say(mountpoint, `the server died (${describeEnd(end)}): another one goes on`);
+    say(name, `the server died (${describeEnd(end)}): another one goes on`);
     await sleep(next.pauseMs, undefined, { signal: this.#stopping.signal }).catch(() => undefined);
     return this.#stops > 0 ? 0 : undefined;
   }
 
   #everServed(end: ServerEnd): boolean {
-    return end.served || this.#resources.init !== undefined;
+    return end.served || this.#held.begun;
   }
 
   /** The server has reported the reason itself if it could. */
   #neverServed(end: ServerEnd): number {
     if (end.code !== null) return end.code;
-    say(this.#config.plan.mountpoint, `the server ended before it served (${describeEnd(end)}): see its log`);
+    say(this.#held.name, `the server ended before it served (${describeEnd(end)}): see its log`);
     return FAILED;
   }
 
   /** A server made room for another program. However it ended, the new one serves next, on trial. */
   #replaced(end: ServerEnd): undefined {
-    const { mountpoint } = this.#config.plan;
-    if (!end.handedOver) say(mountpoint, `the server did not hand over (${describeEnd(end)}): a new one takes over anyway`);
+    const { name } = this.#held;
+    if (!end.handedOver) say(name, `the server did not hand over (${describeEnd(end)}): a new one takes over anyway`);
     return undefined;
   }
 
   /** Rolls back to the program before, once, if the new one does not serve. */
   #failedTrial(end: ServerEnd, before: ServerProgram): undefined {
-    say(this.#config.plan.mountpoint, `the new server does not serve (${describeEnd(end)}): back to the one before`);
+    say(this.#held.name, `the new server does not serve (${describeEnd(end)}): back to the one before`);
     this.#tellUpgraded(`the new server does not serve (${describeEnd(end)}): the one before goes on`);
     this.#program = before;
     this.#before = undefined;
@@ -211,7 +220,7 @@ class Keeper {
       this.#limit = undefined;
       this.#before = undefined;
       this.#tellUpgraded(undefined);
-      say(this.#config.plan.mountpoint, "a new server has taken over");
+      say(this.#held.name, "a new server has taken over");
     });
   }
 }
@@ -232,17 +241,11 @@ function listen(keeper: Keeper): void {
   process.on("SIGPIPE", () => undefined);
 }
 
-/** Runs the keeper to the end of its mount. @returns the exit code */
-export async function runKeeper(config: KeeperConfig): Promise<number> {
-  prepare();
-  const resources = await openResources(config);
-  if (typeof resources === "number") {
-    removeSockets(config.runDirectory);
-    return resources;
-  }
-  const keeper = new Keeper(config, resources);
+/** Runs servers until none is needed any more, and gives everything back. @returns the exit code */
+export async function supervise(setup: Supervision): Promise<number> {
+  const keeper = new Keeper(setup);
   listen(keeper);
-  const control = openControlSocket(join(config.runDirectory, CONTROL_SOCKET), {
+  const control = openControlSocket(join(setup.runDirectory, CONTROL_SOCKET), {
     upgrade: (program) => keeper.upgrade(program),
     serverPid: () => keeper.serverPid,
   });
@@ -250,7 +253,18 @@ export async function runKeeper(config: KeeperConfig): Promise<number> {
     return await keeper.run();
   } finally {
     control?.close();
-    await resources.end();
-    removeSockets(config.runDirectory);
+    await setup.held.end();
+    removeSockets(setup.runDirectory);
   }
+}
+
+/** Runs the keeper to the end of its mount. @returns the exit code */
+export async function runKeeper({ plan, ...config }: KeeperConfig): Promise<number> {
+  prepare();
+  const resources = await openResources({ plan });
+  if (typeof resources === "number") {
+    removeSockets(config.runDirectory);
+    return resources;
+  }
+  return supervise({ ...config, held: holdOne(plan, resources) });
 }

@@ -1,14 +1,13 @@
 /**
  * One server: its process and the link to it, from its start to its end. It loads its modules and then waits: before `serve` it has no
- * access to the mount, and the keeper does nothing that it asks for.
+ * access to a mount, and the keeper does nothing that it asks for.
  */
 import { type ChildProcess, spawn } from "node:child_process";
 import { constants } from "node:os";
 import { isZombie, type KeeperInfo } from "@sluice/keeper-link";
 import { memoryFileOf, native } from "@sluice/native";
-import type { MountResources } from "./mount-resources.js";
-import { type KeeperConfig, SERVER_FDS, type ServerProgram } from "./keeper-config.js";
-import { ServerLink } from "./server-link.js";
+import type { Held, Link } from "./held.js";
+import { SERVER_FDS, type ServerProgram } from "./keeper-config.js";
 
 /** A server that closed its end of the link should exit within this; otherwise it is killed. */
 const EXIT_LIMIT_MS = 20_000;
@@ -28,22 +27,28 @@ export interface ServerEnd {
   failure: string | undefined;
 }
 
-interface Parts {
-  config: KeeperConfig;
-  program: ServerProgram;
-  resources: MountResources;
+/** The same for every server of a keeper. */
+export interface ServerSetup {
+  held: Held;
+  /** Passed to it unread. */
+  serverConfig: string;
+  /** The user that it runs as; undefined: the keeper's. */
+  user?: { uid: number; gid: number } | undefined;
+  /** A listening socket for it. */
+  listenFd?: number;
 }
 
-function launch({ config, program }: Parts, linkFd: number, configFd: number): ChildProcess {
+function launch({ user, listenFd }: ServerSetup, program: ServerProgram, linkFd: number, configFd: number): ChildProcess {
   const stdio: (number | "ignore" | "inherit")[] = ["ignore", "inherit", "inherit"];
   stdio[SERVER_FDS.link] = linkFd;
   stdio[SERVER_FDS.config] = configFd;
+  if (listenFd !== undefined) stdio[SERVER_FDS.listen] = listenFd;
   return spawn(program.file, program.argv, {
     cwd: "/",
     stdio,
     // A session of its own: Ctrl-C at the terminal is for the keeper alone.
     detached: true,
-    ...(config.user === undefined ? {} : config.user),
+    ...(user === undefined ? {} : user),
   });
 }
 
@@ -55,8 +60,8 @@ export class ServerProcess {
   readonly ready: Promise<void>;
   readonly program: ServerProgram;
   readonly #child: ChildProcess;
-  readonly #link: ServerLink;
-  readonly #resources: MountResources;
+  readonly #link: Link;
+  readonly #held: Held;
   #hasLoaded = false;
   #readyMs: number | undefined;
   #handedOver = false;
@@ -68,15 +73,15 @@ export class ServerProcess {
   #wasDead = false;
   #end: (code: number | null, signal: NodeJS.Signals | null, failure: string | undefined) => void = () => undefined;
 
-  constructor(parts: Parts) {
+  constructor(setup: ServerSetup, program: ServerProgram) {
     const pair = new Int32Array(2);
     const made = native.seqpacketPair(pair);
-    const configFd = memoryFileOf("sluice-config", parts.config.serverConfig);
+    const configFd = memoryFileOf("sluice-config", setup.serverConfig);
     if (made < 0 || configFd < 0) throw new Error(`no socket or memory for a server (errno ${-Math.min(made, configFd)})`);
     const [ours, theirs] = pair as unknown as [number, number];
-    this.program = parts.program;
-    this.#resources = parts.resources;
-    this.#child = launch(parts, theirs, configFd);
+    this.program = program;
+    this.#held = setup.held;
+    this.#child = launch(setup, program, theirs, configFd);
     for (const fd of [theirs, configFd]) native.close(fd);
     let onLoaded: () => void = () => undefined;
     this.loaded = new Promise((resolve) => {
@@ -86,7 +91,7 @@ export class ServerProcess {
     this.ready = new Promise((resolve) => {
       onReady = resolve;
     });
-    this.#link = new ServerLink(ours, parts.resources, {
+    this.#link = setup.held.connect(ours, {
       loaded: () => {
         this.#hasLoaded = true;
         onLoaded();
@@ -108,7 +113,7 @@ export class ServerProcess {
   serve(info: KeeperInfo): void {
     if (this.#over) return;
     this.#look = setInterval(() => {
-      if (this.#resources.connectionOver) this.#endWithin(OVER_LIMIT_MS);
+      if (this.#held.connectionOver) this.#endWithin(OVER_LIMIT_MS);
       this.#lookForRemains();
     }, LOOK_MS);
     this.#link.greet(info);

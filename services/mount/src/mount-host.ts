@@ -1,5 +1,6 @@
 /** The program around the mount service. It supplies the decision service and the keeper, so that the service imports neither. */
 import type { Logger } from "@sluice/runtime";
+import type { SupervisedHost } from "./host/keep-host.js";
 import type { AwaitedMount, SupervisedMount } from "./keeper/start-keeper.js";
 
 /** A decision service that runs beside the mount as a child process. */
@@ -42,6 +43,10 @@ export interface MountHost {
   serverProgram?: { file: string; argv: readonly string[] };
   /** This process becomes a keeper that waits for servers. It returns only by throwing. */
   becomeAwaitingKeeper?: (mount: AwaitedMount) => never;
+  /** The program that the keeper of a host service starts. */
+  hostProgram?: { file: string; argv: readonly string[] };
+  /** This process becomes the keeper of a host service. It returns only by throwing. */
+  becomeHostKeeper?: (host: SupervisedHost) => never;
   /** This process becomes the keeper of a mount. It returns only by throwing. */
   becomeKeeper?: (mount: SupervisedMount) => never;
   /** Gets the line that says that the mount serves requests. By default it goes to standard output. */

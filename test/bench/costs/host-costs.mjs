@@ -1,10 +1,10 @@
-// Memory and start of many mounts: in one process of `sluice serve`, and as processes of their own.
+// Memory and start of many mounts: in one process of `sluice serve`, without and with a keeper, and as processes of their own.
 //
 //   node test/bench/costs/host-costs.mjs [mounts,mounts,…] [most]
 //
-// Memory is the proportional set size (smaps_rollup) of all processes that serve together: servers and decision services. Mounts have two
-// layers each. Times are medians, of a call of Mount by a client that is connected, and of the whole command with --background. "most" is
-// the largest number of mounts that are measured as processes of their own, too (default 10).
+// Memory is the proportional set size (smaps_rollup) of all processes that serve together: servers, keepers, standbys and decision services.
+// Mounts have two layers each. Times are medians, of a call of Mount by a client that is connected, and of the whole command with
+// --background. "most" is the largest number of mounts that are measured as processes of their own, too (default 10).
 import { execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
@@ -20,6 +20,8 @@ const most = Number(process.argv[3] ?? 10);
 const CLI = fileURLToPath(new URL("../../../packages/cli/bin/sluice.mjs", import.meta.url));
 const COMMANDS = 5;
 const SETTLE_MS = 3_000;
+/** A standby is started two seconds after a server serves. */
+const STANDBY_MS = 10_000;
 
 /** @param {number[]} values */
 const median = (values) => values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] ?? NaN;
@@ -90,11 +92,17 @@ function makeMount(client, spec) {
 }
 
 /** @param {string} at @param {string | undefined} policy */
-async function inOneProcess(at, policy) {
+const inOneProcess = (at, policy) => inService(at, policy, "off");
+
+/** @param {string} at @param {string | undefined} policy */
+const withKeeper = (at, policy) => inService(at, policy, "on");
+
+/** @param {string} at @param {string | undefined} policy @param {"on" | "off"} keeper */
+async function inService(at, policy, keeper) {
   const socket = join(at, "host.sock");
-  const host = await started(["serve", "--socket", socket, "--log-level", "error"]);
+  const host = await started(["serve", "--keeper", keeper, "--socket", socket, "--log-level", "error"]);
   const client = new wire.HostServiceClient(`unix://${socket}`, credentials.createInsecure());
-  await sleep(SETTLE_MS);
+  await sleep(keeper === "on" ? STANDBY_MS : SETTLE_MS);
   const empty = pssOf(familyOf(host.pid ?? 0));
   /** @type {number[]} */
   const calls = [];
@@ -152,7 +160,7 @@ console.log(
     .join(" ")}`,
 );
 for (const withPolicy of [false, true]) {
-  for (const measure of [inOneProcess, inOwnProcesses]) {
+  for (const measure of [inOneProcess, withKeeper, inOwnProcesses]) {
     const at = mkdtempSync(join(tmpdir(), "host-costs-"));
     const policy = join(at, "policy.yaml");
     writeFileSync(policy, "version: 1\ndefault: grant\nrules:\n  - { name: no-keys, path: '**/*.pem', effect: deny }\n");

@@ -1,7 +1,8 @@
 /** `sluice serve`: its options, and how a client's options become a mount. */
 import { resolve } from "node:path";
-import { LOG_LEVELS, type LogLevel, wrong } from "@sluice/runtime/cli";
+import { failed, LOG_LEVELS, type LogLevel, wrong } from "@sluice/runtime/cli";
 import { keepLeastPrivilege, type MountHost } from "@sluice/service-mount";
+import type { HostProgram } from "@sluice/service-mount/host";
 import { Command, Option } from "commander";
 import { type GivenOption, HOST_SOCKET, setOptions, withMountOptions } from "./mount-options.js";
 
@@ -15,6 +16,9 @@ One process serves all mounts that are made through its socket. Each has layers,
 its own, and 'sluice status', 'unmount' and all other commands work on it as on any mount. Mounts with the same policy file share one
 decision service. Whoever may use the socket can mount anything anywhere as root: membership of --group equals root.
 
+With --keeper on this process becomes the keeper of all mounts. It starts the process that serves them, and another one if that dies:
+requests wait for it, and none fails. 'sluice upgrade SOCKET', or SIGHUP, replaces that process by a new version.
+
 SIGTERM ends all mounts as it ends a single one: it waits for the users of each mount for its --grace, and a second signal cuts them off.
 With socket activation by systemd the service takes the socket that it is passed.
 
@@ -23,6 +27,7 @@ at the socket, or others than root can write to its directory.
 `;
 
 interface ServeArguments {
+  keeper: "on" | "off";
   socket: string;
   group?: string;
   admin?: string;
@@ -41,10 +46,7 @@ interface Spec {
   options: readonly GivenOption[];
 }
 
-async function serve({ socket, group, admin, logLevel, logFile }: ServeArguments, host: MountHost): Promise<void> {
-  process.env["UV_THREADPOOL_SIZE"] ??= WAITING_THREADS;
-  // Before anything else is loaded: it starts the program again.
-  keepLeastPrivilege(process.env["LISTEN_PID"] === String(process.pid) ? DESCRIPTORS : undefined);
+async function programOf({ startEmbeddedDecision }: MountHost): Promise<HostProgram> {
   const { parseMount } = await import("@sluice/service-mount/options");
   const parse = ({ mountpoint, directory, options }: Spec): ReturnType<typeof parseMount> => {
     if (!directory.startsWith("/")) throw wrong(directory, "the directory of relative paths is not absolute", "name it from the root");
@@ -52,10 +54,20 @@ async function serve({ socket, group, admin, logLevel, logFile }: ServeArguments
     setOptions(command, options);
     return parseMount(mountpoint, { ...command.opts(), directory });
   };
-  const { serveHost } = await import("@sluice/service-mount/host");
-  const { startEmbeddedDecision } = host;
+  return { startEmbeddedDecision, parse };
+}
+
+async function serve({ keeper, socket, logFile, ...given }: ServeArguments, host: MountHost): Promise<void> {
+  process.env["UV_THREADPOOL_SIZE"] ??= WAITING_THREADS;
+  // Before anything else is loaded: it starts the program again.
+  keepLeastPrivilege(process.env["LISTEN_PID"] === String(process.pid) ? DESCRIPTORS : undefined);
   const log = logFile === undefined ? undefined : resolve(logFile);
-  await serveHost({ socket: resolve(socket), group, admin, logLevel, logFile: log }, { startEmbeddedDecision, parse });
+  const { group, admin, logLevel } = given;
+  const options = { socket: resolve(socket), group, admin, logLevel, logFile: log };
+  if (keeper === "off") return (await import("@sluice/service-mount/host")).serveHost(options, await programOf(host));
+  if (host.becomeHostKeeper === undefined) throw failed("--keeper on", "this command has no keeper", "use 'sluice serve'");
+  const { startHostKeeper } = await import("@sluice/service-mount/host-keeper");
+  return startHostKeeper(options, host.becomeHostKeeper);
 }
 
 export function addServeCommand(program: Command, host: MountHost): void {
@@ -64,6 +76,7 @@ export function addServeCommand(program: Command, host: MountHost): void {
     .description("serve many mounts in one process, and make and end them as clients ask by gRPC")
     .option("--socket <path>", "the socket for clients", HOST_SOCKET)
     .option("--group <group>", "let members of this group use the service, which equals root; by default root alone may")
+    .addOption(new Option("--keeper <mode>", "on: the mounts outlive this process, in a keeper").choices(["on", "off"]).default("off"))
     .option("--admin <host:port>", "serve /metrics of all mounts, /healthz and /readyz")
     .addOption(new Option("--log-level <level>", "how much to log").choices(LOG_LEVELS).default("info"))
     .option(
@@ -72,4 +85,12 @@ export function addServeCommand(program: Command, host: MountHost): void {
     )
     .addHelpText("after", HELP)
     .action((args: ServeArguments) => serve(args, host));
+}
+
+/** `sluice host-server`: the keeper of a host service starts it. It is of no use to anybody else, so the help does not list it. */
+export function addHostServerCommand(program: Command, host: MountHost): void {
+  program.command("host-server", { hidden: true }).action(async () => {
+    const { serveHostForKeeper } = await import("@sluice/service-mount/host-keeper");
+    await serveHostForKeeper(await programOf(host));
+  });
 }

@@ -38,6 +38,18 @@ export class HostService {
     return descendantsOf(this.pid);
   }
 
+  /** With `--keeper on` and a mount: the process that serves, which `pid` has started. */
+  get server(): ProcessIdentity | undefined {
+    const servers = this.children().filter(({ command }) => command.includes("host-server"));
+    return servers.find(({ pid }) => openDescriptors(pid).includes("/dev/fuse"));
+  }
+
+  /** With `--keeper on`: the process that is loaded to take over. */
+  get standby(): ProcessIdentity | undefined {
+    const servers = this.children().filter(({ command }) => command.includes("host-server"));
+    return servers.find(({ pid }) => !openDescriptors(pid).includes("/dev/fuse"));
+  }
+
   /** Standard error so far. */
   log(): string {
     return this.script.stderr();

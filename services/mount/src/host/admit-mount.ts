@@ -12,8 +12,10 @@ function refused(option: string, problem: string): NeedsOwnProcess {
   return new NeedsOwnProcess(wrong(option, problem, OWN));
 }
 
-function refuseOptions(config: MountConfig): void {
-  if (config.keeper === "on") throw refused("--keeper on", "a keeper holds one mount, and the host service has many");
+function refuseOptions(config: MountConfig, hasKeeper: boolean): void {
+  if (config.keeper === "on" && !hasKeeper) throw refused("--keeper on", "the host service has no keeper (start it with --keeper on)");
+  if (config.user !== undefined) throw refused("--user", "the host service serves every user");
+  if (config.privilege === "strict") throw refused("--privilege strict", "the host service has the privilege for its other mounts");
   if (config.engine === "fuse-native") throw refused("--engine fuse-native", "the host service serves by the engine devfuse alone");
   if (config.transport === "uring") throw refused("--transport uring", "waiting in one mount's ring would delay the host service's others");
   if (config.idlePolling === "on") throw refused("--idle-polling on", "the host service polls only while it has a single mount");
@@ -39,9 +41,16 @@ function onOther(path: string, relation: string, other: string): NeedsOwnProcess
   return new NeedsOwnProcess(unfit(path, problem, "name another one, or mount with --host-service off"));
 }
 
-/** `others`: the mount points of this process's other mounts. @throws NeedsOwnProcess or CliError */
-export function admitMount(config: MountConfig, others: readonly string[]): void {
-  refuseOptions(config);
+export interface Hosting {
+  /** The mount points of this process's other mounts. */
+  others: readonly string[];
+  /** A keeper holds the mounts of this process. */
+  hasKeeper: boolean;
+}
+
+/** @throws NeedsOwnProcess or CliError */
+export function admitMount(config: MountConfig, { others, hasKeeper }: Hosting): void {
+  refuseOptions(config, hasKeeper);
   if (others.length === 0) return;
   const places = placesOf(others, readMountTable());
   const at = placeOnWay(config.mountpoint, places);

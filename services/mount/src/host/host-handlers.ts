@@ -2,7 +2,7 @@
 import { type sendUnaryData, type ServerDuplexStream, type ServerUnaryCall, status } from "@grpc/grpc-js";
 import { failureOf, wire } from "@sluice/host-api";
 import type { MountConfig } from "../config/mount-config.js";
-import type { HostedMount } from "./hosted-mount.js";
+import type { HostedMount, Person } from "./hosted-mount.js";
 import type { HostedMounts, RunningMount } from "./hosted-mounts.js";
 
 /** The configuration that the options of the command mean. @throws CliError */
@@ -37,8 +37,9 @@ class MountSession {
 
   #take({ message }: wire.MountRequest): void {
     if (message?.$case === "stop") this.#stop();
-    else if (message?.$case !== "begin") this.#refuse("the message is of no known kind");
     else if (this.#running !== undefined) this.#refuse("a call makes one mount");
+    else if (message?.$case === "attach") void this.#join(message.value);
+    else if (message?.$case !== "begin") this.#refuse("the message is of no known kind");
     else void this.#make(message.value);
   }
 
@@ -47,19 +48,39 @@ class MountSession {
     this.#stopped = true;
   }
 
-  #refuse(details: string): void {
+  #refuse(details: string, code = status.INVALID_ARGUMENT): void {
     this.#over = true;
-    this.call.emit("error", { code: status.INVALID_ARGUMENT, details });
+    this.call.emit("error", { code, details });
   }
+
+  readonly #person: Person = {
+    announce: (line) => this.#announce(line),
+    tell: (line) => this.#send({ $case: "notice", value: line }),
+  };
 
   async #make(spec: wire.MountSpec): Promise<void> {
     this.#attached = spec.attached;
     try {
-      this.#running = this.mounts.begin(this.parse(spec), {
-        announce: (line) => this.#announce(line),
-        tell: (line) => this.#send({ $case: "notice", value: line }),
-      });
-      await this.#running.ended;
+      this.#running = this.mounts.begin(this.parse(spec), this.#person, spec.attached);
+      await this.#follow(this.#running);
+    } catch (error) {
+      this.#end(failureOf(error));
+    }
+  }
+
+  /** This call takes the place of one that broke with a process before this one. */
+  async #join({ mountpoint }: wire.Attach): Promise<void> {
+    const running = this.mounts.at(mountpoint);
+    if (running?.mount.attach(this.#person) !== true)
+      return this.#refuse(`${mountpoint}: no such mount waits for its client`, status.NOT_FOUND);
+    this.#running = running;
+    this.#announce("");
+    await this.#follow(running);
+  }
+
+  async #follow({ ended }: RunningMount): Promise<void> {
+    try {
+      await ended;
       this.#end(undefined);
     } catch (error) {
       this.#end(failureOf(error));
@@ -67,7 +88,8 @@ class MountSession {
   }
 
   #announce(line: string): void {
-    this.#send({ $case: "mounted", value: { line } });
+    const { config, outlivesProcess = false } = this.#running?.mount ?? {};
+    this.#send({ $case: "mounted", value: { line, mountpoint: outlivesProcess ? (config?.mountpoint ?? "") : "" } });
     if (!this.#attached) this.#close();
   }
 

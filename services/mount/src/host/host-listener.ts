@@ -79,25 +79,35 @@ export interface HostListener {
   close(): void;
 }
 
+/** A listening socket. */
 export interface HostSocket {
-  path: string;
-  /** As of `passedSocket`: it listens at `path` already. */
-  passed: number | undefined;
-  /** Its members may connect. */
-  gid: number | undefined;
-  logger: Logger;
+  fd: number;
+  /** Removes its file if this process made it. */
+  remove(): void;
 }
 
-/** `accept` takes over each connection. @throws CliError if the socket cannot be made */
-export async function listenForClients(socket: HostSocket, accept: (socket: Socket) => void): Promise<HostListener> {
-  const { path, passed, gid, logger } = socket;
-  if (passed === undefined) prepareDirectory(path, gid);
-  const fd = passed ?? (await listenAt(path, "socket of the host service", "--socket"));
-  const remove = passed === undefined ? ownPath(path, (own) => rmSync(own, { force: true })) : (): void => undefined;
-  if (passed === undefined && gid !== undefined) {
+/** The socket that systemd passed, or a new one at `path`. Members of `gid` may connect. @throws CliError if it cannot be made */
+export async function openHostSocket(path: string, gid: number | undefined): Promise<HostSocket & { isPassed: boolean }> {
+  const passed = passedSocket();
+  if (passed !== undefined) return { fd: passed, remove: () => undefined, isPassed: true };
+  prepareDirectory(path, gid);
+  const fd = await listenAt(path, "socket of the host service", "--socket");
+  if (gid !== undefined) {
     chownSync(path, -1, gid);
     chmodSync(path, 0o660);
   }
+  return { fd, remove: ownPath(path, (own) => rmSync(own, { force: true })), isPassed: false };
+}
+
+export interface Clients {
+  /** Its members may connect. */
+  gid: number | undefined;
+  logger: Logger;
+  /** Takes over each connection. */
+  accept(socket: Socket): void;
+}
+
+export async function listenForClients({ fd, remove }: HostSocket, { gid, logger, accept }: Clients): Promise<HostListener> {
   const server = createServer((client) => {
     // An error before gRPC listens for it would be an uncaught exception.
     client.on("error", () => client.destroy());

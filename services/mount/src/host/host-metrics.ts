@@ -1,6 +1,6 @@
 /** The metrics of all mounts of this process, each value with the label `mount`, and those of the process itself. */
 import type { AdminServer } from "@sluice/runtime";
-import { startAdminServer } from "@sluice/runtime";
+import { openAdminPort } from "../serve/open-listeners.js";
 import { type HotMetric, type MetricSnapshot, readMetric } from "../telemetry/hot-metrics.js";
 import { MountTelemetry } from "../telemetry/mount-telemetry.js";
 import type { HostedMounts } from "./hosted-mounts.js";
@@ -27,8 +27,16 @@ function ofAll(mounts: HostedMounts, { name }: HotMetric, empty: MetricSnapshot)
   };
 }
 
-/** `notReady` as of the admin server. @throws CliError if the address cannot be used */
-export async function startHostAdmin(address: string, mounts: HostedMounts, notReady: () => string | undefined): Promise<AdminServer> {
+export interface HostAdmin {
+  address: string;
+  /** As of the admin server. */
+  notReady(): string | undefined;
+  /** This process takes over from another one. */
+  isNext: boolean;
+}
+
+/** @throws CliError if the address cannot be used */
+export async function startHostAdmin(mounts: HostedMounts, { address, notReady, isNext }: HostAdmin): Promise<AdminServer> {
   const { createRegistry } = await import("@sluice/runtime/metrics");
   const registry = createRegistry(true);
   for (const metric of new MountTelemetry().metrics()) {
@@ -38,5 +46,5 @@ export async function startHostAdmin(address: string, mounts: HostedMounts, notR
     { labels: {}, value: mounts.all().length },
   ]);
   registry.registerMetric(served as never);
-  return startAdminServer({ address, registry, notReady });
+  return openAdminPort({ address, registry, notReady }, isNext);
 }

@@ -1,12 +1,16 @@
 /** One of many mounts of this process: its state, requests to end it, and the process as the mount sees it. */
 import { type Logger, type OpenedLog, openLog } from "@sluice/runtime";
 import type { MountConfig } from "../config/mount-config.js";
+import type { KeeperSession } from "../keeper/keeper-session.js";
 import type { MountOwner } from "../serve/mount-owner.js";
 import type { MountParts } from "../status/mount-status.js";
 import { admitMount } from "./admit-mount.js";
 
 /** The limit of mounts: each may cache its share of the descriptors. */
 export const MAX_MOUNTS = 128;
+
+/** How long a mount that was taken over waits for its client. */
+const ATTACH_MS = 10_000;
 
 /** The person or program that had the mount made. */
 export interface Person {
@@ -21,6 +25,8 @@ export interface SharedProcess {
   others(mount: HostedMount): string[];
   onExit(detach: () => void): () => void;
   surviveBugs(count: () => void): () => void;
+  /** Undefined: this process has no keeper. */
+  hold: ((config: MountConfig) => KeeperSession) | undefined;
 }
 
 export class HostedMount implements MountOwner {
@@ -30,14 +36,23 @@ export class HostedMount implements MountOwner {
   config: MountConfig | undefined;
   /** Undefined until it serves. */
   parts: MountParts | undefined;
+  readonly serving: Promise<void>;
+  #tellServing: () => void = () => undefined;
+  #drain: (() => Promise<void>) | undefined;
+  /** Runs while a mount that ends with a call of its client waits for that call. */
+  #awaiting: NodeJS.Timeout | undefined;
   #stop: (() => void) | undefined;
   /** How often it was told to end. */
   #stops = 0;
 
   constructor(
     private readonly process: SharedProcess,
-    private readonly person: Person,
-  ) {}
+    private person: Person,
+  ) {
+    this.serving = new Promise((resolve) => {
+      this.#tellServing = resolve;
+    });
+  }
 
   get state(): "starting" | "serving" | "ending" {
     if (this.#stops > 0) return "ending";
@@ -52,8 +67,40 @@ export class HostedMount implements MountOwner {
     for (const wanted = hurry ? 2 : 1; this.#stops < wanted; this.#stops++) this.#stop?.();
   }
 
+  /** Its client was attached to a process before this one, and may come again. */
+  awaitCall(): void {
+    this.#awaiting = setTimeout(() => this.stop(), ATTACH_MS);
+  }
+
+  /** A client comes again: `person` gets the lines from now on. False if the mount waits for none. */
+  attach(person: Person): boolean {
+    if (this.#awaiting === undefined) return false;
+    clearTimeout(this.#awaiting);
+    this.#awaiting = undefined;
+    this.person = person;
+    return true;
+  }
+
   admit(config: MountConfig): void {
-    admitMount(config, this.process.others(this));
+    admitMount(config, { others: this.process.others(this), hasKeeper: this.process.hold !== undefined });
+  }
+
+  hold(config: MountConfig): KeeperSession | undefined {
+    return this.process.hold?.(config);
+  }
+
+  /** Another process can take it over. */
+  get outlivesProcess(): boolean {
+    return this.process.hold !== undefined;
+  }
+
+  onHandOver(drain: () => Promise<void>): void {
+    this.#drain = drain;
+  }
+
+  /** Completes the requests under way, for another process to go on. */
+  async drain(): Promise<void> {
+    await this.#drain?.();
   }
 
   openLog(config: MountConfig): OpenedLog {
@@ -79,9 +126,10 @@ export class HostedMount implements MountOwner {
     return this.process.surviveBugs(count);
   }
 
-  serves(parts: MountParts, line: string): void {
+  serves(parts: MountParts, line: string | undefined): void {
     this.parts = parts;
-    this.person.announce(line);
+    this.#tellServing();
+    if (line !== undefined) this.person.announce(line);
   }
 
   tell(_mountpoint: string, line: string): void {

@@ -1,12 +1,18 @@
 /** The mounts of this process, from their making to the end of the last one. */
+import { setTimeout as sleep } from "node:timers/promises";
 import { NeedsOwnProcess } from "@sluice/host-api";
+import type { HeldMount } from "@sluice/keeper-link";
 import type { Logger } from "@sluice/runtime";
 import { CliError, failed, unfit } from "@sluice/runtime/cli";
 import type { MountConfig } from "../config/mount-config.js";
 import type { MountHost } from "../mount-host.js";
-import { runMount } from "../serve/run-mount.js";
+import { runMount, takeOverMount } from "../serve/run-mount.js";
 import { surviveBugs } from "../serve/survive-bugs.js";
+import { type HostKeeper, inherit } from "./host-keeper.js";
 import { HostedMount, MAX_MOUNTS, type Person } from "./hosted-mount.js";
+
+/** How long mounts that begin may still take when another process is to take over. */
+const BEGIN_MS = 5_000;
 
 export interface RunningMount {
   mount: HostedMount;
@@ -14,17 +20,26 @@ export interface RunningMount {
   ended: Promise<void>;
 }
 
+export interface HostedMountsParts {
+  logger: Logger;
+  host: MountHost;
+  /** Undefined: this process holds the mounts itself. */
+  keeper: HostKeeper | undefined;
+}
+
 export class HostedMounts {
   readonly #logger: Logger;
   readonly #host: MountHost;
+  readonly #keeper: HostKeeper | undefined;
   readonly #running = new Set<RunningMount>();
   readonly #detachers = new Set<() => void>();
   readonly #bugCounters = new Set<() => void>();
   #ending = false;
 
-  constructor(logger: Logger, host: MountHost) {
+  constructor({ logger, host, keeper }: HostedMountsParts) {
     this.#logger = logger;
     this.#host = host;
+    this.#keeper = keeper;
     // One listener for all: each mount with one of its own would soon be too many.
     process.on("exit", () => this.#detachers.forEach((detach) => detach()));
     surviveBugs(logger, () => this.#bugCounters.forEach((count) => count()));
@@ -38,26 +53,45 @@ export class HostedMounts {
     return this.all().find(({ mount }) => mount.config?.mountpoint === mountpoint);
   }
 
-  /** @throws CliError or NeedsOwnProcess if there can be no further mount */
-  begin(config: MountConfig, person: Person): RunningMount {
+  /** `attached`: the mount ends with a call of its client. @throws CliError or NeedsOwnProcess if there can be no further mount */
+  begin(config: MountConfig, person: Person, attached: boolean): RunningMount {
     if (this.#ending) throw failed(config.mountpoint, "the host service is ending (ESHUTDOWN)", "start it again, and mount then");
     if (this.#running.size >= MAX_MOUNTS) {
       const problem = `the host service has its ${MAX_MOUNTS} mounts (EMFILE)`;
       throw new NeedsOwnProcess(unfit(config.mountpoint, problem, "unmount one, or mount with --host-service off"));
     }
-    const mount = new HostedMount(
-      {
-        logger: this.#logger,
-        others: (own) => this.#others(own),
-        onExit: (detach) => keptIn(this.#detachers, detach),
-        surviveBugs: (count) => keptIn(this.#bugCounters, count),
-      },
-      person,
-    );
+    const mount = this.#make(person, attached);
+    return this.#run(mount, config.name, () => runMount(config, this.#host, mount));
+  }
+
+  /** Serves a mount that a process before this one served, or that this one could not serve before. */
+  restore(held: HeldMount): void {
+    const { config, attached, session } = inherit(held);
+    const logger = this.#logger.child({ mount: config.name });
+    const mount = this.#make({ announce: () => undefined, tell: (line) => logger.warn(line) }, attached);
+    mount.config = config;
+    this.#run(mount, config.name, () => takeOverMount(config, this.#host, { keeper: session, owner: mount }));
+    if (attached) mount.awaitCall();
+    if (this.#ending) mount.stop();
+  }
+
+  #make(person: Person, attached: boolean): HostedMount {
+    const keeper = this.#keeper;
+    const shared = {
+      logger: this.#logger,
+      others: (own: HostedMount) => this.#others(own),
+      onExit: (detach: () => void) => keptIn(this.#detachers, detach),
+      surviveBugs: (count: () => void) => keptIn(this.#bugCounters, count),
+      hold: keeper === undefined ? undefined : (config: MountConfig) => keeper.hold({ config, attached }),
+    };
+    return new HostedMount(shared, person);
+  }
+
+  #run(mount: HostedMount, name: string, run: () => Promise<void>): RunningMount {
     const running: RunningMount = { mount, ended: Promise.resolve() };
     this.#running.add(running);
-    running.ended = runMount(config, this.#host, mount).finally(() => this.#running.delete(running));
-    running.ended.catch((error: unknown) => this.#failed(config.name, error));
+    running.ended = run().finally(() => this.#running.delete(running));
+    running.ended.catch((error: unknown) => this.#failed(name, error));
     return running;
   }
 
@@ -70,6 +104,18 @@ export class HostedMounts {
 
   #others(own: HostedMount): string[] {
     return this.all().flatMap(({ mount }) => (mount === own || mount.config === undefined ? [] : [mount.config.mountpoint]));
+  }
+
+  /** Resolves when each mount serves, or has ended. */
+  async settled(): Promise<void> {
+    await Promise.all(this.all().map(({ mount, ended }) => Promise.race([mount.serving, ended.catch(() => undefined)])));
+  }
+
+  /** Makes room for another process: completes the requests of all mounts, and begins no other. */
+  async drain(): Promise<void> {
+    this.#ending = true;
+    await Promise.race([this.settled(), sleep(BEGIN_MS)]);
+    await Promise.all(this.all().map(({ mount }) => mount.drain()));
   }
 
   /** Ends all: the first call asks each, the second hurries them. */

@@ -1,14 +1,17 @@
 /** `sluice serve`: one process that serves many mounts, and makes and ends them as clients ask it to by gRPC. */
+import { setImmediate as nextTurn } from "node:timers/promises";
 import { Server, ServerCredentials } from "@grpc/grpc-js";
 import { wire } from "@sluice/host-api";
-import { createLogger, type LogLevel } from "@sluice/runtime";
+import { openServiceLink, type ServiceLink } from "@sluice/keeper-link";
+import { createLogger, type Logger, type LogLevel } from "@sluice/runtime";
 import { failed } from "@sluice/runtime/cli";
 import type { MountHost } from "../mount-host.js";
 import { checkMachine, requiredCapabilities } from "../preflight/check-machine.js";
 import { hardenProcess } from "../privilege/harden-process.js";
 import { onStopSignals } from "../serve/mount-owner.js";
+import { HostKeeper } from "./host-keeper.js";
 import { type ParseSpec, hostHandlers } from "./host-handlers.js";
-import { gidOf, type HostSocket, listenForClients, passedSocket } from "./host-listener.js";
+import { gidOf, type HostSocket, listenForClients, openHostSocket, passedSocket } from "./host-listener.js";
 import { startHostAdmin } from "./host-metrics.js";
 import { HostedMounts } from "./hosted-mounts.js";
 import { SharedDecisions } from "./shared-decisions.js";
@@ -32,21 +35,37 @@ export interface HostProgram extends Pick<MountHost, "startEmbeddedDecision"> {
 const LAST_ANSWERS_MS = 1_000;
 const MAX_MESSAGE_BYTES = 4 << 20;
 
-/** Loads what every mount needs: loading it for the first mount would keep its caller waiting. */
-async function loadAhead(): Promise<void> {
+/** Hardens the process, and loads what every mount needs: loading it for the first mount would keep its caller waiting. */
+export async function prepareHost({ logLevel, logFile }: HostOptions, keep: readonly number[]): Promise<Logger> {
+  const logger = createLogger({ name: "host", level: logLevel, file: logFile });
+  hardenProcess(logger, { hasKeeper: false, keep });
   await Promise.all([import("../setup/start-filesystem.js"), import("@sluice/decision-client/connect")]);
+  return logger;
 }
 
 interface HostServer {
+  /** Takes no further connection. */
+  leave(): void;
   close(): Promise<void>;
 }
 
-async function startServer(socket: HostSocket, mounts: HostedMounts, parse: ParseSpec): Promise<HostServer> {
+export interface HostParts {
+  options: HostOptions;
+  program: HostProgram;
+  logger: Logger;
+  socket: HostSocket;
+  /** The link to the keeper, which has greeted; undefined: this process holds its mounts itself. */
+  linkFd?: number;
+}
+
+async function startServer({ options, program, logger, socket }: HostParts, mounts: HostedMounts): Promise<HostServer> {
   const server = new Server({ "grpc.max_receive_message_length": MAX_MESSAGE_BYTES });
-  server.addService(wire.HostServiceService, hostHandlers(mounts, parse));
+  server.addService(wire.HostServiceService, hostHandlers(mounts, program.parse));
   const injector = server.createConnectionInjector(ServerCredentials.createInsecure());
-  const listener = await listenForClients(socket, (client) => injector.injectConnection(client));
+  const gid = options.group === undefined ? undefined : gidOf(options.group);
+  const listener = await listenForClients(socket, { gid, logger, accept: (client) => injector.injectConnection(client) });
   return {
+    leave: () => listener.close(),
     close: () =>
       new Promise((resolve) => {
         listener.close();
@@ -62,15 +81,36 @@ async function startServer(socket: HostSocket, mounts: HostedMounts, parse: Pars
   };
 }
 
-/** Returns when it was told to stop and no mount is left. @throws CliError if it cannot serve, or had to cut off users of a mount */
-export async function serveHost(options: HostOptions, program: HostProgram): Promise<void> {
-  checkMachine(requiredCapabilities(true));
-  const { socket: path, group, admin, logLevel, logFile } = options;
-  const [passed, gid] = [passedSocket(), group === undefined ? undefined : gidOf(group)];
-  const logger = createLogger({ name: "host", level: logLevel, file: logFile });
-  hardenProcess(logger, { hasKeeper: false, keep: passed === undefined ? [] : [passed] });
-  const decisions = new SharedDecisions(program.startEmbeddedDecision, logger);
-  const mounts = new HostedMounts(logger, { startEmbeddedDecision: decisions.start });
+interface Hosting {
+  mounts: HostedMounts;
+  /** Undefined without a keeper. */
+  link: ServiceLink | undefined;
+  /** Resolves when the keeper wants another process to take over. */
+  replaced: Promise<void>;
+}
+
+/** The mounts of a process before this one are served from now on. */
+async function openMounts({ options, program, logger, linkFd }: HostParts): Promise<Hosting> {
+  const decisions = new SharedDecisions(program.startEmbeddedDecision, { logger, owner: options.socket });
+  const host = { startEmbeddedDecision: decisions.start };
+  if (linkFd === undefined)
+    return { mounts: new HostedMounts({ logger, host, keeper: undefined }), link: undefined, replaced: new Promise(() => undefined) };
+  let replace: () => void = () => undefined;
+  const replaced = new Promise<void>((resolve) => (replace = resolve));
+  const link = openServiceLink(linkFd, {
+    held: (mount) => mounts.restore(mount),
+    drain: () => replace(),
+    lost: () => process.exit(1),
+  });
+  const mounts = new HostedMounts({ logger, host, keeper: new HostKeeper(link) });
+  await nextTurn();
+  return { mounts, link, replaced };
+}
+
+/** Returns when it was told to stop and no mount is left. @throws CliError if it had to cut off users of a mount */
+export async function runHost(parts: HostParts): Promise<void> {
+  const { options } = parts;
+  const { mounts, link, replaced } = await openMounts(parts);
   let stopping = false;
   const stopped = new Promise<void>((resolve) =>
     onStopSignals(() => {
@@ -79,12 +119,37 @@ export async function serveHost(options: HostOptions, program: HostProgram): Pro
       resolve();
     }),
   );
-  await loadAhead();
-  const server = await startServer({ path, passed, gid, logger }, mounts, program.parse);
-  const adminServer = admin === undefined ? undefined : await startHostAdmin(admin, mounts, () => (stopping ? "draining" : undefined));
-  process.stdout.write(`serves mounts at ${path}\n`);
+  const server = await startServer(parts, mounts);
+  const { admin: address } = options;
+  const notReady = (): string | undefined => (stopping ? "draining" : undefined);
+  const isNext = link?.restored === true;
+  // Mounts that were taken over do not wait for it.
+  const adminServer = address === undefined ? undefined : await startHostAdmin(mounts, { address, notReady, isNext });
+  if (!isNext) process.stdout.write(`serves mounts at ${options.socket}\n`);
+  void mounts.settled().then(() => link?.ready());
+  void replaced.then(async () => {
+    server.leave();
+    await mounts.drain();
+    link?.handOver();
+    process.exit(0);
+  });
   await stopped;
   const errors = await mounts.ended();
   await Promise.all([server.close(), adminServer?.close()]);
   if (errors.length > 0) throw failed("serve", `${errors.length} mounts did not end in order`, "see the log");
+}
+
+/** Checks what every start needs, with or without a keeper. @throws CliError */
+export function checkHost({ group }: HostOptions): void {
+  checkMachine(requiredCapabilities(true));
+  if (group !== undefined) gidOf(group);
+}
+
+/** In this process, without a keeper. @throws CliError if it cannot serve, or as `runHost` */
+export async function serveHost(options: HostOptions, program: HostProgram): Promise<void> {
+  checkHost(options);
+  const passed = passedSocket();
+  const logger = await prepareHost(options, passed === undefined ? [] : [passed]);
+  const socket = await openHostSocket(options.socket, options.group === undefined ? undefined : gidOf(options.group));
+  await runHost({ options, program, logger, socket });
 }

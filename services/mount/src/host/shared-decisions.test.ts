@@ -52,7 +52,7 @@ function optionsOf(policyFile: string): EmbeddedDecisionOptions {
 describe("shared decision services", () => {
   it("are one for each policy file, until the last mount that uses it ends", async () => {
     const { started, start } = fakes();
-    const shared = new SharedDecisions(start, silentLogger());
+    const shared = new SharedDecisions(start, { logger: silentLogger(), owner: "a test" });
     const [one, two, other] = await Promise.all(["/a", "/a", "/b"].map((file) => shared.start(optionsOf(file))));
     expect([one?.target, two?.target, other?.target]).toEqual(["fake:1", "fake:1", "fake:2"]);
     const directory = started[0]?.options.runDirectory ?? "";
@@ -68,7 +68,7 @@ describe("shared decision services", () => {
 
   it("tell each mount of an edit, once", async () => {
     const { started, start } = fakes();
-    const shared = new SharedDecisions(start, silentLogger());
+    const shared = new SharedDecisions(start, { logger: silentLogger(), owner: "a test" });
     const [one, two] = await Promise.all([shared.start(optionsOf("/a")), shared.start(optionsOf("/a"))]);
     expect([one.policyTouched(), two.policyTouched()]).toEqual([false, false]);
     (started[0] as Fake).touched = true;
@@ -78,12 +78,12 @@ describe("shared decision services", () => {
 
   it("are not shared with later mounts if they failed to start", async () => {
     const { started, start } = fakes();
-    const shared = new SharedDecisions(start, silentLogger());
+    const shared = new SharedDecisions(start, { logger: silentLogger(), owner: "a test" });
     const first = await shared.start(optionsOf("/a"));
     started[0]?.fail(new Error("the policy has a mistake"));
     await first.failedToStart;
     expect((await shared.start(optionsOf("/a"))).target).toBe("fake:2");
-    const throwing = new SharedDecisions(() => Promise.reject(new Error("no uid is free")), silentLogger());
+    const throwing = new SharedDecisions(() => Promise.reject(new Error("no uid is free")), { logger: silentLogger(), owner: "a test" });
     await expect(throwing.start(optionsOf("/a"))).rejects.toThrow("no uid is free");
     await expect(throwing.start(optionsOf("/a"))).rejects.toThrow("no uid is free");
   });

@@ -67,12 +67,13 @@ export class SharedDecisions {
   readonly #start: StartEmbeddedDecision;
   readonly #logger: Logger;
   readonly #services = new Map<string, SharedService>();
-  #count = 0;
+  readonly #owner: string;
 
-  /** `logger` gets the lines about the services themselves. */
-  constructor(start: StartEmbeddedDecision, logger: Logger) {
+  /** `logger` gets the lines about the services themselves. `owner` names this process and those that take its mounts over. */
+  constructor(start: StartEmbeddedDecision, { logger, owner }: { logger: Logger; owner: string }) {
     this.#start = start;
     this.#logger = logger;
+    this.#owner = owner;
   }
 
   readonly start: StartEmbeddedDecision = async ({ runDirectory: _own, ...options }) => {
@@ -82,7 +83,8 @@ export class SharedDecisions {
       const begun: SharedService = new SharedService(
         this.#start,
         { ...options, logger: this.#logger },
-        `decision service ${++this.#count} of process ${process.pid}`,
+        // The same for a process that takes over: its directory takes the place of the one that a killed process left.
+        `decision service of ${this.#owner} for ${key}`,
         () => {
           if (this.#services.get(key) === begun) this.#services.delete(key);
         },

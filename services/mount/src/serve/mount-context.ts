@@ -1,8 +1,8 @@
 /** The context that the phases of one mount share, from its start to its end. */
 import type { MountDescription } from "@sluice/decision-api";
-import type { KeeperLink } from "@sluice/keeper-link";
 import type { Logger } from "@sluice/runtime";
 import type { MountConfig } from "../config/mount-config.js";
+import type { KeeperSession } from "../keeper/keeper-session.js";
 import type { MountEvents } from "../setup/mount-events.js";
 import type { LayerHold } from "../shutdown/layer-hold.js";
 import type { StopRequests } from "../shutdown/stop-requests.js";
@@ -11,19 +11,10 @@ import type { MountTelemetry } from "../telemetry/mount-telemetry.js";
 import type { MountOwner } from "./mount-owner.js";
 import type { OpenSpans } from "../tracing/open-spans.js";
 
-/** The keeper whose mount this server serves. */
-export interface KeeperSession {
-  link: KeeperLink;
-  /** The keeper's directory of sockets; undefined: this process makes its own. */
-  runDirectory: string | undefined;
-  /** The keeper did not start this process and does not start the next one: a signal leaves the mount to the server that comes. */
-  joined: boolean;
-}
-
 export interface MountContext {
   config: MountConfig;
   owner: MountOwner;
-  /** Undefined: this process holds the mount itself. */
+  /** Undefined: this process holds the mount itself, or its layers are not open yet. */
   keeper: KeeperSession | undefined;
   logger: Logger;
   undo: UndoStack;

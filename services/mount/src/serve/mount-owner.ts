@@ -4,6 +4,7 @@
  */
 import { createLogger, type Logger, type OpenedLog } from "@sluice/runtime";
 import type { MountConfig } from "../config/mount-config.js";
+import type { KeeperSession } from "../keeper/keeper-session.js";
 import type { MountHost } from "../mount-host.js";
 import { toStandardError } from "../preflight/check-mountpoint.js";
 import { hardenProcess } from "../privilege/harden-process.js";
@@ -24,8 +25,12 @@ export interface MountOwner {
   onExit(detach: () => void): () => void;
   /** Errors that nobody caught no longer end the process, and `count` is called for each. */
   surviveBugs(logger: Logger, count: () => void): () => void;
-  /** The mount serves from now on; `line` says so to a person. */
-  serves(parts: MountParts, line: string): void;
+  /** Opens the layers, and has the process's keeper hold them and the mount. Undefined: this process holds them. @throws CliError */
+  hold(config: MountConfig): KeeperSession | undefined;
+  /** Another server is to take the mount over. `drain` completes its requests. Undefined: the mount's own keeper says when. */
+  onHandOver?(drain: () => Promise<void>): void;
+  /** The mount serves from now on; `line` says so to a person. Undefined: nobody waits for that. */
+  serves(parts: MountParts, line: string | undefined): void;
   /** Gets a line for the person who mounts. */
   tell(mountpoint: string, line: string): void;
 }
@@ -60,7 +65,8 @@ export function ownProcess(host: MountHost): MountOwner {
       return () => process.off("exit", detach);
     },
     surviveBugs,
-    serves: (_parts, line) => announce(line),
+    hold: () => undefined,
+    serves: (_parts, line) => (line === undefined ? undefined : announce(line)),
     tell: toStandardError,
   };
 }

@@ -14,9 +14,9 @@ import type { MountParts } from "../status/mount-status.js";
 const ADMIN_PATIENCE_MS = 20_000;
 const LOOK_AGAIN_MS = 100;
 
-/** A dead server may keep its port until its last thread gets an answer, which this server gives meanwhile. */
-async function openAdminPort(context: MountContext, options: AdminOptions): Promise<AdminServer> {
-  for (const untilMs = takesOver(context) ? Date.now() + ADMIN_PATIENCE_MS : 0; ; await sleep(LOOK_AGAIN_MS)) {
+/** If this process takes over: a dead one may keep its port until its last thread gets an answer, which this one gives meanwhile. */
+export async function openAdminPort(options: AdminOptions, isNext: boolean): Promise<AdminServer> {
+  for (const untilMs = isNext ? Date.now() + ADMIN_PATIENCE_MS : 0; ; await sleep(LOOK_AGAIN_MS)) {
     try {
       return await startAdminServer(options);
     } catch (error) {
@@ -42,7 +42,7 @@ export async function openListeners(context: MountContext, parts: MountParts, ru
   const registry = createRegistry(owner.places === 1);
   for (const metric of telemetry.metrics()) registry.registerMetric(metric as never);
   const notReady = (): string | undefined => (stop.requested ? "draining" : undefined);
-  const admin = await openAdminPort(context, { address: config.admin, registry, notReady });
+  const admin = await openAdminPort({ address: config.admin, registry, notReady }, takesOver(context));
   undo.push("close the admin port", () => admin.close());
   context.logger.info({ admin: admin.address }, "metrics are served");
 }

@@ -10,6 +10,7 @@ import { failed } from "@sluice/runtime/cli";
 import type { Engine } from "@sluice/vfs";
 import type { MountConfig } from "../config/mount-config.js";
 import { leaveToNextServer } from "../keeper/hand-over.js";
+import type { KeeperSession } from "../keeper/keeper-session.js";
 import type { MountHost } from "../mount-host.js";
 import { preflight } from "../preflight/preflight.js";
 import { serverPrivilege } from "../privilege/server-privilege.js";
@@ -26,7 +27,7 @@ import { mountReporter } from "../status/mount-report.js";
 import type { MountParts } from "../status/mount-status.js";
 import { MountTelemetry } from "../telemetry/mount-telemetry.js";
 import { kernelQueue, ServerWatch } from "../telemetry/server-watch.js";
-import type { KeeperSession, MountContext } from "./mount-context.js";
+import type { MountContext } from "./mount-context.js";
 import { type MountOwner, ownProcess, prepareProcess } from "./mount-owner.js";
 import { openListeners, runDirectoryOf } from "./open-listeners.js";
 import { tellReady } from "./tell-ready.js";
@@ -66,17 +67,25 @@ function describe(context: MountContext, filesystem: ServedFilesystem): MountPar
   return parts;
 }
 
+/** Whatever comes of the mount, the keeper's descriptors are closed. */
+function takeSession(context: MountContext, keeper: KeeperSession | undefined): KeeperSession | undefined {
+  context.keeper = keeper;
+  context.undo.push("give back what the keeper passed", () => (context.hold.begun ? undefined : keeper?.link.abandon()));
+  return keeper;
+}
+
 /** Serves until the kernel ends the connection, or until the mount is told to stop. */
 async function serve(context: MountContext, host: MountHost): Promise<void> {
-  const { config, keeper, logger, owner, stop, telemetry, undo } = context;
+  const { config, logger, owner, stop, telemetry, undo } = context;
   const runDirectory = runDirectoryOf(context);
   const load = () => import("../setup/start-filesystem.js");
   const opened = await openDecider(context, { start: host.startEmbeddedDecision, runDirectory: runDirectory.path, load });
-  if (keeper === undefined) await untilLetGo(config.upper, config.work);
+  if (context.keeper === undefined) await untilLetGo(config.upper, config.work);
   if (stop.requested) return;
   const { startFilesystem } = await load();
-  // Another mount of this process may have begun meanwhile, on a path of this one.
-  owner.admit(config);
+  // Another mount of this process may have begun meanwhile, on a path of this one. If a keeper holds it, it has its layers and its place.
+  if (context.keeper === undefined) owner.admit(config);
+  const keeper = context.keeper ?? takeSession(context, owner.hold(config));
   // A server that cannot take over leaves the mount to the next one.
   let serves = keeper?.link.restored !== true;
   let unmount: ReturnType<typeof unmountOnce> | undefined;
@@ -97,7 +106,7 @@ async function serve(context: MountContext, host: MountHost): Promise<void> {
     owner.surviveBugs(logger, () => telemetry.anomalies++),
   );
   serves = true;
-  if (keeper !== undefined) leaveToNextServer({ keeper, engine, logger, removeOwn: runDirectory.remove });
+  if (keeper !== undefined) leaveToNextServer({ keeper, owner, engine, logger, removeOwn: runDirectory.remove });
   tellReady(context, parts);
   await Promise.race([engine.ended, stop.reached(1)]);
   // Before the listeners close: a caller of the control socket who asked for it waits for the answer.
@@ -137,6 +146,20 @@ export async function runServer(
   await run({ config, logger, keeper, owner: ownProcess(host) }, host);
 }
 
+/** Serves a mount of a process before this one, in one of `owner`. The configuration has passed preflight. */
+export async function takeOverMount(
+  config: MountConfig,
+  host: MountHost,
+  given: { keeper: KeeperSession; owner: MountOwner },
+): Promise<void> {
+  const log = given.owner.openLog(config);
+  try {
+    await run({ config, logger: log.logger, ...given }, host);
+  } finally {
+    log.close();
+  }
+}
+
 type Given = Pick<MountContext, "config" | "logger" | "keeper"> & { owner: MountOwner };
 
 async function run({ config, logger, keeper, owner }: Given, host: MountHost): Promise<void> {
@@ -157,6 +180,7 @@ async function run({ config, logger, keeper, owner }: Given, host: MountHost): P
   // Until it serves, a signal ends a server that joined a keeper: there is nothing to hand over.
   const unlisten = keeper?.joined === true ? undefined : owner.onStop(() => context.stop.request());
   keeper?.link.onStop(() => context.stop.request());
+  if (keeper !== undefined) takeSession(context, keeper);
   try {
     await serve(context, host);
   } finally {

@@ -28,8 +28,8 @@ export function tellReady(context: MountContext, parts: MountParts): void {
   const { negotiated } = parts.engine.port;
   keeper?.link.storeInit(Buffer.from(JSON.stringify(negotiated)));
   keeper?.link.ready();
-  if (keeper?.link.restored !== true) owner.serves(parts, readyLine(parts, context));
-  else if (keeper.joined) owner.serves(parts, `took over ${config.mountpoint}\n`);
+  const tookOver = keeper?.joined === true ? `took over ${config.mountpoint}\n` : undefined;
+  owner.serves(parts, keeper?.link.restored === true ? tookOver : readyLine(parts, context));
   logger.info(
     { mountpoint: config.mountpoint, lowers: config.lowers, upper: config.upper, negotiated, keeper: keeper?.link.keeper },
     "mounted",

@@ -6,13 +6,31 @@ import { native } from "@sluice/native";
 import type { Survival } from "@sluice/overlay";
 import { errnoName } from "@sluice/vfs";
 import { failed } from "@sluice/runtime/cli";
+import type { MountContext } from "../serve/mount-context.js";
 
-function memoryOf(fd: number, mountpoint: string): Buffer {
+/** The types of ES2022 do not know the options. */
+const GrowableMemory = SharedArrayBuffer as unknown as new (bytes: number, options: { maxByteLength: number }) => SharedArrayBuffer;
+
+/**
+ * A mapping of its own counts as new memory for V8, which collects all garbage for each: a process that takes fifty mounts over would do
+ * nothing else for more than a second. V8 does not count shared memory, and one that may grow consists of whole pages.
+ * @returns the negative errno if the file cannot be mapped
+ */
+function uncountedMapping(fd: number): Uint8Array | number {
+  const place = new Uint8Array(new GrowableMemory(JOURNAL_BYTES, { maxByteLength: JOURNAL_BYTES }));
+  const mapped = native.mapOver(place, fd);
+  return mapped < 0 ? mapped : place;
+}
+
+function memoryOf(fd: number, { config: { mountpoint }, undo }: MountContext): Buffer {
   // A keeper of an earlier version leaves the growing to the first server.
   const grown = fstatSync(fd).size >= JOURNAL_BYTES ? 0 : native.ftruncate(fd, JOURNAL_BYTES);
-  const mapping = grown < 0 ? grown : native.mapShared(fd, JOURNAL_BYTES, true);
-  if (typeof mapping !== "number") return mapping.bytes;
-  throw failed(mountpoint, `the journal's memory cannot be mapped (${errnoName(-mapping)})`, "free memory, or mount with --keeper off");
+  const mapping = grown < 0 ? grown : uncountedMapping(fd);
+  if (typeof mapping === "number")
+    throw failed(mountpoint, `the journal's memory cannot be mapped (${errnoName(-mapping)})`, "free memory, or mount with --keeper off");
+  // V8 has no reason to collect it soon.
+  undo.push("let go of the journal", () => void native.mapOver(mapping, -1));
+  return Buffer.from(mapping.buffer, 0, JOURNAL_BYTES);
 }
 
 function parseJournal(bytes: Buffer, mountpoint: string): Journal {
@@ -25,12 +43,12 @@ function parseJournal(bytes: Buffer, mountpoint: string): Journal {
 }
 
 /** Undefined if there is no keeper: then nothing survives the server, and nothing is written down. */
-export function openJournal(link: KeeperLink, mountpoint: string): Survival | undefined {
+export function openJournal(link: KeeperLink, context: MountContext): Survival | undefined {
   if (link.journalFd === undefined) return undefined;
-  const bytes = memoryOf(link.journalFd, mountpoint);
+  const bytes = memoryOf(link.journalFd, context);
   native.close(link.journalFd);
   return {
-    journal: parseJournal(bytes, mountpoint),
+    journal: parseJournal(bytes, context.config.mountpoint),
     stored: new Map(link.stored),
     store: (key, fd) => void link.store(key, fd),
     drop: (key) => link.drop(key),

@@ -71,7 +71,7 @@ function overlayConfig(
   const limit = native.nofileLimit().soft / owner.places;
   return {
     ...link.layers,
-    survival: openJournal(link, config.mountpoint),
+    survival: openJournal(link, context),
     gate,
     events: context.events.overlay,
     baseRecord,

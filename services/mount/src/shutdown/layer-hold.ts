@@ -6,6 +6,8 @@ export class LayerHold {
   readonly freed: Promise<void>;
   #resolve: () => void = () => undefined;
   #link: KeeperLink | undefined;
+  /** A link was opened. */
+  begun = false;
 
   constructor() {
     this.freed = new Promise((resolve) => {
@@ -15,6 +17,7 @@ export class LayerHold {
 
   hold(link: KeeperLink): void {
     this.#link = link;
+    this.begun = true;
   }
 
   /** Call it when the connection has ended and the overlay has closed its descriptors. */

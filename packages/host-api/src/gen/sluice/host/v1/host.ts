@@ -38,7 +38,12 @@ export interface MountRequest {
    * Only for an attached mount. As SIGTERM for a process of its own: the first asks to unmount once nobody uses the mount,
    * the second to unmount at once.
    */
-  { $case: "stop"; value: Stop } | undefined;
+  { $case: "stop"; value: Stop } | //
+  /**
+   * In place of MountSpec: this call belongs to a mount whose former call broke when another process took the mounts over.
+   * NOT_FOUND if there is no such mount, or if another call has it.
+   */
+  { $case: "attach"; value: Attach } | undefined;
 }
 
 export interface MountSpec {
@@ -48,7 +53,10 @@ export interface MountSpec {
   options: MountOption[];
   /** The directory that relative paths begin at. */
   directory: string;
-  /** The mount ends when this call ends, and the call ends with the mount. Otherwise the call ends with Mounted. */
+  /**
+   * The mount ends when this call ends, and the call ends with the mount. Otherwise the call ends with Mounted. If the service
+   * has a keeper and another process takes the mounts over, the mount waits ten seconds for a call with Attach.
+   */
   attached: boolean;
 }
 
@@ -62,6 +70,11 @@ export interface MountOption {
 export interface Stop {
 }
 
+export interface Attach {
+  /** Without symbolic links, as listed. */
+  mountpoint: string;
+}
+
 export interface MountResponse {
   message:
     | { $case: "mounted"; value: Mounted }
@@ -73,8 +86,10 @@ export interface MountResponse {
 }
 
 export interface Mounted {
-  /** As `sluice mount` prints it. */
+  /** As `sluice mount` prints it; empty in the answer to Attach. */
   line: string;
+  /** For Attach, without symbolic links. Empty if no other process can take the mount over. */
+  mountpoint: string;
 }
 
 export interface Ended {
@@ -177,6 +192,9 @@ export const MountRequest: MessageFns<MountRequest> = {
       case "stop":
         Stop.encode(message.message.value, writer.uint32(18).fork()).join();
         break;
+      case "attach":
+        Attach.encode(message.message.value, writer.uint32(26).fork()).join();
+        break;
     }
     return writer;
   },
@@ -210,6 +228,14 @@ export const MountRequest: MessageFns<MountRequest> = {
             message.message = { $case: "stop", value: Stop.decode(reader, reader.uint32()) };
             continue;
           }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.message = { $case: "attach", value: Attach.decode(reader, reader.uint32()) };
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -228,6 +254,8 @@ export const MountRequest: MessageFns<MountRequest> = {
         ? { $case: "begin", value: MountSpec.fromJSON(object.begin) }
         : isSet(object.stop)
         ? { $case: "stop", value: Stop.fromJSON(object.stop) }
+        : isSet(object.attach)
+        ? { $case: "attach", value: Attach.fromJSON(object.attach) }
         : undefined,
     };
   },
@@ -238,6 +266,8 @@ export const MountRequest: MessageFns<MountRequest> = {
       obj.begin = MountSpec.toJSON(message.message.value);
     } else if (message.message?.$case === "stop") {
       obj.stop = Stop.toJSON(message.message.value);
+    } else if (message.message?.$case === "attach") {
+      obj.attach = Attach.toJSON(message.message.value);
     }
     return obj;
   },
@@ -257,6 +287,12 @@ export const MountRequest: MessageFns<MountRequest> = {
       case "stop": {
         if (object.message?.value !== undefined && object.message?.value !== null) {
           message.message = { $case: "stop", value: Stop.fromPartial(object.message.value) };
+        }
+        break;
+      }
+      case "attach": {
+        if (object.message?.value !== undefined && object.message?.value !== null) {
+          message.message = { $case: "attach", value: Attach.fromPartial(object.message.value) };
         }
         break;
       }
@@ -519,6 +555,73 @@ export const Stop: MessageFns<Stop> = {
   },
 };
 
+function createBaseAttach(): Attach {
+  return { mountpoint: "" };
+}
+
+export const Attach: MessageFns<Attach> = {
+  encode(message: Attach, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.mountpoint !== "") {
+      writer.uint32(10).string(message.mountpoint);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Attach {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseAttach();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.mountpoint = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): Attach {
+    return { mountpoint: isSet(object.mountpoint) ? globalThis.String(object.mountpoint) : "" };
+  },
+
+  toJSON(message: Attach): unknown {
+    const obj: any = {};
+    if (message.mountpoint !== "") {
+      obj.mountpoint = message.mountpoint;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<Attach>): Attach {
+    return Attach.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<Attach>): Attach {
+    const message = createBaseAttach();
+    message.mountpoint = object.mountpoint ?? "";
+    return message;
+  },
+};
+
 function createBaseMountResponse(): MountResponse {
   return { message: undefined };
 }
@@ -642,13 +745,16 @@ export const MountResponse: MessageFns<MountResponse> = {
 };
 
 function createBaseMounted(): Mounted {
-  return { line: "" };
+  return { line: "", mountpoint: "" };
 }
 
 export const Mounted: MessageFns<Mounted> = {
   encode(message: Mounted, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     if (message.line !== "") {
       writer.uint32(10).string(message.line);
+    }
+    if (message.mountpoint !== "") {
+      writer.uint32(18).string(message.mountpoint);
     }
     return writer;
   },
@@ -674,6 +780,14 @@ export const Mounted: MessageFns<Mounted> = {
             message.line = reader.string();
             continue;
           }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.mountpoint = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -687,13 +801,19 @@ export const Mounted: MessageFns<Mounted> = {
   },
 
   fromJSON(object: any): Mounted {
-    return { line: isSet(object.line) ? globalThis.String(object.line) : "" };
+    return {
+      line: isSet(object.line) ? globalThis.String(object.line) : "",
+      mountpoint: isSet(object.mountpoint) ? globalThis.String(object.mountpoint) : "",
+    };
   },
 
   toJSON(message: Mounted): unknown {
     const obj: any = {};
     if (message.line !== "") {
       obj.line = message.line;
+    }
+    if (message.mountpoint !== "") {
+      obj.mountpoint = message.mountpoint;
     }
     return obj;
   },
@@ -704,6 +824,7 @@ export const Mounted: MessageFns<Mounted> = {
   fromPartial(object: DeepPartial<Mounted>): Mounted {
     const message = createBaseMounted();
     message.line = object.line ?? "";
+    message.mountpoint = object.mountpoint ?? "";
     return message;
   },
 };

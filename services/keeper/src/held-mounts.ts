@@ -1,0 +1,248 @@
+/**
+ * The mounts of a service of many. The service has a link for itself, by which it asks for each mount and gets back those of the service
+ * before it; and each mount has a link of its own, the same as with a server of its own. The service has all rights of the keeper, so its
+ * requests are checked for mistakes only.
+ *
+ * The kernel and the records tell what happens to a mount whose link is lost: if its connection is over, nothing is left to hold; if no
+ * server has finished INIT with the kernel, none can go on; otherwise the service that is alive gets it again, or the next one.
+ */
+import {
+  type HoldRefusal,
+  type HoldRequest,
+  type KeeperInfo,
+  KeeperRecord,
+  LayerError,
+  type LinkRecord,
+  ServerRecord,
+} from "@sluice/keeper-link";
+import { memoryFileOf, native } from "@sluice/native";
+import { FsError } from "@sluice/vfs";
+import { readFileSync } from "node:fs";
+import { discard, discarded } from "./discard.js";
+import type { Held, Link } from "./held.js";
+import { MountResources } from "./mount-resources.js";
+import { discardFds, RecordChannel } from "./record-channel.js";
+import { RestartRule } from "./restart-rule.js";
+import { type ServerEvents, ServerLink } from "./server-link.js";
+import type { ServerEnd } from "./server-process.js";
+import { say } from "./setup.js";
+
+/** A service that has lost one mount may be about to die: then the next one gets all. */
+const DYING_MS = 500;
+
+function refusalOf(error: unknown, mountpoint: string): HoldRefusal {
+  if (error instanceof LayerError) return { path: error.path, problem: error.problem, remedy: error.remedy };
+  if (error instanceof FsError)
+    return { path: mountpoint, problem: error.message, remedy: "run 'sluice doctor' to see what this machine allows" };
+  throw error;
+}
+
+/** One mount, with the link to the service that serves it. */
+class HeldMount {
+  readonly mountpoint: string;
+  readonly resources: MountResources;
+  /** The memory file with the request of the service, which the next one gets. */
+  readonly request: number;
+  readonly rule = new RestartRule();
+  link: ServerLink | undefined;
+  /** Since when the service of `link` serves it. */
+  servedSinceMs: number | undefined;
+  /** Of the service, before this mount was made. */
+  readonly restartsBefore: number;
+  again: NodeJS.Timeout | undefined;
+
+  constructor(resources: MountResources, mountpoint: string, request: number, restartsBefore: number) {
+    this.resources = resources;
+    this.mountpoint = mountpoint;
+    this.request = request;
+    this.restartsBefore = restartsBefore;
+  }
+
+  /** The present or a later service can serve it. */
+  get lives(): boolean {
+    return this.resources.mounted && this.resources.init !== undefined && !this.resources.connectionOver;
+  }
+}
+
+class ServiceLink implements Link {
+  readonly #channel: RecordChannel;
+  readonly #mounts: HeldMounts;
+  readonly #events: ServerEvents;
+  #info: KeeperInfo | undefined;
+
+  constructor(socket: number, mounts: HeldMounts, events: ServerEvents) {
+    this.#mounts = mounts;
+    this.#events = events;
+    this.#channel = new RecordChannel(socket, {
+      take: (record) => this.#take(record),
+      lost: () => events.lost(),
+      stuck: () => events.stuck(),
+    });
+  }
+
+  greet(info: KeeperInfo): void {
+    this.#info = info;
+    this.#mounts.greeted(this);
+    const restores = this.#mounts.begun ? 1 : 0;
+    this.#channel.tell((out) => out.begin(KeeperRecord.go, 0, 0n, restores));
+  }
+
+  drain(): void {
+    this.#channel.tell((out) => out.begin(KeeperRecord.drain, 0, 0n, 0));
+  }
+
+  close(): void {
+    this.#channel.close();
+    this.#mounts.left(this);
+  }
+
+  /** Makes the link of a mount, greets, and passes the other end: in an answer alone, to a service that takes over with the request. */
+  pass(mount: HeldMount, sequence: number): void {
+    const pair = new Int32Array(2);
+    const made = native.seqpacketPair(pair);
+    if (made < 0 || this.#info === undefined) throw new FsError(-made, "no socket for the link of a mount");
+    const [ours, theirs] = pair as unknown as [number, number];
+    const link = new ServerLink(ours, mount.resources, {
+      loaded: () => undefined,
+      ready: () => (mount.servedSinceMs = Date.now()),
+      handOver: () => undefined,
+      lost: () => this.#mounts.lost(mount, link),
+      stuck: () => this.#events.stuck(),
+    });
+    mount.link = link;
+    mount.servedSinceMs = undefined;
+    link.greet({ ...this.#info, restarts: this.#info.restarts - mount.restartsBefore });
+    const fill = (out: LinkRecord): void => {
+      out.begin(KeeperRecord.link, sequence, 0n, 0).addFd(theirs);
+      if (sequence === 0) out.addFd(mount.request);
+    };
+    this.#channel.tell(fill, () => native.close(theirs));
+  }
+
+  #take(record: LinkRecord): void {
+    const isHold = record.kind === ServerRecord.hold;
+    if (record.fdCount !== (isHold ? 1 : 0) || (isHold && this.#info === undefined)) return discardFds(record);
+    if (isHold) return this.#hold(record.sequence, record.fds[0] as number);
+    if (record.kind === ServerRecord.loaded) this.#events.loaded();
+    if (record.kind === ServerRecord.ready) this.#events.ready();
+    if (record.kind === ServerRecord.handOver) this.#events.handOver();
+  }
+
+  #hold(sequence: number, request: number): void {
+    const refusal = this.#mounts.hold(request, this.#info?.restarts ?? 0, (mount) => this.pass(mount, sequence));
+    if (refusal === undefined) return;
+    discard(request);
+    const text = memoryFileOf("sluice-refusal", JSON.stringify(refusal));
+    if (text < 0) return this.#events.stuck();
+    this.#channel.tell(
+      (out) => out.begin(KeeperRecord.link, sequence, 0n, -1).addFd(text),
+      () => native.close(text),
+    );
+  }
+}
+
+export class HeldMounts implements Held {
+  readonly connectionOver = false;
+  readonly #places: number;
+  readonly #mounts = new Set<HeldMount>();
+  /** The link of the service that was greeted last, until it closes. */
+  #service: ServiceLink | undefined;
+  #begun = false;
+
+  /** `places`: the most mounts. */
+  constructor(
+    readonly name: string,
+    places: number,
+  ) {
+    this.#places = places;
+  }
+
+  get begun(): boolean {
+    return this.#begun;
+  }
+
+  /** It was told to end, by a signal of its own for instance. */
+  isOver({ code, handedOver }: ServerEnd): boolean {
+    return code === 0 && !handedOver;
+  }
+
+  connect(socket: number, events: ServerEvents): Link {
+    const ready = (): void => {
+      this.#begun = true;
+      events.ready();
+    };
+    return new ServiceLink(socket, this, { ...events, ready });
+  }
+
+  /** Passes all mounts to a service that begins. */
+  greeted(service: ServiceLink): void {
+    this.#service = service;
+    for (const mount of this.#mounts) {
+      if (mount.lives) service.pass(mount, 0);
+      else void this.#giveUp(mount);
+    }
+  }
+
+  /** The service is gone. */
+  left(service: ServiceLink): void {
+    if (this.#service !== service) return;
+    this.#service = undefined;
+    for (const mount of this.#mounts) {
+      clearTimeout(mount.again);
+      mount.link?.close();
+      mount.link = undefined;
+      if (!mount.lives) void this.#giveUp(mount);
+    }
+  }
+
+  /** Opens the resources of a mount, and calls `pass`. @returns the reason if that is impossible; the caller keeps the descriptor then */
+  hold(request: number, restarts: number, pass: (mount: HeldMount) => void): HoldRefusal | undefined {
+    const { plan } = JSON.parse(readFileSync(`/proc/self/fd/${request}`, "utf8")) as HoldRequest;
+    const { mountpoint } = plan;
+    if (this.#mounts.size >= this.#places)
+      return { path: mountpoint, problem: `the keeper has its ${this.#places} mounts (EMFILE)`, remedy: "unmount one" };
+    let mount: HeldMount;
+    try {
+      mount = new HeldMount(new MountResources(plan, this.#places), mountpoint, request, restarts);
+    } catch (error) {
+      return refusalOf(error, mountpoint);
+    }
+    this.#mounts.add(mount);
+    pass(mount);
+    return undefined;
+  }
+
+  /** The service has closed the link of one mount, or dies. */
+  lost(mount: HeldMount, link: ServerLink): void {
+    if (mount.link !== link) return;
+    mount.link = undefined;
+    if (!mount.lives) return void this.#giveUp(mount);
+    mount.again = setTimeout(() => this.#again(mount), DYING_MS);
+  }
+
+  /** The service is alive, and does not serve this mount any more: it may try again, a few times. */
+  #again(mount: HeldMount): void {
+    const service = this.#service;
+    if (service === undefined) return;
+    const { servedSinceMs } = mount;
+    const served = servedSinceMs !== undefined;
+    const next = mount.rule.next({ served, servedMs: served ? Date.now() - servedSinceMs : 0, killed: false });
+    if (next.again) return service.pass(mount, 0);
+    say(mount.mountpoint, "the service cannot serve it: unmounted; see the service's log");
+    void this.#giveUp(mount);
+  }
+
+  async #giveUp(mount: HeldMount): Promise<void> {
+    if (!this.#mounts.delete(mount)) return;
+    clearTimeout(mount.again);
+    mount.link?.close();
+    mount.link = undefined;
+    discard(mount.request);
+    await mount.resources.end();
+  }
+
+  async end(): Promise<void> {
+    await Promise.all([...this.#mounts].map((mount) => this.#giveUp(mount)));
+    await discarded();
+  }
+}

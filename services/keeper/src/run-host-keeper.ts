@@ -1,0 +1,16 @@
+/** The keeper of a service of many mounts: it holds all of them and the socket for clients, so that both outlive each service. */
+import { rmSync } from "node:fs";
+import type { HostKeeperConfig } from "./keeper-config.js";
+import { HeldMounts } from "./held-mounts.js";
+import { supervise } from "./run-keeper.js";
+import { prepare } from "./setup.js";
+
+/** Runs the keeper until the service was told to end, and no mount is left. @returns the exit code */
+export async function runHostKeeper({ socket, ownsSocket, places, ...config }: HostKeeperConfig): Promise<number> {
+  prepare();
+  try {
+    return await supervise({ ...config, held: new HeldMounts(socket, places), graceMs: undefined });
+  } finally {
+    if (ownsSocket) rmSync(socket, { force: true });
+  }
+}
