@@ -34,7 +34,8 @@ function refusalOf(error: unknown, mountpoint: string): HoldRefusal {
   if (error instanceof LayerError) return { path: error.path, problem: error.problem, remedy: error.remedy };
   if (error instanceof FsError)
     return { path: mountpoint, problem: error.message, remedy: "run 'sluice doctor' to see what this machine allows" };
-  throw error;
+  // Nothing that goes wrong with one mount may end the keeper, which holds all others.
+  return { path: mountpoint, problem: `the keeper cannot hold it (${String(error)})`, remedy: "see the service's log" };
 }
 
 /** One mount, with the link to the service that serves it. */
@@ -96,7 +97,10 @@ class ServiceLink implements Link {
     this.#mounts.left(this);
   }
 
-  /** Makes the link of a mount, greets, and passes the other end: in an answer alone, to a service that takes over with the request. */
+  /**
+   * Makes the link of a mount, greets, and passes the other end: in an answer alone, to a service that takes over with the request.
+   * @throws FsError without a descriptor for it
+   */
   pass(mount: HeldMount, sequence: number): void {
     const pair = new Int32Array(2);
     const made = native.seqpacketPair(pair);
@@ -178,8 +182,17 @@ export class HeldMounts implements Held {
   greeted(service: ServiceLink): void {
     this.#service = service;
     for (const mount of this.#mounts) {
-      if (mount.lives) service.pass(mount, 0);
+      if (mount.lives) this.#passAgain(service, mount);
       else void this.#giveUp(mount);
+    }
+  }
+
+  #passAgain(service: ServiceLink, mount: HeldMount): void {
+    try {
+      service.pass(mount, 0);
+    } catch (error) {
+      say(mount.mountpoint, `unmounted: ${refusalOf(error, mount.mountpoint).problem}`);
+      void this.#giveUp(mount);
     }
   }
 
@@ -197,19 +210,25 @@ export class HeldMounts implements Held {
 
   /** Opens the resources of a mount, and calls `pass`. @returns the reason if that is impossible; the caller keeps the descriptor then */
   hold(request: number, restarts: number, pass: (mount: HeldMount) => void): HoldRefusal | undefined {
-    const { plan } = JSON.parse(readFileSync(`/proc/self/fd/${request}`, "utf8")) as HoldRequest;
-    const { mountpoint } = plan;
-    if (this.#mounts.size >= this.#places)
-      return { path: mountpoint, problem: `the keeper has its ${this.#places} mounts (EMFILE)`, remedy: "unmount one" };
-    let mount: HeldMount;
+    let mountpoint = "a mount";
     try {
-      mount = new HeldMount(new MountResources(plan, this.#places), mountpoint, request, restarts);
+      const { plan } = JSON.parse(readFileSync(`/proc/self/fd/${request}`, "utf8")) as HoldRequest;
+      ({ mountpoint } = plan);
+      if (this.#mounts.size >= this.#places)
+        return { path: mountpoint, problem: `the keeper has its ${this.#places} mounts (EMFILE)`, remedy: "unmount one" };
+      const mount = new HeldMount(new MountResources(plan, this.#places), mountpoint, request, restarts);
+      this.#mounts.add(mount);
+      try {
+        pass(mount);
+      } catch (error) {
+        this.#mounts.delete(mount);
+        void mount.resources.end();
+        throw error;
+      }
+      return undefined;
     } catch (error) {
       return refusalOf(error, mountpoint);
     }
-    this.#mounts.add(mount);
-    pass(mount);
-    return undefined;
   }
 
   /** The service has closed the link of one mount, or dies. */
@@ -227,7 +246,7 @@ export class HeldMounts implements Held {
     const { servedSinceMs } = mount;
     const served = servedSinceMs !== undefined;
     const next = mount.rule.next({ served, servedMs: served ? Date.now() - servedSinceMs : 0, killed: false });
-    if (next.again) return service.pass(mount, 0);
+    if (next.again) return this.#passAgain(service, mount);
     say(mount.mountpoint, "the service cannot serve it: unmounted; see the service's log");
     void this.#giveUp(mount);
   }
