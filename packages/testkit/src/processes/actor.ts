@@ -25,10 +25,11 @@ const program = fileURLToPath(new URL("../../programs/actor-process.mjs", import
 const LET_GO_MS = 2_000;
 let syscalls: string | undefined;
 
-/** Built on first use, once a test file. */
+/** Built on first use: once for all files of a process in `npm test`, which removes it at its end, and else once a file. */
 function syscallsProgram(): string {
   if (syscalls !== undefined) return syscalls;
-  const directory = mkdtempSync(join(process.env["SLUICE_TEST_ROOT"] ?? tmpdir(), "sluice-e2e-cc-"));
+  const lasting = process.env["SLUICE_TEST_PROGRAMS"];
+  const directory = mkdtempSync(join(lasting ?? process.env["SLUICE_TEST_ROOT"] ?? tmpdir(), "sluice-e2e-cc-"));
   chmodSync(directory, 0o755);
   const path = join(directory, "syscalls");
   const run = spawnSync("cc", ["-O1", "-o", path, fileURLToPath(new URL("../../programs/syscalls.c", import.meta.url))], {
@@ -36,6 +37,7 @@ function syscallsProgram(): string {
   });
   if (run.status !== 0) throw new Error(`cannot compile syscalls.c: ${run.stderr}`);
   syscalls = path;
+  if (lasting !== undefined) return path;
   cleanUpAfterFile(() => {
     rmSync(directory, { recursive: true, force: true });
     syscalls = undefined;
