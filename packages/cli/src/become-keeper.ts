@@ -7,7 +7,7 @@ import { fileURLToPath } from "node:url";
 import { CAP, capabilityMask, memoryFileOf, native } from "@sluice/native";
 import { CliError, EXIT, lacking } from "@sluice/runtime/cli";
 import type { AwaitingConfig, HostKeeperConfig, KeeperConfig } from "@sluice/service-keeper";
-import { type AwaitedMount, type SupervisedHost, type SupervisedMount, replaceProcess } from "@sluice/service-mount";
+import { type AwaitedMount, type GivenPlaces, type SupervisedHost, type SupervisedMount, replaceProcess } from "@sluice/service-mount";
 
 const KEEPER_MAIN = fileURLToPath(new URL("./keeper-main.js", import.meta.url));
 const MAIN = fileURLToPath(new URL("./main.js", import.meta.url));
@@ -22,7 +22,41 @@ export const serverProgram = { file: process.execPath, argv: [...process.execArg
 /** The same for the keeper of a host service. */
 export const hostProgram = { file: process.execPath, argv: [...process.execArgv, MAIN, "host-server"] };
 
-function pass(config: KeeperConfig | AwaitingConfig | HostKeeperConfig): number {
+/** The command line that begins the mount of an ordinary user. */
+export const userProgram = { file: process.execPath, argv: [...process.execArgv, MAIN, "user-mount"] };
+
+/** A duplicate with a number of at least `least`. */
+function duplicateAbove(fd: number, least: number): number {
+  for (;;) {
+    const copy = native.dupfd(fd);
+    if (copy < 0 || copy >= least) return copy;
+  }
+}
+
+/** The caller's descriptors in the order of the numbers that they get, after the configuration. */
+function given({ mountpoint, lowers, above, upper, work }: GivenPlaces): number[] {
+  return [mountpoint, ...lowers, ...(above < 0 ? [] : [above, upper, work])];
+}
+
+function renumbered({ lowers, above }: GivenPlaces): GivenPlaces {
+  const first = CONFIG_FD + 1;
+  const next = first + 1 + lowers.length;
+  const [aboveFd, upper, work] = above < 0 ? [-1, -1, -1] : [next, next + 1, next + 2];
+  return { mountpoint: first, lowers: lowers.map((_fd, at) => first + 1 + at), above: aboveFd, upper, work };
+}
+
+/** @returns the number of descriptors that the keeper gets, or a negative errno. Descriptors of this program's own are gone then. */
+function passWithPlaces(config: KeeperConfig | AwaitingConfig): number {
+  const { caller } = config.plan;
+  const fds = caller === undefined ? [] : given(caller.places);
+  const plan = caller === undefined ? config.plan : { ...config.plan, caller: { ...caller, places: renumbered(caller.places) } };
+  const end = CONFIG_FD + 1 + fds.length;
+  const sources = [memoryFileOf("sluice-keeper", JSON.stringify({ ...config, plan })), ...fds].map((fd) => duplicateAbove(fd, end));
+  const placed = sources.map((fd, at) => (fd < 0 ? fd : native.dup2(fd, CONFIG_FD + at)));
+  return placed.find((status) => status < 0) ?? end;
+}
+
+function pass(config: HostKeeperConfig): number {
   const fd = memoryFileOf("sluice-keeper", JSON.stringify(config));
   return fd < 0 ? fd : native.dup2(fd, CONFIG_FD);
 }
@@ -47,8 +81,9 @@ function unstarted(object: string, remedy: string): CliError {
 
 function becomeKeeperOf(config: KeeperConfig | AwaitingConfig, capabilities: bigint, remedy: string): never {
   const { mountpoint } = config.plan;
-  if (pass(config) < 0) throw unstarted(mountpoint, remedy);
-  return become(mountpoint, capabilities, { descriptors: CONFIG_FD + 1, remedy });
+  const descriptors = passWithPlaces(config);
+  if (descriptors < 0) throw unstarted(mountpoint, remedy);
+  return become(mountpoint, capabilities, { descriptors, remedy });
 }
 
 /** A server of `--user` starts as that user: it has to read this program. @throws CliError */

@@ -46,6 +46,7 @@ const COMMANDS: Readonly<Record<string, AddCommand>> = {
   mount: async (program) => (await import("./commands/mount-command.js")).addMountCommand(program, await mountHost()),
   keeper: async (program) => (await import("./commands/keeper-command.js")).addKeeperCommand(program, await mountHost()),
   "mount-server": async (program) => (await import("./commands/mount-server-command.js")).addMountServerCommand(program, await mountHost()),
+  "user-mount": async (program) => (await import("./commands/mount-server-command.js")).addUserMountCommand(program, await mountHost()),
   serve: async (program) => (await import("./commands/serve-command.js")).addServeCommand(program, await mountHost()),
   "host-server": async (program) => (await import("./commands/serve-command.js")).addHostServerCommand(program, await mountHost()),
   unmount: async (program) => (await import("./commands/unmount-command.js")).addUnmountCommand(program),

@@ -1,13 +1,15 @@
 /** The link of a server to its keeper, over a socket or in its own process, and the operations that need privilege. */
+export { asCaller, registerAsCaller } from "./privileged/as-caller.js";
 export { claimUpper, isClaimed, untilLetGo } from "./privileged/claim-upper.js";
 export { LayerError } from "./privileged/layer-error.js";
+export { mountForCaller } from "./privileged/mount-for-caller.js";
 export { abortDevice, mountOn, type MountPoint, openDevice, openMountpoint, unmountDevice } from "./privileged/mount-device.js";
 export { closeLayers, openLayers } from "./privileged/open-layers.js";
 export { joinKeeper, type Namespaces, namespacesHere, OFFER_VERSION, type Offer, untilGreeted } from "./join-keeper.js";
 export { isZombie } from "./is-zombie.js";
 export { connectHere, openInProcess } from "./in-process.js";
 export type { KeeperInfo, KeeperLink, NextLayers, NextNames, OpenLayer, OpenLayers } from "./keeper-link.js";
-export type { MountPlan } from "./mount-plan.js";
+export type { GivenPlaces, MountPlan, PlanCaller } from "./mount-plan.js";
 export { ServerRecord, HEADER_BYTES, JOURNAL_LIMIT_BYTES, MAX_INIT_BYTES, LinkRecord, STORED_PER_RECORD, KeeperRecord } from "./records.js";
 export {
   type HeldMount,

@@ -1,3 +1,26 @@
+/** An ordinary user who had the mount made by a service. Whatever the keeper does for the mount, it does with these rights. */
+export interface PlanCaller {
+  uid: number;
+  gid: number;
+  /** Supplementary groups. */
+  groups: readonly number[];
+  places: GivenPlaces;
+}
+
+/**
+ * Directories that the caller opened, as descriptors of the keeper's process. Nothing is reached by a path that the caller could lead
+ * elsewhere; the paths of the plan are for people.
+ */
+export interface GivenPlaces {
+  mountpoint: number;
+  /** As many as the plan has lower layers. */
+  lowers: readonly number[];
+  /** A directory at or above both, the upper layer and the work directory; -1 for all three without an upper layer. */
+  above: number;
+  upper: number;
+  work: number;
+}
+
 /** The plan of the privileged operations for one mount. The keeper needs no policy and no other option. */
 export interface MountPlan {
   /** A real path. */
@@ -21,4 +44,5 @@ export interface MountPlan {
   work: string | undefined;
   /** Nothing is synced, so the mount needs a witness of writeback errors. */
   volatile: boolean;
+  caller?: PlanCaller | undefined;
 }

@@ -18,5 +18,6 @@ export {
   realMountpoint,
   removeRunDirectories,
   RUN_DIRECTORY,
+  runDirectories,
 } from "./run-directory.js";
 export { type ServerInterval, takenTogether } from "./server-seconds.js";

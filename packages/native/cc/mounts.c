@@ -105,6 +105,15 @@ static napi_value fs_fsmount(napi_env env, napi_callback_info info) {
   return result(env, syscall(SLUICE_SYS_fsmount, fd, 1 /* FSMOUNT_CLOEXEC */, 0));
 }
 
+/* move_mount(2) of a mount that is nowhere onto the directory of a descriptor; no path is followed. */
+static napi_value fs_move_mount(napi_env env, napi_callback_info info) {
+  struct args args = args_read(env, info, 2);
+  int fd = arg_int(&args, 0);
+  int onto = arg_int(&args, 1);
+  if (args.failure) return args_failed(&args);
+  return result(env, syscall(SLUICE_SYS_move_mount, fd, "", onto, "", 0x04 | 0x40 /* MOVE_MOUNT_{F,T}_EMPTY_PATH */));
+}
+
 #define STATFS_FIELDS 12
 
 static napi_value fs_fstatfs(napi_env env, napi_callback_info info) {
@@ -127,5 +136,5 @@ static napi_value fs_fstatfs(napi_env env, napi_callback_info info) {
 
 const struct exported mounts_functions[] = {
   {"mount", fs_mount},     {"umount2", fs_umount2},   {"openTree", fs_open_tree}, {"mountSetattr", fs_mount_setattr},
-  {"fsopen", fs_fsopen},   {"fsconfig", fs_fsconfig}, {"fsmount", fs_fsmount}, {"fstatfs", fs_fstatfs}, {NULL, NULL},
+  {"fsopen", fs_fsopen},   {"fsconfig", fs_fsconfig}, {"fsmount", fs_fsmount}, {"moveMount", fs_move_mount}, {"fstatfs", fs_fstatfs}, {NULL, NULL},
 };

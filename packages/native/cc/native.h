@@ -41,6 +41,7 @@ _Static_assert(sizeof(long) == 8, "the addon needs a 64-bit Linux");
 
 /* Numbers that the C library of an older distribution may lack; the same on every architecture but alpha. */
 #define SLUICE_SYS_open_tree 428
+#define SLUICE_SYS_move_mount 429
 #define SLUICE_SYS_fsopen 430
 #define SLUICE_SYS_fsconfig 431
 #define SLUICE_SYS_fsmount 432
@@ -148,7 +149,7 @@ struct transfer {
 };
 struct transfer data_arguments(struct args *args, bool writing);
 int64_t data_transfer(const struct transfer *transfer);
-#define GROUPS_MAX_GIVEN 32
+#define GROUPS_MAX_GIVEN 256
 /* The number of groups in an array of at most GROUPS_MAX_GIVEN; -1 if the argument is absent or undefined. */
 int arg_groups(struct args *args, size_t index, gid_t groups[GROUPS_MAX_GIVEN]);
 

@@ -165,6 +165,8 @@ export interface Native {
   fsconfig(fd: number, key: string, value: string): number;
   /** Creates what was configured, and mounts it nowhere: an O_PATH descriptor, with which the mount goes. */
   fsmount(fd: number): number;
+  /** move_mount(2): puts the mount of `fd` onto the directory of `onto`, O_PATH descriptors both. No path is followed. */
+  moveMount(fd: number, onto: number): number;
   /** mount_setattr(2) on `dirfd`/`path`. */
   mountSetattr(dirfd: number, path: string, flags: number, set: number, clear: number): number;
   /** statfs(2) of a descriptor into 12 doubles: type, bsize, blocks, bfree, bavail, files, ffree, fsid lo, fsid hi, namelen, frsize, flags. */
@@ -351,6 +353,8 @@ export interface Native {
    * caller's in either case; those beyond it (at most 253 come) are dropped. -EAGAIN (0 ms) or -ETIMEDOUT if nothing came.
    */
   receiveMessage(socket: number, bytes: Uint8Array, fds: Int32Array, timeoutMs: number): number;
+  /** shutdown(2) with SHUT_WR: the peer sees POLL.RDHUP, and can still send. */
+  shutdownSending(socket: number): number;
   /** poll(2) of one descriptor: the POLL bits that are set. Errors and hang-ups are told unasked. */
   pollNow(fd: number, events: number, timeoutMs: number): number;
   /** fcntl(F_GETFL): access mode and status flags (O_PATH, O_APPEND, ...). */

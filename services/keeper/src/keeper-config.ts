@@ -19,8 +19,10 @@ export interface SupervisorConfig {
 /** For the keeper of one mount. */
 export interface KeeperConfig extends SupervisorConfig {
   plan: MountPlan;
-  /** The user that servers run as; undefined: the keeper's. */
+  /** The user that servers run as; undefined: the keeper's. With `becomesUser` they are started as the keeper, and become that user. */
   user: { uid: number; gid: number } | undefined;
+  /** The user has supplementary groups, which only the server itself can take. */
+  becomesUser?: boolean;
   /** How long a stopping server waits for the users of the mount. */
   graceMs: number;
 }

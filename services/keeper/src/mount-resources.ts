@@ -4,11 +4,14 @@
  */
 import {
   abortDevice,
+  asCaller,
   claimUpper,
   closeLayers,
+  type GivenPlaces,
   JOURNAL_LIMIT_BYTES,
   type MountPlan,
   type MountPoint,
+  mountForCaller,
   mountOn,
   type OpenLayers,
   openDevice,
@@ -40,6 +43,8 @@ export class MountResources {
   /** A server has, or had, each registered file open. */
   readonly #backingLimit: number;
   readonly #clones: ReadonlySet<bigint>;
+  /** The clone in which files can be changed. */
+  readonly #changeable: bigint | undefined;
   readonly #release: () => void;
   /** The mount point, opened before any server could ask for the mount; -1 once it is mounted. */
   #place: number;
@@ -58,14 +63,16 @@ export class MountResources {
       return fd;
     };
     try {
-      const letGo = claimUpper(layers.upper, layers.work);
+      const { caller } = plan;
+      const letGo = claimUpper(layers.upper, layers.work, caller === undefined ? undefined : (open) => asCaller(caller, open));
       undo.push(letGo);
       this.#release = () => {
         letGo();
         release();
       };
       this.#clones = new Set(this.#roots().map(mountIdOf));
-      this.#place = opened(openMountpoint(plan.mountpoint));
+      this.#changeable = layers.upper === undefined ? undefined : mountIdOf(layers.upper.rootFd);
+      this.#place = opened(caller === undefined ? openMountpoint(plan.mountpoint) : takeMountpoint(caller.places));
       this.fuseFd = opened(openDevice());
       this.journalFd = makeJournal();
     } catch (error) {
@@ -90,8 +97,7 @@ export class MountResources {
   mount(): number {
     if (this.#mounted !== undefined) return -Errno.EBUSY;
     try {
-      const source = toBytes(this.#plan.source);
-      this.#mounted = mountOn(this.fuseFd, { ...this.#plan, source }, this.#place);
+      this.#mounted = this.#mountAt(this.#place);
       native.close(this.#place);
       this.#place = -1;
       return 0;
@@ -101,12 +107,20 @@ export class MountResources {
     }
   }
 
+  /** @throws FsError */
+  #mountAt(place: number): MountPoint {
+    const plan = this.#plan;
+    const { fuseFd } = this;
+    if (plan.caller === undefined) return mountOn(fuseFd, { ...plan, source: toBytes(plan.source) }, place);
+    return { fuseFd, mountId: undefined, ...mountForCaller(fuseFd, { ...plan, caller: plan.caller }, place) };
+  }
+
   async unmount(lazy: boolean): Promise<number> {
     if (this.#mounted === undefined) return -Errno.EINVAL;
     // One at a time: each occupies a thread of the pool.
     if (this.#unmounting) return -Errno.EBUSY;
     // The mount's number may belong to another mount by now.
-    if (this.connectionOver && this.#mounted.mountId === undefined) return -Errno.EINVAL;
+    if (this.connectionOver && this.#mounted.mountId === undefined && this.#mounted.place === undefined) return -Errno.EINVAL;
     this.#unmounting = true;
     const errno = await unmountDevice(this.#mounted, lazy);
     this.#unmounting = false;
@@ -132,7 +146,7 @@ export class MountResources {
   register(fd: number): number {
     if (!this.#holds) return -Errno.ENOTCONN;
     if (this.#backingIds.size >= this.#backingLimit) return -Errno.ENFILE;
-    const id = registerChecked(this.fuseFd, fd, this.#clones);
+    const id = registerChecked(this.fuseFd, fd, { clones: this.#clones, changeable: this.#changeable, caller: this.#plan.caller });
     if (id > 0) this.#backingIds.add(id);
     return id;
   }
@@ -192,9 +206,18 @@ export class MountResources {
     for (const key of [...this.#store.keys()]) this.drop(key);
     this.#holds = false;
     const { errorWitness = -1 } = this.layers;
-    for (const fd of [...this.#roots(), this.fuseFd, this.journalFd, errorWitness, this.#place]) if (fd >= 0) native.close(fd);
+    for (const fd of [...this.#roots(), this.fuseFd, this.journalFd, errorWitness, this.#place, this.#mounted?.place?.above ?? -1])
+      if (fd >= 0) native.close(fd);
     this.#release();
   }
+}
+
+/** The descriptors of the caller have served their purpose once the layers are cloned, and would keep the caller's mounts busy. */
+function takeMountpoint({ mountpoint, lowers, above, upper, work }: GivenPlaces): number {
+  const own = native.dupfd(mountpoint);
+  if (own < 0) throw new FsError(-own, "no descriptor for the mount point: raise the limit of open files");
+  for (const fd of [mountpoint, ...lowers, above, upper, work]) if (fd >= 0) discard(fd);
+  return own;
 }
 
 /** It has its final size from the start, so that no server can fill more memory. Untouched pages take none. */

@@ -34,11 +34,13 @@ export interface ServerSetup {
   serverConfig: string;
   /** The user that it runs as; undefined: the keeper's. */
   user?: { uid: number; gid: number } | undefined;
+  /** It is started as the keeper, and becomes that user. */
+  becomesUser?: boolean;
   /** A listening socket for it. */
   listenFd?: number;
 }
 
-function launch({ user, listenFd }: ServerSetup, program: ServerProgram, linkFd: number, configFd: number): ChildProcess {
+function launch({ user, becomesUser, listenFd }: ServerSetup, program: ServerProgram, linkFd: number, configFd: number): ChildProcess {
   const stdio: (number | "ignore" | "inherit")[] = ["ignore", "inherit", "inherit"];
   stdio[SERVER_FDS.link] = linkFd;
   stdio[SERVER_FDS.config] = configFd;
@@ -48,7 +50,7 @@ function launch({ user, listenFd }: ServerSetup, program: ServerProgram, linkFd:
     stdio,
     // A session of its own: Ctrl-C at the terminal is for the keeper alone.
     detached: true,
-    ...(user === undefined ? {} : user),
+    ...(user === undefined || becomesUser === true ? {} : user),
   });
 }
 

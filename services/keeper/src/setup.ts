@@ -20,7 +20,8 @@ export function say(what: string, text: string): void {
 /** @returns an exit code if the resources cannot be opened; then the reason is on standard error */
 export async function openResources({ plan }: { plan: MountPlan }): Promise<MountResources | number> {
   try {
-    await untilLetGo(plan.upper, plan.work);
+    // Opened by their paths, which an ordinary user could lead elsewhere.
+    if (plan.caller === undefined) await untilLetGo(plan.upper, plan.work);
     return new MountResources(plan);
   } catch (error) {
     if (error instanceof LayerError) {

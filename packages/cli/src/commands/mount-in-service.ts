@@ -1,5 +1,5 @@
 /** `sluice mount --host-service`: has the mount made by a process that serves others, too, and follows it. */
-import { existsSync } from "node:fs";
+import { accessSync, constants, existsSync } from "node:fs";
 import { resolve } from "node:path";
 import { failed, wrong } from "@sluice/runtime/cli";
 import type { MountArguments } from "@sluice/service-mount/options";
@@ -14,21 +14,53 @@ function onStop(stop: () => void): () => void {
   };
 }
 
+/** An ordinary user who may not use root's socket. Members of its group mount as root. */
+function isForUsers(socket: string): boolean {
+  if (process.geteuid?.() === 0) return false;
+  try {
+    accessSync(socket, constants.W_OK);
+    return false;
+  } catch {
+    return true;
+  }
+}
+
+/** False if no service for ordinary users answers. @throws CliError */
+async function mountAsUser(socket: string, mountpoint: string, args: MountArguments): Promise<boolean> {
+  const { parseMount } = await import("@sluice/service-mount/options");
+  const { askForUserMount } = await import("@sluice/service-mount/user-client");
+  // Marks in trusted.* attributes are root's.
+  const config = parseMount(mountpoint, { ...args, o: [...(args.o ?? []), "userxattr"] });
+  const code = await askForUserMount(socket, config, {
+    attached: args.background !== true,
+    follower: {
+      output: (text) => void process.stdout.write(text),
+      error: (text) => void process.stderr.write(text),
+      onStop,
+    },
+  });
+  if (code === undefined) return false;
+  process.exitCode = code;
+  return true;
+}
+
 /**
  * Resolves when the mount has ended, or in the background when it serves. False: a process of its own is to serve it, since no service
  * answers, or it cannot have this mount among others. @throws CliError
  */
 export async function mountInService(
   mountpoint: string | undefined,
-  { hostService = "off", keeperSocket, background }: MountArguments,
+  args: MountArguments,
   options: readonly GivenOption[],
 ): Promise<boolean> {
+  const { hostService = "off", keeperSocket, background } = args;
   const auto = hostService === "auto";
   const socket = auto ? HOST_SOCKET : resolve(hostService);
   if (keeperSocket !== undefined || mountpoint === undefined) {
     if (auto) return false;
     throw wrong("--host-service", "cannot be combined with --keeper-socket", "leave one of them out");
   }
+  if (isForUsers(socket) && (await mountAsUser(socket, mountpoint, args))) return true;
   if (auto && !existsSync(socket)) return false;
   const { HostUnreachable, mountThrough, NeedsOwnProcess } = await import("@sluice/host-api");
   const spec = { mountpoint, options: [...options], directory: process.cwd(), attached: background !== true };
@@ -43,7 +75,11 @@ export async function mountInService(
     const unable = error instanceof HostUnreachable || error instanceof NeedsOwnProcess;
     if (auto && unable) return false;
     if (error instanceof HostUnreachable)
-      throw failed(socket, `no host service answers there, or it refuses this user (${error.message})`, "start 'sluice serve'");
+      throw failed(
+        socket,
+        `no host service answers there, or it refuses this user (${error.message})`,
+        "start 'sluice serve', for ordinary users with --user-mounts 16",
+      );
     throw error instanceof NeedsOwnProcess ? error.complaint : error;
   }
 }

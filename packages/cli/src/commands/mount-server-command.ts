@@ -1,9 +1,24 @@
-/** `sluice mount-server`: a keeper starts it. It is of no use to anybody else, so the help does not list it. */
+/** Commands that other processes of Sluice start. They are of no use to anybody else, so the help does not list them. */
 import type { MountHost } from "@sluice/service-mount";
 import type { Command } from "commander";
 
+/** Of `sluice user-mount`: the connection of an ordinary user. */
+const CONNECTION_FD = 3;
+
+/** `sluice mount-server`: a keeper starts it. */
 export function addMountServerCommand(program: Command, host: MountHost): void {
   program
     .command("mount-server", { hidden: true })
     .action(async () => (await import("@sluice/service-mount/serve-for-keeper")).serveForKeeper(host));
+}
+
+/** `sluice user-mount`: a host service starts it for the mount of an ordinary user. */
+export function addUserMountCommand(program: Command, host: MountHost): void {
+  program.command("user-mount", { hidden: true }).action(async () => {
+    const { becomeKeeper } = host;
+    if (becomeKeeper === undefined) throw new Error("this program has no keeper");
+    const { beginUserMount } = await import("@sluice/service-mount/user-mount");
+    // The service reads this line.
+    beginUserMount(CONNECTION_FD, (attached) => process.stdout.write(attached ? "attached\n" : "alone\n"), becomeKeeper);
+  });
 }

@@ -4,6 +4,7 @@ import { failed, LOG_LEVELS, type LogLevel, wrong } from "@sluice/runtime/cli";
 import { keepLeastPrivilege, type MountHost } from "@sluice/service-mount";
 import type { HostProgram } from "@sluice/service-mount/host";
 import { Command, Option } from "commander";
+import { refuseUnreadableProgram, userProgram } from "../become-keeper.js";
 import { type GivenOption, HOST_SOCKET, setOptions, withMountOptions } from "./mount-options.js";
 
 const HELP = `
@@ -33,10 +34,13 @@ interface ServeArguments {
   admin?: string;
   logLevel: LogLevel;
   logFile?: string;
+  userMounts: string;
 }
 
 /** Reads and writes that wait for a disk are done by these threads, for all mounts. */
 const WAITING_THREADS = "16";
+/** Stands for every user who may be no member of any group. */
+const NOBODY = { uid: 65_534, gid: 65_534 };
 /** Standard input, output and error, and a socket that systemd passes. */
 const DESCRIPTORS = 4;
 
@@ -44,6 +48,16 @@ interface Spec {
   mountpoint: string;
   directory: string;
   options: readonly GivenOption[];
+}
+
+const MOST_USER_MOUNTS = 64;
+
+/** @throws CliError */
+function countOf(text: string): number {
+  const count = Number(text);
+  if (!/^\d{1,2}$/.test(text) || count > MOST_USER_MOUNTS)
+    throw wrong("--user-mounts", `"${text}" is not a count from 0 to ${MOST_USER_MOUNTS}`, "write for instance 16");
+  return count;
 }
 
 async function programOf({ startEmbeddedDecision }: MountHost): Promise<HostProgram> {
@@ -54,7 +68,7 @@ async function programOf({ startEmbeddedDecision }: MountHost): Promise<HostProg
     setOptions(command, options);
     return parseMount(mountpoint, { ...command.opts(), directory });
   };
-  return { startEmbeddedDecision, parse };
+  return { startEmbeddedDecision, parse, userProgram };
 }
 
 async function serve({ keeper, socket, logFile, ...given }: ServeArguments, host: MountHost): Promise<void> {
@@ -63,7 +77,11 @@ async function serve({ keeper, socket, logFile, ...given }: ServeArguments, host
   keepLeastPrivilege(process.env["LISTEN_PID"] === String(process.pid) ? DESCRIPTORS : undefined);
   const log = logFile === undefined ? undefined : resolve(logFile);
   const { group, admin, logLevel } = given;
-  const options = { socket: resolve(socket), group, admin, logLevel, logFile: log };
+  const userMounts = countOf(given.userMounts);
+  const options = { socket: resolve(socket), group, admin, logLevel, logFile: log, userMounts };
+  if (userMounts > 0 && keeper === "on")
+    throw wrong("--user-mounts", "cannot be combined with --keeper on", "start another service for users, with a --socket of its own");
+  if (userMounts > 0) refuseUnreadableProgram(NOBODY);
   if (keeper === "off") return (await import("@sluice/service-mount/host")).serveHost(options, await programOf(host));
   if (host.becomeHostKeeper === undefined) throw failed("--keeper on", "this command has no keeper", "use 'sluice serve'");
   const { startHostKeeper } = await import("@sluice/service-mount/host-keeper");
@@ -77,6 +95,7 @@ export function addServeCommand(program: Command, host: MountHost): void {
     .option("--socket <path>", "the socket for clients", HOST_SOCKET)
     .option("--group <group>", "let members of this group use the service, which equals root; by default root alone may")
     .addOption(new Option("--keeper <mode>", "on: the mounts outlive this process, in a keeper").choices(["on", "off"]).default("off"))
+    .option("--user-mounts <count>", "let each user have up to this many mounts, made with the user's rights alone; by default none", "0")
     .option("--admin <host:port>", "serve /metrics of all mounts, /healthz and /readyz")
     .addOption(new Option("--log-level <level>", "how much to log").choices(LOG_LEVELS).default("info"))
     .option(

@@ -5,9 +5,11 @@ import { Errno, errnoName, O } from "@sluice/vfs";
 import type { OpenLayer } from "../keeper-link.js";
 import { LayerError } from "./layer-error.js";
 
-function claim({ path, rootFd }: OpenLayer, role: string): number {
+type Opening = (open: () => number) => number;
+
+function claim({ path, rootFd }: OpenLayer, role: string, withRights: Opening): number {
   // Through the layer's private clone: the mount that it was found on can still be unmounted.
-  const fd = native.openat(rootFd, ".", O.RDONLY | O.DIRECTORY | O.CLOEXEC, 0);
+  const fd = withRights(() => native.openat(rootFd, ".", O.RDONLY | O.DIRECTORY | O.CLOEXEC, 0));
   const status = fd < 0 ? fd : native.flock(fd, LOCK.EX | LOCK.NB);
   if (status >= 0) return fd;
   if (fd >= 0) native.close(fd);
@@ -17,13 +19,16 @@ function claim({ path, rootFd }: OpenLayer, role: string): number {
   throw new LayerError(path, `this ${role} cannot be locked (${errnoName(-status)})`, "put it on a file system with flock(2)");
 }
 
-/** @returns a function that releases them. @throws LayerError if another mount has one of them */
-export function claimUpper(upper: OpenLayer | undefined, work: OpenLayer | undefined): () => void {
+/**
+ * @param withRights opens a directory; by default with those of this process
+ * @returns a function that releases them. @throws LayerError if another mount has one of them
+ */
+export function claimUpper(upper: OpenLayer | undefined, work: OpenLayer | undefined, withRights: Opening = (open) => open()): () => void {
   if (upper === undefined || work === undefined) return () => undefined;
-  const upperFd = claim(upper, "upper layer");
+  const upperFd = claim(upper, "upper layer", withRights);
   let workFd: number;
   try {
-    workFd = claim(work, "work directory");
+    workFd = claim(work, "work directory", withRights);
   } catch (error) {
     native.close(upperFd);
     throw error;

@@ -3,6 +3,7 @@ import { readFileSync, realpathSync, writeFileSync } from "node:fs";
 import { MNT, native, StatWord, toBytes, toText } from "@sluice/native";
 import { AT, Attr, Errno, FsError, O } from "@sluice/vfs";
 import type { MountPlan } from "../mount-plan.js";
+import { type HeldPlace, isHeld, reachHeld } from "./mount-for-caller.js";
 
 const AT_NO_AUTOMOUNT = 0x800;
 /** Of the mask that came: the mount's id is the unique one. */
@@ -18,6 +19,8 @@ export interface MountPoint {
   readonly connection: string | undefined;
   /** The kernel never reuses it for another mount, unlike the connection's name. Undefined before Linux 6.8. */
   readonly mountId: bigint | undefined;
+  /** For the mount of an ordinary user, who could lead its path elsewhere: the mount is reached by this alone. */
+  readonly place?: HeldPlace | undefined;
 }
 
 export type MountRequest = Pick<MountPlan, "mountpoint" | "source" | "subtype" | "flags" | "labels" | "allowOther" | "owner">;
@@ -85,9 +88,15 @@ function uniqueMountId(path: string): bigint | undefined {
 
 /** Whether the topmost mount on its path is this one, and not one that took its place. */
 function isInPlace(at: MountPoint): boolean {
+  if (at.place !== undefined) return isHeld(at.place);
   if (at.connection !== undefined && connectionOf(at.path) !== at.connection) return false;
   const now = at.mountId === undefined ? undefined : uniqueMountId(at.path);
   return now === undefined || now === at.mountId;
+}
+
+/** For umount2(2). */
+function targetOf({ path, place }: MountPoint): { path: string; flags: number } {
+  return place === undefined ? { path, flags: 0 } : reachHeld(place);
 }
 
 /** Opens the device and mounts, on whatever the path leads to. @throws FsError with the reason; nothing stays open then */
@@ -109,7 +118,8 @@ export function mountDevice(place: MountRequest): MountPoint {
 /** umount2 on the pool; the positive errno, or 0. EINVAL where the mount is gone: another may have taken its place since. */
 export async function unmountDevice(at: MountPoint, lazy: boolean): Promise<number> {
   if (!isInPlace(at)) return Errno.EINVAL;
-  const result = await native.umount2Async(at.path, lazy ? MNT.DETACH : 0);
+  const { path, flags } = targetOf(at);
+  const result = await native.umount2Async(path, flags | (lazy ? MNT.DETACH : 0));
   return result < 0 ? -result : 0;
 }
 
@@ -122,7 +132,8 @@ export function abortDevice(at: MountPoint): boolean {
   if (at.connection === undefined) return false;
   if (writeAbort(at.connection)) return true;
   if (!isInPlace(at)) return false;
-  native.umount2(at.path, MNT.FORCE);
+  const { path, flags } = targetOf(at);
+  native.umount2(path, flags | MNT.FORCE);
   return true;
 }
 

@@ -5,9 +5,9 @@
  */
 import { relative, sep } from "node:path";
 import { MOUNT_ATTR, MS, native, OPEN_TREE, openBeneath, openRealDirectory, toBytes } from "@sluice/native";
-import { AT, Errno, errnoName, O } from "@sluice/vfs";
+import { AT, Attr, Errno, errnoName, O } from "@sluice/vfs";
 import type { OpenLayer, OpenLayers } from "../keeper-link.js";
-import type { MountPlan } from "../mount-plan.js";
+import type { GivenPlaces, MountPlan } from "../mount-plan.js";
 import { openErrorWitness } from "./error-witness.js";
 import { LayerError } from "./layer-error.js";
 
@@ -38,8 +38,16 @@ function protect(fd: number, set: number): number {
 function cloneMount(path: string, set: number): number {
   // Preflight has resolved the path, but its owner may have put a link there since.
   const place = must(openRealDirectory(toBytes(path), O.PATH), path, "it cannot be opened", "leave its path as it is, and try again");
+  try {
+    return cloneOpened(place, path, set);
+  } finally {
+    native.close(place);
+  }
+}
+
+/** The same of a directory that is open already. */
+function cloneOpened(place: number, path: string, set: number): number {
   const cloned = native.openTree(place, "", OPEN_TREE.CLONE | AT.EMPTY_PATH | O.CLOEXEC);
-  native.close(place);
   const fd = must(cloned, path, "a private view of this layer cannot be made", cloneRemedy(cloned));
   const status = protect(fd, set);
   if (status < 0) {
@@ -102,16 +110,56 @@ export function closeLayers({ lowers, dataLowers, upper, work, errorWitness = -1
   for (const fd of [...roots, errorWitness]) if (fd >= 0) native.close(fd);
 }
 
+const LOWER_FLAGS = MOUNT_ATTR.RDONLY | MOUNT_ATTR.NOATIME | MOUNT_ATTR.NOSUID | MOUNT_ATTR.NODEV;
+
+type PlannedLayers = Pick<MountPlan, "lowers" | "dataLowers" | "upper" | "work" | "flags" | "volatile" | "caller">;
+
+/**
+ * The roots of the layers that an ordinary user opened. The upper layer and the work directory are found again in the clone of a directory
+ * above both, by their paths below it, and must be the directories that the user opened. @throws LayerError
+ */
+function openGiven(config: PlannedLayers, places: GivenPlaces, held: (fd: number) => number): Omit<OpenedLayers, "release"> {
+  const lowers = config.lowers.map((path, at) => ({ path, rootFd: held(cloneOpened(places.lowers[at] as number, path, LOWER_FLAGS)) }));
+  const { upper: upperPath, work: workPath } = config;
+  if (upperPath === undefined || workPath === undefined)
+    return { lowers, dataLowers: [], upper: undefined, work: undefined, errorWitness: undefined, clone: undefined };
+  const root = commonAncestor(upperPath, workPath);
+  const clone = held(cloneOpened(places.above, root, MOUNT_ATTR.NOSUID | MOUNT_ATTR.NODEV | accessTimes(config.flags)));
+  const found = (path: string, given: number): OpenLayer => {
+    const rootFd = held(openInClone(clone, root, path));
+    must(isSameObject(rootFd, given) ? 0 : -Errno.ESTALE, path, "its path leads elsewhere than before", "leave it as it is, and try again");
+    return { path, rootFd };
+  };
+  const upper = found(upperPath, places.upper);
+  const work = found(workPath, places.work);
+  return { lowers, dataLowers: [], upper, work, errorWitness: undefined, clone };
+}
+
+const attr = new Attr();
+
+function identityOf(fd: number): string | undefined {
+  const status = native.statx(fd, "", AT.EMPTY_PATH | AT.SYMLINK_NOFOLLOW | AT.STATX_DONT_SYNC, attr.words);
+  return status < 0 ? undefined : [attr.devMajor, attr.devMinor, attr.ino].join(":");
+}
+
+function isSameObject(one: number, other: number): boolean {
+  const identity = identityOf(one);
+  return identity !== undefined && identity === identityOf(other);
+}
+
 /** The paths are real paths, from preflight. The caller owns the descriptors. */
-export function openLayers(config: Pick<MountPlan, "lowers" | "dataLowers" | "upper" | "work" | "flags" | "volatile">): OpenedLayers {
+export function openLayers(config: PlannedLayers): OpenedLayers {
   const opened: number[] = [];
   const held = (fd: number): number => {
     opened.push(fd);
     return fd;
   };
   try {
-    const lowerFlags = MOUNT_ATTR.RDONLY | MOUNT_ATTR.NOATIME | MOUNT_ATTR.NOSUID | MOUNT_ATTR.NODEV;
-    const openLower = (path: string): OpenLayer => ({ path, rootFd: held(cloneMount(path, lowerFlags)) });
+    if (config.caller !== undefined) {
+      const given = openGiven(config, config.caller.places, held);
+      return { ...given, release: () => void (given.clone !== undefined && native.close(given.clone)) };
+    }
+    const openLower = (path: string): OpenLayer => ({ path, rootFd: held(cloneMount(path, LOWER_FLAGS)) });
     const lowers = config.lowers.map(openLower);
     const dataLowers = config.dataLowers.map(openLower);
     if (config.upper === undefined || config.work === undefined)

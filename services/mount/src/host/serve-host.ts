@@ -15,6 +15,9 @@ import { gidOf, type HostSocket, listenForClients, openHostSocket, passedSocket 
 import { startHostAdmin } from "./host-metrics.js";
 import { HostedMounts } from "./hosted-mounts.js";
 import { SharedDecisions } from "./shared-decisions.js";
+import { listenForUsers } from "./users/listen-for-users.js";
+import { type UserProgram, UserMounts } from "./users/user-mounts.js";
+import { usersSocketOf } from "./users/user-records.js";
 
 export interface HostOptions {
   /** An absolute path. */
@@ -25,10 +28,14 @@ export interface HostOptions {
   admin: string | undefined;
   logLevel: LogLevel;
   logFile: string | undefined;
+  /** Each ordinary user may have so many mounts; 0: none. */
+  userMounts: number;
 }
 
 export interface HostProgram extends Pick<MountHost, "startEmbeddedDecision"> {
   parse: ParseSpec;
+  /** Begins the mount of an ordinary user. */
+  userProgram: UserProgram;
 }
 
 /** How long the last answers may take. */
@@ -112,15 +119,18 @@ export async function runHost(parts: HostParts): Promise<void> {
   const { options } = parts;
   const { mounts, link, replaced } = await openMounts(parts);
   let stopping = false;
+  let users: UserMounts | undefined;
   const stopped = new Promise<void>((resolve) =>
     onStopSignals(() => {
       stopping = true;
       mounts.stop();
+      users?.stop();
       resolve();
     }),
   );
   const server = await startServer(parts, mounts);
-  const { admin: address } = options;
+  const { admin: address, socket, userMounts } = options;
+  if (userMounts > 0) users = new UserMounts(listenForUsers(usersSocketOf(socket)), parts.program.userProgram, userMounts, parts.logger);
   const notReady = (): string | undefined => (stopping ? "draining" : undefined);
   const isNext = link?.restored === true;
   // Mounts that were taken over do not wait for it.
@@ -135,6 +145,7 @@ export async function runHost(parts: HostParts): Promise<void> {
   });
   await stopped;
   const errors = await mounts.ended();
+  await users?.ended();
   await Promise.all([server.close(), adminServer?.close()]);
   if (errors.length > 0) throw failed("serve", `${errors.length} mounts did not end in order`, "see the log");
 }

@@ -5,6 +5,7 @@ import { native } from "@sluice/native";
 import { failed } from "@sluice/runtime/cli";
 import { mountPlan, readServerConfig } from "./start-keeper.js";
 import { dropOtherCapabilities } from "../privilege/least-privilege.js";
+import { takeUser } from "../privilege/take-user.js";
 import type { MountHost } from "../mount-host.js";
 
 /** As services/keeper starts it: after standard input, output and error. */
@@ -13,7 +14,8 @@ const CONFIG_FD = 4;
 
 export async function serveForKeeper(host: MountHost): Promise<void> {
   const keeper = process.ppid;
-  const { config, runDirectory, capabilities, registerByKeeper, joined } = readServerConfig(CONFIG_FD);
+  const { config, runDirectory, capabilities, registerByKeeper, joined, groups } = readServerConfig(CONFIG_FD);
+  if (groups !== undefined) takeUser(config, groups, CONFIG_FD + 1);
   dropOtherCapabilities(BigInt(capabilities), CONFIG_FD + 1);
   native.close(CONFIG_FD);
   if (!joined && native.dieWithParent(constants.signals.SIGKILL, keeper) < 0)

@@ -21,6 +21,8 @@ export interface ServerConfig {
   registerByKeeper: boolean;
   /** It joined its keeper, and is not its child. */
   joined: boolean;
+  /** It is started as root, and becomes the user of the configuration with these supplementary groups; undefined: it has its user. */
+  groups?: readonly number[] | undefined;
 }
 
 /** For a keeper that starts its servers. */
@@ -33,6 +35,8 @@ export interface SupervisedMount {
   graceMs: number;
   /** The capabilities that keeper and server may have at most. */
   capabilities: bigint;
+  /** As of KeeperConfig. */
+  becomesUser?: boolean;
 }
 
 /** For a keeper that starts no servers: they come to `socket`, and get `offer`. */

@@ -10,11 +10,13 @@ import { readMountTable } from "@sluice/mount-control";
 export interface PreflightOptions {
   /** Capabilities, if not those of a whole mount. */
   needed?: readonly CapabilityName[] | undefined;
+  /** The checks run with the rights of a user, for whom another process mounts. */
+  forUser?: boolean;
   tell?: Tell;
 }
 
 /** @returns the configuration with every path resolved. @throws CliError at the first problem */
-export function preflight(config: MountConfig, { needed, tell = toStandardError }: PreflightOptions = {}): MountConfig {
+export function preflight(config: MountConfig, { needed, forUser = false, tell = toStandardError }: PreflightOptions = {}): MountConfig {
   const engine = checkLabels(config);
   const table = readMountTable();
   const mountpoint = resolveMountpoint(config.mountpoint, table, tell);
@@ -22,7 +24,7 @@ export function preflight(config: MountConfig, { needed, tell = toStandardError 
   checkNothingBeneath(config, mountpoint, layers);
   checkDecisionFiles(config);
   if (!config.nonEmpty) checkEmpty(mountpoint);
-  checkMachine(needed ?? requiredCapabilities(config.upper !== undefined));
+  if (!forUser) checkMachine(needed ?? requiredCapabilities(config.upper !== undefined));
   return {
     ...config,
     engine,

@@ -58,7 +58,8 @@ function closeInherited(keep: readonly number[]): void {
 }
 
 function dropGroups(logger: Logger): void {
-  // A server that was started as a user has none, and could not drop any.
+  // A server that runs as its only caller has the caller's groups, and could not drop any.
+  if (process.geteuid?.() !== 0) return;
   if (process.getgroups?.().every((gid) => gid === process.getegid?.()) === true) return;
   // Without CAP_SETGID nothing is created for others either: such a mount is read-only.
   note(logger, "drop the daemon's own groups", native.dropGroups());

@@ -1,0 +1,140 @@
+/**
+ * The client of an ordinary user: opens the directories and the policy with the user's own rights, hands them to the host service, and
+ * follows the mount.
+ */
+import { closeSync, constants, openSync, realpathSync } from "node:fs";
+import { native, POLL, type Poller, toBytes } from "@sluice/native";
+import { codeOf, failed, unfit, wrong } from "@sluice/runtime/cli";
+import { AT, Errno, errnoName, O } from "@sluice/vfs";
+import type { MountConfig } from "../../config/mount-config.js";
+import { RECORD, TEXT_BYTES, usersSocketOf } from "./user-records.js";
+import { specOf } from "./user-spec.js";
+
+const SEND_MS = 5_000;
+const RECORD_ROOM = TEXT_BYTES + 1;
+const FAILED = 1;
+const REFUSED: ReadonlySet<number> = new Set([-Errno.EPIPE, -Errno.ECONNRESET]);
+
+/** The program that shows what the service says. */
+export interface UserFollower {
+  output(text: string): void;
+  error(text: string): void;
+  /** `stop` is called for each request to end the mount. @returns a function that ends that */
+  onStop(stop: () => void): () => void;
+}
+
+function openDirectory(path: string, role: string): number {
+  const fd = native.openat(AT.FDCWD, toBytes(path), O.PATH | O.DIRECTORY | O.CLOEXEC, 0);
+  if (fd < 0) throw unfit(path, `this ${role} cannot be opened (${errnoName(-fd)})`, "name a directory that you may enter");
+  return fd;
+}
+
+function openPolicy(path: string): number {
+  try {
+    return openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
+  } catch (error) {
+    throw wrong(path, `the policy file cannot be read (${codeOf(error)})`, "correct the name or its permissions");
+  }
+}
+
+/** The deepest directory above both. */
+function above(one: string, other: string): string {
+  const [left, right] = [one, other].map((path) => realpathSync(path).split("/")) as [string[], string[]];
+  let count = 0;
+  while (count < left.length && left[count] === right[count]) count++;
+  return left.slice(0, count).join("/") || "/";
+}
+
+/** In the order of the form. @throws CliError; the process then ends, and its descriptors with it */
+function openAll({ mountpoint, lowers, upper, work, decision }: MountConfig): number[] {
+  const fds = [openDirectory(mountpoint, "mount point"), ...lowers.map((path) => openDirectory(path, "lower layer"))];
+  if (upper !== undefined && work !== undefined) {
+    const [upperFd, workFd] = [openDirectory(upper, "upper layer"), openDirectory(work, "work directory")];
+    fds.push(openDirectory(above(upper, work), "directory above upper layer and work directory"), upperFd, workFd);
+  }
+  if (decision.kind === "embedded") fds.push(openPolicy(decision.policyFile));
+  return fds;
+}
+
+/** Undefined if nobody listens there. @throws CliError */
+function connect(socket: string): number | undefined {
+  const fd = native.seqpacketConnect(toBytes(socket));
+  if (fd >= 0) {
+    const peer = native.peerCredentials(fd);
+    if (typeof peer !== "number" && peer.uid === 0) return fd;
+    throw failed(socket, "root does not listen there (EPERM)", "name the socket of a host service of root");
+  }
+  const code = errnoName(-fd);
+  if (code === "ENOENT" || code === "ECONNREFUSED" || code === "EACCES") return undefined;
+  throw failed(socket, `the host service cannot be reached (${code})`, "try again");
+}
+
+function send(connection: number, config: MountConfig, attached: boolean): void {
+  const bytes = Buffer.from(JSON.stringify(specOf(config, attached)));
+  const fds = openAll(config);
+  const sent = native.sendMessage(connection, bytes, bytes.length, Int32Array.from(fds), fds.length, SEND_MS);
+  for (const fd of fds) closeSync(fd);
+  // The service has refused already, and says why.
+  if (sent < 0 && !REFUSED.has(sent))
+    throw failed(config.mountpoint, `the host service does not take the request (${errnoName(-sent)})`, "see its log");
+}
+
+interface Conversation {
+  connection: number;
+  attached: boolean;
+  follower: UserFollower;
+}
+
+/** Resolves with the exit code: when the mount has ended, or serves and goes on by itself. */
+function follow({ connection, attached, follower }: Conversation): Promise<number> {
+  return new Promise((resolve) => {
+    const bytes = Buffer.alloc(RECORD_ROOM);
+    const none = new Int32Array(0);
+    let stops = 0;
+    const end = (code: number): void => {
+      poller.close();
+      unlisten();
+      native.close(connection);
+      resolve(code);
+    };
+    const unlisten = follower.onStop(() => {
+      if (stops++ === 0) native.shutdownSending(connection);
+      else end(FAILED);
+    });
+    const take = (length: number): boolean => {
+      const [kind, text] = [bytes.toString("latin1", 0, 1), bytes.toString("utf8", 1, length)];
+      if (kind === RECORD.exit) end(Number(text));
+      else if (kind === RECORD.error) follower.error(text);
+      else follower.output(text);
+      const serves = kind === RECORD.output && !attached;
+      if (serves) end(0);
+      return kind !== RECORD.exit && !serves;
+    };
+    const poller: Poller = native.poll(connection, () => {
+      for (;;) {
+        const received = native.receiveMessage(connection, bytes, none, 0);
+        if (received > 0 && take(received & 0xffff)) continue;
+        // The service did not read the request; its words come after this error.
+        if (received === -Errno.ECONNRESET) continue;
+        if (received > 0 || (received < 0 && (native.pollNow(connection, 0, 0) & POLL.HUP) === 0)) return;
+        follower.error("sluice: the host service ended the connection: see its log\n");
+        return end(FAILED);
+      }
+    });
+  });
+}
+
+/**
+ * Has the mount made by the service of which root's socket is `hostSocket`. Undefined if none for ordinary users answers there.
+ * @returns the exit code of the command. @throws CliError
+ */
+export async function askForUserMount(
+  hostSocket: string,
+  config: MountConfig,
+  { attached, follower }: Omit<Conversation, "connection">,
+): Promise<number | undefined> {
+  const connection = connect(usersSocketOf(hostSocket));
+  if (connection === undefined) return undefined;
+  send(connection, config, attached);
+  return follow({ connection, attached, follower });
+}

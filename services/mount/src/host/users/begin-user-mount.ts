@@ -1,0 +1,167 @@
+/**
+ * Begins the mount of an ordinary user. A host service starts this process for each connection, as root and with the connection alone; it
+ * takes the user's descriptors, checks them, and becomes the mount's keeper. Whatever a hostile user hands over can only hang this process.
+ *
+ * The paths of layers are resolved and judged with the user's rights alone. The keeper uses the descriptors, and the server runs as the user.
+ */
+import { chownSync, fstatSync, lstatSync, readdirSync, readSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import type { GivenPlaces } from "@sluice/keeper-link";
+import { giveRunDirectory, makeRunDirectory, RUN_DIRECTORY, readMountTable, runDirectories } from "@sluice/mount-control";
+import { check, native } from "@sluice/native";
+import { failed, unfit, wrong } from "@sluice/runtime/cli";
+import type { MountConfig } from "../../config/mount-config.js";
+import { mountPlan, type ServerConfig, type SupervisedMount } from "../../keeper/start-keeper.js";
+import { preflight } from "../../preflight/preflight.js";
+import { serverMask } from "../../privilege/least-privilege.js";
+import { type GivenDirectory, lookAtGiven, refuseForeignMountpoint, refuseUncovering } from "./given-directories.js";
+import { type Peer, peerOfSocket } from "./peer-of-socket.js";
+import { configOf, parseSpec, type UserSpec } from "./user-spec.js";
+
+const RECORD_BYTES = 16_384;
+const MOST_FDS = 253;
+const PATIENCE_MS = 10_000;
+/** The addon sets this bit if more came than there was room for. */
+const TRUNCATED = 2 ** 32;
+const POLICY_BYTES = 1 << 20;
+const POLICY_FILE = "policy.yaml";
+
+const SERVICE = "host service";
+
+/** The request of a client. @throws CliError */
+function receive(connection: number): { spec: UserSpec; fds: number[] } {
+  const bytes = Buffer.alloc(RECORD_BYTES);
+  const fds = new Int32Array(MOST_FDS);
+  const received = native.receiveMessage(connection, bytes, fds, PATIENCE_MS);
+  if (received <= 0) throw failed(SERVICE, "the client sent no request", "use 'sluice mount --host-service'");
+  const [length, count] = [received & 0xffff, (received >>> 16) & 0xffff];
+  const spec = received < TRUNCATED ? parseSpec(bytes.toString("utf8", 0, length)) : undefined;
+  if (spec === undefined || count !== countOf(spec))
+    throw wrong(SERVICE, "the request is malformed, or of another version", "use the 'sluice' of the same version");
+  return { spec, fds: [...fds.subarray(0, count)] };
+}
+
+function countOf({ lowers, writable, policy }: UserSpec): number {
+  return 1 + lowers + (writable ? 3 : 0) + (policy ? 1 : 0);
+}
+
+interface Given {
+  mountpoint: GivenDirectory;
+  lowers: GivenDirectory[];
+  above: GivenDirectory | undefined;
+  upper: GivenDirectory | undefined;
+  work: GivenDirectory | undefined;
+  policyFd: number | undefined;
+}
+
+/** @throws CliError */
+function lookAtAll({ lowers, writable, policy }: UserSpec, fds: readonly number[]): Given {
+  const table = readMountTable();
+  const queue = [...fds];
+  const next = (role: string): GivenDirectory => lookAtGiven(queue.shift() as number, role, table);
+  const mountpoint = next("mount point");
+  const lower = Array.from({ length: lowers }, () => next("lower layer"));
+  const [above, upper, work] = writable
+    ? [next("directory above upper layer and work directory"), next("upper layer"), next("work directory")]
+    : [];
+  return { mountpoint, lowers: lower, above, upper, work, policyFd: policy ? queue.shift() : undefined };
+}
+
+/** @throws CliError */
+function refuseForeign({ mountpoint, lowers, above, upper, work }: Given, { uid }: Peer): void {
+  refuseForeignMountpoint(mountpoint, uid);
+  for (const lower of lowers) refuseUncovering(lower, "lower layer", uid);
+  if (above !== undefined) refuseUncovering(above, "directory above upper layer and work directory", uid);
+  if (upper?.mount.mountId === work?.mount.mountId && upper?.mount.mountId === above?.mount.mountId) return;
+  throw unfit(work?.path ?? "", "the work directory is on another mount than the upper layer (EXDEV)", "put both on one file system");
+}
+
+/** Judges paths as the user could. They may lead elsewhere by now: the descriptors count. @throws CliError */
+function judgeAsUser(config: MountConfig, { uid, gid, groups }: Peer): void {
+  check(native.actAsUser(uid, gid, groups), "act as the user of the mount");
+  let judged: MountConfig;
+  try {
+    judged = preflight(config, { forUser: true });
+  } finally {
+    check(native.actAsUser(0, 0, []), "act as root again");
+  }
+  for (const at of ["mountpoint", "upper", "work"] as const)
+    if (judged[at] !== config[at])
+      throw unfit(config[at] ?? "", "its path leads elsewhere than before (ESTALE)", "leave it, and try again");
+}
+
+/** The user opened it. @throws CliError if it is no regular file, or too large */
+function policyOf(fd: number): Buffer {
+  const stat = fstatSync(fd);
+  if (!stat.isFile() || stat.size > POLICY_BYTES)
+    throw wrong("--policy", "it is no regular file, or larger than 1 MiB", "name a single file");
+  const bytes = Buffer.alloc(POLICY_BYTES + 1);
+  return bytes.subarray(0, readSync(fd, bytes, 0, bytes.length, 0));
+}
+
+/** Of somebody else's mount that is there, or was. An empty one is none. */
+function isTaken(directory: string, uid: number): boolean {
+  const there = lstatSync(directory, { throwIfNoEntry: false });
+  return there !== undefined && there.uid !== uid && (!there.isDirectory() || readdirSync(directory).length > 0);
+}
+
+interface RunDirectory {
+  path: string;
+  policyFile: string | undefined;
+}
+
+/** The directory of the mount's sockets, with the policy. It is the user's only when it is complete. @throws CliError */
+function makeDirectory(mountpoint: string, policy: Buffer | undefined, { uid, gid }: Peer): RunDirectory {
+  if (isTaken(runDirectories(mountpoint)[0] as string, uid))
+    throw unfit(mountpoint, "another user has, or had, a mount of this name (EBUSY)", "name another mount point");
+  const { path } = makeRunDirectory(mountpoint);
+  if (!path.startsWith(`${RUN_DIRECTORY}/`)) throw failed(path, "sockets cannot be made in /run/sluice", "let the service write to /run");
+  const policyFile = policy === undefined ? undefined : join(path, POLICY_FILE);
+  if (policy !== undefined && policyFile !== undefined) {
+    writeFileSync(policyFile, policy, { mode: 0o600, flag: "wx" });
+    chownSync(policyFile, uid, gid);
+  }
+  giveRunDirectory(path, { uid, gid });
+  return { path, policyFile };
+}
+
+function placesOf({ mountpoint, lowers, above, upper, work }: Given): GivenPlaces {
+  return {
+    mountpoint: mountpoint.fd,
+    lowers: lowers.map(({ fd }) => fd),
+    above: above?.fd ?? -1,
+    upper: upper?.fd ?? -1,
+    work: work?.fd ?? -1,
+  };
+}
+
+/** `attached` says whether the mount ends with the connection. @throws CliError */
+export function beginUserMount(connection: number, tell: (attached: boolean) => void, become: (mount: SupervisedMount) => never): never {
+  native.setDumpable(false);
+  const peer = peerOfSocket(connection);
+  if (peer === undefined || peer.uid === 0) throw failed(SERVICE, "the caller is unknown, or root", "root uses the other socket");
+  const { spec, fds } = receive(connection);
+  native.close(connection);
+  tell(spec.attached);
+  const given = lookAtAll(spec, fds);
+  refuseForeign(given, peer);
+  const { uid, gid, groups } = peer;
+  const user = { uid, gid };
+  const paths = {
+    mountpoint: given.mountpoint.path,
+    lowers: given.lowers.map(({ path }) => path),
+    upper: given.upper?.path,
+    work: given.work?.path,
+    user,
+  };
+  judgeAsUser(configOf(spec, { ...paths, policyFile: undefined }), peer);
+  const policy = given.policyFd === undefined ? undefined : policyOf(given.policyFd);
+  const { path: runDirectory, policyFile } = makeDirectory(paths.mountpoint, policy, peer);
+  const config = configOf(spec, { ...paths, policyFile });
+  const server: ServerConfig = { config, runDirectory, capabilities: "0", registerByKeeper: true, joined: false, groups };
+  return become({
+    plan: { ...mountPlan(config), caller: { uid, gid, groups, places: placesOf(given) } },
+    serverConfig: JSON.stringify(server),
+    ...{ runDirectory, user, becomesUser: true, graceMs: config.graceMs, capabilities: serverMask },
+  });
+}

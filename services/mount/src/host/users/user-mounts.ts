@@ -1,0 +1,193 @@
+/**
+ * Mounts for ordinary users, each by processes of its own. This process touches nothing that a user hands over: it asks the kernel about the
+ * peer, starts a process with the connection, and passes on its words. So no user can make it wait, nor the mounts that it serves.
+ */
+import { type ChildProcess, spawn } from "node:child_process";
+import { close } from "node:fs";
+import type { Readable } from "node:stream";
+import { native, POLL, type Poller } from "@sluice/native";
+import type { Logger } from "@sluice/runtime";
+import { type Peer, peerOfSocket } from "./peer-of-socket.js";
+import { RECORD, TEXT_BYTES } from "./user-records.js";
+
+/** In all: each mount takes two processes. */
+const MOST_MOUNTS = 256;
+/** The limit for a client that sends nothing, or hands over directories that do not answer. */
+const BEGIN_LIMIT_MS = 30_000;
+const LOOK_MS = 200;
+/** A client that reads nothing gets the rest of the words no more. */
+const SEND_MS = 0;
+const NO_FDS = new Int32Array(0);
+
+/** The command line of the process that begins a mount with the connection as descriptor 3. */
+export interface UserProgram {
+  file: string;
+  argv: readonly string[];
+}
+
+/** Nothing of the service's environment is a user's business. */
+function environment(): NodeJS.ProcessEnv {
+  const { PATH = "/usr/sbin:/usr/bin:/sbin:/bin", SLUICE_BUNDLE } = process.env;
+  return { PATH, ...(SLUICE_BUNDLE === undefined ? {} : { SLUICE_BUNDLE }) };
+}
+
+class UserMount {
+  readonly ended: Promise<void>;
+  readonly #child: ChildProcess;
+  readonly #connection: number;
+  #look: NodeJS.Timeout | undefined;
+  #limit: NodeJS.Timeout | undefined;
+  #attached: boolean | undefined;
+  #heard = "";
+  #stops = 0;
+  #over = false;
+
+  constructor(
+    connection: number,
+    readonly peer: Peer,
+    { file, argv }: UserProgram,
+  ) {
+    this.#connection = connection;
+    this.#child = spawn(file, argv, { cwd: "/", env: environment(), stdio: ["ignore", "pipe", "pipe", connection], detached: true });
+    this.#limit = setTimeout(() => this.#child.kill("SIGKILL"), BEGIN_LIMIT_MS);
+    this.#look = setInterval(() => this.#lookAtClient(), LOOK_MS);
+    (this.#child.stdout as Readable).on("data", (bytes: Buffer) => this.#hear(bytes));
+    (this.#child.stderr as Readable).on("data", (bytes: Buffer) => this.#send(RECORD.error, bytes));
+    this.ended = new Promise((resolve) => {
+      const end = (code: number | null): void => {
+        if (!this.#over) this.#end(code ?? 1);
+        resolve();
+      };
+      this.#child.once("close", end);
+      this.#child.once("error", () => end(1));
+    });
+  }
+
+  /** As SIGTERM for a process of its own. */
+  stop(): void {
+    this.#stops++;
+    this.#child.kill("SIGTERM");
+  }
+
+  /** The first line says whether the mount ends with the connection; the next one, that it serves. */
+  #hear(bytes: Buffer): void {
+    if (this.#attached !== undefined) return this.#output(bytes);
+    this.#heard += bytes.toString("utf8");
+    const end = this.#heard.indexOf("\n");
+    if (end < 0) return;
+    this.#attached = this.#heard.slice(0, end) === "attached";
+    this.#output(Buffer.from(this.#heard.slice(end + 1)));
+  }
+
+  #output(bytes: Buffer): void {
+    if (bytes.length === 0) return;
+    clearTimeout(this.#limit);
+    this.#limit = undefined;
+    this.#send(RECORD.output, bytes);
+  }
+
+  #send(kind: string, bytes: Buffer): void {
+    for (let at = 0; at < bytes.length && !this.#over; at += TEXT_BYTES) {
+      const record = Buffer.concat([Buffer.from(kind), bytes.subarray(at, at + TEXT_BYTES)]);
+      native.sendMessage(this.#connection, record, record.length, NO_FDS, 0, SEND_MS);
+    }
+  }
+
+  /** A client that asks for the end closes its sending side; the second time, or if it dies, its whole connection. */
+  #lookAtClient(): void {
+    const events = native.pollNow(this.#connection, POLL.RDHUP, 0);
+    const gone = (events & (POLL.HUP | POLL.ERR)) !== 0;
+    if (events < 0 || !(gone || (events & POLL.RDHUP) !== 0)) return;
+    if (this.#attached === false) {
+      // The mount goes on without its client.
+      if (gone) this.#leaveClient();
+      return;
+    }
+    if (this.#stops === 0) this.stop();
+    else if (gone && this.#stops === 1) this.stop();
+    if (gone) this.#leaveClient();
+  }
+
+  #leaveClient(): void {
+    clearInterval(this.#look);
+    this.#look = undefined;
+  }
+
+  #end(code: number): void {
+    this.#send(RECORD.exit, Buffer.from(String(code)));
+    this.#over = true;
+    clearTimeout(this.#limit);
+    this.#leaveClient();
+    // On the pool: descriptors that a client sent and nobody received go with it, and their files may not answer.
+    close(this.#connection, () => undefined);
+  }
+}
+
+export class UserMounts {
+  readonly #mounts = new Set<UserMount>();
+  readonly #poller: Poller;
+  #ending = false;
+
+  /** `listening` belongs to this from now on. `most`: mounts of each user. */
+  constructor(
+    private readonly listening: number,
+    private readonly program: UserProgram,
+    private readonly most: number,
+    private readonly logger: Logger,
+  ) {
+    this.#poller = native.poll(listening, () => this.#accept());
+  }
+
+  get size(): number {
+    return this.#mounts.size;
+  }
+
+  #accept(): void {
+    for (let fd = native.acceptSocket(this.listening); fd >= 0; fd = native.acceptSocket(this.listening)) {
+      const peer = peerOfSocket(fd);
+      const refusal = this.#refusalOf(peer);
+      if (peer !== undefined && refusal === undefined) this.#begin(fd, peer);
+      else this.#refuse(fd, refusal ?? "");
+    }
+  }
+
+  /** The problem and its remedy. */
+  #refusalOf(peer: Peer | undefined): string | undefined {
+    if (peer === undefined) return "the caller is unknown, or has more than 256 groups (EPERM): mount as root";
+    if (peer.uid === 0) return "this socket is for ordinary users (EPERM): root uses the other one";
+    if (this.#ending) return "the service is ending (ESHUTDOWN): start it again, and mount then";
+    const own = [...this.#mounts].filter((mount) => mount.peer.uid === peer.uid).length;
+    if (own >= this.most) return `user ${peer.uid} has ${own} mounts already (EMFILE): unmount one`;
+    return this.#mounts.size >= MOST_MOUNTS ? `users have ${MOST_MOUNTS} mounts already (EMFILE): unmount one` : undefined;
+  }
+
+  #refuse(fd: number, refusal: string): void {
+    for (const text of [`${RECORD.error}sluice: host service: ${refusal}\n`, `${RECORD.exit}1`]) {
+      const record = Buffer.from(text);
+      native.sendMessage(fd, record, record.length, NO_FDS, 0, SEND_MS);
+    }
+    close(fd, () => undefined);
+  }
+
+  #begin(fd: number, peer: Peer): void {
+    const mount = new UserMount(fd, peer, this.program);
+    this.#mounts.add(mount);
+    this.logger.info({ uid: peer.uid, mounts: this.#mounts.size }, "a user begins a mount");
+    void mount.ended.then(() => this.#mounts.delete(mount));
+  }
+
+  /** Ends all: the first call asks each, the second hurries them. */
+  stop(): void {
+    if (!this.#ending) {
+      this.#poller.close();
+      native.close(this.listening);
+    }
+    this.#ending = true;
+    for (const mount of this.#mounts) mount.stop();
+  }
+
+  /** Resolves when no mount is left. */
+  async ended(): Promise<void> {
+    await Promise.all([...this.#mounts].map(({ ended }) => ended));
+  }
+}

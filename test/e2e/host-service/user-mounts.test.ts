@@ -1,0 +1,145 @@
+/** A host service makes mounts for ordinary users: with passthrough, by a server with the user's rights and no others. */
+import { readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { eventually, file, policyOf, requires, runScript, runSluice } from "@sluice/testkit";
+import { expect } from "vitest";
+import { GROUP, OTHER, sluiceAs, startForUsers, USER, UserHome } from "./user-home.js";
+
+const { describe, test } = requires("/dev/fuse", "CAP_SYS_ADMIN", "command setpriv", "checkout that every user can read");
+const { test: passingThrough } = requires(
+  "/dev/fuse",
+  "CAP_SYS_ADMIN",
+  "FUSE passthrough",
+  "command setpriv",
+  "checkout that every user can read",
+);
+
+const text = (part: string): string => expect.stringContaining(part) as string;
+
+function statusOf(pid: number): string {
+  return readdirSync(`/proc/${pid}/task`)
+    .map((task) => readFileSync(`/proc/${pid}/task/${task}/status`, "latin1"))
+    .join("\n");
+}
+
+describe("a host service with mounts for users", () => {
+  passingThrough("passes an ordinary user's opens through", async () => {
+    const home = await UserHome.make({ lower: { word: file("lower") } });
+    const command = await home.mount();
+    expect(command.stdout()).toContain("passthrough on");
+    const holder = home.sh("exec 3<word 4>>own; cat word; echo x >&4; sleep 2");
+    await eventually("both files pass through", 5_000, async () => {
+      const { stdout } = await sluiceAs(USER, "grants", "--json", home.mountpoint);
+      return (JSON.parse(stdout || "[]") as { mode: string }[]).filter(({ mode }) => mode === "passthrough").length === 2;
+    });
+    expect(await holder).toMatchObject({ stdout: "lower", stderr: "" });
+    expect(readFileSync(home.at("upper", "own"), "utf8")).toBe("x\n");
+  });
+
+  test("serves by a process with the user's ids and groups, and without any capability", async () => {
+    const home = await UserHome.make({ lower: { shared: file("for the group", { mode: 0o040, gid: GROUP }) } });
+    await home.mount();
+    expect(await home.sh("cat shared")).toMatchObject({ stdout: "for the group" });
+    const { pid } = JSON.parse((await runSluice(["status", "--json", home.mountpoint])).stdout) as { pid: number };
+    const status = statusOf(pid);
+    const [uid, gid] = [USER.uid, USER.gid];
+    for (const line of status.match(/^Uid:.*$/gm) ?? []) expect(line).toBe(`Uid:\t${uid}\t${uid}\t${uid}\t${uid}`);
+    for (const line of status.match(/^Gid:.*$/gm) ?? []) expect(line).toBe(`Gid:\t${gid}\t${gid}\t${gid}\t${gid}`);
+    for (const line of status.match(/^Groups:.*$/gm) ?? []) expect(line.trim()).toBe(`Groups:\t${GROUP}`);
+    for (const line of status.match(/^Cap(Inh|Prm|Eff|Amb):.*$/gm) ?? []) expect(line).toMatch(/\t0{16}$/);
+    expect(status).not.toMatch(/^NoNewPrivs:\s+0$/m);
+    expect(statSync(`/proc/${pid}/environ`).uid).toBe(0);
+  });
+
+  test("mounts for that user alone, without set-user-id programs and devices", async () => {
+    const home = await UserHome.make({ lower: { word: file("x") } });
+    await home.mount("-o", "suid,dev");
+    const row = readFileSync("/proc/self/mountinfo", "latin1")
+      .split("\n")
+      .find((line) => line.includes(home.mountpoint));
+    expect(row).toMatch(/rw,nosuid,nodev,.*user_id=12345,group_id=12345,default_permissions$/);
+    for (const as of [OTHER, { uid: 0, gid: 0 }]) expect(await home.sh("cat word", as)).toMatchObject({ code: 2 });
+  });
+
+  test("changes files of the user, and gives new ones a group of the user", async () => {
+    const home = await UserHome.make({ lower: { "d/f": file("old", USER) } });
+    await runScript(["chown", "-R", `${USER.uid}:${GROUP}`, home.at("lower")]);
+    await runScript(["chmod", "2775", home.at("lower", "d")]);
+    await home.mount();
+    const done = await home.sh(
+      "echo new > d/f; echo made > d/g; mv d/f h; rm d/g; echo again > d/g; mkdir e; ln h e/i; chgrp 23456 h; stat -c %g d/g",
+    );
+    expect(done).toMatchObject({ code: 0, stderr: "", stdout: `${GROUP}\n` });
+    expect(readFileSync(home.at("upper", "h"), "utf8")).toBe("new\n");
+    expect(readFileSync(home.at("lower", "d", "f"), "utf8")).toBe("old");
+  });
+
+  test("applies the policy that the user hands over, and reads none that the user cannot read", async () => {
+    const home = await UserHome.make({ lower: { open: file("x"), secret: file("y") } });
+    writeFileSync(home.at("policy.yaml"), policyOf("grant", { effect: "deny", path: "secret" }), { mode: 0o644 });
+    await home.mount("--policy", home.at("policy.yaml"));
+    expect(await home.sh("cat open; cat secret")).toMatchObject({ code: 1, stdout: "x", stderr: text("Permission denied") });
+    writeFileSync(home.at("private.yaml"), policyOf("grant"), { mode: 0o600 });
+    const other = await UserHome.make({}, home.host);
+    const refused = await other.try(...other.layers, "--policy", home.at("private.yaml"), other.mountpoint);
+    expect(refused).toMatchObject({ code: 2, stderr: text("the policy file cannot be read (EACCES)") });
+  });
+
+  test("ends a mount with its command, and lets one in the background go on", async () => {
+    const home = await UserHome.make({ lower: { word: file("x") } });
+    const asked = await home.mount();
+    asked.kill("SIGTERM");
+    expect(await asked.finished).toMatchObject({ code: 0 });
+    expect(home.mounts).toBe(0);
+    const killed = await home.mount();
+    killed.kill("SIGKILL");
+    await eventually("the mount of a killed command ends", 15_000, () => home.mounts === 0);
+    expect(await home.try(...home.layers, home.mountpoint)).toMatchObject({ code: 0, stdout: text("mounted ") });
+    expect(await home.sh("cat word")).toMatchObject({ stdout: "x" });
+    expect(await sluiceAs(OTHER, "unmount", home.mountpoint)).not.toMatchObject({ code: 0 });
+    expect(home.mounts).toBe(1);
+    expect(await sluiceAs(USER, "unmount", home.mountpoint)).toMatchObject({ code: 0 });
+    expect(home.mounts).toBe(0);
+  });
+
+  test("ends all mounts with itself, and limits those of each user", async () => {
+    const host = await startForUsers(1);
+    const [one, two] = [await UserHome.make({}, host), await UserHome.make({}, host)];
+    const command = await one.mount();
+    expect(await two.try(...two.layers, two.mountpoint)).toMatchObject({ code: 1, stderr: text("has 1 mounts already (EMFILE)") });
+    await host.stop();
+    expect(await command.finished).toMatchObject({ code: 0 });
+    expect(one.mounts).toBe(0);
+  });
+
+  test("refuses each option that is not on its list", async () => {
+    const home = await UserHome.make({});
+    const refused: readonly (readonly string[])[] = [
+      ["-o", "allow_other"],
+      ["-o", "metacopy=on"],
+      ["-o", "redirect_dir=on"],
+      ["-o", "index=on"],
+      ["-o", "foreign_marks=on"],
+      ["-o", "volatile"],
+      ["-o", "fsname=ext4"],
+      ["-o", "squash_to_uid=0"],
+      ["-o", "uidmapping=0:12345:1"],
+      ["--admin", "127.0.0.1:0"],
+      ["--decision", "127.0.0.1:1"],
+      ["--log-file", home.at("log")],
+      ["--control", home.at("control")],
+      ["--on-revoke", "sigkill"],
+      ["--user", "1000:1000", "-o", "userxattr", "--keeper", "on"],
+      ["--activity-file", home.at("activity")],
+      ["--tracing-endpoint", "http://127.0.0.1:4318"],
+    ];
+    for (const args of refused) expect([args, await home.try(...home.layers, ...args, home.mountpoint)]).toMatchObject([args, { code: 2 }]);
+    expect(home.mounts).toBe(0);
+  });
+
+  test("makes no mounts for users unless it is told to", async () => {
+    const host = await startForUsers(0);
+    const home = await UserHome.make({}, host);
+    const refused = await home.try(...home.layers, home.mountpoint);
+    expect(refused).toMatchObject({ code: 1, stderr: text("for ordinary users with --user-mounts") });
+  });
+});
