@@ -306,8 +306,11 @@ export interface Native {
    * first failure.
    */
   becomeUser(uid: number, gid: number, groups?: readonly number[]): number;
-  /** The same for effective ids alone: a process that root started takes one user after the other, and 0 at the end. */
-  actAsUser(uid: number, gid: number, groups?: readonly number[]): number;
+  /**
+   * The same for effective ids alone: a process that root started takes one user after the other, and 0 at the end. `real`: for the
+   * real ids, too, by which access(2) judges; the user may signal the process meanwhile.
+   */
+  actAsUser(uid: number, gid: number, groups?: readonly number[], real?: boolean): number;
   /** PR_SET_NO_NEW_PRIVS, PR_SET_DUMPABLE 0, PR_SET_PDEATHSIG. */
   setNoNewPrivileges(): number;
   setDumpable(on: boolean): number;

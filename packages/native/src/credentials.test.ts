@@ -172,6 +172,14 @@ describe("limits of a process", () => {
     expect(seen).toEqual([0, [four], [other], [""], ["0".repeat(16)], -errno.EPERM, -errno.EPERM]);
   });
 
+  it("acts as a user by the real ids, too, and as root again", () => {
+    const seen = inChild(`const fs = require("fs");
+      const may = () => { try { fs.accessSync("/root", fs.constants.W_OK); return true; } catch { return false; } };
+      print([native.actAsUser(1001, 1002, []), may(), native.actAsUser(0, 0, []), native.actAsUser(1001, 1002, [], true), may(),
+        process.getuid(), process.getgid(), native.actAsUser(0, 0, [], true), may(), process.getuid(), process.getgid()]);`);
+    expect(seen).toEqual([0, true, 0, 0, false, 1001, 1002, 0, true, 0, 0]);
+  });
+
   it("acts as one user after the other in every thread, and as root again", () => {
     const seen = inChild(`const fs = require("fs");
       const all = (key) => [...new Set(fs.readdirSync("/proc/self/task").map((tid) =>

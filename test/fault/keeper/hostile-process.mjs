@@ -10,6 +10,9 @@ const LINK = 3;
 const PATIENCE_MS = 30_000;
 const O_PATH = 0o10000000;
 const O_RDONLY = 0;
+const O_WRONLY = 1;
+const O_RDWR = 2;
+const O_APPEND = 0o2000;
 const O_NONBLOCK = 0o4000;
 
 const out = new LinkRecord(200);
@@ -17,6 +20,8 @@ const reply = new LinkRecord(STORED_PER_RECORD);
 let sequence = 0;
 /** @type {number[]} */
 const lowers = [];
+/** @type {number[]} */
+const uppers = [];
 let fuse = -1;
 let journal = -1;
 let storeLimit = 0;
@@ -26,6 +31,7 @@ function greeted() {
     if (reply.receive(LINK, PATIENCE_MS) !== 1) throw new Error("no greeting");
     const fds = [...reply.fds.subarray(0, reply.fdCount)];
     if (reply.kind === KeeperRecord.lowers) lowers.push(...fds);
+    if (reply.kind === KeeperRecord.upper) uppers.push(...fds);
     if (reply.kind === KeeperRecord.fuse) fuse = fds[0] ?? -1;
     if (reply.kind === KeeperRecord.journal) journal = fds[0] ?? -1;
     if (reply.kind === KeeperRecord.go) {
@@ -101,6 +107,21 @@ const ATTACKS = {
       two: ask(ServerRecord.register, { fds: [named, named] }),
       many: ask(ServerRecord.register, { fds: Array.from({ length: 200 }, () => named) }),
       afterAll: Number(register(inLayer("file", O_RDONLY))) > 0,
+    };
+  },
+  // Everything here can be opened by the user that the server runs as.
+  ofUser: () => {
+    const inUpper = (/** @type {string} */ name, /** @type {number} */ flags) => native.openat(uppers[0] ?? -1, name, flags, 0);
+    return {
+      toRead: register(inUpper("readable", O_RDONLY)),
+      toWrite: register(inUpper("writable", O_WRONLY)),
+      ownForAppending: register(inUpper("log", O_WRONLY | O_APPEND)),
+      ownImmutable: register(inUpper("fixed", O_RDONLY)),
+      toReadAndWrite: Number(register(inUpper("shared", O_RDWR))) > 0,
+      own: Number(register(inUpper("own", O_RDONLY))) > 0,
+      lower: Number(register(inLayer("file", O_RDONLY))) > 0,
+      lowerToWrite: inLayer("file", O_RDWR),
+      byItself: native.backingOpen(fuse, inLayer("file", O_RDONLY)),
     };
   },
   ids: () => {

@@ -4,9 +4,10 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { Errno } from "@sluice/vfs";
 import { bytes, cleanUp, eventually, mountsBelow, requires } from "@sluice/testkit";
 import { expect } from "vitest";
-import { AttackedKeeper, type AttackPaths, attackPaths } from "./keeper-under-attack.js";
+import { AttackedKeeper, type AttackPaths, attackPaths, attackPathsOfUser } from "./keeper-under-attack.js";
 
 const { describe, test } = requires("/dev/fuse", "CAP_SYS_ADMIN");
+const { test: ofUser } = requires("/dev/fuse", "CAP_SYS_ADMIN", "FUSE passthrough", "checkout that every user can read", "command chattr");
 const { test: withPassthrough } = requires("/dev/fuse", "CAP_SYS_ADMIN", "FUSE passthrough");
 
 /** The keeper still answers, and ends as it should, with nothing left. */
@@ -54,6 +55,22 @@ describe("a hostile server", () => {
       two: -Errno.EINVAL,
       many: -Errno.EINVAL,
       afterAll: true,
+    });
+    await expectSound(keeper);
+  });
+
+  ofUser("has registered for an ordinary user no file that the kernel could open in other ways than the user", async () => {
+    const keeper = new AttackedKeeper(await attackPathsOfUser(), ["ofUser"]);
+    expect(await keeper.said()).toEqual({
+      toRead: -Errno.EPERM,
+      toWrite: -Errno.EPERM,
+      ownForAppending: -Errno.EPERM,
+      ownImmutable: -Errno.EPERM,
+      toReadAndWrite: true,
+      own: true,
+      lower: true,
+      lowerToWrite: -Errno.EROFS,
+      byItself: -Errno.EPERM,
     });
     await expectSound(keeper);
   });

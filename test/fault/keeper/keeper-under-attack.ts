@@ -1,10 +1,22 @@
 // A keeper whose server is a script of the test.
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { closeSync, mkdirSync, openSync, writeFileSync } from "node:fs";
+import { chmodSync, closeSync, mkdirSync, openSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { cleanUp, descendantsOf, mountsBelow, openDescriptors, plant, fifo, file, scratch, bytes, directory } from "@sluice/testkit";
+import {
+  cleanUp,
+  descendantsOf,
+  mountsBelow,
+  openDescriptors,
+  plant,
+  fifo,
+  file,
+  scratch,
+  bytes,
+  directory,
+  scriptOutput,
+} from "@sluice/testkit";
 
 const KEEPER_MAIN = fileURLToPath(new URL("../../../packages/cli/dist/keeper-main.js", import.meta.url));
 const HOSTILE = fileURLToPath(new URL("hostile-process.mjs", import.meta.url));
@@ -14,6 +26,8 @@ export interface AttackPaths {
   lower: string;
   mountpoint: string;
   outside: string;
+  /** The ordinary user who had the mount made. */
+  caller?: { uid: number; gid: number; groups: number[] };
 }
 
 export function attackPaths(): AttackPaths {
@@ -23,6 +37,45 @@ export function attackPaths(): AttackPaths {
   plant(lower, { file: file("yours"), fifo: fifo(), dir: directory() });
   mkdirSync(join(at, "run"), { recursive: true });
   return { at, lower, mountpoint: join(at, "mountpoint"), outside: join(at, "outside") };
+}
+
+export const USER = { uid: 12_345, gid: 12_345 };
+
+/** The same with an upper layer that the user chose, in which others have files. */
+export async function attackPathsOfUser(): Promise<AttackPaths> {
+  const where = attackPaths();
+  const { at, lower } = where;
+  chmodSync(join(lower, "file"), 0o666);
+  plant(at, { upper: directory(USER), work: directory(USER) });
+  plant(join(at, "upper"), {
+    readable: file("theirs", { mode: 0o644 }),
+    writable: file("theirs", { mode: 0o622 }),
+    shared: file("theirs", { mode: 0o666 }),
+    own: file("own", { mode: 0o400, ...USER }),
+    log: file("own", USER),
+    fixed: file("own", USER),
+  });
+  for (const [flag, name] of [
+    ["a", "log"],
+    ["i", "fixed"],
+  ] as const) {
+    const path = join(at, "upper", name);
+    await scriptOutput(["chattr", `+${flag}`, path]);
+    cleanUp(async () => void (await scriptOutput(["chattr", `-${flag}`, path])));
+  }
+  return { ...where, caller: { ...USER, groups: [] } };
+}
+
+/** The descriptors of a caller, as a host service hands them over, and the plan that names them. */
+function placesOf({ at, lower, mountpoint, caller }: AttackPaths): { fds: number[]; plan: object; user: object } {
+  if (caller === undefined) return { fds: [], plan: {}, user: {} };
+  const paths = [mountpoint, lower, at, join(at, "upper"), join(at, "work")];
+  const places = { mountpoint: 4, lowers: [5], above: 6, upper: 7, work: 8 };
+  return {
+    fds: paths.map((path) => openSync(path, "r")),
+    plan: { flags: 0, allowOther: false, owner: USER, upper: paths[3], work: paths[4], caller: { ...caller, places } },
+    user: { user: USER },
+  };
 }
 
 export class AttackedKeeper {
@@ -36,6 +89,7 @@ export class AttackedKeeper {
   constructor(where: AttackPaths, attack: readonly string[], nofile = 1024) {
     const { at, lower, mountpoint } = where;
     this.#mountpoint = mountpoint;
+    const given = placesOf(where);
     const plan = {
       mountpoint,
       source: "sluice",
@@ -44,15 +98,16 @@ export class AttackedKeeper {
       allowOther: true,
       lowers: [lower],
       dataLowers: [],
+      ...given.plan,
     };
     const server = { file: process.execPath, argv: [HOSTILE, ...attack] };
     const config = join(at, "config.json");
-    writeFileSync(config, JSON.stringify({ plan, server, serverConfig: "{}", runDirectory: join(at, "run") }));
+    writeFileSync(config, JSON.stringify({ plan, server, serverConfig: "{}", runDirectory: join(at, "run"), ...given.user }));
     const fd = openSync(config, "r");
     this.#child = spawn("sh", ["-c", `ulimit -n ${nofile}; exec "$0" "$@"`, process.execPath, KEEPER_MAIN], {
-      stdio: ["ignore", "pipe", "pipe", fd],
+      stdio: ["ignore", "pipe", "pipe", fd, ...given.fds],
     });
-    closeSync(fd);
+    for (const each of [fd, ...given.fds]) closeSync(each);
     this.#child.stdout?.setEncoding("utf8").on("data", (text: string) => this.#lines.push(...text.split("\n").filter(Boolean)));
     this.#child.stderr?.setEncoding("utf8").on("data", (text: string) => (this.log += text));
     this.exited = once(this.#child, "exit") as Promise<[number | null, NodeJS.Signals | null]>;

@@ -12,6 +12,7 @@ Examples:
   sluice serve &
   sluice mount --host-service auto --lower /srv/base --background /mnt/view
   sluice serve --group mounters --admin 127.0.0.1:9465
+  sluice serve --user-mounts 16                 every user may have 16 mounts, with the user's rights
 
 One process serves all mounts that are made through its socket. Each has layers, a policy, options, a log label and a control socket of
 its own, and 'sluice status', 'unmount' and all other commands work on it as on any mount. Mounts with the same policy file share one
@@ -19,6 +20,9 @@ decision service. Whoever may use the socket can mount anything anywhere as root
 
 With --keeper on this process becomes the keeper of all mounts. It starts the process that serves them, and another one if that dies:
 requests wait for it, and none fails. 'sluice upgrade SOCKET', or SIGHUP, replaces that process by a new version.
+
+With --user-mounts, other users mount by the socket users.sock beside it. They name directories and a policy that they can open
+themselves. Each such mount has a keeper and a server of its own; the server runs as the user, without any capability. A service with a keeper has none.
 
 SIGTERM ends all mounts as it ends a single one: it waits for the users of each mount for its --grace, and a second signal cuts them off.
 With socket activation by systemd the service takes the socket that it is passed.

@@ -51,6 +51,8 @@ export interface OverlayConfig {
   errorWitness: number | undefined;
   /** Never passes a lower file through if it can be copied up, so that its readers see later writes. */
   coherentReaders: boolean;
+  /** Each open opens the file itself, with the rights that the server has to it at that moment. By default a registration is reused. */
+  opensAnew?: boolean;
   /** Others change lower layers, so each look-up searches them again. */
   sharedLower: boolean;
   /** So many of the topmost lower layers were upper layers before. Policies know them as "upper", too. */

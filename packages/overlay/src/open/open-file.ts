@@ -218,7 +218,7 @@ export function openFile(core: OpenContext, call: CallContext, at: { nodeId: Nod
 /** Opens the file, without side effect; `attr` gets its attributes if somebody will be asked about it. 0, or the errno. */
 function reach(core: OpenContext, request: OpenRequest, attr: Attr): number {
   const { node, write } = request;
-  request.cachedBacking = write ? undefined : core.backings.take(core, node, attr);
+  request.cachedBacking = write || core.config.opensAnew === true ? undefined : core.backings.take(core, node, attr);
   if (request.cachedBacking !== undefined) {
     request.fd = request.cachedBacking.fd;
     return 0;

@@ -87,6 +87,8 @@ function overlayConfig(
     coherentReaders: config.coherentReaders,
     sharedLower: config.sharedLower,
     formerUppers: config.formerUppers,
+    // The rights of a server for one user end if somebody else takes them away.
+    opensAnew: config.user !== undefined,
     entryTtlMs: config.cacheTtlMs,
     attrTtlMs: config.cacheTtlMs,
     negativeTtlMs: Math.min(config.cacheTtlMs, NEGATIVE_TTL_MS),

@@ -78,12 +78,13 @@ function refuseForeign({ mountpoint, lowers, above, upper, work }: Given, { uid 
 
 /** Judges paths as the user could. They may lead elsewhere by now: the descriptors count. @throws CliError */
 function judgeAsUser(config: MountConfig, { uid, gid, groups }: Peer): void {
-  check(native.actAsUser(uid, gid, groups), "act as the user of the mount");
+  // access(2) asks for the real ids.
+  check(native.actAsUser(uid, gid, groups, true), "act as the user of the mount");
   let judged: MountConfig;
   try {
     judged = preflight(config, { forUser: true });
   } finally {
-    check(native.actAsUser(0, 0, []), "act as root again");
+    check(native.actAsUser(0, 0, [], true), "act as root again");
   }
   for (const at of ["mountpoint", "upper", "work"] as const)
     if (judged[at] !== config[at])
@@ -138,6 +139,8 @@ function placesOf({ mountpoint, lowers, above, upper, work }: Given): GivenPlace
 /** `attached` says whether the mount ends with the connection. @throws CliError */
 export function beginUserMount(connection: number, tell: (attached: boolean) => void, become: (mount: SupervisedMount) => never): never {
   native.setDumpable(false);
+  // The service may be spared when memory runs out. A server that holds memory for a user is not.
+  writeFileSync("/proc/self/oom_score_adj", "0");
   const peer = peerOfSocket(connection);
   if (peer === undefined || peer.uid === 0) throw failed(SERVICE, "the caller is unknown, or root", "root uses the other socket");
   const { spec, fds } = receive(connection);

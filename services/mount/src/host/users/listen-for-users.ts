@@ -1,6 +1,7 @@
 /** The socket for ordinary users: everybody may connect. Its directory is that of root's socket, which nobody else can write to. */
 import { chmodSync, lstatSync, rmSync } from "node:fs";
 import { dirname } from "node:path";
+import { ownPath } from "@sluice/mount-control";
 import { native, toBytes } from "@sluice/native";
 import { unfit, wrong } from "@sluice/runtime/cli";
 import { Errno, errnoName } from "@sluice/vfs";
@@ -18,8 +19,14 @@ function removeStale(path: string): void {
     throw unfit(path, "another process listens at the socket for users (EADDRINUSE)", "end it first, or give --socket another directory");
 }
 
-/** @returns a listening descriptor. @throws CliError */
-export function listenForUsers(path: string): number {
+export interface UsersSocket {
+  /** Listens. */
+  fd: number;
+  close(): void;
+}
+
+/** @throws CliError */
+export function listenForUsers(path: string): UsersSocket {
   chmodSync(dirname(path), EVERYBODY_ENTERS);
   let fd = native.seqpacketListen(toBytes(path), EVERYBODY, BACKLOG);
   if (fd === -Errno.EADDRINUSE) {
@@ -27,5 +34,12 @@ export function listenForUsers(path: string): number {
     fd = native.seqpacketListen(toBytes(path), EVERYBODY, BACKLOG);
   }
   if (fd < 0) throw wrong(path, `the socket for users cannot be made (${errnoName(-fd)})`, "give --socket another directory");
-  return fd;
+  const remove = ownPath(path, (own) => rmSync(own, { force: true }));
+  return {
+    fd,
+    close: () => {
+      remove();
+      native.close(fd);
+    },
+  };
 }

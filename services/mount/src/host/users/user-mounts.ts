@@ -7,6 +7,7 @@ import { close } from "node:fs";
 import type { Readable } from "node:stream";
 import { native, POLL, type Poller } from "@sluice/native";
 import type { Logger } from "@sluice/runtime";
+import type { UsersSocket } from "./listen-for-users.js";
 import { type Peer, peerOfSocket } from "./peer-of-socket.js";
 import { RECORD, TEXT_BYTES } from "./user-records.js";
 
@@ -128,14 +129,14 @@ export class UserMounts {
   readonly #poller: Poller;
   #ending = false;
 
-  /** `listening` belongs to this from now on. `most`: mounts of each user. */
+  /** `socket` belongs to this from now on. `most`: mounts of each user. */
   constructor(
-    private readonly listening: number,
+    private readonly socket: UsersSocket,
     private readonly program: UserProgram,
     private readonly most: number,
     private readonly logger: Logger,
   ) {
-    this.#poller = native.poll(listening, () => this.#accept());
+    this.#poller = native.poll(socket.fd, () => this.#accept());
   }
 
   get size(): number {
@@ -143,7 +144,7 @@ export class UserMounts {
   }
 
   #accept(): void {
-    for (let fd = native.acceptSocket(this.listening); fd >= 0; fd = native.acceptSocket(this.listening)) {
+    for (let fd = native.acceptSocket(this.socket.fd); fd >= 0; fd = native.acceptSocket(this.socket.fd)) {
       const peer = peerOfSocket(fd);
       const refusal = this.#refusalOf(peer);
       if (peer !== undefined && refusal === undefined) this.#begin(fd, peer);
@@ -180,7 +181,7 @@ export class UserMounts {
   stop(): void {
     if (!this.#ending) {
       this.#poller.close();
-      native.close(this.listening);
+      this.socket.close();
     }
     this.#ending = true;
     for (const mount of this.#mounts) mount.stop();
