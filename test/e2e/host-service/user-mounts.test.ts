@@ -125,6 +125,7 @@ describe("a host service with mounts for users", () => {
       ["-o", "uidmapping=0:12345:1"],
       ["--admin", "127.0.0.1:0"],
       ["--decision", "127.0.0.1:1"],
+      ["--label", "a=b"],
       ["--log-file", home.at("log")],
       ["--control", home.at("control")],
       ["--on-revoke", "sigkill"],

@@ -82,6 +82,8 @@ function refuseOthers(config: MountConfig): void {
     ["--on-revoke", config.onRevoke !== "report", "the service would send signals in the caller's place"],
     ["--record-base", config.recordBase !== undefined, root],
     ["--activity-file", config.activityFile !== undefined, root],
+    ["--label", config.policyLabels !== undefined, root],
+    ["--former-uppers", config.formerUppers > 0, root],
     ["--control", config.control !== undefined, root],
     ["--admin", config.admin !== undefined, root],
     ["--tracing-endpoint", config.tracing !== undefined, root],
@@ -201,5 +203,6 @@ export function configOf(spec: UserSpec, { mountpoint, lowers, upper, work, poli
     decision: policyFile === undefined ? { kind: "none" } : { kind: "embedded", policyFile, askTimeoutMs: askTimeoutMs ?? undefined },
     ...{ name: name ?? mountpoint, logLevel, logFile: undefined, decisionLog: undefined, control: undefined, admin: undefined },
     ...{ tracing: undefined, recordBase: undefined, activityFile: undefined },
+    ...{ formerUppers: 0, policyLabels: undefined },
   };
 }
