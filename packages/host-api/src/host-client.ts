@@ -56,15 +56,16 @@ class MountCalls {
     private readonly follower: MountFollower,
   ) {}
 
+  /** A call that begins later gets it, too. */
   stop(): void {
     this.#stops++;
     this.#call?.write({ message: { $case: "stop", value: {} } });
   }
 
   /** Resolves at the end of the call, with the error of a call that broke. @throws CliError or NeedsOwnProcess as the mount */
-  run(first: Request, { isOnly = false, limitMs = Infinity } = {}): Promise<ServiceError | undefined> {
+  async run(first: Request, { isOnly = false, limitMs = Infinity } = {}): Promise<ServiceError | undefined> {
     this.answered = false;
-    return connected(
+    const error = await connected<ServiceError | undefined>(
       this.socket,
       (client) =>
         new Promise((resolve, reject) => {
@@ -78,6 +79,8 @@ class MountCalls {
           if (isOnly) call.end();
         }),
     );
+    this.#call = undefined;
+    return error;
   }
 
   #take({ message }: MountResponse, fail: (error: Error) => void): void {

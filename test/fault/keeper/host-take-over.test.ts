@@ -37,12 +37,16 @@ function mountIn(host: HostService, policy?: string, args: readonly string[] = [
   return mountSluice({ lowers: [lower], upper, args: [...host.args, ...args], ...(policy === undefined ? {} : { policy }) });
 }
 
+function untilOtherServes(host: HostService, before: number | undefined): Promise<void> {
+  return eventually("another process serves", AMPLE_MS, () => ![undefined, before].includes(host.server?.pid));
+}
+
 /** Kills the process that serves, and resolves when another one serves. */
 async function killServer(host: HostService): Promise<void> {
   const { server } = host;
   if (server === undefined) throw new Error("nobody serves");
   killProcess(server);
-  await eventually("another process serves", AMPLE_MS, () => host.server !== undefined && host.server.pid !== server.pid);
+  await untilOtherServes(host, server.pid);
 }
 
 interface KeeperStatus {
@@ -173,7 +177,7 @@ test("all mounts go over to another process in an upgrade, by command and by SIG
   expect(await runSluice(["upgrade", host.socket])).toMatchObject({ code: 0, stdout: `upgraded ${host.socket}\n`, stderr: "" });
   pids.push(host.server?.pid);
   host.signal("SIGHUP");
-  await eventually("another process serves", AMPLE_MS, () => host.server !== undefined && host.server.pid !== pids[1]);
+  await untilOtherServes(host, pids[1]);
   pids.push(host.server?.pid);
   expect(new Set(pids).size).toBe(3);
   await eventually("it is told", AMPLE_MS, () => host.log().split("a new server has taken over").length === 3);
@@ -202,5 +206,20 @@ test("a mount that the next process cannot serve ends after a few attempts, and 
   const actor = await Actor.start();
   expect(await actor.do("contents", other.path("f"))).toBe("lower");
   expect((await keeperStatus(other)).keeper).toMatchObject({ restarts: 1 });
+  expect((await other.stop()).code).toBe(0);
+});
+
+test("a mount whose command is told to stop while no process serves ends, and leaves nothing", async () => {
+  const host = await startHostService(["--keeper", "on"]);
+  const [mount, other] = await Promise.all([mountIn(host, policyOf("grant")), mountIn(host)]);
+  await eventually("a process stands by", AMPLE_MS, () => host.standby !== undefined);
+  const { server, standby } = host;
+  if (server === undefined || standby === undefined) throw new Error("nobody serves");
+  process.kill(standby.pid, "SIGSTOP");
+  killProcess(server);
+  const stopped = mount.stop();
+  await sleep(500);
+  process.kill(standby.pid, "SIGCONT");
+  expect((await stopped).code).toBe(0);
   expect((await other.stop()).code).toBe(0);
 });

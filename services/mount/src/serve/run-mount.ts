@@ -16,7 +16,7 @@ import { preflight } from "../preflight/preflight.js";
 import { serverPrivilege } from "../privilege/server-privilege.js";
 import { refuseImpossibleTransport } from "../setup/choose-transport.js";
 import { mountEvents } from "../setup/mount-events.js";
-import { openDecider } from "../setup/open-decider.js";
+import { openDecider, takesOver } from "../setup/open-decider.js";
 import type { ServedFilesystem } from "../setup/start-filesystem.js";
 import { refuseUnseenHolders } from "../setup/watch-revocation.js";
 import { LayerHold } from "../shutdown/layer-hold.js";
@@ -81,7 +81,8 @@ async function serve(context: MountContext, host: MountHost): Promise<void> {
   const load = () => import("../setup/start-filesystem.js");
   const opened = await openDecider(context, { start: host.startEmbeddedDecision, runDirectory: runDirectory.path, load });
   if (context.keeper === undefined) await untilLetGo(config.upper, config.work);
-  if (stop.requested) return;
+  // A mount that was taken over is there already: it is served until it is unmounted.
+  if (stop.requested && !takesOver(context)) return;
   const { startFilesystem } = await load();
   // Another mount of this process may have begun meanwhile, on a path of this one. If a keeper holds it, it has its layers and its place.
   if (context.keeper === undefined) owner.admit(config);
