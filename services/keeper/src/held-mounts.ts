@@ -27,7 +27,7 @@ import { type ServerEvents, ServerLink } from "./server-link.js";
 import type { ServerEnd } from "./server-process.js";
 import { say } from "./setup.js";
 
-/** A service that has lost one mount may be about to die: then the next one gets all. */
+/** The links of a service that dies are lost one after another: then the next one gets all mounts. */
 const DYING_MS = 500;
 
 function refusalOf(error: unknown, mountpoint: string): HoldRefusal {
@@ -70,13 +70,18 @@ class ServiceLink implements Link {
   readonly #mounts: HeldMounts;
   readonly #events: ServerEvents;
   #info: KeeperInfo | undefined;
+  /** The process is dying, or dead already. */
+  gone = false;
 
   constructor(socket: number, mounts: HeldMounts, events: ServerEvents) {
     this.#mounts = mounts;
     this.#events = events;
     this.#channel = new RecordChannel(socket, {
       take: (record) => this.#take(record),
-      lost: () => events.lost(),
+      lost: () => {
+        this.gone = true;
+        events.lost();
+      },
       stuck: () => events.stuck(),
     });
   }
@@ -242,7 +247,7 @@ export class HeldMounts implements Held {
   /** The service is alive, and does not serve this mount any more: it may try again, a few times. */
   #again(mount: HeldMount): void {
     const service = this.#service;
-    if (service === undefined) return;
+    if (service === undefined || service.gone) return;
     const { servedSinceMs } = mount;
     const served = servedSinceMs !== undefined;
     const next = mount.rule.next({ served, servedMs: served ? Date.now() - servedSinceMs : 0, killed: false });
