@@ -17,7 +17,14 @@ const GrowableMemory = SharedArrayBuffer as unknown as new (bytes: number, optio
  * @returns the negative errno if the file cannot be mapped
  */
 function uncountedMapping(fd: number): Uint8Array | number {
-  const place = new Uint8Array(new GrowableMemory(JOURNAL_BYTES, { maxByteLength: JOURNAL_BYTES }));
+  let place: Uint8Array;
+  try {
+    place = new Uint8Array(new GrowableMemory(JOURNAL_BYTES, { maxByteLength: JOURNAL_BYTES }));
+  } catch {
+    // If the kernel promises no memory that it does not have (vm.overcommit_memory=2), this may be too much for a moment.
+    const mapping = native.mapShared(fd, JOURNAL_BYTES, true);
+    return typeof mapping === "number" ? mapping : mapping.bytes;
+  }
   const mapped = native.mapOver(place, fd);
   return mapped < 0 ? mapped : place;
 }
@@ -30,7 +37,7 @@ function memoryOf(fd: number, { config: { mountpoint }, undo }: MountContext): B
     throw failed(mountpoint, `the journal's memory cannot be mapped (${errnoName(-mapping)})`, "free memory, or mount with --keeper off");
   // V8 has no reason to collect it soon.
   undo.push("let go of the journal", () => void native.mapOver(mapping, -1));
-  return Buffer.from(mapping.buffer, 0, JOURNAL_BYTES);
+  return Buffer.from(mapping.buffer, mapping.byteOffset, JOURNAL_BYTES);
 }
 
 function parseJournal(bytes: Buffer, mountpoint: string): Journal {
