@@ -25,6 +25,7 @@ function nodeWithModels(): Promise<CsiNode> {
     writeFileSync(policy, policyOf("grant", { name: "no-secret", path: "secret", effect: "deny" }, TEAM_A));
     return {
       roots: [node.srv],
+      ephemeral: { totalBytes: "3Mi" },
       policies: { gated: policy },
       sources: {
         models: { lower: [join(node.srv, "models")], policy: "gated" },
@@ -89,6 +90,31 @@ describe("the CSI driver", () => {
       expect(await node.unpublish(SANDBOX)).toMatchObject(OK);
       expect(node.leftovers()).toEqual([]);
       expect(readFileSync(join(node.srv, "models/weights"), "utf8")).toBe("weights");
+    });
+
+    test("with a limit leaves the others their part of the node's memory", async () => {
+      const [second, third] = ["pod-4", "pod-5"].map(
+        (pod): PodVolume => ({ ...SANDBOX, pod, attributes: { ...SANDBOX.attributes, maxSizeBytes: "2Mi" } }),
+      );
+      expect(await node.publish(SANDBOX)).toMatchObject(OK);
+      expect(await node.publish(second as PodVolume)).toMatchObject(OK);
+      expect(await node.publish(third as PodVolume)).toMatchObject({ code: status.RESOURCE_EXHAUSTED });
+      expect(await node.unpublish(second as PodVolume)).toMatchObject(OK);
+      expect(await node.publish(third as PodVolume)).toMatchObject(OK);
+      for (const volume of [SANDBOX, third as PodVolume]) expect(await node.unpublish(volume)).toMatchObject(OK);
+      expect(node.leftovers()).toEqual([]);
+    });
+
+    test("stays as it is if the configuration of the driver changes, or breaks", async () => {
+      expect(await node.publish(MODELS)).toMatchObject(OK);
+      const before = readFileSync(node.configFile, "utf8");
+      node.configure({ sources: "none" });
+      expect(await node.publish(MODELS)).toMatchObject(OK);
+      expect(await node.publish(SANDBOX)).toMatchObject({ code: status.FAILED_PRECONDITION });
+      expect(await node.inPod(MODELS, "cat /mnt/weights")).toBe("weights");
+      writeFileSync(node.configFile, before);
+      expect(await node.unpublish(MODELS)).toMatchObject(OK);
+      expect(node.leftovers()).toEqual([]);
     });
 
     test("is mounted again with its ephemeral files if its server has died", async () => {

@@ -24,7 +24,7 @@ import { CsiNode, type Outcome, type PodVolume } from "./csi-node.js";
 const { test } = requires("/dev/fuse", "CAP_SYS_ADMIN", "FUSE passthrough");
 
 const SEED = Number(process.env["SLUICE_SEED"] ?? 7);
-const BUDGET_MS = soakBudgetMs(5_000);
+const BUDGET_MS = soakBudgetMs(3_000);
 const IS_SOAK = process.env["SLUICE_SOAK_SECONDS"] !== undefined;
 /** At least, however slow the machine is. */
 const CYCLES = IS_SOAK ? 200 : 6;
@@ -63,6 +63,7 @@ function nodeWithSources(): Promise<CsiNode> {
     const lower = [join(node.srv, "tree")];
     return {
       roots: [node.srv],
+      ephemeral: { totalBytes: "16Mi" },
       policies: Object.fromEntries(policies) as Record<string, string>,
       sources: {
         granted: { lower, policy: "granted" },

@@ -5,7 +5,6 @@ import { Server, ServerCredentials } from "@grpc/grpc-js";
 import { createLogger, type Logger, type LogLevel } from "@sluice/runtime";
 import { codeOf, lacking, wrong } from "@sluice/runtime/cli";
 import { readDriverConfig } from "./config/driver-config.js";
-import { unready } from "./csi-error.js";
 import { ControllerService, IdentityService, NodeService } from "./gen/csi/v1/csi.js";
 import { controllerHandlers } from "./grpc/controller-handlers.js";
 import { identityHandlers } from "./grpc/identity-handlers.js";
@@ -26,6 +25,7 @@ export interface CsiFlags {
 }
 
 const UNIX = "unix://";
+const SWEEP_MS = 3_600_000;
 const LAST_ANSWERS_MS = 10_000;
 const MAX_MESSAGE_BYTES = 1 << 20;
 const DRIVER_NAME = /^[a-zA-Z0-9]([a-zA-Z0-9.-]{0,61}[a-zA-Z0-9])?$/;
@@ -86,8 +86,7 @@ function nodeVolumes(flags: CsiFlags, log: Logger): NodeVolumes {
   // A mistake in the file is found at the start, and not by the first pod.
   readDriverConfig(flags.config);
   const { kubeletDir: kubeletDirectory, stateDir: stateDirectory, hostService: hostSocket, config: configFile } = flags;
-  const noClaims = (): Promise<string> => Promise.reject(unready("upper: pvc is not offered by this driver"));
-  return new NodeVolumes({ kubeletDirectory, stateDirectory, hostSocket, configFile }, noClaims, log);
+  return new NodeVolumes({ kubeletDirectory, stateDirectory, hostSocket, configFile }, log);
 }
 
 /** Returns when it was told to stop. @throws CliError */
@@ -97,14 +96,16 @@ export async function serveCsi(flags: CsiFlags): Promise<void> {
   const log = createLogger({ name: "csi", level: flags.logLevel, file: flags.logFile });
   const volumes = flags.controllerOnly === true ? undefined : nodeVolumes(flags, log);
   const server = new Server({ "grpc.max_receive_message_length": MAX_MESSAGE_BYTES });
-  server.addService(IdentityService, identityHandlers(log, flags.driverName));
+  server.addService(IdentityService, identityHandlers(log, flags.driverName, volumes === undefined));
   if (volumes === undefined) server.addService(ControllerService, controllerHandlers(log));
   else server.addService(NodeService, nodeHandlers(log, flags.nodeId ?? "", volumes));
   const stopped = untilStopped();
   await listen(server, socket);
   process.stdout.write(`serves volumes at ${socket}\n`);
   await volumes?.sweep();
+  const sweeping = setInterval(() => void volumes?.sweep(), SWEEP_MS);
   await stopped;
+  clearInterval(sweeping);
   await close(server);
   rmSync(socket, { force: true });
 }

@@ -19,7 +19,7 @@ const quantity = z
   .refine((value) => value !== undefined, "it is not a quantity such as 512Mi");
 
 const limits = z.strictObject({ maxSizeBytes: quantity.optional(), maxInodes: quantity.optional() });
-const uppers = z.enum(["none", "ephemeral", "pvc"]);
+const uppers = z.enum(["none", "ephemeral"]);
 
 const source = z.strictObject({
   lower: z.array(path).min(1),
@@ -47,7 +47,7 @@ const schema = z
     sources: z.record(name, source).default({}),
     policies: z.record(name, path).default({}),
     decisions: z.record(name, decision).default({}),
-    ephemeral: limits.default({}),
+    ephemeral: limits.extend({ totalBytes: quantity.optional() }).default({}),
   })
   .superRefine(checkReferences);
 

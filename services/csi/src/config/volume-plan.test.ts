@@ -21,7 +21,7 @@ const CONFIG = {
   roots: ["/srv"],
   policies: { gated: "/etc/sluice/gated.yaml" },
   decisions: { central: { target: "dns:///decision:50051", ca: "/certificates/ca.crt" } },
-  ephemeral: { maxSizeBytes: "1Gi" },
+  ephemeral: { maxSizeBytes: "1Gi", totalBytes: "2Gi" },
   sources: {
     models: { lower: ["/srv/models"], policy: "gated" },
     team: { lower: ["/srv/team"], decision: "central", namespaces: ["team-*"], upper: ["ephemeral"], limits: { maxInodes: 1000 } },
@@ -58,6 +58,14 @@ describe("an inline volume", () => {
     expect(plan.decision?.target).toBe("dns:///decision:50051");
     expect(plan.limits).toEqual({ sizeBytes: 2 ** 30, inodes: 1000 });
     expect(refusalOf({ ...INLINE, source: "team", upper: "ephemeral", maxInodes: "1001" }).message).toContain("at most 1000");
+  });
+
+  test("has a limit only of memory that the administrator gave to all of them", () => {
+    const small = { ...INLINE, source: "team", upper: "ephemeral", maxSizeBytes: "1Mi" };
+    expect(planVolume(small, configOf(CONFIG)).memoryBytes).toBe(2 ** 31);
+    expect(refusalOf(small, { ...CONFIG, ephemeral: {} })).toMatchObject({ code: status.FAILED_PRECONDITION });
+    const { maxSizeBytes: _, ...inodes } = small;
+    expect(refusalOf(inodes, { ...CONFIG, ephemeral: { totalBytes: "2Gi" } }).message).toContain("maxInodes: it needs a maxSizeBytes");
   });
 
   test("may use a source only from the namespaces that it names", () => {

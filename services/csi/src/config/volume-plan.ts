@@ -9,7 +9,7 @@ import { type DecisionService, type DriverConfig, NAME, type Source } from "./dr
 export type { DecisionService };
 import { parseQuantity } from "./quantity.js";
 
-export type Upper = "none" | "ephemeral" | "pvc";
+type Upper = "none" | "ephemeral";
 
 /** The pod that a volume is published for, as the kubelet tells it. */
 export interface Pod {
@@ -29,9 +29,9 @@ export interface VolumePlan {
   /** Paths on the node, topmost first; each must lie below a listed root. */
   lowers: readonly string[];
   upper: Upper;
-  /** The claim of `upper: pvc`. */
-  claim: string | undefined;
   limits: Limits;
+  /** All volumes of the node with a limit together. */
+  memoryBytes: number;
   policyFile: string | undefined;
   decision: DecisionService | undefined;
   onOutage: string | undefined;
@@ -44,7 +44,7 @@ const PREFIX = "csi.storage.k8s.io/";
 /** The kubelet adds them after the attributes of the user, whose own values for these keys are lost. */
 const FACTS = ["pod.name", "pod.namespace", "pod.uid", "serviceAccount.name", "ephemeral"] as const;
 /** Attributes of any volume, of a volume without a source, and those of external-provisioner. */
-const OF_ALL = ["source", "upper", "upperClaim", "maxSizeBytes", "maxInodes", "options"];
+const OF_ALL = ["source", "upper", "maxSizeBytes", "maxInodes", "options"];
 const OF_ADMINISTRATORS = ["lower", "policy", "decision", "onOutage", "maxStackDepth"];
 
 /** Words that take nothing away from a policy or the limits of a volume. */
@@ -54,7 +54,8 @@ const ALWAYS = ["nosuid", "nodev"];
 
 type Context = Readonly<Record<string, string>>;
 
-function podOf(context: Context): Pod {
+/** @throws CsiError */
+export function podOf(context: Context): Pod {
   const [name = "", namespace = "", uid = "", serviceAccount = ""] = FACTS.map((fact) => context[PREFIX + fact]);
   if (name === "" || namespace === "" || uid === "")
     throw unready("the kubelet did not say which pod the volume is for: set podInfoOnMount in the CSIDriver object");
@@ -104,7 +105,7 @@ function describedSource(context: Context): Source {
     policy,
     decision,
     onOutage: outage,
-    upper: ["none", "ephemeral", "pvc"],
+    upper: ["none", "ephemeral"],
     maxStackDepth: maxStackDepth === undefined ? undefined : maxStackDepth === "1" ? 1 : 2,
   };
 }
@@ -158,20 +159,22 @@ export function planVolume(context: Context, config: DriverConfig): VolumePlan {
   const pod = podOf(context);
   const source = sourceOf(context, pod, config);
   const upper = upperOf(context, source);
-  const claim = context["upperClaim"];
-  if ((claim !== undefined) !== (upper === "pvc")) throw invalid("attribute upperClaim: it belongs to upper: pvc, which needs it");
-  if (claim !== undefined && !NAME.test(claim)) throw invalid("attribute upperClaim: it is not the name of a claim");
   const limit = (key: "maxSizeBytes" | "maxInodes"): number | undefined =>
     limitOf(key, context, [source.limits?.[key], config.ephemeral[key]]);
   const limits = { sizeBytes: limit("maxSizeBytes"), inodes: limit("maxInodes") };
+  // Its size would be half of the node's memory.
+  if (limits.inodes !== undefined && limits.sizeBytes === undefined) throw invalid("attribute maxInodes: it needs a maxSizeBytes");
   const limited = context["maxSizeBytes"] !== undefined || context["maxInodes"] !== undefined;
   if (limited && upper !== "ephemeral") throw invalid("attribute maxSizeBytes: limits are for upper: ephemeral");
+  const memoryBytes = config.ephemeral.totalBytes;
+  if (upper === "ephemeral" && limits.sizeBytes !== undefined && memoryBytes === undefined)
+    throw unready("the driver has no memory for volumes with a limit: set ephemeral.totalBytes in its configuration");
   return {
     pod,
     lowers: source.lower,
     upper,
-    claim,
     limits: upper === "ephemeral" ? limits : { sizeBytes: undefined, inodes: undefined },
+    memoryBytes: memoryBytes ?? 0,
     policyFile: source.policy === undefined ? undefined : found("policy", source.policy, config.policies),
     decision: source.decision === undefined ? undefined : found("decision", source.decision, config.decisions),
     onOutage: source.onOutage,

@@ -4,10 +4,9 @@ import { VERSION } from "@sluice/runtime/cli";
 import * as csi from "../gen/csi/v1/csi.js";
 import { callHandler } from "./call-handler.js";
 
-export function identityHandlers(log: Logger, name: string): csi.IdentityServer {
-  const capabilities: csi.PluginCapability[] = [
-    { type: { $case: "service", value: { type: csi.PluginCapability_Service_Type.CONTROLLER_SERVICE } } },
-  ];
+export function identityHandlers(log: Logger, name: string, controller: boolean): csi.IdentityServer {
+  const { CONTROLLER_SERVICE } = csi.PluginCapability_Service_Type;
+  const capabilities: csi.PluginCapability[] = controller ? [{ type: { $case: "service", value: { type: CONTROLLER_SERVICE } } }] : [];
   return {
     getPluginInfo: callHandler(log, "GetPluginInfo", () => ({ name, vendorVersion: VERSION, manifest: {} })),
     getPluginCapabilities: callHandler(log, "GetPluginCapabilities", () => ({ capabilities })),

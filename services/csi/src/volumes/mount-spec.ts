@@ -1,6 +1,6 @@
 /** A planned volume as the options of `sluice mount`. */
 import { wire } from "@sluice/host-api";
-import type { DecisionService, VolumePlan } from "../config/volume-plan.js";
+import type { DecisionService, Pod, VolumePlan } from "../config/volume-plan.js";
 import type { UpperLayer } from "./volume-directory.js";
 
 /** The kubelet unpublishes a volume after the last container of the pod has ended. */
@@ -29,7 +29,7 @@ function podLabels({ pod }: VolumePlan): string[] {
 }
 
 /** The name of a volume in policies, logs and metrics. */
-export function volumeName({ pod }: VolumePlan, volume: string): string {
+export function volumeName(pod: Pod, volume: string): string {
   return `${pod.namespace}/${pod.name}/${volume}`;
 }
 

@@ -9,12 +9,12 @@ import { endThrough, mountsOf, mountThrough, wire } from "@sluice/host-api";
 import type { Logger } from "@sluice/runtime";
 import { codeOf } from "@sluice/runtime/cli";
 import { readDriverConfig } from "../config/driver-config.js";
-import { planVolume, type VolumePlan } from "../config/volume-plan.js";
+import { planVolume, podOf, type VolumePlan } from "../config/volume-plan.js";
 import { CsiError, csiErrorOf, invalid, mayBeMounted, unavailable } from "../csi-error.js";
 import { mountSpec, volumeName } from "./mount-spec.js";
 import { detachAll, healthOf, mountedType, SLUICE_TYPE } from "./place-state.js";
 import { parentExists, type Target, targetOf } from "./target.js";
-import { layersIn, type UpperLayer, VolumeDirectory } from "./volume-directory.js";
+import { VolumeDirectory } from "./volume-directory.js";
 
 const LIST_MS = 5_000;
 /** Less than the two minutes that the kubelet waits for a call. */
@@ -31,9 +31,6 @@ export interface NodeOptions {
   configFile: string;
 }
 
-/** The path on the node of a claim that the same pod mounts. @throws CsiError UNAVAILABLE until it is mounted */
-export type FindClaim = (plan: VolumePlan) => Promise<string>;
-
 export interface Published {
   target: string;
   context: Readonly<Record<string, string>>;
@@ -49,7 +46,6 @@ export class NodeVolumes {
 
   constructor(
     private readonly options: NodeOptions,
-    private readonly findClaim: FindClaim,
     private readonly log: Logger,
   ) {}
 
@@ -100,11 +96,13 @@ export class NodeVolumes {
   }
 
   async #publish(target: Target, published: Published): Promise<void> {
+    const pod = podOf(published.context);
+    if (pod.uid !== target.podUid) throw invalid("target path: it belongs to another pod than the volume");
+    const name = volumeName(pod, target.name);
+    // The kubelet calls for published volumes, too, every minute or two: an edit of the configuration is for new volumes.
+    if (await this.#serves(target, name)) return;
     const config = readDriverConfig(this.options.configFile);
     const plan = planVolume(published.context, config);
-    if (plan.pod.uid !== target.podUid) throw invalid("target path: it belongs to another pod than the volume");
-    const name = volumeName(plan, target.name);
-    if (await this.#serves(target, name)) return;
     const directory = this.#directory(target);
     const before = directory.exists;
     try {
@@ -123,7 +121,7 @@ export class NodeVolumes {
     if (!parentExists(target)) throw invalid(`target path: ${target.parent} does not exist (ENOENT)`);
     directory.make();
     const lowers = directory.pinAll(plan.lowers, roots);
-    const layers = await this.#upper(volume, lowers[0] ?? "", group);
+    const layers = plan.upper === "none" ? undefined : directory.ephemeral(plan, lowers[0] ?? "", group);
     makeTarget(target);
     const spec = mountSpec(plan, { mountpoint: target.path, name, lowers, layers, readOnly });
     const follower = {
@@ -138,13 +136,6 @@ export class NodeVolumes {
       status.INTERNAL,
       `${target.path}: the mount of the host service does not appear here: mount the kubelet's directory with Bidirectional`,
     );
-  }
-
-  async #upper({ plan, directory }: PlannedVolume, lower: string, group: string): Promise<UpperLayer | undefined> {
-    if (plan.upper === "none") return undefined;
-    if (plan.upper === "ephemeral") return directory.ephemeral(plan.limits, lower, group);
-    const claim = directory.pinClaim(await this.findClaim(plan), this.options.kubeletDirectory);
-    return layersIn(claim, lower, group);
   }
 
   /** Whether this volume serves there already. A mount that does not is taken away. */
@@ -170,6 +161,8 @@ export class NodeVolumes {
     const type = mountedType(target.path);
     // If the host service is away, a dead mount can still be cleared.
     const hosted = await this.#hosted(target).catch((error: unknown) => {
+      // One that hangs may still make the mount.
+      if (isLate(error)) throw error;
       if (type !== SLUICE_TYPE) return undefined;
       return healthOf(target.path).then(({ kind }) => {
         if (kind !== "dead") throw error;
@@ -206,6 +199,11 @@ export class NodeVolumes {
   #directory({ key }: Target): VolumeDirectory {
     return new VolumeDirectory(join(this.#volumes(), key));
   }
+}
+
+function isLate(error: unknown): boolean {
+  const { cause } = error as { cause?: { code?: unknown } };
+  return cause?.code === status.DEADLINE_EXCEEDED;
 }
 
 interface PlannedVolume {

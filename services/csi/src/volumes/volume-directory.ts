@@ -3,17 +3,19 @@
  * there is no list of volumes that could be lost; the mount table says what is mounted in it.
  */
 import { execFile } from "node:child_process";
-import { chmodSync, chownSync, existsSync, mkdirSync, readdirSync, rmdirSync, statSync } from "node:fs";
-import { join } from "node:path";
+import { chmodSync, chownSync, existsSync, mkdirSync, readdirSync, renameSync, rmdirSync, statSync } from "node:fs";
+import { dirname, join } from "node:path";
 import { promisify } from "node:util";
 import { isBeneath, readMountTable } from "@sluice/mount-control";
 import { MNT, MS, native } from "@sluice/native";
 import { codeOf } from "@sluice/runtime/cli";
-import type { Limits } from "../config/volume-plan.js";
+import type { Limits, VolumePlan } from "../config/volume-plan.js";
 import { CsiError, invalid, unready } from "../csi-error.js";
 import { status } from "@grpc/grpc-js";
 import { pin } from "./pinned-source.js";
 
+/** Source of file systems in memory, in the mount table. */
+const MEMORY = "sluice-csi";
 const REMOVE_MS = 120_000;
 const MAX_GID = 0xffff_fffe;
 const GROUP_WRITES = 0o2070;
@@ -45,18 +47,17 @@ export class VolumeDirectory {
     });
   }
 
-  /** Binds a claim, which lies below the kubelet's directory. */
-  pinClaim(path: string, kubeletDirectory: string): string {
-    const place = this.#directory("claim");
-    if (!this.#mounted(place)) pin(path, place, [kubeletDirectory]);
-    return place;
-  }
-
   /** Ephemeral space: of the driver's disk, or of memory if it has a limit. Its files stay as long as the volume. */
-  ephemeral(limits: Limits, lower: string, group: string): UpperLayer {
+  ephemeral({ limits, memoryBytes }: Pick<VolumePlan, "limits" | "memoryBytes">, lower: string, group: string): UpperLayer {
     const place = this.#directory("space");
-    const limited = limits.sizeBytes !== undefined || limits.inodes !== undefined;
-    if (limited && !this.#mounted(place)) mountMemory(place, limits);
+    if (limits.sizeBytes !== undefined && !this.#mounted(place)) {
+      const used = memoryOf(dirname(this.path));
+      if (used + limits.sizeBytes > memoryBytes) {
+        const problem = `volumes with a limit may have ${memoryBytes} bytes on this node together, and have ${used}`;
+        throw new CsiError(status.RESOURCE_EXHAUSTED, `attribute maxSizeBytes: ${problem}`);
+      }
+      mountMemory(place, limits);
+    }
     return layersIn(place, lower, group);
   }
 
@@ -86,26 +87,36 @@ export class VolumeDirectory {
   }
 }
 
+/** The sizes of all file systems in memory below a directory, by the mount table. */
+function memoryOf(directory: string): number {
+  const rows = readMountTable().filter(({ source, mountpoint }) => source === MEMORY && isBeneath(mountpoint, directory));
+  const KIB = 1024;
+  return rows.reduce((sum, { superOptions }) => sum + Number(/(?:^|,)size=(\d+)k/.exec(superOptions)?.[1] ?? 0) * KIB, 0);
+}
+
 function mountMemory(place: string, { sizeBytes, inodes }: Limits): void {
   const options = [
     "mode=0700",
     ...(sizeBytes === undefined ? [] : [`size=${sizeBytes}`]),
     ...(inodes === undefined ? [] : [`nr_inodes=${inodes}`]),
   ];
-  const mounted = native.mount("sluice-csi", bytesOf(place), "tmpfs", MS.NOSUID | MS.NODEV, options.join(","));
+  const mounted = native.mount(MEMORY, bytesOf(place), "tmpfs", MS.NOSUID | MS.NODEV, options.join(","));
   if (mounted < 0) throw unready(`${place}: no file system in memory can be mounted (errno ${-mounted}): give the driver CAP_SYS_ADMIN`);
 }
 
 /** Upper and work directory in `place`. The root of the volume has the owner and mode of the lower one, and belongs to the pod's fsGroup if it has one. */
-export function layersIn(place: string, lower: string, group: string): UpperLayer {
+function layersIn(place: string, lower: string, group: string): UpperLayer {
   const layers = { upper: join(place, "upper"), work: join(place, "work") };
   try {
     mkdirSync(layers.work, { recursive: true, mode: 0o700 });
     if (existsSync(layers.upper)) return layers;
-    mkdirSync(layers.upper, { mode: 0o700 });
+    // It gets its name once it is whole: a driver that is killed in between leaves no layer with another owner.
+    const made = join(place, "upper.new");
+    mkdirSync(made, { recursive: true, mode: 0o700 });
     const { uid, gid, mode } = statSync(lower);
-    chownSync(layers.upper, uid, group === "" ? gid : gidOf(group));
-    chmodSync(layers.upper, group === "" ? mode & 0o7777 : (mode & 0o7777) | GROUP_WRITES);
+    chownSync(made, uid, group === "" ? gid : gidOf(group));
+    chmodSync(made, group === "" ? mode & 0o7777 : (mode & 0o7777) | GROUP_WRITES);
+    renameSync(made, layers.upper);
     return layers;
   } catch (error) {
     if (error instanceof CsiError) throw error;
