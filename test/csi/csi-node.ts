@@ -82,7 +82,7 @@ export class CsiNode {
   readonly #driver: Container;
   #client: csi.NodeClient | undefined;
 
-  private constructor() {
+  private constructor(serve: readonly string[]) {
     this.root = scratch();
     this.kubelet = join(this.root, "kubelet");
     this.state = join(this.root, "state");
@@ -90,7 +90,7 @@ export class CsiNode {
     this.configFile = join(this.root, "csi.yaml");
     // Outside of the shared mount, and short: the path of a socket has at most 107 bytes.
     this.#sockets = scratch();
-    this.#host = new Container(["serve", "--socket", this.hostSocket]);
+    this.#host = new Container(["serve", "--socket", this.hostSocket, ...serve]);
     const paths = [
       "--kubelet-dir",
       this.kubelet,
@@ -104,9 +104,9 @@ export class CsiNode {
     this.#driver = new Container(["csi", "--endpoint", `unix://${this.#socket}`, "--node-id", "node-1", ...paths]);
   }
 
-  /** `config`: of the driver, with paths below `srv`. */
-  static async start(config: (node: CsiNode) => object): Promise<CsiNode> {
-    const node = new CsiNode();
+  /** `config`: of the driver, with paths below `srv`. `serve`: further arguments of the host service. */
+  static async start(config: (node: CsiNode) => object, serve: readonly string[] = []): Promise<CsiNode> {
+    const node = new CsiNode(serve);
     await scriptOutput(["mount", "--bind", node.root, node.root]);
     await scriptOutput(["mount", "--make-shared", node.root]);
     for (const directory of [node.kubelet, node.state, node.srv]) mkdirSync(directory);

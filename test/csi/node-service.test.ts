@@ -3,7 +3,7 @@ import { existsSync, mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync
 import { join } from "node:path";
 import { status } from "@grpc/grpc-js";
 import { csi } from "@sluice/service-csi";
-import { eventually, plant, policyOf, requires, scriptOutput } from "@sluice/testkit";
+import { eventually, plant, policyOf, requires, runSluice, scriptOutput } from "@sluice/testkit";
 import { seededRandom } from "@sluice/testkit/random";
 import { beforeAll, expect } from "vitest";
 import { CsiNode, type PodVolume, publishRequest } from "./csi-node.js";
@@ -18,7 +18,7 @@ const TEAM_A = { name: "team-a", path: "team-a", effect: "deny", when: "resource
 let node: CsiNode;
 
 /** A node with the source `models`: readable to all, in part by policy, with ephemeral space. */
-function nodeWithModels(): Promise<CsiNode> {
+function nodeWithModels(serve: readonly string[] = []): Promise<CsiNode> {
   return CsiNode.start((node) => {
     plant(join(node.srv, "models"), { weights: "weights", secret: "secret", "team-a": "team-a" });
     const policy = join(node.srv, "policy.yaml");
@@ -32,7 +32,7 @@ function nodeWithModels(): Promise<CsiNode> {
         writable: { lower: [join(node.srv, "models")], upper: ["none", "ephemeral"], limits: { maxSizeBytes: "64Mi" } },
       },
     };
-  });
+  }, serve);
 }
 
 const MODELS: PodVolume = { pod: "pod-1", volume: "models", attributes: { source: "models" } };
@@ -143,6 +143,19 @@ describe("the CSI driver", () => {
       await node.startHost();
       await node.startDriver();
       await eventually("the volume is gone", 10_000, () => node.leftovers().length === 0);
+    });
+
+    test("goes on with the next server if the host service has a keeper", async () => {
+      const kept = await nodeWithModels(["--keeper", "on"]);
+      expect(await kept.publish(SANDBOX)).toMatchObject(OK);
+      expect(await kept.inPod(SANDBOX, "echo made >/mnt/made", "0")).toBe("");
+      const { stdout } = await runSluice(["status", kept.target(SANDBOX), "--json"]);
+      process.kill((JSON.parse(stdout) as { pid: number }).pid, "SIGKILL");
+      expect(await kept.inPod(SANDBOX, "cat /mnt/made")).toBe("made\n");
+      expect(await kept.publish(SANDBOX)).toMatchObject(OK);
+      expect(await kept.inPod(SANDBOX, "cat /mnt/made")).toBe("made\n");
+      expect(await kept.unpublish(SANDBOX)).toMatchObject(OK);
+      expect(kept.leftovers()).toEqual([]);
     });
   });
 

@@ -28,7 +28,7 @@ const BUDGET_MS = soakBudgetMs(3_000);
 const IS_SOAK = process.env["SLUICE_SOAK_SECONDS"] !== undefined;
 /** At least, however slow the machine is. */
 const CYCLES = IS_SOAK ? 200 : 6;
-const CALL_TRIES = 400;
+const CALL_LIMIT_MS = 90_000;
 /** Pods that come and go at the same time. */
 const WORKERS = 3;
 /** The kubelet's answer to these is to call again. */
@@ -44,7 +44,7 @@ const READ = [
 ].join("\n");
 
 async function untilOk<T>(call: () => Promise<Outcome<T>>): Promise<void> {
-  for (let tries = 0; tries < CALL_TRIES; tries++) {
+  for (const endMs = Date.now() + CALL_LIMIT_MS; Date.now() < endMs; ) {
     const { code, details } = await call();
     if (code === status.OK) return;
     if (!AGAIN.includes(code)) throw new Error(`the driver answered with code ${code}: ${details}`);
@@ -85,6 +85,7 @@ class Soak {
   cycles = 0;
   kills = 0;
   over = false;
+  #calls = 0;
   readonly #endMs = Date.now() + BUDGET_MS;
 
   constructor(
@@ -99,17 +100,24 @@ class Soak {
   async worker(name: number): Promise<void> {
     for (let at = 0; this.#goesOn; at++) {
       const volume: PodVolume = { pod: `pod-${name}-${at}`, volume: "v", attributes: this.random.of(ATTRIBUTES) };
-      await untilOk(() => this.node.publish(volume));
+      await this.#ok(() => this.node.publish(volume));
       // A pod may be deleted while its volume is being published again.
       if (this.random.once(3)) await this.node.publish(volume);
-      await untilOk(() => this.node.unpublish(volume));
+      await this.#ok(() => this.node.unpublish(volume));
       this.cycles++;
     }
   }
 
+  async #ok<T>(call: () => Promise<Outcome<T>>): Promise<void> {
+    await untilOk(call);
+    this.#calls++;
+  }
+
+  /** Kills no driver before a call of it has succeeded: on a slow machine no call would ever come through. */
   async killer(): Promise<void> {
     while (!this.over) {
-      await pause(100 + this.random.below(IS_SOAK ? 1_500 : 500));
+      for (const before = this.#calls; !this.over && this.#calls === before; ) await pause(10);
+      await pause(this.random.below(IS_SOAK ? 1_000 : 400));
       if (this.over) return;
       await this.node.killDriver();
       await this.node.startDriver();
