@@ -154,8 +154,13 @@ test(
     const soak = new Soak(node, seededRandom(SEED));
     const killer = soak.killer();
     const workers = Array.from({ length: WORKERS }, (_, name) => soak.worker(name));
-    await Promise.all(workers).finally(() => (soak.over = true));
-    await killer;
+    try {
+      await Promise.all(workers);
+    } finally {
+      // A driver that it starts after the test would outlive the node.
+      soak.over = true;
+      await killer;
+    }
 
     const before = readers.map(readsOf);
     await eventually("both readers read on", 20_000, () => readers.every((reader, at) => readsOf(reader) > (before[at] ?? 0)));
