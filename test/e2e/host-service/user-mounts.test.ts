@@ -101,6 +101,19 @@ describe("a host service with mounts for users", () => {
     expect(home.mounts).toBe(0);
   });
 
+  test("serves on with the same rights after the death of a server", async () => {
+    const home = await UserHome.make({ lower: { word: file("x"), shared: file("for the group", { mode: 0o040, gid: GROUP }) } });
+    await home.mount();
+    const pid = async (): Promise<number> =>
+      (JSON.parse((await runSluice(["status", "--json", home.mountpoint])).stdout) as { pid: number }).pid;
+    const first = await pid();
+    expect(await runScript(["sh", "-c", 'kill -KILL "$0"', `${first}`], { as: USER })).toMatchObject({ code: 0 });
+    expect(await home.sh("cat word shared; echo y >made")).toMatchObject({ stdout: "xfor the group", stderr: "" });
+    const next = await pid();
+    expect(next).not.toBe(first);
+    expect(statusOf(next)).toMatch(new RegExp(`^Uid:\\t${USER.uid}\\t${USER.uid}\\t${USER.uid}\\t${USER.uid}$`, "m"));
+  });
+
   test("ends all mounts with itself, and limits those of each user", async () => {
     const host = await startForUsers(1);
     const [one, two] = [await UserHome.make({}, host), await UserHome.make({}, host)];
