@@ -37,6 +37,7 @@ const EVERY = [
   "undo",
   "unmount",
   "upgrade",
+  "user-mount",
   "volume-plugin",
 ];
 

@@ -100,22 +100,21 @@ const ATTEMPTS: Readonly<Record<string, (made: Place, other: SluiceMount) => str
   },
 };
 
-/** The directories of sockets that mounts and decision services of this service have. */
-function runDirectories(host: HostService, mountpoint: string): string[] {
-  const names = [mountpoint, ...Array.from({ length: 200 }, (_, at) => `decision service ${at + 1} of process ${host.pid}`)];
-  return names.filter((name) => existsSync(`/run/sluice/${createHash("sha256").update(name).digest("hex").slice(0, 16)}`));
+/** Whether there is a directory of the mount's sockets. */
+function hasRunDirectory(mountpoint: string): boolean {
+  return existsSync(`/run/sluice/${createHash("sha256").update(mountpoint).digest("hex").slice(0, 16)}`);
 }
 
 interface Left {
   descriptors: string[];
   decisionServices: number;
-  directories: string[];
+  runDirectory: boolean;
 }
 
 function leftOf(host: HostService, mountpoint = ""): Left {
   // Sockets and pipes have numbers of their own each time.
   const kinds = host.descriptors().map((target) => target.replace(/\[\d+\]/, ""));
-  return { descriptors: kinds.sort(), decisionServices: host.children().length, directories: runDirectories(host, mountpoint) };
+  return { descriptors: kinds.sort(), decisionServices: host.children().length, runDirectory: hasRunDirectory(mountpoint) };
 }
 
 const AMPLE_MS = 30_000;
