@@ -13,7 +13,7 @@ import { runInPrivate } from "./tests/private-scratch.mjs";
 import { makePrograms } from "./tests/programs.mjs";
 import { describeSkips, summarize } from "./tests/summary.mjs";
 
-// With everything installed it takes about a quarter of an hour on two processors that have nothing else to do.
+// With everything installed it takes some 20 minutes on two processors that have nothing else to do.
 const LIMIT_MS = Number(process.env["SLUICE_TEST_LIMIT_SECONDS"] ?? 2700) * 1000;
 // A test blocked in a system call on a dead mount cannot time out by itself: after its mount is cut off, vitest gets
 // this long to report it.
