@@ -54,6 +54,16 @@ function mounted(base: string, own: string, { mount, script }: { mount: string; 
   return ["unshare", ...namespaces, "sh", "-ec", text, "sh", script];
 }
 
+/**
+ * The public shell script of that name, which mounts an overlay over each directory of `/`. As an ordinary user it cannot copy up a directory
+ * of root (EOVERFLOW), so it is measured as root alone.
+ */
+const TRY: Subject = {
+  name: "try",
+  programs: ["try", "unshare"],
+  command: (_base, own, script) => ["try", "-D", own, script],
+};
+
 const SUBJECTS: readonly Subject[] = [
   { name: "bare", programs: [], command: (_base, _own, script) => shell(script) },
   {
@@ -67,12 +77,7 @@ const SUBJECTS: readonly Subject[] = [
     programs: ["bwrap", "unshare", "fuse-overlayfs"],
     command: (base, own, script) => mounted(base, own, { mount: "fuse-overlayfs -o LAYERS", script }),
   },
-  {
-    // The public shell script of that name, which mounts an overlay over each directory of `/`.
-    name: "try",
-    programs: ["try", "unshare"],
-    command: (_base, own, script) => ["try", "-D", own, script],
-  },
+  ...(AS_ROOT ? [TRY] : []),
   {
     name: "sluice run",
     programs: ["bwrap"],
