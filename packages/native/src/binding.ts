@@ -10,6 +10,7 @@
  * - a file offset or size is a number while it is a safe integer, and a bigint beyond (`FileOffset`);
  * - functions ending in `Async` run on the libuv pool and resolve to the same kind of result; they never reject.
  */
+import type { NameCalls } from "./name-calls.js";
 
 /** Bytes from the start of a file. A plain number while it is a safe integer, else a bigint (up to 2^63 - 1). */
 export type FileOffset = number | bigint;
@@ -112,7 +113,7 @@ export interface PeerCredentials {
   gid: number;
 }
 
-export interface Native {
+export interface Native extends NameCalls {
   // --- /dev/fuse -------------------------------------------------------------------------------------------
   /** open("/dev/fuse", O_RDWR | O_NONBLOCK | O_CLOEXEC). */
   fuseOpen(): number;
@@ -171,42 +172,6 @@ export interface Native {
   mountSetattr(dirfd: number, path: string, flags: number, set: number, clear: number): number;
   /** statfs(2) of a descriptor into 12 doubles: type, bsize, blocks, bfree, bavail, files, ffree, fsid lo, fsid hi, namelen, frsize, flags. */
   fstatfs(fd: number, out: Float64Array): number;
-
-  // --- names -----------------------------------------------------------------------------------------------
-  openat(dirfd: number, name: string, flags: number, mode: number): number;
-  /** openat2(2): `resolve` are the RESOLVE_ flags. */
-  openat2(dirfd: number, path: string, flags: number, mode: number, resolve: number): number;
-  openatAsync(dirfd: number, name: string, flags: number, mode: number): Promise<number>;
-  close(fd: number): number;
-  dupfd(fd: number): number;
-  /** Puts `fd` at the number `onto`, whose old file is closed; for standard streams: stays open over exec. */
-  dup2(fd: number, onto: number): number;
-  /** statx(2) with AT_ flags; fills STAT_WORDS words. `name` "" with AT_EMPTY_PATH stats `dirfd` itself. */
-  statx(dirfd: number, name: string, flags: number, words: Uint32Array): number;
-  /**
-   * The same of a path, links followed, as far as the kernel knows it without asking a file system (openat2(2) with
-   * RESOLVE_CACHED, AT_STATX_DONT_SYNC). -EAGAIN if a name on the way would have to be looked up.
-   */
-  statCached(path: string, words: Uint32Array): number;
-  /** getdents64(2): raw struct linux_dirent64 records; the count of bytes. */
-  getdents64(fd: number, bytes: Uint8Array): number;
-  mkdirat(dirfd: number, name: string, mode: number): number;
-  mknodat(dirfd: number, name: string, mode: number, major: number, minor: number): number;
-  symlinkat(target: string, dirfd: number, name: string): number;
-  linkat(oldDirfd: number, oldName: string, newDirfd: number, newName: string, flags: number): number;
-  unlinkat(dirfd: number, name: string, flags: number): number;
-  unlinkatAsync(dirfd: number, name: string, flags: number): Promise<number>;
-  renameat2(oldDirfd: number, oldName: string, newDirfd: number, newName: string, flags: number): number;
-  /** readlinkat(2); with name "" reads the link that the O_PATH descriptor `dirfd` stands for. The count of bytes. */
-  readlinkat(dirfd: number, name: string, bytes: Uint8Array): number;
-  /** fchmodat2(2); where the kernel lacks it (before 6.6), by /proc/self/fd of an O_PATH descriptor. flags: AT_SYMLINK_NOFOLLOW, AT_EMPTY_PATH. */
-  fchmodat(dirfd: number, name: string, mode: number, flags: number): number;
-  fchownat(dirfd: number, name: string, uid: number, gid: number, flags: number): number;
-  /** utimensat(2); seconds may be negative, nanoseconds may be UTIME_NOW or UTIME_OMIT. name "" needs AT_EMPTY_PATH. */
-  utimensat(dirfd: number, name: string, times: UtimeTimes, flags: number): number;
-  /** name_to_handle_at(2): fills `handle` with f_handle; the count of bytes | handle type * 2^16, so one call gives both. */
-  nameToHandleAt(dirfd: number, name: string, flags: number, handle: Uint8Array): number;
-  openByHandleAt(mountFd: number, handleType: number, handle: Uint8Array, flags: number): number;
 
   // --- extended attributes (…at(2) of 6.13, else by /proc/self/fd of an O_PATH descriptor; links never followed) --
   /** name "" is the object `dirfd` stands for (any descriptor, O_PATH too). With an empty `value`, the size. */
@@ -393,12 +358,6 @@ export interface Native {
   forbidMounting(): number;
 }
 
-export interface UtimeTimes {
-  atimeSec: number;
-  atimeNsec: number;
-  mtimeSec: number;
-  mtimeNsec: number;
-}
 /** Which bytes of a buffer, and where in the file. */
 export interface ByteRange {
   offset: number;

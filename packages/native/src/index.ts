@@ -1,6 +1,7 @@
 /** System calls that Node lacks. See binding.ts for the conventions of results, names and offsets. */
 export * from "./binding.js";
 export * from "./constants.js";
+export type { UtimeTimes } from "./name-calls.js";
 export { DirentCursor, parseDirents, readNames, type VisitDirent } from "./paths/dirents.js";
 export { Fd } from "./fd.js";
 export { native } from "./native.js";

@@ -1,5 +1,6 @@
 /** Reads the obligations of a decision. An obligation that is unknown, or cannot be fulfilled for the operation, denies. */
 import { type Access, ALL_ACCESSES, type Decision, type Obligation, type Question } from "@sluice/decision-api";
+import type { IoWatch } from "@sluice/overlay";
 import { Errno } from "@sluice/vfs";
 
 /** The opens whose transfers share one rate. */
@@ -22,6 +23,9 @@ export interface Obligations {
   /** Undefined: there are no terms for single reads and writes. */
   io: IoTerms | undefined;
 }
+
+/** The watch of a grant whose record cannot be read: it refuses each transfer. */
+export const REFUSING: IoWatch = { before: () => -Errno.EACCES, after: () => undefined };
 
 export const NO_TERMS: IoTerms = {
   auditEach: false,

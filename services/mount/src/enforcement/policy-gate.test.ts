@@ -40,7 +40,7 @@ function gateOf(decider: ScriptedDecider): { gate: PolicyGate; grants: Grants; d
     audited: () => undefined,
     anomaly: (message: string) => void anomalies.push(message),
   };
-  return { gate: new PolicyGate({ decider, mount: "m", grants, events }), grants, decided, anomalies };
+  return { gate: new PolicyGate({ decider, mount: { mount: "m" }, grants, events }), grants, decided, anomalies };
 }
 
 const ask = async (decider: ScriptedDecider, what = intent()): Promise<Ruling> => gateOf(decider).gate.authorize(call(), what);

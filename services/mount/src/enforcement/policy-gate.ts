@@ -16,7 +16,7 @@ import {
   uniteFactNeeds,
 } from "@sluice/decision-api";
 import { type Gate, type Intent, type IoWatch, type OpenRecord, type Ruling } from "@sluice/overlay";
-import { type CallContext, type CancelSignal, Errno } from "@sluice/vfs";
+import type { CallContext, CancelSignal } from "@sluice/vfs";
 import { interrupted, isInterrupted, untilAskedToEnd } from "./asked-to-end.js";
 import { isLaxer } from "./compare-rulings.js";
 import { ContentReader } from "./facts/content-facts.js";
@@ -29,7 +29,7 @@ import type { Grants } from "./grants.js";
 import { decodeGrant, encodeGrant } from "./persisted-grant.js";
 import { CallInquiry } from "./call-inquiry.js";
 import { type GovernedAccesses, governedAccesses, KnownPolicies } from "./known-policies.js";
-import { NO_TERMS, obliged } from "./obligations.js";
+import { NO_TERMS, obliged, REFUSING } from "./obligations.js";
 import { mayWaitForPerson, PersonWaits } from "./person-waits.js";
 import { type DescribedAccess, describeAccess } from "./facts/describe-access.js";
 import type { FindMapped } from "./facts/mapped-files.js";
@@ -68,8 +68,6 @@ const MAX_ATTEMPTS = 3;
 /** How long an open goes on unasked whose expiring answer was followed by one without obligations. */
 const REASK_MS = 10_000;
 
-const REFUSING: IoWatch = { before: () => -Errno.EACCES, after: () => undefined };
-
 export class PolicyGate implements Gate {
   readonly #decider: Decider;
   readonly #mount: MountFacts;
@@ -95,8 +93,7 @@ export class PolicyGate implements Gate {
 
   constructor(parts: {
     decider: Decider;
-    mount: string;
-    labels?: Readonly<Record<string, string>> | undefined;
+    mount: MountFacts;
     grants: Grants;
     events: PolicyGateEvents;
     spans?: OpenSpans | undefined;
@@ -111,7 +108,7 @@ export class PolicyGate implements Gate {
     this.#programOf = parts.programOf;
     this.hidden = new HiddenByPolicy(parts.showsUnjudged);
     this.#decider = parts.decider;
-    this.#mount = { mount: parts.mount, labels: parts.labels };
+    this.#mount = parts.mount;
     this.#grants = parts.grants;
     this.#events = parts.events;
     this.#capabilities = parts.decider.capabilities();

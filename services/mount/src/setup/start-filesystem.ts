@@ -228,8 +228,8 @@ function openGate(context: MountContext, { decider }: OpenedDecider): { gate: Po
   const programOf = (pid: number): string | undefined => telemetry.tally.programOf(pid);
   const findMapped = async (ino: bigint): Promise<boolean> =>
     context.device === "" || holdersUnseen() !== undefined || (await isMappedForWriting(context.device, new Set([ino])));
-  const { name: mount, policyLabels: labels } = config;
-  const gate = new PolicyGate({ decider, mount, labels, grants, events: events.gate, spans, showsUnjudged, programOf, findMapped });
+  const mount = { mount: config.name, labels: config.policyLabels };
+  const gate = new PolicyGate({ decider, mount, grants, events: events.gate, spans, showsUnjudged, programOf, findMapped });
   telemetry.people = () => gate.people;
   undo.push("stop listening to the policy", () => gate.close());
   const unlisten = telemetry.tally.listen((window) => tellServices(decider, window));
