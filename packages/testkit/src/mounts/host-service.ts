@@ -4,7 +4,7 @@ import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { cleanUp } from "../clean-up.js";
-import { descendantsOf, isAlive, killProcess, openDescriptors, type ProcessIdentity } from "../processes/processes.js";
+import { descendantsOf, isAlive, killProcess, lastingDescriptors, openDescriptors, type ProcessIdentity } from "../processes/processes.js";
 import { describeResult, type RunningScript, type ScriptOptions, type ScriptResult, startScript } from "../processes/run-script.js";
 import { scratch } from "../trees/scratch.js";
 
@@ -30,7 +30,7 @@ export class HostService {
 
   /** The targets of its descriptors; compare two moments to find a leak. */
   descriptors(): string[] {
-    return openDescriptors(this.pid);
+    return lastingDescriptors(this.pid);
   }
 
   /** Its decision services. */

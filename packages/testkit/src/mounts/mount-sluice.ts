@@ -8,7 +8,15 @@ import { fileURLToPath } from "node:url";
 import { bytes } from "../byte-string.js";
 import { cleanUp } from "../clean-up.js";
 import { mountsBelow } from "./mount-table.js";
-import { descendantsOf, identifyProcess, isAlive, killProcess, openDescriptors, type ProcessIdentity } from "../processes/processes.js";
+import {
+  descendantsOf,
+  identifyProcess,
+  isAlive,
+  killProcess,
+  lastingDescriptors,
+  openDescriptors,
+  type ProcessIdentity,
+} from "../processes/processes.js";
 import { describeResult, runScript, type ScriptOptions, type ScriptResult } from "../processes/run-script.js";
 import { scratch } from "../trees/scratch.js";
 
@@ -127,7 +135,7 @@ export class SluiceMount {
 
   /** The targets of the server's descriptors; compare two moments to find a leak. */
   descriptors(): string[] {
-    return openDescriptors(this.serverPid);
+    return lastingDescriptors(this.serverPid);
   }
 
   status(): Promise<unknown> {

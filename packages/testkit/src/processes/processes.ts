@@ -63,6 +63,11 @@ export function openDescriptors(pid: number): string[] {
   return targets.sort();
 }
 
+/** Those of a mount service without the one that it has in a burst of requests (docs/idle-polling.md). */
+export function lastingDescriptors(pid: number): string[] {
+  return openDescriptors(pid).filter((target) => target !== "/dev/cpu_dma_latency");
+}
+
 /** Sends SIGKILL if it is still the same process. */
 export function killProcess(process: ProcessIdentity): void {
   if (isAlive(process)) globalThis.process.kill(process.pid, "SIGKILL");
