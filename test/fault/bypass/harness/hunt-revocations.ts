@@ -15,7 +15,8 @@ const MOST_ROUNDS = 20;
 const ROUND_MS = 2_000;
 const OPENING_MS = 400;
 const ATTACK_MS = 500;
-const PATIENCE_MS = 20_000;
+/** `sluice status` alone takes seconds on a machine that does much else. */
+const PATIENCE_MS = 60_000;
 const ANSWER_MS = 60_000;
 
 const FILES = 8;
@@ -182,7 +183,7 @@ class Rounds {
     for (; ; await sleep(50)) {
       // On a loaded machine no server lives long enough to review all opens: the last half of the wait is without kills.
       hunted.calm = Date.now() - startedMs > patienceMs / 2;
-      const { sequence, grants } = await revocableGrants(hunted.mount);
+      const { sequence, grants, unanswered } = await revocableGrants(hunted.mount);
       const rowsOf = ({ pid, file }: Held): RevocableGrant[] =>
         grants.filter((grant) => grant.pid === pid && grant.path === `${of.round}/f${file}`);
       const uncounted = denied.filter((one) => rowsOf(one).some(({ revoked }) => revoked === null) || rowsOf(one).length === 0);
@@ -198,7 +199,7 @@ class Rounds {
       this.#found.push(
         uncounted.length > 0 && sequence === of.revision
           ? `violation: denied, and counted neither as refused nor as passing through: ${text}`
-          : `stalled: revision ${of.revision} is not in force after ${patienceMs / 1000} s, but ${sequence}`,
+          : `stalled: revision ${of.revision} is not in force after ${patienceMs / 1000} s, but ${sequence} (${unanswered ?? text})`,
       );
       return [];
     }

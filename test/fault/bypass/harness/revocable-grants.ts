@@ -10,15 +10,23 @@ export interface RevocableGrant {
   revoked: { effect: string; passing: string | null } | null;
 }
 
-/** The policy in force, and the opens under it, without mappings that outlived their descriptors. */
-export async function revocableGrants(mount: SluiceMount): Promise<{ sequence: number; grants: RevocableGrant[] }> {
+export interface RevocableGrants {
+  /** Revision of the policy in force. NaN if the server does not say. */
+  sequence: number;
+  /** Without mappings that outlived their descriptors. */
+  grants: RevocableGrant[];
+  /** The reason if the server did not answer. */
+  unanswered?: string;
+}
+
+export async function revocableGrants(mount: SluiceMount): Promise<RevocableGrants> {
   try {
     const { policy } = (await mount.status()) as { policy: { revision: { sequence: string } } | null };
     const grants = (await mount.grants()) as RevocableGrant[];
     return { sequence: Number(policy?.revision.sequence), grants: grants.filter(({ change }) => change !== "mapped") };
-  } catch {
+  } catch (error) {
     // The server was killed before it answered: the next query reaches the next server.
-    return { sequence: Number.NaN, grants: [] };
+    return { sequence: Number.NaN, grants: [], unanswered: String(error) };
   }
 }
 
