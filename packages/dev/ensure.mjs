@@ -4,6 +4,7 @@
 import { spawnSync } from "node:child_process";
 import { buildOrExit, giveUp, root } from "./build.mjs";
 import { whyInstall } from "./lock-step.mjs";
+import { npmProgram } from "./npm-program.mjs";
 
 const OLDEST_NODE = [20, 19];
 
@@ -14,10 +15,8 @@ function requireNode() {
   giveUp(`node ${process.versions.node} is too old: install Node.js ${OLDEST_NODE.join(".")} or newer`);
 }
 
-/** The npm that runs us if one does, so that a machine with several keeps to one. */
 function npmCi() {
-  const npm = process.env["npm_execpath"];
-  const command = npm?.endsWith(".js") ? { file: process.execPath, argv: [npm] } : { file: npm ?? "npm", argv: [] };
+  const command = npmProgram();
   // --include=dev: NODE_ENV=production would leave the compiler out, and both commands build.
   return spawnSync(command.file, [...command.argv, "ci", "--include=dev"], { cwd: root, stdio: "inherit" });
 }

@@ -159,7 +159,10 @@ describe("the list of system packages", () => {
   });
 });
 
-describe("the programs that tests may call", () => {
+/** Vitest starts in a second, and in half a minute on a machine that does much else. */
+const START_MS = 100_000;
+
+describe("the programs that tests may call", { timeout: START_MS + 20_000 }, () => {
   const run = async (body: string): Promise<ScriptResult> => {
     const place = scratch();
     makePrograms(join(place, "programs"), process.env["SLUICE_TEST_PATH"] ?? process.env["PATH"] ?? "");
@@ -181,7 +184,7 @@ ${body}`,
     return runScript([process.execPath, join(root, "node_modules/vitest/vitest.mjs"), "run", "--root", place], {
       env,
       cwd: place,
-      timeoutMs: 50_000,
+      timeoutMs: START_MS,
     });
   };
 
