@@ -1,7 +1,8 @@
 /** The link of a server to its keeper, over a socket or in its own process, and the operations that need privilege. */
 export { asCaller, registerAsCaller } from "./privileged/as-caller.js";
-export { claimUpper, isClaimed, untilLetGo } from "./privileged/claim-upper.js";
+export { claimUpper, isClaimed, isClaimedDirectory, untilLetGo } from "./privileged/claim-upper.js";
 export { LayerError } from "./privileged/layer-error.js";
+export { identityOf } from "./privileged/layer-identity.js";
 export { mountForCaller } from "./privileged/mount-for-caller.js";
 export { abortDevice, mountOn, type MountPoint, openDevice, openMountpoint, unmountDevice } from "./privileged/mount-device.js";
 export { closeLayers, openLayers } from "./privileged/open-layers.js";

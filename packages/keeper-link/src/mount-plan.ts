@@ -42,6 +42,8 @@ export interface MountPlan {
   dataLowers: readonly string[];
   upper: string | undefined;
   work: string | undefined;
+  /** Identities of the layers that preflight checked, by path; undefined: the paths cannot lead elsewhere than before. */
+  checked?: Readonly<Record<string, string>> | undefined;
   /** Nothing is synced, so the mount needs a witness of writeback errors. */
   volatile: boolean;
   caller?: PlanCaller | undefined;

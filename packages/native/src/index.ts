@@ -7,6 +7,6 @@ export { Fd } from "./fd.js";
 export { native } from "./native.js";
 export { memoryFileOf } from "./memory-file.js";
 export { check, NativeError } from "./native-error.js";
-export { inDirectory, openBeneath, openRealDirectory } from "./paths/open-beneath.js";
+export { inDirectory, openBeneath, openDirectoryBeneath, openRealDirectory } from "./paths/open-beneath.js";
 export { emptyDirectory, type Removal, removeTree } from "./paths/remove-tree.js";
 export { toBytes, toText } from "./paths/path-bytes.js";

@@ -53,6 +53,15 @@ const ATTEMPTS: Readonly<Record<string, (made: Place, other: SluiceMount) => str
   "an option with a wrong value": (made) => writable(made, "--locks", "nobody"),
   "an unknown mount option": (made) => writable(made, "-o", "unheard"),
   "a lower layer that does not exist": ({ mountpoint, lower }) => ["--lower", `${lower}.not`, mountpoint],
+  "a link to a layer below --layers-beneath": ({ lower, mountpoint }) => {
+    const root = join(lower, "..");
+    symlinkSync(lower, join(root, "link"));
+    return ["--layers-beneath", root, "--lower", lower, "--lower", join(root, "link"), mountpoint];
+  },
+  "a directory of --layers-beneath that does not exist": ({ lower, mountpoint }) => [
+    ...["--layers-beneath", `${lower}.not`, "--lower", `${lower}.not/layer`],
+    mountpoint,
+  ],
   "a mount point that does not exist": ({ mountpoint, lower }) => ["--lower", lower, `${mountpoint}.not`],
   "a mount point that is not empty": ({ lower, upper }) => {
     writeFileSync(join(upper, "file"), "");

@@ -93,6 +93,10 @@ export function withMountOptions(command: Command): Command {
     .option("--coherent-readers", "mediate lower files that can be copied up, so that their readers see later writes")
     .option("--shared-lower", "the lower layers may change while mounted; changes appear within a second, or within -o timeout=")
     .option(
+      "--layers-beneath <dir>",
+      "follow no symbolic link below this directory, which lies above all layers: others may change what is below it",
+    )
+    .option(
       "--record-base <dir>",
       "record the files of the lowest layer that the upper layer replaces in this directory, as 'sluice run' does",
     )

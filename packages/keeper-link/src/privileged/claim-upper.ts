@@ -48,7 +48,15 @@ const POLL_MS = 10;
  * not hinder other checks.
  */
 export function isClaimed(path: string): boolean {
-  const fd = openRealDirectory(toBytes(path), O.RDONLY);
+  return isLocked(openRealDirectory(toBytes(path), O.RDONLY));
+}
+
+/** The same of a directory that is open, with O_PATH or for reading. */
+export function isClaimedDirectory(fd: number): boolean {
+  return isLocked(native.openat(fd, ".", O.RDONLY | O.DIRECTORY | O.CLOEXEC, 0));
+}
+
+function isLocked(fd: number): boolean {
   if (fd < 0) return false;
   const status = native.flock(fd, LOCK.SH | LOCK.NB);
   native.close(fd);

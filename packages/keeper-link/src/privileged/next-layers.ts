@@ -1,11 +1,12 @@
 /** Another upper layer and work directory for a mount in use. They lie in a directory beside the present ones, and get a clone of their own. */
 import { basename, dirname } from "node:path";
 import { native, toBytes } from "@sluice/native";
-import { AT, Attr, Errno, errnoName, O, RENAME } from "@sluice/vfs";
+import { Errno, errnoName, O, RENAME } from "@sluice/vfs";
 import type { NextLayers, NextNames } from "../keeper-link.js";
 import type { MountPlan } from "../mount-plan.js";
 import { claimUpper } from "./claim-upper.js";
 import { LayerError } from "./layer-error.js";
+import { identityOf } from "./layer-identity.js";
 import { cloneUpper, openInClone, setReadOnly } from "./open-layers.js";
 
 /** Those that the mount has now. */
@@ -21,11 +22,6 @@ interface OpenedNext extends NextLayers {
   readonly present: PresentLayers;
 }
 
-function identity(fd: number): string {
-  const attr = new Attr();
-  return native.statx(fd, "", AT.EMPTY_PATH, attr.words) < 0 ? "" : [attr.devMajor, attr.devMinor, attr.ino].join(":");
-}
-
 /** @returns the directory that both lie in. @throws LayerError */
 function commonDirectory({ upper, work }: Pick<MountPlan, "upper" | "work">): string {
   if (upper !== undefined && work !== undefined && dirname(upper) === dirname(work)) return dirname(upper);
@@ -34,7 +30,7 @@ function commonDirectory({ upper, work }: Pick<MountPlan, "upper" | "work">): st
 
 /** @throws LayerError */
 function openDirectory(clone: number, path: string, present: PresentLayers): number {
-  const moved = identity(clone) !== identity(present.clone);
+  const moved = identityOf(clone) !== identityOf(present.clone);
   const fd = moved ? -Errno.ESTALE : native.openat(clone, ".", O.RDONLY | O.DIRECTORY | O.CLOEXEC, 0);
   if (fd < 0)
     throw new LayerError(path, `the directory of the upper layer cannot be opened (${errnoName(-fd)})`, "leave its path as it is");

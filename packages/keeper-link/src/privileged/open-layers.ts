@@ -5,11 +5,12 @@
  */
 import { relative, sep } from "node:path";
 import { MOUNT_ATTR, MS, native, OPEN_TREE, openBeneath, openRealDirectory, toBytes } from "@sluice/native";
-import { AT, Attr, Errno, errnoName, O } from "@sluice/vfs";
+import { AT, Errno, errnoName, O } from "@sluice/vfs";
 import type { OpenLayer, OpenLayers } from "../keeper-link.js";
 import type { GivenPlaces, MountPlan } from "../mount-plan.js";
 import { openErrorWitness } from "./error-witness.js";
 import { LayerError } from "./layer-error.js";
+import { identityOf } from "./layer-identity.js";
 
 export interface OpenedLayers extends OpenLayers {
   /** Of the mount that upper and work lie on, at the deepest directory above both. */
@@ -112,7 +113,7 @@ export function closeLayers({ lowers, dataLowers, upper, work, errorWitness = -1
 
 const LOWER_FLAGS = MOUNT_ATTR.RDONLY | MOUNT_ATTR.NOATIME | MOUNT_ATTR.NOSUID | MOUNT_ATTR.NODEV;
 
-type PlannedLayers = Pick<MountPlan, "lowers" | "dataLowers" | "upper" | "work" | "flags" | "volatile" | "caller">;
+type PlannedLayers = Pick<MountPlan, "lowers" | "dataLowers" | "upper" | "work" | "flags" | "volatile" | "caller" | "checked">;
 
 /**
  * The roots of the layers that an ordinary user opened. The upper layer and the work directory are found again in the clone of a directory
@@ -135,23 +136,23 @@ function openGiven(config: PlannedLayers, places: GivenPlaces, held: (fd: number
   return { lowers, dataLowers: [], upper, work, errorWitness: undefined, clone };
 }
 
-const attr = new Attr();
-
-function identityOf(fd: number): string | undefined {
-  const status = native.statx(fd, "", AT.EMPTY_PATH | AT.SYMLINK_NOFOLLOW | AT.STATX_DONT_SYNC, attr.words);
-  return status < 0 ? undefined : [attr.devMajor, attr.devMinor, attr.ino].join(":");
-}
-
 function isSameObject(one: number, other: number): boolean {
   const identity = identityOf(one);
   return identity !== undefined && identity === identityOf(other);
 }
 
+/** @throws LayerError if another directory replaced one that was checked; only mounts with `layersBeneath` note those */
+function mustBeChecked({ path, rootFd }: OpenLayer, checked: MountPlan["checked"]): OpenLayer {
+  const same = checked === undefined || (checked[path] !== undefined && checked[path] === identityOf(rootFd));
+  must(same ? 0 : -Errno.ESTALE, path, "another directory took its place after it was checked", "leave its path as it is, and try again");
+  return { path, rootFd };
+}
+
 /** The paths are real paths, from preflight. The caller owns the descriptors. */
 export function openLayers(config: PlannedLayers): OpenedLayers {
-  const opened: number[] = [];
+  const fds: number[] = [];
   const held = (fd: number): number => {
-    opened.push(fd);
+    fds.push(fd);
     return fd;
   };
   try {
@@ -159,20 +160,20 @@ export function openLayers(config: PlannedLayers): OpenedLayers {
       const given = openGiven(config, config.caller.places, held);
       return { ...given, release: () => void (given.clone !== undefined && native.close(given.clone)) };
     }
-    const openLower = (path: string): OpenLayer => ({ path, rootFd: held(cloneMount(path, LOWER_FLAGS)) });
+    const openLower = (path: string): OpenLayer => mustBeChecked({ path, rootFd: held(cloneMount(path, LOWER_FLAGS)) }, config.checked);
     const lowers = config.lowers.map(openLower);
     const dataLowers = config.dataLowers.map(openLower);
     if (config.upper === undefined || config.work === undefined)
       return { lowers, dataLowers, upper: undefined, work: undefined, errorWitness: undefined, clone: undefined, release: () => undefined };
     const root = commonAncestor(config.upper, config.work);
     const clone = held(cloneUpper(root, config.flags));
-    const upper = { path: config.upper, rootFd: held(openInClone(clone, root, config.upper)) };
-    const work = { path: config.work, rootFd: held(openInClone(clone, root, config.work)) };
+    const opened = (path: string): OpenLayer => mustBeChecked({ path, rootFd: held(openInClone(clone, root, path)) }, config.checked);
+    const [upper, work] = [opened(config.upper), opened(config.work)];
     const witness = config.volatile ? openErrorWitness(work) : -1;
     const errorWitness = witness < 0 ? undefined : witness;
     return { lowers, dataLowers, upper, work, errorWitness, clone, release: () => void native.close(clone) };
   } catch (error) {
-    for (const fd of opened) native.close(fd);
+    for (const fd of fds) native.close(fd);
     throw error;
   }
 }

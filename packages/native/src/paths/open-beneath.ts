@@ -51,6 +51,19 @@ export function openBeneath(rootFd: number, path: string, flags: number, mode: n
 }
 
 /**
+ * Opens a directory below one, "." for that one itself, with O_CLOEXEC added. Mounts on the way are crossed, for only root makes those; no
+ * link is followed, and one in place of the directory is -ELOOP.
+ */
+export function openDirectoryBeneath(rootFd: number, path: string, flags: number): number {
+  const below = RESOLVE_BENEATH | RESOLVE_NO_LINKS;
+  for (let attempt = 1; ; attempt++) {
+    // Without O_NOFOLLOW, with which a link would be -ENOTDIR.
+    const fd = native.openat2(rootFd, path, flags | O_DIRECTORY, 0, below);
+    if (fd !== -EAGAIN || attempt === MAX_ATTEMPTS) return fd;
+  }
+}
+
+/**
  * Opens a directory by its real path, an absolute byte string: -ELOOP if a symlink has been put on the way since the path was
  * resolved. Mounts on the way are crossed.
  */

@@ -56,6 +56,10 @@ export interface MountConfig extends OverlayOptions {
   dataLowers: readonly string[];
   upper: string | undefined;
   work: string | undefined;
+  /** Every layer lies beneath this directory, absolute, and no symbolic link is followed below it; undefined: links are followed. */
+  layersBeneath: string | undefined;
+  /** By path, the identities of the layers that preflight looked at there; undefined before preflight, and without `layersBeneath`. */
+  checkedLayers?: Readonly<Record<string, string>> | undefined;
   /** The mount point may hold files: the mount hides them. */
   nonEmpty: boolean;
   /** The option allow_other. It is always in force, except for a server without privilege. */

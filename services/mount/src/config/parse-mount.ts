@@ -7,7 +7,7 @@ import { inInitialNamespace, LOG_LEVELS, type LogLevel, parseHostPort, type Trac
 import type { RequestedIdlePolling } from "@sluice/vfs";
 import { wrong } from "@sluice/runtime/cli";
 import { shownOf } from "../shown/shown-given.js";
-import { type LowerList, MAX_LOWERS, type OnRevoke, parseLowerList } from "@sluice/mount-control";
+import { isBeneath, type LowerList, MAX_LOWERS, type OnRevoke, parseLowerList } from "@sluice/mount-control";
 import type {
   DecisionChoice,
   EmbeddedChoice,
@@ -35,6 +35,7 @@ export interface MountArguments extends TracingArguments {
   lower?: string[];
   upper?: string;
   work?: string;
+  layersBeneath?: string;
   o?: string[];
   policy?: string;
   decision?: string;
@@ -199,6 +200,15 @@ function pickOne(flag: string | undefined, option: string | undefined, flagName:
   return value;
 }
 
+/** `resolve` has taken ".." out of every path by its text alone, so none of them leads back out of the directory. */
+function beneathOf(args: MountArguments, { lowers, dataLowers, upper, work }: LayerLists): string | undefined {
+  const directory = absolute(args.layersBeneath, args);
+  if (directory === undefined) return undefined;
+  const outside = [...lowers, ...dataLowers, upper, work].find((path) => path !== undefined && !isBeneath(path, directory));
+  if (outside === undefined) return directory;
+  throw wrong(outside, `this layer does not lie beneath ${directory} (EXDEV)`, "name a directory above all layers in --layers-beneath");
+}
+
 function recordOf(args: MountArguments, { upper }: LayerLists): string | undefined {
   const { recordBase, keeper } = args;
   if (recordBase === undefined) return undefined;
@@ -249,6 +259,7 @@ export function parseMount(mountpoint: string, args: MountArguments): MountConfi
   return {
     mountpoint: at,
     ...layers,
+    layersBeneath: beneathOf(args, layers),
     source: options.source ?? "sluice",
     mountFlags: readOnly ? options.setFlags | MS.RDONLY : options.setFlags,
     labels: [...options.labels].map(([name, label]) => `${name}="${label}"`),

@@ -1,4 +1,6 @@
 /** Refuses mounts that a process with other mounts cannot serve. */
+import { existsSync, realpathSync } from "node:fs";
+import { join, relative } from "node:path";
 import { NeedsOwnProcess } from "@sluice/host-api";
 import { isBeneath, readMountTable } from "@sluice/mount-control";
 import { unfit, wrong } from "@sluice/runtime/cli";
@@ -23,12 +25,16 @@ function refuseOptions(config: MountConfig, hasKeeper: boolean): void {
   if (config.activityFile !== undefined) throw refused("--activity-file", "the host service writes none");
 }
 
-function pathsOf(config: MountConfig): [role: string, path: string | undefined][] {
-  const { lowers, dataLowers, upper, work, recordBase, decisionLog, decision } = config;
+type Roled = [role: string, path: string | undefined];
+
+function layersOf({ lowers, dataLowers, upper, work }: MountConfig): Roled[] {
+  return [...[...lowers, ...dataLowers].map((path): Roled => ["lower layer", path]), ["upper layer", upper], ["work directory", work]];
+}
+
+function pathsOf(config: MountConfig): Roled[] {
+  const { layersBeneath, recordBase, decisionLog, decision } = config;
   return [
-    ...[...lowers, ...dataLowers].map((path): [string, string] => ["lower layer", path]),
-    ["upper layer", upper],
-    ["work directory", work],
+    ...(layersBeneath === undefined ? layersOf(config) : [["directory above the layers", layersBeneath] satisfies Roled]),
     ...filesOf(config),
     ["record of the base", recordBase],
     ["decision log", decisionLog],
@@ -39,6 +45,19 @@ function pathsOf(config: MountConfig): [role: string, path: string | undefined][
 function onOther(path: string, relation: string, other: string): NeedsOwnProcess {
   const problem = `${relation} the mount ${other}, which the same host service serves (EDEADLK)`;
   return new NeedsOwnProcess(unfit(path, problem, "name another one, or mount with --host-service off"));
+}
+
+/** Below `layersBeneath` the mount follows no link, so the text of a path tells the mounts on it. A walk could be led into one meanwhile. */
+function refuseBeneath(config: MountConfig, places: ReadonlySet<string>): void {
+  const { layersBeneath } = config;
+  if (layersBeneath === undefined || !existsSync(layersBeneath)) return;
+  const root = realpathSync.native(layersBeneath);
+  for (const [role, path] of layersOf(config)) {
+    if (path === undefined) continue;
+    const real = join(root, relative(layersBeneath, path));
+    const place = [...places].find((each) => isBeneath(real, each));
+    if (place !== undefined) throw onOther(path, `the ${role} lies on`, place);
+  }
 }
 
 export interface Hosting {
@@ -59,6 +78,7 @@ export function admitMount(config: MountConfig, { others, hasKeeper }: Hosting):
     const on = path === undefined ? undefined : placeOnWay(path, places);
     if (on !== undefined && path !== undefined) throw onOther(path, `the ${role} lies on`, on.place);
   }
+  refuseBeneath(config, places);
   // The other one is unmounted by its path, which would lead into this one.
   const covered = others.find((other) => isBeneath(other, config.mountpoint));
   if (covered !== undefined) throw onOther(config.mountpoint, "the mount point lies above", covered);

@@ -52,9 +52,9 @@ export interface AwaitedMount {
 }
 
 export function mountPlan(config: MountConfig): MountPlan {
-  const { mountpoint, source, mountFlags: flags, labels, lowers, dataLowers, upper, work, volatile } = config;
+  const { mountpoint, source, mountFlags: flags, labels, lowers, dataLowers, upper, work, volatile, checkedLayers: checked } = config;
   const { allowOther, user: owner } = serverPrivilege(config);
-  return { mountpoint, source, subtype: "sluice", flags, labels, allowOther, owner, lowers, dataLowers, upper, work, volatile };
+  return { mountpoint, source, subtype: "sluice", flags, labels, allowOther, owner, lowers, dataLowers, upper, work, volatile, checked };
 }
 
 /** The server's own sockets lie beside the keeper's. */

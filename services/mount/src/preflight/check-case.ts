@@ -12,11 +12,11 @@ export function checkFolding(flags: number, path: string, role: string): void {
   throw unfit(path, `names in this ${role} are case-insensitive (casefold)`, "name a directory without chattr +F");
 }
 
-/** `path` is a readable directory. @throws CliError */
-export function checkCase(path: string, role: string): void {
+/** `path` is a readable directory, and `name` the one that a person gave. @throws CliError */
+export function checkCase(path: string, role: string, name = path): void {
   const fd = native.openat(AT.FDCWD, toBytes(path), O.RDONLY | O.DIRECTORY | O.CLOEXEC, 0);
   if (fd < 0) return;
   const flags = native.getFlags(fd);
   native.close(fd);
-  checkFolding(flags, path, role);
+  checkFolding(flags, name, role);
 }

@@ -6,6 +6,7 @@ import { checkCase } from "./check-case.js";
 import { checkNotWritten } from "./check-not-written.js";
 import { checkWork } from "./check-work.js";
 import { checkNoKernelOverlay, type MountRow } from "@sluice/mount-control";
+import { type LayersBeneath, pathOfOpen } from "./layers-beneath.js";
 import { firstNested, type LocatedDirectory, locateDirectory, relationOf } from "./located-directory.js";
 
 export interface LayerPlaces {
@@ -31,8 +32,9 @@ function problemOf(code: string): string {
 }
 
 /** A directory that can be listed. An error names it by its `role`: "lower layer". @throws CliError */
-export function readableDirectory(path: string, role: string, table: readonly MountRow[]): LocatedDirectory {
+export function readableDirectory(path: string, role: string, table: readonly MountRow[], beneath?: LayersBeneath): LocatedDirectory {
   try {
+    if (beneath !== undefined) return readableBeneath(beneath.locate(path, role, table), role);
     if (!statSync(path).isDirectory()) throw unfit(path, `this ${role} is not a directory (ENOTDIR)`, "name a directory");
     opendirSync(path).closeSync();
     checkCase(path, role);
@@ -44,10 +46,24 @@ export function readableDirectory(path: string, role: string, table: readonly Mo
   }
 }
 
-function writableDirectory(path: string, role: string, table: readonly MountRow[]): LocatedDirectory {
-  const place = readableDirectory(path, role, table);
+function readableBeneath(place: LocatedDirectory, role: string): LocatedDirectory {
+  const path = placeOf(place);
+  opendirSync(path).closeSync();
+  checkCase(path, role, place.given);
+  return place;
+}
+
+/** A path that leads to the directory itself. */
+function placeOf({ given, opened }: LocatedDirectory): string {
+  return opened === undefined ? given : pathOfOpen(opened.fd);
+}
+
+type Find = (path: string, role: string) => LocatedDirectory;
+
+function writableDirectory(path: string, role: string, find: Find): LocatedDirectory {
+  const place = find(path, role);
   try {
-    accessSync(path, constants.W_OK);
+    accessSync(placeOf(place), constants.W_OK);
   } catch (error) {
     throw unfit(path, `${role}: it cannot be written (${codeOf(error)})`, "put it on a file system that is mounted read-write");
   }
@@ -89,17 +105,19 @@ function checkOneFileSystem(upper: LocatedDirectory, work: LocatedDirectory): vo
   }
 }
 
-export function checkLayers(config: MountConfig, table: readonly MountRow[]): LayerPlaces {
-  const lowers = config.lowers.map((path) => readableDirectory(path, "lower layer", table));
-  const dataLowers = config.dataLowers.map((path) => readableDirectory(path, "data-only layer", table));
+/** @param beneath opens the layers, if links are not to be followed */
+export function checkLayers(config: MountConfig, table: readonly MountRow[], beneath?: LayersBeneath): LayerPlaces {
+  const find: Find = (path, role) => readableDirectory(path, role, table, beneath);
+  const lowers = config.lowers.map((path) => find(path, "lower layer"));
+  const dataLowers = config.dataLowers.map((path) => find(path, "data-only layer"));
   const below = [...lowers, ...dataLowers];
   checkLowers(below);
   if (config.upper === undefined || config.work === undefined) {
     checkNotWritten({ below, writable: [] }, table, false);
     return { lowers, dataLowers, upper: undefined, work: undefined };
   }
-  const upper = writableDirectory(config.upper, "upper layer", table);
-  const work = writableDirectory(config.work, "work directory", table);
+  const upper = writableDirectory(config.upper, "upper layer", find);
+  const work = writableDirectory(config.work, "work directory", find);
   checkDisjoint(work, "work directory", upper, "upper layer");
   for (const lower of below) {
     checkDisjoint(upper, "upper layer", lower, "lower layer");

@@ -5,7 +5,7 @@
  */
 import { statSync } from "node:fs";
 import { dirname } from "node:path";
-import { isClaimed } from "@sluice/keeper-link";
+import { isClaimed, isClaimedDirectory } from "@sluice/keeper-link";
 import { unfit } from "@sluice/runtime/cli";
 import { kernelWriters, type MountRow } from "@sluice/mount-control";
 import type { LocatedDirectory } from "./located-directory.js";
@@ -20,14 +20,15 @@ export interface LayersToCheck {
 export function checkNotWritten({ below, writable }: LayersToCheck, table: readonly MountRow[], index: boolean): void {
   const writers = kernelWriters(table);
   const known = new Map<string, string | undefined>();
-  const writerOf = (path: string, key: string): string | undefined => {
-    if (!known.has(path)) known.set(path, writers.has(key) ? `kernel overlayfs on ${writers.get(key)}` : claimer(path));
+  const writerOf = ({ path, key, isClaimed: claimed }: Suspect): string | undefined => {
+    const other = writers.get(key);
+    if (!known.has(path)) known.set(path, other === undefined ? (claimed() ? "another mount" : undefined) : `kernel overlayfs on ${other}`);
     return known.get(path);
   };
   for (const place of [...below, ...writable]) {
-    const from = below.includes(place) ? place.real : dirname(place.real);
-    for (const [path, key] of upwards(from, place.dev)) {
-      const writer = writerOf(path, key);
+    for (const suspect of suspectsOf(place, below.includes(place))) {
+      const { path } = suspect;
+      const writer = writerOf(suspect);
       if (writer === undefined) continue;
       report(place, `${writer} writes to ${path === place.real ? "it" : path}`, index);
       break;
@@ -35,16 +36,29 @@ export function checkNotWritten({ below, writable }: LayersToCheck, table: reado
   }
 }
 
-function claimer(path: string): string | undefined {
-  return isClaimed(path) ? "another mount" : undefined;
+/** A directory that another mount may write to. */
+interface Suspect {
+  path: string;
+  key: string;
+  isClaimed(): boolean;
 }
 
-/** A directory and its parents on the same file system, each with its key. */
-function* upwards(from: string, dev: bigint): Generator<[path: string, key: string]> {
+/** The directories above a layer on the same file system, and with `itself` the layer. */
+function* suspectsOf(place: LocatedDirectory, itself: boolean): Generator<Suspect> {
+  const { real, key, dev, opened } = place;
+  if (opened === undefined) return yield* upwards(itself ? real : dirname(real), dev);
+  if (itself) yield { path: real, key, isClaimed: () => isClaimedDirectory(opened.fd) };
+  for (const above of opened.above) {
+    if (above.dev !== dev) return;
+    yield { path: above.path, key: above.key, isClaimed: () => above.isClaimed };
+  }
+}
+
+function* upwards(from: string, dev: bigint): Generator<Suspect> {
   for (let path = from; ; path = dirname(path)) {
     const stat = statSync(path, { bigint: true });
     if (stat.dev !== dev) return;
-    yield [path, `${stat.dev}:${stat.ino}`];
+    yield { path, key: `${stat.dev}:${stat.ino}`, isClaimed: () => isClaimed(path) };
     if (path === "/") return;
   }
 }

@@ -10,7 +10,7 @@ const WORK_ENTRIES = new Set(["work", "index"]);
 
 /** The directory may belong to a user who puts links into it, so the check looks only beneath its root. @throws CliError */
 export function checkWork(work: LocatedDirectory, upper: LocatedDirectory): void {
-  const fd = openRealDirectory(toBytes(work.real), O.PATH);
+  const fd = work.opened === undefined ? openRealDirectory(toBytes(work.real), O.PATH) : native.dupfd(work.opened.fd);
   if (fd < 0)
     throw unfit(work.given, `the work directory cannot be opened (${errnoName(-fd)})`, "do not change its path meanwhile, and try again");
   try {

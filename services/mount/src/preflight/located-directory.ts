@@ -14,6 +14,16 @@ export interface LocatedDirectory {
   key: string;
   dev: bigint;
   mount: MountRow | undefined;
+  /** With `--layers-beneath`: it was opened without following a link, and no path is followed to look at it. */
+  opened?: OpenedDirectory;
+}
+
+/** Open until the checks are done. */
+export interface OpenedDirectory {
+  /** An O_PATH descriptor. */
+  fd: number;
+  /** The directories above it, nearest first. */
+  above: readonly { key: string; dev: bigint; path: string; isClaimed: boolean }[];
 }
 
 export type Relation = "disjoint" | "same" | "inside";
@@ -38,13 +48,18 @@ function innerPath(place: LocatedDirectory): string | undefined {
   return root + (below === "/" ? "" : below) || "/";
 }
 
+function* keysAbove({ real, opened }: LocatedDirectory): Generator<string> {
+  if (opened !== undefined) return yield* opened.above.map(({ key }) => key);
+  for (let up = dirname(real); ; up = dirname(up)) {
+    yield keyOf(up);
+    if (up === "/") return;
+  }
+}
+
 /** The relation of `place` to `other`: "inside" means below it. */
 export function relationOf(place: LocatedDirectory, other: LocatedDirectory): Relation {
   if (place.key === other.key) return "same";
-  for (let up = dirname(place.real); ; up = dirname(up)) {
-    if (keyOf(up) === other.key) return "inside";
-    if (up === "/") break;
-  }
+  for (const key of keysAbove(place)) if (key === other.key) return "inside";
   const inner = innerPath(place);
   const outer = innerPath(other);
   if (inner === undefined || outer === undefined || place.mount?.device !== other.mount?.device) return "disjoint";

@@ -2,9 +2,10 @@
 import type { MountConfig } from "../config/mount-config.js";
 import { checkDecisionFiles } from "./check-decision-files.js";
 import { checkLabels } from "./check-labels.js";
-import { checkLayers } from "./check-layers.js";
+import { checkLayers, type LayerPlaces } from "./check-layers.js";
 import { type CapabilityName, checkMachine, requiredCapabilities } from "./check-machine.js";
 import { checkEmpty, checkNothingBeneath, resolveMountpoint, type Tell, toStandardError } from "./check-mountpoint.js";
+import { LayersBeneath } from "./layers-beneath.js";
 import { readMountTable } from "@sluice/mount-control";
 
 export interface PreflightOptions {
@@ -20,7 +21,13 @@ export function preflight(config: MountConfig, { needed, forUser = false, tell =
   const engine = checkLabels(config);
   const table = readMountTable();
   const mountpoint = resolveMountpoint(config.mountpoint, table, tell);
-  const layers = checkLayers(config, table);
+  const beneath = config.layersBeneath === undefined ? undefined : new LayersBeneath(config.layersBeneath);
+  let layers: LayerPlaces;
+  try {
+    layers = checkLayers(config, table, beneath);
+  } finally {
+    beneath?.close();
+  }
   checkNothingBeneath(config, mountpoint, layers);
   checkDecisionFiles(config);
   if (!config.nonEmpty) checkEmpty(mountpoint);
@@ -33,5 +40,7 @@ export function preflight(config: MountConfig, { needed, forUser = false, tell =
     dataLowers: layers.dataLowers.map((place) => place.real),
     upper: layers.upper?.real,
     work: layers.work?.real,
+    layersBeneath: beneath?.root,
+    checkedLayers: beneath?.identities,
   };
 }

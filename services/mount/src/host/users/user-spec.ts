@@ -80,6 +80,7 @@ function refuseOthers(config: MountConfig): void {
     ["--decision", config.decision.kind === "remote", "the service would connect in the caller's place: give --policy"],
     ["--answers", config.decision.kind === "embedded" && config.decision.answersFile !== undefined, root],
     ["--on-revoke", config.onRevoke !== "report", "the service would send signals in the caller's place"],
+    ["--layers-beneath", config.layersBeneath !== undefined, "its layers are opened by the caller"],
     ["--record-base", config.recordBase !== undefined, root],
     ["--activity-file", config.activityFile !== undefined, root],
     ["--label", config.policyLabels !== undefined, root],
@@ -203,6 +204,6 @@ export function configOf(spec: UserSpec, { mountpoint, lowers, upper, work, poli
     decision: policyFile === undefined ? { kind: "none" } : { kind: "embedded", policyFile, askTimeoutMs: askTimeoutMs ?? undefined },
     ...{ name: name ?? mountpoint, logLevel, logFile: undefined, decisionLog: undefined, control: undefined, admin: undefined },
     ...{ tracing: undefined, recordBase: undefined, activityFile: undefined },
-    ...{ formerUppers: 0, policyLabels: undefined },
+    ...{ formerUppers: 0, policyLabels: undefined, layersBeneath: undefined },
   };
 }
