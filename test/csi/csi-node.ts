@@ -11,6 +11,8 @@ import { credentials, type ServiceError } from "@grpc/grpc-js";
 import { csi } from "@sluice/service-csi";
 import { bytes, cleanUp, descendantsOf, mountsBelow, runScript, scratch, scriptOutput } from "@sluice/testkit";
 
+import type { FakeCluster } from "./fake-cluster.js";
+
 const SLUICE = fileURLToPath(new URL("../../packages/cli/bin/sluice.mjs", import.meta.url));
 /** Mounts go both ways, as with mountPropagation: Bidirectional. */
 const CONTAINER = ["unshare", "--mount", "--propagation", "unchanged"];
@@ -41,7 +43,10 @@ class Container {
   #child: ChildProcess | undefined;
   log = "";
 
-  constructor(private readonly args: readonly string[]) {}
+  constructor(
+    private readonly args: readonly string[],
+    private readonly env: Readonly<Record<string, string>> = {},
+  ) {}
 
   get pid(): number {
     return this.#child?.pid ?? -1;
@@ -50,7 +55,7 @@ class Container {
   /** Resolves when its standard output begins with `ready`. */
   async start(ready: string): Promise<void> {
     const [program = "", ...args] = [...CONTAINER, process.execPath, SLUICE, ...this.args];
-    const child = spawn(program, args, { stdio: ["ignore", "pipe", "pipe"] });
+    const child = spawn(program, args, { stdio: ["ignore", "pipe", "pipe"], env: { ...process.env, ...this.env } });
     this.#child = child;
     child.stderr.on("data", (chunk: Buffer) => (this.log += chunk.toString()));
     let output = "";
@@ -82,7 +87,7 @@ export class CsiNode {
   readonly #driver: Container;
   #client: csi.NodeClient | undefined;
 
-  private constructor(serve: readonly string[]) {
+  private constructor(serve: readonly string[], cluster: FakeCluster | undefined) {
     this.root = scratch();
     this.kubelet = join(this.root, "kubelet");
     this.state = join(this.root, "state");
@@ -100,13 +105,15 @@ export class CsiNode {
       this.hostSocket,
       "--config",
       this.configFile,
+      "--service-account",
+      cluster?.serviceAccount ?? join(this.root, "none"),
     ];
-    this.#driver = new Container(["csi", "--endpoint", `unix://${this.#socket}`, "--node-id", "node-1", ...paths]);
+    this.#driver = new Container(["csi", "--endpoint", `unix://${this.#socket}`, "--node-id", "node-1", ...paths], cluster?.env);
   }
 
-  /** `config`: of the driver, with paths below `srv`. `serve`: further arguments of the host service. */
-  static async start(config: (node: CsiNode) => object, serve: readonly string[] = []): Promise<CsiNode> {
-    const node = new CsiNode(serve);
+  /** `config`: of the driver, with paths below `srv`. `serve`: further arguments of the host service. `cluster`: the API that the driver asks. */
+  static async start(config: (node: CsiNode) => object, serve: readonly string[] = [], cluster?: FakeCluster): Promise<CsiNode> {
+    const node = new CsiNode(serve, cluster);
     await scriptOutput(["mount", "--bind", node.root, node.root]);
     await scriptOutput(["mount", "--make-shared", node.root]);
     for (const directory of [node.kubelet, node.state, node.srv]) mkdirSync(directory);

@@ -1,19 +1,20 @@
 /** The examples of deploy/k8s do what they say: their volumes are published by the driver, with the sources and policies of their values. */
-import { readFileSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { status } from "@grpc/grpc-js";
-import { plant, publicFile, requires, runSluice, startScript } from "@sluice/testkit";
+import { plant, publicFile, requires, runSluice, scriptOutput, startScript } from "@sluice/testkit";
 import { beforeAll, expect } from "vitest";
 import { parse, parseAllDocuments } from "yaml";
 import { CsiNode, type PodVolume } from "./csi-node.js";
+import { FakeCluster } from "./fake-cluster.js";
 
 const place = (name: string): string => fileURLToPath(new URL(`../../deploy/k8s/examples/${name}`, import.meta.url));
 
-const { describe, test } = requires("/dev/fuse", "CAP_SYS_ADMIN", "FUSE passthrough");
+const { describe, test } = requires("/dev/fuse", "CAP_SYS_ADMIN", "FUSE passthrough", "command openssl");
 
 interface Values {
-  driver: { sources: Record<string, object>; policies: Record<string, string>; ephemeral: object };
+  driver: { claims: boolean; sources: Record<string, object>; policies: Record<string, string>; ephemeral: object };
   decision: { policy: { "policy.yaml": string } };
 }
 interface Workload {
@@ -28,7 +29,9 @@ interface PodSpec {
 
 /** The volume of an example, as the kubelet asks for it for one of its pods. */
 function volumeOf(example: string, pod: string, facts: Record<string, string> = {}): PodVolume {
-  const workload = parse(readFileSync(place(example), "utf8")) as Workload;
+  const workload = parseAllDocuments(readFileSync(place(example), "utf8"))
+    .at(-1)
+    ?.toJS() as Workload;
   const spec = workload.spec.template?.spec ?? (workload.spec as unknown as PodSpec);
   const [volume] = spec.volumes;
   return {
@@ -52,7 +55,11 @@ function configOf(node: CsiNode): object {
   const text = readFileSync(place("values.yaml"), "utf8")
     .replaceAll("/srv/sluice", join(node.srv, "sluice"))
     .replaceAll("decision: central", "policy: central");
-  const { driver, decision } = parse(text) as Values;
+  const {
+    // The chart makes rights of it.
+    driver: { claims: _, ...driver },
+    decision,
+  } = parse(text) as Values;
   const policies = { ...driver.policies, central: decision.policy["policy.yaml"] };
   const files = Object.entries(policies).map(([name, policy]) => {
     const file = join(node.srv, `${name}.yaml`);
@@ -72,11 +79,14 @@ function plantSources(node: CsiNode): void {
 
 describe("an example", () => {
   let node: CsiNode;
+  let cluster: FakeCluster;
   beforeAll(async () => {
-    node = await CsiNode.start((made) => {
+    cluster = await FakeCluster.start();
+    const config = (made: CsiNode): object => {
       plantSources(made);
       return configOf(made);
-    });
+    };
+    node = await CsiNode.start(config, [], cluster);
   });
 
   test("shares model weights by passthrough, with those whom the policy names", async () => {
@@ -117,6 +127,26 @@ describe("an example", () => {
     expect(await node.inPod(volume, "df -k --output=size /mnt | tail -1 | tr -d ' '", "1000")).toBe("262144\n");
     expect(await node.unpublish(volume)).toMatchObject({ code: status.OK });
     expect(node.leftovers()).toEqual([]);
+  });
+
+  test("keeps the changes of a workspace on its claim", async () => {
+    const [one, two] = ["pod-8", "pod-9"].map((pod) => volumeOf("workspace.yaml", pod)) as [PodVolume, PodVolume];
+    cluster.bind("team-a", "workspace", "pvc-workspace");
+    const storage = join(node.srv, "storage");
+    mkdirSync(storage);
+    for (const { pod } of [one, two]) {
+      const claim = join(node.kubelet, "pods", pod, "volumes/kubernetes.io~csi/pvc-workspace/mount");
+      mkdirSync(claim, { recursive: true });
+      await scriptOutput(["mount", "--bind", storage, claim]);
+    }
+    expect(await node.publish(one)).toMatchObject({ code: status.OK });
+    expect(await node.inPod(one, "echo made >/mnt/made && cat /mnt/notes", "1000")).toBe("notes");
+    expect(await node.inPod(one, "chmod 600 /mnt/.env", "0")).toContain("Permission denied");
+    expect(existsSync(join(storage, "sluice/work/upper/.env"))).toBe(false);
+    expect(await node.unpublish(one)).toMatchObject({ code: status.OK });
+    expect(await node.publish(two)).toMatchObject({ code: status.OK });
+    expect(await node.inPod(two, "cat /mnt/made", "1000")).toBe("made\n");
+    expect(await node.unpublish(two)).toMatchObject({ code: status.OK });
   });
 
   test("describes a persistent volume that only lacks its root here", async () => {

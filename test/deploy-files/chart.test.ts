@@ -36,6 +36,9 @@ const VALUES: Readonly<Record<string, object>> = {
     certificates: { mode: "existing" },
     image: { digest: `sha256:${"a".repeat(64)}`, pullSecrets: [{ name: "registry" }] },
   },
+  "sources on claims": {
+    driver: { claims: true, sources: { data: { lower: "claim", upper: ["none", "pvc"] } } },
+  },
   "storage classes": {
     controller: { enabled: true },
     storageClasses: [{ name: "datasets", parameters: { lower: "/srv/sluice/datasets", policy: "p" }, reclaimPolicy: "Retain" }],
@@ -156,7 +159,7 @@ withHelm("the chart", () => {
     const policies = objects
       .flatMap(({ kind, data }) => (kind === "ConfigMap" ? Object.entries(data ?? {}) : []))
       .filter(([, text]) => text.includes("version: 1"));
-    expect(policies.map(([name]) => name).toSorted()).toEqual(["agent.yaml", "policy.yaml"]);
+    expect(policies.map(([name]) => name).toSorted()).toEqual(["agent.yaml", "policy.yaml", "workspace.yaml"]);
     for (const [name, text] of policies) {
       const file = join(scratch(), name);
       writeFileSync(file, text);

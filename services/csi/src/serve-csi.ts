@@ -19,6 +19,7 @@ export interface CsiFlags {
   hostService: string;
   kubeletDir: string;
   stateDir: string;
+  serviceAccount: string;
   controllerOnly?: boolean;
   logLevel: LogLevel;
   logFile?: string;
@@ -86,7 +87,8 @@ function nodeVolumes(flags: CsiFlags, log: Logger): NodeVolumes {
   // A mistake in the file is found at the start, and not by the first pod.
   readDriverConfig(flags.config);
   const { kubeletDir: kubeletDirectory, stateDir: stateDirectory, hostService: hostSocket, config: configFile } = flags;
-  return new NodeVolumes({ kubeletDirectory, stateDirectory, hostSocket, configFile }, log);
+  const { serviceAccount: serviceAccountDirectory } = flags;
+  return new NodeVolumes({ kubeletDirectory, stateDirectory, hostSocket, configFile, serviceAccountDirectory }, log);
 }
 
 /** Returns when it was told to stop. @throws CliError */

@@ -19,10 +19,11 @@ const quantity = z
   .refine((value) => value !== undefined, "it is not a quantity such as 512Mi");
 
 const limits = z.strictObject({ maxSizeBytes: quantity.optional(), maxInodes: quantity.optional() });
-const uppers = z.enum(["none", "ephemeral"]);
+const uppers = z.enum(["none", "ephemeral", "pvc"]);
 
 const source = z.strictObject({
-  lower: z.array(path).min(1),
+  /** "claim": each volume names a PersistentVolumeClaim of its pod's namespace. */
+  lower: z.union([z.array(path).min(1), z.literal("claim")]),
   policy: name.optional(),
   decision: name.optional(),
   onOutage: z.enum(["deny", "mediate", "stale"]).optional(),

@@ -26,6 +26,8 @@ const CONFIG = {
     models: { lower: ["/srv/models"], policy: "gated" },
     team: { lower: ["/srv/team"], decision: "central", namespaces: ["team-*"], upper: ["ephemeral"], limits: { maxInodes: 1000 } },
     other: { lower: ["/srv/other"], namespaces: ["team-b"] },
+    kept: { lower: ["/srv/models"], upper: ["pvc"] },
+    data: { lower: "claim", upper: ["none", "pvc"] },
   },
 };
 
@@ -81,6 +83,31 @@ describe("an inline volume", () => {
   test("is refused if the kubelet does not say what it is", () => {
     expect(refusalOf({ ...FACTS, source: "models" })).toMatchObject({ code: status.FAILED_PRECONDITION });
     expect(refusalOf({ source: "models" })).toMatchObject({ code: status.FAILED_PRECONDITION });
+  });
+});
+
+describe("a volume on claims", () => {
+  test("names a claim for each layer that lies on one, and no other", () => {
+    const kept = planVolume({ ...INLINE, source: "kept", upper: "pvc", upperClaim: "scratch" }, configOf(CONFIG));
+    expect(kept).toMatchObject({ upper: "pvc", upperClaim: "scratch", lowerClaim: undefined, lowers: ["/srv/models"] });
+    const both = { ...INLINE, source: "data", lowerClaim: "data", upper: "pvc", upperClaim: "scratch" };
+    expect(planVolume(both, configOf(CONFIG))).toMatchObject({ lowerClaim: "data", upperClaim: "scratch", lowers: [] });
+    for (const wrong of [
+      { source: "kept", upper: "pvc" },
+      { source: "kept", upper: "pvc", upperClaim: "scratch", lowerClaim: "data" },
+      { source: "kept", upper: "pvc", upperClaim: "../scratch" },
+      { source: "kept", upper: "pvc", upperClaim: "scratch", maxSizeBytes: "1Mi" },
+      { source: "models", upper: "pvc", upperClaim: "scratch" },
+      { source: "models", upperClaim: "scratch" },
+      { source: "data" },
+      { source: "data", lowerClaim: "same", upper: "pvc", upperClaim: "same" },
+    ])
+      expect(refusalOf({ ...INLINE, ...wrong })).toMatchObject({ code: status.INVALID_ARGUMENT });
+  });
+
+  test("follows no mark that redirects a name, and sees changes of a lower layer", () => {
+    const plan = planVolume({ ...INLINE, source: "data", lowerClaim: "data", upper: "pvc", upperClaim: "x" }, configOf(CONFIG));
+    expect(plan.options).toEqual(["nosuid", "nodev", "shared_lower", "redirect_dir=nofollow", "metacopy=off"]);
   });
 });
 

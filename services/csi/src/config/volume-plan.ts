@@ -9,7 +9,7 @@ import { type DecisionService, type DriverConfig, NAME, type Source } from "./dr
 export type { DecisionService };
 import { parseQuantity } from "./quantity.js";
 
-type Upper = "none" | "ephemeral";
+type Upper = "none" | "ephemeral" | "pvc";
 
 /** The pod that a volume is published for, as the kubelet tells it. */
 export interface Pod {
@@ -28,7 +28,11 @@ export interface VolumePlan {
   pod: Pod;
   /** Paths on the node, topmost first; each must lie below a listed root. */
   lowers: readonly string[];
+  /** In place of `lowers`: a claim of the pod's namespace. */
+  lowerClaim: string | undefined;
   upper: Upper;
+  /** With the upper mode "pvc": the claim of the pod's namespace that the changes go to. */
+  upperClaim: string | undefined;
   limits: Limits;
   /** All volumes of the node with a limit together. */
   memoryBytes: number;
@@ -44,13 +48,16 @@ const PREFIX = "csi.storage.k8s.io/";
 /** The kubelet adds them after the attributes of the user, whose own values for these keys are lost. */
 const FACTS = ["pod.name", "pod.namespace", "pod.uid", "serviceAccount.name", "ephemeral"] as const;
 /** Attributes of any volume, of a volume without a source, and those of external-provisioner. */
-const OF_ALL = ["source", "upper", "maxSizeBytes", "maxInodes", "options"];
+const OF_ALL = ["source", "lowerClaim", "upper", "upperClaim", "maxSizeBytes", "maxInodes", "options"];
 const OF_ADMINISTRATORS = ["lower", "policy", "decision", "onOutage", "maxStackDepth"];
 
 /** Words that take nothing away from a policy or the limits of a volume. */
 const OPTIONS = new Set(["ro", "noexec", "nosymfollow", "noatime", "nodiratime", "relatime", "sync", "coherent_readers", "shared_lower"]);
 /** Set on each volume. */
 const ALWAYS = ["nosuid", "nodev"];
+/** The pod can change what is on a claim. Elsewhere somebody may forge marks there that redirect a name to a file that a policy hides. */
+const OF_CLAIMS = { lower: ["shared_lower"], upper: ["redirect_dir=nofollow", "metacopy=off"] };
+const CLAIM = /^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$/;
 
 type Context = Readonly<Record<string, string>>;
 
@@ -105,7 +112,7 @@ function describedSource(context: Context): Source {
     policy,
     decision,
     onOutage: outage,
-    upper: ["none", "ephemeral"],
+    upper: ["none", "ephemeral", "pvc"],
     maxStackDepth: maxStackDepth === undefined ? undefined : maxStackDepth === "1" ? 1 : 2,
   };
 }
@@ -134,6 +141,25 @@ function upperOf(context: Context, source: Source): Upper {
   throw invalid(`attribute upper: this source does not offer it: use ${source.upper.join(" or ")}`);
 }
 
+/** A claim is named if, and only if, the volume has a layer on one. */
+function claimOf(key: "lowerClaim" | "upperClaim", context: Context, needed: boolean): string | undefined {
+  const claim = context[key];
+  const without = key === "lowerClaim" ? "a source with lower: claim" : "upper: pvc";
+  if (claim !== undefined && !needed) throw invalid(`attribute ${key}: it is for ${without}`);
+  if (!needed) return undefined;
+  if (claim === undefined) throw invalid(`attribute ${key} is missing: name a PersistentVolumeClaim of the pod`);
+  if (!CLAIM.test(claim)) throw invalid(`attribute ${key}: it is not the name of a PersistentVolumeClaim`);
+  return claim;
+}
+
+function claimsOf(context: Context, source: Source, upper: Upper): Pick<VolumePlan, "lowerClaim" | "upperClaim"> {
+  const lowerClaim = claimOf("lowerClaim", context, source.lower === "claim");
+  const upperClaim = claimOf("upperClaim", context, upper === "pvc");
+  if (lowerClaim !== undefined && lowerClaim === upperClaim)
+    throw invalid("attribute upperClaim: it is the lower layer already: name another claim");
+  return { lowerClaim, upperClaim };
+}
+
 /** The smallest of the wanted and the allowed limits. */
 function limitOf(key: "maxSizeBytes" | "maxInodes", context: Context, allowed: readonly (number | undefined)[]): number | undefined {
   const text = context[key];
@@ -145,13 +171,14 @@ function limitOf(key: "maxSizeBytes" | "maxInodes", context: Context, allowed: r
   return limit === Infinity ? undefined : limit;
 }
 
-function optionsOf(context: Context, source: Source): string[] {
+function optionsOf(context: Context, source: Source, upper: Upper): string[] {
   const wanted = (context["options"] ?? "").split(",").filter((word) => word !== "");
   const wrong: CsiError[] = wanted
     .filter((word) => !OPTIONS.has(word))
     .map(() => invalid(`attribute options: a word is not allowed: use ${[...OPTIONS].join(", ")}`));
   if (wrong[0] !== undefined) throw wrong[0];
-  return [...new Set([...ALWAYS, ...(source.options ?? []), ...wanted])];
+  const ofClaims = [...(source.lower === "claim" ? OF_CLAIMS.lower : []), ...(upper === "pvc" ? OF_CLAIMS.upper : [])];
+  return [...new Set([...ALWAYS, ...(source.options ?? []), ...wanted, ...ofClaims])];
 }
 
 /** @throws CsiError */
@@ -171,7 +198,8 @@ export function planVolume(context: Context, config: DriverConfig): VolumePlan {
     throw unready("the driver has no memory for volumes with a limit: set ephemeral.totalBytes in its configuration");
   return {
     pod,
-    lowers: source.lower,
+    lowers: source.lower === "claim" ? [] : source.lower,
+    ...claimsOf(context, source, upper),
     upper,
     limits: upper === "ephemeral" ? limits : { sizeBytes: undefined, inodes: undefined },
     memoryBytes: memoryBytes ?? 0,
@@ -179,6 +207,6 @@ export function planVolume(context: Context, config: DriverConfig): VolumePlan {
     decision: source.decision === undefined ? undefined : found("decision", source.decision, config.decisions),
     onOutage: source.onOutage,
     maxStackDepth: source.maxStackDepth,
-    options: optionsOf(context, source),
+    options: optionsOf(context, source, upper),
   };
 }

@@ -39,9 +39,11 @@ export interface PlacedVolume {
   lowers: readonly string[];
   layers: UpperLayer | undefined;
   readOnly: boolean;
+  /** The driver's directory of the volume, in which all layers lie, if a pod can change what is on the way to one. */
+  beneath: string | undefined;
 }
 
-export function mountSpec(plan: VolumePlan, { mountpoint, name, lowers, layers, readOnly }: PlacedVolume): wire.MountSpec {
+export function mountSpec(plan: VolumePlan, { mountpoint, name, lowers, layers, readOnly, beneath }: PlacedVolume): wire.MountSpec {
   const words = [...plan.options, ...(readOnly ? ["ro"] : [])];
   return {
     mountpoint,
@@ -51,6 +53,7 @@ export function mountSpec(plan: VolumePlan, { mountpoint, name, lowers, layers, 
       ...option("lower", ...lowers),
       ...option("upper", layers?.upper),
       ...option("work", layers?.work),
+      ...option("layers-beneath", beneath),
       ...option("options", words.join(",")),
       ...option("name", name),
       ...option("label", ...podLabels(plan)),

@@ -10,11 +10,14 @@ import type { Logger } from "@sluice/runtime";
 import { codeOf } from "@sluice/runtime/cli";
 import { readDriverConfig } from "../config/driver-config.js";
 import { planVolume, podOf, type VolumePlan } from "../config/volume-plan.js";
-import { CsiError, csiErrorOf, invalid, mayBeMounted, unavailable } from "../csi-error.js";
+import { claimLayers, unfitClaim } from "../claims/claim-layers.js";
+import { bindClaim, readOnlyClaim } from "../claims/claim-mount.js";
+import { volumeOfClaim } from "../claims/cluster-claims.js";
+import { CsiError, csiErrorOf, invalid, mayBeMounted, unavailable, unready } from "../csi-error.js";
 import { mountSpec, volumeName } from "./mount-spec.js";
 import { detachAll, healthOf, mountedType, SLUICE_TYPE } from "./place-state.js";
 import { parentExists, type Target, targetOf } from "./target.js";
-import { VolumeDirectory } from "./volume-directory.js";
+import { ownerOf, type UpperLayer, VolumeDirectory } from "./volume-directory.js";
 
 const LIST_MS = 5_000;
 /** Less than the two minutes that the kubelet waits for a call. */
@@ -29,6 +32,8 @@ export interface NodeOptions {
   hostSocket: string;
   /** The file of the driver's administrator. */
   configFile: string;
+  /** With the driver's token for the API of the cluster, which is asked about claims alone. */
+  serviceAccountDirectory: string;
 }
 
 export interface Published {
@@ -104,7 +109,7 @@ export class NodeVolumes {
     const config = readDriverConfig(this.options.configFile);
     const plan = planVolume(published.context, config);
     const directory = this.#directory(target);
-    const before = directory.exists;
+    const before = directory.exists && keepsDirectory(plan);
     try {
       await this.#mount({ target, plan, name, directory, roots: config.roots }, published);
     } catch (error) {
@@ -120,22 +125,45 @@ export class NodeVolumes {
     const { target, plan, name, directory, roots } = volume;
     if (!parentExists(target)) throw invalid(`target path: ${target.parent} does not exist (ENOENT)`);
     directory.make();
-    const lowers = directory.pinAll(plan.lowers, roots);
-    const layers = plan.upper === "none" ? undefined : directory.ephemeral(plan, lowers[0] ?? "", group);
+    const { lowerClaim } = plan;
+    const lowers = lowerClaim === undefined ? directory.pinAll(plan.lowers, roots) : [await this.#pin(volume, lowerClaim, "lower0")];
+    const layers = await this.#upperLayer(volume, lowers[0] ?? "", group);
     makeTarget(target);
-    const spec = mountSpec(plan, { mountpoint: target.path, name, lowers, layers, readOnly });
+    const beneath = plan.upper === "pvc" ? directory.path : undefined;
+    const spec = mountSpec(plan, { mountpoint: target.path, name, lowers, layers, readOnly, beneath });
     const follower = {
       announce: (): void => undefined,
       tell: (line: string): void => this.log.info({ volume: name, line }, "notice of the mount"),
       onStop: () => (): void => undefined,
     };
-    await mountThrough(this.options.hostSocket, spec, follower, MOUNT_MS);
+    await mountThrough(this.options.hostSocket, spec, follower, MOUNT_MS).catch((error: unknown) => {
+      throw claimRefusal(plan, error) ?? error;
+    });
     if (mountedType(target.path) === SLUICE_TYPE) return;
     await endThrough(this.options.hostSocket, target.path, END_MS);
     throw new CsiError(
       status.INTERNAL,
       `${target.path}: the mount of the host service does not appear here: mount the kubelet's directory with Bidirectional`,
     );
+  }
+
+  async #upperLayer(volume: PlannedVolume, lower: string, group: string): Promise<UpperLayer | undefined> {
+    const { plan, directory, target } = volume;
+    if (plan.upper === "none") return undefined;
+    if (plan.upperClaim === undefined) return directory.ephemeral(plan, lower, group);
+    const place = await this.#pin(volume, plan.upperClaim, "claim");
+    return claimLayers({ claim: plan.upperClaim, place, volume: target.name, owner: ownerOf(lower, group) });
+  }
+
+  /** A claim of the pod's own namespace, as the kubelet mounted it for this very pod. */
+  #pin({ plan: { pod }, target, directory }: PlannedVolume, claim: string, name: "lower0" | "claim"): Promise<string> {
+    return directory.pinClaim(name, async (place) => {
+      const { serviceAccountDirectory: directory } = this.options;
+      const volume = await volumeOfClaim({ directory, namespace: pod.namespace, claim });
+      const writes = name === "claim";
+      if (writes && !volume.writable) throw readOnlyClaim(claim);
+      bindClaim({ claim, volume: volume.name, podUid: target.podUid }, target.kubeletDirectory, { place, writes });
+    });
   }
 
   /** Whether this volume serves there already. A mount that does not is taken away. */
@@ -199,6 +227,20 @@ export class NodeVolumes {
   #directory({ key }: Target): VolumeDirectory {
     return new VolumeDirectory(join(this.#volumes(), key));
   }
+}
+
+/** Whether a failed call leaves what an earlier one made. Files on a claim stay in any case, and a bound claim must not stay in use. */
+function keepsDirectory({ upper, lowerClaim }: VolumePlan): boolean {
+  return upper === "ephemeral" || (upper === "none" && lowerClaim === undefined);
+}
+
+/** Of the error of a mount. It names a directory of the driver, which tells the author of a pod nothing. */
+function claimRefusal({ upperClaim }: VolumePlan, error: unknown): CsiError | undefined {
+  if (upperClaim === undefined || !(error instanceof Error)) return undefined;
+  if (error.message.includes("takes no whiteouts")) return unfitClaim(upperClaim, "it takes no whiteouts");
+  if (!error.message.includes("(EBUSY)")) return undefined;
+  const problem = `claim ${upperClaim}: another mount writes to this volume's upper layer on it (EBUSY)`;
+  return unready(`${problem}: wait for the end of the other pod, or give each pod a claim of its own`);
 }
 
 function isLate(error: unknown): boolean {

@@ -4,21 +4,14 @@
  */
 import { realpathSync } from "node:fs";
 import { isBeneath } from "@sluice/mount-control";
-import { MS, native } from "@sluice/native";
+import { MS, native, openDirectoryBeneath } from "@sluice/native";
 import { codeOf } from "@sluice/runtime/cli";
 import { type CsiError, invalid, unavailable, unready } from "../csi-error.js";
 
-const RESOLVE_NO_MAGICLINKS = 2;
-const RESOLVE_NO_SYMLINKS = 4;
-const RESOLVE_BENEATH = 8;
-/** Without RESOLVE_NO_XDEV: a root may hold mounts of the node, such as a disk with models. */
-const RESOLVE = RESOLVE_NO_MAGICLINKS | RESOLVE_NO_SYMLINKS | RESOLVE_BENEATH;
-const O_DIRECTORY = process.arch === "arm64" ? 0o40000 : 0o200000;
 const O_PATH = 0o10000000;
 const AT_FDCWD = -100;
 const EAGAIN = 11;
 const ENOENT = 2;
-const ATTEMPTS = 32;
 
 const bytesOf = (path: string): string => Buffer.from(path).toString("latin1");
 
@@ -29,13 +22,11 @@ function refusal(path: string, errno: number): CsiError {
 }
 
 function openBelow(root: string, path: string): number {
-  const rootFd = native.openat(AT_FDCWD, bytesOf(root), O_PATH | O_DIRECTORY, 0);
+  const rootFd = native.openat(AT_FDCWD, bytesOf(root), O_PATH, 0);
   if (rootFd < 0) throw refusal(root, -rootFd);
   try {
     const below = path === root ? "." : bytesOf(path.slice(root === "/" ? 1 : root.length + 1));
-    let fd = -EAGAIN;
-    for (let attempt = 0; fd === -EAGAIN && attempt < ATTEMPTS; attempt++)
-      fd = native.openat2(rootFd, below, O_PATH | O_DIRECTORY, 0, RESOLVE);
+    const fd = openDirectoryBeneath(rootFd, below, O_PATH);
     if (fd < 0) throw refusal(path, -fd);
     return fd;
   } finally {

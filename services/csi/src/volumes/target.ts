@@ -11,6 +11,8 @@ const BELOW = /^pods\/([A-Za-z0-9-]{1,128})\/volumes\/kubernetes\.io~csi\/([a-z0
 export interface Target {
   /** Without symbolic links, as the mount table has it. */
   path: string;
+  /** Without symbolic links. */
+  kubeletDirectory: string;
   /** The directory of the kubelet that it is made in. */
   parent: string;
   podUid: string;
@@ -33,7 +35,7 @@ export function targetOf(given: string, kubeletDirectory: string): Target {
     throw unready(`${kubeletDirectory}: the directory of the kubelet cannot be read (${codeOf(error)}): mount it into the driver`);
   }
   const path = join(real, inside);
-  return { path, parent: join(path, ".."), podUid, name, key: `${podUid}.${name}` };
+  return { path, kubeletDirectory: real, parent: join(path, ".."), podUid, name, key: `${podUid}.${name}` };
 }
 
 const O_PATH = 0o10000000;

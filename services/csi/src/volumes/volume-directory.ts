@@ -22,6 +22,13 @@ const GROUP_WRITES = 0o2070;
 const run = promisify(execFile);
 const bytesOf = (path: string): string => Buffer.from(path).toString("latin1");
 
+/** Of a directory; the mode with its special bits. */
+export interface Owner {
+  uid: number;
+  gid: number;
+  mode: number;
+}
+
 export interface UpperLayer {
   upper: string;
   work: string;
@@ -45,6 +52,13 @@ export class VolumeDirectory {
       if (!this.#mounted(place)) pin(source, place, roots);
       return place;
     });
+  }
+
+  /** The place at which a claim of the pod is bound. One that is bound already stays; otherwise `bind` binds it. */
+  async pinClaim(name: "lower0" | "claim", bind: (place: string) => Promise<void>): Promise<string> {
+    const place = this.#directory(name);
+    if (!this.#mounted(place)) await bind(place);
+    return place;
   }
 
   /** Ephemeral space: of the driver's disk, or of memory if it has a limit. Its files stay as long as the volume. */
@@ -113,9 +127,9 @@ function layersIn(place: string, lower: string, group: string): UpperLayer {
     // It gets its name once it is whole: a driver that is killed in between leaves no layer with another owner.
     const made = join(place, "upper.new");
     mkdirSync(made, { recursive: true, mode: 0o700 });
-    const { uid, gid, mode } = statSync(lower);
-    chownSync(made, uid, group === "" ? gid : gidOf(group));
-    chmodSync(made, group === "" ? mode & 0o7777 : (mode & 0o7777) | GROUP_WRITES);
+    const { uid, gid, mode } = ownerOf(lower, group);
+    chownSync(made, uid, gid);
+    chmodSync(made, mode);
     renameSync(made, layers.upper);
     return layers;
   } catch (error) {
@@ -124,6 +138,13 @@ function layersIn(place: string, lower: string, group: string): UpperLayer {
       cause: error,
     });
   }
+}
+
+/** The owner and mode of a volume's root: those of the lower layer, for the pod's fsGroup if it has one. @throws CsiError */
+export function ownerOf(lower: string, group: string): Owner {
+  const { uid, gid, mode } = statSync(lower);
+  const bits = mode & 0o7777;
+  return group === "" ? { uid, gid, mode: bits } : { uid, gid: gidOf(group), mode: bits | GROUP_WRITES };
 }
 
 function gidOf(group: string): number {

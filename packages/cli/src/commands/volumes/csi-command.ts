@@ -29,6 +29,11 @@ export function addCsiCommand(program: Command): void {
       "directory for pinned sources and ephemeral space, at the path that it has on the node",
       "/var/lib/sluice/csi",
     )
+    .option(
+      "--service-account <dir>",
+      "token and authority for the API of the cluster, which is asked about PersistentVolumeClaims that volumes name",
+      "/var/run/secrets/kubernetes.io/serviceaccount",
+    )
     .option("--controller-only", "serve only the calls of external-provisioner, which need no node and no privilege")
     .addOption(new Option("--log-level <level>", "how much to log").choices(LOG_LEVELS).default("info"))
     .option("--log-file <file>", "log to a file instead of standard error")
