@@ -103,6 +103,11 @@ withHelm("the chart", () => {
       expect(() => rendered(values)).toThrow(/values don't meet the specifications of the schema/);
   });
 
+  test("names its sidecars by digest", () => {
+    const { sidecars } = parse(readFileSync(place("chart/values.yaml"), "utf8")) as { sidecars: Record<string, string> };
+    for (const image of Object.values(sidecars)) expect(image).toMatch(/:v\d+\.\d+\.\d+@sha256:[0-9a-f]{64}$/);
+  });
+
   test("is an artefact of a release, which helm takes", () => {
     const out = scratch();
     const env = { ...process.env, SOURCE_DATE_EPOCH: "0" };
