@@ -55,7 +55,7 @@ const BESIDE = ["packages/native/build", "services/decision/console", "services/
 const SERVED = ["node_modules/uplot/dist/uPlot.iife.min.js"];
 
 /** Packages that stay outside: an addon, packages that find files by their own place, and packages that are loaded by name at run time. */
-export const OUTSIDE = ["@cedar-policy/cedar-wasm", "fuse-native", "grpc-health-check"];
+export const OUTSIDE = ["@cedar-policy/cedar-wasm", "fuse-native"];
 
 /** Packages that name their place, but only in functions that nobody here calls (channelz, ORCA, pino's transports). */
 const NAME_THEIR_PLACE = new Set(["@grpc/grpc-js", "pino", "thread-stream", "commander"]);

@@ -15,6 +15,7 @@ const contracts = [
   { path: "sluice/decision", gen: "packages/decision-api/src/gen" },
   { path: "sluice/host", gen: "packages/host-api/src/gen" },
   { path: "csi", gen: "services/csi/src/gen" },
+  { path: "grpc/health", gen: "services/decision/src/gen" },
 ];
 
 function buf(args, remedy) {

@@ -4,6 +4,7 @@ import { MAX_MESSAGE_BYTES } from "@sluice/decision-api";
 import { CliError, EXIT, type Logger } from "@sluice/runtime";
 import type { ListenTarget } from "./listen-target.js";
 import { onlyNamed } from "./client-names.js";
+import { HealthService } from "./health-service.js";
 import { type Handlers, SERVICE_DEFINITION } from "./service-definition.js";
 import { serverCredentials } from "./tls.js";
 import type { TlsFiles } from "./tls-files.js";
@@ -82,19 +83,12 @@ async function bindLocal(server: Server, options: GrpcServerOptions): Promise<Li
   return { target: `fd:${fd}`, stop: () => void listener.close() };
 }
 
-/**
- * Adds the health service, for balancers and probes. @returns a function that says that the service ends. A service that only one process
- * may reach has none of them, and loading this takes a seventh of its start.
- */
-async function addHealth(server: Server, { onlyPid }: GrpcServerOptions): Promise<() => void> {
+/** @returns a function that says that the service ends. A service that only one process may reach has no balancers and probes. */
+function addHealth(server: Server, { onlyPid }: GrpcServerOptions): () => void {
   if (onlyPid !== undefined) return () => undefined;
-  const { HealthImplementation } = await import("grpc-health-check");
-  const health = new HealthImplementation({ "": "SERVING", [SERVICE]: "SERVING" });
-  health.addToServer(server);
-  return () => {
-    health.setStatus("", "NOT_SERVING");
-    health.setStatus(SERVICE, "NOT_SERVING");
-  };
+  const health = new HealthService(["", SERVICE]);
+  health.addTo(server);
+  return () => health.stopServing();
 }
 
 /** Throws `CliError` if it cannot listen. */
@@ -106,7 +100,7 @@ export async function startGrpcServer(options: GrpcServerOptions): Promise<GrpcS
     ...(names.length === 0 ? {} : { interceptors: [onlyNamed(names, options.log)] }),
   });
   server.addService(SERVICE_DEFINITION, options.handlers);
-  const tellEnd = await addHealth(server, options);
+  const tellEnd = addHealth(server, options);
   const listening = options.listen.kind === "tcp" ? await bindTcp(server, options, options.listen) : await bindLocal(server, options);
   let accepting = true;
   return {
