@@ -9,7 +9,7 @@ import { fileURLToPath } from "node:url";
 const mountPoint = process.argv[2];
 const DEADLINE_MS = 10_000;
 const FUSE_SUPER_MAGIC = "65735546";
-const cli = fileURLToPath(new URL("../../packages/cli/bin/sluice.mjs", import.meta.url));
+const cli = fileURLToPath(new URL("../../packages/cli/bin/sluice.cjs", import.meta.url));
 
 /** Resolves to the child's output, or rejects with why there is none. */
 const ask = (name, command, args) =>

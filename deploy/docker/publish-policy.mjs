@@ -9,7 +9,7 @@ import { Kvm } from "@nats-io/kv";
 import { connect } from "@nats-io/transport-node";
 import { parse } from "yaml";
 
-const cli = fileURLToPath(new URL("../../packages/cli/bin/sluice.mjs", import.meta.url));
+const cli = fileURLToPath(new URL("../../packages/cli/bin/sluice.cjs", import.meta.url));
 const { servers, bucket } = parse(readFileSync(process.argv[4], "utf8"));
 const PATIENCE_MS = 30_000;
 

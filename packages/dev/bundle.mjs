@@ -37,11 +37,11 @@ const PROGRAMS = [
 
 /** The programs that the commands in bin/ start. */
 const COMMANDS = {
-  "packages/cli/bin/sluice.mjs": "packages/cli/dist/main.js",
-  "packages/overlayfs-cli/bin/mount.fuse.sluice.mjs": "packages/overlayfs-cli/dist/mount-helper-main.js",
-  "packages/overlayfs-cli/bin/sluice-overlayfs.mjs": "packages/overlayfs-cli/dist/overlayfs-main.js",
-  "packages/overlayfs-cli/bin/umount.fuse.sluice.mjs": "packages/overlayfs-cli/dist/umount-helper-main.js",
-  "services/decision/bin/sluice-decision.mjs": "services/decision/dist/main.js",
+  "packages/cli/bin/sluice.cjs": "packages/cli/dist/main.js",
+  "packages/overlayfs-cli/bin/mount.fuse.sluice.cjs": "packages/overlayfs-cli/dist/mount-helper-main.js",
+  "packages/overlayfs-cli/bin/sluice-overlayfs.cjs": "packages/overlayfs-cli/dist/overlayfs-main.js",
+  "packages/overlayfs-cli/bin/umount.fuse.sluice.cjs": "packages/overlayfs-cli/dist/umount-helper-main.js",
+  "services/decision/bin/sluice-decision.cjs": "services/decision/dist/main.js",
 };
 
 /** They load the chunks, and stay as they are. */
@@ -237,7 +237,7 @@ async function makeBundle() {
   for (const name of readdirSync(join(OUT, "chunks"), { recursive: true, encoding: "utf8" }))
     if (name.endsWith("js") && !made.has(`chunks/${name}`)) rmSync(join(OUT, "chunks", name));
   for (const [bin, program] of Object.entries(COMMANDS)) {
-    write(OUT, bin, `#!/usr/bin/env node\nimport ${JSON.stringify(relative(dirname(bin), program))};\n`);
+    write(OUT, bin, `#!/usr/bin/env node\n"use strict";\nrequire(${JSON.stringify(relative(dirname(bin), program))});\n`);
   }
   write(OUT, "THIRD-PARTY-LICENSES", licences([...ids, ...SERVED.map((path) => join(root, path))]));
   makeCaches(OUT);

@@ -9,7 +9,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { chromium } from "playwright-core";
 import { root } from "./build.mjs";
 
-const CLI = join(root, "packages/cli/bin/sluice.mjs");
+const CLI = join(root, "packages/cli/bin/sluice.cjs");
 const CHROMIUM = "/usr/bin/chromium";
 const TOKEN = "a token for pictures";
 const LOAD_MS = 110_000;

@@ -10,7 +10,7 @@ import { native } from "../native/dist/index.js";
 import { root } from "./build.mjs";
 import { pictureOf } from "./terminal-picture.mjs";
 
-const CLI = join(root, "packages/cli/bin/sluice.mjs");
+const CLI = join(root, "packages/cli/bin/sluice.cjs");
 const FILES = { "notes.txt": "buy milk\n", "old.log": "start\nstop\n", "draft.md": "# Draft\n\nto do\n", ".env": "TOKEN=hunter2\n" };
 const PROMPT = "(bash) $ ";
 const QUESTION = "[d]iscard ? ";

@@ -28,7 +28,7 @@ function session(scratch) {
   const steps = commands.map(
     (line) => `${shown.includes(line) ? `echo '$ ${own(line)}'` : ""}\n${own(line)}${/status/.test(line) ? " >/dev/null" : ""}`,
   );
-  const script = `sluice() { "${process.execPath}" "${join(root, "packages/cli/bin/sluice.mjs")}" "$@"; }
+  const script = `sluice() { "${process.execPath}" "${join(root, "packages/cli/bin/sluice.cjs")}" "$@"; }
 exec 2>&1
 ${own(mount).trimEnd()} >"${scratch}/out" 2>&1 &
 until grep -q '^mounted' "${scratch}/out"; do sleep 0.1; done

@@ -266,13 +266,13 @@ leave_volume() {
 
 # The plugin runs beside the engine, on the host's side; its sockets lie in the directory that this engine reads.
 look_at_volumes() {
-  node "$repository/packages/cli/bin/sluice.mjs" volume-plugin --root "$scratch/volumes" >"$scratch/plugin.log" 2>&1 &
+  node "$repository/packages/cli/bin/sluice.cjs" volume-plugin --root "$scratch/volumes" >"$scratch/plugin.log" 2>&1 &
   plugin=$!
   eventually "the volume plugin serves" 20 test -S /run/docker/plugins/sluice.sock
   expect "a wrong option is named" "'size' is not an option" docker volume create -d sluice -o lower="$SLUICE_DATA/lower" -o size=1 wrong
   use_volume "^$scratch/volumes/volumes/volumes_gated/merged"
   check "the plugin is killed and started again" sh -c "kill -KILL $plugin"
-  node "$repository/packages/cli/bin/sluice.mjs" volume-plugin --root "$scratch/volumes" >>"$scratch/plugin.log" 2>&1 &
+  node "$repository/packages/cli/bin/sluice.cjs" volume-plugin --root "$scratch/volumes" >>"$scratch/plugin.log" 2>&1 &
   plugin=$!
   eventually "it still knows the volume" 20 sh -c "docker volume inspect -f '{{.Status.users}}' volumes_gated | grep -qx 1"
   expect "and the container reads on" "^from the lower layer" $volumes exec -T reader cat /gated/hello.txt

@@ -13,7 +13,7 @@ import { bytes, cleanUp, descendantsOf, mountsBelow, runScript, scratch, scriptO
 
 import type { FakeCluster } from "./fake-cluster.js";
 
-const SLUICE = fileURLToPath(new URL("../../packages/cli/bin/sluice.mjs", import.meta.url));
+const SLUICE = fileURLToPath(new URL("../../packages/cli/bin/sluice.cjs", import.meta.url));
 /** Mounts go both ways, as with mountPropagation: Bidirectional. */
 const CONTAINER = ["unshare", "--mount", "--propagation", "unchanged"];
 

@@ -6,7 +6,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { bytes, cleanUp, mountsBelow, plant, runScript, type ScriptResult, scratch, type Tree } from "@sluice/testkit";
 
-export const PROGRAM = fileURLToPath(new URL("../../packages/overlayfs-cli/bin/sluice-overlayfs.mjs", import.meta.url));
+export const PROGRAM = fileURLToPath(new URL("../../packages/overlayfs-cli/bin/sluice-overlayfs.cjs", import.meta.url));
 const GONE_MS = 20_000;
 const POLL_MS = 20;
 

@@ -5,7 +5,7 @@
 #   run-podman.sh [COMMAND…]      as root; COMMAND… runs the rest as another user, who has a home directory
 set -uo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
-program=$here/../../packages/overlayfs-cli/bin/sluice-overlayfs.mjs
+program=$here/../../packages/overlayfs-cli/bin/sluice-overlayfs.cjs
 
 if [ "${1:-}" = prepare ]; then
   # crun accepts only cgroup v2, which a machine with both has beside the other.

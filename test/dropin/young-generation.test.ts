@@ -36,7 +36,7 @@ test(
     const at = directories({ a: "" });
     const [lower, upper, work] = ["l0", "u", "w"].map((name) => join(at.directory, name)) as [string, string, string];
     const args = ["mount", "--lower", lower, "--upper", upper, "--work", work, at.mountpoint];
-    const server = startScript([process.execPath, join(PROGRAM, "../../../cli/bin/sluice.mjs"), ...args], { env: environment(at) });
+    const server = startScript([process.execPath, join(PROGRAM, "../../../cli/bin/sluice.cjs"), ...args], { env: environment(at) });
     await server.waitFor("mounted ");
     expect((await runSluice(["unmount", at.mountpoint])).code).toBe(0);
     expect((await server.finished).code).toBe(0);

@@ -9,8 +9,8 @@ import { cleanUp, describeResult, mountsBelow, requires, runScript, runSluice, t
 import { expect } from "vitest";
 
 const root = (name: string): string => fileURLToPath(new URL(`../../${name}`, import.meta.url));
-const SLUICE = root("packages/cli/bin/sluice.mjs");
-const OVERLAYFS = root("packages/overlayfs-cli/bin/sluice-overlayfs.mjs");
+const SLUICE = root("packages/cli/bin/sluice.cjs");
+const OVERLAYFS = root("packages/overlayfs-cli/bin/sluice-overlayfs.cjs");
 const page = (name: string): string => readFileSync(root(name), "utf8");
 const guides = [...page("docs/guides.md").matchAll(/^## (.+)$[^]*?^```sh\n([^]*?)^```$/gm)].map(([, title = "", script = ""]) => ({
   title,

@@ -40,7 +40,7 @@ test("shows the functions that a working server spends its time in, and disturbs
 /** A profile that is under way: another one is refused. If it meets one of those that look for that, it is refused itself and starts again. */
 async function startLong(mountpoint: string, isRefused: () => Promise<boolean>): Promise<RunningScript> {
   for (;;) {
-    const long = startScript([process.execPath, "packages/cli/bin/sluice.mjs", "profile", "--live", mountpoint, "5m", "--out", "-"]);
+    const long = startScript([process.execPath, "packages/cli/bin/sluice.cjs", "profile", "--live", mountpoint, "5m", "--out", "-"]);
     let ended = false;
     void long.finished.then(() => {
       ended = true;
@@ -58,7 +58,7 @@ test("takes one profile at a time, ends one whose caller has left, and refuses o
   await long.finished;
   // The server sees the end of the connection at once, or a little later.
   for (let code: number | null = 1; code !== 0; ) code = (await profile("1ms")).code;
-  const other = ["setpriv", "--reuid=1000", "--regid=1000", "--clear-groups", process.execPath, "packages/cli/bin/sluice.mjs"];
+  const other = ["setpriv", "--reuid=1000", "--regid=1000", "--clear-groups", process.execPath, "packages/cli/bin/sluice.cjs"];
   expect((await runScript([...other, "profile", "--live", mount.mountpoint, "1ms", "--out", "-"])).code).not.toBe(0);
   expect((await profile("soon")).stderr).toMatch(/^sluice: soon: it is not the time of a profile: write a whole number and ms, s or m, /);
   expect((await profile("6m")).code).toBe(2);

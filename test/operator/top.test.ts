@@ -19,7 +19,7 @@ import { expect } from "vitest";
 const NEEDS = ["/dev/fuse", "CAP_SYS_ADMIN", "FUSE passthrough"] as const;
 const { test } = requires(...NEEDS, "pseudo-terminals");
 const unattended = requires(...NEEDS);
-const CLI = "packages/cli/bin/sluice.mjs";
+const CLI = "packages/cli/bin/sluice.cjs";
 
 const POLICY = policyOf("grant", { name: "keys", path: "**/*.pem", effect: "deny" }, { name: "metered", path: "m/**", effect: "mediate" });
 

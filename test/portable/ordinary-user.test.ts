@@ -8,7 +8,7 @@ import { asOrdinaryUser, file, mountKernelOverlay, ORDINARY_USER, plant, require
 import { expect } from "vitest";
 
 const program = (path: string): string => fileURLToPath(new URL(`../../packages/${path}`, import.meta.url));
-const env = { CLI: program("cli/bin/sluice.mjs"), OVERLAYFS: program("overlayfs-cli/bin/sluice-overlayfs.mjs") };
+const env = { CLI: program("cli/bin/sluice.cjs"), OVERLAYFS: program("overlayfs-cli/bin/sluice-overlayfs.cjs") };
 const LIMIT_MS = 90_000;
 
 const NAMESPACE = ["-m", "-p", "-f", "--mount-proc"];

@@ -4,7 +4,7 @@ import { requires, runScript } from "@sluice/testkit";
 import { expect } from "vitest";
 
 const { test } = requires("/dev/fuse", "fuse-native", "user namespaces");
-const CLI = fileURLToPath(new URL("../../packages/cli/bin/sluice.mjs", import.meta.url));
+const CLI = fileURLToPath(new URL("../../packages/cli/bin/sluice.cjs", import.meta.url));
 
 /** In namespaces of its own: layers on a tmpfs, a mount, a read and a write, the status, the end, and the leftovers. */
 const SCRIPT = `

@@ -8,7 +8,7 @@ import { CALLERS, NEEDS, Project } from "./sandboxed.js";
 
 const { test } = requires(...NEEDS, "command script");
 
-const CLI = fileURLToPath(new URL("../../packages/cli/bin/sluice.mjs", import.meta.url));
+const CLI = fileURLToPath(new URL("../../packages/cli/bin/sluice.cjs", import.meta.url));
 const POLICY = policyOf("grant", { name: "keys", path: "**/*.key", effect: "ask" });
 const WAIT_MS = 60_000;
 const FILES = { "a.key": "secret\n", plain: "text\n" };

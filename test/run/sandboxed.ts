@@ -6,7 +6,7 @@ import { fileURLToPath } from "node:url";
 import { asOrdinaryUser, ORDINARY_USER, type RunningScript, runScript, scratch, type ScriptResult, startScript } from "@sluice/testkit";
 import { Terminal } from "./terminal.js";
 
-export const CLI = fileURLToPath(new URL("../../packages/cli/bin/sluice.mjs", import.meta.url));
+export const CLI = fileURLToPath(new URL("../../packages/cli/bin/sluice.cjs", import.meta.url));
 const LIMIT_MS = 120_000;
 
 export const NEEDS = ["/dev/fuse", "CAP_SYS_ADMIN", "user namespaces", "command bwrap", "checkout that every user can read"] as const;

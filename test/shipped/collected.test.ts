@@ -31,7 +31,7 @@ async function whileMounted(program: readonly string[], mountpoint: string, look
 
 beforeAll(async () => {
   tree = join(scratch(), "opt");
-  cli = join(tree, "packages/cli/bin/sluice.mjs");
+  cli = join(tree, "packages/cli/bin/sluice.cjs");
   const { code, stderr } = await runScript([process.execPath, join(ROOT, "deploy/docker/collect-runtime.mjs"), tree], {
     timeoutMs: LIMIT_MS,
   });
@@ -174,9 +174,9 @@ test(
 
 test("the drop-in and the decision service tell their versions", async () => {
   const version = (JSON.parse(readFileSync(join(ROOT, "package.json"), "utf8")) as { version: string }).version;
-  for (const bin of ["packages/overlayfs-cli/bin/sluice-overlayfs.mjs", "services/decision/bin/sluice-decision.mjs"]) {
+  for (const bin of ["packages/overlayfs-cli/bin/sluice-overlayfs.cjs", "services/decision/bin/sluice-decision.cjs"]) {
     const { code, stdout } = await runScript([process.execPath, join(tree, bin), "--version"]);
     expect([code, stdout]).toEqual([0, expect.stringContaining(version)]);
   }
-  expect((await runScript([join(tree, "packages/cli/bin/sluice.mjs"), "--version"])).stdout.trim()).toBe(version);
+  expect((await runScript([join(tree, "packages/cli/bin/sluice.cjs"), "--version"])).stdout.trim()).toBe(version);
 });

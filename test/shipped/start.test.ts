@@ -6,7 +6,7 @@ import { requires, runScript, scratch } from "@sluice/testkit";
 import { expect, test } from "vitest";
 
 const ROOT = fileURLToPath(new URL("../..", import.meta.url));
-const START = fileURLToPath(new URL("../../packages/runtime/bin/start.mjs", import.meta.url));
+const START = fileURLToPath(new URL("../../packages/runtime/bin/start.cjs", import.meta.url));
 const COMPILED = "packages/x/dist/main.js";
 const INPUT = "packages/x/dist/.tsbuildinfo";
 
@@ -24,20 +24,18 @@ function checkout(): Checkout {
     writeFileSync(join(at, path), text);
   };
   mkdirSync(join(at, "packages/runtime/bin"), { recursive: true });
-  copyFileSync(START, join(at, "packages/runtime/bin/start.mjs"));
+  copyFileSync(START, join(at, "packages/runtime/bin/start.cjs"));
   write("package.json", '{ "type": "module" }');
   write(COMPILED, 'console.log("compiled");');
+  write("bundle/package.json", '{ "type": "commonjs" }');
   write(`bundle/${COMPILED}`, 'console.log("bundle");');
   write(INPUT, "");
-  write(
-    "packages/x/bin/x.mjs",
-    `import { start } from "../../runtime/bin/start.mjs"; await start("${COMPILED}", () => import("../dist/main.js"));`,
-  );
+  write("packages/x/bin/x.cjs", `void require("../../runtime/bin/start.cjs").start("${COMPILED}", () => import("../dist/main.js"));`);
   return {
     at,
     record: () => write("bundle/inputs.json", JSON.stringify({ [INPUT]: statSync(join(at, INPUT)).mtimeMs })),
     started: async (env = {}) => {
-      const { code, stdout, stderr } = await runScript([process.execPath, join(at, "packages/x/bin/x.mjs")], { env });
+      const { code, stdout, stderr } = await runScript([process.execPath, join(at, "packages/x/bin/x.cjs")], { env });
       return code === 0 ? stdout.trim() : stderr;
     },
   };
@@ -67,15 +65,15 @@ test("a failing program reports its error in either build, and is not tried twic
   const tree = checkout();
   tree.record();
   writeFileSync(join(tree.at, "bundle", COMPILED), 'console.error("broken"); process.exit(3);');
-  const { code, stdout, stderr } = await runScript([process.execPath, join(tree.at, "packages/x/bin/x.mjs")]);
+  const { code, stdout, stderr } = await runScript([process.execPath, join(tree.at, "packages/x/bin/x.cjs")]);
   expect([code, stdout, stderr]).toEqual([3, "", "broken\n"]);
 });
 
 test("a checkout without a build prints one line that says what to run", async () => {
   const tree = checkout();
   rmSync(join(tree.at, COMPILED));
-  const { code, stdout, stderr } = await runScript([process.execPath, join(tree.at, "packages/x/bin/x.mjs")]);
-  expect([code, stdout, stderr]).toEqual([3, "", `sluice: ${tree.at}/: this checkout is not built (ENOENT): run 'npm ci' in it\n`]);
+  const { code, stdout, stderr } = await runScript([process.execPath, join(tree.at, "packages/x/bin/x.cjs")]);
+  expect([code, stdout, stderr]).toEqual([3, "", `sluice: ${tree.at}: this checkout is not built (ENOENT): run 'npm ci' in it\n`]);
 });
 
 requires("command npm").test(

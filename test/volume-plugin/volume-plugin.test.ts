@@ -18,7 +18,7 @@ import {
 } from "@sluice/testkit";
 import { expect } from "vitest";
 
-const SLUICE = fileURLToPath(new URL("../../packages/cli/bin/sluice.mjs", import.meta.url));
+const SLUICE = fileURLToPath(new URL("../../packages/cli/bin/sluice.cjs", import.meta.url));
 
 const { test } = requires("/dev/fuse", "CAP_SYS_ADMIN");
 

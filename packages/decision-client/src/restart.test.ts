@@ -9,7 +9,7 @@ import { plainQuestion as question } from "@sluice/decision-api";
 import { expect, it } from "vitest";
 import { connectDecider, whenReady } from "./connect.js";
 
-const MAIN = fileURLToPath(new URL("../../../services/decision/bin/sluice-decision.mjs", import.meta.url));
+const MAIN = fileURLToPath(new URL("../../../services/decision/bin/sluice-decision.cjs", import.meta.url));
 const policy = (revision: number, effect: string): string =>
   `version: 1\nrevision: ${revision}\ndefault: mediate\nrules:\n  - {name: odd, path: '*[13579]', effect: ${effect}}\n  - {name: even, path: '*[02468]', effect: grant}\n`;
 

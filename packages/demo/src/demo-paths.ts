@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 
 export const REPOSITORY = fileURLToPath(new URL("../../..", import.meta.url)).replace(/\/$/, "");
-export const CLI = join(REPOSITORY, "packages/cli/bin/sluice.mjs");
+export const CLI = join(REPOSITORY, "packages/cli/bin/sluice.cjs");
 
 export interface DemoPaths {
   /** Holds all the others but `lowerTree`; removed at the end. */

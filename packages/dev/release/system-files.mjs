@@ -19,7 +19,7 @@ function write(file, text) {
 }
 
 /** @param {readonly string[]} argv of `sluice` of this checkout */
-const sluice = (argv) => runTool(process.execPath, [join(root, "packages/cli/bin/sluice.mjs"), ...argv]);
+const sluice = (argv) => runTool(process.execPath, [join(root, "packages/cli/bin/sluice.cjs"), ...argv]);
 
 /** @param {string} stage @param {string} tree */
 function addTree(stage, tree) {
@@ -45,7 +45,7 @@ const preformatted = (text) =>
     .replace(/^([.'])/gm, "\\&$1");
 
 function overlayfsPage() {
-  const help = runTool(process.execPath, [join(root, "packages/overlayfs-cli/bin/sluice-overlayfs.mjs"), "--help"]);
+  const help = runTool(process.execPath, [join(root, "packages/overlayfs-cli/bin/sluice-overlayfs.cjs"), "--help"]);
   const name = "sluice\\-overlayfs \\- mount layers with the command line of fuse\\-overlayfs";
   return `.TH "SLUICE\\-OVERLAYFS" 1 "" "sluice" "Sluice"\n.SH NAME\n${name}\n.SH DESCRIPTION\n.nf\n${preformatted(help)}.fi\n`;
 }

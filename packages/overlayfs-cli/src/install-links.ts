@@ -14,7 +14,7 @@ const LINKS: readonly (readonly [link: string, program: string])[] = [
   ["sbin/umount.fuse.sluice", "umount.fuse.sluice.mjs"],
   ["usr/local/bin/sluice-overlayfs", "sluice-overlayfs.mjs"],
   // For units and guides.
-  ["usr/local/bin/sluice", "../../cli/bin/sluice.mjs"],
+  ["usr/local/bin/sluice", "../../cli/bin/sluice.cjs"],
 ];
 /** The target of a link of another checkout or archive, or of an earlier version. */
 const OURS = /(?:overlayfs-cli\/bin\/[^/]+|\/cli\/bin\/sluice)\.mjs$|\/bin\/(?:u?mount\.fuse\.sluice|sluice(?:-overlayfs)?)$/;

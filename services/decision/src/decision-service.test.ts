@@ -365,7 +365,7 @@ describe("around it", () => {
 });
 
 describe("the command", () => {
-  const main = fileURLToPath(new URL("../bin/sluice-decision.mjs", import.meta.url));
+  const main = fileURLToPath(new URL("../bin/sluice-decision.cjs", import.meta.url));
   function run(...argv: string[]): { child: ChildProcess; output(): string; ended: Promise<number | null> } {
     const child = spawn(process.execPath, [main, ...argv]);
     let text = "";

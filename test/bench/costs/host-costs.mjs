@@ -17,7 +17,7 @@ import { wire } from "@sluice/host-api";
 
 const counts = (process.argv[2] ?? "1,10,50").split(",").map(Number);
 const most = Number(process.argv[3] ?? 10);
-const CLI = fileURLToPath(new URL("../../../packages/cli/bin/sluice.mjs", import.meta.url));
+const CLI = fileURLToPath(new URL("../../../packages/cli/bin/sluice.cjs", import.meta.url));
 const COMMANDS = 5;
 const SETTLE_MS = 3_000;
 /** A standby is started two seconds after a server serves. */

@@ -16,7 +16,7 @@ import { credentials } from "@grpc/grpc-js";
 import { wire } from "@sluice/host-api";
 
 const [mounts = 50, policies = 1, kills = 5, upgrades = 2] = process.argv.slice(2).map(Number);
-const CLI = fileURLToPath(new URL("../../../packages/cli/bin/sluice.mjs", import.meta.url));
+const CLI = fileURLToPath(new URL("../../../packages/cli/bin/sluice.cjs", import.meta.url));
 const WORKERS = 5;
 /** The standby is started two seconds after the server serves, and loads. */
 const BETWEEN_MS = Number(process.env.BETWEEN ?? 6_000);

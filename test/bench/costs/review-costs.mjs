@@ -15,7 +15,7 @@ import { native } from "@sluice/native";
 import { AT } from "@sluice/vfs";
 
 const [files = 10_000, rounds = 5] = process.argv.slice(2).map(Number);
-const CLI = fileURLToPath(new URL("../../../packages/cli/bin/sluice.mjs", import.meta.url));
+const CLI = fileURLToPath(new URL("../../../packages/cli/bin/sluice.cjs", import.meta.url));
 const KIB = "a line of text, of thirty-two B\n".repeat(32);
 const MOST_KIB = 16;
 const IN_ONE_DIRECTORY = 100;

@@ -18,7 +18,7 @@ import { plantBuild } from "../phases/plant-tree.js";
 import { PROFILES } from "../phases/sizes.js";
 import { spreadOf } from "../run/statistics.js";
 
-const CLI = fileURLToPath(new URL("../../../../packages/cli/bin/sluice.mjs", import.meta.url));
+const CLI = fileURLToPath(new URL("../../../../packages/cli/bin/sluice.cjs", import.meta.url));
 const AS_ROOT = process.geteuid?.() === 0;
 
 /** Shell text that works in the current directory. `out` is a new name in it. */

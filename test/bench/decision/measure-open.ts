@@ -7,7 +7,7 @@ import { fileURLToPath } from "node:url";
 import type { Figure } from "./figures.js";
 import { compare, timed } from "./rounds.js";
 
-const CLI = fileURLToPath(new URL("../../../../packages/cli/bin/sluice.mjs", import.meta.url));
+const CLI = fileURLToPath(new URL("../../../../packages/cli/bin/sluice.cjs", import.meta.url));
 const FILES = 64;
 const TURNS = 4_000;
 const WARM_UP_MS = 1_000;

@@ -15,7 +15,7 @@ import { pathOf, questionFor } from "./questions.js";
 import { frame, unframe } from "./raw-server.js";
 import { compare, timedAtOnce } from "./rounds.js";
 
-const SERVICE = fileURLToPath(new URL("../../../../services/decision/bin/sluice-decision.mjs", import.meta.url));
+const SERVICE = fileURLToPath(new URL("../../../../services/decision/bin/sluice-decision.cjs", import.meta.url));
 const RAW = fileURLToPath(new URL("./raw-server.js", import.meta.url));
 const CONCURRENCY = 256;
 const CACHED = 10_000;

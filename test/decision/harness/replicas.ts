@@ -8,7 +8,7 @@ import { credentials, type ServiceError } from "@grpc/grpc-js";
 import { plainQuestion, questionToProto, wire } from "@sluice/decision-api";
 import { cleanUp } from "@sluice/testkit";
 
-const MAIN = fileURLToPath(new URL("../../../services/decision/bin/sluice-decision.mjs", import.meta.url));
+const MAIN = fileURLToPath(new URL("../../../services/decision/bin/sluice-decision.cjs", import.meta.url));
 
 export interface LogLine {
   decision_id: string;

@@ -8,7 +8,7 @@ import { mountSluice, mountsBelow, requires, runScript, runSluice, type ScriptOp
 import { expect } from "vitest";
 
 const { test } = requires("/dev/fuse", "CAP_SYS_ADMIN");
-const CLI = fileURLToPath(new URL("../../../packages/cli/bin/sluice.mjs", import.meta.url));
+const CLI = fileURLToPath(new URL("../../../packages/cli/bin/sluice.cjs", import.meta.url));
 
 /** A scratch directory with everything that a correct command line names. */
 interface TestLayers {

@@ -93,7 +93,7 @@ test("status, grants and metrics agree", async () => {
 
 test("grants --watch shows each open when it begins and when it ends", async () => {
   const mount = await mounted();
-  const cli = join(import.meta.dirname, "../../../packages/cli/bin/sluice.mjs");
+  const cli = join(import.meta.dirname, "../../../packages/cli/bin/sluice.cjs");
   const watch = startScript([process.execPath, cli, "grants", "--watch", "--json", mount.mountpoint], { timeoutMs: 50_000 });
   const user = await holder(mount, "metered");
   // The watcher may have started too late for the first open, but not for the second.

@@ -12,7 +12,7 @@ import { expect } from "vitest";
 const NEEDS = ["/dev/fuse", "CAP_SYS_ADMIN", "loop devices", "command losetup", "command mkfs.ext4"] as const;
 const { test } = requires(...NEEDS);
 const traced = requires(...NEEDS, "command strace");
-const HELPER = fileURLToPath(new URL("../../../packages/overlayfs-cli/bin/umount.fuse.sluice.mjs", import.meta.url));
+const HELPER = fileURLToPath(new URL("../../../packages/overlayfs-cli/bin/umount.fuse.sluice.cjs", import.meta.url));
 const IMAGE_BYTES = 64 << 20;
 /** O_EXCL for a block device is not in node:fs: it means exclusive use, also against mounted file systems. */
 const O_EXCL = constants.O_EXCL;

@@ -20,7 +20,7 @@ import { expect } from "vitest";
 const { test } = requires("/dev/fuse", "CAP_SYS_ADMIN");
 const { test: asAnyUser } = requires("/dev/fuse", "CAP_SYS_ADMIN", "checkout that every user can read");
 const USER = { uid: 1000, gid: 1000 };
-const CLI = new URL("../../../packages/cli/bin/sluice.mjs", import.meta.url).pathname;
+const CLI = new URL("../../../packages/cli/bin/sluice.cjs", import.meta.url).pathname;
 
 test("diff and export of a mount over its own lower layer show the changes", async () => {
   const root = scratch();

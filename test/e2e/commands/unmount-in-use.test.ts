@@ -22,8 +22,8 @@ import {
 import { expect } from "vitest";
 
 const { describe, test } = requires("/dev/fuse", "CAP_SYS_ADMIN");
-const SLUICE = fileURLToPath(new URL("../../../packages/cli/bin/sluice.mjs", import.meta.url));
-const HELPER = fileURLToPath(new URL("../../../packages/overlayfs-cli/bin/umount.fuse.sluice.mjs", import.meta.url));
+const SLUICE = fileURLToPath(new URL("../../../packages/cli/bin/sluice.cjs", import.meta.url));
+const HELPER = fileURLToPath(new URL("../../../packages/overlayfs-cli/bin/umount.fuse.sluice.cjs", import.meta.url));
 
 async function mounted(args: readonly string[] = []): Promise<SluiceMount> {
   const root = scratch();

@@ -21,7 +21,7 @@ import { expect } from "vitest";
 
 const { describe, test } = requires("/dev/fuse", "CAP_SYS_ADMIN", "command setpriv", "checkout that every user can read");
 
-const CLI = fileURLToPath(new URL("../../../packages/cli/bin/sluice.mjs", import.meta.url));
+const CLI = fileURLToPath(new URL("../../../packages/cli/bin/sluice.cjs", import.meta.url));
 const GROUP = 23_456;
 const USER = { uid: ORDINARY_USER.uid, gid: ORDINARY_USER.gid };
 

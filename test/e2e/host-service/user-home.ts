@@ -18,7 +18,7 @@ import {
   type Tree,
 } from "@sluice/testkit";
 
-const CLI = fileURLToPath(new URL("../../../packages/cli/bin/sluice.mjs", import.meta.url));
+const CLI = fileURLToPath(new URL("../../../packages/cli/bin/sluice.cjs", import.meta.url));
 export const GROUP = 23_456;
 export const USER: Credentials = { uid: ORDINARY_USER.uid, gid: ORDINARY_USER.gid, groups: [GROUP] };
 export const OTHER: Credentials = { uid: USER.uid + 1, gid: USER.gid + 1 };

@@ -184,7 +184,7 @@ describe("a mount point of the host service", () => {
   test("is never one of another mount namespace", async () => {
     const home = await UserHome.make({ lower: { word: file("x") } });
     const script = `mount --bind "$1" "$1" && shift && exec setpriv --reuid=${USER.uid} --regid=${USER.gid} --clear-groups "$@"`;
-    const cli = ["packages/cli/bin/sluice.mjs", ...home.words("--background", ...home.layers, home.mountpoint)];
+    const cli = ["packages/cli/bin/sluice.cjs", ...home.words("--background", ...home.layers, home.mountpoint)];
     const argv = ["unshare", "--mount", "--propagation", "private", "sh", "-c", script, "sh", home.path, process.execPath, ...cli];
     expect(await runScript(argv)).toMatchObject({ code: 4, stderr: text("in another mount namespace") });
     expect(home.mounts).toBe(0);
@@ -198,7 +198,7 @@ describe("a mount point of the host service", () => {
     for (const path of [place, join(place, "at")]) chownSync(path, USER.uid, USER.gid);
     mkdirSync(join(victim, "at"));
     await mountTmpfs(join(victim, "at"));
-    const command = startScript([process.execPath, "packages/cli/bin/sluice.mjs", ...home.words(...home.layers, join(place, "at"))], {
+    const command = startScript([process.execPath, "packages/cli/bin/sluice.cjs", ...home.words(...home.layers, join(place, "at"))], {
       as: USER,
     });
     await command.waitFor("mounted ");
@@ -289,7 +289,7 @@ describe("a hostile client of the host service", () => {
     );
     await server.waitFor("hangs");
     cleanUp(async () => void (await runScript(["umount", "-l", hung])));
-    const request = startScript([process.execPath, "packages/cli/bin/sluice.mjs", ...home.words("--lower", hung, home.mountpoint)], {
+    const request = startScript([process.execPath, "packages/cli/bin/sluice.cjs", ...home.words("--lower", hung, home.mountpoint)], {
       as: USER,
       timeoutMs: 60_000,
     });

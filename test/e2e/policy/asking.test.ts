@@ -290,7 +290,7 @@ test("a process in a pid namespace below that of the mount may not answer", asyn
     "--fork",
     "--mount-proc",
     process.execPath,
-    new URL("../../../packages/cli/bin/sluice.mjs", import.meta.url).pathname,
+    new URL("../../../packages/cli/bin/sluice.cjs", import.meta.url).pathname,
     "answer",
     askId,
     "once",

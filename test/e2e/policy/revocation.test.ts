@@ -57,7 +57,7 @@ test("a revoked mediated open is refused at its next read, cached data included,
   await holder.waitFor("open");
   holder.write("first\n");
   await holder.waitFor("first c");
-  const watch = startScript([process.execPath, "packages/cli/bin/sluice.mjs", "grants", mount.mountpoint, "--watch"]);
+  const watch = startScript([process.execPath, "packages/cli/bin/sluice.cjs", "grants", mount.mountpoint, "--watch"]);
   await watch.waitFor("open      f  ");
   writeFileSync(mount.policyFile as string, refuse("mediate"));
   await eventually("the open is refused", AMPLE_MS, async () => (await status(mount)).refused === 1);
@@ -82,7 +82,7 @@ test("a passthrough open cannot be revoked: it is counted and reported, and so i
   await eventually("the open is marked", AMPLE_MS, async () => (await status(mount)).passing === 1);
   holder.write("still\n");
   await holder.waitFor("still c");
-  const table = await runScript([process.execPath, "packages/cli/bin/sluice.mjs", "grants", mount.mountpoint]);
+  const table = await runScript([process.execPath, "packages/cli/bin/sluice.cjs", "grants", mount.mountpoint]);
   expect(table.stdout).toMatch(/f +upper +passthrough \(REVOKED: deny by no more, passes through\)/);
   holder.write("map\n");
   await holder.waitFor("mapped");
@@ -118,7 +118,7 @@ asAnyUser(
 );
 
 test("if not all holders are visible, the mount refuses to signal them, and status says why", async () => {
-  const script = `"$NODE" packages/cli/bin/sluice.mjs mount --on-revoke sigkill --lower "$1" "$2"; echo "exit $?"`;
+  const script = `"$NODE" packages/cli/bin/sluice.cjs mount --on-revoke sigkill --lower "$1" "$2"; echo "exit $?"`;
   const [lower, at] = [plant(scratch(), {}), scratch()];
   const argv = ["unshare", "-p", "-f", "-m", "--mount-proc", "sh", "-c", script, "sh", lower, at];
   const { stdout, stderr } = await runScript(argv, { env: { NODE: process.execPath } });

@@ -26,7 +26,7 @@ import { expect } from "vitest";
 
 const { test } = requires("/dev/fuse", "CAP_SYS_ADMIN", "command python3");
 
-const CLI = "packages/cli/bin/sluice.mjs";
+const CLI = "packages/cli/bin/sluice.cjs";
 const POLICY = policyOf("grant", { name: "no-secrets", path: "secrets/**", effect: "deny" });
 const SECRETS = 300;
 /** More than a second's names, in a soak a million. */

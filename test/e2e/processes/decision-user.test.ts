@@ -102,7 +102,7 @@ kill -TERM $pid; wait $pid; echo "exit $?"
 `;
 
 async function inNamespace(unshare: readonly string[], prepare = ""): Promise<string[]> {
-  const env = { NODE: process.execPath, CLI: new URL("../../../packages/cli/bin/sluice.mjs", import.meta.url).pathname, PREPARE: prepare };
+  const env = { NODE: process.execPath, CLI: new URL("../../../packages/cli/bin/sluice.cjs", import.meta.url).pathname, PREPARE: prepare };
   const result = await runScript(["unshare", ...unshare, "sh", "-c", SCRIPT], { env, timeoutMs: 60_000 });
   if (result.code !== 0) throw new Error(`${result.stdout}\n${result.stderr}`);
   return result.stdout.trim().split("\n");
@@ -150,7 +150,7 @@ test("uses the system user if it exists", async () => {
 test("serves from a program below a directory that only root may enter", async () => {
   const repository = new URL("../../..", import.meta.url).pathname;
   const home = `mkdir -m 700 /mnt/home && mkdir /mnt/home/sluice && mount --bind ${repository} /mnt/home/sluice`;
-  const lines = await inNamespace(["-m"], `${home} && CLI=/mnt/home/sluice/packages/cli/bin/sluice.mjs`);
+  const lines = await inNamespace(["-m"], `${home} && CLI=/mnt/home/sluice/packages/cli/bin/sluice.cjs`);
   expect(lines.slice(0, 2)).toEqual(["low", "denied"]);
   expect(Number(/^Uid:\t(\d+)/.exec(lines[2] ?? "")?.[1])).toBeGreaterThanOrEqual(61_184);
   expect(lines.slice(-2)).toEqual(["protected", "exit 0"]);

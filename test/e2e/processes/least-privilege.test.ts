@@ -99,7 +99,7 @@ asAnyUser("a mount for one user has no more privilege than its keeper needs", as
   await runScript(["chown", "-R", "1000:1000", lower, upper, work, mountpoint]);
   const without = (capabilities: string): string[] => {
     const mount = ["mount", "--keeper", "on", "--user", "1000:1000", "-o", "userxattr", "--lower", lower, "--upper", upper, "--work", work];
-    return ["setpriv", `--bounding-set=${capabilities}`, "--", process.execPath, "packages/cli/bin/sluice.mjs", ...mount, mountpoint];
+    return ["setpriv", `--bounding-set=${capabilities}`, "--", process.execPath, "packages/cli/bin/sluice.cjs", ...mount, mountpoint];
   };
   const refused = await runScript(without("-chown,-fowner"));
   expect([refused.code, refused.stderr]).toEqual([3, expect.stringContaining("sluice: CAP_CHOWN: the process lacks this privilege")]);
@@ -139,7 +139,7 @@ test("refuses a user who cannot read the program", async () => {
   chmodSync(closed, 0o700);
   const mount = ["mount", "--keeper", "on", "--user", "1000:1000", "-o", "userxattr", "--lower", lower, mountpoint];
   const script = 'mount --bind . "$1/checkout" && shift && exec "$@"';
-  const argv = ["sh", "-c", script, "sh", closed, process.execPath, join(closed, "checkout/packages/cli/bin/sluice.mjs"), ...mount];
+  const argv = ["sh", "-c", script, "sh", closed, process.execPath, join(closed, "checkout/packages/cli/bin/sluice.cjs"), ...mount];
   const { code, stderr } = await runScript(["unshare", "--mount", "--propagation", "private", ...argv]);
   expect([code, stderr]).toEqual([
     3,

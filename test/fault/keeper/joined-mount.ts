@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { bytes, cleanUp, mountsBelow, type RunningScript, runScript, type ScriptOptions, scratch, startScript } from "@sluice/testkit";
 
-const SLUICE = [process.execPath, fileURLToPath(new URL("../../../packages/cli/bin/sluice.mjs", import.meta.url))];
+const SLUICE = [process.execPath, fileURLToPath(new URL("../../../packages/cli/bin/sluice.cjs", import.meta.url))];
 const LIMIT_MS = 120_000;
 
 export interface JoinedPlaces {

@@ -157,7 +157,7 @@ asAnyUserPassingThrough("a server of a user without any capability, and nobody e
   const as = { uid: 1000, gid: 1000 };
   const env = { XDG_RUNTIME_DIR: root };
   await runScript(["chown", "1000:1000", root]);
-  const server = startScript([process.execPath, "packages/cli/bin/sluice.mjs", "mount", "--keeper-socket", places.socket], {
+  const server = startScript([process.execPath, "packages/cli/bin/sluice.cjs", "mount", "--keeper-socket", places.socket], {
     as,
     env,
     timeoutMs: 60_000,

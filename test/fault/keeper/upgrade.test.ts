@@ -61,7 +61,7 @@ test("a program that a server started cannot request an upgrade", async () => {
 /** The command of this checkout as the next version: see next-version.mjs, which patches single modules (SLUICE_BUNDLE=off). */
 const NEXT = new URL("next-version.mjs", import.meta.url).href;
 const MAIN = fileURLToPath(new URL("../../../packages/cli/dist/main.js", import.meta.url));
-const CLI = fileURLToPath(new URL("../../../packages/cli/bin/sluice.mjs", import.meta.url));
+const CLI = fileURLToPath(new URL("../../../packages/cli/bin/sluice.cjs", import.meta.url));
 
 async function versionOf(mountpoint: string): Promise<unknown> {
   return (JSON.parse((await runSluice(["status", "--json", mountpoint])).stdout) as { version: string }).version;

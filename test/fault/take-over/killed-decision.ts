@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { type RunningScript, scratch, startScript } from "@sluice/testkit";
 
-const MAIN = fileURLToPath(new URL("../../../services/decision/bin/sluice-decision.mjs", import.meta.url));
+const MAIN = fileURLToPath(new URL("../../../services/decision/bin/sluice-decision.cjs", import.meta.url));
 const LIFE_MS = 3_600_000;
 
 export class KilledDecision {

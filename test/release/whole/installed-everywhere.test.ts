@@ -144,7 +144,7 @@ requires("command npm", "command aarch64-linux-gnu-gcc", "command qemu-aarch64",
     await succeed(["tar", "-xzf", named(out, /\.tar\.gz$/), "-C", at]);
     const tree = named(at, /^sluice-/);
     // It knows no passthrough: an emulator of user space translates no ioctl of FUSE.
-    const sluice = ["qemu-aarch64", "-L", "/usr/aarch64-linux-gnu", join(tree, "lib/node"), join(tree, "packages/cli/bin/sluice.mjs")];
+    const sluice = ["qemu-aarch64", "-L", "/usr/aarch64-linux-gnu", join(tree, "lib/node"), join(tree, "packages/cli/bin/sluice.cjs")];
     expect((await succeed([...sluice, "--version"])).stdout).toMatch(/^\d+\.\d+\.\d+/);
     const { stdout, code } = await runScript([...sluice, "doctor"], { timeoutMs: LIMIT_MS });
     expect(stdout).toContain("ok     kernel");

@@ -8,7 +8,7 @@ import { descendantsOf, isAlive, killProcess, lastingDescriptors, openDescriptor
 import { describeResult, type RunningScript, type ScriptOptions, type ScriptResult, startScript } from "../processes/run-script.js";
 import { scratch } from "../trees/scratch.js";
 
-const CLI = fileURLToPath(new URL("../../../cli/bin/sluice.mjs", import.meta.url));
+const CLI = fileURLToPath(new URL("../../../cli/bin/sluice.cjs", import.meta.url));
 const LIFE_MS = 600_000;
 
 export class HostService {

@@ -58,7 +58,7 @@ export class MountFailure extends Error {
   }
 }
 
-const CLI = fileURLToPath(new URL("../../../cli/bin/sluice.mjs", import.meta.url));
+const CLI = fileURLToPath(new URL("../../../cli/bin/sluice.cjs", import.meta.url));
 const READY_MS = 30_000;
 const STOP_MS = 20_000;
 const SETTLE_MS = 5_000;

@@ -2,7 +2,7 @@
 import { spawnSync } from "node:child_process";
 import { fileURLToPath } from "node:url";
 
-const MAIN = fileURLToPath(new URL("../../bin/sluice-decision.mjs", import.meta.url));
+const MAIN = fileURLToPath(new URL("../../bin/sluice-decision.cjs", import.meta.url));
 
 export interface TypedCommand {
   status: number | null;

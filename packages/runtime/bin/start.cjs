@@ -1,17 +1,19 @@
 // The start of the commands in bin/, in a checkout. It loads the bundle (packages/dev/bundle.mjs), which starts in about half the
 // time, or dist/ if modules were compiled later, as tests that look into modules require.
-import { existsSync, readFileSync, statSync } from "node:fs";
-import { fileURLToPath } from "node:url";
+// These files are CommonJS: Node takes a fifth of the time of a short command to set up its loader of ES modules.
+"use strict";
+const { existsSync, readFileSync, statSync } = require("node:fs");
+const { join, resolve } = require("node:path");
 
-const ROOT = new URL("../../../", import.meta.url);
+const ROOT = resolve(__dirname, "../../..");
 /** The machine lacks something: EXIT of ../src/cli-error.ts, which is not built then either. */
 const EXIT_MACHINE = 3;
 
 function hasBundle() {
   if (process.env["SLUICE_BUNDLE"] === "off") return false;
   try {
-    const inputs = JSON.parse(readFileSync(new URL("bundle/inputs.json", ROOT), "utf8"));
-    return Object.entries(inputs).every(([path, changedAt]) => statSync(new URL(path, ROOT)).mtimeMs === changedAt);
+    const inputs = JSON.parse(readFileSync(join(ROOT, "bundle/inputs.json"), "utf8"));
+    return Object.entries(inputs).every(([path, changedAt]) => statSync(join(ROOT, path)).mtimeMs === changedAt);
   } catch {
     // There is no bundle, or it is being made.
     return false;
@@ -20,9 +22,8 @@ function hasBundle() {
 
 /** A checkout without a build, npm's global link to it included. */
 function refuseUnbuilt(/** @type {string} */ path) {
-  if (existsSync(new URL(path, ROOT))) return;
-  const checkout = fileURLToPath(ROOT);
-  process.stderr.write(`sluice: ${checkout}: this checkout is not built (ENOENT): run 'npm ci' in it\n`);
+  if (existsSync(join(ROOT, path))) return;
+  process.stderr.write(`sluice: ${ROOT}: this checkout is not built (ENOENT): run 'npm ci' in it\n`);
   process.exit(EXIT_MACHINE);
 }
 
@@ -31,11 +32,13 @@ function refuseUnbuilt(/** @type {string} */ path) {
  * @param {string} path of its first module, in the checkout
  * @param {() => Promise<unknown>} asCompiled loads it from dist/
  */
-export async function start(path, asCompiled) {
+async function start(path, asCompiled) {
   if (hasBundle()) {
-    await import(new URL(`bundle/${path}`, ROOT).href);
+    require(join(ROOT, "bundle", path));
     return;
   }
   refuseUnbuilt(path);
   await asCompiled();
 }
+
+module.exports = { start };
