@@ -10,14 +10,14 @@ const TOGETHER = fileURLToPath(new URL("../../../bin", import.meta.url));
 
 /** mount(8) looks for helpers in /sbin alone. */
 const LINKS: readonly (readonly [link: string, program: string])[] = [
-  ["sbin/mount.fuse.sluice", "mount.fuse.sluice.mjs"],
-  ["sbin/umount.fuse.sluice", "umount.fuse.sluice.mjs"],
-  ["usr/local/bin/sluice-overlayfs", "sluice-overlayfs.mjs"],
+  ["sbin/mount.fuse.sluice", "mount.fuse.sluice.cjs"],
+  ["sbin/umount.fuse.sluice", "umount.fuse.sluice.cjs"],
+  ["usr/local/bin/sluice-overlayfs", "sluice-overlayfs.cjs"],
   // For units and guides.
   ["usr/local/bin/sluice", "../../cli/bin/sluice.cjs"],
 ];
 /** The target of a link of another checkout or archive, or of an earlier version. */
-const OURS = /(?:overlayfs-cli\/bin\/[^/]+|\/cli\/bin\/sluice)\.mjs$|\/bin\/(?:u?mount\.fuse\.sluice|sluice(?:-overlayfs)?)$/;
+const OURS = /(?:overlayfs-cli\/bin\/[^/]+|\/cli\/bin\/sluice)\.[cm]js$|\/bin\/(?:u?mount\.fuse\.sluice|sluice(?:-overlayfs)?)$/;
 
 function place(link: string, target: string): void {
   const there = lstatSync(link, { throwIfNoEntry: false });
