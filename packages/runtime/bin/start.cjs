@@ -8,6 +8,8 @@ const { join, resolve } = require("node:path");
 const ROOT = resolve(__dirname, "../../..");
 /** The machine lacks something: EXIT of ../src/cli-error.ts, which is not built then either. */
 const EXIT_MACHINE = 3;
+/** Of Node, for a program that waits for something that cannot happen any more. */
+const EXIT_UNFINISHED = 13;
 
 function hasBundle() {
   if (process.env["SLUICE_BUNDLE"] === "off") return false;
@@ -38,7 +40,10 @@ async function start(path, asCompiled) {
     return;
   }
   refuseUnbuilt(path);
+  const unfinished = () => void (process.exitCode ??= EXIT_UNFINISHED);
+  process.once("exit", unfinished);
   await asCompiled();
+  process.off("exit", unfinished);
 }
 
 module.exports = { start };
