@@ -236,6 +236,8 @@ async function makeBundle() {
   const made = new Set(output.map(({ fileName }) => fileName));
   for (const name of readdirSync(join(OUT, "chunks"), { recursive: true, encoding: "utf8" }))
     if (name.endsWith("js") && !made.has(`chunks/${name}`)) rmSync(join(OUT, "chunks", name));
+  // An earlier version named its commands otherwise.
+  for (const directory of new Set(Object.keys(COMMANDS).map(dirname))) rmSync(join(OUT, directory), { recursive: true, force: true });
   for (const [bin, program] of Object.entries(COMMANDS)) {
     write(OUT, bin, `#!/usr/bin/env node\n"use strict";\nrequire(${JSON.stringify(relative(dirname(bin), program))});\n`);
   }
