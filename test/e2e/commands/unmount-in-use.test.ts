@@ -21,7 +21,7 @@ import {
 } from "@sluice/testkit";
 import { expect } from "vitest";
 
-const { describe, test } = requires("/dev/fuse", "CAP_SYS_ADMIN");
+const { describe, test } = requires("/dev/fuse", "CAP_SYS_ADMIN", "command unshare");
 const SLUICE = fileURLToPath(new URL("../../../packages/cli/bin/sluice.cjs", import.meta.url));
 const HELPER = fileURLToPath(new URL("../../../packages/overlayfs-cli/bin/umount.fuse.sluice.cjs", import.meta.url));
 
@@ -143,6 +143,25 @@ for (const [keeper, args] of [
     });
   });
 }
+
+test("ends a mount of which another mount namespace has a copy, unless somebody uses the copy", async () => {
+  const inNamespace = async (mount: SluiceMount, how: string): Promise<User> =>
+    user(mount, `exec unshare --mount --propagation private sh -c '${how}; echo ready; read line; echo whole >&3'`);
+  const mount = await mounted();
+  const unused = await inNamespace(mount, "exec 3>/dev/null");
+  expect(await mount.cli("unmount")).toMatchObject({ code: 0, stdout: `unmounted ${mount.mountpoint}\n`, stderr: "" });
+  expect(await mount.exited).toEqual({ code: 0, signal: null });
+  expect(await unused.letGo()).toBe(0);
+  const other = await mounted();
+  const { upper } = (await other.status()) as { upper: string };
+  const writing = await inNamespace(other, 'exec 3> "$M/written"');
+  const refused = await other.cli("unmount");
+  expect(refused).toMatchObject({ code: 4, stdout: "" });
+  expect(refused.stderr).toContain(`it is in use by sh (pid ${writing.pid} writes`);
+  expect(await writing.letGo()).toBe(0);
+  expect(readFileSync(join(upper, "written"), "utf8")).toBe("whole\n");
+  expect(await other.exited).toEqual({ code: 0, signal: null });
+});
 
 test("names a mount below it, and leaves that mount alone", async () => {
   const mount = await mounted();

@@ -12,7 +12,8 @@ import { logItems } from "../status/log-items.js";
 import { grantItem, mappingItem, type MountParts, mountStatus } from "../status/mount-status.js";
 import type { StopRequests } from "../shutdown/stop-requests.js";
 import type { DecisionWindow } from "../telemetry/decision-tally.js";
-import { tryUnmount } from "../shutdown/take-down.js";
+import { isForgottenCopy, tryUnmount } from "../shutdown/take-down.js";
+import { usersOf } from "../shutdown/unmount.js";
 
 /** For callers that were denied just now. */
 const LEAVE_MS = 200;
@@ -90,10 +91,14 @@ async function unmountPastWaits({ engine, gate }: MountParts): Promise<number> {
 
 /** Answers when the layers are free again, so that the caller can unmount their file systems. */
 async function unmount(parts: MountParts, stop: StopRequests, force: boolean): Promise<Unmounted | Busy> {
-  const { device, hold, config } = parts;
+  const { device, hold, config, engine, keeper } = parts;
   const errno = force ? 0 : await unmountPastWaits(parts);
-  if (errno !== 0) return { errno: errnoName(errno), device };
+  // A keeper would hold the connection, and start the next server.
+  const forgotten = errno === Errno.EBUSY && keeper === undefined && (await isForgottenCopy({ engine, ...usersOf(parts) }));
+  if (errno !== 0 && !forgotten) return { errno: errnoName(errno), device };
   if (force) stop.hurry();
+  // The stop cuts the copy off.
+  if (forgotten) stop.request();
   await hold.freed;
   return { unmounted: config.mountpoint };
 }

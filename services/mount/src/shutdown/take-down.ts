@@ -62,7 +62,7 @@ async function untilUnused({ engine, stop, graceMs }: TakeDownParts): Promise<bo
  * The mount is gone from its mount point, and only a copy in another mount namespace is left (`unshare --mount` makes one). The connection
  * would live as long as that namespace.
  */
-async function isForgottenCopy({ engine, users, unseen }: TakeDownParts): Promise<boolean> {
+export async function isForgottenCopy({ engine, users, unseen }: Pick<TakeDownParts, "engine" | "users" | "unseen">): Promise<boolean> {
   return unseen() === undefined && (await engine.unmount(false)) === Errno.EINVAL && (await users()).length === 0;
 }
 

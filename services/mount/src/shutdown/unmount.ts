@@ -8,13 +8,21 @@ import type { MountContext } from "../serve/mount-context.js";
 import { findMountUsers } from "./mount-users.js";
 import { type TakenDown, takeDown } from "./take-down.js";
 
+/** How to look for the users of a mount; see TakeDownParts. */
+export function usersOf({ config: { mountpoint }, device }: Pick<MountContext, "config" | "device">): {
+  users(): Promise<string[]>;
+  unseen(): string | undefined;
+} {
+  return {
+    users: () => findMountUsers(device, mountpoint, readMountTable()),
+    unseen: () => (device === "" ? "the mount is not in this namespace" : holdersUnseen()),
+  };
+}
+
 /** The layers are free when it resolves, whatever else is still to be taken down. */
 async function unmount(context: MountContext, engine: Engine): Promise<TakenDown> {
-  const { config, stop, logger, device, tell } = context;
-  const { mountpoint, graceMs } = config;
-  const users = (): Promise<string[]> => findMountUsers(device, mountpoint, readMountTable());
-  const unseen = (): string | undefined => (device === "" ? "the mount is not in this namespace" : holdersUnseen());
-  const how = await takeDown({ engine, stop, logger, tell, graceMs, users, unseen });
+  const { config, stop, logger, tell } = context;
+  const how = await takeDown({ engine, stop, logger, tell, graceMs: config.graceMs, ...usersOf(context) });
   logger.info({ how }, "unmounted");
   return how;
 }
