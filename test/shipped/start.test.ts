@@ -82,8 +82,9 @@ requires("command npm").test(
     const prefix = scratch();
     // npm expects it in a prefix.
     mkdirSync(join(prefix, "lib"));
+    // npm 9 copies the checkout otherwise, without its workspaces (docs/install.md).
     const quiet = ["--cache", join(prefix, "cache"), "--offline", "--ignore-scripts", "--no-audit", "--no-fund"];
-    const argv = ["npm", "install", "-g", "--prefix", prefix, ...quiet, ROOT];
+    const argv = ["npm", "install", "-g", "--install-links=false", "--prefix", prefix, ...quiet, ROOT];
     const { code, stderr } = await runScript(argv, { cwd: prefix, timeoutMs: 100_000 });
     expect([code, stderr]).toEqual([0, ""]);
     const commands = ["mount.fuse.sluice", "sluice", "sluice-decision", "sluice-overlayfs", "umount.fuse.sluice"];
