@@ -163,6 +163,18 @@ test("ends a mount of which another mount namespace has a copy, unless somebody 
   expect(await other.exited).toEqual({ code: 0, signal: null });
 });
 
+test("leaves a mount alone that somebody bound to another place in another mount namespace, and names the place", async () => {
+  const mount = await mounted();
+  const place = scratch();
+  const bound = `mount --bind "$M" "${place}"; echo ready; read line; grep -q lower "${place}/file"`;
+  const container = await user(mount, `exec unshare --mount --propagation private sh -c '${bound}'`);
+  const refused = await mount.cli("unmount");
+  expect(refused).toMatchObject({ code: 4, stdout: "" });
+  expect(refused.stderr).toContain(`it is in use by the mount on ${place} (sh, pid ${container.pid}) (EBUSY)`);
+  expect(await container.letGo()).toBe(0);
+  expect(await mount.exited).toEqual({ code: 0, signal: null });
+});
+
 test("names a mount below it, and leaves that mount alone", async () => {
   const mount = await mounted();
   execFileSync("mount", ["-t", "tmpfs", "below", mount.path("dir")]);

@@ -16,7 +16,7 @@ import {
   removeRunDirectories,
   type Unmounted,
 } from "@sluice/mount-control";
-import { findMountUsers, usersInWords } from "@sluice/service-mount/users";
+import { bindsElsewhere, findMountUsers, usersInWords } from "@sluice/service-mount/users";
 import { controlOption } from "./shared-options.js";
 
 const TYPE = "fuse.sluice";
@@ -88,7 +88,9 @@ async function attempt(mountpoint: string, control: string | undefined, force: b
 }
 
 async function usersOf(mountpoint: string, { device }: Busy): Promise<string> {
-  return usersInWords(await findMountUsers(device, realMountpoint(mountpoint), readMountTable()));
+  const real = realMountpoint(mountpoint);
+  const users = await findMountUsers(device, real, readMountTable());
+  return usersInWords(users.length > 0 ? users : await bindsElsewhere(device, real));
 }
 
 async function inUse(mountpoint: string, busy: Busy): Promise<Error> {

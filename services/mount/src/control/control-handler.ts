@@ -13,6 +13,7 @@ import { grantItem, mappingItem, type MountParts, mountStatus } from "../status/
 import type { StopRequests } from "../shutdown/stop-requests.js";
 import type { DecisionWindow } from "../telemetry/decision-tally.js";
 import { isForgottenCopy, tryUnmount } from "../shutdown/take-down.js";
+import { bindsElsewhere } from "../shutdown/mount-users.js";
 import { usersOf } from "../shutdown/unmount.js";
 
 /** For callers that were denied just now. */
@@ -94,7 +95,11 @@ async function unmount(parts: MountParts, stop: StopRequests, force: boolean): P
   const { device, hold, config, engine, keeper } = parts;
   const errno = force ? 0 : await unmountPastWaits(parts);
   // A keeper would hold the connection, and start the next server.
-  const forgotten = errno === Errno.EBUSY && keeper === undefined && (await isForgottenCopy({ engine, ...usersOf(parts) }));
+  const forgotten =
+    errno === Errno.EBUSY &&
+    keeper === undefined &&
+    (await isForgottenCopy({ engine, ...usersOf(parts) })) &&
+    (await bindsElsewhere(device, config.mountpoint)).length === 0;
   if (errno !== 0 && !forgotten) return { errno: errnoName(errno), device };
   if (force) stop.hurry();
   // The stop cuts the copy off.

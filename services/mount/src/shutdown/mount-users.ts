@@ -8,7 +8,7 @@ import { native } from "@sluice/native";
 import { escapeName, escapeTextName } from "@sluice/runtime/cli";
 import { AT, Attr, O } from "@sluice/vfs";
 import { findHolders } from "../enforcement/holders.js";
-import { isBeneath, type MountRow } from "@sluice/mount-control";
+import { isBeneath, type MountRow, readMountTable } from "@sluice/mount-control";
 
 const AT_STATX_DONT_SYNC = 0x4000;
 const SHOWN_AT_MOST = 8;
@@ -30,6 +30,30 @@ export async function findMountUsers(device: string, mountpoint: string, table: 
       users.add(`the mount of ${escapeTextName(row.source)} (${row.type}) on ${escapeTextName(row.mountpoint)}`);
   }
   return [...users];
+}
+
+/**
+ * Places to which somebody bound the mount, such as a volume of a container, in any mount namespace. The copy at its own place does not
+ * count: whoever makes a mount namespace takes one along.
+ */
+export async function bindsElsewhere(device: string, mountpoint: string): Promise<string[]> {
+  const binds = new Set<string>();
+  for (const pid of (await readdir("/proc")).filter((name) => /^\d+$/.test(name))) {
+    for (const row of mountsOf(pid)) {
+      const own = row.root === "/" && row.mountpoint === mountpoint;
+      if (row.device === device && !own)
+        binds.add(`the mount on ${escapeTextName(row.mountpoint)} (${programOf(Number(pid))}, pid ${pid})`);
+    }
+  }
+  return [...binds];
+}
+
+function mountsOf(pid: string): MountRow[] {
+  try {
+    return readMountTable(readFileSync(`/proc/${pid}/mountinfo`, "latin1"));
+  } catch {
+    return []; // It has ended.
+  }
 }
 
 /** For a message. */
