@@ -7,7 +7,7 @@ import { CliError, codeOf, failed, unfit } from "@sluice/runtime/cli";
 import { type ControlLine, type ControlRequest, type KeeperRequest, MAX_LINE_BYTES, type MountStatus } from "./control-protocol.js";
 import { mountAt, readMountTable } from "./mount-table.js";
 import { peerUid } from "./peer.js";
-import { CONTROL_SOCKET, KEEPER_SOCKET, realMountpoint, trustedRunDirectories } from "./run-directory.js";
+import { CONTROL_SOCKET, KEEPER_SOCKET, realMountpoint, SHARED_KEEPER_SOCKET, trustedRunDirectories } from "./run-directory.js";
 
 const ANSWER_TIMEOUT_MS = 30_000;
 /** How long to wait for the next server while the keeper runs. */
@@ -54,8 +54,11 @@ export async function connectControl(mountpoint: string, control: string | undef
   }
 }
 
+/** A keeper of many mounts goes on when one of them has ended. */
 async function hasKeeper(mountpoint: string): Promise<boolean> {
-  for (const path of socketPaths(mountpoint, KEEPER_SOCKET)) {
+  const isMounted = mountAt(realMountpoint(mountpoint), readMountTable()) !== undefined;
+  const shared = isMounted ? socketPaths(mountpoint, SHARED_KEEPER_SOCKET) : [];
+  for (const path of [...socketPaths(mountpoint, KEEPER_SOCKET), ...shared]) {
     try {
       (await open(path)).destroy();
       return true;

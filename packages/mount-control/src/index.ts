@@ -13,11 +13,13 @@ export { descriptorOf, peerOf } from "./peer.js";
 export {
   CONTROL_SOCKET,
   giveRunDirectory,
+  KEEPER_SOCKET,
   makeRunDirectory,
   MAX_SOCKET_PATH_BYTES,
   realMountpoint,
   removeRunDirectories,
   RUN_DIRECTORY,
   runDirectories,
+  SHARED_KEEPER_SOCKET,
 } from "./run-directory.js";
 export { type ServerInterval, takenTogether } from "./server-seconds.js";

@@ -14,6 +14,8 @@ export const CONTROL_SOCKET = "control.sock";
 /** sun_path of sockaddr_un, less the ending zero. */
 export const MAX_SOCKET_PATH_BYTES = 107;
 export const KEEPER_SOCKET = "keeper.sock";
+/** A link to the socket of a keeper that holds other mounts, too. */
+export const SHARED_KEEPER_SOCKET = "shared-keeper.sock";
 
 /** Of root's mounts. */
 export const RUN_DIRECTORY = "/run/sluice";
@@ -72,22 +74,22 @@ function removeFlat(directory: string): void {
   rmdirSync(directory);
 }
 
-function makePrivate(directory: string): void {
+function makePrivate(directory: string, goesOn: boolean): void {
   const base = dirname(directory);
   mkdirSync(base, { recursive: true, mode: 0o700 });
   checkOwn(base);
   // No Sluice mount is there any more: the directory belongs to a mount that died, or that is ending.
-  removeFlat(directory);
+  if (!goesOn) removeFlat(directory);
   mkdirSync(directory, { recursive: true, mode: 0o700 });
   checkOwn(directory);
 }
 
-/** Creates the directory, mode 0700. @throws CliError if no candidate can be used */
-export function makeRunDirectory(mountpoint: string): { path: string; remove(): void } {
+/** Creates the directory, mode 0700, or with `goesOn` keeps the one that is there. @throws CliError if no candidate can be used */
+export function makeRunDirectory(mountpoint: string, goesOn = false): { path: string; remove(): void } {
   let problem: unknown;
   for (const path of runDirectories(mountpoint)) {
     try {
-      makePrivate(path);
+      makePrivate(path, goesOn);
       return { path, remove: ownPath(path, removeFlat) };
     } catch (error) {
       problem = error;

@@ -169,6 +169,21 @@ test("open files outlive the service, passthrough ones and mediated ones", async
   }
 });
 
+test("a command waits while no process serves the mount", async () => {
+  const host = await startHostService(["--keeper", "on"]);
+  const mount = await mountIn(host);
+  await eventually("a process stands by", AMPLE_MS, () => host.standby !== undefined);
+  const { server } = host;
+  host.signal("SIGSTOP");
+  if (server !== undefined) killProcess(server);
+  const asked = keeperStatus(mount);
+  await sleep(3_000);
+  host.signal("SIGCONT");
+  expect(await asked).toMatchObject({ keeper: { pid: host.pid, restarts: 1 } });
+  expect((await mount.stop()).code).toBe(0);
+  await expect(mount.status()).rejects.toThrow("no Sluice daemon answers");
+});
+
 test("all mounts go over to another process in an upgrade, by command and by SIGHUP", async () => {
   const host = await startHostService(["--keeper", "on"]);
   const mounts = await Promise.all([mountIn(host), mountIn(host, policyOf("grant"))]);

@@ -1,7 +1,7 @@
 // Loaded into a server by NODE_OPTIONS=--import: kills it at a named point, before or after one of its calls. The point is
 // drawn from SLUICE_KILL_SEED and the number of server starts, which the file SLUICE_KILL_COUNT holds.
 import { createHash } from "node:crypto";
-import { appendFileSync, readFileSync } from "node:fs";
+import { appendFileSync, existsSync, readFileSync } from "node:fs";
 import { LAYER_CALLS } from "./layer-calls.mjs";
 
 /** In the order of a request: recorded, intended, done, answer recorded, answer sent, ended. */
@@ -31,9 +31,12 @@ async function plant() {
   const untilMs = Number(process.env["SLUICE_KILL_UNTIL"]);
   const after = digest.readUInt32LE(8) % 2 === 1;
   const real = /** @type {(...args: unknown[]) => unknown} */ (owner[point]);
+  // The first server lives until the mount is there: its death would be a mount that failed, which no other server continues.
+  let isArmed = start > 0;
+  const armed = () => (isArmed ||= existsSync(`${countFile}.mounted`));
   /** @this {unknown} @param {unknown[]} args */
   owner[point] = function (...args) {
-    if (Date.now() > untilMs || --left > 0) return real.apply(this, args);
+    if (Date.now() > untilMs || !armed() || --left > 0) return real.apply(this, args);
     const result = after ? real.apply(this, args) : undefined;
     return result instanceof Promise ? result.then(die) : die();
   };

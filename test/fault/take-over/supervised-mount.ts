@@ -141,5 +141,6 @@ export async function mountSupervised({
     ...(mountpoint === undefined ? {} : { mountpoint }),
     ...(policy === undefined ? {} : { policy }),
   });
+  writeFileSync(`${countFile}.mounted`, "");
   return new SupervisedMount(mount, { countFile, decides: policy !== undefined });
 }

@@ -1,5 +1,5 @@
 // The mount table of this process. Reads text only: it never touches a mount, so it cannot hang on one.
-import { readFileSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
 
 export interface MountEntry {
   mountpoint: string;
@@ -26,4 +26,24 @@ export function mountTable(): MountEntry[] {
 export function mountsBelow(path: string): MountEntry[] {
   const below = mountTable().filter(({ mountpoint }) => mountpoint === path || mountpoint.startsWith(`${path}/`));
   return below.reverse();
+}
+
+function mountTableOf(pid: string): string {
+  try {
+    return readFileSync(`/proc/${pid}/mountinfo`, "latin1");
+  } catch {
+    return ""; // It has ended.
+  }
+}
+
+/** "major:minor" of the topmost mount at `path` (a byte string). */
+export function deviceOfMount(path: string): string | undefined {
+  const lines = readFileSync("/proc/self/mountinfo", "latin1").trim().split("\n").reverse();
+  return lines.map((line) => line.split(" ")).find((words) => unescape(words[4] ?? "") === path)?.[2];
+}
+
+/** Whether a process sees a mount of the device in its mount namespace: a namespace that was made meanwhile has copies of all mounts. */
+export function isMountedAnywhere(device: string): boolean {
+  const pids = readdirSync("/proc").filter((name) => /^\d+$/.test(name));
+  return pids.some((pid) => mountTableOf(pid).includes(` ${device} `));
 }

@@ -23,7 +23,10 @@ function sessionOf(socket: number, config: MountConfig): KeeperSession {
 }
 
 export class HostKeeper {
-  constructor(private readonly link: Pick<ServiceLink, "hold">) {}
+  constructor(
+    private readonly link: Pick<ServiceLink, "hold">,
+    readonly socket: string,
+  ) {}
 
   /** The keeper opens the layers. @throws CliError */
   hold(bequest: Bequest): KeeperSession {

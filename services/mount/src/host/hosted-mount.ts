@@ -27,6 +27,7 @@ export interface SharedProcess {
   surviveBugs(count: () => void): () => void;
   /** Undefined: this process has no keeper. */
   hold: ((config: MountConfig) => KeeperSession) | undefined;
+  keeperSocket: string | undefined;
 }
 
 export class HostedMount implements MountOwner {
@@ -92,6 +93,10 @@ export class HostedMount implements MountOwner {
   /** Another process can take it over. */
   get outlivesProcess(): boolean {
     return this.process.hold !== undefined;
+  }
+
+  get keeperSocket(): string | undefined {
+    return this.process.keeperSocket;
   }
 
   onHandOver(drain: () => Promise<void>): void {

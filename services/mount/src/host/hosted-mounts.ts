@@ -82,6 +82,7 @@ export class HostedMounts {
       others: (own: HostedMount) => this.#others(own),
       onExit: (detach: () => void) => keptIn(this.#detachers, detach),
       surviveBugs: (count: () => void) => keptIn(this.#bugCounters, count),
+      keeperSocket: keeper?.socket,
       hold: keeper === undefined ? undefined : (config: MountConfig) => keeper.hold({ config, attached }),
     };
     return new HostedMount(shared, person);

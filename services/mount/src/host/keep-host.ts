@@ -1,7 +1,8 @@
 /** The host service with a keeper: the keeper's start, and the service that it starts. */
 import { constants } from "node:os";
+import { join } from "node:path";
 import { readMemoryFile, tellLoaded, untilGreeted } from "@sluice/keeper-link";
-import { makeRunDirectory, realMountpoint } from "@sluice/mount-control";
+import { KEEPER_SOCKET, makeRunDirectory, realMountpoint } from "@sluice/mount-control";
 import { native } from "@sluice/native";
 import { failed } from "@sluice/runtime/cli";
 import { serverMask } from "../privilege/least-privilege.js";
@@ -27,23 +28,34 @@ export interface SupervisedHost {
   capabilities: bigint;
 }
 
+interface ServiceConfig {
+  options: HostOptions;
+  keeperSocket: string;
+}
+
 /** This process makes the socket, and becomes the keeper. @throws CliError */
 export async function startHostKeeper(options: HostOptions, become: (host: SupervisedHost) => never): Promise<never> {
   checkHost(options);
   const { socket, group } = options;
   const { fd, isPassed } = await openHostSocket(socket, group === undefined ? undefined : gidOf(group));
   const { path: runDirectory } = makeRunDirectory(realMountpoint(socket));
-  const serverConfig = JSON.stringify(options);
+  const serverConfig = JSON.stringify({ options, keeperSocket: join(runDirectory, KEEPER_SOCKET) } satisfies ServiceConfig);
   return become({ socket, listenFd: fd, ownsSocket: !isPassed, places: MAX_MOUNTS, serverConfig, runDirectory, capabilities: serverMask });
 }
 
 /** `sluice host-server`: the service that a keeper starts. It waits, loaded, until its turn comes. */
 export async function serveHostForKeeper(program: HostProgram): Promise<void> {
   const keeper = process.ppid;
-  const options = JSON.parse(readMemoryFile(CONFIG_FD)) as HostOptions;
+  const { options, keeperSocket } = JSON.parse(readMemoryFile(CONFIG_FD)) as ServiceConfig;
   if (native.dieWithParent(constants.signals.SIGKILL, keeper) < 0) throw failed("serve", "the keeper is gone", "start it again");
   const logger = await prepareHost(options, [LINK_FD, LISTEN_FD]);
   tellLoaded(LINK_FD);
   await untilGreeted(LINK_FD, () => undefined);
-  await runHost({ options, program, logger, socket: { fd: LISTEN_FD, remove: () => undefined }, linkFd: LINK_FD });
+  await runHost({
+    options,
+    program,
+    logger,
+    socket: { fd: LISTEN_FD, remove: () => undefined },
+    keeper: { linkFd: LINK_FD, socket: keeperSocket },
+  });
 }

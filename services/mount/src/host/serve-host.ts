@@ -61,8 +61,8 @@ export interface HostParts {
   program: HostProgram;
   logger: Logger;
   socket: HostSocket;
-  /** The link to the keeper, which has greeted; undefined: this process holds its mounts itself. */
-  linkFd?: number;
+  /** The keeper, which has greeted, by its link and its socket; undefined: this process holds its mounts itself. */
+  keeper?: { linkFd: number; socket: string };
 }
 
 async function startServer({ options, program, logger, socket }: HostParts, mounts: HostedMounts): Promise<HostServer> {
@@ -97,19 +97,19 @@ interface Hosting {
 }
 
 /** The mounts of a process before this one are served from now on. */
-async function openMounts({ options, program, logger, linkFd }: HostParts): Promise<Hosting> {
+async function openMounts({ options, program, logger, keeper }: HostParts): Promise<Hosting> {
   const decisions = new SharedDecisions(program.startEmbeddedDecision, { logger, owner: options.socket });
   const host = { startEmbeddedDecision: decisions.start };
-  if (linkFd === undefined)
+  if (keeper === undefined)
     return { mounts: new HostedMounts({ logger, host, keeper: undefined }), link: undefined, replaced: new Promise(() => undefined) };
   let replace: () => void = () => undefined;
   const replaced = new Promise<void>((resolve) => (replace = resolve));
-  const link = openServiceLink(linkFd, {
+  const link = openServiceLink(keeper.linkFd, {
     held: (mount) => mounts.restore(mount),
     drain: () => replace(),
     lost: () => process.exit(1),
   });
-  const mounts = new HostedMounts({ logger, host, keeper: new HostKeeper(link) });
+  const mounts = new HostedMounts({ logger, host, keeper: new HostKeeper(link, keeper.socket) });
   await nextTurn();
   return { mounts, link, replaced };
 }

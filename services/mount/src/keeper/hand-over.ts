@@ -12,15 +12,15 @@ export interface Leaving {
   owner: MountOwner;
   engine: Engine;
   logger: Logger;
-  /** Removes this server's own sockets: the next server makes others in their place. */
-  removeOwn(): void;
+  /** Makes room for the sockets of the next server. */
+  leaveSockets(): void;
 }
 
 /** Another server goes on from the journal and the stored descriptors: nothing is taken apart, and it gets the unanswered requests again. */
-async function drain({ engine, logger, removeOwn }: Leaving): Promise<void> {
+async function drain({ engine, logger, leaveSockets }: Leaving): Promise<void> {
   const idle = await engine.drain?.(HAND_OVER_MS);
   logger.info({ idle, inFlight: engine.inFlight() }, "handed over to another server");
-  removeOwn();
+  leaveSockets();
 }
 
 async function handOver(parts: Leaving): Promise<never> {

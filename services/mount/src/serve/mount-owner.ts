@@ -27,6 +27,8 @@ export interface MountOwner {
   surviveBugs(logger: Logger, count: () => void): () => void;
   /** Opens the layers, and has the process's keeper hold them and the mount. Undefined: this process holds them. @throws CliError */
   hold(config: MountConfig): KeeperSession | undefined;
+  /** Of a keeper that holds other mounts, too; undefined: there is none. */
+  readonly keeperSocket?: string | undefined;
   /** Another server is to take the mount over. `drain` completes its requests. Undefined: the mount's own keeper says when. */
   onHandOver?(drain: () => Promise<void>): void;
   /** The mount serves from now on; `line` says so to a person. Undefined: nobody waits for that. */

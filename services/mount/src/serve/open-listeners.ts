@@ -5,7 +5,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { type AdminOptions, type AdminServer, startAdminServer } from "@sluice/runtime";
 import { codeOf } from "@sluice/runtime/cli";
 import { startControlServer } from "../control/control-server.js";
-import { CONTROL_SOCKET, makeRunDirectory } from "@sluice/mount-control";
+import { CONTROL_SOCKET, makeRunDirectory, SHARED_KEEPER_SOCKET } from "@sluice/mount-control";
 import { controlHandler } from "../control/control-handler.js";
 import { takesOver } from "../setup/open-decider.js";
 import type { MountContext } from "./mount-context.js";
@@ -47,10 +47,28 @@ export async function openListeners(context: MountContext, parts: MountParts, ru
   context.logger.info({ admin: admin.address }, "metrics are served");
 }
 
+interface RunDirectory {
+  path: string;
+  /** Makes room for the sockets of the next server. */
+  leave(): void;
+}
+
+/** It outlives each server, so that a command which finds nobody there learns of the keeper, and waits. */
+function sharedKeepersDirectory({ config, keeper, undo }: MountContext, keeperSocket: string): RunDirectory {
+  const { path, remove } = makeRunDirectory(config.mountpoint, keeper?.link.restored);
+  undo.push("remove the socket directory", remove);
+  const link = join(path, SHARED_KEEPER_SOCKET);
+  rmSync(link, { force: true });
+  symlinkSync(keeperSocket, link);
+  return { path, leave: () => rmSync(join(path, CONTROL_SOCKET), { force: true }) };
+}
+
 /** The keeper's, which removes it itself, or one of this process. */
-export function runDirectoryOf({ config, keeper, undo }: MountContext): { path: string; remove(): void } {
-  if (keeper?.runDirectory !== undefined) return { path: keeper.runDirectory, remove: () => undefined };
-  const run = makeRunDirectory(config.mountpoint);
-  undo.push("remove the socket directory", run.remove);
-  return run;
+export function runDirectoryOf(context: MountContext): RunDirectory {
+  const { config, keeper, owner, undo } = context;
+  if (keeper?.runDirectory !== undefined) return { path: keeper.runDirectory, leave: () => undefined };
+  if (owner.keeperSocket !== undefined) return sharedKeepersDirectory(context, owner.keeperSocket);
+  const { path, remove } = makeRunDirectory(config.mountpoint);
+  undo.push("remove the socket directory", remove);
+  return { path, leave: remove };
 }

@@ -107,7 +107,7 @@ async function serve(context: MountContext, host: MountHost): Promise<void> {
     owner.surviveBugs(logger, () => telemetry.anomalies++),
   );
   serves = true;
-  if (keeper !== undefined) leaveToNextServer({ keeper, owner, engine, logger, removeOwn: runDirectory.remove });
+  if (keeper !== undefined) leaveToNextServer({ keeper, owner, engine, logger, leaveSockets: runDirectory.leave });
   tellReady(context, parts);
   await Promise.race([engine.ended, stop.reached(1)]);
   // Before the listeners close: a caller of the control socket who asked for it waits for the answer.
