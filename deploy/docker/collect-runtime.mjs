@@ -7,9 +7,9 @@
 // With SOURCE_DATE_EPOCH in the environment every file has that time: equal sources make equal layers.
 import { spawnSync } from "node:child_process";
 import { cpSync, existsSync, lutimesSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { OUTSIDE } from "../../packages/dev/bundle.mjs";
+import { COMMANDS, OUTSIDE } from "../../packages/dev/bundle.mjs";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
 const [target, option] = process.argv.slice(2);
@@ -78,11 +78,12 @@ const wanted = new Set(outside.flatMap((path) => [...closure(path)]));
 for (const path of wanted) if (!OTHER_SYSTEMS.test(path)) copyPackage(path);
 if (existsSync(join(root, "LICENSE"))) cpSync(join(root, "LICENSE"), join(target, "LICENSE"));
 const description = JSON.parse(readFileSync(join(root, "package.json"), "utf8"));
-// The type of the bundle, not that of the sources.
-writeFileSync(join(target, "package.json"), `${JSON.stringify({ ...description, type: "commonjs" }, null, 2)}\n`);
+const bin = Object.fromEntries(Object.keys(COMMANDS).map((path) => [basename(path, ".cjs"), path]));
+// The type of the bundle, not that of the sources. A checkout has no `bin`: npx would install it before each command.
+writeFileSync(join(target, "package.json"), `${JSON.stringify({ ...description, type: "commonjs", bin }, null, 2)}\n`);
 // For PATH.
 mkdirSync(join(target, "bin"));
-for (const [name, path] of Object.entries(description.bin)) symlinkSync(join("..", path), join(target, "bin", name));
+for (const [name, path] of Object.entries(bin)) symlinkSync(join("..", path), join(target, "bin", name));
 if (option === "--caches") spawnSync(process.execPath, [join(target, "make-caches.cjs")], { stdio: "inherit" });
 
 /** The children first: making them moved the time of their directory. */

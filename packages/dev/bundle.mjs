@@ -36,7 +36,7 @@ const PROGRAMS = [
 ];
 
 /** The programs that the commands in bin/ start. */
-const COMMANDS = {
+export const COMMANDS = {
   "packages/cli/bin/sluice.cjs": "packages/cli/dist/main.js",
   "packages/overlayfs-cli/bin/mount.fuse.sluice.cjs": "packages/overlayfs-cli/dist/mount-helper-main.js",
   "packages/overlayfs-cli/bin/sluice-overlayfs.cjs": "packages/overlayfs-cli/dist/overlayfs-main.js",

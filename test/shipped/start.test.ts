@@ -1,5 +1,5 @@
 // The build of a program that the commands in bin/ start, tested in a checkout of three files.
-import { copyFileSync, mkdirSync, readdirSync, rmSync, statSync, utimesSync, writeFileSync } from "node:fs";
+import { copyFileSync, existsSync, mkdirSync, readdirSync, rmSync, statSync, utimesSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { requires, runScript, scratch } from "@sluice/testkit";
@@ -77,20 +77,36 @@ test("a checkout without a build prints one line that says what to run", async (
 });
 
 requires("command npm").test(
-  "npm install -g of the checkout installs the commands",
+  "npm install -g of the checkout's packages installs the commands",
   async () => {
     const prefix = scratch();
     // npm expects it in a prefix.
     mkdirSync(join(prefix, "lib"));
-    // npm 9 copies the checkout otherwise, without its workspaces (docs/install.md).
+    // npm 9 copies them otherwise, without the rest of the checkout (docs/install.md).
     const quiet = ["--cache", join(prefix, "cache"), "--offline", "--ignore-scripts", "--no-audit", "--no-fund"];
-    const argv = ["npm", "install", "-g", "--install-links=false", "--prefix", prefix, ...quiet, ROOT];
+    const packages = ["packages/cli", "packages/overlayfs-cli", "services/decision"].map((path) => join(ROOT, path));
+    const argv = ["npm", "install", "-g", "--install-links=false", "--prefix", prefix, ...quiet, ...packages];
     const { code, stderr } = await runScript(argv, { cwd: prefix, timeoutMs: 100_000 });
     expect([code, stderr]).toEqual([0, ""]);
     const commands = ["mount.fuse.sluice", "sluice", "sluice-decision", "sluice-overlayfs", "umount.fuse.sluice"];
     expect(readdirSync(join(prefix, "bin")).sort()).toEqual(commands);
     const { stdout } = await runScript(["sluice", "--version"], { env: { PATH: `${join(prefix, "bin")}:${process.env["PATH"]}` } });
     expect(stdout).toMatch(/^\d+\.\d+\.\d+\n$/);
+  },
+  120_000,
+);
+
+requires("command npx").test(
+  "npx finds the commands of the checkout, and installs nothing for them",
+  async () => {
+    const cache = join(scratch(), "cache");
+    for (const command of ["sluice", "sluice-overlayfs", "sluice-decision"]) {
+      const env = { npm_config_cache: cache, npm_config_offline: "true" };
+      const { code, stdout, stderr } = await runScript(["npx", command, "--version"], { cwd: ROOT, env, timeoutMs: 100_000 });
+      expect([code, stderr]).toEqual([0, ""]);
+      expect(stdout).toMatch(/\d+\.\d+\.\d+\n$/);
+    }
+    expect(existsSync(join(cache, "_npx"))).toBe(false);
   },
   120_000,
 );
