@@ -61,7 +61,7 @@ describe("README.md", () => {
 
   test("shows a recording of commands that it also lists", () => {
     const shown = [...read("docs/pictures/session.svg").matchAll(/>\$ ([^<]+)</g)].map(([, command = ""]) => command);
-    const listed = lines.map((line) => line.replace(/\s+#.*$/, "").replace("npx sluice", "sluice"));
+    const listed = lines.map((line) => line.replace(/\s+#.*$/, ""));
     expect(shown.length).toBeGreaterThan(3);
     expect(
       shown.filter((command) => !listed.includes(command)),

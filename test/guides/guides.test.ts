@@ -85,7 +85,7 @@ test("docs have at least six guides", () => expect(guides.length).toBeGreaterTha
 for (const { title, script } of guides) test(`how to: ${title}`, async () => void (await follow(script)));
 
 test("the README's own mount works", async () => {
-  const [first, second] = blocksFrom("README.md", "npx sluice mount --lower /tmp/try/lower");
+  const [first, second] = blocksFrom("README.md", "sluice mount --lower /tmp/try/lower");
   // The reader has another terminal, and an empty /tmp.
   const script = `${first.trimEnd()} >try.out 2>&1 &\nuntil grep -q '^mounted' try.out; do sleep 0.2; done\n${second}wait $!`;
   const { stdout } = await follow(script.replaceAll("/tmp/try", "$PWD/try"));

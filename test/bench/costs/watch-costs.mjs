@@ -1,4 +1,4 @@
-// What it costs the callers of a mount if an operator looks at it: opens that are granted or denied by cached answers, on two mounts with a
+// The cost for the callers of a mount if an operator looks at it: opens that are granted or denied by cached answers, on two mounts with a
 // decision service each, in turn.
 //
 //   node test/bench/costs/watch-costs.mjs [rounds] [opens]
@@ -118,7 +118,7 @@ function watch({ place, console, admin }) {
   return shown;
 }
 
-/** A stream is read to its end; what ends is asked for again after a second. @param {string} url @param {(text: string) => void} take */
+/** A stream is read to its end, and asked for again a second later. @param {string} url @param {(text: string) => void} take */
 async function follow(url, take) {
   const ended = new AbortController();
   undo.push(() => ended.abort());
