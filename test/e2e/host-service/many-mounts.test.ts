@@ -86,8 +86,8 @@ describe("two mounts in one process", () => {
     const one = await mountNamed(host, "one", DENY_SECRET);
     const other = await mountNamed(host, "other");
     const actor = await Actor.start();
-    const { stdout, code } = await one.cli("unmount");
-    expect({ stdout, code }).toEqual({ stdout: `unmounted ${one.mountpoint}\n`, code: 0 });
+    const { stdout, stderr, code } = await one.cli("unmount");
+    expect({ stdout, stderr, code }).toEqual({ stdout: `unmounted ${one.mountpoint}\n`, stderr: "", code: 0 });
     expect(await one.exited).toEqual({ code: 0, signal: null });
     expect([isMounted(one), isMounted(other)]).toEqual([false, true]);
     // The service ends by itself once its mount is gone.

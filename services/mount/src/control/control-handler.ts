@@ -90,20 +90,23 @@ async function unmountPastWaits({ engine, gate }: MountParts): Promise<number> {
   return tryUnmount(engine);
 }
 
+/** A keeper would hold the connection, and start the next server. */
+async function isForgotten(parts: MountParts): Promise<boolean> {
+  const { device, config, engine, keeper } = parts;
+  if (keeper !== undefined || !(await isForgottenCopy({ engine, ...usersOf(parts) }))) return false;
+  return (await bindsElsewhere(device, config.mountpoint)).length === 0;
+}
+
 /** Answers when the layers are free again, so that the caller can unmount their file systems. */
 async function unmount(parts: MountParts, stop: StopRequests, force: boolean): Promise<Unmounted | Busy> {
-  const { device, hold, config, engine, keeper } = parts;
+  const { device, hold, config } = parts;
   const errno = force ? 0 : await unmountPastWaits(parts);
-  // A keeper would hold the connection, and start the next server.
-  const forgotten =
-    errno === Errno.EBUSY &&
-    keeper === undefined &&
-    (await isForgottenCopy({ engine, ...usersOf(parts) })) &&
-    (await bindsElsewhere(device, config.mountpoint)).length === 0;
-  if (errno !== 0 && !forgotten) return { errno: errnoName(errno), device };
+  // The last copy may go while its users are looked for: the server ends then, and would wait for no answer that takes long.
+  const ends = errno === 0 || (errno === Errno.EBUSY && (await Promise.race([hold.freed.then(() => true), isForgotten(parts)])));
+  if (!ends) return { errno: errnoName(errno), device };
   if (force) stop.hurry();
   // The stop cuts the copy off.
-  if (forgotten) stop.request();
+  if (errno !== 0) stop.request();
   await hold.freed;
   return { unmounted: config.mountpoint };
 }
