@@ -127,12 +127,12 @@ describe("a run whose scratch directory is not hidden", () => {
   requires("CAP_SYS_ADMIN", "command chattr").test("says if something outside read it", async () => {
     const run = async (base: string): Promise<string> => {
       const argv = [process.execPath, join(root, "packages/dev/test.mjs"), "no-such-test", "--passWithNoTests"];
-      return (await runScript(argv, { cwd: root, env: { SLUICE_TEST_BASE: base }, timeoutMs: 50_000 })).stdout;
+      return (await runScript(argv, { cwd: root, env: { SLUICE_TEST_BASE: base }, timeoutMs: 150_000 })).stdout;
     };
     const said = "something outside read the scratch directory";
     expect(await run(scratch({ on: "tmpfs" }))).not.toContain(said);
     const seen = scratch({ on: "tmpfs" });
-    startScript(["sh", "-c", 'while :; do find "$0" >/dev/null 2>&1; sleep 0.05; done', seen], { timeoutMs: 50_000 });
+    startScript(["sh", "-c", 'while :; do find "$0" >/dev/null 2>&1; sleep 0.05; done', seen], { timeoutMs: 150_000 });
     expect(await run(seen)).toContain(said);
   });
 });

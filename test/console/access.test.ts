@@ -118,7 +118,7 @@ describe("access to the console", () => {
     expect(await ask(closed.decider, "asked/key", 1000, { mayAsk: true })).toMatchObject({ effect: "mediate", byPerson: true });
     // The log is written a moment after the answer.
     const lines = (): string[] => readFileSync(closed.logFile, "utf8").split("\n");
-    await expect.poll(() => lines().length, { timeout: 10_000 }).toBe(3);
+    await expect.poll(() => lines().length).toBe(3);
     expect(JSON.parse(lines().at(-2) as string)).toMatchObject({ answered: { by: "a holder of the console's token", scope: "once" } });
   });
 

@@ -15,7 +15,7 @@ describe("in Chromium", () => {
   let browser: Browser | undefined;
   beforeAll(async () => {
     browser = await startBrowser();
-  }, 60_000);
+  });
   afterAll(() => browser?.close());
 
   /** A page that fails the test on an error in it, a refused resource, or a request to another host. */
@@ -54,7 +54,7 @@ describe("in Chromium", () => {
     const cells = (text: string): Promise<string[]> =>
       page.locator("#decisions tr").filter({ hasText: text }).locator("td").allInnerTexts();
     await expect
-      .poll(() => cells(caller.program).then((all) => all.slice(1)), { timeout: 10_000 })
+      .poll(() => cells(caller.program).then((all) => all.slice(1)))
       .toEqual(["deny", "960", "read", caller.path, "private-keys", caller.program, "4711", "1001", "/srv/view", "cache", ""]);
     expect((await cells("/usr/bin/asker")).slice(1, 5)).toEqual(["grant", "1", "read", "a/file"]);
     expect((await cells("not named")).slice(1, 6)).toEqual(["deny", "77", "", "(not named: too many in a second)", "private-keys"]);
@@ -74,9 +74,7 @@ describe("in Chromium", () => {
     await page.getByRole("heading", { name: "Overview" }).waitFor();
     const rules = page.locator("#o-rules tbody tr");
     // A step of five seconds has to end before it is drawn; the tables have it at once. The questions may lie in two steps.
-    await expect
-      .poll(() => page.locator("#c-effects").locator("..").locator("figcaption").innerText(), { timeout: 20_000 })
-      .toMatch(/deny (1|0\.[2468]0?)\/s/);
+    await expect.poll(() => page.locator("#c-effects").locator("..").locator("figcaption").innerText()).toMatch(/deny (1|0\.[2468]0?)\/s/);
     expect(await rules.allInnerTexts()).toEqual([
       expect.stringMatching(/^private-keys\s+deny\s+5\s+63 %$/),
       expect.stringMatching(/^default\s+grant\s+3\s+38 %$/),
@@ -109,7 +107,7 @@ describe("in Chromium", () => {
     await ask(decider, "home/<b>key</b>.pem", 1001);
     await ask(decider, "datasets/table");
     const rows = page.locator("#decisions tr");
-    await expect.poll(() => rows.count(), { timeout: 10_000 }).toBe(3);
+    await expect.poll(() => rows.count()).toBe(3);
     expect(await rows.nth(1).innerText()).toContain("home/<b>key</b>.pem");
     expect(await page.locator("#decisions td.deny").innerText()).toBe("deny");
     await picture(page, "live");
@@ -201,7 +199,7 @@ describe("in Chromium", () => {
     const part = page.locator("#mount-list details").filter({ hasText: "a view" });
     const look = (): Promise<void> => page.getByRole("button", { name: "Look again" }).click();
     const grants = part.getByRole("table", { name: /Grants in force/ }).locator("tbody tr");
-    await expect.poll(() => look().then(() => grants.count()), { timeout: 15_000 }).toBe(2);
+    await expect.poll(() => look().then(() => grants.count())).toBe(2);
     const cells = async (row: number): Promise<string[]> => (await grants.nth(row).locator("td").allInnerTexts()).slice(0, 7);
     expect(await cells(0)).toEqual(["datasets/table", "lower0", "mediated", "read", "0", expect.stringMatching(/^\d+$/), "metered"]);
     expect(await cells(1)).toEqual(["a<i>b", "lower0", "passthrough", "read", "0", expect.stringMatching(/^\d+$/), "default"]);
@@ -212,9 +210,9 @@ describe("in Chromium", () => {
     expect(await page.locator("#mount-list details").filter({ hasText: "/srv/view" }).innerText()).toContain("has not told yet");
     await picture(page, "mounts");
     await close();
-    await expect.poll(() => look().then(() => grants.count()), { timeout: 15_000 }).toBe(0);
+    await expect.poll(() => look().then(() => grants.count())).toBe(0);
     await mount.stop();
-    await expect.poll(() => look().then(() => part.count()), { timeout: 15_000 }).toBe(0);
+    await expect.poll(() => look().then(() => part.count())).toBe(0);
     expect(decider.status().state).toBe("ready");
     expect(wrong).toEqual([]);
   });
@@ -292,13 +290,13 @@ describe("in Chromium", () => {
     for (const path of ["a.pem", "b.pem", "c.txt"]) await ask(decider, path);
     const { page, wrong } = await openPage(service, "mounts");
     await page.locator("#mount-list", { hasText: "/srv/view" }).waitFor();
-    await expect.poll(() => readFileSync(logFile, "utf8").split("\n").length, { timeout: 10_000 }).toBe(4);
+    await expect.poll(() => readFileSync(logFile, "utf8").split("\n").length).toBe(4);
     await page.getByRole("link", { name: "Replay" }).click();
     await page.getByLabel("Decision log").setInputFiles(logFile);
     await page.locator("#r-read", { hasText: "3 lines read" }).waitFor();
     // The service goes on with its log, the last line of which may be there in part.
     await ask(decider, "d.pem");
-    await expect.poll(() => readFileSync(logFile, "utf8").split("\n").length, { timeout: 10_000 }).toBe(5);
+    await expect.poll(() => readFileSync(logFile, "utf8").split("\n").length).toBe(5);
     await page.getByLabel("Rules of the candidate").last().fill("version: 1\ndefault: grant\n");
     await page.getByRole("button", { name: "Replay" }).click();
     await page.locator("#replayed h3").waitFor();

@@ -169,7 +169,7 @@ describe("a volume on a claim", () => {
       for (const _ of [1, 2]) expect(await node.publish(volume)).toMatchObject(OK);
       expect(await node.inPod(volume, "cat /mnt/file; echo two >/mnt/file; cat /mnt/file", "0")).toBe("onetwo\n");
       writeFileSync(join(claim.path, "later"), "later");
-      await eventually("the change appears", 10_000, async () => (await node.inPod(volume, "cat /mnt/later")) === "later");
+      await eventually("the change appears", 30_000, async () => (await node.inPod(volume, "cat /mnt/later")) === "later");
       expect(await node.unpublish(volume)).toMatchObject(OK);
       expect(readFileSync(join(claim.path, "file"), "utf8")).toBe("one");
       await claim.makeReadOnly();

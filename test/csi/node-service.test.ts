@@ -142,7 +142,7 @@ describe("the CSI driver", () => {
       rmSync(join(node.kubelet, "pods"), { recursive: true, force: true });
       await node.startHost();
       await node.startDriver();
-      await eventually("the volume is gone", 10_000, () => node.leftovers().length === 0);
+      await eventually("the volume is gone", 30_000, () => node.leftovers().length === 0);
     });
 
     test("goes on with the next server if the host service has a keeper", async () => {

@@ -163,7 +163,7 @@ test(
     }
 
     const before = readers.map(readsOf);
-    await eventually("both readers read on", 20_000, () => readers.every((reader, at) => readsOf(reader) > (before[at] ?? 0)));
+    await eventually("both readers read on", 30_000, () => readers.every((reader, at) => readsOf(reader) > (before[at] ?? 0)));
     for (const reader of readers) expect(reader.stdout()).not.toContain("failed");
     process.stdout.write(`soak csi: ${soak.cycles} cycles, ${soak.kills} kills of the driver, seed ${SEED}\n`);
     expect(soak.cycles).toBeGreaterThan(0);

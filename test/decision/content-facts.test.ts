@@ -31,7 +31,7 @@ async function recalled(actor: Actor, mount: SluiceMount, path: string): Promise
   const hits = async (): Promise<number> => (await look(mount)).decider.cache?.hits ?? 0;
   const before = await hits();
   let outcome = -1;
-  await eventually("an answer is recalled", 10_000, async () => {
+  await eventually("an answer is recalled", 30_000, async () => {
     outcome = await reading(actor, mount, path);
     return (await hits()) > before;
   });
@@ -89,7 +89,7 @@ rules:
 
   // Open for writing, its content is the same, and it is still refused.
   const released = (): Promise<void> =>
-    eventually("the file is closed", 10_000, async () => (await statusOf(mount)).overlay.openFiles === 0);
+    eventually("the file is closed", 30_000, async () => (await statusOf(mount)).overlay.openFiles === 0);
   const fd = await actor.do("open", mount.path("written"), O.WRONLY);
   expect(await reading(actor, mount, "written")).toBe(Errno.EACCES);
   await actor.do("close", fd);
@@ -123,7 +123,7 @@ rules:
   expect(await reading(reader, mount, "mapped")).toBe(Errno.EACCES);
   await actor.do("mapWrite", mapping, 0, GOOD);
   await actor.do("unmap", mapping);
-  await eventually("it can be read again", 10_000, async () => (await reading(reader, mount, "mapped")) === 0);
+  await eventually("it can be read again", 30_000, async () => (await reading(reader, mount, "mapped")) === 0);
   const unmapped = await actor.do("open", mount.path("mapped"), O.RDWR);
   await actor.do("write", unmapped, EVIL, 0);
   await actor.do("close", unmapped);

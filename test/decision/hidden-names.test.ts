@@ -25,13 +25,13 @@ test("a name is hidden while one of two replicas hides it", async () => {
     args: ["--decision", replicas.map(({ socket }) => `unix://${socket}`).join(",")],
   });
   const shown = (): string => readdirSync(mount.mountpoint).sort().join(" ");
-  await eventually("both are heard", 20_000, () => shown() === "c");
+  await eventually("both are heard", 30_000, () => shown() === "c");
   writeFileSync(files[0], hiding("b"));
-  await eventually("both hide the same", 20_000, () => shown() === "a c");
+  await eventually("both hide the same", 30_000, () => shown() === "a c");
   writeFileSync(files[1], hiding("{a,b}"));
-  await eventually("one hides more", 20_000, () => shown() === "c");
+  await eventually("one hides more", 30_000, () => shown() === "c");
   await replicas[1]?.end("SIGTERM");
-  await eventually("it is gone", 20_000, () => shown() === "a c");
+  await eventually("it is gone", 30_000, () => shown() === "a c");
   expect((await mount.stop()).code).toBe(0);
 });
 
@@ -47,7 +47,7 @@ test("a mount that knows no policy yet shows no name, until a service comes", as
       return String((error as NodeJS.ErrnoException).code);
     }
   };
-  await eventually("the service is heard", 20_000, () => shown() !== "EAGAIN");
+  await eventually("the service is heard", 30_000, () => shown() !== "EAGAIN");
   expect(shown()).toBe("b c");
   expect((await mount.stop()).code).toBe(0);
 });

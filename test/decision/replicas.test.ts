@@ -229,7 +229,7 @@ test("metrics and logs count every decision once while services come and go", as
   // Reports of cache hits are sent every second.
   const all = [...staying, ...leaving];
   await expect
-    .poll(() => logged(all.flatMap((replica) => replica.log())), { timeout: 20_000, interval: 500 })
+    .poll(() => logged(all.flatMap((replica) => replica.log())), { timeout: 30_000, interval: 500 })
     .toEqual({ asked: of("service") + of("hedge"), cached: of("cache") });
   for (const replica of leaving) expect(replica.log().length).toBeGreaterThan(0);
   for (const [index, replica] of staying.entries())

@@ -7,7 +7,7 @@ import { fileURLToPath } from "node:url";
 import { bytes, cleanUp, mountsBelow, plant, runScript, type ScriptResult, scratch, type Tree } from "@sluice/testkit";
 
 export const PROGRAM = fileURLToPath(new URL("../../packages/overlayfs-cli/bin/sluice-overlayfs.cjs", import.meta.url));
-const GONE_MS = 20_000;
+const GONE_MS = 60_000;
 const POLL_MS = 20;
 
 export interface MountDirectories {
@@ -35,7 +35,7 @@ export function directories(...lowers: readonly Tree[]): MountDirectories {
 
 /** Runs in `directory`. Returns when no process holds its output any more. */
 export function dropIn(at: MountDirectories, ...args: readonly string[]): Promise<ScriptResult> {
-  return runScript([PROGRAM, ...args], { cwd: at.directory, env: { XDG_STATE_HOME: at.directory }, timeoutMs: 60_000 });
+  return runScript([PROGRAM, ...args], { cwd: at.directory, env: { XDG_STATE_HOME: at.directory }, timeoutMs: 150_000 });
 }
 
 /** Source, type and flags from /proc/mounts. */

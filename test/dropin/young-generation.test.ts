@@ -8,7 +8,7 @@ import { mountRow, PROGRAM, directories, type MountDirectories, serversGone, unm
 
 const { test } = requires("/dev/fuse", "CAP_SYS_ADMIN");
 const LIMIT_MS = 180_000;
-const GONE_MS = 20_000;
+const GONE_MS = 60_000;
 /** If limited it is 2 or 4 MiB; if it may grow, it is 16 or more once all modules are loaded. */
 const MOST_BYTES = 8 << 20;
 

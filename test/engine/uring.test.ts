@@ -74,7 +74,7 @@ test("many simultaneous requests may wait while others are served", async () => 
   expect(new Set((await Promise.all(ends)).map(([code]) => code as number))).toEqual(new Set([0]));
   expect(m.engine.inFlight()).toBe(0);
   expect(m.anomalies).toEqual([]);
-}, 90_000);
+});
 
 test("callers that wait in a ring are told of its end, and neither ring nor descriptor remains", async () => {
   const rings = descriptors("[io_uring]");

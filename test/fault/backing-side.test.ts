@@ -26,7 +26,7 @@ import { expect } from "vitest";
 
 const { test } = requires("/dev/fuse", "CAP_SYS_ADMIN");
 const STORM_MS = 2_500;
-const AMPLE_MS = 30_000;
+const AMPLE_MS = 60_000;
 /**
  * This user may not read files outside the layers, while the daemon may: if their content shows, an attacker has misled the
  * daemon.
@@ -100,7 +100,7 @@ for (const effect of ["grant", "mediate"] as const) {
       1,
       false,
     );
-    const swapper = startScript(SWAPPER, { args: [upper, outside, KINDS.join(","), String(NAMES)], timeoutMs: 50_000 });
+    const swapper = startScript(SWAPPER, { args: [upper, outside, KINDS.join(","), String(NAMES)], timeoutMs: 150_000 });
     await swapper.waitFor("swapping");
     const [reader, writer, root] = [await Actor.start(NOBODY), await Actor.start(NOBODY), await Actor.start()];
     const names = Array.from({ length: NAMES }, (_, i) => `f${i}`);
@@ -230,7 +230,7 @@ test("a read-only mount passes through, and refuses every write", async () => {
   expect(await actor.do("unlink", mount.path("f"))).toBe(-Errno.EROFS);
   expect(await actor.do("chmod", mount.path("f"), 0o600)).toBe(-Errno.EROFS);
   expect(await actor.do("contents", mount.path("f"))).toBe("lower content");
-  await eventually("the open is released", 10_000, async () => (await statusOf(mount)).grants === 0);
+  await eventually("the open is released", 30_000, async () => (await statusOf(mount)).grants === 0);
   await actor.stop();
   await mount.stop();
   expect(diffSnapshots(before, exactly(lower))).toEqual([]);

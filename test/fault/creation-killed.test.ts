@@ -44,7 +44,7 @@ test("leaves no incomplete object, and none that belongs to the daemon", async (
     const mount = await mountSluice({ lowers: [lower], upper, mountpoint });
     const creator = startScript(CREATOR, { args: [join(mountpoint, "d")] });
     await creator.waitFor("creating");
-    await expect.poll(() => existing(upper).length, { interval: 1, timeout: 20_000 }).toBeGreaterThan(made + 50);
+    await expect.poll(() => existing(upper).length, { interval: 1, timeout: 30_000 }).toBeGreaterThan(made + 50);
     await mount.kill();
     await creator.finished;
     expect(await runSluice(["unmount", mountpoint])).toMatchObject({ code: 0 });

@@ -34,7 +34,7 @@ test("survives SIGKILL in the middle of copy-ups", async () => {
     const appender = startScript(APPENDER, { args: [mountpoint] });
     await appender.waitFor("appending");
     // The kill must not come after the end of all work: every round has copy-ups left.
-    await expect.poll(() => readdirSync(upper).length, { interval: 1, timeout: 20_000 }).toBeGreaterThan(10 * round);
+    await expect.poll(() => readdirSync(upper).length, { interval: 1, timeout: 30_000 }).toBeGreaterThan(10 * round);
     await mount.kill();
     expect(readdirSync(upper).length).toBeLessThan(FILES);
     await appender.finished;

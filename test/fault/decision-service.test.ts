@@ -96,7 +96,7 @@ test("a killed daemon takes its decision service along", async () => {
   const mount = await mounted();
   const pid = await successor(mount, undefined);
   await mount.kill();
-  await expect.poll(() => isGone(pid), { timeout: 10_000 }).toBe(true);
+  await expect.poll(() => isGone(pid)).toBe(true);
   expect((await mount.cli("unmount")).code).toBe(0);
 });
 

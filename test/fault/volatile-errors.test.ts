@@ -56,4 +56,4 @@ test("after a writeback error every fsync on a volatile mount fails, for good, a
   const told = await syncs(kernel);
   expect(told).toMatch(/^([1-9]\d*) \1 \1$/);
   for (let times = 0; times < 2; times++) expect(await syncs(mount.mountpoint)).toBe(told);
-}, 60_000);
+});

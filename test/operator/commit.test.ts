@@ -29,7 +29,7 @@ test("a committed layer shows the same merged tree, on top of its lower layer or
   expect(blocks(flat)).toBeLessThanOrEqual(blocks(layers.upper));
   expect((await runSluice([...args, on])).stderr).toMatch(/on top: it exists already \(EEXIST\)/);
   expect(readdirSync(layers.root).filter((name) => name.includes("partial"))).toEqual([]);
-}, 60_000);
+});
 
 test("reset shows the changes that it will discard, asks, and leaves none of them", async () => {
   const layers = changedLayers();
@@ -45,7 +45,7 @@ test("reset shows the changes that it will discard, asks, and leaves none of the
   expect(diffSnapshots(seen(layers.lower), layersBelow([layers.lower], layers)).filter((line) => !line.startsWith(".: mtimeNs"))).toEqual(
     [],
   );
-}, 60_000);
+});
 
 test("a mounted layer is neither committed nor reset, whoever mounted it", async () => {
   const root = scratch();
@@ -68,4 +68,4 @@ test("a mounted layer is neither committed nor reset, whoever mounted it", async
   await mount.stop();
   mountKernelOverlay({ lowers: [lower], upper, work });
   await refused(/upper: kernel overlayfs mounted on .* writes to this directory \(EBUSY\)/);
-}, 60_000);
+});

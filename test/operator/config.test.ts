@@ -51,7 +51,7 @@ test("a background mount from a file is live when the command ends, and command-
   expect((await runScript(["ls", at])).stdout).toBe("a\nb\n");
   expect(readFileSync(join(root, "log"), "utf8")).toContain('"msg":"mounted"');
   expect(await runSluice(["unmount", at])).toMatchObject({ code: 0 });
-}, 60_000);
+});
 
 test("a failure in the background comes back with its line and its exit code", async () => {
   const { root, at } = configDirectory();
@@ -67,7 +67,7 @@ test("a failure in the background comes back with its line and its exit code", a
     code: 2,
     stderr: expect.stringMatching(/^sluice: --background: there is no place for the log: add --log-file/),
   });
-}, 60_000);
+});
 
 test("a mistake in the file is reported with its place", async () => {
   const { root, config } = configDirectory();
@@ -92,4 +92,4 @@ test("a mistake in the file is reported with its place", async () => {
   expect((await runSluice(["mount", "--config", join(root, "none.yaml")])).stderr).toMatch(
     /none\.yaml: the configuration cannot be read \(ENOENT\)/,
   );
-}, 60_000);
+});

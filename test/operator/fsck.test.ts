@@ -23,7 +23,7 @@ test("finds layers from the kernel in order", async () => {
   const { lower, upper, work } = changedLayers();
   const result = await runSluice(["fsck", "--upper", upper, "--lower", lower, "--work", work]);
   expect(result).toMatchObject({ code: 0, stdout: `${upper}: 0 found, 0 of them damage that is left\n`, stderr: "" });
-}, 60_000);
+});
 
 const mark = (name: string, value: string | Uint8Array): Record<string, string | Uint8Array> => ({ [`trusted.overlay.${name}`]: value });
 const NOWHERE = Buffer.from(`00fb1d0001${"00".repeat(16)}ffffffff00000000`, "hex");
@@ -101,7 +101,7 @@ test("finds each kind of damage and repairs it if possible, and the kernel then 
   const merged = layersBelow([lower], { upper, work });
   expect([...merged.keys()]).toEqual(expect.arrayContaining(["renamed/inside", "lost/own", "twice/x"]));
   for (const name of ["from", "other", "nothing", "hidden"]) expect(merged.has(name), name).toBe(false);
-}, 60_000);
+});
 
 test("reports a mount that was volatile, and a live mount", async () => {
   const { lower, upper, work } = damaged();

@@ -35,7 +35,7 @@ test("shows the functions that a working server spends its time in, and disturbs
   load.kill("SIGTERM");
   expect((await load.finished).code).toBe(0);
   await mount.stop();
-}, 60_000);
+});
 
 /** A profile that is under way: another one is refused. If it meets one of those that look for that, it is refused itself and starts again. */
 async function startLong(mountpoint: string, isRefused: () => Promise<boolean>): Promise<RunningScript> {
@@ -64,4 +64,4 @@ test("takes one profile at a time, ends one whose caller has left, and refuses o
   expect((await profile("6m")).code).toBe(2);
   expect((await runSluice(["profile"])).stderr).toBe("sluice: profile: nothing to profile: name a decision log, or a mount with --live\n");
   await mount.stop();
-}, 60_000);
+});

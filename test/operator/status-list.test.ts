@@ -45,7 +45,7 @@ test("lists each mount with its policy, replicas, open files and denials of the 
   await actor.stop();
   await asked.stop();
   await free.stop();
-}, 60_000);
+});
 
 test("lists a mount whose server is stopped, with the reason why it tells nothing, and the others", async () => {
   const lower = plant(scratch(), { a: publicFile("a") });
@@ -61,7 +61,7 @@ test("lists a mount whose server is stopped, with the reason why it tells nothin
   }
   await stopped.stop();
   await other.stop();
-}, 60_000);
+});
 
 test("refuses --control without a mount point", async () => {
   const { code, stderr } = await runSluice(["status", "--control", "/nowhere"]);

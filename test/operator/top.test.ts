@@ -33,42 +33,38 @@ interface Report {
   grants: number;
 }
 
-unattended.test(
-  "counts opens by I/O mode, by rule and by path",
-  async () => {
-    const lower = plant(scratch(), { a: publicFile("a"), "m/b": publicFile("b"), "k.pem": publicFile("k") });
-    const mount = await mountSluice({ lowers: [lower], policy: POLICY });
-    const actor = await Actor.start();
-    for (let round = 0; round < 3; round++) await actor.do("contents", mount.path("a"));
-    await actor.do("contents", mount.path("m/b"));
-    await actor.do("contents", mount.path("k.pem"));
-    const held = await actor.do("open", mount.path("a"), 0);
-    // Attributes and names that do not exist are no errors.
-    expect(await actor.do("getxattr", mount.path("a"), "user.none")).toBe(-Errno.ENODATA);
-    expect(await actor.do("stat", mount.path("none"))).toBe(-Errno.ENOENT);
-    const once = await mount.cli("top", "--once", "--json");
-    const report = JSON.parse(once.stdout) as Report;
-    expect(report).toMatchObject({ opens: { passthrough: 4, mediated: 1 }, grants: 1, requests: { OPEN: { errors: 1 } } });
-    const failing = Object.entries(report.requests).filter(([, { errors }]) => errors > 0);
-    expect(failing.map(([operation]) => operation)).toEqual(["OPEN"]);
-    expect(report.requests["GETXATTR"]?.durations.count).toBeGreaterThan(0);
-    expect(report.denied).toMatchObject([{ path: "k.pem", rule: "keys", program: process.execPath, pid: expect.any(Number), count: 1 }]);
-    expect(Object.fromEntries(report.rules)).toEqual({
-      default: { grant: 4, mediate: 0, ask: 0, deny: 0 },
-      metered: { grant: 0, mediate: 1, ask: 0, deny: 0 },
-      keys: { grant: 0, mediate: 0, ask: 0, deny: 1 },
-    });
-    expect(report.paths.map(({ path, count }) => `${path} ${count}`)).toEqual(["a 4", "m/b 1"]);
-    const told = await mount.cli("top", "--once");
-    expect(told.stdout).toMatch(/^opens .*80 % passthrough, 20 % mediated$/m);
-    expect(told.stdout).toMatch(/^open now {4}1 passthrough; 1 grants in force, 0 of them revoked$/m);
-    expect(told.stderr).toBe("");
-    expect(held).toBeGreaterThan(0);
-    await actor.stop();
-    await mount.stop();
-  },
-  60_000,
-);
+unattended.test("counts opens by I/O mode, by rule and by path", async () => {
+  const lower = plant(scratch(), { a: publicFile("a"), "m/b": publicFile("b"), "k.pem": publicFile("k") });
+  const mount = await mountSluice({ lowers: [lower], policy: POLICY });
+  const actor = await Actor.start();
+  for (let round = 0; round < 3; round++) await actor.do("contents", mount.path("a"));
+  await actor.do("contents", mount.path("m/b"));
+  await actor.do("contents", mount.path("k.pem"));
+  const held = await actor.do("open", mount.path("a"), 0);
+  // Attributes and names that do not exist are no errors.
+  expect(await actor.do("getxattr", mount.path("a"), "user.none")).toBe(-Errno.ENODATA);
+  expect(await actor.do("stat", mount.path("none"))).toBe(-Errno.ENOENT);
+  const once = await mount.cli("top", "--once", "--json");
+  const report = JSON.parse(once.stdout) as Report;
+  expect(report).toMatchObject({ opens: { passthrough: 4, mediated: 1 }, grants: 1, requests: { OPEN: { errors: 1 } } });
+  const failing = Object.entries(report.requests).filter(([, { errors }]) => errors > 0);
+  expect(failing.map(([operation]) => operation)).toEqual(["OPEN"]);
+  expect(report.requests["GETXATTR"]?.durations.count).toBeGreaterThan(0);
+  expect(report.denied).toMatchObject([{ path: "k.pem", rule: "keys", program: process.execPath, pid: expect.any(Number), count: 1 }]);
+  expect(Object.fromEntries(report.rules)).toEqual({
+    default: { grant: 4, mediate: 0, ask: 0, deny: 0 },
+    metered: { grant: 0, mediate: 1, ask: 0, deny: 0 },
+    keys: { grant: 0, mediate: 0, ask: 0, deny: 1 },
+  });
+  expect(report.paths.map(({ path, count }) => `${path} ${count}`)).toEqual(["a 4", "m/b 1"]);
+  const told = await mount.cli("top", "--once");
+  expect(told.stdout).toMatch(/^opens .*80 % passthrough, 20 % mediated$/m);
+  expect(told.stdout).toMatch(/^open now {4}1 passthrough; 1 grants in force, 0 of them revoked$/m);
+  expect(told.stderr).toBe("");
+  expect(held).toBeGreaterThan(0);
+  await actor.stop();
+  await mount.stop();
+});
 
 test("in a pipe and on a terminal without cursor control, prints one picture after another, and fails at the mount's end", async () => {
   const mount = await mountSluice({ lowers: [plant(scratch(), { a: publicFile("a") })] });
@@ -90,12 +86,12 @@ test("in a pipe and on a terminal without cursor control, prints one picture aft
     4,
     expect.stringMatching(/^sluice: .*: no Sluice daemon answers for this mount point \(ENOENT\): check/),
   ]);
-}, 60_000);
+});
 
 /** Runs top in a terminal of 24 lines; returns the terminal's settings before and after, and the exit. */
 function onTerminal(mountpoint: string, term = "xterm"): RunningScript {
   const command = `stty rows 24 cols 100; echo "before $(stty -g)"; "${process.execPath}" ${CLI} top --interval 0.1 ${mountpoint}; echo "code $?"; echo "after $(stty -g)"`;
-  return startScript(["script", "-qec", command, "/dev/null"], { env: { TERM: term, SHELL: "/bin/sh" }, timeoutMs: 60_000 });
+  return startScript(["script", "-qec", command, "/dev/null"], { env: { TERM: term, SHELL: "/bin/sh" }, timeoutMs: 150_000 });
 }
 
 const TAKEN = "\u001b[?1049h\u001b[?25l\u001b[?7l";
@@ -135,7 +131,7 @@ test("on a terminal, keys sort, filter and pause, and q restores the terminal", 
   expect(stdout).not.toContain(" a\u001b[K");
   await actor.stop();
   await mount.stop();
-}, 60_000);
+});
 
 const ends: [how: string, end: (pid: number, terminal: RunningScript) => void][] = [
   ["SIGTERM", (pid) => process.kill(pid, "SIGTERM")],
@@ -153,7 +149,7 @@ for (const [how, end] of ends)
     end(top.pid, terminal);
     expectGivenBack((await terminal.finished).stdout, 0);
     await mount.stop();
-  }, 60_000);
+  });
 
 test("on a terminal, waits for a mount that goes away, and restarts its counts when the mount is back", async () => {
   const lower = plant(scratch(), { a: publicFile("a") });
@@ -170,4 +166,4 @@ test("on a terminal, waits for a mount that goes away, and restarts its counts w
   expectGivenBack((await terminal.finished).stdout, 0);
   await actor.stop();
   await again.stop();
-}, 60_000);
+});

@@ -54,7 +54,7 @@ test("attributes are current after each way to change or read a file past the da
   await actor.stop();
   await other.stop();
   await mount.stop();
-}, 60_000);
+});
 
 test("attributes are current for a new file that is mapped at once, and for a file with cached attributes that is opened for writing", async () => {
   const { lower, upper } = layers({ upper: { f: publicFile(OLD.repeat(1000)) } });
@@ -78,7 +78,7 @@ test("attributes are current for a new file that is mapped at once, and for a fi
   }
   await actor.stop();
   await mount.stop();
-}, 60_000);
+});
 
 test("attributes are current under concurrent writers, whenever no write is under way", async () => {
   const { lower, upper } = layers({ upper: { f: publicFile("") } });
@@ -92,7 +92,7 @@ test("attributes are current under concurrent writers, whenever no write is unde
   }
   for (const writer of writers) await writer.stop();
   await mount.stop();
-}, 60_000);
+});
 
 test("a stat costs no request while nobody writes", async () => {
   const { lower, upper } = layers({ lower: { f: publicFile(OLD) }, upper: { g: publicFile(OLD) } });
@@ -105,7 +105,7 @@ test("a stat costs no request while nobody writes", async () => {
   expect(await count()).toBe(before);
   await actor.stop();
   await mount.stop();
-}, 60_000);
+});
 
 test("a file that was created or written by an open that cannot map it is queried once only", async () => {
   const { lower, upper } = layers({ upper: { f: publicFile(OLD) } });
@@ -132,7 +132,7 @@ test("a file that was created or written by an open that cannot map it is querie
   }
   await actor.stop();
   await mount.stop();
-}, 60_000);
+});
 
 test("suid is gone for stat and exec at once after a passthrough write clears it", async () => {
   const program = { mode: 0o4777, content: readFileSync("/usr/bin/id") };
@@ -157,4 +157,4 @@ test("suid is gone for stat and exec at once after a passthrough write clears it
   await owner.stop();
   await other.stop();
   await mount.stop();
-}, 60_000);
+});

@@ -9,7 +9,7 @@ import { expect } from "vitest";
 const { test } = requires("/dev/fuse", "CAP_SYS_ADMIN", "FUSE passthrough");
 
 function read(path: string): string {
-  return execFileSync("cat", [path], { encoding: "latin1", timeout: 10_000 });
+  return execFileSync("cat", [path], { encoding: "latin1", timeout: 60_000 });
 }
 
 test("judges a closed file again for each caller although it was granted before", async () => {
@@ -30,7 +30,7 @@ test("judges a closed file again for each caller although it was granted before"
   await denied.stop();
   await mediated.stop();
   await mount.stop();
-}, 60_000);
+});
 
 test("a name leads to its current file: changed below, renamed over, removed, copied up", async () => {
   const { lower, upper } = layers({
@@ -52,15 +52,15 @@ test("a name leads to its current file: changed below, renamed over, removed, co
   renameSync(join(upper, "new"), join(upper, "c"));
   expect(all()).toBe("a C upper");
   await mount.stop();
-}, 60_000);
+});
 
 test("a removed file is not held", async () => {
   const { lower, upper } = layers({ upper: { gone: publicFile("content"), kept: publicFile("content") } });
   const mount = await mountSluice({ lowers: [lower], upper });
   for (const name of ["gone", "kept"]) expect(read(mount.path(name))).toBe("content");
   const held = (): string => openDescriptors(mount.serverPid).join("\n");
-  await eventually("both are kept", 10_000, () => held().includes("gone") && held().includes("kept"));
+  await eventually("both are kept", 30_000, () => held().includes("gone") && held().includes("kept"));
   unlinkSync(mount.path("gone"));
-  await eventually("the removed file is closed", 10_000, () => !held().includes("gone") && held().includes("kept"));
+  await eventually("the removed file is closed", 30_000, () => !held().includes("gone") && held().includes("kept"));
   await mount.stop();
-}, 60_000);
+});

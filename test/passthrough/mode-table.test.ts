@@ -251,4 +251,4 @@ test("many actors that take turns at one file, granted, mediated and observed, n
   for (const actor of actors) await actor.stop();
   expect(await statusOf(mount)).toMatchObject({ anomalies: 0, grants: 0 });
   await mount.stop();
-}, 60_000);
+});

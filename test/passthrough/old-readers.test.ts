@@ -51,7 +51,7 @@ test("calls on an old descriptor have the same results as with kernel overlayfs"
   expect((await mount.cli("status")).stdout).toContain("1 opens for writing by a reader's descriptor got ESTALE");
   await actor.stop();
   await mount.stop();
-}, 60_000);
+});
 
 test("with coherent readers everybody sees current data, mapped or not, and no file of a lower layer passes through", async () => {
   const { lower, upper } = layers({ lower: { f: publicFile(OLD), g: publicFile(OLD), h: publicFile(OLD) } });
@@ -78,7 +78,7 @@ test("with coherent readers everybody sees current data, mapped or not, and no f
   await actor.stop();
   await mount.stop();
   expect(treeHash(lower)).toBe(before);
-}, 60_000);
+});
 
 test("a mediated reader of a lower file follows it to the upper layer", async () => {
   const { lower, upper } = layers({ lower: { f: publicFile(OLD) } });
@@ -101,7 +101,7 @@ test("a mediated reader of a lower file follows it to the upper layer", async ()
   await root.stop();
   await mediated.stop();
   await mount.stop();
-}, 60_000);
+});
 
 test("after the last reader of a lower file closed it, all its names lead to the copy's one node", async () => {
   const { lower, upper } = layers({ lower: { x: publicFile(OLD) } });
@@ -114,7 +114,7 @@ test("after the last reader of a lower file closed it, all its names lead to the
   await root.do("stat", y);
   const writer = await mediated.do("open", x, O.RDWR);
   expect(await root.do("close", reader)).toBe(0);
-  await eventually("nobody passes through", 10_000, async () => (await statusOf(mount)).openFilesByMode["passthrough"] === 0);
+  await eventually("nobody passes through", 30_000, async () => (await statusOf(mount)).openFilesByMode["passthrough"] === 0);
   const map = await mediated.do("map", await mediated.do("open", y, O.RDONLY), OLD.length, false);
   expect(await mediated.do("mapRead", map, 0, OLD.length)).toBe(OLD);
   expect(await mediated.do("write", writer, "NEW", 0)).toBe(3);
@@ -125,4 +125,4 @@ test("after the last reader of a lower file closed it, all its names lead to the
   await root.stop();
   await mediated.stop();
   await mount.stop();
-}, 60_000);
+});

@@ -11,7 +11,7 @@ import { expect } from "vitest";
 
 const { test } = requires("/dev/fuse", "CAP_SYS_ADMIN", "FUSE passthrough");
 
-const AMPLE_MS = 20_000;
+const AMPLE_MS = 60_000;
 const HOLDER = 2001;
 const PAGE = 4096;
 const OLD = "old ".repeat(PAGE / 4);
@@ -101,7 +101,7 @@ test("a refused open does not read the pages that a later open loads", async () 
   expect(mapping).toBeGreaterThan(0);
   expect(await holder.do("mapRead", mapping, 0, 4)).toEqual({ gone: "SIGBUS" });
   await stage.end();
-}, 60_000);
+});
 
 test("a refused open stores nothing through a new mapping, and nobody reads such a store", async () => {
   const stage = await staged(policy("mediate"));
@@ -124,7 +124,7 @@ test("a refused open stores nothing through a new mapping, and nobody reads such
   await other.do("close", written);
   expect(readFileSync(below, "utf8")).toBe(NEW);
   await stage.end();
-}, 60_000);
+});
 
 test("an open that shares its pages with an allowed one passes through until that open and its mappings are gone", async () => {
   const stage = await staged(policy("mediate"));
@@ -147,7 +147,7 @@ test("an open that shares its pages with an allowed one passes through until tha
   await bringPages(stage);
   expect(await holder.do("read", fd, 4, 0)).toBe(-Errno.EACCES);
   await stage.end();
-}, 60_000);
+});
 
 test("data that an allowed open stored through a mapping reaches the file although the kernel writes it back by a refused one", async () => {
   const stage = await staged(policy("mediate"));
@@ -164,7 +164,7 @@ test("data that an allowed open stored through a mapping reaches the file althou
   expect(readFileSync(below, "utf8").slice(0, 4)).toBe("kept");
   expect(await holder.do("write", fd, "evil", 0)).toBe(-Errno.EACCES);
   await stage.end();
-}, 60_000);
+});
 
 test("a mediated open beside a grant passes through as long as it can be mapped; a write-only open is refused", async () => {
   const stage = await staged(policy("mediate", "grant"));
@@ -188,7 +188,7 @@ test("a mediated open beside a grant passes through as long as it can be mapped;
   expect(await holder.do("write", writer, "evil", 0)).toBe(-Errno.EACCES);
   expect(await holder.do("map", writer, PAGE, true)).toBe(-Errno.EACCES);
   await stage.end();
-}, 60_000);
+});
 
 test("--on-revoke sigterm ends the holder of a mediated open that passes through", async () => {
   const stage = await staged(policy("mediate", "grant"), { args: ["--on-revoke", "sigterm"] });
@@ -200,7 +200,7 @@ test("--on-revoke sigterm ends the holder of a mediated open that passes through
   await eventually("the signal is counted", AMPLE_MS, async () => (await stage.counts()).signalled === 1);
   expect(other.alive).toBe(true);
   await stage.end();
-}, 60_000);
+});
 
 test("a later obligation is not bypassed by the page cache: the open is refused until the file is opened again", async () => {
   const stage = await staged(policy("mediate"));
@@ -215,7 +215,7 @@ test("a later obligation is not bypassed by the page cache: the open is refused 
   expect(await holder.do<unknown>("read", again, 4, 0)).toBe("new ");
   expect(await holder.do("read", fd, 4, 0)).toBe(-Errno.EACCES);
   await stage.end();
-}, 60_000);
+});
 
 test("an open that is allowed again reads and writes the current file, and sees later writes of others", async () => {
   const stage = await staged(policy("mediate", "grant"));
@@ -234,7 +234,7 @@ test("an open that is allowed again reads and writes the current file, and sees 
   expect(await holder.do("write", fd, "back", 4)).toBe(4);
   expect(await other.do<unknown>("read", written, 8, 0)).toBe("moreback");
   await stage.end();
-}, 60_000);
+});
 
 test("of two refused opens that share pages, allowing one makes the other pass through", async () => {
   const stage = await staged(policy("mediate"));
@@ -251,7 +251,7 @@ test("of two refused opens that share pages, allowing one makes the other pass t
   await refused(stage, 2);
   expect(await holder.do("read", fd, 4, 0)).toBe(-Errno.EACCES);
   await stage.end();
-}, 60_000);
+});
 
 test("an open without a name is denied if it would share pages with a refused open", async () => {
   const stage = await staged(policy("mediate"));
@@ -265,7 +265,7 @@ test("an open without a name is denied if it would share pages with a refused op
   expect(await holder.do("read", fd, 4, 0)).toBe(-Errno.EACCES);
   expect(await stage.counts()).toMatchObject({ passing: 0, refused: 1 });
   await stage.end();
-}, 60_000);
+});
 
 test("reads that were under way when their opens were revoked are refused, and load no pages", async () => {
   const hold = join(scratch(), "hold");
@@ -292,4 +292,4 @@ test("reads that were under way when their opens were revoked are refused, and l
   expect(await holder.do("read", fd, 4, 0)).toBe(-Errno.EACCES);
   await unbuffered.stop();
   await stage.end();
-}, 60_000);
+});

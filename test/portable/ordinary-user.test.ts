@@ -62,7 +62,7 @@ interface Status {
 
 async function mountAs(caller: string, directory: string, options = ""): Promise<{ words: string[]; status: Status }> {
   const argv = CALLERS[caller]?.(["sh", "-c", MOUNT, "sh", options]) ?? [];
-  const { stdout, stderr } = await runScript(argv, { cwd: directory, env, timeoutMs: 60_000 });
+  const { stdout, stderr } = await runScript(argv, { cwd: directory, env, timeoutMs: 150_000 });
   expect(stderr).toBe("");
   const json = /^\{[\s\S]*^\}$/m.exec(stdout)?.[0] ?? "";
   const words = stdout.replace(json, "").split("\n").filter(Boolean);
@@ -103,7 +103,7 @@ for (const caller of Object.keys(CALLERS)) {
       const directory = layersIn(scratch(), caller);
       const lower = treeHash(join(directory, "l"));
       const argv = CALLERS[caller]?.(["sh", "-c", DROP_IN]) ?? [];
-      const { stdout, stderr } = await runScript(argv, { cwd: directory, env, timeoutMs: 60_000 });
+      const { stdout, stderr } = await runScript(argv, { cwd: directory, env, timeoutMs: 150_000 });
       expect(stderr).toBe("");
       expect(stdout.split("\n").filter(Boolean)).toEqual(["exit 0", ...USED, "0"]);
       expect(treeHash(join(directory, "l"))).toBe(lower);

@@ -156,4 +156,4 @@ test("a mount in use ends after its grace, and its users get an error", async ()
   await sleep(500);
   await mount.stop();
   expect((await user).stderr).toMatch(/not connected/);
-}, 60_000);
+});

@@ -151,7 +151,7 @@ describe.each(CALLERS)("as %s", (caller) => {
       await running.waitFor("ready");
       running.kill("SIGKILL");
       await running.finished;
-      await expect.poll(() => project.processes(), { timeout: 20_000 }).toEqual([]);
+      await expect.poll(() => project.processes()).toEqual([]);
       write(project, "text", LINES.replace("8", "eight"));
       write(project, "gone", "theirs\n");
       const shown = async (): Promise<string[]> => lines(await project.sluice(["diff", "one", "text", "gone"])).slice(0, 2);

@@ -14,7 +14,7 @@ const { test } = requires(...NEEDS, "command chromium");
 let browser: Browser | undefined;
 beforeAll(async () => {
   browser = await startBrowser();
-}, 60_000);
+});
 afterAll(() => browser?.close());
 
 async function serve(project: Project, ...words: string[]): Promise<{ serving: RunningScript; link: string }> {
@@ -38,7 +38,7 @@ async function openPage(link: string): Promise<{ page: Page; wrong: string[] }> 
 
 /** The page tells what was done before it has the new list. */
 async function rows(page: Page, count: number): Promise<void> {
-  await expect.poll(() => page.locator("#changes details").count(), { timeout: 20_000 }).toBe(count);
+  await expect.poll(() => page.locator("#changes details").count()).toBe(count);
 }
 const read = (project: Project, path: string): string => readFileSync(join(project.base, path), "utf8");
 const box = (page: Page, name: string) => page.getByRole("checkbox", { name });

@@ -82,7 +82,7 @@ describe.each(CALLERS)("as %s", (caller) => {
       expect((await project.sluice(["discard", "one"])).code).toBe(4);
       running.kill("SIGKILL");
       await running.finished;
-      await expect.poll(() => project.processes(), { timeout: 20_000 }).toEqual([]);
+      await expect.poll(() => project.processes()).toEqual([]);
       expect(readFileSync("/proc/self/mountinfo", "utf8")).not.toContain(project.state);
       expect((await project.sluice(["run", "--resume", "one", "--", "cat", "n"])).stdout).toBe("kept\n");
     },

@@ -49,40 +49,36 @@ async function growsOver(path: string, ms: number): Promise<boolean> {
 
 const freezing = requires(...BASE, "command fsfreeze");
 for (const world of worlds) {
-  freezing.test(
-    `a frozen layer holds writes up, and loses none (${world})`,
-    async () => {
-      const base = scratch({ on: "ext4-loop" });
-      const place = await enter(world, base);
-      const file = join(place.path, "log");
-      const backing = join(place.backing, "log");
-      const writer = startScript(WRITER, { args: [file], timeoutMs: 60_000 });
-      await writer.waitFor("writing");
-      while (!(await growsOver(backing, 20))) continue;
-      execFileSync("fsfreeze", ["-f", base]);
-      // Also if the test fails in between: nothing else could be removed.
-      cleanUp(() => void spawnSync("fsfreeze", ["-u", base]));
-      await sleep(STILL_MS);
-      expect(await growsOver(backing, STILL_MS)).toBe(false);
-      // A reader of names is not delayed: the daemon waits for no write.
-      const looked = await runScript(["stat", "-c", "%F", place.path], { timeoutMs: 10_000 });
-      expect(looked.stdout.trim()).toBe("directory");
-      if (world === "granted" || world === "mediated") {
-        const status = await runSluice(["status", "--json", place.path], { timeoutMs: 10_000 });
-        expect(status.code).toBe(0);
-      }
-      execFileSync("fsfreeze", ["-u", base]);
-      while (!(await growsOver(backing, 20))) continue;
-      writer.write("stop\n");
-      const { stdout } = await writer.finished;
-      const count = Number(/wrote (\d+)/.exec(stdout)?.[1]);
-      const content = readFileSync(backing);
-      expect(content.length).toBe(count * RECORD);
-      for (let record = 0; record < count; record++) expect(content.readUInt32LE(record * RECORD)).toBe(record);
-      await place.end();
-    },
-    90_000,
-  );
+  freezing.test(`a frozen layer holds writes up, and loses none (${world})`, async () => {
+    const base = scratch({ on: "ext4-loop" });
+    const place = await enter(world, base);
+    const file = join(place.path, "log");
+    const backing = join(place.backing, "log");
+    const writer = startScript(WRITER, { args: [file], timeoutMs: 150_000 });
+    await writer.waitFor("writing");
+    while (!(await growsOver(backing, 20))) continue;
+    execFileSync("fsfreeze", ["-f", base]);
+    // Also if the test fails in between: nothing else could be removed.
+    cleanUp(() => void spawnSync("fsfreeze", ["-u", base]));
+    await sleep(STILL_MS);
+    expect(await growsOver(backing, STILL_MS)).toBe(false);
+    // A reader of names is not delayed: the daemon waits for no write.
+    const looked = await runScript(["stat", "-c", "%F", place.path], { timeoutMs: 10_000 });
+    expect(looked.stdout.trim()).toBe("directory");
+    if (world === "granted" || world === "mediated") {
+      const status = await runSluice(["status", "--json", place.path], { timeoutMs: 10_000 });
+      expect(status.code).toBe(0);
+    }
+    execFileSync("fsfreeze", ["-u", base]);
+    while (!(await growsOver(backing, 20))) continue;
+    writer.write("stop\n");
+    const { stdout } = await writer.finished;
+    const count = Number(/wrote (\d+)/.exec(stdout)?.[1]);
+    const content = readFileSync(backing);
+    expect(content.length).toBe(count * RECORD);
+    for (let record = 0; record < count; record++) expect(content.readUInt32LE(record * RECORD)).toBe(record);
+    await place.end();
+  });
 }
 
 const { test } = requires(...BASE);
@@ -106,30 +102,26 @@ for (const world of worlds) {
     );
     expect(reads.stdout.trim().split("\n")).toEqual(["4096", "EIO"]);
     await place.end();
-  }, 60_000);
+  });
 }
 
 const accounting = requires(...BASE, "memory cgroup");
 const GROUPS = "/sys/fs/cgroup/memory";
 for (const world of worlds.filter((name) => name !== "mediated")) {
-  accounting.test(
-    `charges pages to the process that reads them (${world})`,
-    async () => {
-      const base = scratch({ on: "ext4-loop" });
-      const place = await enter(world, base);
-      writeFileSync(join(place.path, "large"), Buffer.alloc(32 * MIB, "x"));
-      execFileSync("sync");
-      writeFileSync("/proc/sys/vm/drop_caches", "1");
-      const group = join(GROUPS, `sluice-test-${process.pid}-${world}`);
-      mkdirSync(group);
-      cleanUp(() => rmdirSync(group));
-      await runScript(["sh", "-c", 'echo $$ > "$1/cgroup.procs"; cat large > /dev/null', "sh", group], { cwd: place.path });
-      const cached = Number(/^total_cache (\d+)$/m.exec(readFileSync(join(group, "memory.stat"), "utf8"))?.[1]);
-      expect(cached).toBeGreaterThan(24 * MIB);
-      await place.end();
-    },
-    60_000,
-  );
+  accounting.test(`charges pages to the process that reads them (${world})`, async () => {
+    const base = scratch({ on: "ext4-loop" });
+    const place = await enter(world, base);
+    writeFileSync(join(place.path, "large"), Buffer.alloc(32 * MIB, "x"));
+    execFileSync("sync");
+    writeFileSync("/proc/sys/vm/drop_caches", "1");
+    const group = join(GROUPS, `sluice-test-${process.pid}-${world}`);
+    mkdirSync(group);
+    cleanUp(() => rmdirSync(group));
+    await runScript(["sh", "-c", 'echo $$ > "$1/cgroup.procs"; cat large > /dev/null', "sh", group], { cwd: place.path });
+    const cached = Number(/^total_cache (\d+)$/m.exec(readFileSync(join(group, "memory.stat"), "utf8"))?.[1]);
+    expect(cached).toBeGreaterThan(24 * MIB);
+    await place.end();
+  });
 }
 
 const asynchronous = requires(...BASE, "command fio");
@@ -143,7 +135,7 @@ for (const engine of ["libaio", "io_uring"]) {
           const options = [`--ioengine=${engine}`, "--iodepth=16", `--direct=${direct}`, "--verify=crc32c", "--size=16m", "--bs=4k"];
           const done = await runScript(["fio", "--name=verify", "--rw=randwrite", "--verify_fatal=1", ...options], {
             cwd: place.path,
-            timeoutMs: 60_000,
+            timeoutMs: 150_000,
           });
           expect(done.code, done.stderr || done.stdout).toBe(0);
         }
@@ -155,21 +147,17 @@ for (const engine of ["libaio", "io_uring"]) {
 }
 
 const watching = requires(...BASE);
-watching.test(
-  "a watcher of the backing file learns of a passthrough write",
-  async () => {
-    const place = await enter("granted", scratch({ on: "ext4-loop" }));
-    writeFileSync(join(place.path, "watched"), "before");
-    const watcher = startScript(
-      `const { watch } = await import("node:fs");
+watching.test("a watcher of the backing file learns of a passthrough write", async () => {
+  const place = await enter("granted", scratch({ on: "ext4-loop" }));
+  writeFileSync(join(place.path, "watched"), "before");
+  const watcher = startScript(
+    `const { watch } = await import("node:fs");
      watch(process.argv[1], (event) => { console.log("saw " + event); process.exit(0); });
      console.log("watching");`,
-      { args: [join(place.backing, "watched")] },
-    );
-    await watcher.waitFor("watching");
-    await runScript(["sh", "-c", "echo now >> watched"], { cwd: place.path });
-    expect((await watcher.finished).stdout).toContain("saw change");
-    await place.end();
-  },
-  60_000,
-);
+    { args: [join(place.backing, "watched")] },
+  );
+  await watcher.waitFor("watching");
+  await runScript(["sh", "-c", "echo now >> watched"], { cwd: place.path });
+  expect((await watcher.finished).stdout).toContain("saw change");
+  await place.end();
+});

@@ -39,7 +39,7 @@ for (const on of ["ext4-loop", "tmpfs"] as const)
 
     async function outcome(world: World, rule: string): Promise<string[]> {
       const cwd = (places.get(world) as WorldDirectory).path;
-      const { code, stdout, stderr } = await runScript([program, rule], { cwd, timeoutMs: 60_000 });
+      const { code, stdout, stderr } = await runScript([program, rule], { cwd, timeoutMs: 150_000 });
       return [...stdout.trim().split("\n"), ...(code === 0 ? [] : [`exit ${code} ${stderr.trim()}`])];
     }
 
@@ -49,7 +49,7 @@ for (const on of ["ext4-loop", "tmpfs"] as const)
         mkdirSync(base);
         places.set(world, await enter(world, base));
       }
-    }, 60_000);
+    });
     afterAll(async () => {
       for (const place of places.values()) await place.end();
     });

@@ -66,7 +66,7 @@ mounting("an open, its decision and the policy's evaluation are spans of one tra
     spans.filter((span) => span.name === name && span.attributes["sluice.path"] === path);
   const cached = (): Seen | undefined => named("fuse.open", "a/file").find(({ attributes }) => attributes["sluice.kept_answer"] === true);
   // A policy file that was written just now is read once more.
-  await expect.poll(() => readFile(mount.path("a/file")).then(cached), { timeout: 20_000, interval: 200 }).toBeDefined();
+  await expect.poll(() => readFile(mount.path("a/file")).then(cached), { timeout: 30_000, interval: 200 }).toBeDefined();
   await expect(readFile(mount.path("id.pem"))).rejects.toThrow("EACCES");
   // The mount sends the remaining spans when it ends.
   await mount.stop();

@@ -42,9 +42,7 @@ class Plugin {
     this.process = startScript([process.execPath, SLUICE, "volume-plugin", "--socket", this.socket, "--root", this.root, ...this.args], {
       timeoutMs: 120_000,
     });
-    await expect
-      .poll(async () => (await this.ask("Plugin.Activate").catch(() => undefined))?.Implements, { timeout: 20_000 })
-      .toEqual(["VolumeDriver"]);
+    await expect.poll(async () => (await this.ask("Plugin.Activate").catch(() => undefined))?.Implements).toEqual(["VolumeDriver"]);
     return this;
   }
 
@@ -130,7 +128,7 @@ test("a mount that died is made again for the next container, and by a plugin th
   await plugin.end("SIGTERM");
   await die();
   await plugin.start();
-  await expect.poll(async () => (await runSluice(["status", Mountpoint])).code, { timeout: 20_000 }).toBe(0);
+  await expect.poll(async () => (await runSluice(["status", Mountpoint])).code).toBe(0);
   expect(await scriptOutput(["cat", join(Mountpoint, "file")])).toBe("text");
 });
 
@@ -147,7 +145,7 @@ test("removing a volume whose mount was left behind takes nothing from its layer
   const list = join(plugin.root, "volumes.json");
   writeFileSync(list, readFileSync(list, "utf8").replace(/"users": \[[^\]]*\]/, '"users": []'));
   await plugin.start();
-  await expect.poll(() => mountsBelow(plugin.root), { timeout: 20_000 }).toEqual([]);
+  await expect.poll(() => mountsBelow(plugin.root)).toEqual([]);
   await plugin.ask(volume("Mount"), { Name: "v", ID: "two" });
   expect(mountsBelow(plugin.root)).toHaveLength(1);
   await plugin.end("SIGKILL");

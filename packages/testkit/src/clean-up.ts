@@ -5,6 +5,9 @@ import { afterAll, onTestFinished, TestRunner } from "vitest";
 
 type Undo = () => void | Promise<void>;
 
+/** Several mounts may have to drain, on a machine that does much else. */
+const CLEAN_UP_LIMIT_MS = 180_000;
+
 /** By test; `undefined` is the file. */
 const pending = new Map<unknown, Undo[]>();
 
@@ -62,6 +65,5 @@ export function cleanUp(undo: Undo): void {
     return;
   }
   pending.set(owner, [undo]);
-  // Mounts may take a while to drain.
-  if (owner !== undefined) onTestFinished(() => undoAllOf(owner), 60_000);
+  if (owner !== undefined) onTestFinished(() => undoAllOf(owner), CLEAN_UP_LIMIT_MS);
 }

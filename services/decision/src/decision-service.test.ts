@@ -206,7 +206,7 @@ describe("a session", () => {
     const talk = new Talk(client()).hello();
     await expect.poll(() => talk.heard.length).toBe(1);
     writeFileSync(policy, policyText("deny"));
-    await expect.poll(() => talk.heard.at(-1)?.$case, { timeout: 5000 }).toBe("policyChanged");
+    await expect.poll(() => talk.heard.at(-1)?.$case).toBe("policyChanged");
   });
 
   it("keeps the policy before over an edit that does not check, and says so", async () => {
@@ -267,7 +267,7 @@ describe("a slow backend", () => {
     const talk = new Talk(client()).hello();
     for (const from of [0, 300])
       talk.ask(...Array.from({ length: 300 }, (_, i): [bigint, wire.Question] => [BigInt(from + i), question("a")]));
-    await expect.poll(() => talk.answers.length, { timeout: 10_000 }).toBe(600);
+    await expect.poll(() => talk.answers.length).toBe(600);
     expect(talk.error).toBeUndefined();
     expect(new Set(talk.answers.map(({ id }) => id)).size).toBe(600);
   });
@@ -376,7 +376,7 @@ describe("the command", () => {
 
   it("serves until SIGTERM and exits 0", async () => {
     const { child, output, ended } = run("decision", "--policy", policy, "--listen", `unix://${socket}`);
-    await expect.poll(output, { timeout: 10_000 }).toContain(`deciding at unix://${socket}`);
+    await expect.poll(output).toContain(`deciding at unix://${socket}`);
     expect((await decide(client(), { questionId: "q", question: question("a") })).decision?.effect).toBe(wire.Effect.GRANT);
     child.kill("SIGTERM");
     expect(await ended).toBe(0);

@@ -131,7 +131,7 @@ describe("a watcher", () => {
     }
     const { digest } = heard.at(-1)?.revision ?? {};
     writeFileSync(policy, "version: 1\ndefault: grnt\n");
-    await expect.poll(() => heard.at(-1)?.refusedEdit, { timeout: 5_000 }).toContain("did you mean 'grant'?");
+    await expect.poll(() => heard.at(-1)?.refusedEdit).toContain("did you mean 'grant'?");
     expect(heard.at(-1)?.revision?.digest).toBe(digest);
   });
 });
@@ -151,7 +151,7 @@ describe("a candidate in the shadow", () => {
         .split("\n")
         .filter((line) => line.includes("decides differently"))
         .map((line) => JSON.parse(line) as object);
-    await expect.poll(differences, { timeout: 5_000 }).toMatchObject([
+    await expect.poll(differences).toMatchObject([
       { path: "m/x", inForce: { effect: "mediate" }, candidate: { effect: "deny", rule: "r" } },
       { path: "m/y", inForce: { effect: "mediate" }, candidate: { effect: "grant", rule: "default" } },
     ]);

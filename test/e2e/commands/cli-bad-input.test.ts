@@ -46,7 +46,7 @@ async function complains(argv: string[], code: number, pattern: RegExp, options:
 /** Runs as the tests' user, through a command in front: unshare, setpriv, a shell. */
 function runChanged(front: string[], argv: string[]): ScriptResult {
   const [command = "", ...rest] = [...front, process.execPath, CLI, ...argv];
-  const done = spawnSync(command, rest, { encoding: "utf8", timeout: 30_000 });
+  const done = spawnSync(command, rest, { encoding: "utf8", timeout: 60_000 });
   return { code: done.status, signal: done.signal, stdout: done.stdout, stderr: done.stderr, timedOut: false };
 }
 
@@ -209,7 +209,7 @@ test("allows a mount point inside a layer, and shows the layer without the mount
   mkdirSync(join(g.lower, "view"));
   writeFileSync(join(g.lower, "file"), "content");
   const mount = await mountSluice({ lowers: [g.lower], upper: g.upper, work: g.work, mountpoint: join(g.lower, "view") });
-  const listed = spawnSync("ls", ["-A", mount.mountpoint, join(mount.mountpoint, "view")], { encoding: "utf8", timeout: 10_000 });
+  const listed = spawnSync("ls", ["-A", mount.mountpoint, join(mount.mountpoint, "view")], { encoding: "utf8", timeout: 60_000 });
   expect(listed.stdout).toBe(`${mount.mountpoint}:\nfile\nview\n\n${join(mount.mountpoint, "view")}:\n`);
 });
 
@@ -298,7 +298,7 @@ test("mounts with an unreachable decision target, and does as --on-outage says",
   ] as const) {
     const args = ["--decision", `unix://${join(g.root, "nobody.sock")}`, "--on-outage", mode, "--decision-timeout", "200ms"];
     const mount = await mountSluice({ lowers: [g.lower], mountpoint: g.mnt, args });
-    const cat = spawnSync("cat", [join(g.mnt, "file")], { encoding: "utf8", timeout: 10_000, env: { ...process.env, LC_ALL: "C" } });
+    const cat = spawnSync("cat", [join(g.mnt, "file")], { encoding: "utf8", timeout: 60_000, env: { ...process.env, LC_ALL: "C" } });
     expect((cat.stdout + cat.stderr).replace(join(g.mnt, "file"), "FILE")).toBe(expected);
     expect(mount.log()).toContain("the decision service cannot be reached");
     await mount.stop();

@@ -19,7 +19,7 @@ async function mounted(args: string[] = [], policy: string | undefined = POLICY)
 /** A process that holds a file open until it is told to close it. */
 async function holder(mount: SluiceMount, name: string): Promise<{ letGo(): Promise<unknown> }> {
   const program = `import { openSync } from "node:fs"; openSync(process.argv[1], "r"); console.log("open"); process.stdin.on("data", () => process.exit());`;
-  const script = startScript(program, { args: [mount.path(name)], timeoutMs: 50_000 });
+  const script = startScript(program, { args: [mount.path(name)], timeoutMs: 150_000 });
   await script.waitFor("open");
   return {
     letGo: () => {
@@ -56,7 +56,7 @@ test("a second signal does not wait for the last user", async () => {
   const mount = await mounted();
   const user = await holder(mount, "file");
   mount.signal("SIGTERM");
-  await expect.poll(() => mount.log(), { timeout: 10_000 }).toContain("the mount is in use by");
+  await expect.poll(() => mount.log()).toContain("the mount is in use by");
   mount.signal("SIGTERM");
   expect(await mount.exited).toEqual({ code: 0, signal: null });
   // The reason is not that the wait for the last user was over.
@@ -87,14 +87,14 @@ test("status, grants and metrics agree", async () => {
   expect(metrics).toContain('sluice_decisions_total{effect="mediate",source="service"} 1');
   expect(metrics).toContain('sluice_open_files{mode="mediated"} 1');
   for (const user of users) await user.letGo();
-  await expect.poll(async () => await mount.grants(), { timeout: 10_000 }).toEqual([]);
+  await expect.poll(async () => await mount.grants()).toEqual([]);
   await mount.stop();
 });
 
 test("grants --watch shows each open when it begins and when it ends", async () => {
   const mount = await mounted();
   const cli = join(import.meta.dirname, "../../../packages/cli/bin/sluice.cjs");
-  const watch = startScript([process.execPath, cli, "grants", "--watch", "--json", mount.mountpoint], { timeoutMs: 50_000 });
+  const watch = startScript([process.execPath, cli, "grants", "--watch", "--json", mount.mountpoint], { timeoutMs: 150_000 });
   const user = await holder(mount, "metered");
   // The watcher may have started too late for the first open, but not for the second.
   await watch.waitFor('"path":"metered"');

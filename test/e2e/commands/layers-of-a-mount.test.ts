@@ -132,7 +132,7 @@ createServer((socket) => {
 
 async function forge(path: string, upper: string, { mountpoint, uid }: { mountpoint: string; uid: number }): Promise<RunningScript> {
   const argv = [process.execPath, "--input-type=module", "-e", FORGER, path, upper, mountpoint];
-  const forger = startScript(argv, { as: { uid, gid: uid }, timeoutMs: 60_000 });
+  const forger = startScript(argv, { as: { uid, gid: uid }, timeoutMs: 150_000 });
   await forger.waitFor("listens");
   return forger;
 }

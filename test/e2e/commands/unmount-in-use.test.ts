@@ -42,7 +42,7 @@ interface User {
 async function user(mount: SluiceMount, how: string, then = ":"): Promise<User> {
   const script = startScript(["sh", "-c", `${how}; echo ready; read line; ${then}`], {
     env: { M: mount.mountpoint },
-    timeoutMs: 50_000,
+    timeoutMs: 150_000,
   });
   await script.waitFor("ready");
   return {
@@ -87,7 +87,7 @@ for (const [keeper, args] of [
       const written = join(((await mount.status()) as { upper: string }).upper, "written");
       const holder = await writer(mount);
       const argv = ["sh", "-c", 'exec "$0" unmount --wait "$1" 2>&1', SLUICE, mount.mountpoint];
-      const waiting = startScript(argv, { timeoutMs: 50_000 });
+      const waiting = startScript(argv, { timeoutMs: 150_000 });
       await waiting.waitFor(`in use by sh (pid ${holder.pid} writes ${mount.path("written")}): waiting\n`);
       expect(await holder.letGo()).toBe(0);
       const result = await waiting.finished;

@@ -57,7 +57,7 @@ describe("a host service", () => {
     expect(await mountAs(host, USER)).toMatchObject(REFUSED);
     chmodSync(host.socket, 0o666);
     expect(await mountAs(host, USER)).toMatchObject(REFUSED);
-    await eventually("the refusal is logged", 5_000, () => host.log().includes(`"uid":${USER.uid}`));
+    await eventually("the refusal is logged", 30_000, () => host.log().includes(`"uid":${USER.uid}`));
   });
 
   test("serves the members of its group, by their first group or another one", async () => {

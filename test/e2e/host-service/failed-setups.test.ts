@@ -128,7 +128,7 @@ function leftOf(host: HostService, mountpoint = ""): Left {
   return { descriptors: kinds.sort(), decisionServices: host.children().length, runDirectory: hasRunDirectory(mountpoint) };
 }
 
-const AMPLE_MS = 30_000;
+const AMPLE_MS = 60_000;
 /** In which the connections of ended commands close. */
 const QUIET_MS = 500;
 

@@ -104,7 +104,7 @@ describe("two mounts in one process", () => {
     process.kill(service, "SIGSTOP");
     let answered = false;
     const answer = waiting.do("contents", hung.path("secret")).finally(() => (answered = true));
-    await eventually("an open waits", 10_000, async () => (await statusOf(hung)).engine.inFlight > 0);
+    await eventually("an open waits", 30_000, async () => (await statusOf(hung)).engine.inFlight > 0);
     for (const name of ["a", "b", "c"]) expect(await actor.do("mkdir", other.path(name))).toBe(0);
     expect(await actor.do("readdir", other.mountpoint)).toEqual(["a", "b", "c", "secret", "word"]);
     expect(await actor.do("contents", other.path("word"))).toBe("other");
@@ -146,7 +146,7 @@ describe("mounts with the same policy file", () => {
     }
     expect(host.children()).toHaveLength(2);
     for (const log of logs) expect(statSync(log).mode & 0o777).toBe(0o644);
-    for (const log of logs) await eventually("its decision is logged", 10_000, () => readFileSync(log, "utf8").includes('"word"'));
+    for (const log of logs) await eventually("its decision is logged", 30_000, () => readFileSync(log, "utf8").includes('"word"'));
   });
 });
 
@@ -232,7 +232,7 @@ describe("the end of", () => {
     cleanUp(() => client.close());
     host.signal("SIGTERM");
     used.signal("SIGTERM");
-    await eventually("the mount waits for its user", 10_000, () => used.log().includes("the mount is in use by"));
+    await eventually("the mount waits for its user", 30_000, () => used.log().includes("the mount is in use by"));
     for (let asked = 0; asked < 2; asked++) client.endMount({ mountpoint: used.mountpoint, force: false }, () => undefined);
     // Calls of one client are taken in their order.
     await new Promise<void>((resolve) => client.listMounts({}, () => resolve()));
@@ -247,8 +247,8 @@ describe("the end of", () => {
     const host = await startHostService();
     const [killed, other] = [await mountNamed(host, "killed", DENY_SECRET), await mountNamed(host, "other")];
     await killed.kill();
-    await eventually("the mount has ended", 10_000, () => !isMounted(killed));
-    await eventually("its decision service has ended", 10_000, () => host.children().length === 0);
+    await eventually("the mount has ended", 30_000, () => !isMounted(killed));
+    await eventually("its decision service has ended", 30_000, () => host.children().length === 0);
     expect(await (await Actor.start()).do("contents", other.path("word"))).toBe("other");
   });
 

@@ -171,7 +171,7 @@ describe("a mount point of the host service", () => {
     chmodSync(sticky, 0o1777);
     expect(await home.try(...home.layers, sticky)).toMatchObject({ code: 4 });
     const own = startScript(["sleep", "60"], { as: USER });
-    await eventually("the process is the user's", 5_000, () =>
+    await eventually("the process is the user's", 30_000, () =>
       readFileSync(`/proc/${own.pid}/status`, "utf8").includes(`Uid:\t${USER.uid}`),
     );
     expect(await home.try(...home.layers, "-o", "nonempty", `/proc/${own.pid}/fd`)).toMatchObject({
@@ -264,7 +264,7 @@ describe("a hostile client of the host service", () => {
   test("hinders nobody else by its silence, and not itself for ever", async () => {
     const host = await startForUsers(2);
     const socket = join(host.socket, "..", "users.sock");
-    const silent = [0, 1].map(() => startScript(HOSTILE, { as: OTHER, args: [socket, ""], timeoutMs: 60_000 }));
+    const silent = [0, 1].map(() => startScript(HOSTILE, { as: OTHER, args: [socket, ""], timeoutMs: 150_000 }));
     const home = await UserHome.make({ lower: { word: file("x") } }, host);
     await home.mount();
     for (const { finished } of silent) expect(await finished).toMatchObject({ stdout: text("sent no request") });
@@ -285,13 +285,13 @@ describe("a hostile client of the host service", () => {
        if (native.mount("hung", process.argv[1], "fuse", 6, data) < 0) throw new Error("no mount");
        console.log("hangs");
        setInterval(() => undefined, 1000);`,
-      { args: [hung], timeoutMs: 90_000 },
+      { args: [hung], timeoutMs: 150_000 },
     );
     await server.waitFor("hangs");
     cleanUp(async () => void (await runScript(["umount", "-l", hung])));
     const request = startScript([process.execPath, "packages/cli/bin/sluice.cjs", ...home.words("--lower", hung, home.mountpoint)], {
       as: USER,
-      timeoutMs: 60_000,
+      timeoutMs: 150_000,
     });
     const other = await UserHome.make({ lower: { word: file("x") } }, home.host);
     await other.mount();

@@ -27,7 +27,7 @@ describe("a host service with mounts for users", () => {
     const command = await home.mount();
     expect(command.stdout()).toContain("passthrough on");
     const holder = home.sh("exec 3<word 4>>own; cat word; echo x >&4; sleep 2");
-    await eventually("both files pass through", 5_000, async () => {
+    await eventually("both files pass through", 30_000, async () => {
       const { stdout } = await sluiceAs(USER, "grants", "--json", home.mountpoint);
       return (JSON.parse(stdout || "[]") as { mode: string }[]).filter(({ mode }) => mode === "passthrough").length === 2;
     });
@@ -92,7 +92,7 @@ describe("a host service with mounts for users", () => {
     expect(home.mounts).toBe(0);
     const killed = await home.mount();
     killed.kill("SIGKILL");
-    await eventually("the mount of a killed command ends", 15_000, () => home.mounts === 0);
+    await eventually("the mount of a killed command ends", 30_000, () => home.mounts === 0);
     expect(await home.try(...home.layers, home.mountpoint)).toMatchObject({ code: 0, stdout: text("mounted ") });
     expect(await home.sh("cat word")).toMatchObject({ stdout: "x" });
     expect(await sluiceAs(OTHER, "unmount", home.mountpoint)).not.toMatchObject({ code: 0 });

@@ -10,7 +10,7 @@ import { expect } from "vitest";
 const { describe, test } = requires("/dev/fuse", "CAP_SYS_ADMIN", "FUSE passthrough");
 
 const MIB = 1 << 20;
-const AMPLE_MS = 20_000;
+const AMPLE_MS = 60_000;
 /** How long the test watches that something does not happen. */
 const WATCH_MS = 1_000;
 

@@ -142,7 +142,7 @@ test("Sluice on Sluice is mediated at depth 1 with the reason told, passes throu
     await mount.stop();
   }
   await below.stop();
-}, 60_000);
+});
 
 /** A root file system of a few programs and their libraries, in a mount namespace of its own whose root is the mount. */
 const CONTAINER = `
@@ -179,4 +179,4 @@ test("a container with its root on the mount runs programs, and the policy appli
   expect((await statusOf(mount)).fallbacks).toEqual({});
   expect(Object.keys((await statusOf(mount)).decisions)).toEqual(expect.arrayContaining(["deny/service"]));
   await mount.stop();
-}, 60_000);
+});

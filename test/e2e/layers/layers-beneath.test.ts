@@ -141,7 +141,7 @@ describe("with --layers-beneath", () => {
     const before = mount.serverPid;
     const server = descendantsOf(mount.pid).find(({ pid }) => pid === before);
     if (server !== undefined) killProcess(server);
-    await eventually("the next server serves", 20_000, () => mount.serverPid !== before && mount.serverPid !== mount.pid);
+    await eventually("the next server serves", 30_000, () => mount.serverPid !== before && mount.serverPid !== mount.pid);
     expect((await runScript(["sh", "-c", `echo written >${mount.path("new")}; cat ${mount.path("file")}`])).stdout).toBe("lower");
     expect(readFileSync(join(made.own, "upper.away/new"), "utf8")).toBe("written\n");
     expectUntouched(made);
@@ -161,7 +161,7 @@ describe("with --layers-beneath", () => {
     const made = volume();
     replaceByLink(made.lower, one.mountpoint);
     const asked = (root: string, lower: string): ReturnType<typeof runSluice> =>
-      runSluice(["mount", ...host.args, "--layers-beneath", root, "--lower", lower, made.mountpoint], { timeoutMs: 20_000 });
+      runSluice(["mount", ...host.args, "--layers-beneath", root, "--lower", lower, made.mountpoint], { timeoutMs: 150_000 });
     expect((await asked(made.root, made.lower)).stderr).toContain("ELOOP");
     expect((await asked(join(one.mountpoint, ".."), one.mountpoint)).stderr).toContain("EDEADLK");
     expect((await runScript(["cat", one.path("file")])).stdout).toBe("first");

@@ -42,7 +42,7 @@ for (const [kind, tree] of [
     const stay = [...expected].filter((name) => !gone.has(name));
     expect(stay.filter((name) => !seen.includes(name))).toEqual([]);
     await mount.stop();
-  }, 60_000);
+  });
 }
 
 test("creations, renames and removals show at once, and another listing sends no request", async () => {
@@ -66,7 +66,7 @@ test("creations, renames and removals show at once, and another listing sends no
   for (let i = 0; i < 5; i++) expect(list()).toBe("c new z");
   expect(await asked()).toBe(before);
   await mount.stop();
-}, 60_000);
+});
 
 test("a moved directory lists its new parent", async () => {
   const { lower, upper } = layers({ lower: { "a/d/low": "x" }, upper: { "a/d/up": "x", "b/y": "x" } });
@@ -75,7 +75,7 @@ test("a moved directory lists its new parent", async () => {
   const listed = (name: string): Promise<number> => actor.do("syscall", "parent-listed", mount.path(name));
   expect(await listed("a/d")).toBe(1);
   renameSync(mount.path("a/d"), mount.path("b/d"));
-  await eventually("the kernel dropped its list", 10_000, async () => (await listed("b/d")) === 1);
+  await eventually("the kernel dropped its list", 30_000, async () => (await listed("b/d")) === 1);
   await actor.stop();
   await mount.stop();
-}, 60_000);
+});

@@ -24,7 +24,7 @@ const { test } = requires("/dev/fuse", "CAP_SYS_ADMIN");
 
 const PERSON = { name: "person", path: ["**/*.key", "held/**"], effect: "ask" } as const;
 const ASKING = policyOf("grant", { name: "never", path: "never.key", effect: "deny" }, PERSON);
-const WAIT_MS = 20_000;
+const WAIT_MS = 60_000;
 
 interface Ask {
   askId: string;

@@ -140,10 +140,10 @@ test("an edit of the policy hides names that the kernel has cached, and shows th
     statSync(mount.path("app/.env"));
     edit(mount, HIDING);
     const gone = ["app/.env", "secrets", "secrets/inner/key"];
-    await eventually("the names vanish", 10_000, () => gone.every((path) => !existsSync(mount.path(path))));
-    await eventually("the listing is without them", 10_000, () => cached().join() === "main,other");
+    await eventually("the names vanish", 30_000, () => gone.every((path) => !existsSync(mount.path(path))));
+    await eventually("the listing is without them", 30_000, () => cached().join() === "main,other");
     edit(mount, SHOWING);
-    await eventually("the names are back", 10_000, () => cached().includes(".env") && existsSync(mount.path("secrets/inner/key")));
+    await eventually("the names are back", 30_000, () => cached().includes(".env") && existsSync(mount.path("secrets/inner/key")));
   }
   closeSync(inner);
   expect((await mount.stop()).code).toBe(0);
@@ -169,7 +169,7 @@ test("a file with a hidden and a visible name is there by the visible one", asyn
   // The mount knows both names, and asks about opens by both.
   expect(statSync(mount.path("app/.env")).ino).toBe(statSync(mount.path("app/seen")).ino);
   edit(mount, HIDING);
-  await eventually("the name vanishes", 10_000, () => !existsSync(mount.path("app/.env")));
+  await eventually("the name vanishes", 30_000, () => !existsSync(mount.path("app/.env")));
   expect(readFileSync(mount.path("app/seen"), "utf8")).toBe("shared");
   writeFileSync(mount.path("app/seen"), "written");
   expect(readFileSync(mount.path("app/seen"), "utf8")).toBe("written");
@@ -220,7 +220,7 @@ test("the listing of the root is dropped even if the kernel has forgotten all th
   // The inodes go, and the root keeps its cached listing.
   writeFileSync("/proc/sys/vm/drop_caches", "2");
   edit(mount, HIDING);
-  await eventually("hidden names are gone", 10_000, () => shown() === "app later only");
+  await eventually("hidden names are gone", 30_000, () => shown() === "app later only");
   expect((await mount.stop()).code).toBe(0);
 });
 
@@ -231,7 +231,7 @@ test("an open file whose name is hidden is refused from then on", async () => {
   expect(readFileSync(fd, "utf8")).toBe("key");
   edit(mount, HIDING);
   const refused = async (): Promise<string> => scriptOutput(["sh", "-c", `cat /proc/${process.pid}/fd/${fd} 2>&1 || true`]);
-  await eventually("the file is gone", 10_000, async () => (await refused()) !== "key");
+  await eventually("the file is gone", 30_000, async () => (await refused()) !== "key");
   closeSync(fd);
   expect((await mount.stop()).code).toBe(0);
 });

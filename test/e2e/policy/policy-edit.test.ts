@@ -41,7 +41,7 @@ test("an edit applies to the very next open, without a restart", async () => {
   for (const effect of effects) {
     edit(mount, policy(effect));
     seen.push(await outcome(mount, actor));
-    await eventually("the file is closed", 10_000, async () => (await statusOf(mount)).grants === 0);
+    await eventually("the file is closed", 30_000, async () => (await statusOf(mount)).grants === 0);
   }
   expect(seen).toEqual(effects.map((effect) => ({ deny: "denied", grant: "passthrough", mediate: "mediated" })[effect]));
   expect(mount.decisionPid).toBe(child);
@@ -53,7 +53,7 @@ test("a newly added rule reaches accesses that nobody asked about before", async
   expect(await actor.do("syscall", "truncate", mount.path("file"), 3)).toBe(0);
   edit(mount, "version: 1\ndefault: grant\nrules:\n  - { name: no, path: file, access: [truncate], effect: deny }\n");
   // The mount hears of the new policy with its next decision or by itself, whichever is first.
-  await eventually("the mount knows", 10_000, async () => (await statusOf(mount)).policy?.governs.includes("truncate") === true);
+  await eventually("the mount knows", 30_000, async () => (await statusOf(mount)).policy?.governs.includes("truncate") === true);
   expect(await actor.do("syscall", "truncate", mount.path("file"), 0)).toBe(-Errno.EACCES);
   expect((await mount.stop()).code).toBe(0);
 });
@@ -71,7 +71,7 @@ test("a mistake leaves the old policy in force, and is reported", async () => {
     10_000,
     async () => (await statusOf(mount)).policy?.refusedEdit?.includes("policy.yaml:2:10") === true,
   );
-  await eventually("the log names the mistake", 10_000, () => /policy\.yaml:2:10: 'default' is none of/.test(mount.log()));
+  await eventually("the log names the mistake", 30_000, () => /policy\.yaml:2:10: 'default' is none of/.test(mount.log()));
   edit(mount, policy("grant"));
   expect(await outcome(mount, actor)).toBe("passthrough");
   const mended = await statusOf(mount);

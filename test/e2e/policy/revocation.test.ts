@@ -8,7 +8,7 @@ import { expect } from "vitest";
 
 const { test } = requires("/dev/fuse", "CAP_SYS_ADMIN", "FUSE passthrough");
 const { test: asAnyUser } = requires("/dev/fuse", "CAP_SYS_ADMIN", "FUSE passthrough", "checkout that every user can read");
-const AMPLE_MS = 20_000;
+const AMPLE_MS = 60_000;
 
 interface Grant {
   change: string;

@@ -103,7 +103,7 @@ asAnyUser("a mount for one user has no more privilege than its keeper needs", as
   };
   const refused = await runScript(without("-chown,-fowner"));
   expect([refused.code, refused.stderr]).toEqual([3, expect.stringContaining("sluice: CAP_CHOWN: the process lacks this privilege")]);
-  const mount = startScript(without("-fowner,-fsetid,-setfcap,-mknod,-linux_immutable,-sys_ptrace"), { timeoutMs: 60_000 });
+  const mount = startScript(without("-fowner,-fsetid,-setfcap,-mknod,-linux_immutable,-sys_ptrace"), { timeoutMs: 150_000 });
   await mount.waitFor("mounted ");
   const made = await runScript(["sh", "-c", 'cd "$1" && cat f; echo new > g; mv f h', "sh", mountpoint], { as: { uid: 1000, gid: 1000 } });
   expect([made.code, made.stdout, made.stderr]).toEqual([0, "lower", ""]);

@@ -10,7 +10,7 @@ import { ATTACKER, ownedLayers, setStage, type Stage } from "./harness/stage.js"
 const { describe, test } = requires("/dev/fuse", "CAP_SYS_ADMIN", "command cc");
 /** More than a copy-up copies without waiting. */
 const LARGE = Buffer.alloc(4 << 20, "large");
-const AMPLE_MS = 30_000;
+const AMPLE_MS = 60_000;
 
 /** The directories in which the policy was edited so far: each test has one of its own. */
 const edits: string[] = [];

@@ -33,7 +33,7 @@ export class Opener {
   }
 
   static async start(paths: readonly string[]): Promise<Opener> {
-    const script = startScript(PROGRAM, { args: [String(PAUSE_MS), ...paths], timeoutMs: 60_000 });
+    const script = startScript(PROGRAM, { args: [String(PAUSE_MS), ...paths], timeoutMs: 150_000 });
     await script.waitFor("opening");
     return new Opener(script);
   }

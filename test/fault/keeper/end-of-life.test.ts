@@ -125,7 +125,7 @@ describe("a mount with a keeper ends", () => {
   test("if its keeper is killed: the server and the decision service end, and the next mount clears the dead one away", async () => {
     const it = await supervised([], POLICY);
     await it.mount.kill();
-    await expect.poll(() => it.family.filter(isAlive), { timeout: 20_000 }).toEqual([]);
+    await expect.poll(() => it.family.filter(isAlive)).toEqual([]);
     expect((await runScript(["stat", it.mountpoint])).stderr).toContain("not connected");
     const again = await mountSluice({
       lowers: [it.lower],
@@ -156,9 +156,7 @@ describe("a killed server", () => {
     for (let kills = 1; kills <= 3; kills++) {
       const server = serverOf(it.mount);
       killProcess(server);
-      await expect
-        .poll(async () => (await runSluice(["status", "--json", it.mountpoint])).stdout, { timeout: 20_000 })
-        .toContain(`"restarts": ${kills}`);
+      await expect.poll(async () => (await runSluice(["status", "--json", it.mountpoint])).stdout).toContain(`"restarts": ${kills}`);
       expect((await runScript(["cat", join(it.mountpoint, "f")])).stdout).toBe("lower");
     }
     const { keeper, pid } = (await it.mount.status()) as { keeper: { pid: number; lastDeath: string }; pid: number };

@@ -29,7 +29,7 @@ import { chooseSeed } from "../exercisers/policies.js";
 import { LOAD } from "./load.js";
 
 const { test } = requires("/dev/fuse", "CAP_SYS_ADMIN");
-const AMPLE_MS = 30_000;
+const AMPLE_MS = 60_000;
 const DENY_SECRET = policyOf("grant", { name: "no-secret", path: "secret", effect: "deny" });
 
 function mountIn(host: HostService, policy?: string, args: readonly string[] = []): Promise<SluiceMount> {

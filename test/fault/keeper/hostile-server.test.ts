@@ -25,7 +25,7 @@ async function held(keeper: AttackedKeeper, part: string, wanted: (names: readon
     names = keeper.descriptors().filter((name) => name.includes(part));
     return wanted(names);
   };
-  await eventually(`the keeper closes what it refused of "${part}"`, 10_000, look).catch(() => undefined);
+  await eventually(`the keeper closes what it refused of "${part}"`, 30_000, look).catch(() => undefined);
   return names;
 }
 

@@ -12,7 +12,7 @@ import { O } from "@sluice/vfs";
 import { expect } from "vitest";
 
 const { test } = requires("/dev/fuse", "CAP_SYS_ADMIN");
-const AMPLE_MS = 30_000;
+const AMPLE_MS = 60_000;
 const PAGE = 4096;
 const policy = (effect: string): string => `version: 1\ndefault: mediate\nrules:\n  - { name: f, path: f, effect: ${effect} }\n`;
 

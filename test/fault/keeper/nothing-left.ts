@@ -18,7 +18,7 @@ export interface Ended {
 const socketsOf = (mountpoint: string): string => join("/run/sluice", createHash("sha256").update(mountpoint).digest("hex").slice(0, 16));
 
 export async function expectNothingLeft({ mountpoint, family, upper, work }: Ended): Promise<void> {
-  await expect.poll(() => family.filter(isAlive), { timeout: 20_000 }).toEqual([]);
+  await expect.poll(() => family.filter(isAlive)).toEqual([]);
   expect(mountsBelow(bytes(mountpoint))).toEqual([]);
   expect(existsSync(socketsOf(mountpoint))).toBe(false);
   // A process that still has one of them open would hold its lock.

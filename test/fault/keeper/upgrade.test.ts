@@ -52,8 +52,8 @@ test("a program that a server started cannot request an upgrade", async () => {
     const socket = connect(${JSON.stringify(keeperSocket(mount))});
     socket.on("error", () => undefined).on("data", (text) => process.stdout.write(text)).on("close", () => process.exit(0));
     socket.write('{"method":"exec"}\\n');`;
-  expect((await startScript(asker(false), { timeoutMs: 20_000 }).finished).stdout).toContain("unknown request");
-  expect((await startScript(asker(true), { timeoutMs: 20_000 }).finished).stdout).toBe("");
+  expect((await startScript(asker(false), { timeoutMs: 150_000 }).finished).stdout).toContain("unknown request");
+  expect((await startScript(asker(true), { timeoutMs: 150_000 }).finished).stdout).toBe("");
   expect(await serverPid(mount)).toBe(before);
   expect((await mount.stop()).code).toBe(0);
 });
@@ -140,10 +140,10 @@ withPython("an upgrade does not wait for a process that waits for a lock, and lo
   ];
   const first = await Promise.race([holder.waitFor("locked").then(() => holder), waiter.waitFor("locked").then(() => waiter)]);
   const second = first === holder ? waiter : holder;
-  await expect.poll(async () => ((await mount.status()) as { engine: { inFlight: number } }).engine.inFlight, { timeout: 20_000 }).toBe(1);
+  await expect.poll(async () => ((await mount.status()) as { engine: { inFlight: number } }).engine.inFlight).toBe(1);
   expect((await mount.cli("upgrade")).code).toBe(0);
   expect(mount.log()).toMatch(/"idle":true,"inFlight":1,.*handed over/);
-  await expect.poll(async () => ((await mount.status()) as { engine: { inFlight: number } }).engine.inFlight, { timeout: 20_000 }).toBe(1);
+  await expect.poll(async () => ((await mount.status()) as { engine: { inFlight: number } }).engine.inFlight).toBe(1);
   first.write("\n");
   await second.waitFor("locked");
   second.write("\n");

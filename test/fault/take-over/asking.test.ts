@@ -17,7 +17,7 @@ import { expect } from "vitest";
 
 const { test } = requires("/dev/fuse", "CAP_SYS_ADMIN");
 
-const WAIT_MS = 30_000;
+const WAIT_MS = 60_000;
 
 test("a question survives the server of its mount", async () => {
   const mount = await mountSluice({
@@ -25,7 +25,7 @@ test("a question survives the server of its mount", async () => {
     policy: policyOf("grant", { name: "person", path: "*.key", effect: "ask" }),
     args: ["--keeper", "on"],
   });
-  const reading = startScript(["cat", mount.path("a.key")], { timeoutMs: 60_000 });
+  const reading = startScript(["cat", mount.path("a.key")], { timeoutMs: 150_000 });
   const asked = async (): Promise<string | undefined> => {
     const { stdout } = await runSluice(["asks", "--json", mount.mountpoint]);
     const asks = JSON.parse(stdout === "" ? "[]" : stdout) as { askId: string; waiting: number }[];

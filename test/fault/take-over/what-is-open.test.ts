@@ -203,7 +203,7 @@ test("a file that an earlier server registered is not held after it", async () =
   const free = (): number => statfsSync(base).bavail * statfsSync(base).bsize;
   const before = free();
   unlinkSync(file);
-  await expect.poll(() => free() - before, { timeout: 20_000 }).toBeGreaterThanOrEqual(HELD_BYTES);
+  await expect.poll(() => free() - before).toBeGreaterThanOrEqual(HELD_BYTES);
   expect((await supervised.mount.stop()).code).toBe(0);
 }, 120_000);
 

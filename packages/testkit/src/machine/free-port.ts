@@ -1,12 +1,19 @@
-/** A TCP port of the loopback that nobody listened on just now. */
+/**
+ * A TCP port of the loopback that nobody listened on just now. It lies below the ports that the kernel gives to connections and to
+ * listeners without a wish (ip_local_port_range): none of those takes it before the test does.
+ */
 import { createServer } from "node:net";
 
+const LOWEST = 20_000;
+const COUNT = 12_000;
+
 export function freePort(): Promise<number> {
+  const port = LOWEST + Math.floor(Math.random() * COUNT);
   return new Promise((resolve, reject) => {
-    const server = createServer().once("error", reject);
-    server.listen(0, "127.0.0.1", () => {
-      const { port } = server.address() as { port: number };
-      server.close(() => resolve(port));
+    const server = createServer().once("error", (error: NodeJS.ErrnoException) => {
+      if (error.code === "EADDRINUSE") resolve(freePort());
+      else reject(error);
     });
+    server.listen(port, "127.0.0.1", () => server.close(() => resolve(port)));
   });
 }

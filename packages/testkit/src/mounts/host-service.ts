@@ -4,12 +4,14 @@ import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { cleanUp } from "../clean-up.js";
+import { eventually } from "../processes/actor.js";
 import { descendantsOf, isAlive, killProcess, lastingDescriptors, openDescriptors, type ProcessIdentity } from "../processes/processes.js";
 import { describeResult, type RunningScript, type ScriptOptions, type ScriptResult, startScript } from "../processes/run-script.js";
 import { scratch } from "../trees/scratch.js";
 
 const CLI = fileURLToPath(new URL("../../../cli/bin/sluice.cjs", import.meta.url));
 const LIFE_MS = 600_000;
+const END_MS = 15_000;
 
 export class HostService {
   #killed = false;
@@ -82,6 +84,8 @@ export class HostService {
     const children = this.children();
     this.script.kill("SIGTERM");
     const result = await this.finished;
+    // They end with it, and not before it.
+    await eventually("its processes have ended", END_MS, () => !children.some(isAlive)).catch(() => undefined);
     const left = children.filter(isAlive);
     left.forEach(killProcess);
     if (left.length > 0) throw new Error(`sluice serve left behind: ${left.map(({ command }) => command).join("; ")}`);

@@ -37,7 +37,7 @@ export interface SluiceMountOptions {
   /** Its main module, if it is not this checkout's. */
   program?: string;
   env?: Readonly<Record<string, string>>;
-  /** Default 30,000. */
+  /** Default 60,000. */
   readyMs?: number;
 }
 
@@ -59,9 +59,10 @@ export class MountFailure extends Error {
 }
 
 const CLI = fileURLToPath(new URL("../../../cli/bin/sluice.cjs", import.meta.url));
-const READY_MS = 30_000;
-const STOP_MS = 20_000;
-const SETTLE_MS = 5_000;
+/** For a machine that does much else. */
+const READY_MS = 60_000;
+const STOP_MS = 40_000;
+const SETTLE_MS = 15_000;
 const POLL_MS = 20;
 const MAX_LOG_CHARACTERS = 1 << 20;
 

@@ -22,7 +22,7 @@ export interface ScriptOptions {
   /** For code: process.argv.slice(1). */
   args?: readonly string[];
   input?: string | Uint8Array;
-  /** Default 30,000; then the child is killed and the result says so. */
+  /** Default 90,000; then the child is killed and the result says so. */
   timeoutMs?: number;
 }
 
@@ -49,7 +49,7 @@ export interface RunningScript {
   kill(signal?: NodeJS.Signals): void;
 }
 
-const DEFAULT_TIMEOUT_MS = 30_000;
+const DEFAULT_TIMEOUT_MS = 90_000;
 const NATIVE_URL = new URL("../../../native/dist/index.js", import.meta.url).href;
 const REPOSITORY = fileURLToPath(new URL("../../../..", import.meta.url));
 

@@ -111,7 +111,7 @@ it("ends a call whose message is too large, and hears of one that is given up", 
     await expect.poll(() => heard).toEqual([0, 1]);
     expect(isDirect()).toBe(true);
     act(call);
-    await expect.poll(() => ends[0], { timeout: 5_000 }).toBe(end);
+    await expect.poll(() => ends[0]).toBe(end);
     await expect.poll(() => told).toContain("closed");
   }
 });
