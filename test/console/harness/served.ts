@@ -41,12 +41,12 @@ export async function serve(options: Partial<DecisionServiceOptions> = {}): Prom
   cleanUp(() => service.drain(100));
   const decider = connectDecider({ target: service.target, mount: "/srv/view", clientVersion: "0.1.0", cache: { entries: 0 } });
   cleanUp(() => decider.close());
-  expect(await whenReady(decider, 10_000)).toBe(true);
+  expect(await whenReady(decider, 30_000)).toBe(true);
   return { service, decider, logFile, policy };
 }
 
 let asked = 0;
 export const ask = async (decider: Decider, path: string, uid = 1000, more: Partial<Question> = {}): Promise<unknown> => {
   const question: Question = { ...questionOf({ path: [path], uid }, `q${++asked}`, NO_FACTS), id: `q${asked}`, ...more };
-  return decider.decide({ ...question, resource: { ...question.resource, mount: "/srv/view" } }, AbortSignal.timeout(10_000));
+  return decider.decide({ ...question, resource: { ...question.resource, mount: "/srv/view" } }, AbortSignal.timeout(60_000));
 };
