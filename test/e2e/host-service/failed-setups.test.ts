@@ -1,7 +1,7 @@
 /** A mount that cannot be made leaves nothing behind in a process that goes on, and its command says why as always. */
 import { createHash } from "node:crypto";
 import { existsSync, mkdirSync, symlinkSync, writeFileSync } from "node:fs";
-import { createServer } from "node:net";
+import { type AddressInfo, createServer } from "node:net";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import {
@@ -9,7 +9,6 @@ import {
   bytes,
   cleanUp,
   eventually,
-  freePort,
   type HostService,
   layers,
   machineHas,
@@ -102,10 +101,10 @@ const ATTEMPTS: Readonly<Record<string, (made: Place, other: SluiceMount) => str
     return writable(made, "--control", control);
   },
   "an admin port that another process has": async (made) => {
-    const port = await freePort();
-    const server = createServer().listen(port, "127.0.0.1");
+    const server = createServer().listen(0, "127.0.0.1");
     cleanUp(() => void server.close());
     await new Promise((resolve) => server.once("listening", resolve));
+    const { port } = server.address() as AddressInfo; // it listens on TCP
     return writable(made, "--policy", made.policy, "--admin", `127.0.0.1:${port}`);
   },
 };
@@ -142,13 +141,14 @@ function added(before: readonly string[], now: readonly string[]): string[] {
   });
 }
 
-/** The connection of a command that has just ended may still be there, now and in `before`: less is as good. */
+/** The connection of a command that has just ended, or its decision service, may still be there, now and in `before`: less is as good. */
 async function untilLeft(before: Left, mountpoint = ""): Promise<void> {
   const more = (): Left => {
     const now = leftOf(host, mountpoint);
-    return { ...now, descriptors: added(before.descriptors, now.descriptors) };
+    const services = Math.max(0, now.decisionServices - before.decisionServices);
+    return { ...now, descriptors: added(before.descriptors, now.descriptors), decisionServices: services };
   };
-  const wanted = { ...before, descriptors: [] };
+  const wanted = { ...before, descriptors: [], decisionServices: 0 };
   // The comparison below shows a difference better.
   await eventually("nothing more is left", AMPLE_MS, () => JSON.stringify(more()) === JSON.stringify(wanted)).catch(() => undefined);
   expect(more()).toEqual(wanted);

@@ -131,7 +131,7 @@ describe("mounts with the same policy file", () => {
     expect(await actor.do("contents", mounts[1]?.path("secret") ?? "")).toBe(-Errno.EACCES);
     expect(host.children()).toHaveLength(1);
     await Promise.all(mounts.slice(1).map((mount) => mount.stop()));
-    expect(host.children()).toEqual([]);
+    await expect.poll(() => host.children()).toEqual([]);
   });
 
   test("have services of their own if these log to different files", async () => {

@@ -1,6 +1,6 @@
 /** A host service makes mounts for ordinary users: with passthrough, by a server with the user's rights and no others. */
 import { readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
-import { eventually, file, policyOf, requires, runScript, runSluice } from "@sluice/testkit";
+import { eventually, file, policyOf, requires, runScript, runSluice, startScript } from "@sluice/testkit";
 import { expect } from "vitest";
 import { GROUP, OTHER, sluiceAs, startForUsers, USER, UserHome } from "./user-home.js";
 
@@ -26,12 +26,15 @@ describe("a host service with mounts for users", () => {
     const home = await UserHome.make({ lower: { word: file("lower") } });
     const command = await home.mount();
     expect(command.stdout()).toContain("passthrough on");
-    const holder = home.sh("exec 3<word 4>>own; cat word; echo x >&4; sleep 2");
+    const holder = startScript(["sh", "-c", 'cd "$0"; exec 3<word 4>>own; cat word; echo x >&4; echo; read -r _', home.mountpoint], {
+      as: USER,
+    });
     await eventually("both files pass through", 30_000, async () => {
       const { stdout } = await sluiceAs(USER, "grants", "--json", home.mountpoint);
       return (JSON.parse(stdout || "[]") as { mode: string }[]).filter(({ mode }) => mode === "passthrough").length === 2;
     });
-    expect(await holder).toMatchObject({ stdout: "lower", stderr: "" });
+    holder.write("go\n");
+    expect(await holder.finished).toMatchObject({ stdout: "lower\n", stderr: "" });
     expect(readFileSync(home.at("upper", "own"), "utf8")).toBe("x\n");
   });
 
