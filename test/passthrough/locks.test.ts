@@ -127,6 +127,10 @@ test("random sequences of three processes answer as on a local file system", asy
   await mount.stop();
 }, 120_000);
 
+/** The caller of a command does not wait at once: its process has to come to the call. */
+const untilWaiting = (mount: SluiceMount, callers: number): Promise<void> =>
+  eventually(`${callers} wait`, 30_000, async () => (await statusOf(mount)).engine.inFlight === callers);
+
 describe("a wait", () => {
   test("ends when the holder unlocks, closes the file or dies", async () => {
     const mount = await mounted();
@@ -169,6 +173,7 @@ describe("a wait", () => {
     expect(await a.do("set", 0, "r", 0, 10)).toBe("0");
     for (const command of ["wait", "ofdwait"]) {
       const waits = b.do(command, 0, "w", 0, 10);
+      await untilWaiting(mount, 1);
       expect(await within(STILL_WAITING_MS, waits)).toBe("pending");
       b.interrupt();
       expect(await within(30_000, waits)).toBe(String(-Errno.EINTR));
@@ -191,8 +196,10 @@ describe("a wait", () => {
     expect(await b.do("set", 0, "w", 1, 1)).toBe("0");
     expect(await c.do("set", 1, "w", 0, 1)).toBe("0");
     const first = a.do("wait", 0, "w", 1, 1);
+    await untilWaiting(mount, 1);
     expect(await within(STILL_WAITING_MS, first)).toBe("pending");
     const second = b.do("wait", 1, "r", 0, 1);
+    await untilWaiting(mount, 2);
     expect(await within(STILL_WAITING_MS, second)).toBe("pending");
     expect(await within(30_000, c.do("wait", 0, "r", 0, 1))).toBe(String(-Errno.EDEADLK));
     expect(await c.do("close", 1)).toBe("0");
@@ -209,6 +216,7 @@ describe("a wait", () => {
     for (const actor of [a, b]) await actor.do("open", 0, O.RDWR, mount.path("f"));
     expect(await a.do("set", 0, "w", 0, 0)).toBe("0");
     const waits = b.do("wait", 0, "w", 0, 0);
+    await untilWaiting(mount, 1);
     expect(await within(STILL_WAITING_MS, waits)).toBe("pending");
     await Promise.all([a.end(), b.end()]);
     expect((await mount.stop()).code).toBe(0);
