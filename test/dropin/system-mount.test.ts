@@ -73,7 +73,7 @@ test(
       touch m/new; echo "$?"
       mount -o remount,rw,noexec $PWD/m; echo "$? $(row)"
       touch m/new; echo "$?"
-      sleep 100 > m/open & sleep 0.3
+      sleep 100 > m/open & until [ -e m/open ]; do sleep 0.1; done
       mount -o remount,ro $PWD/m; echo "$?"
       kill $!; wait $! 2> /dev/null
       umount $PWD/m; echo "$? $(row)"
@@ -129,7 +129,7 @@ rootless.test(
       cat m/a; echo new > m/n; rm -r m/gone m/dir; mkdir m/dir; ls m m/dir
       getfattr -n user.sluice.mode --only-values m/n 2>&1; echo; getfattr -n user.overlay.opaque --only-values u/dir; echo
       umount m; echo $?
-      for try in $(seq 200); do pgrep -f "[s]erve-main.js /mnt/log" > /dev/null || break; sleep 0.1; done; echo ended $(($try < 200)); cat log`;
+      for try in $(seq 600); do pgrep -f "[s]erve-main.js /mnt/log" > /dev/null || break; sleep 0.1; done; echo ended $(($try < 600)); cat log`;
     const result = await runScript(["unshare", "-Ur", "-m", "-p", "-f", "--mount-proc", "sh", "-c", script], {
       env: { PROGRAM, XDG_STATE_HOME: at.directory },
       timeoutMs: 120_000,

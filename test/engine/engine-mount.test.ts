@@ -131,10 +131,11 @@ describe("passthrough", () => {
   it("frees a refused backing file by its own RELEASE if the kernel rejects the inode's I/O mode", async () => {
     const m = await mount();
     writeFileSync(join(m.backing, "f"), "x");
-    const held = m.sh("exec 3< f; sleep 0.5; cat <&3");
+    const held = m.sh(`exec 3< f; ${m.untilTold}; cat <&3`);
     await m.until(() => m.mirror.handles.size === 1);
     m.mirror.mode = "passthrough";
     await expect(m.sh("cat f")).rejects.toThrow(/Input\/output error/);
+    m.tell();
     await held;
     await m.until(() => m.mirror.handles.size === 0);
   });
@@ -172,9 +173,10 @@ describe("the end", () => {
   it("by umount: busy first, then once, with everything closed", async () => {
     const m = await mount();
     writeFileSync(join(m.backing, "f"), "x");
-    const held = m.sh("exec 3< f; sleep 0.5");
+    const held = m.sh(`exec 3< f; ${m.untilTold}`);
     await m.until(() => m.mirror.handles.size === 1);
     expect(await m.engine.unmount(false)).toBe(Errno.EBUSY);
+    m.tell();
     await held;
     await eventually(async () => expect(await m.engine.unmount(false)).toBe(0));
     await m.engine.ended;
@@ -202,12 +204,13 @@ describe("the end, after a lazy unmount", () => {
   it("is reached by abort although no path leads to the mount", async () => {
     const m = await mount();
     writeFileSync(join(m.backing, "f"), "x");
-    const held = m.sh("exec 3< f; sleep 1; cat <&3");
+    const held = m.sh(`exec 3< f; ${m.untilTold}; cat <&3`);
     const failed = expect(held).rejects.toThrow();
     await m.until(() => m.mirror.handles.size === 1);
     expect(await m.engine.unmount(true)).toBe(0);
     m.engine.abort();
     await m.engine.ended;
+    m.tell();
     await failed;
     expect(m.mirror.destroyed).toBe(1);
   });
@@ -266,7 +269,7 @@ async function eventually(assertion: () => Promise<void>): Promise<void> {
     try {
       return await assertion();
     } catch (error) {
-      if (i === 50) throw error;
+      if (i === 1_000) throw error;
       await new Promise((resolve) => setTimeout(resolve, 20));
     }
   }

@@ -4,7 +4,7 @@
 import { type Engine, startEngine } from "@sluice/engine-devfuse";
 import type { Filesystem, KernelPort, RequestedTransport } from "@sluice/vfs";
 import { execFile, spawn } from "node:child_process";
-import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
@@ -58,14 +58,14 @@ export class MountedMirror {
    */
   async sh(script: string): Promise<string> {
     const argv = ["-ec", `cd "$1"\n${script}`, "sh", this.mountpoint];
-    const { stdout } = await run("/bin/sh", argv, { encoding: "latin1", timeout: 20_000 });
+    const { stdout } = await run("/bin/sh", argv, { encoding: "latin1", timeout: 60_000 });
     return stdout;
   }
 
   /** Runs a module's text in a node process of its own, with the mount point as argument; returns its standard output. */
   async node(script: string): Promise<string> {
     const argv = ["--input-type=module", "-e", script, this.mountpoint];
-    const { stdout } = await run(process.execPath, argv, { cwd: import.meta.dirname, timeout: 20_000 });
+    const { stdout } = await run(process.execPath, argv, { cwd: import.meta.dirname, timeout: 60_000 });
     return stdout;
   }
 
@@ -74,7 +74,16 @@ export class MountedMirror {
     return spawn("/bin/cat", [join(this.mountpoint, name)], { stdio: ["ignore", "ignore", "pipe"] });
   }
 
-  async until(condition: () => boolean, ms = 10_000): Promise<void> {
+  /** In a script: waits until the test calls `tell`, without a call into the mount. */
+  get untilTold(): string {
+    return `until [ -e '${join(this.scratch, "told")}' ]; do sleep 0.05; done`;
+  }
+
+  tell(): void {
+    writeFileSync(join(this.scratch, "told"), "");
+  }
+
+  async until(condition: () => boolean, ms = 30_000): Promise<void> {
     const deadline = Date.now() + ms;
     while (!condition()) {
       if (Date.now() > deadline) throw new Error("what was waited for did not come");
