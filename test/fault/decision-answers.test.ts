@@ -16,7 +16,7 @@ async function mountedWith(answers: Answer): Promise<SluiceMount> {
   await service.start();
   const lower = scratch();
   for (const name of ["file", "other"]) writeFileSync(join(lower, name), name);
-  return mountSluice({ lowers: [lower], args: ["--decision", service.target, "--decision-timeout", "500ms"] });
+  return mountSluice({ lowers: [lower], args: ["--decision", service.target, "--decision-timeout", "5s"] });
 }
 
 /** Returns "ok" or the errno's name. Asynchronous, since the scripted service lives in this process. */
