@@ -119,7 +119,8 @@ test("the keeper holds nothing of a mount that has ended, or could not be made",
     expect((await mount.stop()).code).toBe(0);
     expect(mountsBelow(bytes(mount.mountpoint))).toEqual([]);
   }
-  await eventually("the keeper has closed them", AMPLE_MS, () => held() === before);
+  // The keeper may have been starting the standby when `before` was counted: fewer are as good.
+  await eventually("the keeper has closed them", AMPLE_MS, () => held() <= before);
   expect((await keeper.stop()).code).toBe(0);
 });
 

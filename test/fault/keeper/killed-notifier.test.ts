@@ -55,7 +55,7 @@ test("a server that is killed while it drops a page with a waiting read is repla
   await other.stop();
   await reader.stop();
   expect((await mount.stop()).code).toBe(0);
-}, 120_000);
+}, 300_000);
 
 test("the next server takes the control socket of a dead one that still waits in the kernel", async () => {
   const { mount, reader, underWay, letRead } = await killedServer();
@@ -66,7 +66,7 @@ test("the next server takes the control socket of a dead one that still waits in
   expect(mount.log()).not.toContain("EADDRINUSE");
   await reader.stop();
   expect((await mount.stop()).code).toBe(0);
-}, 120_000);
+}, 300_000);
 
 test("the next server waits for the admin port of a dead one, and serves meanwhile", async () => {
   const holder = createServer().listen(0, "127.0.0.1");
@@ -76,6 +76,8 @@ test("the next server waits for the admin port of a dead one, and serves meanwhi
   await close();
   const { lower, upper } = layers({ lower: { f: publicFile("text") } });
   const mount = await mountSluice({ lowers: [lower], upper, args: ["--keeper", "on", "--admin", `127.0.0.1:${port}`] });
+  // The keeper is stopped meanwhile: the next server would have the port first.
+  mount.signal("SIGSTOP");
   mount.signalServer("SIGKILL");
   // In its place: a thread that waits in the kernel keeps a port as well.
   holder.on("error", () => undefined);
@@ -83,6 +85,7 @@ test("the next server waits for the admin port of a dead one, and serves meanwhi
     if (!holder.listening) holder.listen(port, "127.0.0.1");
     return holder.listening;
   });
+  mount.signal("SIGCONT");
   const other = await Actor.start();
   expect(await within(AMPLE_MS, other.do("stat", mount.path("f")))).toMatchObject({ size: "4" });
   // The control socket comes first. A server that gave up for the port would not answer for long.
@@ -95,4 +98,4 @@ test("the next server waits for the admin port of a dead one, and serves meanwhi
   expect(mount.log()).not.toContain("EADDRINUSE");
   await other.stop();
   expect((await mount.stop()).code).toBe(0);
-}, 120_000);
+}, 300_000);
