@@ -230,5 +230,5 @@ test(
         ]);
     }
   },
-  whole ? LIFE_MS : 300_000,
+  whole ? LIFE_MS : 600_000,
 );

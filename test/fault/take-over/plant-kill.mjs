@@ -1,7 +1,8 @@
 // Loaded into a server by NODE_OPTIONS=--import: kills it at a named point, before or after one of its calls. The point is
-// drawn from SLUICE_KILL_SEED and the number of server starts, which the file SLUICE_KILL_COUNT holds.
+// drawn from SLUICE_KILL_SEED and the number of server starts, which the file SLUICE_KILL_COUNT holds. The kills begin when the file
+// beside it, ".mounted", is there, and end at the time in it.
 import { createHash } from "node:crypto";
-import { appendFileSync, existsSync, readFileSync } from "node:fs";
+import { appendFileSync, readFileSync } from "node:fs";
 import { LAYER_CALLS } from "./layer-calls.mjs";
 
 /** In the order of a request: recorded, intended, done, answer recorded, answer sent, ended. */
@@ -28,15 +29,21 @@ async function plant() {
   const owner = REQUEST.includes(point) ? /** @type {never} */ (RequestRecords.prototype) : /** @type {never} */ (native);
   const calls = REQUEST.includes(point) ? CALLS.request : point === "write" || point === "openat2" ? CALLS[point] : CALLS.layer;
   let left = 1 + (digest.readUInt32LE(4) % calls);
-  const untilMs = Number(process.env["SLUICE_KILL_UNTIL"]);
   const after = digest.readUInt32LE(8) % 2 === 1;
   const real = /** @type {(...args: unknown[]) => unknown} */ (owner[point]);
-  // The first server lives until the mount is there: its death would be a mount that failed, which no other server continues.
-  let isArmed = start > 0;
-  const armed = () => (isArmed ||= existsSync(`${countFile}.mounted`));
+  let untilMs = 0;
+  /** The first server lives until the mount is there: its death would be a mount that failed, which no other server continues. */
+  const armed = () => {
+    try {
+      untilMs ||= Number(readFileSync(`${countFile}.mounted`, "latin1"));
+    } catch {
+      // It is not there yet.
+    }
+    return Date.now() < untilMs;
+  };
   /** @this {unknown} @param {unknown[]} args */
   owner[point] = function (...args) {
-    if (Date.now() > untilMs || !armed() || --left > 0) return real.apply(this, args);
+    if (!armed() || --left > 0) return real.apply(this, args);
     const result = after ? real.apply(this, args) : undefined;
     return result instanceof Promise ? result.then(die) : die();
   };

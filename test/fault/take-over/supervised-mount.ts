@@ -6,6 +6,8 @@ import { fileURLToPath } from "node:url";
 import { descendantsOf, killProcess, mountSluice, scratch, type SluiceMount } from "@sluice/testkit";
 
 const POLL_MS = 10;
+/** The longest time beyond the end for kills that are missing. */
+const PATIENCE_MS = 60_000;
 const PLANT = fileURLToPath(new URL("./plant-kill.mjs", import.meta.url));
 
 export interface SupervisedMountOptions {
@@ -14,8 +16,8 @@ export interface SupervisedMountOptions {
   /** A new directory by default. */
   mountpoint?: string;
   policy?: string;
-  /** Makes every server kill itself at a point that is drawn from this seed. */
-  plant?: { seed: number; untilMs: number };
+  /** Makes every server kill itself at a point that is drawn from this seed, for a time from when the mount is there. */
+  plant?: { seed: number; forMs: number };
   args?: readonly string[];
 }
 
@@ -24,6 +26,8 @@ export interface Killing {
   /** Longest life of a server. */
   pauseMs: number;
   untilMs: number;
+  /** Goes on beyond that time until so many servers were killed; default 0. */
+  least?: number;
   /** Kills the decision service, too, sometimes at the same moment. */
   alsoKill?: () => void;
   /** While it gives true, nothing is killed. */
@@ -34,6 +38,7 @@ export class SupervisedMount {
   readonly mount: SluiceMount;
   readonly #countFile: string;
   readonly #decides: boolean;
+  #killed = 0;
 
   constructor(mount: SluiceMount, { countFile, decides }: { countFile: string; decides: boolean }) {
     this.mount = mount;
@@ -84,6 +89,12 @@ export class SupervisedMount {
     if (service !== undefined) killProcess(service);
   }
 
+  /** Work goes on as long as the kills do. */
+  goesOn({ untilMs, least = 0 }: Pick<Killing, "untilMs" | "least">): boolean {
+    const nowMs = Date.now();
+    return nowMs < untilMs || (this.#killed < least && nowMs < untilMs + PATIENCE_MS);
+  }
+
   /** Kills the server at random moments until `work` is done or the time is up; returns the number of kills. */
   async killingWhile(work: Promise<unknown>, kills: Killing): Promise<number> {
     let over = false;
@@ -91,16 +102,15 @@ export class SupervisedMount {
       over = true;
     });
     done.catch(() => undefined);
-    let killed = 0;
     let servedThen = 0;
     let decidedThen = 0;
-    for (let inRow = 0; !over && Date.now() < kills.untilMs; inRow = this.served > servedThen ? 0 : inRow + 1) {
+    for (let inRow = 0; !over && this.goesOn(kills); inRow = this.served > servedThen ? 0 : inRow + 1) {
       // Some die during their takeover, but few in a row: the keeper gives up if no server ever becomes ready.
       const starting = inRow < 2 && kills.random() < 0.2;
       // Half of them live until their decision service answers. Otherwise no open ends on a machine where it starts slowly.
       const decides = this.#decides && kills.random() < 0.5;
       const isDue = (): boolean => (starting || this.served > servedThen) && (!decides || this.decided > decidedThen);
-      while (!over && Date.now() < kills.untilMs && !isDue()) await sleep(POLL_MS);
+      while (!over && this.goesOn(kills) && !isDue()) await sleep(POLL_MS);
       servedThen = this.served;
       decidedThen = this.decided;
       await sleep(kills.pauseMs * kills.random());
@@ -108,10 +118,10 @@ export class SupervisedMount {
       if (over) break;
       if (kills.random() < 0.3) kills.alsoKill?.();
       if (kills.random() < 0.1) this.killStandby();
-      if (this.killServer()) killed++;
+      if (this.killServer()) this.#killed++;
     }
     await done;
-    return killed;
+    return this.#killed;
   }
 }
 
@@ -129,7 +139,6 @@ export async function mountSupervised({
     NODE_OPTIONS: `--import=${PLANT}`,
     SLUICE_BUNDLE: "off",
     SLUICE_KILL_SEED: String(plant?.seed),
-    SLUICE_KILL_UNTIL: String(plant?.untilMs),
     SLUICE_KILL_COUNT: countFile,
   };
   const env = plant === undefined ? {} : planted;
@@ -141,6 +150,6 @@ export async function mountSupervised({
     ...(mountpoint === undefined ? {} : { mountpoint }),
     ...(policy === undefined ? {} : { policy }),
   });
-  writeFileSync(`${countFile}.mounted`, "");
+  if (plant !== undefined) writeFileSync(`${countFile}.mounted`, String(Date.now() + plant.forMs));
   return new SupervisedMount(mount, { countFile, decides: policy !== undefined });
 }
