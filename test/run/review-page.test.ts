@@ -53,7 +53,7 @@ describe.each(CALLERS)("as %s", (caller) => {
       const { serving, link } = await serve(project);
       const { page, wrong } = await openPage(link);
       await page.getByText("session one of").waitFor();
-      expect(await page.locator("#changes details").count()).toBe(4);
+      await rows(page, 4);
       expect(await page.locator("#changes").innerText()).toContain("A <img src=x onerror=alert(1)>");
       expect(await page.locator("#changes").innerText()).toContain("A e\\033[2J");
       await page.locator("summary", { hasText: "M a" }).click({ position: { x: 200, y: 10 } });
@@ -110,7 +110,7 @@ test(
     const { serving, link } = await serve(project, "a", "d");
     const { page } = await openPage(link);
     await page.getByText("(not shown: 1)").waitFor();
-    expect(await page.locator("#changes summary").allInnerTexts()).toEqual([" M a", " A d/", " A d/f"]);
+    await expect.poll(() => page.locator("#changes summary").allInnerTexts()).toEqual([" M a", " A d/", " A d/f"]);
     await page.getByRole("button", { name: "Select all" }).click();
     await page.getByRole("button", { name: "Apply selected" }).click();
     await page.locator("#done").waitFor();

@@ -3,7 +3,7 @@ import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { requires, treeHash } from "@sluice/testkit";
 import { describe, expect } from "vitest";
-import { CALLERS, NEEDS, Project } from "./sandboxed.js";
+import { CALLERS, NEEDS, procFile, Project } from "./sandboxed.js";
 
 const { test } = requires(...NEEDS);
 const LIMIT_MS = 180_000;
@@ -96,9 +96,8 @@ describe.each(CALLERS)("as %s", (caller) => {
       const env = { NODE_EXTRA_CA_CERTS: "/etc/hostname" };
       const running = project.start(["run", "--", "sh", "-c", 'echo "ready $NODE_EXTRA_CA_CERTS"; sleep 1000'], { env });
       await running.waitFor("ready /etc/hostname");
-      const proc = (pid: number, file: string): string => readFileSync(`/proc/${pid}/${file}`, "latin1");
-      const servers = project.processes().filter((pid) => proc(pid, "cmdline").includes("/dist/main.js\0mount\0--lower\0"));
-      expect(servers.map((pid) => proc(pid, "environ").includes("NODE_EXTRA_CA_CERTS"))).toEqual([false]);
+      const servers = project.processes().filter((pid) => procFile(pid, "cmdline").includes("/dist/main.js\0mount\0--lower\0"));
+      expect(servers.map((pid) => procFile(pid, "environ").includes("NODE_EXTRA_CA_CERTS"))).toEqual([false]);
       running.kill("SIGTERM");
       await running.finished;
     },

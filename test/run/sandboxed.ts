@@ -16,6 +16,15 @@ export type Caller = (typeof CALLERS)[number];
 
 export const uidOf = (caller: Caller): number => (caller === "root" ? 0 : ORDINARY_USER.uid);
 
+/** "" if the process has ended. */
+export function procFile(pid: number | string, name: string): string {
+  try {
+    return readFileSync(`/proc/${pid}/${name}`, "latin1");
+  } catch {
+    return "";
+  }
+}
+
 export class Project {
   readonly base: string;
   readonly state: string;
@@ -80,15 +89,8 @@ export class Project {
 
   /** The processes whose command line names the state of this project: the runner, and the server of its mount. */
   processes(): number[] {
-    const names = (pid: string): boolean => {
-      try {
-        return readFileSync(`/proc/${pid}/cmdline`, "latin1").includes(this.state);
-      } catch {
-        return false;
-      }
-    };
     return readdirSync("/proc")
-      .filter((name) => /^\d+$/.test(name) && names(name))
+      .filter((name) => /^\d+$/.test(name) && procFile(name, "cmdline").includes(this.state))
       .map(Number);
   }
 
