@@ -25,7 +25,7 @@ cat m/a; echo $(ls m) : $(ls m/dir)
 `;
 const MOUNT = `
 touch out; "$CLI" mount --lower l --upper u --work w $1 m > out 2> err &
-for try in $(seq 200); do grep -q mounted out && break; kill -0 $! || break; sleep 0.1; done
+for try in $(seq 600); do grep -q mounted out && break; kill -0 $! || break; sleep 0.1; done
 ${USE}
 "$CLI" status --json m
 "$CLI" unmount m > /dev/null; wait $!; echo "exit $?"; grep -c " $PWD/m " /proc/self/mountinfo; grep -v '^{' err >&2

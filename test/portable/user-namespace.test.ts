@@ -11,7 +11,7 @@ const SCRIPT = `
 mount -t tmpfs none /mnt && mkdir /mnt/l /mnt/u /mnt/w /mnt/m && echo low > /mnt/l/a
 "$NODE" "$CLI" mount --engine "$1" --lower /mnt/l --upper /mnt/u --work /mnt/w -o userxattr --control /mnt/ctl /mnt/m > /mnt/out 2> /mnt/err &
 pid=$!
-for try in $(seq 100); do grep -q mounted /mnt/out && break; kill -0 $pid || break; sleep 0.1; done
+for try in $(seq 600); do grep -q mounted /mnt/out && break; kill -0 $pid || break; sleep 0.1; done
 cat /mnt/m/a; echo new > /mnt/m/n; cat /mnt/m/n
 "$NODE" "$CLI" status --json --control /mnt/ctl /mnt/m
 kill -TERM $pid; wait $pid; echo "exit $?"

@@ -69,7 +69,7 @@ test("the decision service holds its socket and pipes, but not the log, and its 
   const log = join(scratch(), "mount.log");
   const { mount } = await mounted(["--log-file", log]);
   expect(mount.decisionFiles).toEqual([]);
-  expect(readFileSync(log, "utf8")).toMatch(/"name":"sluice-decision".*decision service listens/);
+  await expect.poll(() => readFileSync(log, "utf8")).toMatch(/"name":"sluice-decision".*decision service listens/);
   expect((await mount.stop()).code).toBe(0);
 });
 
@@ -91,7 +91,7 @@ printf 'version: 1\\ndefault: grant\\nrules:\\n  - { name: no, path: b, effect: 
 eval "$PREPARE"
 "$NODE" "$CLI" mount --lower /mnt/l --policy /mnt/policy.yaml --control /mnt/ctl /mnt/m > /mnt/out 2> /mnt/err &
 pid=$!
-for try in $(seq 150); do grep -q mounted /mnt/out && break; kill -0 $pid || break; sleep 0.1; done
+for try in $(seq 600); do grep -q mounted /mnt/out && break; kill -0 $pid || break; sleep 0.1; done
 cat /mnt/err >&2
 cat /mnt/m/a
 cat /mnt/m/b 2> /dev/null || echo denied
