@@ -148,6 +148,10 @@ asAnyUser("an impostor of a user's server cannot lead root to root's own files",
   expect([exported.code, exported.stderr]).toEqual([4, expect.stringContaining("root takes no layers from it (EPERM)")]);
   expect(existsSync(archive)).toBe(false);
   expect((await mount.cli("diff")).code).toBe(4);
+  const listed = await runSluice(["status", "--json"]);
+  expect([listed.code, listed.stderr]).toEqual([0, ""]);
+  const all = JSON.parse(listed.stdout) as { mountpoint: string; problem?: string }[];
+  expect(all.find(({ mountpoint }) => mountpoint === mount.mountpoint)?.problem).toContain("is not a Sluice daemon (EPROTO)");
   forger.kill();
   await forger.finished;
   await mount.stop();

@@ -1,6 +1,6 @@
 /** `sluice status` without a mount point: all mounts that this user can see, one in a line. */
 import { askOnce, type MountStatus } from "@sluice/mount-control";
-import { CliError, escapeTextName, table } from "@sluice/runtime/cli";
+import { CliError, escapeTextName, failed, table } from "@sluice/runtime/cli";
 import { type Place, placesOf } from "../places.js";
 import { duration } from "./status-command.js";
 
@@ -21,9 +21,16 @@ interface ListedMount {
   problem?: string;
 }
 
+/** The process that answers may be a program of another user. @throws CliError if it gives no status */
+function statusIn(answer: unknown, mountpoint: string): MountStatus {
+  const { decider, openFilesByMode, policy } = Object(answer) as Partial<MountStatus>;
+  if (Array.isArray(decider?.replicas) && openFilesByMode instanceof Object && policy !== undefined) return answer as MountStatus;
+  throw failed(mountpoint, "the process that answers is not a Sluice daemon (EPROTO)", "look at the processes of the mount's owner");
+}
+
 async function look({ name, mountpoint, control }: Place): Promise<ListedMount> {
   try {
-    const status = (await askOnce(mountpoint, control, { method: "status" }, PATIENCE_MS)) as MountStatus;
+    const status = statusIn(await askOnce(mountpoint, control, { method: "status" }, PATIENCE_MS), mountpoint);
     const { replicas } = status.decider;
     return {
       name: name === mountpoint ? status.name : name,
