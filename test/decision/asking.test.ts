@@ -10,7 +10,7 @@ import { Replica } from "./harness/replicas.js";
 
 const { test } = requires("/dev/fuse", "CAP_SYS_ADMIN");
 
-const WAIT_MS = 20_000;
+const WAIT_MS = 50_000;
 const asking = (comment = ""): string => `# ${comment}\n${policyOf("grant", { name: "person", path: "*.key", effect: "ask" })}`;
 
 function policyFile(text: string): string {

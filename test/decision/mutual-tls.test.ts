@@ -126,7 +126,7 @@ test("a mount believes only the configured service", async () => {
   const ca = new Authority(scratch(), "ca");
   const service = await serve(ca, [MOUNT]);
   const mount: TlsFiles = { caFile: ca.file, ...ca.sign("mount", MOUNT) };
-  expect(await readies(service, { ...mount, serverSan: SERVICE }, 10_000)).toBe(true);
+  expect(await readies(service, { ...mount, serverSan: SERVICE }, 30_000)).toBe(true);
   expect(await readies(service, { ...mount, serverSan: "URI:spiffe://example.org/decisio" }, 1_500)).toBe(false);
   const stranger = new Authority(scratch(), "stranger");
   expect(await readies(service, { ...mount, caFile: stranger.file, serverSan: SERVICE }, 1_500)).toBe(false);
@@ -164,7 +164,7 @@ test("both sides renew certificates without a restart, and ignore a half-written
   const renewed = ca.sign("renewed", MOUNT);
   copyFileSync(renewed.certFile, mount.certFile as string);
   copyFileSync(renewed.keyFile, mount.keyFile as string);
-  expect(await whenReady(decider, 15_000)).toBe(true);
+  expect(await whenReady(decider, 30_000)).toBe(true);
 
   const [before] = await serials();
   expect(await serials()).toEqual([before, before]);

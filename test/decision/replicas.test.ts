@@ -39,7 +39,7 @@ const sum = (counts: Record<string, number>): number => Object.values(counts).re
 const askable = async (mount: SluiceMount): Promise<number> =>
   (await told(mount)).decider.replicas.filter(({ state }) => state === "ready").length;
 const scaledTo = (mount: SluiceMount, count: number): Promise<unknown> =>
-  expect.poll(() => askable(mount), { timeout: 30_000, interval: 100 }).toBe(count) as Promise<unknown>;
+  expect.poll(() => askable(mount), { timeout: 90_000, interval: 100 }).toBe(count) as Promise<unknown>;
 
 interface Reign {
   revision: number;
@@ -63,7 +63,7 @@ class Policy {
     if (this.mount === undefined) return;
     const { mount, revision } = this;
     await expect
-      .poll(async () => (await told(mount)).decider.revision?.sequence, { timeout: 30_000, interval: 100 })
+      .poll(async () => (await told(mount)).decider.revision?.sequence, { timeout: 90_000, interval: 100 })
       .toBe(String(revision));
     this.reigns.push({ revision, fromMs: Date.now(), toMs: Number.POSITIVE_INFINITY });
   }
@@ -128,7 +128,7 @@ test("opens survive replicas that come, go, freeze and send malformed replies wh
   const added = async (names: readonly string[]): Promise<Replica[]> => {
     const replicas: Replica[] = [];
     for (const name of names) replicas.push(await start(name));
-    await expect.poll(() => Math.min(...replicas.map((replica) => replica.log().length)), { timeout: 30_000 }).toBeGreaterThan(0);
+    await expect.poll(() => Math.min(...replicas.map((replica) => replica.log().length)), { timeout: 90_000 }).toBeGreaterThan(0);
     for (const replica of replicas) {
       const firstMs = Date.parse(replica.log()[0]?.timestamp ?? "");
       process.stderr.write(`a new replica was asked ${firstMs - replica.listensMs} ms after it listened\n`);
@@ -165,7 +165,7 @@ test("opens survive replicas that come, go, freeze and send malformed replies wh
   await Promise.all([two.end("SIGKILL"), four.end("SIGKILL")]);
   await sleep(500);
   await start("five");
-  await expect.poll(async () => (await told(mount)).decider.state, { timeout: 30_000 }).toBe("ready");
+  await expect.poll(async () => (await told(mount)).decider.state, { timeout: 90_000 }).toBe("ready");
   const blackout = { fromMs, toMs: Date.now() };
   await policy.change();
   await policy.change();
@@ -229,11 +229,11 @@ test("metrics and logs count every decision once while services come and go", as
   // Reports of cache hits are sent every second.
   const all = [...staying, ...leaving];
   await expect
-    .poll(() => logged(all.flatMap((replica) => replica.log())), { timeout: 30_000, interval: 500 })
+    .poll(() => logged(all.flatMap((replica) => replica.log())), { timeout: 90_000, interval: 500 })
     .toEqual({ asked: of("service") + of("hedge"), cached: of("cache") });
   for (const replica of leaving) expect(replica.log().length).toBeGreaterThan(0);
   for (const [index, replica] of staying.entries())
     for (const [counted, written] of Object.values(await itself(replica, admins[index] as string))) expect(counted).toBe(written);
   expect((await mount.stop()).code).toBe(0);
   for (const replica of staying) await replica.end("SIGTERM");
-}, 180_000);
+}, 300_000);

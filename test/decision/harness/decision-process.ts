@@ -3,7 +3,7 @@ import { execFile } from "node:child_process";
 import { fileURLToPath } from "node:url";
 
 const MAIN = fileURLToPath(new URL("../../../services/decision/bin/sluice-decision.cjs", import.meta.url));
-const LIMIT_MS = 30_000;
+const LIMIT_MS = 90_000;
 
 export function runDecision(args: readonly string[]): Promise<{ code: number; stdout: string; stderr: string }> {
   return new Promise((resolve) => {

@@ -1,14 +1,7 @@
 /** Sums of a service's /metrics. */
-import { createServer } from "node:net";
+import { freePort } from "@sluice/testkit";
 
-export function freeAddress(): Promise<string> {
-  return new Promise((resolve) => {
-    const server = createServer().listen(0, "127.0.0.1", () => {
-      const { port } = server.address() as { port: number };
-      server.close(() => resolve(`127.0.0.1:${port}`));
-    });
-  });
-}
+export const freeAddress = async (): Promise<string> => `127.0.0.1:${await freePort()}`;
 
 /** The sum over the series of `name` whose labels contain `label` (`source="cache"`); over all of them without a label. */
 export async function metric(address: string, name: string, label = ""): Promise<number> {

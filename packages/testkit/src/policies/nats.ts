@@ -4,7 +4,7 @@ import { once } from "node:events";
 import { cleanUp } from "../clean-up.js";
 import { freePort } from "../machine/free-port.js";
 
-const START_MS = 20_000;
+const START_MS = 60_000;
 
 export class NatsServer {
   private child: ChildProcess | undefined;
