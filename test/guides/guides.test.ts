@@ -52,7 +52,7 @@ async function follow(script: string, { inNamespace = false } = {}): Promise<Scr
   // --install-helpers links the commands into this directory.
   const env = { PATH: `${bin}:/usr/local/bin:${process.env["PATH"] ?? ""}`, TMPDIR: place, XDG_STATE_HOME: place };
   const own = inNamespace ? ["unshare", "--mount", "--propagation", "private"] : [];
-  const result = await runScript([...own, "bash", "-euc", strict(script)], { cwd: place, env, timeoutMs: 100_000 });
+  const result = await runScript([...own, "bash", "-euc", strict(script)], { cwd: place, env, timeoutMs: 250_000 });
   expect(result.code, describeResult(result)).toBe(0);
   expect(mountsBelow(place)).toEqual([]);
   return result;
@@ -77,7 +77,7 @@ sluice unmount "$D/tree"
     expect(done.stdout).toContain("TOKEN=1\n");
     expect(done.stdout).toMatch(/new file: +main\n[^]*modified: +main\n/);
   },
-  100_000,
+  300_000,
 );
 
 test("docs have at least six guides", () => expect(guides.length).toBeGreaterThanOrEqual(6));
@@ -155,7 +155,7 @@ withPodman(
     expect(stdout).toMatch(/^C \/etc\nA \/etc\/mine$/m);
     expect(stdout).toMatch(/^policy +containers\.yaml/m);
   },
-  120_000,
+  300_000,
 );
 
 inNamespace("changes of an agent can be reviewed, taken and discarded", async () => {

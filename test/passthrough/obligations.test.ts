@@ -257,6 +257,8 @@ test("a copy that waits for its target's rate is refused when its source is revo
     `version: 1\ndefault: grant\nrules:\n${rule("slow", rate)}  - { name: from, path: "free/**", effect: ${from} }\n`;
   const { mount, actor, at, upper } = await staged(edited("mediate", "writeBytesPerSecond: 1"));
   writeFileSync(join(upper, "slow/f"), "");
+  // Its copy must not be done before the revocation, however long that takes.
+  writeFileSync(join(upper, "free/f"), "0123456789".repeat(60));
   const copied = actor.do("syscall", "copy", at("free"), at("slow"));
   await eventually("it waits", 30_000, async () => (await statusOf(mount)).engine.inFlight > 0);
   writeFileSync(mount.policyFile as string, edited("deny", "writeBytesPerSecond: 1"));

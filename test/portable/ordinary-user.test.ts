@@ -9,7 +9,7 @@ import { expect } from "vitest";
 
 const program = (path: string): string => fileURLToPath(new URL(`../../packages/${path}`, import.meta.url));
 const env = { CLI: program("cli/bin/sluice.cjs"), OVERLAYFS: program("overlayfs-cli/bin/sluice-overlayfs.cjs") };
-const LIMIT_MS = 90_000;
+const LIMIT_MS = 300_000;
 
 const NAMESPACE = ["-m", "-p", "-f", "--mount-proc"];
 const CALLERS: Readonly<Record<string, (argv: string[]) => string[]>> = {

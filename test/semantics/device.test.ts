@@ -63,10 +63,10 @@ for (const world of worlds) {
     await sleep(STILL_MS);
     expect(await growsOver(backing, STILL_MS)).toBe(false);
     // A reader of names is not delayed: the daemon waits for no write.
-    const looked = await runScript(["stat", "-c", "%F", place.path], { timeoutMs: 10_000 });
+    const looked = await runScript(["stat", "-c", "%F", place.path], { timeoutMs: 60_000 });
     expect(looked.stdout.trim()).toBe("directory");
     if (world === "granted" || world === "mediated") {
-      const status = await runSluice(["status", "--json", place.path], { timeoutMs: 10_000 });
+      const status = await runSluice(["status", "--json", place.path], { timeoutMs: 60_000 });
       expect(status.code).toBe(0);
     }
     execFileSync("fsfreeze", ["-u", base]);

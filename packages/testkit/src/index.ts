@@ -31,7 +31,15 @@ export {
 export { plantDeep } from "./trees/plant-deep.js";
 export { asOrdinaryUser, ORDINARY_USER } from "./machine/ordinary-user.js";
 export { policyOf, type PolicyRule } from "./policies/policy-of.js";
-export { descendantsOf, identifyProcess, isAlive, killProcess, openDescriptors, type ProcessIdentity } from "./processes/processes.js";
+export {
+  descendantsOf,
+  identifyProcess,
+  isAlive,
+  killProcess,
+  openDescriptors,
+  type ProcessIdentity,
+  threadStatuses,
+} from "./processes/processes.js";
 export { type Gated, machineHas, type Need, requires } from "./machine/requirements.js";
 export {
   asUser,

@@ -1,6 +1,6 @@
 /** A host service makes mounts for ordinary users: with passthrough, by a server with the user's rights and no others. */
-import { readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
-import { eventually, file, policyOf, requires, runScript, runSluice, startScript } from "@sluice/testkit";
+import { readFileSync, statSync, writeFileSync } from "node:fs";
+import { eventually, file, policyOf, requires, runScript, runSluice, startScript, threadStatuses } from "@sluice/testkit";
 import { expect } from "vitest";
 import { GROUP, OTHER, sluiceAs, startForUsers, USER, UserHome } from "./user-home.js";
 
@@ -16,9 +16,7 @@ const { test: passingThrough } = requires(
 const text = (part: string): string => expect.stringContaining(part) as string;
 
 function statusOf(pid: number): string {
-  return readdirSync(`/proc/${pid}/task`)
-    .map((task) => readFileSync(`/proc/${pid}/task/${task}/status`, "latin1"))
-    .join("\n");
+  return [...threadStatuses(pid).values()].join("\n");
 }
 
 describe("a host service with mounts for users", () => {

@@ -1,8 +1,8 @@
 /** The server's threads have exactly the privileges of the table, and everything that the server needs still works. */
-import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, statSync } from "node:fs";
+import { chmodSync, existsSync, mkdirSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { CAP, capabilityMask } from "@sluice/native";
-import { file, mountSluice, plant, requires, runScript, runSluice, scratch, startScript } from "@sluice/testkit";
+import { file, mountSluice, plant, requires, runScript, runSluice, scratch, startScript, threadStatuses } from "@sluice/testkit";
 import { expect, test as plainTest } from "vitest";
 import { SERVER_CAPABILITIES, serverMask } from "../../../services/mount/dist/privilege/least-privilege.js";
 
@@ -20,10 +20,9 @@ test("no thread of the server holds, or can get, a capability beyond the table",
   const mount = await mountSluice({ lowers: [plant(scratch(), { f: file("lower") })], upper: plant(scratch(), {}) });
   // This includes the threads of the pool, which are created at their first use.
   await runScript(["sh", "-c", "cp f g; echo x >> f; sync -f ."], { cwd: mount.mountpoint });
-  const tasks = readdirSync(`/proc/${mount.serverPid}/task`);
-  expect(tasks.length).toBeGreaterThan(4);
-  for (const task of tasks) {
-    const status = readFileSync(`/proc/${mount.serverPid}/task/${task}/status`, "utf8");
+  const threads = threadStatuses(mount.serverPid);
+  expect(threads.size).toBeGreaterThan(4);
+  for (const status of threads.values()) {
     for (const held of setsOf(status)) expect(held & ~serverMask).toBe(0n);
     expect(status).toMatch(/^NoNewPrivs:\s+1$/m);
   }
@@ -75,8 +74,9 @@ async function expectShape({ args, held, owner }: Shape): Promise<void> {
   expect(grants.find(({ path }) => path === "f")?.mode).toBe("passthrough");
   const { pid } = (await mount.status()) as { pid: number };
   expect(pid).not.toBe(mount.pid);
-  for (const task of readdirSync(`/proc/${pid}/task`)) {
-    const status = readFileSync(`/proc/${pid}/task/${task}/status`, "utf8");
+  const threads = threadStatuses(pid);
+  expect(threads.size).toBeGreaterThan(4);
+  for (const status of threads.values()) {
     const [inheritable, permitted, effective, , ambient] = setsOf(status) as [bigint, bigint, bigint, bigint, bigint];
     expect((inheritable | permitted | effective | ambient) & ~held).toBe(0n);
     expect(status).toMatch(/^NoNewPrivs:\s+1$/m);

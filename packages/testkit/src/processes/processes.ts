@@ -51,6 +51,12 @@ function listOr(path: string): string[] {
   }
 }
 
+/** /proc's `status` of each thread of `pid` that does not end meanwhile, by thread id. */
+export function threadStatuses(pid: number): Map<number, string> {
+  const statuses = listOr(`/proc/${pid}/task`).map((task): [number, string] => [Number(task), readOr(`/proc/${pid}/task/${task}/status`)]);
+  return new Map(statuses.filter(([, status]) => status !== ""));
+}
+
 /** The targets of all open descriptors of `pid`, as /proc names them, sorted: "/srv/a", "socket:[12]", "anon_inode:[eventpoll]". */
 export function openDescriptors(pid: number): string[] {
   const targets = listOr(`/proc/${pid}/fd`).flatMap((fd) => {
