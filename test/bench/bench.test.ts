@@ -192,7 +192,7 @@ requires("/dev/fuse", "CAP_SYS_ADMIN", "kernel overlayfs", "command cc").describ
     expect(leftBelow(tmp)).toEqual([]);
   });
 
-  test("a subject that does not mount is named, the others are measured, and the exit code says so", { timeout: 120_000 }, () => {
+  test("a subject that does not mount is named, the others are measured, and the exit code says so", { timeout: 300_000 }, () => {
     const { tmp, out } = place();
     const named = ["--subject", "broken=/bin/false", "--subject", "absent=/no/such/binary"];
     const done = bench(tmp, ...TINY, ...named, "--subjects", "native,broken,absent", "--phases", "stat-warm", "--out", out);
@@ -204,7 +204,7 @@ requires("/dev/fuse", "CAP_SYS_ADMIN", "kernel overlayfs", "command cc").describ
     expect(leftBelow(tmp)).toEqual([]);
   });
 
-  test("an interrupt takes mounts, daemons and files away", { timeout: 120_000 }, async () => {
+  test("an interrupt takes mounts, daemons and files away", { timeout: 300_000 }, async () => {
     const { tmp } = place();
     const child = spawn(
       process.execPath,

@@ -14,7 +14,7 @@ import { mutants } from "./mutants.js";
 import { misfits, plantBugs, type Planted } from "./planted.js";
 
 const { describe, test } = requires("/dev/fuse", "CAP_SYS_ADMIN", "kernel overlayfs", "FUSE passthrough", "command perl");
-const LIMIT_MS = 120_000;
+const LIMIT_MS = 300_000;
 /** Each takes a second or two. */
 const FEW = 10;
 const drawn = drawnCases(mutants, FEW, chooseSeed());

@@ -17,7 +17,7 @@ import { differingLines, inMilliseconds } from "./differing-lines.js";
 import { excludedCases, knownDifferences } from "./known-differences.js";
 
 const CONFORMANCE = fileURLToPath(new URL("../conformance/", import.meta.url));
-const RUN_MS = 300_000;
+const RUN_MS = 600_000;
 const { describe, test } = requires("/dev/fuse", "CAP_SYS_ADMIN", "kernel overlayfs", "command perl", "fuse-native");
 const report = process.env["SLUICE_PORTABLE_REPORT"];
 const only = process.env["SLUICE_CONFORMANCE_CASES"];

@@ -147,7 +147,7 @@ describe("an answer", () => {
 describe("in an outage", () => {
   it("uses no cached answer as valid, and the rule that decided chooses the outage mode", async () => {
     const { service } = await serve({ scope: READ, onOutage: wire.OutageMode.MEDIATE });
-    const decider = await connect([service], { timeoutMs: 200 });
+    const decider = await connect([service], { timeoutMs: 1_000 });
     await decider.decide(question(), undefined);
     service.kill();
     await expect.poll(() => decider.status().replicas[0]?.state).not.toBe("ready");
@@ -175,7 +175,7 @@ describe("replicas", () => {
   it("with an older policy than a reported one are not asked", async () => {
     const newer = await serve({ effect: wire.Effect.DENY }, { digest: OTHER_DIGEST, sequence: 2n });
     const older = await serve({}, { digest: DIGEST, sequence: 1n });
-    const decider = await connect([newer.service, older.service], { timeoutMs: 300 });
+    const decider = await connect([newer.service, older.service], { timeoutMs: 2_000 });
     for (let turn = 0; turn < 20; turn++)
       expect(await decider.decide(question(`f${turn}`), undefined)).toMatchObject({ effect: "deny", source: "service" });
     expect(older.asked).toEqual([]);

@@ -59,7 +59,7 @@ describe("a decider", () => {
       },
     });
     const { decider } = await ask(service);
-    expect(await whenReady(decider, 5000)).toBe(true);
+    expect(await whenReady(decider, 30_000)).toBe(true);
     await Promise.all(["a", "b", "c"].map(async (path) => decider.decide(question(path), undefined)));
     await decider.decide(question("d"), undefined);
     expect(batches.map((batch) => batch.length)).toEqual([3, 1]);
@@ -157,8 +157,8 @@ describe("a hostile service", () => {
           );
       },
     });
-    const { decider, counts } = await ask(service, { timeoutMs: 300 });
-    await whenReady(decider, 5000);
+    const { decider, counts } = await ask(service, { timeoutMs: 2_000 });
+    await whenReady(decider, 30_000);
     expect(await effectOf(decider.decide(question("slow"), undefined))).toBe("deny outage 13");
     for (const send of late) send();
     expect(await effectOf(decider.decide(question("twice"), undefined))).toBe("deny service 13");
@@ -182,7 +182,7 @@ describe("a hostile service", () => {
       },
     });
     const { decider, counts } = await ask(service);
-    await whenReady(decider, 5000);
+    await whenReady(decider, 30_000);
     const decisions = await Promise.all(["a", "b", "c"].map(async (path) => decider.decide(question(path), undefined)));
     expect(decisions.map(({ source }) => source)).toEqual(["service", "service", "service"]);
     expect(asked).toEqual(["q-a", "q-b", "q-c", "q-b", "q-c", "q-c"]);
@@ -254,7 +254,7 @@ describe("an interruption", () => {
       cancel: (ids) => void told.push(...ids),
     });
     const { decider } = await ask(service);
-    await whenReady(decider, 5000);
+    await whenReady(decider, 30_000);
     const abort = new AbortController();
     const decision = Promise.resolve(decider.decide(question(), abort.signal));
     const failed = decision.then(
@@ -272,7 +272,8 @@ describe("an interruption", () => {
 describe("an outage", () => {
   it("ends as the operator chose, and a guess is never cached", async () => {
     const service = await serve(grantAll);
-    const { decider } = await ask(service, { timeoutMs: 300, onOutage: { kind: "stale", staleForMs: 60_000 } });
+    const { decider } = await ask(service, { timeoutMs: 1_000, onOutage: { kind: "stale", staleForMs: 60_000 } });
+    await whenReady(decider, 30_000);
     expect(await decider.decide(question("known"), undefined)).toMatchObject({ effect: "grant", source: "service" });
     service.kill();
     expect(await decider.decide(question("known"), undefined)).toMatchObject({ effect: "grant", source: "stale" });
@@ -311,7 +312,7 @@ describe("an outage", () => {
         ),
     });
     const { decider } = await ask(service);
-    await whenReady(decider, 5000);
+    await whenReady(decider, 30_000);
     let asked = 0;
     let running = true;
     const wrong: string[] = [];

@@ -8,7 +8,7 @@ export type Results = Record<string, Step[]>;
 
 const CASE_PROCESS = fileURLToPath(new URL("../dist/run/case-process.js", import.meta.url));
 /** The longest time without output: a case is small. */
-const SILENCE_MS = 30_000;
+const SILENCE_MS = 120_000;
 
 type Line = { began: string } | { ended: string; steps: Step[] };
 

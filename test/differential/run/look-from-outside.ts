@@ -7,7 +7,7 @@ import { scratch } from "@sluice/testkit";
 import type { Snapshot } from "../../conformance/tree/snapshot-tree.js";
 
 const LOOK_PROCESS = fileURLToPath(new URL("../dist/differential/run/look-process.js", import.meta.url));
-const LIMIT_MS = 60_000;
+const LIMIT_MS = 180_000;
 const run = promisify(execFile);
 
 /** @throws if it cannot be read in time */

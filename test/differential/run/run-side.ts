@@ -8,7 +8,7 @@ import type { Assignment, Line, Outcome } from "./side-process.js";
 
 const SIDE_PROCESS = fileURLToPath(new URL("../dist/differential/run/side-process.js", import.meta.url));
 /** The longest time without output: a sequence is small. */
-const SILENCE_MS = 40_000;
+const SILENCE_MS = 120_000;
 
 export interface SideResult {
   /** By the sequence's name. */

@@ -132,7 +132,7 @@ it.each<[string, Buffer | string, RegExp]>([
 
 it("keeps what it had while the server is away, breaks off, or sends elsewhere", async () => {
   put(rules("mediate"), '"a"');
-  const opened = await open("timeout: 100ms\n");
+  const opened = await open("timeout: 1s\n");
   for (const fault of [
     (_: IncomingMessage, response: ServerResponse) => void response.writeHead(503).end(),
     (_: IncomingMessage, response: ServerResponse) => void response.writeHead(200, { "content-length": "999" }).write("version: 1\n"),

@@ -231,7 +231,8 @@ export const refusalCases: readonly Case[] = [
     run(t) {
       t.perl(
         "open and truncate while it runs",
-        'system("cp /bin/sleep d/run"); my $p = fork; if (!$p) { exec "d/run", "30" } select(undef, undef, undef, 0.3); ' +
+        'system("cp /bin/sleep d/run"); my $p = fork; if (!$p) { exec "d/run", "300" } ' +
+          'select(undef, undef, undef, 0.01) until readlink("/proc/$p/exe") =~ m{/d/run$}; ' +
           'print open(F, "+<", "d/run") ? "opened" : $!, " "; print truncate("d/run", 0) ? "truncated" : $!, " "; ' +
           'print chmod(0700, "d/run"), unlink("d/run"), "\\n"; kill 9, $p; waitpid $p, 0;',
       );
