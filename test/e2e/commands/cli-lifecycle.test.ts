@@ -52,6 +52,18 @@ test("sluice unmount waits until the mount is gone", async () => {
   expect(await mount.exited).toEqual({ code: 0, signal: null });
 });
 
+const traced = requires("/dev/fuse", "CAP_SYS_ADMIN", "command strace");
+
+traced.test("sluice unmount gets its answer though umount(2) returns long after the connection's end", async () => {
+  const mount = await mounted();
+  const slow = `exec strace -f -o /dev/null -p ${mount.serverPid} -e trace=umount2 -e inject=umount2:delay_exit=3000000 2>&1`;
+  const strace = startScript(["sh", "-c", slow]);
+  await strace.waitFor("attached");
+  expect(await mount.cli("unmount")).toMatchObject({ code: 0, stdout: `unmounted ${mount.mountpoint}\n`, stderr: "" });
+  expect(await mount.exited).toEqual({ code: 0, signal: null });
+  await strace.finished;
+});
+
 test("a second signal does not wait for the last user", async () => {
   const mount = await mounted();
   const user = await holder(mount, "file");

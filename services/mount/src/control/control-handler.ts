@@ -97,16 +97,25 @@ async function isForgotten(parts: MountParts): Promise<boolean> {
   return (await bindsElsewhere(device, config.mountpoint)).length === 0;
 }
 
+/** Undefined if the mount ends, or else the errno. */
+async function endIfUnused(parts: MountParts, stop: StopRequests): Promise<number | undefined> {
+  const errno = await unmountPastWaits(parts);
+  if (errno === 0) return undefined;
+  if (errno !== Errno.EBUSY || !(await isForgotten(parts))) return errno;
+  // The stop cuts the copy off.
+  stop.request();
+  return undefined;
+}
+
 /** Answers when the layers are free again, so that the caller can unmount their file systems. */
 async function unmount(parts: MountParts, stop: StopRequests, force: boolean): Promise<Unmounted | Busy> {
   const { device, hold, config } = parts;
-  const errno = force ? 0 : await unmountPastWaits(parts);
-  // The last copy may go while its users are looked for: the server ends then, and would wait for no answer that takes long.
-  const ends = errno === 0 || (errno === Errno.EBUSY && (await Promise.race([hold.freed.then(() => true), isForgotten(parts)])));
-  if (!ends) return { errno: errnoName(errno), device };
   if (force) stop.hurry();
-  // The stop cuts the copy off.
-  if (errno !== 0) stop.request();
+  else {
+    // The connection may end before umount(2) returns, or while users are looked for: then the server waits for no answer that takes long.
+    const errno = await Promise.race([hold.freed.then(() => undefined), endIfUnused(parts, stop)]);
+    if (errno !== undefined) return { errno: errnoName(errno), device };
+  }
   await hold.freed;
   return { unmounted: config.mountpoint };
 }
