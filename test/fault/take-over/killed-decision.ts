@@ -40,6 +40,10 @@ export class KilledDecision {
     this.#service.kill();
   }
 
+  signal(signal: NodeJS.Signals): void {
+    this.#service.kill(signal);
+  }
+
   stop(): void {
     this.#over = true;
     this.#service.kill("SIGTERM");

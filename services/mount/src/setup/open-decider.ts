@@ -139,8 +139,12 @@ async function connectService(decision: ServiceChoice, context: MountContext, pa
     logger.warn({ target, onOutage: config.onOutage }, `the decision service cannot be reached: ${outcome} until it can`);
   });
   const unprotected = host?.unprotected;
-  // Such a service is started again rather than failing for good, so `ready` does not reject.
-  if (takesOver(context)) return { decider: delayUntilReady(decider, ready), unprotected, firstPolicy: ready };
+  if (takesOver(context)) {
+    // Its callers expect no start: they wait as long for a name as for a decision. Nothing else waits for that.
+    const firstPolicy = client.whenReady(decider, Math.max(READY_MS[decision.kind], config.decisionTimeoutMs));
+    // Such a service is started again rather than failing for good, so `ready` does not reject.
+    return { decider: delayUntilReady(decider, ready), unprotected, firstPolicy };
+  }
   await ready;
   return { decider, unprotected, firstPolicy: ready };
 }
