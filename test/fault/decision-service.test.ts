@@ -53,7 +53,7 @@ async function successor(mount: SluiceMount, before: number | undefined): Promis
 /** "T" if it is stopped. */
 const stateOf = (pid: number): string | undefined => /^State:\t(\w)/m.exec(readFileSync(`/proc/${pid}/status`, "latin1"))?.[1];
 
-/** What happens to opens of these files while the service, `pid`, is stopped. */
+/** The results of opens of these files while the service, `pid`, is stopped. */
 async function whileFrozen(mount: SluiceMount, pid: number, names: readonly string[]): Promise<Record<string, string[]>> {
   process.kill(pid, "SIGSTOP");
   await expect.poll(() => stateOf(pid)).toBe("T");

@@ -147,7 +147,7 @@ test("a denial by a cached answer is on the console, in top, in log and in metri
     expect(
       joined(entries.map((line) => JSON.parse(line) as Entry))
         .map(({ count }) => count)
-        .toSorted(),
+        .toSorted((one, other) => one - other),
     ).toEqual([1, 2]);
     for (const filter of [
       ["--uid", "1"],
