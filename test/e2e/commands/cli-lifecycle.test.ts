@@ -2,7 +2,17 @@
 import { spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { mountsBelow, mountSluice, policyOf, requires, runSluice, scratch, type SluiceMount, startScript } from "@sluice/testkit";
+import {
+  mountsBelow,
+  mountSluice,
+  policyOf,
+  requires,
+  runSluice,
+  type RunningScript,
+  scratch,
+  type SluiceMount,
+  startScript,
+} from "@sluice/testkit";
 import { expect } from "vitest";
 
 const { test } = requires("/dev/fuse", "CAP_SYS_ADMIN");
@@ -54,12 +64,30 @@ test("sluice unmount waits until the mount is gone", async () => {
 
 const traced = requires("/dev/fuse", "CAP_SYS_ADMIN", "command strace");
 
-traced.test("sluice unmount gets its answer though umount(2) returns long after the connection's end", async () => {
-  const mount = await mounted();
-  const slow = `exec strace -f -o /dev/null -p ${mount.serverPid} -e trace=umount2 -e inject=umount2:delay_exit=3000000 2>&1`;
-  const strace = startScript(["sh", "-c", slow]);
+/** The server's calls of umount(2) return so much later than they take effect. */
+async function slowUnmounts({ serverPid }: SluiceMount, delayMs: number): Promise<RunningScript> {
+  const inject = `inject=umount2:delay_exit=${delayMs * 1000}`;
+  const strace = startScript(["sh", "-c", `exec strace -f -p ${serverPid} -e trace=umount2 -e ${inject} 2>&1`]);
   await strace.waitFor("attached");
+  return strace;
+}
+
+traced.test("sluice unmount is answered though umount(2) returns long after the connection's end", async () => {
+  const mount = await mounted();
+  const strace = await slowUnmounts(mount, 3_000);
   expect(await mount.cli("unmount")).toMatchObject({ code: 0, stdout: `unmounted ${mount.mountpoint}\n`, stderr: "" });
+  expect(await mount.exited).toEqual({ code: 0, signal: null });
+  await strace.finished;
+});
+
+traced.test("sluice unmount is answered though the last user leaves while the server looks for users", async () => {
+  const mount = await mounted();
+  const user = await holder(mount, "file");
+  const strace = await slowUnmounts(mount, 5_000);
+  const unmounted = mount.cli("unmount");
+  await strace.waitFor("umount2(");
+  await user.letGo();
+  expect(await unmounted).toMatchObject({ code: 0, stdout: `unmounted ${mount.mountpoint}\n`, stderr: "" });
   expect(await mount.exited).toEqual({ code: 0, signal: null });
   await strace.finished;
 });

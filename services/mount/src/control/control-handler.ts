@@ -101,7 +101,9 @@ async function isForgotten(parts: MountParts): Promise<boolean> {
 async function endIfUnused(parts: MountParts, stop: StopRequests): Promise<number | undefined> {
   const errno = await unmountPastWaits(parts);
   if (errno === 0) return undefined;
-  if (errno !== Errno.EBUSY || !(await isForgotten(parts))) return errno;
+  if (errno !== Errno.EBUSY) return errno;
+  // If the last user has left meanwhile, the look for a copy unmounts by itself.
+  if (!(await isForgotten(parts))) return (await tryUnmount(parts.engine)) === 0 ? undefined : errno;
   // The stop cuts the copy off.
   stop.request();
   return undefined;
