@@ -12,7 +12,7 @@ import { logItems } from "../status/log-items.js";
 import { grantItem, mappingItem, type MountParts, mountStatus } from "../status/mount-status.js";
 import type { StopRequests } from "../shutdown/stop-requests.js";
 import type { DecisionWindow } from "../telemetry/decision-tally.js";
-import { isForgottenCopy, tryUnmount } from "../shutdown/take-down.js";
+import { isForgottenCopy, tryUnmount, untilReturned } from "../shutdown/take-down.js";
 import { bindsElsewhere } from "../shutdown/mount-users.js";
 import { usersOf } from "../shutdown/unmount.js";
 
@@ -99,11 +99,13 @@ async function isForgotten(parts: MountParts): Promise<boolean> {
 
 /** Undefined if the mount ends, or else the errno. */
 async function endIfUnused(parts: MountParts, stop: StopRequests): Promise<number | undefined> {
+  const { engine, hold } = parts;
   const errno = await unmountPastWaits(parts);
-  if (errno === 0) return undefined;
-  if (errno !== Errno.EBUSY) return errno;
+  if (errno !== Errno.EBUSY) return errno === 0 ? undefined : errno;
+  // The last copy may go while users are looked for: then the server ends, and waits for no answer that takes long.
+  const ends = await Promise.race([hold.freed.then(() => true), isForgotten(parts)]);
   // If the last user has left meanwhile, the look for a copy unmounts by itself.
-  if (!(await isForgotten(parts))) return (await tryUnmount(parts.engine)) === 0 ? undefined : errno;
+  if (!ends) return (await tryUnmount(engine)) === 0 ? undefined : errno;
   // The stop cuts the copy off.
   stop.request();
   return undefined;
@@ -111,14 +113,14 @@ async function endIfUnused(parts: MountParts, stop: StopRequests): Promise<numbe
 
 /** Answers when the layers are free again, so that the caller can unmount their file systems. */
 async function unmount(parts: MountParts, stop: StopRequests, force: boolean): Promise<Unmounted | Busy> {
-  const { device, hold, config } = parts;
+  const { device, hold, config, engine } = parts;
   if (force) stop.hurry();
   else {
-    // The connection may end before umount(2) returns, or while users are looked for: then the server waits for no answer that takes long.
-    const errno = await Promise.race([hold.freed.then(() => undefined), endIfUnused(parts, stop)]);
+    const errno = await endIfUnused(parts, stop);
     if (errno !== undefined) return { errno: errnoName(errno), device };
   }
   await hold.freed;
+  await untilReturned(engine);
   return { unmounted: config.mountpoint };
 }
 

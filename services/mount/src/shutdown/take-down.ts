@@ -8,6 +8,8 @@ import { usersInWords } from "./mount-users.js";
 /** The kernel ends the connection with its last reference; after that only our own clean-up remains. */
 const ENDED_MS = 5_000;
 const RETRY_MS = 100;
+/** How long umount(2) may take after the end of the connection. */
+const RETURNED_MS = 20_000;
 /** The first signal asks, the second hurries. */
 const HURRY = 2;
 
@@ -35,13 +37,33 @@ async function within(promise: Promise<unknown>, timeoutMs: number): Promise<boo
   return done;
 }
 
+const unmounting = new WeakMap<Engine, Promise<number>>();
+
+function callUnmount(engine: Engine): Promise<number> {
+  const call = engine.unmount(false);
+  unmounting.set(engine, call);
+  return call;
+}
+
+/**
+ * The connection ends while umount(2) is under way, and the kernel holds backing files until it returns. Whoever asked for the unmount gets
+ * their answer after that, and then the listeners close.
+ */
+export async function untilReturned(engine: Engine): Promise<void> {
+  const call = unmounting.get(engine);
+  if (call !== undefined) await within(call, RETURNED_MS);
+}
+
 /**
  * Unmounts if nobody uses the mount. @returns 0 if the connection has ended; otherwise the positive errno, and the mount stays as it was.
  * EBUSY also means that the mount is gone from its mount point, but a copy remains elsewhere.
  */
 export async function tryUnmount(engine: Engine): Promise<number> {
-  if (await within(engine.ended, 0)) return 0;
-  const errno = await engine.unmount(false);
+  if (await within(engine.ended, 0)) {
+    await untilReturned(engine);
+    return 0;
+  }
+  const errno = await callUnmount(engine);
   // Another unmount, or somebody's umount(8), may have come first.
   if ((errno === 0 || errno === Errno.EINVAL) && (await within(engine.ended, errno === 0 ? ENDED_MS : RETRY_MS))) return 0;
   return errno === 0 || errno === Errno.EINVAL ? Errno.EBUSY : errno;
@@ -63,7 +85,7 @@ async function untilUnused({ engine, stop, graceMs }: TakeDownParts): Promise<bo
  * would live as long as that namespace.
  */
 export async function isForgottenCopy({ engine, users, unseen }: Pick<TakeDownParts, "engine" | "users" | "unseen">): Promise<boolean> {
-  return unseen() === undefined && (await engine.unmount(false)) === Errno.EINVAL && (await users()).length === 0;
+  return unseen() === undefined && (await callUnmount(engine)) === Errno.EINVAL && (await users()).length === 0;
 }
 
 async function cutConnection({ engine, logger }: TakeDownParts): Promise<void> {
