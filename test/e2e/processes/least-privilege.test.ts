@@ -2,7 +2,18 @@
 import { chmodSync, existsSync, mkdirSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { CAP, capabilityMask } from "@sluice/native";
-import { file, mountSluice, plant, requires, runScript, runSluice, scratch, startScript, threadStatuses } from "@sluice/testkit";
+import {
+  file,
+  mountSluice,
+  plant,
+  requires,
+  runScript,
+  runSluice,
+  scratch,
+  SERVICE_CAPABILITIES,
+  startScript,
+  threadStatuses,
+} from "@sluice/testkit";
 import { expect, test as plainTest } from "vitest";
 import { SERVER_CAPABILITIES, serverMask } from "../../../services/mount/dist/privilege/least-privilege.js";
 
@@ -17,7 +28,8 @@ function setsOf(status: string): bigint[] {
 }
 
 test("no thread of the server holds, or can get, a capability beyond the table", async () => {
-  const mount = await mountSluice({ lowers: [plant(scratch(), { f: file("lower") })], upper: plant(scratch(), {}) });
+  const layers = { lowers: [plant(scratch(), { f: file("lower") })], upper: plant(scratch(), {}) };
+  const mount = await mountSluice({ ...layers, dropsPrivilege: true });
   // This includes the threads of the pool, which are created at their first use.
   await runScript(["sh", "-c", "cp f g; echo x >> f; sync -f ."], { cwd: mount.mountpoint });
   const threads = threadStatuses(mount.serverPid);
@@ -124,6 +136,10 @@ asAnyUser("refuses options that conflict with a server without privilege", async
   expect(await refused("--privilege", "strict")).toEqual([2, "--privilege strict"]);
   expect(await refused("--keeper", "on", "--user", "root", "-o", "userxattr")).toEqual([2, "--user"]);
   expect(await refused("--keeper", "on", "--engine", "fuse-native")).toEqual([2, "--keeper on"]);
+});
+
+plainTest("the test kit starts a mount service with the capabilities of the table", () => {
+  expect(SERVICE_CAPABILITIES.toSorted()).toEqual(Object.keys(SERVER_CAPABILITIES).toSorted());
 });
 
 plainTest("docs/security.md has the table", () => {

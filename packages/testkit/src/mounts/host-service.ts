@@ -4,6 +4,7 @@ import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { cleanUp } from "../clean-up.js";
+import { withServicePrivilege } from "../machine/service-privilege.js";
 import { eventually } from "../processes/actor.js";
 import { descendantsOf, isAlive, killProcess, lastingDescriptors, openDescriptors, type ProcessIdentity } from "../processes/processes.js";
 import { describeResult, type RunningScript, type ScriptOptions, type ScriptResult, startScript } from "../processes/run-script.js";
@@ -101,7 +102,8 @@ export async function startHostService(
   const directory = join(scratch(), "host");
   mkdirSync(directory, { mode: 0o700 });
   const { socket = join(directory, "host.sock"), ...rest } = options;
-  const script = startScript([process.execPath, CLI, "serve", "--socket", socket, ...args], { timeoutMs: LIFE_MS, ...rest });
+  const command = [process.execPath, CLI, "serve", "--socket", socket, ...args];
+  const script = startScript(rest.as === undefined ? withServicePrivilege(command) : command, { timeoutMs: LIFE_MS, ...rest });
   const host = new HostService(socket, script);
   cleanUp(async () => {
     const result = await host.stop();

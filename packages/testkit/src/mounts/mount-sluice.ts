@@ -7,6 +7,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { bytes } from "../byte-string.js";
 import { cleanUp } from "../clean-up.js";
+import { withServicePrivilege } from "../machine/service-privilege.js";
 import { mountsBelow } from "./mount-table.js";
 import {
   descendantsOf,
@@ -37,6 +38,8 @@ export interface SluiceMountOptions {
   /** Its main module, if it is not this checkout's. */
   program?: string;
   env?: Readonly<Record<string, string>>;
+  /** It starts with every capability of the test, and drops those that it does not need: machine/service-privilege.ts. */
+  dropsPrivilege?: boolean;
   /** Default 60,000. */
   readyMs?: number;
 }
@@ -203,8 +206,10 @@ class Daemon {
   ended = false;
   readonly #identity: ProcessIdentity | undefined;
 
-  constructor(argv: readonly string[], { program = CLI, env = {} }: SluiceMountOptions) {
-    const child = spawn(process.execPath, [program, ...argv], { env: { ...process.env, ...env }, stdio: ["ignore", "pipe", "pipe"] });
+  constructor(argv: readonly string[], options: SluiceMountOptions) {
+    const { program = CLI, env = {} } = options;
+    const [file = "", ...rest] = commandOf([process.execPath, program, ...argv], options);
+    const child = spawn(file, rest, { env: { ...process.env, ...env }, stdio: ["ignore", "pipe", "pipe"] });
     this.pid = child.pid ?? -1;
     this.#identity = identifyProcess(this.pid);
     for (const name of ["stdout", "stderr"] as const) {
@@ -261,6 +266,12 @@ async function putAway(daemon: Daemon, mountpoint: string): Promise<void> {
   for (const entry of mountsBelow(bytes(mountpoint))) spawnSync("umount", ["-l", entry.mountpoint]);
   if (leak instanceof Error) throw leak;
   if (!orderly) throw new Error(`sluice mount (pid ${daemon.pid}) had to be killed after ${STOP_MS} ms:\n${daemon.output.stderr}`);
+}
+
+/** A keeper, a client of a host service and a server that joins a keeper do not start again. */
+function commandOf(argv: readonly string[], { args = [], dropsPrivilege = false }: SluiceMountOptions): readonly string[] {
+  const startsOnce = dropsPrivilege || args.some((arg) => /^--(keeper|host-service)/.test(arg));
+  return startsOnce ? argv : withServicePrivilege(argv);
 }
 
 function argvOf(options: SluiceMountOptions, mountpoint: string, policyFile: string | undefined): string[] {
