@@ -203,6 +203,8 @@ test("metrics and logs count every decision once while services come and go", as
   );
   const admin = await freeAddress();
   const mount = await mounted(policy, sockets, ["--admin", admin]);
+  // Files that are open when a service comes are judged once more.
+  await scaledTo(mount, 2);
   const steady = Load.start(PROCESSES, filesOf(mount));
   await sleep(1_500);
   const before = (await steady.stop()).length;

@@ -53,6 +53,8 @@ async function asksOf(mount: SluiceMount, ...options: readonly string[]): Promis
 
 /** The only question, once so many callers wait for its answer. */
 async function asked(mount: SluiceMount, waiting: number): Promise<Ask> {
+  // The command takes longer to start than the status takes to come.
+  await eventually(`${waiting} opens wait`, WAIT_MS, async () => (await statusOf(mount)).asks.waiting >= waiting);
   let asks: Ask[] = [];
   await eventually(`${waiting} callers wait`, WAIT_MS, async () => {
     asks = await asksOf(mount);
