@@ -152,6 +152,8 @@ asAnyUser("an impostor of a user's server cannot lead root to root's own files",
   expect([listed.code, listed.stderr]).toEqual([0, ""]);
   const all = JSON.parse(listed.stdout) as { mountpoint: string; problem?: string }[];
   expect(all.find(({ mountpoint }) => mountpoint === mount.mountpoint)?.problem).toContain("is not a Sluice daemon (EPROTO)");
+  expect(await runSluice(["asks"])).toMatchObject({ code: 0, stderr: "no questions\n" });
+  expect((await mount.cli("asks")).stderr).toContain("is not a Sluice daemon (EPROTO)");
   forger.kill();
   await forger.finished;
   await mount.stop();

@@ -1,5 +1,5 @@
 /** `sluice asks`: the questions that wait for a person, and the answers that hold. */
-import { escapeTextName, table } from "@sluice/runtime/cli";
+import { escapeLine, escapeTextName, table } from "@sluice/runtime/cli";
 import type { Command } from "commander";
 import { type Found, findAsks } from "./find-asks.js";
 import { controlOption } from "../commands/shared-options.js";
@@ -47,7 +47,11 @@ async function show(name: string | undefined, args: AsksArguments): Promise<void
   } else if (found.length === 0) {
     process.stderr.write(answered ? "no answers\n" : "no questions\n");
   } else {
-    process.stdout.write(`${table([...HEAD, answered ? "ANSWER" : "WAITING"], found.map(row)).join("\n")}\n`);
+    process.stdout.write(
+      `${table([...HEAD, answered ? "ANSWER" : "WAITING"], found.map(row))
+        .map(escapeLine)
+        .join("\n")}\n`,
+    );
   }
 }
 

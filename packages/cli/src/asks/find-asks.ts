@@ -1,6 +1,6 @@
 /** Questions for a person at all mounts and running sessions of this user, or at one of them. */
 import { ask, type AskItem, connectControl, type ControlRequest, noDaemon } from "@sluice/mount-control";
-import { CliError } from "@sluice/runtime/cli";
+import { CliError, failed } from "@sluice/runtime/cli";
 import { type Place, placesOf } from "../places.js";
 
 export interface Found extends Place {
@@ -16,14 +16,25 @@ async function itemsOf(place: Place, request: ControlRequest): Promise<unknown[]
   return items;
 }
 
+const isText = (value: unknown): boolean => typeof value === "string";
+const isTextOrNull = (value: unknown): boolean => value === null || isText(value);
+
+/** The process that answers may be a program of another user. @throws CliError if it gives no question */
+function askIn(item: unknown, { name }: Place): AskItem {
+  const { askId, program, accesses, paths, rule, answer, answeredBy } = Object(item) as Partial<AskItem>;
+  const lists = [accesses, paths].every((list) => Array.isArray(list) && list.every(isText));
+  if (lists && [askId, rule].every(isText) && [program, answer, answeredBy].every(isTextOrNull)) return item as AskItem;
+  throw failed(name, "the process that answers is not a Sluice daemon (EPROTO)", "look at the processes of the mount's owner");
+}
+
 /** @throws CliError if a named mount does not answer; of all mounts, some may be ending or another user's */
 export async function findAsks(name: string | undefined, control: string | undefined): Promise<Found[]> {
   const places = placesOf(name, control);
   const found = await Promise.all(
     places.map(async (place) => {
       try {
-        const items = (await itemsOf(place, { method: "asks", watch: false })) as AskItem[];
-        return items.map((item) => ({ ...place, item }));
+        const items = await itemsOf(place, { method: "asks", watch: false });
+        return items.map((item) => ({ ...place, item: askIn(item, place) }));
       } catch (error) {
         if (name !== undefined || !(error instanceof CliError)) throw error;
         return [];

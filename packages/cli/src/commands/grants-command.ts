@@ -57,7 +57,9 @@ async function show(mountpoint: string, args: GrantsArguments): Promise<void> {
     else process.stdout.write(`${escapeLine(`${grant.change.padEnd(8)}  ${row(grant).join("  ")}`)}\n`);
   }
   if (watch) return;
-  process.stdout.write(args.json === true ? `${JSON.stringify(items, null, 2)}\n` : `${table(HEAD, items.map(row)).join("\n")}\n`);
+  process.stdout.write(
+    args.json === true ? `${JSON.stringify(items, null, 2)}\n` : `${table(HEAD, items.map(row)).map(escapeLine).join("\n")}\n`,
+  );
 }
 
 export function addGrantsCommand(program: Command): void {

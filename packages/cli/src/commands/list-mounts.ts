@@ -1,6 +1,6 @@
 /** `sluice status` without a mount point: all mounts that this user can see, one in a line. */
 import { askOnce, type MountStatus } from "@sluice/mount-control";
-import { CliError, escapeTextName, failed, table } from "@sluice/runtime/cli";
+import { CliError, escapeLine, escapeTextName, failed, table } from "@sluice/runtime/cli";
 import { type Place, placesOf } from "../places.js";
 import { duration } from "./status-command.js";
 
@@ -21,10 +21,16 @@ interface ListedMount {
   problem?: string;
 }
 
+const isObject = (value: unknown): boolean => value instanceof Object;
+const isText = (value: unknown): boolean => typeof value === "string";
+
 /** The process that answers may be a program of another user. @throws CliError if it gives no status */
 function statusIn(answer: unknown, mountpoint: string): MountStatus {
-  const { decider, openFilesByMode, policy } = Object(answer) as Partial<MountStatus>;
-  if (Array.isArray(decider?.replicas) && openFilesByMode instanceof Object && policy !== undefined) return answer as MountStatus;
+  const { name, uptimeMs, decider, openFilesByMode, policy } = Object(answer) as Partial<MountStatus>;
+  const knowsPolicy = policy === null || (isText(policy?.policyId) && (policy?.summary === null || isText(policy?.summary)));
+  const listsReplicas = Array.isArray(decider?.replicas) && decider.replicas.every(isObject);
+  if (isText(name) && typeof uptimeMs === "number" && isObject(openFilesByMode) && knowsPolicy && listsReplicas)
+    return answer as MountStatus;
   throw failed(mountpoint, "the process that answers is not a Sluice daemon (EPROTO)", "look at the processes of the mount's owner");
 }
 
@@ -34,7 +40,7 @@ async function look({ name, mountpoint, control }: Place): Promise<ListedMount> 
     const { replicas } = status.decider;
     return {
       name: name === mountpoint ? status.name : name,
-      mountpoint: status.mountpoint,
+      mountpoint,
       state: status.state,
       uptimeMs: status.uptimeMs,
       policy: status.policy,
@@ -74,5 +80,5 @@ export async function listMounts(json: boolean): Promise<void> {
   const mounts = await Promise.all(placesOf(undefined, undefined).map(look));
   if (json) process.stdout.write(`${JSON.stringify(mounts, null, 2)}\n`);
   else if (mounts.length === 0) process.stderr.write("no mounts: 'sluice mount --help' shows how to make one\n");
-  else process.stdout.write(`${table(HEAD, mounts.map(row)).join("\n")}\n`);
+  else process.stdout.write(`${table(HEAD, mounts.map(row)).map(escapeLine).join("\n")}\n`);
 }
