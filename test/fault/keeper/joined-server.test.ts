@@ -102,7 +102,7 @@ asAnyUser("a process that may not serve is not let in, and is told why", async (
 });
 
 /** Joins ten times, sends malformed messages each time, and counts how many of the connections were let in. */
-const NONSENSE = `
+const MALFORMED_PEERS = `
 const { native } = await import(process.env.SLUICE_NATIVE_URL);
 const bytes = Buffer.alloc(8192, 0xff);
 const fds = new Int32Array(250);
@@ -125,13 +125,13 @@ console.log("said");
 test("peers that send malformed messages take only a few places, and free them when they leave", async () => {
   const places = joinedPlaces(plant(scratch(), { f: file("lower") }));
   await startKeeper(places);
-  const nonsense = startScript(NONSENSE, { args: [places.socket], timeoutMs: 150_000 });
-  await nonsense.waitFor("let in: 5\n");
+  const peers = startScript(MALFORMED_PEERS, { args: [places.socket], timeoutMs: 150_000 });
+  await peers.waitFor("let in: 5\n");
   expect((await tryToServe(places.socket, [])).stderr).toContain("start few servers at once");
-  nonsense.write("talk\n");
-  await nonsense.waitFor("said\n");
-  nonsense.kill();
-  await nonsense.finished;
+  peers.write("talk\n");
+  await peers.waitFor("said\n");
+  peers.kill();
+  await peers.finished;
   const server = startServer(places);
   await server.waitFor("mounted ");
   expect((await runScript(["cat", join(places.mountpoint, "f")])).stdout).toBe("lower");
