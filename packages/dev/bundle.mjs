@@ -6,10 +6,11 @@
 import { spawnSync } from "node:child_process";
 import { copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
-import { dirname, join, relative } from "node:path";
+import { basename, dirname, join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
 import { rolldown } from "rolldown";
 import { root } from "./build.mjs";
+import { nameFunctions } from "./name-functions.mjs";
 
 const OUT = join(root, "bundle");
 /** Its inputs, for the commands in bin/, which take dist/ if one has changed since. Written last: with it the bundle is whole. */
@@ -44,9 +45,14 @@ export const COMMANDS = {
   "services/decision/bin/sluice-decision.cjs": "services/decision/dist/main.js",
 };
 
+/** The names of the functions that programs call when they start (record-starts.mjs). */
+export const STARTED_FUNCTIONS = join(root, "packages/dev/started-functions.txt");
+
 /** They load the chunks, and stay as they are. */
 const LOADER = "chunk-loader.cjs";
 const CACHE_MAKER = "make-caches.cjs";
+/** Read by the maker of caches. */
+const STARTS = "starts.json";
 
 /** Found beside a module, and no module. */
 const BESIDE = ["packages/native/build", "services/decision/console", "services/decision/presets"];
@@ -109,7 +115,7 @@ function changedAt(paths) {
 function candidates() {
   const projects = ["packages", "services"].flatMap((kind) => readdirSync(join(root, kind)).map((name) => `${kind}/${name}`));
   const scripts = PROGRAMS.filter((path) => path.startsWith("deploy/"));
-  const own = ["bundle.mjs", LOADER, CACHE_MAKER].map((name) => `packages/dev/${name}`);
+  const own = ["bundle.mjs", "name-functions.mjs", basename(STARTED_FUNCTIONS), LOADER, CACHE_MAKER].map((name) => `packages/dev/${name}`);
   return [...projects.map((project) => `${project}/dist/.tsbuildinfo`), ...scripts, "package-lock.json", ...own];
 }
 
@@ -194,6 +200,37 @@ function writeProgram(out, path) {
   write(out, path, path.endsWith(".mjs") ? `import loader from ${loader};\nawait loader.${run}` : `void require(${loader}).${run}`);
 }
 
+/** The lines of a chunk as V8 counts them. @param {string} text @param {string} wrapper @returns {(place: number) => [line: number, column: number]} */
+function lineCounter(text, wrapper) {
+  const begins = [-wrapper.length];
+  for (let at = text.indexOf("\n"); at >= 0; at = text.indexOf("\n", at + 1)) begins.push(at + 1);
+  return (place) => {
+    const line = begins.findLastIndex((begin) => begin <= place);
+    return [line, place - (begins[line] ?? 0)];
+  };
+}
+
+/** For the maker of caches: a place in each function of each chunk that programs call when they start. @param {string} out the bundle */
+function writeStarts(out) {
+  const started = new Set(readFileSync(STARTED_FUNCTIONS, "utf8").split("\n"));
+  const { WRAPPER } = createRequire(import.meta.url)(`./${LOADER}`);
+  const places = chunksOf(out).map((name) => {
+    const text = readFileSync(join(out, name), "utf8");
+    const locate = lineCounter(text, WRAPPER);
+    return [name, nameFunctions(text).flatMap((one) => (started.has(one.name) ? [locate(one.inside)] : []))];
+  });
+  write(out, STARTS, JSON.stringify(Object.fromEntries(places)));
+}
+
+/** @param {string} out the bundle @returns {string[]} its chunks */
+function chunksOf(out) {
+  const names = readdirSync(join(out, "chunks"), { recursive: true, encoding: "utf8" });
+  return names
+    .filter((name) => name.endsWith("js"))
+    .map((name) => `chunks/${name}`)
+    .sort();
+}
+
 /** Of this Node. */
 function hasCaches() {
   const { CHUNKS, cachedData } = createRequire(import.meta.url)(join(OUT, LOADER));
@@ -234,14 +271,14 @@ async function makeBundle() {
   const output = await writeBundle(OUT);
   const ids = output.flatMap((chunk) => (chunk.type === "chunk" ? chunk.moduleIds : []));
   const made = new Set(output.map(({ fileName }) => fileName));
-  for (const name of readdirSync(join(OUT, "chunks"), { recursive: true, encoding: "utf8" }))
-    if (name.endsWith("js") && !made.has(`chunks/${name}`)) rmSync(join(OUT, "chunks", name));
+  for (const name of chunksOf(OUT)) if (!made.has(name)) rmSync(join(OUT, name));
   // An earlier version named its commands otherwise.
   for (const directory of new Set(Object.keys(COMMANDS).map(dirname))) rmSync(join(OUT, directory), { recursive: true, force: true });
   for (const [bin, program] of Object.entries(COMMANDS)) {
     write(OUT, bin, `#!/usr/bin/env node\n"use strict";\nrequire(${JSON.stringify(relative(dirname(bin), program))});\n`);
   }
   write(OUT, "THIRD-PARTY-LICENSES", licences([...ids, ...SERVED.map((path) => join(root, path))]));
+  writeStarts(OUT);
   makeCaches(OUT);
   const inputs = Object.entries(before).filter(([path]) => isInput(path, ids));
   writeFileSync(INPUTS, JSON.stringify(Object.fromEntries(inputs), null, 2));

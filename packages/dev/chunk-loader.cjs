@@ -4,17 +4,22 @@
 // is not used.
 "use strict";
 const { readFileSync, statSync } = require("node:fs");
+const { isBuiltin } = require("node:module");
 const { dirname, join, relative } = require("node:path");
-const { cachedDataVersionTag } = require("node:v8");
+const { cachedDataVersionTag, setFlagsFromString } = require("node:v8");
 const vm = require("node:vm");
 const { crc32 } = require("node:zlib");
 
 const CHUNKS = join(__dirname, "chunks");
 /** In front of a cache: a checksum in 8 bytes, since V8 wants the rest aligned. */
 const HEADER_BYTES = 8;
+/** In front of the text of a chunk, which is a function. */
+const WRAPPER = "(function (exports, require, __filename) {";
 /** Of Node, for a program that waits for something that cannot happen any more. */
 const EXIT_UNFINISHED = 13;
 const INITIAL_FLAGS = cachedDataVersionTag();
+/** The flag that keepPausesShort (packages/runtime) changes, and its value before. */
+const SHORT_PAUSES = { on: "--semi-space-growth-factor=1", off: "--semi-space-growth-factor=2" };
 
 /** This Node. V8 compares less: another build of the same version could read a cache wrongly. Undefined: it cannot be known. */
 function nodeIdentity() {
@@ -36,13 +41,14 @@ const cachePath = (file, flags) => `${file}.${flags}.cache`;
 /** Of a cache and everything that it belongs to. V8 itself looks at little more than lengths. @param {Buffer} source @param {Buffer} data */
 const checksum = (source, data) => crc32(data, crc32(source, identity));
 
+/** keepPausesShort alone changes flags. */
+const hasInitialFlags = () => cachedDataVersionTag() === INITIAL_FLAGS;
+
 /** @param {string} file @param {Buffer} source */
 function cachedData(file, source) {
-  // keepPausesShort (packages/runtime) alone changes flags.
-  const flags = cachedDataVersionTag() === INITIAL_FLAGS ? "initial" : "short-pauses";
   let cache;
   try {
-    cache = readFileSync(cachePath(file, flags));
+    cache = readFileSync(cachePath(file, hasInitialFlags() ? "initial" : "short-pauses"));
   } catch {
     return undefined;
   }
@@ -55,12 +61,23 @@ function cachedData(file, source) {
 /** @type {Map<string, { exports: Exports, source: Buffer, script: vm.Script }>} by path */
 const loaded = new Map();
 
+/** V8 takes Node's own caches, of Node's own modules, with its initial flags alone. @param {string} name */
+function requireOutside(name) {
+  if (hasInitialFlags() || !isBuiltin(name)) return require(name);
+  setFlagsFromString(SHORT_PAUSES.off);
+  try {
+    return require(name);
+  } finally {
+    setFlagsFromString(SHORT_PAUSES.on);
+  }
+}
+
 /** @param {string} file @returns {Exports} */
 function load(file) {
   const known = loaded.get(file);
   if (known !== undefined) return known.exports;
   const source = readFileSync(file);
-  const text = `(function (exports, require, __filename) {${source.toString("utf8")}\n})`;
+  const text = `${WRAPPER}${source.toString("utf8")}\n})`;
   // A cache holds this name, which must not show where it was made; a part of a string would bring the whole along.
   const filename = Buffer.from(relative(__dirname, file)).toString();
   const script = new vm.Script(text, { filename, cachedData: cachedData(file, source) });
@@ -68,7 +85,7 @@ function load(file) {
   const exports = {};
   loaded.set(file, { exports, source, script });
   /** @param {string} name a chunk, or a module that stays outside */
-  const requireFrom = (name) => (name.startsWith(".") ? load(join(dirname(file), name)) : require(name));
+  const requireFrom = (name) => (name.startsWith(".") ? load(join(dirname(file), name)) : requireOutside(name));
   script.runInThisContext()(exports, requireFrom, file);
   return exports;
 }
@@ -81,4 +98,4 @@ async function run(path) {
   process.off("exit", unfinished);
 }
 
-module.exports = { CHUNKS, HEADER_BYTES, cachePath, cachedData, checksum, identity, load, loaded, run };
+module.exports = { CHUNKS, HEADER_BYTES, SHORT_PAUSES, WRAPPER, cachePath, cachedData, checksum, identity, load, loaded, run };

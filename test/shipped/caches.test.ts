@@ -1,11 +1,13 @@
 // The caches of compiled code that the build makes beside the chunks of the bundle: V8 accepts them, and a start without them, or with
 // damaged ones, differs in its time alone.
-import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { runScript, scratch, type ScriptResult } from "@sluice/testkit";
 import { beforeAll, expect, test } from "vitest";
 import { buildBundle } from "../../packages/dev/build.mjs";
+import { STARTED_FUNCTIONS } from "../../packages/dev/bundle.mjs";
+import { nameFunctions } from "../../packages/dev/name-functions.mjs";
 import { type LoadedChunk, loadedChunks, writeChunkSpy } from "./chunk-spy.js";
 
 const BUNDLE = fileURLToPath(new URL("../../bundle", import.meta.url));
@@ -89,6 +91,27 @@ test("caches that are made twice, in two folders, have the same bytes and name n
     expect(paths.filter((path) => readFileSync(path).includes(bundles[at] as string))).toEqual([]);
 });
 
+const sizeOf = (paths: readonly string[]): number => paths.reduce((sum, path) => sum + statSync(path).size, 0);
+
+test("caches have the functions that programs call when they start, and none is called to make them", async () => {
+  const bundle = bundleCopy();
+  const whole = sizeOf(cachesOf(bundle));
+  writeFileSync(join(bundle, "starts.json"), "{}");
+  expect((await runScript([process.execPath, join(bundle, "make-caches.cjs")])).code).toBe(0);
+  expect(whole / sizeOf(cachesOf(bundle))).toBeGreaterThan(1.3);
+});
+
+test("most functions of the recorded list are in the bundle: else run 'node packages/dev/record-starts.mjs' as root", () => {
+  const listed = readFileSync(STARTED_FUNCTIONS, "utf8").trim().split("\n");
+  const chunks = readdirSync(join(BUNDLE, "chunks"), { recursive: true, encoding: "utf8" }).filter((name) => name.endsWith("js"));
+  const present = new Set(
+    chunks.flatMap((name) => nameFunctions(readFileSync(join(BUNDLE, "chunks", name), "utf8")).map((one) => one.name)),
+  );
+  const lost = listed.filter((name) => !present.has(name));
+  expect(listed.length).toBeGreaterThan(1000);
+  expect(lost.length / listed.length, `for example ${lost.slice(0, 5).join(", ")}`).toBeLessThan(0.1);
+});
+
 /** A bundle of one program. */
 function bundleOf(program: string): string {
   const at = scratch();
@@ -106,6 +129,17 @@ test("a program that fails, or waits for nothing that could happen, ends with th
   expect(await exitOf("await new Promise(() => undefined);")).toBe(13);
   expect(await exitOf("process.exitCode = 4; await new Promise(() => undefined);")).toBe(4);
   expect(await exitOf("await Promise.reject(new Error('broken'));")).toBe(1);
+});
+
+test("V8 has the flags that a program set, after a module of Node is loaded and after none could be", async () => {
+  const program = `
+    const { cachedDataVersionTag, setFlagsFromString } = require("node:v8");
+    setFlagsFromString("--semi-space-growth-factor=1");
+    const tag = cachedDataVersionTag();
+    require("node:http2");
+    try { require("node:none"); } catch {}
+    process.exitCode = cachedDataVersionTag() === tag ? 0 : 1;`;
+  expect((await runScript([process.execPath, bundleOf(program)])).code).toBe(0);
 });
 
 test("an error in a chunk names the file in the bundle and the line", async () => {
