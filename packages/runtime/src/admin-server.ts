@@ -1,5 +1,5 @@
 /** The admin port of a service: /metrics, /healthz and /readyz over plain HTTP, without file names, and the pages of the service. */
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import type { IncomingMessage, Server, ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import type { Registry } from "prom-client";
 import { CliError, EXIT } from "./cli-error.js";
@@ -70,6 +70,8 @@ function listen(server: Server, host: string, port: number): Promise<void> {
 /** Throws `CliError` if the address cannot be used. */
 export async function startAdminServer(options: AdminOptions): Promise<AdminServer> {
   const { host, port } = parseHostPort(options.address, "--admin");
+  // Programs that serve no admin port start without it.
+  const { createServer } = await import("node:http");
   const server = createServer((request, response) => {
     answer(options, request, response).catch((error: unknown) => {
       if (!response.headersSent) response.writeHead(500);

@@ -17,9 +17,7 @@ import {
 import { createRegistry, decisionMetrics, type Registry } from "@sluice/runtime/metrics";
 import { type DecisionLog, type DecisionLogTarget, openDecisionLog } from "./audit/decision-log.js";
 import { logReports } from "./audit/log-reports.js";
-import { startAuthzenServer } from "./authzen/authzen-server.js";
 import { backendReports } from "./engine/backend-reports.js";
-import { Console } from "./console/console.js";
 import { isLoopback } from "./console/console-access.js";
 import { ActivityHistory } from "./console/activity-history.js";
 import { DecisionFeed } from "./console/decision-feed.js";
@@ -267,6 +265,8 @@ class RunningService implements DecisionService {
   private async listenBeside(options: DecisionServiceOptions, { log }: Refusals, registry: Registry): Promise<void> {
     if (options.authzen !== undefined) {
       const { address, url, token } = options.authzen;
+      // Loaded only here, as the console: a mount waits for the start of its own service, which has neither.
+      const { startAuthzenServer } = await import("./authzen/authzen-server.js");
       const authzen = await startAuthzenServer({ address, url, token, tls: options.tls, log }, this.parts.engine);
       this.authzenUrl = authzen.url;
       this.closers.push(() => authzen.close());
@@ -276,13 +276,13 @@ class RunningService implements DecisionService {
       address: options.admin,
       registry,
       notReady: () => (this.draining === undefined ? undefined : "draining"),
-      also: this.consoleFor(options, options.admin),
+      also: await this.consoleFor(options, options.admin),
     });
     this.adminAddress = admin.address;
     this.closers.push(() => admin.close());
   }
 
-  private consoleFor(options: DecisionServiceOptions, address: string): AdminOptions["also"] {
+  private async consoleFor(options: DecisionServiceOptions, address: string): Promise<AdminOptions["also"]> {
     const { backend, feed, history, desk } = this.parts;
     if (history === undefined) return undefined;
     const { policy, adminToken } = options;
@@ -296,6 +296,7 @@ class RunningService implements DecisionService {
       for (const session of sessions) session.lookAt();
     };
     const hasToken = adminToken !== undefined;
+    const { Console } = await import("./console/console.js");
     const page = new Console(
       { backend, policyFile, mounts, lookAtMounts, history, startedMs, desk, hasToken, callBudgetS: options.consoleCallBudgetS },
       feed,

@@ -1,5 +1,4 @@
 /** The addresses of decision services: the forms of a target, and the addresses behind it at a given moment. */
-import { lookup } from "node:dns/promises";
 import { readdir } from "node:fs/promises";
 import { isIP } from "node:net";
 import { basename, dirname, join } from "node:path";
@@ -53,6 +52,8 @@ export async function resolveTarget(target: Target): Promise<string[]> {
     case "fixed":
       return [target.address];
     case "dns": {
+      // Only such a target needs it.
+      const { lookup } = await import("node:dns/promises");
       const found = await lookup(target.host, { all: true });
       return [...new Set(found.map(({ address }) => hostPort(address, target.port)))];
     }
