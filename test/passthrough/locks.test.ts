@@ -23,6 +23,8 @@ import { requestsOf, WITH_METRICS } from "./harness/request-counts.js";
 import { Locker } from "./harness/locker.js";
 
 const { describe, test } = requires("/dev/fuse", "CAP_SYS_ADMIN", "FUSE passthrough");
+/** In another pid namespace a mount leaves locks to the kernel by default. */
+const { test: amongAll } = requires("/dev/fuse", "CAP_SYS_ADMIN", "FUSE passthrough", "the machine's pid namespace");
 
 const AGAIN = String(-Errno.EAGAIN);
 const LOCK_SH = 1;
@@ -229,24 +231,27 @@ describe("a file of which the kernel has two nodes", () => {
     (["set", "ofd", "flock"] as const).map((kind) => ({ how, kind })),
   );
   for (const { how: parted, kind } of cases)
-    test(`a lock taken before the ${parted} excludes later openers, and the other way round (${kind})`, async () => {
-      const mount = await (parted === "copy-up" ? mounted() : mountedMixed());
-      const [a, b] = [new Locker(), new Locker()];
-      const lock = (how: "r" | "w"): (string | number)[] =>
-        kind === "flock" ? [how === "r" ? LOCK_SH | LOCK_NB : LOCK_EX | LOCK_NB] : [how, 0, 0];
-      expect(await a.do("open", 0, O.RDONLY, mount.path("f"))).toBe("0");
-      expect(await b.do("open", 0, O.RDWR, mount.path("f"))).toBe("0");
-      const modes = parted === "copy-up" ? { passthrough: 2 } : { passthrough: 1, mediated: 1 };
-      expect((await statusOf(mount)).openFilesByMode).toMatchObject(modes);
-      expect(await a.do(kind, 0, ...lock("r"))).toBe("0");
-      expect(await b.do(kind, 0, ...lock("w"))).toBe(AGAIN);
-      expect(await b.do(kind, 0, ...lock("r"))).toBe("0");
-      expect(await a.do("close", 0)).toBe("0");
-      expect(await b.do(kind, 0, ...lock("w"))).toBe("0");
-      await Promise.all([a.end(), b.end()]);
-      await eventually("no lock is left", 30_000, async () => (await statusOf(mount)).overlay.openFiles === 0);
-      await mount.stop();
-    });
+    (parted === "copy-up" ? test : amongAll)(
+      `a lock taken before the ${parted} excludes later openers, and the other way round (${kind})`,
+      async () => {
+        const mount = await (parted === "copy-up" ? mounted() : mountedMixed());
+        const [a, b] = [new Locker(), new Locker()];
+        const lock = (how: "r" | "w"): (string | number)[] =>
+          kind === "flock" ? [how === "r" ? LOCK_SH | LOCK_NB : LOCK_EX | LOCK_NB] : [how, 0, 0];
+        expect(await a.do("open", 0, O.RDONLY, mount.path("f"))).toBe("0");
+        expect(await b.do("open", 0, O.RDWR, mount.path("f"))).toBe("0");
+        const modes = parted === "copy-up" ? { passthrough: 2 } : { passthrough: 1, mediated: 1 };
+        expect((await statusOf(mount)).openFilesByMode).toMatchObject(modes);
+        expect(await a.do(kind, 0, ...lock("r"))).toBe("0");
+        expect(await b.do(kind, 0, ...lock("w"))).toBe(AGAIN);
+        expect(await b.do(kind, 0, ...lock("r"))).toBe("0");
+        expect(await a.do("close", 0)).toBe("0");
+        expect(await b.do(kind, 0, ...lock("w"))).toBe("0");
+        await Promise.all([a.end(), b.end()]);
+        await eventually("no lock is left", 30_000, async () => (await statusOf(mount)).overlay.openFiles === 0);
+        await mount.stop();
+      },
+    );
 });
 
 test("the kernel does not report a close to the daemon if the kernel manages locks", async () => {

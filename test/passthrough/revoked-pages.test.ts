@@ -10,6 +10,7 @@ import { Errno, O } from "@sluice/vfs";
 import { expect } from "vitest";
 
 const { test } = requires("/dev/fuse", "CAP_SYS_ADMIN", "FUSE passthrough");
+const { test: endingHolders } = requires("/dev/fuse", "CAP_SYS_ADMIN", "FUSE passthrough", "the machine's pid namespace");
 
 const AMPLE_MS = 60_000;
 const HOLDER = 2001;
@@ -190,7 +191,7 @@ test("a mediated open beside a grant passes through as long as it can be mapped;
   await stage.end();
 });
 
-test("--on-revoke sigterm ends the holder of a mediated open that passes through", async () => {
+endingHolders("--on-revoke sigterm ends the holder of a mediated open that passes through", async () => {
   const stage = await staged(policy("mediate", "grant"), { args: ["--on-revoke", "sigterm"] });
   const { holder, other, path } = stage;
   await other.do("open", path, O.RDONLY);

@@ -7,7 +7,9 @@ import { eventually, file, mountSluice, plant, requires, runScript, scratch, typ
 import { expect } from "vitest";
 
 const { test } = requires("/dev/fuse", "CAP_SYS_ADMIN", "FUSE passthrough");
-const { test: asAnyUser } = requires("/dev/fuse", "CAP_SYS_ADMIN", "FUSE passthrough", "checkout that every user can read");
+const { test: endingHolders } = requires(
+  ...(["/dev/fuse", "CAP_SYS_ADMIN", "FUSE passthrough", "checkout that every user can read", "the machine's pid namespace"] as const),
+);
 const AMPLE_MS = 60_000;
 
 interface Grant {
@@ -93,7 +95,7 @@ test("a passthrough open cannot be revoked: it is counted and reported, and so i
   await mount.stop();
 }, 120_000);
 
-asAnyUser(
+endingHolders(
   "--on-revoke sigterm ends a holder without a grant, found by its descriptors and not by its open call",
   async () => {
     const mount = await mounted("grant", ["--on-revoke", "sigterm"]);

@@ -1,7 +1,7 @@
 // Requirements that a test may have of the machine. If one is not met, the test is skipped under a title that names it.
 // `npm test` counts skips by that name, and fails on a skip without one.
 import { spawnSync } from "node:child_process";
-import { accessSync, closeSync, constants, openSync, readFileSync, statfsSync } from "node:fs";
+import { accessSync, closeSync, constants, openSync, readFileSync, readlinkSync, statfsSync } from "node:fs";
 import { release, tmpdir } from "node:os";
 import { fileURLToPath } from "node:url";
 import { CAP, capabilityMask, native } from "@sluice/native";
@@ -23,6 +23,7 @@ export type Need =
   | "memory cgroup"
   | "CPU latency requests"
   | "pseudo-terminals"
+  | "the machine's pid namespace"
   | "private scratch directory"
   | "checkout that every user can read"
   | `command ${string}`;
@@ -105,6 +106,8 @@ const PROBES: Readonly<Record<string, () => boolean>> = {
   "CPU latency requests": () => canOpen("/dev/cpu_dma_latency") && latencyAskedFor() > 0,
   // Without a mounted devpts the device exists, but cannot be opened (ENODEV).
   "pseudo-terminals": () => canOpen("/dev/ptmx"),
+  // include/linux/proc_ns.h PROC_PID_INIT_INO: a container's own namespace hides processes, and the mount does less there.
+  "the machine's pid namespace": () => readlinkSync("/proc/self/ns/pid") === "pid:[4026531836]",
   // `npm test` creates one if it may (packages/dev/tests/private-scratch.mjs).
   "private scratch directory": () => process.env["SLUICE_TEST_OUTSIDE"] !== undefined,
   "checkout that every user can read": isReadByAll,
