@@ -1,9 +1,20 @@
 // A project of a caller, and `sluice run` in it: as root, which passes through, and as an ordinary user in a user namespace.
 import { execFileSync } from "node:child_process";
-import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { asOrdinaryUser, ORDINARY_USER, type RunningScript, runScript, scratch, type ScriptResult, startScript } from "@sluice/testkit";
+import {
+  asOrdinaryUser,
+  type HostService,
+  ORDINARY_USER,
+  type RunningScript,
+  runScript,
+  scratch,
+  type ScriptResult,
+  startScript,
+} from "@sluice/testkit";
+import { beforeEach } from "vitest";
+import { startForUsers } from "../e2e/host-service/user-home.js";
 import { Terminal } from "./terminal.js";
 
 export const CLI = fileURLToPath(new URL("../../packages/cli/bin/sluice.cjs", import.meta.url));
@@ -25,6 +36,16 @@ export function procFile(pid: number | string, name: string): string {
   }
 }
 
+/** A user of the same mount namespace as the host service, which has no passwd entry there. */
+const AS_USER = ["setpriv", `--reuid=${ORDINARY_USER.uid}`, `--regid=${ORDINARY_USER.gid}`, "--clear-groups"];
+
+/** With SLUICE_RUN_BY_SERVICE the views of all projects are mounted by a host service. */
+let everyHost: HostService | undefined;
+if (process.env["SLUICE_RUN_BY_SERVICE"] !== undefined)
+  beforeEach(async () => {
+    everyHost = await startForUsers(16);
+  });
+
 export class Project {
   readonly base: string;
   readonly state: string;
@@ -35,6 +56,7 @@ export class Project {
     readonly caller: Caller,
     files: Readonly<Record<string, string>>,
     root = scratch(),
+    readonly host: HostService | undefined = everyHost,
   ) {
     this.base = join(root, "project");
     this.state = join(root, "state");
@@ -45,17 +67,25 @@ export class Project {
       writeFileSync(join(this.base, path), content);
     }
     if (caller !== "root") execFileSync("chown", ["-R", `${ORDINARY_USER.uid}:${ORDINARY_USER.gid}`, root]);
+    if (caller !== "root" && host !== undefined) this.#passable(root);
   }
 
-  /** $HOME of an ordinary user is made by asOrdinaryUser. `shell`: text that runs `"$@"`. */
+  /** Every user may pass the directories above it. */
+  #passable(root: string): void {
+    for (let at = dirname(root); at !== "/tmp" && at !== "/"; at = dirname(at)) chmodSync(at, statSync(at).mode | 0o011);
+  }
+
+  /** $HOME of an ordinary user is made by asOrdinaryUser, without a host service. `shell`: text that runs `"$@"`. */
   #argv(words: readonly string[], shell: string): string[] {
     const argv = ["bash", "-c", shell, "sh", process.execPath, CLI, ...words];
-    return this.caller === "root" ? argv : asOrdinaryUser(argv);
+    if (this.caller === "root") return argv;
+    return this.host === undefined ? asOrdinaryUser(argv) : [...AS_USER, ...argv];
   }
 
   #env(env: Readonly<Record<string, string>>): Record<string, string> {
     // The programs of the tests lie in /tmp, which is another one for the command.
-    return { HOME: this.#home, XDG_STATE_HOME: this.state, PATH: "/usr/local/bin:/usr/bin:/bin", ...env };
+    const own = this.host === undefined ? { SLUICE_HOST_SERVICE: "off" } : { SLUICE_HOST_SERVICE: this.host.socket, XDG_RUNTIME_DIR: "" };
+    return { HOME: this.#home, XDG_STATE_HOME: this.state, PATH: "/usr/local/bin:/usr/bin:/bin", ...own, ...env };
   }
 
   /** Runs `sluice` with these words in the project. `before` is shell text that runs first, as the caller. */

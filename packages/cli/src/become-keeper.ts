@@ -48,10 +48,13 @@ function renumbered({ lowers, above }: GivenPlaces): GivenPlaces {
 /** @returns the number of descriptors that the keeper gets, or a negative errno. Descriptors of this program's own are gone then. */
 function passWithPlaces(config: KeeperConfig | AwaitingConfig): number {
   const { caller } = config.plan;
-  const fds = caller === undefined ? [] : given(caller.places);
+  const places = caller === undefined ? [] : given(caller.places);
   const plan = caller === undefined ? config.plan : { ...config.plan, caller: { ...caller, places: renumbered(caller.places) } };
+  const passedOn = "handed" in config && config.handed !== undefined ? config.handed : [];
+  const handed = passedOn.map((_fd, at) => CONFIG_FD + 1 + places.length + at);
+  const fds = [...places, ...passedOn];
   const end = CONFIG_FD + 1 + fds.length;
-  const sources = [memoryFileOf("sluice-keeper", JSON.stringify({ ...config, plan })), ...fds].map((fd) => duplicateAbove(fd, end));
+  const sources = [memoryFileOf("sluice-keeper", JSON.stringify({ ...config, plan, handed })), ...fds].map((fd) => duplicateAbove(fd, end));
   const placed = sources.map((fd, at) => (fd < 0 ? fd : native.dup2(fd, CONFIG_FD + at)));
   return placed.find((status) => status < 0) ?? end;
 }

@@ -10,6 +10,9 @@
 #include <sys/stat.h>
 #include <sys/un.h>
 
+#ifndef SO_PEERPIDFD
+#define SO_PEERPIDFD 77
+#endif
 /* PIDFD_THREAD of Linux 6.9. */
 #define PIDFD_OF_THREAD O_EXCL
 
@@ -143,6 +146,16 @@ static napi_value peer_credentials(napi_env env, napi_callback_info info) {
   set_number(env, object, "uid", peer.uid);
   set_number(env, object, "gid", peer.gid);
   return object;
+}
+
+/* A descriptor of the process that connected, whose number another one cannot get while it is compared (Linux 6.5). */
+static napi_value peer_pidfd(napi_env env, napi_callback_info info) {
+  struct args args = args_read(env, info, 1);
+  int fd = arg_int(&args, 0), pidfd = -1;
+  socklen_t size = sizeof pidfd;
+  if (args.failure) return args_failed(&args);
+  if (getsockopt(fd, SOL_SOCKET, SO_PEERPIDFD, &pidfd, &size) < 0) return result_number(env, -errno);
+  return result_number(env, pidfd);
 }
 
 /* (fd, gids) → how many supplementary groups the peer has; -ERANGE if they are more than fit. */
@@ -282,6 +295,7 @@ const struct exported process_functions[] = {
   {"pidfdAlive", pidfd_alive},
   {"pidfdSendSignal", pidfd_signal},
   {"peerCredentials", peer_credentials},
+  {"peerPidfd", peer_pidfd},
   {"peerGroups", peer_groups},
   {"unixListen", unix_listen},
   {"seqpacketListen", seqpacket_listen},

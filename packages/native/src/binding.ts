@@ -298,6 +298,8 @@ export interface Native extends NameCalls {
   pidfdSendSignal(pidfd: number, signal: number): number;
   /** SO_PEERCRED of a connected unix socket. */
   peerCredentials(fd: number): PeerCredentials | number;
+  /** SO_PEERPIDFD (Linux 6.5): a pidfd of the process that connected; -ESRCH if it has ended. */
+  peerPidfd(fd: number): number;
   /** SO_PEERGROUPS: the number of the peer's supplementary groups, which are in `gids` then; -ERANGE if they do not fit. */
   peerGroups(fd: number, gids: Uint32Array): number;
   /** socket, bind, chmod(mode), listen: a listening unix stream socket at `path`. */

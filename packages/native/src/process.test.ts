@@ -99,6 +99,10 @@ describe("unix sockets", () => {
     const accepted = native.acceptSocket(listener);
     expect(native.peerCredentials(accepted)).toMatchObject({ pid: process.pid });
     expect(native.peerCredentials(client)).toMatchObject({ pid: process.pid });
+    const pidfd = native.peerPidfd(accepted);
+    expect(native.pidfdAlive(pidfd)).toBe(0);
+    expect(readFileSync(`/proc/self/fdinfo/${pidfd}`, "latin1")).toMatch(new RegExp(`^Pid:\\s*${process.pid}$`, "m"));
+    native.close(pidfd);
     expect(native.sendMessage(client, Buffer.from("one"), 3, new Int32Array(0), 0, 0)).toBe(3);
     expect(native.receiveMessage(accepted, Buffer.alloc(8), new Int32Array(0), 1000)).toBe(3);
     for (const fd of [client, accepted, listener]) native.close(fd);
@@ -113,5 +117,6 @@ describe("unix sockets", () => {
     expect(native.unixListen("", 0o600, 1)).toBe(-errno.ENOENT);
     expect(native.peerCredentials(scratch.dir)).toBe(-88);
     expect(native.peerGroups(scratch.dir, new Uint32Array(1))).toBe(-88);
+    expect(native.peerPidfd(scratch.dir)).toBe(-88);
   });
 });

@@ -2,10 +2,9 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { existsSync, mkdirSync, realpathSync, statSync } from "node:fs";
 import { homedir } from "node:os";
-import { join } from "node:path";
 import type { Readable, Writable } from "node:stream";
-import { isBeneath, MAX_SOCKET_PATH_BYTES, readMountTable } from "@sluice/mount-control";
-import { CliError, EXIT, lacking, unfit, wrong } from "@sluice/runtime/cli";
+import { isBeneath, readMountTable } from "@sluice/mount-control";
+import { CliError, EXIT, failed, lacking, unfit, wrong } from "@sluice/runtime/cli";
 import { type Session, statePath } from "@sluice/sessions";
 import { bwrapArguments, type Confinement } from "./bwrap-arguments.js";
 import { CallerTerminal } from "./caller-terminal.js";
@@ -17,7 +16,8 @@ import { type HomePlaces, homeView } from "./home-view.js";
 import { closeInherited } from "./inherited-files.js";
 import { promptForPerson } from "./person-prompt.js";
 import { outsideSockets } from "./outside-sockets.js";
-import { BEGUN, ENDED, ENTERED, GO, STAGE_FD, stageCommand } from "./stage-script.js";
+import { type ServedView, type ViewOrder, viewOrder, viewWords } from "./view-order.js";
+import { BEGUN, ENDED, ENTERED, GO, STAGE_FD, stageCommand, type StageServer } from "./stage-script.js";
 import { callFilter } from "./call-filter.js";
 
 export interface SessionRun {
@@ -35,6 +35,11 @@ export interface SessionRun {
   sluice: readonly [string, ...string[]];
   /** The capabilities that the server of the mount needs, such as "SYS_ADMIN". */
   serverCapabilities: readonly string[];
+  /**
+   * Has the view mounted by a service, outside of the namespaces. Resolves to undefined if the session is to mount it itself; undefined: it
+   * always is. Rejects with a CliError.
+   */
+  mountView: ((order: ViewOrder) => Promise<ServedView | undefined>) | undefined;
   /** No line may be written on standard error. */
   silent: boolean;
   /** Called when the mount serves, before the command begins. */
@@ -43,6 +48,8 @@ export interface SessionRun {
 
 export interface Serving {
   passthrough: boolean;
+  /** Of the service that made the mount, such as "the host service, pid 7". */
+  by: string | undefined;
   /** About the policy in force, such as "12 rules". */
   policy: string;
 }
@@ -51,12 +58,7 @@ export interface Serving {
 const SOCKETS_OF_ROOT = "/run/sluice";
 const SOCKETS_OF_USER = "/sys/fs/fuse/connections";
 const SIGNAL_EXIT = 128;
-/** In the directory of all state. */
-const ANSWERS = "answers";
-const MOUNTED = /^mounted .*?; policy (?:[^;]*?: )?(.*?); FUSE .*passthrough (on|off)/m;
-
-/** As in overlayfs: a colon within a name is escaped. */
-const escapeLayer = (path: string): string => path.replace(/[\\:]/g, "\\$&");
+const MOUNTED = /^mounted .*?; policy (?:[^;]*?: )?(.*?); FUSE .*passthrough (on|off)(?:.*; by (the host service, pid \d+))?/m;
 
 /** @throws CliError if the view would show the state of Sluice, or all credentials of the user */
 export function checkBase(base: string): void {
@@ -134,28 +136,6 @@ function confinementOf(run: SessionRun, view: string, socketDirectory: string): 
   };
 }
 
-/** The socket for questions to a person, which the command cannot reach. Undefined if its path is too long for a socket. */
-function controlOf(session: Session): string | undefined {
-  const path = session.path("control.sock");
-  return Buffer.byteLength(path) > MAX_SOCKET_PATH_BYTES ? undefined : path;
-}
-
-function serverCommand({ session, policyFile, logsDecisions, sluice }: SessionRun, view: string): string[] {
-  const control = controlOf(session);
-  return [
-    ...[...sluice, "mount", "--lower", session.lowerPaths().map(escapeLayer).join(":"), "--upper", session.upper, "--work", session.work],
-    ...["--former-uppers", String(session.record.layers.length)],
-    ...["--shared-lower", "--record-base", session.path("base"), "--activity-file", session.path("activity")],
-    // People's answers that hold until they are revoked are for the directory, whatever the session.
-    ...["--policy", policyFile, "--name", session.base, "--answers", join(statePath(), ANSWERS)],
-    ...["--log-file", session.path("log"), "--keeper", "off"],
-    ...(control === undefined ? [] : ["--control", control]),
-    ...(logsDecisions ? ["--decision-log", session.path("decisions")] : []),
-    ...(session.record.userXattr ? ["-o", "userxattr"] : []),
-    view,
-  ];
-}
-
 /** The lines that the stage tells, as they come: its own, and those of the mount's server. */
 class Told {
   text = "";
@@ -210,25 +190,30 @@ interface Surroundings {
   programs: Programs;
   /** That of the caller. */
   terminal: CallerTerminal | undefined;
+  order: ViewOrder;
+  confinement: Confinement;
+  /** Undefined: the stage mounts the view. */
+  served: ServedView | undefined;
 }
 
-function startStage(run: SessionRun, { programs, terminal }: Surroundings): { stage: ChildProcess; pipe(fd: number): Writable & Readable } {
+const socketsOf = (session: Session): string => (session.record.userXattr ? SOCKETS_OF_USER : SOCKETS_OF_ROOT);
+
+function stageServer({ session, sluice, serverCapabilities: capabilities }: SessionRun, order: ViewOrder): StageServer {
+  const socketDirectory = socketsOf(session);
+  if (socketDirectory === SOCKETS_OF_ROOT) mkdirSync(socketDirectory, { recursive: true, mode: 0o711 });
+  return { command: [...sluice, ...viewWords(order)], capabilities, socketDirectory };
+}
+
+function startStage(
+  run: SessionRun,
+  { programs, terminal, order, confinement, served }: Surroundings,
+): { stage: ChildProcess; pipe(fd: number): Writable & Readable } {
   const { session, command } = run;
-  const asRoot = !session.record.userXattr;
-  const socketDirectory = asRoot ? SOCKETS_OF_ROOT : SOCKETS_OF_USER;
-  const view = session.path("view");
-  if (asRoot) mkdirSync(socketDirectory, { recursive: true, mode: 0o711 });
-  const confinement = confinementOf(run, view, socketDirectory);
+  const { asRoot, home } = confinement;
   const options = bwrapArguments(confinement);
-  const overlays = confinement.home?.view.changeable ?? [];
-  const server = serverCommand(run, view);
-  const [program, ...words] = stageCommand(
-    {
-      ...{ programs, server, serverCapabilities: run.serverCapabilities, socketDirectory, asRoot, overlays },
-      terminal: terminal?.replaced[0],
-    },
-    command,
-  );
+  const overlays = home?.view.changeable ?? [];
+  const server = served === undefined ? stageServer(run, order) : undefined;
+  const [program, ...words] = stageCommand({ programs, server, asRoot, overlays, terminal: terminal?.replaced[0] }, command);
   const standard = [0, 1, 2].map((fd) => (terminal?.replaced.includes(fd) === true ? terminal.command?.far : "inherit"));
   const stage = spawn(program, words, {
     cwd: "/",
@@ -264,7 +249,7 @@ function textOf(stream: Readable): Promise<string> {
 
 async function runInStage(run: SessionRun, surroundings: Surroundings): Promise<CommandEnd> {
   const { session } = run;
-  const { terminal } = surroundings;
+  const { terminal, served, order } = surroundings;
   const { stage, pipe } = startStage(run, surroundings);
   const exit = exitOf(stage);
   const begun = textOf(pipe(STAGE_FD.begun));
@@ -272,21 +257,67 @@ async function runInStage(run: SessionRun, surroundings: Surroundings): Promise<
   let prompt: { close(): void } | undefined;
   try {
     const told = new Told(pipe(STAGE_FD.told));
-    const mounted = await told.mounted();
-    if (mounted === undefined) {
+    const mounted = served === undefined ? await told.mounted() : MOUNTED.exec(served.line);
+    if (mounted === undefined || mounted === null) {
       pipe(STAGE_FD.go).end();
       complain(told, await exit);
     }
-    run.onServing({ passthrough: mounted[2] === "on", policy: mounted[1] ?? "" });
-    const control = controlOf(session);
+    run.onServing({ passthrough: mounted[2] === "on", policy: mounted[1] ?? "", by: mounted[3] });
+    const { control } = order.files;
     if (control !== undefined)
       prompt = promptForPerson({ name: session.name, view: session.path("view"), control }, { terminal, silent: run.silent });
     terminal?.begin();
     pipe(STAGE_FD.go).end(`${GO}\n`);
-    return { exitCode: await exit, hasBegun: (await begun) === `${BEGUN}\n` };
+    const exitCode = await exit;
+    if (!told.text.startsWith(`${ENTERED}\n`)) complain(told, exitCode);
+    return { exitCode, hasBegun: (await begun) === `${BEGUN}\n` };
   } finally {
     prompt?.close();
     unhook();
+  }
+}
+
+const ENDING = ["SIGTERM", "SIGINT", "SIGHUP"] as const;
+
+/** Resolves to the result of `work`, and to whether a signal asked this process to end meanwhile. */
+async function noteSignals<T>(work: () => Promise<T>): Promise<[result: T, isToEnd: boolean]> {
+  let isToEnd = false;
+  const note = (): void => {
+    isToEnd = true;
+  };
+  for (const signal of ENDING) process.on(signal, note);
+  try {
+    return [await work(), isToEnd];
+  } finally {
+    for (const signal of ENDING) process.off(signal, note);
+  }
+}
+
+/** Plans the sandbox while a service mounts the view, if one does. */
+async function prepareView(
+  run: SessionRun,
+  order: ViewOrder,
+): Promise<[view: PromiseSettledResult<ServedView | undefined>, confinement: PromiseSettledResult<Confinement>]> {
+  const mounting = run.mountView?.(order);
+  const planning = (async () => {
+    // The request is on its way first.
+    if (mounting !== undefined) await new Promise((resolve) => setImmediate(resolve));
+    return confinementOf(run, order.mountpoint, socketsOf(run.session));
+  })();
+  return Promise.allSettled([mounting ?? Promise.resolve(undefined), planning]);
+}
+
+async function runOnView(run: SessionRun, surroundings: Pick<Surroundings, "programs" | "terminal">): Promise<CommandEnd> {
+  const order = viewOrder(run.session, run);
+  const [[view, confinement], isToEnd] = await noteSignals(() => prepareView(run, order));
+  const served = view.status === "fulfilled" ? view.value : undefined;
+  try {
+    if (confinement.status === "rejected") throw confinement.reason;
+    if (view.status === "rejected") throw view.reason;
+    if (isToEnd) throw failed("sluice run", "it was told to end before the command began", "run it again");
+    return await runInStage(run, { ...surroundings, order, served, confinement: confinement.value });
+  } finally {
+    await served?.end();
   }
 }
 
@@ -298,7 +329,7 @@ export async function runSession(run: SessionRun): Promise<CommandEnd> {
   const programs = findPrograms(run.session.base);
   const terminal = CallerTerminal.open();
   try {
-    return await runInStage(run, { programs, terminal });
+    return await runOnView(run, { programs, terminal });
   } finally {
     await terminal?.close();
   }

@@ -23,14 +23,20 @@ const OF_TERMINAL = "INT,QUIT,HUP";
 const quoted = (word: string): string => `'${word.replaceAll("'", String.raw`'\''`)}'`;
 const line = (words: readonly string[]): string => words.map(quoted).join(" ");
 
-export interface Stage {
-  programs: Programs;
-  /** The command line of the mount's server. */
-  server: readonly string[];
+/** The server of a mount in the namespaces. */
+export interface StageServer {
+  /** Its command line. */
+  command: readonly string[];
   /** It starts without the others: else it would have to start again to lose them. */
-  serverCapabilities: readonly string[];
+  capabilities: readonly string[];
   /** Covered by an empty file system in which the server makes its sockets. */
   socketDirectory: string;
+}
+
+export interface Stage {
+  programs: Programs;
+  /** Undefined: the view is mounted already, and the namespaces begin with it. */
+  server: StageServer | undefined;
   asRoot: boolean;
   /** A standard file that is the command's terminal, if it has one. */
   terminal: number | undefined;
@@ -77,19 +83,18 @@ function commandLine({ programs: { bwrap, env, setsid, sh }, terminal }: Stage):
   return `${line([...words, "sluice-command"])} "$@" ${hasTerminal ? `${INPUT_FD}<&0 <&${terminal}` : ""}`;
 }
 
-function script(stage: Stage): string {
-  const { programs, server, serverCapabilities, socketDirectory, asRoot, overlays } = stage;
-  const limited = [programs.setpriv, "--no-new-privs", "--bounding-set", setOf(serverCapabilities), programs.setsid];
+const CLOSED = `${STAGE_FD.go}<&- ${STAGE_FD.filter}<&- ${STAGE_FD.options}<&- ${STAGE_FD.begun}>&-`;
+
+function startServer({ programs, asRoot }: Stage, { command, capabilities, socketDirectory }: StageServer): string {
+  const limited = [programs.setpriv, "--no-new-privs", "--bounding-set", setOf(capabilities), programs.setsid];
   const variables = asRoot ? "" : `XDG_RUNTIME_DIR=${quoted(socketDirectory)} `;
-  const { go, told, filter, options, begun } = STAGE_FD;
-  const closed = `${go}<&- ${filter}<&- ${options}<&- ${begun}>&-`;
+  const { told } = STAGE_FD;
   return `
-trap : TERM
 ${line([programs.mount, "-t", "tmpfs", "-o", "mode=0755,nosuid,nodev", "tmpfs", socketDirectory])} || exit 3
 echo ${ENTERED} >&${told}
 (
   unset ${SLOW_START}
-  ${variables}${line([...limited, ...server])} </dev/null >&${told} 2>&1 ${closed} &
+  ${variables}${line([...limited, ...command])} </dev/null >&${told} 2>&1 ${CLOSED} &
   server=$!
   trap 'kill -TERM $server' TERM
   while wait $server; ended=$?; kill -0 $server 2>&-; do :; done
@@ -97,11 +102,25 @@ echo ${ENTERED} >&${told}
   exit $ended
 ) &
 server=$!
+`;
+}
+
+const END_SERVER = `
+kill -TERM $server 2>&-
+while wait $server; ended=$?; kill -0 $server 2>&-; do :; done
+`;
+
+function script(stage: Stage): string {
+  const { programs, server, asRoot, overlays } = stage;
+  const { go, told } = STAGE_FD;
+  return `
+trap : TERM
+${server === undefined ? `echo ${ENTERED} >&${told}` : startServer(stage, server)}
 exec ${told}>&-
 (
   : mounts
 ${overlays.map((overlay) => `  ${overlayLine(programs, asRoot, overlay)}`).join("\n")}
-) ${closed} &
+) ${CLOSED} &
 home=$!
 read -r word <&${go}
 code=
@@ -111,9 +130,8 @@ if [ "$word" = ${GO} ]; then
   ${commandLine(stage)}
   code=$?
 fi
-kill -TERM $server 2>&-
-while wait $server; ended=$?; kill -0 $server 2>&-; do :; done
-exit \${code:-$ended}
+${server === undefined ? "" : END_SERVER}
+exit \${code:-\${ended:-1}}
 `;
 }
 

@@ -23,6 +23,8 @@ export interface KeeperConfig extends SupervisorConfig {
   user: { uid: number; gid: number } | undefined;
   /** The user has supplementary groups, which only the server itself can take. */
   becomesUser?: boolean;
+  /** Descriptors of the keeper's process that it passes on to each server, as they are. It uses none of them. */
+  handed?: readonly number[];
   /** How long a stopping server waits for the users of the mount. */
   graceMs: number;
 }
@@ -54,5 +56,5 @@ export interface AwaitingConfig {
   waitMs: number | null;
 }
 
-/** Descriptors of a server, after standard input, output and error. */
-export const SERVER_FDS = { link: 3, config: 4, listen: 5, count: 6 } as const;
+/** Descriptors of a server, after standard input, output and error. Of one mount, those that are passed on follow `config`. */
+export const SERVER_FDS = { link: 3, config: 4, listen: 5, handed: 5 } as const;

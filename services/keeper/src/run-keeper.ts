@@ -266,5 +266,5 @@ export async function runKeeper({ plan, ...config }: KeeperConfig): Promise<numb
     removeSockets(config.runDirectory);
     return resources;
   }
-  return supervise({ ...config, held: holdOne(plan, resources) });
+  return supervise({ ...config, groups: plan.caller?.groups, held: holdOne(plan, resources) });
 }

@@ -3,6 +3,7 @@
  * access to a mount, and the keeper does nothing that it asks for.
  */
 import { type ChildProcess, spawn } from "node:child_process";
+import { existsSync } from "node:fs";
 import { constants } from "node:os";
 import { isZombie, type KeeperInfo } from "@sluice/keeper-link";
 import { memoryFileOf, native } from "@sluice/native";
@@ -34,18 +35,33 @@ export interface ServerSetup {
   serverConfig: string;
   /** The user that it runs as; undefined: the keeper's. */
   user?: { uid: number; gid: number } | undefined;
-  /** It is started as the keeper, and becomes that user. */
+  /** It is started as the keeper, and becomes that user, unless setpriv(1) can start it with these groups. */
   becomesUser?: boolean;
+  groups?: readonly number[] | undefined;
   /** A listening socket for it. */
   listenFd?: number;
+  /** Other descriptors for it. It gets one of the two. */
+  handed?: readonly number[];
 }
 
-function launch({ user, becomesUser, listenFd }: ServerSetup, program: ServerProgram, linkFd: number, configFd: number): ChildProcess {
+const SETPRIV = ["/usr/bin/setpriv", "/bin/setpriv"].find((path) => existsSync(path));
+
+/** Node sets no supplementary groups for a child. A server that took them itself would have to start a second time. */
+function asUser({ file, argv }: ServerProgram, { user, becomesUser, groups }: ServerSetup): ServerProgram {
+  if (becomesUser !== true || user === undefined || groups === undefined || SETPRIV === undefined) return { file, argv };
+  const ids = [`--reuid=${user.uid}`, `--regid=${user.gid}`, groups.length === 0 ? "--clear-groups" : `--groups=${groups.join(",")}`];
+  return { file: SETPRIV, argv: ["--no-new-privs", ...ids, "--", file, ...argv] };
+}
+
+function launch(setup: ServerSetup, program: ServerProgram, linkFd: number, configFd: number): ChildProcess {
+  const { user, becomesUser, listenFd, handed = [] } = setup;
+  const { file, argv } = asUser(program, setup);
   const stdio: (number | "ignore" | "inherit")[] = ["ignore", "inherit", "inherit"];
   stdio[SERVER_FDS.link] = linkFd;
   stdio[SERVER_FDS.config] = configFd;
   if (listenFd !== undefined) stdio[SERVER_FDS.listen] = listenFd;
-  return spawn(program.file, program.argv, {
+  for (const [at, fd] of handed.entries()) stdio[SERVER_FDS.handed + at] = fd;
+  return spawn(file, argv, {
     cwd: "/",
     stdio,
     // A session of its own: Ctrl-C at the terminal is for the keeper alone.

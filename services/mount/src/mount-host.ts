@@ -21,6 +21,8 @@ export interface EmbeddedDecisionOptions {
   /** As in `EmbeddedChoice`. */
   askTimeoutMs: number | undefined;
   answersFile: string | undefined;
+  /** The same, open for reading and appending, in place of its path. It stays the caller's. */
+  answersFd?: number | undefined;
   /** A private directory for its socket. */
   runDirectory: string;
   logger: Logger;

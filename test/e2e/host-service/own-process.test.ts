@@ -86,7 +86,6 @@ describe("an option that needs a process of its own is refused:", () => {
     ["--engine", "fuse-native"],
     ["--transport", "uring"],
     ["--idle-polling", "on"],
-    ["--activity-file", "activity.json"],
   ];
   for (const option of OPTIONS) {
     test(option.join(" "), async () => {

@@ -229,7 +229,8 @@ for (let got = 1; got > 0 || got === -104; ) {
 `;
 
 const FORM = {
-  ...{ version: 1, attached: true, lowers: 1, writable: false, policy: false, mountFlags: 1, xino: "auto", nonEmpty: false },
+  ...{ version: 2, attached: true, lowers: 1, writable: false, policy: false, mountFlags: 1, xino: "auto", nonEmpty: false },
+  ...{ session: false, control: false, answers: false, decisionLog: false, formerUppers: 0 },
   ...{ coherentReaders: false, sharedLower: false, cacheTtlMs: 1000, maxStackDepth: 1, locks: "auto", onOutage: "deny", staleForMs: 1 },
   ...{ decisionTimeoutMs: 5000, askTimeoutMs: null, graceMs: 1000, name: null, logLevel: "info" },
 };
@@ -243,7 +244,11 @@ describe("a hostile client of the host service", () => {
     const [mount, lower, word] = [home.mountpoint, home.at("lower"), home.at("lower", "word")];
     const malformed: readonly (readonly [unknown, ...string[]])[] = [
       ["garbage", mount, lower],
-      [{ ...FORM, version: 2 }, mount, lower],
+      [{ ...FORM, version: 1 }, mount, lower],
+      [{ ...FORM, control: true }, mount, lower, lower],
+      [{ ...FORM, decisionLog: true }, mount, lower],
+      [{ ...FORM, formerUppers: 2 }, mount, lower],
+      [{ ...FORM, session: true }, mount, lower, lower],
       [{ ...FORM, mountFlags: 4096 }, mount, lower],
       [{ ...FORM, lowers: 0 }, mount],
       [{ ...FORM, lowers: 2 }, mount, lower],
@@ -257,6 +262,9 @@ describe("a hostile client of the host service", () => {
     expect(await say(FORM, mount, word)).toMatchObject({ stdout: text("not a directory") });
     expect(await say(FORM, mount, `r:${home.at("nothing")}`)).toMatchObject({ stdout: text("") });
     expect(await say({ ...FORM, writable: true }, mount, lower, "/", "/etc", "/var")).toMatchObject({ stdout: text("x") });
+    for (const life of ["/dev/null", lower, word])
+      expect(await say({ ...FORM, session: true }, mount, lower, lower, life)).toMatchObject({ stdout: text("this part of a session") });
+    expect(await say({ ...FORM, session: true }, mount, lower, "/proc/self/fd", lower)).toMatchObject({ stdout: text("of the type proc") });
     expect(await say({ ...FORM, policy: true }, mount, lower, "/dev/null")).not.toMatchObject({ stdout: text("mounted") });
     expect(home.mounts).toBe(0);
   });

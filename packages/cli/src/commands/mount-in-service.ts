@@ -63,7 +63,7 @@ export async function mountInService(
   if (isForUsers(socket) && (await mountAsUser(socket, mountpoint, args))) return true;
   if (auto && !existsSync(socket)) return false;
   const { HostUnreachable, mountThrough, NeedsOwnProcess } = await import("@sluice/host-api");
-  const spec = { mountpoint, options: [...options], directory: process.cwd(), attached: background !== true };
+  const spec = { mountpoint, options: [...options], directory: process.cwd(), attached: background !== true, abandonedAtEnd: false };
   try {
     await mountThrough(socket, spec, {
       announce: (line) => void process.stdout.write(line),

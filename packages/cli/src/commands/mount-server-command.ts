@@ -2,9 +2,6 @@
 import type { MountHost } from "@sluice/service-mount";
 import type { Command } from "commander";
 
-/** Of `sluice user-mount`: the connection of an ordinary user. */
-const CONNECTION_FD = 3;
-
 /** `sluice mount-server`: a keeper starts it. */
 export function addMountServerCommand(program: Command, host: MountHost): void {
   program
@@ -17,8 +14,10 @@ export function addUserMountCommand(program: Command, host: MountHost): void {
   program.command("user-mount", { hidden: true }).action(async () => {
     const { becomeKeeper } = host;
     if (becomeKeeper === undefined) throw new Error("this program has no keeper");
-    const { beginUserMount } = await import("@sluice/service-mount/user-mount");
+    const { awaitConnection, beginUserMount } = await import("@sluice/service-mount/user-mount");
+    const connection = awaitConnection();
+    if (connection === undefined) return;
     // The service reads this line.
-    beginUserMount(CONNECTION_FD, (attached) => process.stdout.write(attached ? "attached\n" : "alone\n"), becomeKeeper);
+    beginUserMount(connection, (attached) => process.stdout.write(attached ? "attached\n" : "alone\n"), becomeKeeper);
   });
 }

@@ -20,6 +20,7 @@ interface RunArguments extends EndArguments {
   readOnly?: string[];
   socket?: string[];
   freeze?: boolean;
+  hostService: string;
 }
 
 const NOTES = `
@@ -86,8 +87,9 @@ async function openLocked(args: RunArguments, command: readonly string[]): Promi
 }
 
 /** Once, before the command begins: a program that is watched by a person may clear the screen. */
-function announce(session: Session, policy: string, { passthrough, policy: summary }: Serving): void {
-  const how = passthrough ? "passthrough" : "mediated: only root gets passthrough";
+function announce(session: Session, policy: string, { passthrough, policy: summary, by }: Serving): void {
+  const without = process.geteuid?.() === 0 ? "mediated" : "mediated: an ordinary user gets passthrough by a host service";
+  const how = passthrough ? `passthrough${by === undefined ? "" : ` by ${by}`}` : by === undefined ? without : `mediated by ${by}`;
   const about = summary === "" ? "" : ` (${summary})`;
   process.stderr.write(`sluice: session ${session.name} · policy ${escapeTextName(policy)}${about} · ${how}\n`);
 }
@@ -117,6 +119,7 @@ async function run(words: readonly string[], args: RunArguments, sluice: readonl
       sockets,
       sluice,
       serverCapabilities: Object.keys((await import("@sluice/service-mount")).SERVER_CAPABILITIES),
+      mountView: (await import("./sessions/view-in-service.js")).viewMounter(args.hostService),
       silent: args.json === true,
       onServing,
     });
@@ -146,6 +149,14 @@ export function addRunCommand(program: Command, sluice: readonly [string, ...str
         "--learn [file]",
         "grant everything, and write the least policy that would have done to this file, or to standard output at the end",
       ).conflicts("policy"),
+    )
+    .addOption(
+      new Option(
+        "--host-service <auto|off|path>",
+        "have the view mounted by the host service ('sluice serve') at this socket, with passthrough for every user; auto: if one answers at the usual socket and can",
+      )
+        .default("auto")
+        .env("SLUICE_HOST_SERVICE"),
     )
     .addOption(new Option("--net <which>", "the network of the command").choices(["host", "none"]).default("host"))
     .addOption(new Option("--write <dir>", "let the command change this directory itself; may be repeated").argParser(collect))

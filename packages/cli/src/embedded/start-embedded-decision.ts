@@ -32,15 +32,20 @@ function listen(path: string): number {
   });
 }
 
-/** Everybody who may write the file could answer, so only its owner may. The service inherits the descriptor. */
-function openAnswers(path: string): number {
-  const object = `--answers ${path}`;
-  let fd: number;
+function openAnswersFile(path: string): number {
   try {
-    fd = openSync(path, constants.O_RDWR | constants.O_APPEND | constants.O_CREAT | constants.O_NOFOLLOW, 0o600);
+    return openSync(path, constants.O_RDWR | constants.O_APPEND | constants.O_CREAT | constants.O_NOFOLLOW, 0o600);
   } catch (error) {
-    throw wrong(object, `the file cannot be opened (${codeOf(error)})`, "name a regular file in a directory of this user");
+    throw wrong(`--answers ${path}`, `the file cannot be opened (${codeOf(error)})`, "name a regular file in a directory of this user");
   }
+}
+
+/** Everybody who may write the file could answer, so only its owner may. The service inherits the descriptor. */
+function openAnswers({ answersFile, answersFd }: EmbeddedDecisionOptions): number | undefined {
+  if (answersFile === undefined && answersFd === undefined) return undefined;
+  const object = `--answers ${answersFile ?? ""}`.trim();
+  const fd = answersFd === undefined ? openAnswersFile(answersFile as string) : native.dupfd(answersFd);
+  if (fd < 0) throw wrong(object, `the file cannot be opened (errno ${-fd})`, "raise the limit of open files");
   const stat = fstatSync(fd);
   if (stat.isFile() && (stat.mode & 0o022) === 0) return fd;
   native.close(fd);
@@ -74,11 +79,12 @@ class Belongings {
 }
 
 async function childOptions(options: EmbeddedDecisionOptions, belongings: Belongings): Promise<SupervisedChildOptions & { path: string }> {
-  const { policyFile, runDirectory, logLevel, logFile, decisionLog, tracingEndpoint, takesOver, askTimeoutMs, answersFile } = options;
+  const { policyFile, runDirectory, logLevel, logFile, decisionLog, tracingEndpoint, takesOver, askTimeoutMs } = options;
   const close = (fd: number): void => void native.close(fd);
   const user = await chooseDecisionUser(runDirectory);
   if (user.kind === "own") belongings.add(user, (own) => own.release());
-  const answersFd = answersFile === undefined ? undefined : belongings.add(openAnswers(answersFile), close);
+  const opened = openAnswers(options);
+  const answersFd = opened === undefined ? undefined : belongings.add(opened, close);
   const path = join(runDirectory, SOCKET);
   // The file of the socket goes with the run directory: the next mount there may have one by now.
   const listenFd = belongings.add(listen(path), close);

@@ -49,6 +49,7 @@ export function mountSpec(plan: VolumePlan, { mountpoint, name, lowers, layers, 
     mountpoint,
     directory: "/",
     attached: false,
+    abandonedAtEnd: false,
     options: [
       ...option("lower", ...lowers),
       ...option("upper", layers?.upper),

@@ -148,7 +148,6 @@ export async function listenAt(path: string, role = "control socket", option = "
 }
 
 export interface ControlServer {
-  path: string;
   close(): Promise<void>;
 }
 
@@ -164,6 +163,17 @@ async function closeServer(server: Server, sockets: Set<Socket>, answers: Set<Pr
 export async function startControlServer(path: string, handler: ControlHandler): Promise<ControlServer> {
   const fd = await listenAt(path);
   const remove = ownPath(path, (own) => rmSync(own, { force: true }));
+  const server = await serveControl(fd, handler);
+  return {
+    close: async () => {
+      await server.close();
+      remove();
+    },
+  };
+}
+
+/** The same by a listening socket, which belongs to the server from now on. Its path is somebody else's. */
+export async function serveControl(fd: number, handler: ControlHandler): Promise<ControlServer> {
   const sockets = new Set<Socket>();
   const answers = new Set<Promise<void>>();
   const server = createServer((socket) => {
@@ -179,11 +189,5 @@ export async function startControlServer(path: string, handler: ControlHandler):
     server.once("error", reject);
     server.listen({ fd }, () => resolve());
   });
-  return {
-    path,
-    close: async () => {
-      await closeServer(server, sockets, answers);
-      remove();
-    },
-  };
+  return { close: () => closeServer(server, sockets, answers) };
 }

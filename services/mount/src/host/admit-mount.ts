@@ -21,8 +21,6 @@ function refuseOptions(config: MountConfig, hasKeeper: boolean): void {
   if (config.engine === "fuse-native") throw refused("--engine fuse-native", "the host service serves by the engine devfuse alone");
   if (config.transport === "uring") throw refused("--transport uring", "waiting in one mount's ring would delay the host service's others");
   if (config.idlePolling === "on") throw refused("--idle-polling on", "the host service polls only while it has a single mount");
-  // Written by its path again and again, which a later mount may cover.
-  if (config.activityFile !== undefined) throw refused("--activity-file", "the host service writes none");
 }
 
 type Roled = [role: string, path: string | undefined];
@@ -32,11 +30,12 @@ function layersOf({ lowers, dataLowers, upper, work }: MountConfig): Roled[] {
 }
 
 function pathsOf(config: MountConfig): Roled[] {
-  const { layersBeneath, recordBase, decisionLog, decision } = config;
+  const { layersBeneath, recordBase, activityFile, decisionLog, decision } = config;
   return [
     ...(layersBeneath === undefined ? layersOf(config) : [["directory above the layers", layersBeneath] satisfies Roled]),
     ...filesOf(config),
     ["record of the base", recordBase],
+    ["file of the activity", activityFile],
     ["decision log", decisionLog],
     ["file of answers", decision.kind === "embedded" ? decision.answersFile : undefined],
   ];

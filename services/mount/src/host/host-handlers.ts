@@ -20,6 +20,7 @@ const STATES: Readonly<Record<HostedMount["state"], wire.HostedMount_State>> = {
 class MountSession {
   #running: RunningMount | undefined;
   #attached = true;
+  #abandonedAtEnd = false;
   /** It was asked to end already. */
   #stopped = false;
   #over = false;
@@ -44,7 +45,8 @@ class MountSession {
   }
 
   #stop(): void {
-    this.#running?.mount.stop(this.#stopped);
+    if (this.#abandonedAtEnd) this.#running?.mount.abandon();
+    else this.#running?.mount.stop(this.#stopped);
     this.#stopped = true;
   }
 
@@ -60,6 +62,7 @@ class MountSession {
 
   async #make(spec: wire.MountSpec): Promise<void> {
     this.#attached = spec.attached;
+    this.#abandonedAtEnd = spec.abandonedAtEnd;
     try {
       this.#running = this.mounts.begin(this.parse(spec), this.#person, spec.attached);
       await this.#follow(this.#running);
@@ -111,7 +114,8 @@ class MountSession {
   #leave(): void {
     if (this.#over) return;
     this.#over = true;
-    this.#running?.mount.stop();
+    if (this.#abandonedAtEnd) this.#running?.mount.abandon();
+    else this.#running?.mount.stop();
   }
 }
 

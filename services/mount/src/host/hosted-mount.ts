@@ -42,7 +42,7 @@ export class HostedMount implements MountOwner {
   #drain: (() => Promise<void>) | undefined;
   /** Runs while a mount that ends with a call of its client waits for that call. */
   #awaiting: NodeJS.Timeout | undefined;
-  #stop: (() => void) | undefined;
+  #stop: ((abandoned: boolean) => void) | undefined;
   /** How often it was told to end. */
   #stops = 0;
 
@@ -65,7 +65,13 @@ export class HostedMount implements MountOwner {
    * down stops the commands and the service, and the users of the mount still have their grace period.
    */
   stop(hurry = false): void {
-    for (const wanted = hurry ? 2 : 1; this.#stops < wanted; this.#stops++) this.#stop?.();
+    for (const wanted = hurry ? 2 : 1; this.#stops < wanted; this.#stops++) this.#stop?.(false);
+  }
+
+  /** Its last users have ended, or end at this moment. */
+  abandon(): void {
+    this.#stops = 2;
+    this.#stop?.(true);
   }
 
   /** Its client was attached to a process before this one, and may come again. */
@@ -116,7 +122,7 @@ export class HostedMount implements MountOwner {
     return { logger: log.logger.child({ mount: name }), close: log.close };
   }
 
-  onStop(stop: () => void): () => void {
+  onStop(stop: (abandoned: boolean) => void): () => void {
     this.#stop = stop;
     return () => {
       this.#stop = undefined;

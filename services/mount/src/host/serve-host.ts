@@ -16,7 +16,8 @@ import { startHostAdmin } from "./host-metrics.js";
 import { HostedMounts } from "./hosted-mounts.js";
 import { SharedDecisions } from "./shared-decisions.js";
 import { listenForUsers } from "./users/listen-for-users.js";
-import { type UserProgram, UserMounts } from "./users/user-mounts.js";
+import type { UserProgram } from "./users/spare-process.js";
+import { UserMounts } from "./users/user-mounts.js";
 import { usersSocketOf } from "./users/user-records.js";
 
 export interface HostOptions {

@@ -3,6 +3,7 @@ import { fstatSync, readSync } from "node:fs";
 import { type MountPlan, namespacesHere, OFFER_VERSION, type Offer } from "@sluice/keeper-link";
 import { failed, wrong } from "@sluice/runtime/cli";
 import type { MountConfig, UserIds } from "../config/mount-config.js";
+import type { HandedSession } from "./handed-session.js";
 import { giveRunDirectory, makeRunDirectory } from "@sluice/mount-control";
 import { KEEPER_CAPABILITIES, KEEPER_CAPABILITIES_FOR_A_USER } from "../preflight/check-machine.js";
 import { preflight } from "../preflight/preflight.js";
@@ -23,6 +24,8 @@ export interface ServerConfig {
   joined: boolean;
   /** It is started as root, and becomes the user of the configuration with these supplementary groups; undefined: it has its user. */
   groups?: readonly number[] | undefined;
+  /** Descriptors of the server's process. */
+  session?: HandedSession | undefined;
 }
 
 /** For a keeper that starts its servers. */
@@ -37,6 +40,7 @@ export interface SupervisedMount {
   capabilities: bigint;
   /** As of KeeperConfig. */
   becomesUser?: boolean;
+  handed?: readonly number[];
 }
 
 /** For a keeper that starts no servers: they come to `socket`, and get `offer`. */

@@ -19,8 +19,8 @@ export interface MountOwner {
   admit(config: MountConfig): void;
   /** `config` has passed preflight. @throws CliError if the log file cannot be opened */
   openLog(config: MountConfig): OpenedLog;
-  /** `stop` is called for each request from outside of the mount to end it. */
-  onStop(stop: () => void): () => void;
+  /** `stop` is called for each request from outside of the mount to end it. `abandoned`: nobody uses it any more. */
+  onStop(stop: (abandoned?: boolean) => void): () => void;
   /** `detach` is called if the process exits although the mount has not ended. */
   onExit(detach: () => void): () => void;
   /** Errors that nobody caught no longer end the process, and `count` is called for each. */
@@ -41,9 +41,10 @@ export interface MountOwner {
 const STOP_SIGNALS = ["SIGTERM", "SIGINT", "SIGHUP"] as const;
 
 export function onStopSignals(stop: () => void): () => void {
-  for (const signal of STOP_SIGNALS) process.on(signal, stop);
+  const onSignal = (): void => stop();
+  for (const signal of STOP_SIGNALS) process.on(signal, onSignal);
   return () => {
-    for (const signal of STOP_SIGNALS) process.off(signal, stop);
+    for (const signal of STOP_SIGNALS) process.off(signal, onSignal);
   };
 }
 

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { type AdminOptions, type AdminServer, startAdminServer } from "@sluice/runtime";
 import { codeOf } from "@sluice/runtime/cli";
-import { startControlServer } from "../control/control-server.js";
+import { serveControl, startControlServer } from "../control/control-server.js";
 import { CONTROL_SOCKET, makeRunDirectory, SHARED_KEEPER_SOCKET } from "@sluice/mount-control";
 import { controlHandler } from "../control/control-handler.js";
 import { takesOver } from "../setup/open-decider.js";
@@ -28,13 +28,19 @@ export async function openAdminPort(options: AdminOptions, isNext: boolean): Pro
 export async function openListeners(context: MountContext, parts: MountParts, runDirectory: string): Promise<void> {
   const { config, owner, undo, telemetry, stop } = context;
   const derived = join(runDirectory, CONTROL_SOCKET);
-  const control = await startControlServer(config.control ?? derived, controlHandler(parts, stop));
+  const handler = controlHandler(parts, stop);
+  const control = await startControlServer(config.control ?? derived, handler);
   if (config.control !== undefined) {
     // Commands find it by the mount point alone. A socket that a killed daemon left there is in the way.
     rmSync(derived, { force: true });
     symlinkSync(config.control, derived);
   }
   undo.push("close the control socket", () => control.close());
+  const ofSession = context.keeper?.session?.control ?? -1;
+  if (ofSession >= 0) {
+    const server = await serveControl(ofSession, handler);
+    undo.push("close the session's control socket", () => server.close());
+  }
   if (config.admin === undefined) return;
   // Loading it takes long: only a mount with an admin port does.
   const { createRegistry } = await import("@sluice/runtime/metrics");

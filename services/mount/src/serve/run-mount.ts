@@ -10,6 +10,7 @@ import { failed } from "@sluice/runtime/cli";
 import type { Engine } from "@sluice/vfs";
 import type { MountConfig } from "../config/mount-config.js";
 import { leaveToNextServer } from "../keeper/hand-over.js";
+import { endWithSession } from "../keeper/handed-session.js";
 import type { KeeperSession } from "../keeper/keeper-session.js";
 import type { MountHost } from "../mount-host.js";
 import { preflight } from "../preflight/preflight.js";
@@ -179,9 +180,13 @@ async function run({ config, logger, keeper, owner }: Given, host: MountHost): P
     tell: (line) => owner.tell(config.mountpoint, line),
   };
   // Until it serves, a signal ends a server that joined a keeper: there is nothing to hand over.
-  const unlisten = keeper?.joined === true ? undefined : owner.onStop(() => context.stop.request());
+  const unlisten =
+    keeper?.joined === true
+      ? undefined
+      : owner.onStop((abandoned) => (abandoned === true ? context.stop.abandon() : context.stop.request()));
   keeper?.link.onStop(() => context.stop.request());
   if (keeper !== undefined) takeSession(context, keeper);
+  endWithSession(context);
   try {
     await serve(context, host);
   } finally {

@@ -12,13 +12,15 @@ function policyWord({ decider }: MountParts): string {
   return `policy ${escapeLine(capabilities.policyId)}${capabilities.summary === undefined ? "" : `: ${escapeLine(capabilities.summary)}`}`;
 }
 
-function readyLine(parts: MountParts, { owner }: MountContext): string {
+function readyLine(parts: MountParts, context: MountContext): string {
+  const { owner } = context;
   const { config, engine, kind } = parts;
   const { protocol, maxStackDepth } = engine.port.negotiated;
   const layers = `${config.lowers.length} lower${config.upper === undefined ? ", read-only" : " + upper"}`;
   const passthrough = `passthrough ${maxStackDepth > 0 ? "on" : "off"}${transportWord(kind, engine)}`;
   const other = kind.name === "devfuse" ? "" : `; engine ${kind.name}`;
-  const shared = owner.places === 1 ? "" : `; by the host service, pid ${process.pid}`;
+  const pid = context.keeper?.session === undefined ? process.pid : context.keeper.link.keeper?.keeperPid;
+  const shared = owner.places === 1 && context.keeper?.session === undefined ? "" : `; by the host service, pid ${pid}`;
   return `mounted ${config.mountpoint} (${layers}; ${policyWord(parts)}; FUSE ${protocol.major}.${protocol.minor}; ${passthrough}${other}${shared})\n`;
 }
 

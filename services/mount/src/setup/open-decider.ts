@@ -104,10 +104,12 @@ type ServiceChoice = Exclude<MountConfig["decision"], { kind: "none" }>;
 async function findService(decision: ServiceChoice, context: MountContext, { start, runDirectory }: DeciderParts): Promise<Service> {
   if (decision.kind === "remote") return { target: decision.target, host: undefined };
   const { config, logger, undo } = context;
+  const answers = context.keeper?.session?.answers ?? -1;
   const host = await start({
     policyFile: decision.policyFile,
     askTimeoutMs: decision.askTimeoutMs,
     answersFile: decision.answersFile,
+    answersFd: answers < 0 ? undefined : answers,
     runDirectory,
     logger,
     logLevel: config.logLevel,

@@ -5,6 +5,7 @@
 
 export class StopRequests {
   #count = 0;
+  #abandoned = false;
   readonly #waiting: { atLeast: number; resolve: () => void }[] = [];
 
   request(): void {
@@ -15,6 +16,16 @@ export class StopRequests {
   /** The same as a second request. */
   hurry(): void {
     while (!this.hurried) this.request();
+  }
+
+  /** Nobody can use the mount any more: its last users have ended, or end at this moment. */
+  abandon(): void {
+    this.#abandoned = true;
+    this.hurry();
+  }
+
+  get abandoned(): boolean {
+    return this.#abandoned;
   }
 
   get hurried(): boolean {

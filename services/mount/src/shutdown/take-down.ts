@@ -99,6 +99,10 @@ async function cutConnection({ engine, logger }: TakeDownParts): Promise<void> {
 /** Always ends with the connection ended. */
 export async function takeDown(parts: TakeDownParts): Promise<TakenDown> {
   const { engine, stop, logger, graceMs, tell } = parts;
+  if (stop.abandoned) {
+    await cutConnection(parts);
+    return "clean";
+  }
   const errno = await tryUnmount(engine);
   if (errno === 0) return "clean";
   if (errno !== Errno.EBUSY) logger.error({ errno: errnoName(errno) }, "the mount cannot be unmounted");

@@ -8,7 +8,7 @@ import { codeOf, failed, unfit, wrong } from "@sluice/runtime/cli";
 import { AT, Errno, errnoName, O } from "@sluice/vfs";
 import type { MountConfig } from "../../config/mount-config.js";
 import { RECORD, TEXT_BYTES, usersSocketOf } from "./user-records.js";
-import { specOf } from "./user-spec.js";
+import { type SessionParts, specOf } from "./user-spec.js";
 
 const SEND_MS = 5_000;
 const RECORD_ROOM = TEXT_BYTES + 1;
@@ -56,8 +56,9 @@ function openAll({ mountpoint, lowers, upper, work, decision }: MountConfig): nu
   return fds;
 }
 
-/** Undefined if nobody listens there. @throws CliError */
-function connect(socket: string): number | undefined {
+/** `hostSocket` is root's. Undefined if nobody listens at the one for users. @throws CliError */
+export function connectToUsers(hostSocket: string): number | undefined {
+  const socket = usersSocketOf(hostSocket);
   const fd = native.seqpacketConnect(toBytes(socket));
   if (fd >= 0) {
     const peer = native.peerCredentials(fd);
@@ -69,11 +70,19 @@ function connect(socket: string): number | undefined {
   throw failed(socket, `the host service cannot be reached (${code})`, "try again");
 }
 
-function send(connection: number, config: MountConfig, attached: boolean): void {
-  const bytes = Buffer.from(JSON.stringify(specOf(config, attached)));
-  const fds = openAll(config);
+interface Request {
+  config: MountConfig;
+  attached: boolean;
+  session?: { parts: SessionParts; fds: readonly number[] };
+}
+
+/** The descriptors of a session stay the caller's. @throws CliError */
+export function sendRequest(connection: number, { config, attached, session }: Request): void {
+  const bytes = Buffer.from(JSON.stringify(specOf(config, attached, session?.parts)));
+  const own = openAll(config);
+  const fds = [...own, ...(session?.fds ?? [])];
   const sent = native.sendMessage(connection, bytes, bytes.length, Int32Array.from(fds), fds.length, SEND_MS);
-  for (const fd of fds) closeSync(fd);
+  for (const fd of own) closeSync(fd);
   // The service has refused already, and says why.
   if (sent < 0 && !REFUSED.has(sent))
     throw failed(config.mountpoint, `the host service does not take the request (${errnoName(-sent)})`, "see its log");
@@ -86,7 +95,7 @@ interface Conversation {
 }
 
 /** Resolves with the exit code: when the mount has ended, or serves and goes on by itself. */
-function follow({ connection, attached, follower }: Conversation): Promise<number> {
+export function follow({ connection, attached, follower }: Conversation): Promise<number> {
   return new Promise((resolve) => {
     const bytes = Buffer.alloc(RECORD_ROOM);
     const none = new Int32Array(0);
@@ -133,8 +142,8 @@ export async function askForUserMount(
   config: MountConfig,
   { attached, follower }: Omit<Conversation, "connection">,
 ): Promise<number | undefined> {
-  const connection = connect(usersSocketOf(hostSocket));
+  const connection = connectToUsers(hostSocket);
   if (connection === undefined) return undefined;
-  send(connection, config, attached);
+  sendRequest(connection, { config, attached });
   return follow({ connection, attached, follower });
 }

@@ -7,16 +7,22 @@
 import { chownSync, fstatSync, lstatSync, readdirSync, readSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { GivenPlaces } from "@sluice/keeper-link";
-import { giveRunDirectory, makeRunDirectory, RUN_DIRECTORY, readMountTable, runDirectories } from "@sluice/mount-control";
+import { giveRunDirectory, makeRunDirectory, type MountRow, RUN_DIRECTORY, readMountTable, runDirectories } from "@sluice/mount-control";
 import { check, native } from "@sluice/native";
 import { failed, unfit, wrong } from "@sluice/runtime/cli";
+import { S } from "@sluice/vfs";
 import type { MountConfig } from "../../config/mount-config.js";
+import { type HandedSession, handedFds, handedFrom } from "../../keeper/handed-session.js";
 import { mountPlan, type ServerConfig, type SupervisedMount } from "../../keeper/start-keeper.js";
 import { preflight } from "../../preflight/preflight.js";
 import { serverMask } from "../../privilege/least-privilege.js";
-import { type GivenDirectory, lookAtGiven, refuseForeignMountpoint, refuseUncovering } from "./given-directories.js";
+import { refuseConfined } from "./confined-peer.js";
+import { HANDED_FD } from "../../keeper/serve-for-keeper.js";
+import { type GivenDirectory, lookAtFile, lookAtGiven, refuseForeignMountpoint, refuseUncovering } from "./given-directories.js";
 import { type Peer, peerOfSocket } from "./peer-of-socket.js";
 import { configOf, parseSpec, type UserSpec } from "./user-spec.js";
+
+export { awaitConnection } from "./spare-process.js";
 
 const RECORD_BYTES = 16_384;
 const MOST_FDS = 253;
@@ -41,8 +47,8 @@ function receive(connection: number): { spec: UserSpec; fds: number[] } {
   return { spec, fds: [...fds.subarray(0, count)] };
 }
 
-function countOf({ lowers, writable, policy }: UserSpec): number {
-  return 1 + lowers + (writable ? 3 : 0) + (policy ? 1 : 0);
+function countOf({ lowers, writable, policy, session, control, answers }: UserSpec): number {
+  return 1 + lowers + (writable ? 3 : 0) + (policy ? 1 : 0) + (session ? 2 : 0) + (control ? 1 : 0) + (answers ? 1 : 0);
 }
 
 interface Given {
@@ -52,10 +58,12 @@ interface Given {
   upper: GivenDirectory | undefined;
   work: GivenDirectory | undefined;
   policyFd: number | undefined;
+  session: HandedSession | undefined;
 }
 
 /** @throws CliError */
-function lookAtAll({ lowers, writable, policy }: UserSpec, fds: readonly number[]): Given {
+function lookAtAll(spec: UserSpec, fds: readonly number[]): Given {
+  const { lowers, writable, policy } = spec;
   const table = readMountTable();
   const queue = [...fds];
   const next = (role: string): GivenDirectory => lookAtGiven(queue.shift() as number, role, table);
@@ -64,7 +72,16 @@ function lookAtAll({ lowers, writable, policy }: UserSpec, fds: readonly number[
   const [above, upper, work] = writable
     ? [next("directory above upper layer and work directory"), next("upper layer"), next("work directory")]
     : [];
-  return { mountpoint, lowers: lower, above, upper, work, policyFd: policy ? queue.shift() : undefined };
+  const policyFd = policy ? queue.shift() : undefined;
+  return { mountpoint, lowers: lower, above, upper, work, policyFd, session: spec.session ? lookAtSession(spec, queue, table) : undefined };
+}
+
+/** Its server uses them with the user's rights. `queue` begins with its descriptors. @throws CliError */
+function lookAtSession({ control, answers, decisionLog }: UserSpec, queue: number[], table: readonly MountRow[]): HandedSession {
+  const directory = lookAtGiven(queue.shift() as number, "directory of the session", table).fd;
+  const [life, controlFd] = [true, control].map((isGiven) => (isGiven ? lookAtFile(queue.shift() as number, S.IFSOCK) : -1));
+  const answersFd = answers ? lookAtFile(queue.shift() as number, S.IFREG) : -1;
+  return { directory, life: life as number, control: controlFd as number, answers: answersFd, logsDecisions: decisionLog };
 }
 
 /** @throws CliError */
@@ -143,6 +160,7 @@ export function beginUserMount(connection: number, tell: (attached: boolean) => 
   writeFileSync("/proc/self/oom_score_adj", "0");
   const peer = peerOfSocket(connection);
   if (peer === undefined || peer.uid === 0) throw failed(SERVICE, "the caller is unknown, or root", "root uses the other socket");
+  refuseConfined(connection, peer);
   const { spec, fds } = receive(connection);
   native.close(connection);
   tell(spec.attached);
@@ -161,8 +179,10 @@ export function beginUserMount(connection: number, tell: (attached: boolean) => 
   const policy = given.policyFd === undefined ? undefined : policyOf(given.policyFd);
   const { path: runDirectory, policyFile } = makeDirectory(paths.mountpoint, policy, peer);
   const config = configOf(spec, { ...paths, policyFile });
-  const server: ServerConfig = { config, runDirectory, capabilities: "0", registerByKeeper: true, joined: false, groups };
+  const session = given.session === undefined ? undefined : handedFrom(given.session, HANDED_FD);
+  const server: ServerConfig = { config, runDirectory, capabilities: "0", registerByKeeper: true, joined: false, groups, session };
   return become({
+    handed: given.session === undefined ? [] : handedFds(given.session),
     plan: { ...mountPlan(config), caller: { uid, gid, groups, places: placesOf(given) } },
     serverConfig: JSON.stringify(server),
     ...{ runDirectory, user, becomesUser: true, graceMs: config.graceMs, capabilities: serverMask },

@@ -59,6 +59,13 @@ export function lookAtGiven(fd: number, role: string, table: readonly MountRow[]
   return { fd, path, mount };
 }
 
+/** `type`: S_IFSOCK or S_IFREG. @throws CliError if it is of another type, or not open for anything */
+export function lookAtFile(fd: number, type: number): number {
+  if (look(fd) < 0 || (attr.mode & S.IFMT) !== type || (native.statusFlags(fd) & O.PATH) !== 0)
+    throw unfit(pathOf(fd), "this part of a session is no socket, or no open file (EINVAL)", "use 'sluice run --host-service'");
+  return fd;
+}
+
 /** The user's own FUSE mounts hide directories that are the user's own. */
 function isOwn({ type, superOptions }: MountRow, uid: number): boolean {
   return type.startsWith("fuse") && superOptions.split(",").includes(`user_id=${uid}`);

@@ -2,13 +2,14 @@
  * Mounts for ordinary users, each by processes of its own. This process touches nothing that a user hands over: it asks the kernel about the
  * peer, starts a process with the connection, and passes on its words. So no user can make it wait, nor the mounts that it serves.
  */
-import { type ChildProcess, spawn } from "node:child_process";
+import type { ChildProcess } from "node:child_process";
 import { close } from "node:fs";
 import type { Readable } from "node:stream";
 import { native, POLL, type Poller } from "@sluice/native";
 import type { Logger } from "@sluice/runtime";
 import type { UsersSocket } from "./listen-for-users.js";
 import { type Peer, peerOfSocket } from "./peer-of-socket.js";
+import { SpareProcess, type UserProgram } from "./spare-process.js";
 import { RECORD, TEXT_BYTES } from "./user-records.js";
 
 /** In all: each mount takes two processes. */
@@ -16,21 +17,11 @@ const MOST_MOUNTS = 256;
 /** The limit for a client that sends nothing, or hands over directories that do not answer. */
 const BEGIN_LIMIT_MS = 30_000;
 const LOOK_MS = 200;
+/** The start of the next process takes the processors that a mount needs for its own. */
+const SPARE_PAUSE_MS = 1_000;
 /** A client that reads nothing gets the rest of the words no more. */
 const SEND_MS = 0;
 const NO_FDS = new Int32Array(0);
-
-/** The command line of the process that begins a mount with the connection as descriptor 3. */
-export interface UserProgram {
-  file: string;
-  argv: readonly string[];
-}
-
-/** Nothing of the service's environment is a user's business. */
-function environment(): NodeJS.ProcessEnv {
-  const { PATH = "/usr/sbin:/usr/bin:/sbin:/bin", SLUICE_BUNDLE } = process.env;
-  return { PATH, ...(SLUICE_BUNDLE === undefined ? {} : { SLUICE_BUNDLE }) };
-}
 
 class UserMount {
   readonly ended: Promise<void>;
@@ -46,10 +37,10 @@ class UserMount {
   constructor(
     connection: number,
     readonly peer: Peer,
-    { file, argv }: UserProgram,
+    process: SpareProcess,
   ) {
     this.#connection = connection;
-    this.#child = spawn(file, argv, { cwd: "/", env: environment(), stdio: ["ignore", "pipe", "pipe", connection], detached: true });
+    this.#child = process.begin(connection);
     this.#limit = setTimeout(() => this.#child.kill("SIGKILL"), BEGIN_LIMIT_MS);
     this.#look = setInterval(() => this.#lookAtClient(), LOOK_MS);
     (this.#child.stdout as Readable).on("data", (bytes: Buffer) => this.#hear(bytes));
@@ -128,6 +119,9 @@ export class UserMounts {
   readonly #mounts = new Set<UserMount>();
   readonly #poller: Poller;
   #ending = false;
+  #spare: SpareProcess | undefined;
+  #preparing: NodeJS.Timeout | undefined;
+  #dropped: Promise<void> | undefined;
 
   /** `socket` belongs to this from now on. `most`: mounts of each user. */
   constructor(
@@ -136,6 +130,7 @@ export class UserMounts {
     private readonly most: number,
     private readonly logger: Logger,
   ) {
+    this.#prepareSpare();
     this.#poller = native.poll(socket.fd, () => this.#accept());
   }
 
@@ -171,10 +166,24 @@ export class UserMounts {
   }
 
   #begin(fd: number, peer: Peer): void {
-    const mount = new UserMount(fd, peer, this.program);
+    const mount = new UserMount(fd, peer, this.#takeSpare());
     this.#mounts.add(mount);
     this.logger.info({ uid: peer.uid, mounts: this.#mounts.size }, "a user begins a mount");
     void mount.ended.then(() => this.#mounts.delete(mount));
+  }
+
+  #prepareSpare(): void {
+    if (this.#ending || this.#spare?.over === false) return;
+    this.#spare = new SpareProcess(this.program);
+  }
+
+  #takeSpare(): SpareProcess {
+    const spare = this.#spare;
+    this.#spare = undefined;
+    clearTimeout(this.#preparing);
+    // Not while the mount begins.
+    this.#preparing = setTimeout(() => this.#prepareSpare(), SPARE_PAUSE_MS);
+    return spare?.over === false ? spare : new SpareProcess(this.program);
   }
 
   /** Ends all: the first call asks each, the second hurries them. */
@@ -184,11 +193,14 @@ export class UserMounts {
       this.socket.close();
     }
     this.#ending = true;
+    clearTimeout(this.#preparing);
+    this.#dropped ??= this.#spare?.drop();
+    this.#spare = undefined;
     for (const mount of this.#mounts) mount.stop();
   }
 
   /** Resolves when no mount is left. */
   async ended(): Promise<void> {
-    await Promise.all([...this.#mounts].map(({ ended }) => ended));
+    await Promise.all([this.#dropped, ...[...this.#mounts].map(({ ended }) => ended)]);
   }
 }

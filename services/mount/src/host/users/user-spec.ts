@@ -9,8 +9,11 @@ import type { LocksChoice, MountConfig, OnOutage } from "../../config/mount-conf
 import { nothingShown, shownOf } from "../../shown/shown-given.js";
 
 /** Raised with each change of the form. */
-const VERSION = 1;
-/** One record carries at most 253 descriptors: four of them are for mount point, upper layer, work directory and the one above both. */
+const VERSION = 2;
+/**
+ * One record carries at most 253 descriptors: one of them is for the mount point, three are for upper layer, work directory and the directory
+ * above both, one for the policy, and four for a session.
+ */
 export const MAX_USER_LOWERS = 200;
 
 const XINO = ["on", "off", "auto"] as const;
@@ -29,8 +32,17 @@ export interface UserSpec {
   lowers: number;
   /** Then come those of the directory above upper layer and work directory, of the upper layer, and of the work directory. */
   writable: boolean;
-  /** The last descriptor is that of a policy file, open for reading. */
+  /** Then comes that of a policy file, open for reading. */
   policy: boolean;
+  /** Then come those of a session: its directory, and a socket whose other end is the session's own. */
+  session: boolean;
+  /** Of a session: then comes a listening socket for control. */
+  control: boolean;
+  /** Of a session: then comes the file of people's answers, open for reading and appending. */
+  answers: boolean;
+  /** Of a session: the decisions are logged in its directory. */
+  decisionLog: boolean;
+  formerUppers: number;
   mountFlags: number;
   xino: (typeof XINO)[number];
   nonEmpty: boolean;
@@ -84,7 +96,6 @@ function refuseOthers(config: MountConfig): void {
     ["--record-base", config.recordBase !== undefined, root],
     ["--activity-file", config.activityFile !== undefined, root],
     ["--label", config.policyLabels !== undefined, root],
-    ["--former-uppers", config.formerUppers > 0, root],
     ["--control", config.control !== undefined, root],
     ["--admin", config.admin !== undefined, root],
     ["--tracing-endpoint", config.tracing !== undefined, root],
@@ -96,17 +107,29 @@ function refuseOthers(config: MountConfig): void {
   if ((config.mountFlags & ~FLAGS) !== 0) refuse("-o", "sync, dirsync and lazytime are for root");
 }
 
-/** For a client: the form of `config`, whose marks are user.* attributes. @throws CliError if it has an option that is not on the list */
-export function specOf(config: MountConfig, attached: boolean): UserSpec {
+/** The files of a session beside its layers: see `UserSpec`. */
+export type SessionParts = Pick<UserSpec, "control" | "answers" | "decisionLog">;
+
+/**
+ * For a client: the form of `config`, whose marks are user.* attributes. A mount without a `session` ends with the connection if `attached`.
+ * @throws CliError if it has an option that is not on the list
+ */
+export function specOf(config: MountConfig, attached: boolean, session?: SessionParts): UserSpec {
   refuseOthers(config);
   const { decision, lowers, upper, mountFlags, xino, nonEmpty, coherentReaders, sharedLower, cacheTtlMs, maxStackDepth } = config;
-  const { locks, onOutage, staleForMs, decisionTimeoutMs, graceMs, name, mountpoint, logLevel } = config;
+  const { locks, onOutage, staleForMs, decisionTimeoutMs, graceMs, name, mountpoint, logLevel, formerUppers } = config;
+  const { control, answers, decisionLog } = session ?? { control: false, answers: false, decisionLog: false };
   return {
     version: VERSION,
     attached,
     lowers: lowers.length,
     writable: upper !== undefined,
     policy: decision.kind === "embedded",
+    session: session !== undefined,
+    control,
+    answers,
+    decisionLog,
+    formerUppers,
     mountFlags,
     xino,
     nonEmpty,
@@ -150,6 +173,11 @@ const FORM: Readonly<Record<keyof UserSpec, Check>> = {
   lowers: (value) => isCount(MAX_USER_LOWERS)(value) && value !== 0,
   writable: isBoolean,
   policy: isBoolean,
+  session: isBoolean,
+  control: isBoolean,
+  answers: isBoolean,
+  decisionLog: isBoolean,
+  formerUppers: isCount(MAX_USER_LOWERS),
   mountFlags: (value) => isCount(LONGEST_MS)(value) && ((value as number) & ~FLAGS) === 0,
   xino: isOneOf(XINO),
   nonEmpty: isBoolean,
@@ -179,7 +207,9 @@ export function parseSpec(text: string): UserSpec | undefined {
   const fields = new Map<string, unknown>(Object.entries(given));
   const names = Object.keys(FORM) as (keyof UserSpec)[];
   if (fields.size !== names.length || names.some((name) => !FORM[name](fields.get(name)))) return undefined;
-  return given as UserSpec;
+  const spec = given as UserSpec;
+  const hasParts = spec.control || spec.answers || spec.decisionLog;
+  return spec.formerUppers > spec.lowers || (hasParts && !spec.session) ? undefined : spec;
 }
 
 /** The paths that stand for the descriptors, and the rest of the configuration that the form leaves no choice for. */
@@ -204,6 +234,6 @@ export function configOf(spec: UserSpec, { mountpoint, lowers, upper, work, poli
     decision: policyFile === undefined ? { kind: "none" } : { kind: "embedded", policyFile, askTimeoutMs: askTimeoutMs ?? undefined },
     ...{ name: name ?? mountpoint, logLevel, logFile: undefined, decisionLog: undefined, control: undefined, admin: undefined },
     ...{ tracing: undefined, recordBase: undefined, activityFile: undefined },
-    ...{ formerUppers: 0, policyLabels: undefined, layersBeneath: undefined },
+    ...{ formerUppers: spec.formerUppers, policyLabels: undefined, layersBeneath: undefined },
   };
 }

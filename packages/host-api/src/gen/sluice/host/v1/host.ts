@@ -58,6 +58,11 @@ export interface MountSpec {
    * has a keeper and another process takes the mounts over, the mount waits ten seconds for a call with Attach.
    */
   attached: boolean;
+  /**
+   * Nobody uses the mount when the client asks to stop it, or when the call ends: its connection is then cut off at once, whichever
+   * mount namespaces have copies of it.
+   */
+  abandonedAtEnd: boolean;
 }
 
 export interface MountOption {
@@ -302,7 +307,7 @@ export const MountRequest: MessageFns<MountRequest> = {
 };
 
 function createBaseMountSpec(): MountSpec {
-  return { mountpoint: "", options: [], directory: "", attached: false };
+  return { mountpoint: "", options: [], directory: "", attached: false, abandonedAtEnd: false };
 }
 
 export const MountSpec: MessageFns<MountSpec> = {
@@ -318,6 +323,9 @@ export const MountSpec: MessageFns<MountSpec> = {
     }
     if (message.attached !== false) {
       writer.uint32(32).bool(message.attached);
+    }
+    if (message.abandonedAtEnd !== false) {
+      writer.uint32(40).bool(message.abandonedAtEnd);
     }
     return writer;
   },
@@ -367,6 +375,14 @@ export const MountSpec: MessageFns<MountSpec> = {
             message.attached = reader.bool();
             continue;
           }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.abandonedAtEnd = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -385,6 +401,11 @@ export const MountSpec: MessageFns<MountSpec> = {
       options: globalThis.Array.isArray(object?.options) ? object.options.map((e: any) => MountOption.fromJSON(e)) : [],
       directory: isSet(object.directory) ? globalThis.String(object.directory) : "",
       attached: isSet(object.attached) ? globalThis.Boolean(object.attached) : false,
+      abandonedAtEnd: isSet(object.abandonedAtEnd)
+        ? globalThis.Boolean(object.abandonedAtEnd)
+        : isSet(object.abandoned_at_end)
+        ? globalThis.Boolean(object.abandoned_at_end)
+        : false,
     };
   },
 
@@ -402,6 +423,9 @@ export const MountSpec: MessageFns<MountSpec> = {
     if (message.attached !== false) {
       obj.attached = message.attached;
     }
+    if (message.abandonedAtEnd !== false) {
+      obj.abandonedAtEnd = message.abandonedAtEnd;
+    }
     return obj;
   },
 
@@ -414,6 +438,7 @@ export const MountSpec: MessageFns<MountSpec> = {
     message.options = object.options?.map((e) => MountOption.fromPartial(e)) || [];
     message.directory = object.directory ?? "";
     message.attached = object.attached ?? false;
+    message.abandonedAtEnd = object.abandonedAtEnd ?? false;
     return message;
   },
 };

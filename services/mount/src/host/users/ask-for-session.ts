@@ -1,0 +1,124 @@
+/**
+ * The client of an ordinary user who runs a session: hands over the files of the session beside its layers, and a socket whose other end stays
+ * here. The mount ends with that end, so it needs neither the connection nor the service any more once it serves.
+ */
+import { constants, openSync, rmSync } from "node:fs";
+import { check, native, POLL, type Poller, toBytes } from "@sluice/native";
+import { codeOf, unfit, wrong } from "@sluice/runtime/cli";
+import type { MountConfig } from "../../config/mount-config.js";
+import { connectToUsers, follow, sendRequest } from "./ask-for-user-mount.js";
+
+const BACKLOG = 16;
+const PRIVATE = 0o600;
+const LOOK_MS = 20;
+
+/** Paths; undefined if the session has none. */
+export interface SessionFiles {
+  directory: string;
+  control: string | undefined;
+  answers: string | undefined;
+  logsDecisions: boolean;
+}
+
+export interface SessionMount {
+  /** As `sluice mount` prints it. */
+  line: string;
+  /** Resolves when nothing of the mount is left. */
+  end(): Promise<void>;
+}
+
+/** The words of a service that makes no mount. */
+export interface Refusal {
+  refusal: string;
+  exitCode: number;
+}
+
+function openFile(path: string, flags: number): number {
+  try {
+    return openSync(path, flags, PRIVATE);
+  } catch (error) {
+    throw unfit(path, `this part of the session cannot be opened (${codeOf(error)})`, "correct its permissions");
+  }
+}
+
+function listen(path: string): number {
+  // A runner that was killed left it: the session is locked, so no other one listens there.
+  rmSync(path, { force: true });
+  const fd = native.unixListen(toBytes(path), PRIVATE, BACKLOG);
+  if (fd < 0)
+    throw wrong(path, `the control socket cannot be made (errno ${-fd})`, "set XDG_STATE_HOME to a directory with a shorter path");
+  return fd;
+}
+
+/** In the order of the form, after the end of `life` that the mount gets. @throws CliError */
+function openParts({ directory, control, answers }: SessionFiles, life: number): number[] {
+  const { O_RDONLY, O_RDWR, O_APPEND, O_CREAT, O_DIRECTORY, O_NOFOLLOW } = constants;
+  return [
+    openFile(directory, O_RDONLY | O_DIRECTORY | O_NOFOLLOW),
+    life,
+    ...(control === undefined ? [] : [listen(control)]),
+    ...(answers === undefined ? [] : [openFile(answers, O_RDWR | O_APPEND | O_CREAT | O_NOFOLLOW)]),
+  ];
+}
+
+/** Resolves when each process that has the other end has ended or closed it. */
+function untilClosed(life: number): Promise<void> {
+  return new Promise((resolve) => {
+    const isClosed = (): boolean => (native.pollNow(life, 0, 0) & (POLL.HUP | POLL.ERR)) !== 0;
+    let timer: NodeJS.Timeout | undefined;
+    const done = (): void => {
+      clearInterval(timer);
+      poller?.close();
+      resolve();
+    };
+    const poller: Poller | undefined = isClosed() ? undefined : native.poll(life, () => (isClosed() ? done() : undefined));
+    if (poller === undefined) done();
+    else timer = setInterval(() => (isClosed() ? done() : undefined), LOOK_MS);
+  });
+}
+
+function pair(): [ours: number, theirs: number] {
+  const out = new Int32Array(2);
+  check(native.seqpacketPair(out), "make a pair of sockets");
+  return [out[0] as number, out[1] as number];
+}
+
+/** Undefined if no service for ordinary users answers. `hostSocket` is root's. @throws CliError */
+export async function askForSession(
+  hostSocket: string,
+  config: MountConfig,
+  files: SessionFiles,
+): Promise<SessionMount | Refusal | undefined> {
+  const connection = connectToUsers(hostSocket);
+  if (connection === undefined) return undefined;
+  const [life, theirs] = pair();
+  const fds = openParts(files, theirs);
+  const parts = { control: files.control !== undefined, answers: files.answers !== undefined, decisionLog: files.logsDecisions };
+  const giveUp = (): void => {
+    native.close(life);
+    if (files.control !== undefined) rmSync(files.control, { force: true });
+  };
+  try {
+    sendRequest(connection, { config, attached: false, session: { parts, fds } });
+  } catch (error) {
+    giveUp();
+    throw error;
+  } finally {
+    for (const fd of fds) native.close(fd);
+  }
+  let [line, refusal] = ["", ""];
+  const follower = { output: (text: string) => (line += text), error: (text: string) => (refusal += text), onStop: () => () => undefined };
+  const code = await follow({ connection, attached: false, follower });
+  if (code !== 0 || line === "") {
+    giveUp();
+    return { refusal, exitCode: code };
+  }
+  return {
+    line,
+    end: async () => {
+      native.shutdownSending(life);
+      await untilClosed(life);
+      giveUp();
+    },
+  };
+}

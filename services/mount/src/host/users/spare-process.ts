@@ -1,0 +1,72 @@
+/**
+ * The process for the next mount of an ordinary user. It has started and loaded its code before anybody asks, and waits for a connection. It
+ * has nothing of a user until then.
+ */
+import { type ChildProcess, spawn } from "node:child_process";
+import { check, native, POLL } from "@sluice/native";
+
+/** The command line of a process that begins a mount. It gets the connection over the socket that is its descriptor 3. */
+export interface UserProgram {
+  file: string;
+  argv: readonly string[];
+}
+
+const LINK_FD = 3;
+/** A process that was started at this moment reads the connection when it has loaded. */
+const SEND_MS = 0;
+const WITHOUT_LIMIT = -1;
+
+/** Nothing of the service's environment is a user's business. */
+function environment(): NodeJS.ProcessEnv {
+  const { PATH = "/usr/sbin:/usr/bin:/sbin:/bin", SLUICE_BUNDLE } = process.env;
+  return { PATH, ...(SLUICE_BUNDLE === undefined ? {} : { SLUICE_BUNDLE }) };
+}
+
+export class SpareProcess {
+  readonly #child: ChildProcess;
+  readonly #link: number;
+  #over = false;
+
+  /** @throws if there is no descriptor for it */
+  constructor({ file, argv }: UserProgram) {
+    const pair = new Int32Array(2);
+    check(native.seqpacketPair(pair), "make a pair of sockets");
+    const [ours, theirs] = pair as unknown as [number, number];
+    this.#link = ours;
+    this.#child = spawn(file, argv, { cwd: "/", env: environment(), stdio: ["ignore", "pipe", "pipe", theirs], detached: true });
+    native.close(theirs);
+    const end = (): void => {
+      this.#over = true;
+    };
+    this.#child.once("exit", end).once("error", end);
+  }
+
+  /** It has ended. */
+  get over(): boolean {
+    return this.#over;
+  }
+
+  /** Hands a duplicate of the connection over. Call it once. @returns the process, which may end before it takes it */
+  begin(connection: number): ChildProcess {
+    native.sendMessage(this.#link, Buffer.from("c"), 1, Int32Array.of(connection), 1, SEND_MS);
+    native.close(this.#link);
+    return this.#child;
+  }
+
+  /** Ends it. Resolves when it has ended. */
+  drop(): Promise<void> {
+    native.close(this.#link);
+    if (this.#over) return Promise.resolve();
+    this.#child.kill("SIGKILL");
+    return new Promise((resolve) => this.#child.once("close", () => resolve()));
+  }
+}
+
+/** For that process: waits for the connection. @returns undefined if the service ends before */
+export function awaitConnection(): number | undefined {
+  const fds = new Int32Array(1);
+  native.pollNow(LINK_FD, POLL.IN, WITHOUT_LIMIT);
+  const received = native.receiveMessage(LINK_FD, Buffer.alloc(1), fds, 0);
+  native.close(LINK_FD);
+  return received > 0 && ((received >>> 16) & 0xffff) === 1 ? fds[0] : undefined;
+}

@@ -1,0 +1,211 @@
+// `sluice run` whose view a host service mounts: the promises of a session hold as they do in its own namespaces. With
+// SLUICE_RUN_BY_SERVICE every other test of this folder runs so, too.
+import { existsSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { type HostService, requires, scratch, type ScriptResult, startScript } from "@sluice/testkit";
+import { describe, expect } from "vitest";
+import { startForUsers } from "../e2e/host-service/user-home.js";
+import { CALLERS, CLI, type Caller, NEEDS, procFile, Project, uidOf } from "./sandboxed.js";
+
+const { test } = requires(...NEEDS, "command setpriv");
+const LIMIT_MS = 180_000;
+const FILES = { f: "one\n", ".env": "SECRET=1\n", "dir/x": "x" };
+const BY_SERVICE = /· passthrough by the host service, pid \d+\n/;
+
+async function projectOf(caller: Caller, given?: HostService): Promise<Project> {
+  return new Project(caller, FILES, scratch(), given ?? (await startForUsers(8)));
+}
+
+/** Rows of the mount table of this namespace with the state of the project. */
+const mountsOf = (project: Project): string[] =>
+  readFileSync("/proc/self/mountinfo", "utf8")
+    .split("\n")
+    .filter((line) => line.includes(project.state));
+
+async function expectNothingLeft(project: Project): Promise<void> {
+  await expect.poll(() => [mountsOf(project), project.processes()], { timeout: 20_000 }).toEqual([[], []]);
+}
+
+describe.each(CALLERS)("as %s", (caller) => {
+  test(
+    "the view passes through by the service, and its files are written in the session",
+    async () => {
+      const project = await projectOf(caller);
+      const script = "cat f; echo two >> f; cat .env; mkdir new; rm -r dir; id -u";
+      const run = await project.sluice(["run", "--name", "one", "--", "sh", "-c", script]);
+      expect(run).toMatchObject({ code: 0, stdout: `one\n${uidOf(caller)}\n` });
+      expect(run.stderr).toMatch(BY_SERVICE);
+      expect(run.stderr).toContain("sluice: 1 modified, 1 added, 1 deleted · 1 denied (.env)\n");
+      await expectNothingLeft(project);
+      expect(readFileSync(project.session("one", "upper/f"), "utf8")).toBe("one\ntwo\n");
+      expect(readFileSync(project.session("one", "log"), "utf8")).not.toMatch(/"level":[45]0/);
+      expect(existsSync(project.session("one", "control.sock"))).toBe(false);
+      expect((await project.sluice(["report", "one"])).stdout).toContain("f");
+      expect(await project.sluice(["apply", "one"])).toMatchObject({ code: 0 });
+      expect(readFileSync(join(project.base, "f"), "utf8")).toBe("one\ntwo\n");
+    },
+    LIMIT_MS,
+  );
+
+  test(
+    "a killed runner leaves no mount and no process, and its session goes on",
+    async () => {
+      const project = await projectOf(caller);
+      const running = project.start(["run", "--name", "one", "--", "sh", "-c", "echo kept > n; echo ready; sleep 1000"]);
+      await running.waitFor("ready");
+      expect(mountsOf(project)).toHaveLength(1);
+      running.kill("SIGKILL");
+      await running.finished;
+      await expectNothingLeft(project);
+      expect(await project.sluice(["run", "--resume", "one", "--", "cat", "n"])).toMatchObject({ code: 0, stdout: "kept\n" });
+    },
+    LIMIT_MS,
+  );
+
+  test(
+    "a copy of the mount in another namespace neither keeps it alive nor delays its end",
+    async () => {
+      const project = await projectOf(caller);
+      const running = project.start(["run", "--name", "one", "--", "sh", "-c", "echo ready; read line"]);
+      await running.waitFor("ready");
+      const view = project.session("one", "view");
+      const copy = ["unshare", "--mount", "--propagation", "private", "sh", "-c", "echo copied; read path; ls $path"];
+      const holder = startScript(copy, { timeoutMs: LIMIT_MS });
+      await holder.waitFor("copied");
+      const beganMs = Date.now();
+      running.kill("SIGTERM");
+      await running.finished;
+      expect(Date.now() - beganMs).toBeLessThan(4_000);
+      await expectNothingLeft(project);
+      expect(readFileSync(`/proc/${holder.pid}/mountinfo`, "utf8")).toContain(view);
+      holder.write(`${view}\n`);
+      expect((await holder.finished).stderr).toMatch(/not connected|Permission denied/);
+    },
+    LIMIT_MS,
+  );
+
+  test(
+    "nothing inside reaches the control socket, the layers, other sessions or the mount itself",
+    async () => {
+      const host = await startForUsers(8);
+      const project = await projectOf(caller, host);
+      const other = project.start(["run", "--name", "other", "--", "sh", "-c", "echo ready; sleep 1000"]);
+      await other.waitFor("ready");
+      const state = join(project.state, "sluice");
+      const connect = (path: string): string =>
+        `"${process.execPath}" -e 'require("net").connect("${path}").on("error", () => process.exit(1)).on("connect", () => process.exit(0))'`;
+      const attempts = {
+        "connects to its control socket": connect(project.session("one", "control.sock")),
+        "connects to the service": `${connect(host.socket)} || ${connect(join(host.socket, "../users.sock"))}`,
+        "sees a session": `ls "${state}"/sessions/*`,
+        "sees another view": `cat "${project.session("other", "view")}/f"`,
+        "sees the directory of sockets": "ls /run/sluice/*",
+        "makes the view writable to devices": `mount -o remount,bind,dev,suid "${project.base}" || unshare -Ur mount -o remount,bind,dev,suid "${project.base}"`,
+        "unmounts the view": `umount "${project.base}" || umount -l "${project.base}" || unshare -Urm umount -l "${project.base}"`,
+        "uncovers the sessions": `unshare -Urm sh -c 'umount -l "${project.state}/sluice" && ls "${state}"/sessions/*'`,
+        "ends the connection": "echo 1 > /sys/fs/fuse/connections/*/abort",
+        "sees the server": "grep -aqs 'mount-serve[r]\\|serve --socke[t]' /proc/[0-9]*/cmdline",
+        "runs another session": `"${process.execPath}" "${CLI}" mount --host-service "${host.socket}" --lower "${project.base}" /tmp`,
+      };
+      const script = Object.entries(attempts)
+        .map(([name, text]) => `if (${text}) >/dev/null 2>&1; then echo '${name}: yes'; else echo '${name}: no'; fi`)
+        .join("\n");
+      const { stdout, stderr } = await project.sluice(["run", "--name", "one", "--", "sh", "-c", script]);
+      expect(stderr).toMatch(BY_SERVICE);
+      const expected = Object.keys(attempts).map((name) => `${name}: no\n`);
+      expect(stdout).toBe(expected.join(""));
+      other.kill("SIGKILL");
+      await other.finished;
+      await expectNothingLeft(project);
+    },
+    LIMIT_MS,
+  );
+
+  test(
+    "sessions at the same time each have their own view, and are listed as mounts",
+    async () => {
+      const project = await projectOf(caller);
+      const running = ["one", "two", "three"].map((name) =>
+        project.start(["run", "--name", name, "--", "sh", "-c", `echo ${name} > n; echo ready; read line; cat n`]),
+      );
+      for (const each of running) await each.waitFor("ready");
+      expect(mountsOf(project)).toHaveLength(3);
+      const listed = await project.sluice(["status"]);
+      for (const name of ["one", "two", "three"]) expect(listed.stdout).toContain(project.session(name, "view"));
+      for (const each of running) each.write("\n");
+      const ends = await Promise.all(running.map(({ finished }) => finished));
+      expect(ends.map(({ stdout }) => stdout)).toEqual(["ready\none\n", "ready\ntwo\n", "ready\nthree\n"]);
+      await expectNothingLeft(project);
+    },
+    LIMIT_MS,
+  );
+
+  test(
+    "without a service the session mounts the view itself, and with a path it does not begin",
+    async () => {
+      const project = await projectOf(caller);
+      const none = join(project.state, "none.sock");
+      const run = (...words: readonly string[]): Promise<ScriptResult> =>
+        project.sluice(["run", ...words, "--on-exit", "discard", "--", "true"]);
+      expect(await run("--host-service", none)).toMatchObject({
+        code: 1,
+        stderr: `sluice: ${none}: no host service answers there, or it refuses this user: start 'sluice serve', for ordinary users with --user-mounts 16\n`,
+      });
+      expect((await project.sluice(["sessions"])).stderr).toBe("no sessions\n");
+      expect(await run("--host-service", "off")).toMatchObject({ stderr: expect.not.stringContaining("by the host service") as unknown });
+    },
+    LIMIT_MS,
+  );
+});
+
+test(
+  "the session of a user goes on if the service is killed, and its mount ends with the session",
+  async () => {
+    const host = await startForUsers(8);
+    const project = await projectOf("an ordinary user", host);
+    const running = project.start(["run", "--name", "one", "--", "sh", "-c", "echo ready; read line; cat f; echo x > n"]);
+    await running.waitFor("ready");
+    await host.kill();
+    running.write("\n");
+    expect(await running.finished).toMatchObject({ code: 0, stdout: "ready\none\n" });
+    await expectNothingLeft(project);
+    expect(readFileSync(project.session("one", "upper/n"), "utf8")).toBe("x\n");
+  },
+  LIMIT_MS,
+);
+
+test(
+  "a user's session goes on after the death of its server, with the same control socket",
+  async () => {
+    const project = await projectOf("an ordinary user");
+    const running = project.start(["run", "--name", "one", "--", "sh", "-c", "echo ready; read line; cat f"]);
+    await running.waitFor("ready");
+    const server = (): number | undefined => project.processes().find((pid) => procFile(pid, "cmdline").includes("mount-server"));
+    const servers = readFileSync("/proc/self/mountinfo", "utf8");
+    expect(servers).toContain(project.state);
+    expect(server()).toBeUndefined();
+    const status = await project.sluice(["status", "--json", project.session("one", "view")]);
+    const { pid } = JSON.parse(status.stdout) as { pid: number };
+    process.kill(pid, "SIGKILL");
+    running.write("\n");
+    expect(await running.finished).toMatchObject({ code: 0, stdout: "ready\none\n" });
+    await expectNothingLeft(project);
+  },
+  LIMIT_MS,
+);
+
+test(
+  "a caller who is confined gets no mount of the service",
+  async () => {
+    const project = await projectOf("an ordinary user");
+    const confined = await project.sluice(["run", "--on-exit", "discard", "--", "true"], { before: 'set -- setpriv --no-new-privs "$@"' });
+    expect(confined).toMatchObject({
+      code: 4,
+      stderr: `sluice: user ${uidOf("an ordinary user")}: the process that asks for a mount cannot get privileges (no_new_privs) (EPERM): mount outside of containers and sandboxes\n`,
+    });
+    const before = 'set -- unshare --user --map-current-user "$@"';
+    const inNamespace = await project.sluice(["run", "--on-exit", "discard", "--", "true"], { before });
+    expect(inNamespace).toMatchObject({ code: 1, stderr: expect.stringContaining("root does not listen there (EPERM)") as unknown });
+  },
+  LIMIT_MS,
+);
