@@ -131,7 +131,8 @@ describe.each(CALLERS)("as %s", (caller) => {
       for (const each of running) await each.waitFor("ready");
       expect(mountsOf(project)).toHaveLength(3);
       const listed = await project.sluice(["status"]);
-      for (const name of ["one", "two", "three"]) expect(listed.stdout).toContain(project.session(name, "view"));
+      for (const name of ["one", "two", "three"])
+        expect(listed.stdout.match(new RegExp(`^${project.session(name, "view")} +${name} `, "gm"))).toHaveLength(1);
       for (const each of running) each.write("\n");
       const ends = await Promise.all(running.map(({ finished }) => finished));
       expect(ends.map(({ stdout }) => stdout)).toEqual(["ready\none\n", "ready\ntwo\n", "ready\nthree\n"]);
@@ -195,6 +196,23 @@ test(
 );
 
 test(
+  "answers of a person hold for a policy by its name, as without a service",
+  async () => {
+    const project = await projectOf("an ordinary user");
+    const before = "printf 'version: 1\\ndefault: grant\\nrules: [{name: q, path: [f], effect: ask}]\\n' > ../home/own.yaml";
+    const policy = join(project.base, "../home/own.yaml");
+    expect(await project.sluice(["sessions"], { before })).toMatchObject({ code: 0 });
+    const running = project.start(["run", "--policy", policy, "--name", "one", "--", "sh", "-c", "echo ready; cat f"]);
+    await expect.poll(() => running.stderr(), { timeout: 60_000 }).toContain("asks for: read f (rule q)");
+    const [, id = ""] = /sluice answer (\S+) /.exec(running.stderr()) ?? [];
+    expect(await project.sluice(["answer", id, "always"])).toMatchObject({ code: 0 });
+    expect(await running.finished).toMatchObject({ code: 0, stdout: "ready\none\n" });
+    expect(readFileSync(join(project.state, "sluice/answers"), "utf8")).toContain('"policyId":"own.yaml"');
+  },
+  LIMIT_MS,
+);
+
+test(
   "a caller who is confined gets no mount of the service",
   async () => {
     const project = await projectOf("an ordinary user");
@@ -206,6 +224,24 @@ test(
     const before = 'set -- unshare --user --map-current-user "$@"';
     const inNamespace = await project.sluice(["run", "--on-exit", "discard", "--", "true"], { before });
     expect(inNamespace).toMatchObject({ code: 1, stderr: expect.stringContaining("root does not listen there (EPERM)") as unknown });
+  },
+  LIMIT_MS,
+);
+
+test(
+  "a session of root whose service was killed keeps its changes, goes on, and can be discarded",
+  async () => {
+    const host = await startForUsers(8);
+    const project = await projectOf("root", host);
+    const running = project.start(["run", "--name", "one", "--", "sh", "-c", "echo x > n; echo ready; read line; cat f"]);
+    await running.waitFor("ready");
+    await host.kill();
+    running.write("\n");
+    expect(await running.finished).toMatchObject({ code: 1, stderr: expect.stringContaining("not connected") as unknown });
+    const again = ["run", "--host-service", "off", "--resume", "one", "--", "cat", "n"];
+    expect(await project.sluice(again)).toMatchObject({ code: 0, stdout: "x\n" });
+    expect(await project.sluice(["discard", "one"])).toMatchObject({ code: 0 });
+    await expectNothingLeft(project);
   },
   LIMIT_MS,
 );

@@ -50,14 +50,19 @@ export class Project {
   readonly base: string;
   readonly state: string;
   readonly #home: string;
+  readonly host: HostService | undefined;
 
-  /** `files`: the content of each, by its path below the directory. They belong to the caller. */
+  /**
+   * `files`: the content of each, by its path below the directory. They belong to the caller. `host` mounts the views; with "none" the
+   * sessions do in any case.
+   */
   constructor(
     readonly caller: Caller,
     files: Readonly<Record<string, string>>,
     root = scratch(),
-    readonly host: HostService | undefined = everyHost,
+    host: HostService | "none" | undefined = everyHost,
   ) {
+    this.host = host === "none" ? undefined : host;
     this.base = join(root, "project");
     this.state = join(root, "state");
     this.#home = join(root, "home");
@@ -67,7 +72,7 @@ export class Project {
       writeFileSync(join(this.base, path), content);
     }
     if (caller !== "root") execFileSync("chown", ["-R", `${ORDINARY_USER.uid}:${ORDINARY_USER.gid}`, root]);
-    if (caller !== "root" && host !== undefined) this.#passable(root);
+    if (caller !== "root" && this.host !== undefined) this.#passable(root);
   }
 
   /** Every user may pass the directories above it. */

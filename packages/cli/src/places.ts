@@ -1,6 +1,6 @@
-/** The mounts that can be asked: those of this mount namespace, and those of running sessions, which have a namespace of their own. */
+/** The mounts that can be asked: those of this mount namespace, and those of running sessions, which may have a namespace of their own. */
 import { existsSync } from "node:fs";
-import { readMountTable } from "@sluice/mount-control";
+import { readMountTable, realMountpoint } from "@sluice/mount-control";
 import { listSessions } from "@sluice/sessions";
 
 /** A mount that can be asked. */
@@ -33,7 +33,11 @@ function mountPlaces(): Place[] {
 /** `name`: of a session, or a mount point; undefined: all. */
 export function placesOf(name: string | undefined, control: string | undefined): Place[] {
   const sessions = sessionPlaces();
-  if (name === undefined) return [...sessions, ...mountPlaces()];
+  if (name === undefined) {
+    // A host service mounts the view of a session in this namespace.
+    const views = new Set(sessions.map(({ mountpoint }) => realMountpoint(mountpoint)));
+    return [...sessions, ...mountPlaces().filter(({ mountpoint }) => !views.has(mountpoint))];
+  }
   const session = sessions.find((place) => place.name === name);
   return [session ?? { name, mountpoint: name, control }];
 }

@@ -1,5 +1,5 @@
 /** All sessions of the caller: making, finding, listing and removing them. A session appears, and goes, by one rename. */
-import { native, readNames, removeTree, toBytes, toText } from "@sluice/native";
+import { MNT, native, readNames, removeTree, toBytes, toText } from "@sluice/native";
 import { inInitialNamespace, failed, unfit } from "@sluice/runtime/cli";
 import { AT, Attr, Errno, errnoName, RENAME } from "@sluice/vfs";
 import { checkName, drawHidden, drawName, isName } from "./names.js";
@@ -300,6 +300,8 @@ export function removeUnusedLayers(): void {
  * next call removes what it left. @throws CliError
  */
 export function removeSession(session: Session): void {
+  // A service that was killed leaves the view there, dead. Nobody uses it: the session is locked.
+  if (process.geteuid?.() === 0) native.umount2(toBytes(session.path(VIEW)), MNT.DETACH | MNT.UMOUNT_NOFOLLOW);
   inSessions(false, (sessions) => {
     const hidden = `${HIDDEN}${drawHidden()}`;
     const remove = (): number => native.renameat2(sessions.fd, session.name, sessions.fd, hidden, RENAME.NOREPLACE);

@@ -230,7 +230,7 @@ for (let got = 1; got > 0 || got === -104; ) {
 
 const FORM = {
   ...{ version: 2, attached: true, lowers: 1, writable: false, policy: false, mountFlags: 1, xino: "auto", nonEmpty: false },
-  ...{ session: false, control: false, answers: false, decisionLog: false, formerUppers: 0 },
+  ...{ policyName: "policy.yaml", session: false, control: false, answers: false, decisionLog: false, formerUppers: 0 },
   ...{ coherentReaders: false, sharedLower: false, cacheTtlMs: 1000, maxStackDepth: 1, locks: "auto", onOutage: "deny", staleForMs: 1 },
   ...{ decisionTimeoutMs: 5000, askTimeoutMs: null, graceMs: 1000, name: null, logLevel: "info" },
 };
@@ -248,6 +248,7 @@ describe("a hostile client of the host service", () => {
       [{ ...FORM, control: true }, mount, lower, lower],
       [{ ...FORM, decisionLog: true }, mount, lower],
       [{ ...FORM, formerUppers: 2 }, mount, lower],
+      ...["../x.yaml", "/x.yaml", "control.sock", "x\n.yaml"].map((policyName) => [{ ...FORM, policyName }, mount, lower] as const),
       [{ ...FORM, session: true }, mount, lower, lower],
       [{ ...FORM, mountFlags: 4096 }, mount, lower],
       [{ ...FORM, lowers: 0 }, mount],

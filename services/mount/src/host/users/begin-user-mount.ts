@@ -30,7 +30,6 @@ const PATIENCE_MS = 10_000;
 /** The addon sets this bit if more came than there was room for. */
 const TRUNCATED = 2 ** 32;
 const POLICY_BYTES = 1 << 20;
-const POLICY_FILE = "policy.yaml";
 
 const SERVICE = "host service";
 
@@ -129,14 +128,14 @@ interface RunDirectory {
 }
 
 /** The directory of the mount's sockets, with the policy. It is the user's only when it is complete. @throws CliError */
-function makeDirectory(mountpoint: string, policy: Buffer | undefined, { uid, gid }: Peer): RunDirectory {
+function makeDirectory(mountpoint: string, policy: { name: string; bytes: Buffer } | undefined, { uid, gid }: Peer): RunDirectory {
   if (isTaken(runDirectories(mountpoint)[0] as string, uid))
     throw unfit(mountpoint, "another user has, or had, a mount of this name (EBUSY)", "name another mount point");
   const { path } = makeRunDirectory(mountpoint);
   if (!path.startsWith(`${RUN_DIRECTORY}/`)) throw failed(path, "sockets cannot be made in /run/sluice", "let the service write to /run");
-  const policyFile = policy === undefined ? undefined : join(path, POLICY_FILE);
+  const policyFile = policy === undefined ? undefined : join(path, policy.name);
   if (policy !== undefined && policyFile !== undefined) {
-    writeFileSync(policyFile, policy, { mode: 0o600, flag: "wx" });
+    writeFileSync(policyFile, policy.bytes, { mode: 0o600, flag: "wx" });
     chownSync(policyFile, uid, gid);
   }
   giveRunDirectory(path, { uid, gid });
@@ -176,7 +175,7 @@ export function beginUserMount(connection: number, tell: (attached: boolean) => 
     user,
   };
   judgeAsUser(configOf(spec, { ...paths, policyFile: undefined }), peer);
-  const policy = given.policyFd === undefined ? undefined : policyOf(given.policyFd);
+  const policy = given.policyFd === undefined ? undefined : { name: spec.policyName, bytes: policyOf(given.policyFd) };
   const { path: runDirectory, policyFile } = makeDirectory(paths.mountpoint, policy, peer);
   const config = configOf(spec, { ...paths, policyFile });
   const session = given.session === undefined ? undefined : handedFrom(given.session, HANDED_FD);

@@ -2,6 +2,7 @@
  * The options of a mount that an ordinary user may have made by the host service: an allow-list. A client sends them beside the descriptors
  * of its directories; no field is a path. The service takes nothing else, and reads nothing with other rights than the user's.
  */
+import { basename } from "node:path";
 import { MS } from "@sluice/native";
 import { wrong } from "@sluice/runtime/cli";
 import { LOG_LEVELS, type LogLevel } from "@sluice/runtime";
@@ -34,6 +35,8 @@ export interface UserSpec {
   writable: boolean;
   /** Then comes that of a policy file, open for reading. */
   policy: boolean;
+  /** The name of that file, which people's answers refer to. */
+  policyName: string;
   /** Then come those of a session: its directory, and a socket whose other end is the session's own. */
   session: boolean;
   /** Of a session: then comes a listening socket for control. */
@@ -125,6 +128,7 @@ export function specOf(config: MountConfig, attached: boolean, session?: Session
     lowers: lowers.length,
     writable: upper !== undefined,
     policy: decision.kind === "embedded",
+    policyName: decision.kind === "embedded" ? nameOfPolicy(decision.policyFile) : POLICY_NAME,
     session: session !== undefined,
     control,
     answers,
@@ -148,6 +152,13 @@ export function specOf(config: MountConfig, attached: boolean, session?: Session
   };
 }
 
+const POLICY_NAME = "policy.yaml";
+
+function nameOfPolicy(path: string): string {
+  const name = basename(path);
+  return isPolicyName(name) ? name : POLICY_NAME;
+}
+
 type Check = (value: unknown) => boolean;
 
 const isBoolean: Check = (value) => typeof value === "boolean";
@@ -162,6 +173,8 @@ const isCount =
 /** Control characters could end a line of a log. */
 const isName: Check = (value) =>
   typeof value === "string" && value.length > 0 && value.length <= LONGEST_NAME && !/[\p{Cc}\p{Cf}]/u.test(value);
+/** Of a file in the directory of the mount's sockets, and of no other kind of policy than the name says. */
+const isPolicyName: Check = (value) => isName(value) && /^[^/]*\.ya?ml$/.test(value as string);
 const orNull =
   (check: Check): Check =>
   (value) =>
@@ -173,6 +186,7 @@ const FORM: Readonly<Record<keyof UserSpec, Check>> = {
   lowers: (value) => isCount(MAX_USER_LOWERS)(value) && value !== 0,
   writable: isBoolean,
   policy: isBoolean,
+  policyName: isPolicyName,
   session: isBoolean,
   control: isBoolean,
   answers: isBoolean,
