@@ -87,9 +87,10 @@ async function openLocked(args: RunArguments, command: readonly string[]): Promi
 }
 
 /** Once, before the command begins: a program that is watched by a person may clear the screen. */
-function announce(session: Session, policy: string, { passthrough, policy: summary, by }: Serving): void {
-  const without = process.geteuid?.() === 0 ? "mediated" : "mediated: an ordinary user gets passthrough by a host service";
-  const how = passthrough ? `passthrough${by === undefined ? "" : ` by ${by}`}` : by === undefined ? without : `mediated by ${by}`;
+function announce(session: Session, policy: string, { passthrough, policy: summary, by, refused }: Serving & { refused?: string }): void {
+  const why = refused === undefined ? "an ordinary user gets passthrough by a host service" : `the host service refused: ${refused}`;
+  const mediated = by === undefined && process.geteuid?.() !== 0 ? `mediated: ${escapeTextName(why)}` : "mediated";
+  const how = `${passthrough ? "passthrough" : mediated}${by === undefined ? "" : ` by ${by}`}`;
   const about = summary === "" ? "" : ` (${summary})`;
   process.stderr.write(`sluice: session ${session.name} · policy ${escapeTextName(policy)}${about} · ${how}\n`);
 }
@@ -105,9 +106,13 @@ async function run(words: readonly string[], args: RunArguments, sluice: readonl
     session.begin(words, learns ? "learn" : args.policy);
     if (learns) native.unlinkat(session.fd, "decisions", 0);
     const { write: writable = [], readOnly = [], socket: sockets = [], net: network } = args;
+    let refused: string | undefined;
+    const { hostService } = args;
     const onServing = (serving: Serving): void => {
-      if (args.json !== true) announce(session, learns ? "learn" : args.policy, serving);
+      if (args.json !== true)
+        announce(session, learns ? "learn" : args.policy, { ...serving, ...(refused === undefined ? {} : { refused }) });
     };
+    const { viewMounter } = await import("./sessions/view-in-service.js");
     const { exitCode, hasBegun } = await runSession({
       session,
       command: words,
@@ -119,7 +124,7 @@ async function run(words: readonly string[], args: RunArguments, sluice: readonl
       sockets,
       sluice,
       serverCapabilities: Object.keys((await import("@sluice/service-mount")).SERVER_CAPABILITIES),
-      mountView: (await import("./sessions/view-in-service.js")).viewMounter(args.hostService),
+      mountView: viewMounter({ hostService, onRefusal: (problem) => (refused = problem) }),
       silent: args.json === true,
       onServing,
     });

@@ -74,8 +74,15 @@ function unanswered(socket: string): CliError {
   );
 }
 
+interface Choice {
+  /** "off", "auto" or the path of a socket. */
+  hostService: string;
+  /** Called with "auto" if a service answers and makes no mount. */
+  onRefusal(problem: string): void;
+}
+
 /** Resolves to undefined if the session is to mount the view itself. @throws CliError with a path, if the service there cannot have it */
-async function viewInService(hostService: string, order: ViewOrder): Promise<ServedView | undefined> {
+async function viewInService({ hostService, onRefusal }: Choice, order: ViewOrder): Promise<ServedView | undefined> {
   const auto = hostService === "auto";
   const socket = auto ? HOST_SOCKET : resolve(hostService);
   const isRoot = process.geteuid?.() === 0;
@@ -85,12 +92,13 @@ async function viewInService(hostService: string, order: ViewOrder): Promise<Ser
     if (view === undefined && !auto) throw unanswered(socket);
     return view;
   } catch (error) {
-    if (auto && error instanceof CliError) return undefined;
-    throw error;
+    if (!auto || !(error instanceof CliError)) throw error;
+    onRefusal(error.problem);
+    return undefined;
   }
 }
 
-/** As `SessionRun.mountView`. @param hostService "off", "auto" or the path of a socket */
-export function viewMounter(hostService: string): ((order: ViewOrder) => Promise<ServedView | undefined>) | undefined {
-  return hostService === "off" ? undefined : (order) => viewInService(hostService, order);
+/** As `SessionRun.mountView`. */
+export function viewMounter(choice: Choice): ((order: ViewOrder) => Promise<ServedView | undefined>) | undefined {
+  return choice.hostService === "off" ? undefined : (order) => viewInService(choice, order);
 }
