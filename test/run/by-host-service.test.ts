@@ -110,7 +110,9 @@ describe.each(CALLERS)("as %s", (caller) => {
       const script = Object.entries(attempts)
         .map(([name, text]) => `if (${text}) >/dev/null 2>&1; then echo '${name}: yes'; else echo '${name}: no'; fi`)
         .join("\n");
-      const { stdout, stderr } = await project.sluice(["run", "--name", "one", "--", "sh", "-c", script]);
+      // Without the covers the directory would show the sessions.
+      const shown = ["--read-only", join(project.state, "..")];
+      const { stdout, stderr } = await project.sluice(["run", ...shown, "--name", "one", "--", "sh", "-c", script]);
       expect(stderr).toMatch(BY_SERVICE);
       const expected = Object.keys(attempts).map((name) => `${name}: no\n`);
       expect(stdout).toBe(expected.join(""));
@@ -132,7 +134,9 @@ describe.each(CALLERS)("as %s", (caller) => {
       expect(mountsOf(project)).toHaveLength(3);
       const listed = await project.sluice(["status"]);
       for (const name of ["one", "two", "three"])
-        expect(listed.stdout.match(new RegExp(`^${project.session(name, "view")} +${name} `, "gm"))).toHaveLength(1);
+        expect(listed.stdout.match(new RegExp(`^${project.session(name, "view")} .*`, "gm"))).toEqual([
+          expect.stringMatching(new RegExp(`view +${name} `)) as unknown,
+        ]);
       for (const each of running) each.write("\n");
       const ends = await Promise.all(running.map(({ finished }) => finished));
       expect(ends.map(({ stdout }) => stdout)).toEqual(["ready\none\n", "ready\ntwo\n", "ready\nthree\n"]);
