@@ -52,9 +52,11 @@ function script(at) {
     ${sluice} status "${at}/view"
     work "${at}/view"
     ${sluice} unmount "${at}/view"`;
-  const session = `run --on-exit discard -- sh -c 'ls -l; echo changed >>a; mkdir new; cat .env; rm a; true'`;
+  const session = (/** @type {string} */ service) =>
+    `run --host-service "${service}" --on-exit discard -- sh -c 'ls -l; echo changed >>a; mkdir new; cat .env; rm a; true'`;
+  const asUser = `setpriv --reuid ${USER} --regid ${USER} --clear-groups env HOME="${at}/home"`;
   return `set -e
-    trap 'umount -lq "${at}/view" || true' EXIT
+    trap 'umount -lq "${at}/view" || true; kill $(jobs -p) || true' EXIT
     unset NODE_EXTRA_CA_CERTS
     work() { cd "$1"; ls -l . directory; cat a; echo changed >>a; mkdir new; echo new >new/file; mv new/file b; ln b c; rm -r a new c; cd /; }
     ${mounted("")}
@@ -64,8 +66,14 @@ function script(at) {
     ls -l "${at}/view"
     umount "${at}/view"
     cd "${at}/project"
-    ${sluice} ${session}
-    setpriv --reuid ${USER} --regid ${USER} --clear-groups env HOME="${at}/home" ${sluice} ${session}`;
+    ${sluice} ${session("off")}
+    ${asUser} ${sluice} ${session("off")}
+    ${sluice} serve --socket "${at}/host.sock" --user-mounts 4 &
+    until [ -e "${at}/users.sock" ]; do sleep 0.1; done
+    ${sluice} ${session(`${at}/host.sock`)}
+    ${asUser} ${sluice} ${session(`${at}/host.sock`)}
+    kill $!
+    wait`;
 }
 
 /** @param {string} at */
