@@ -8,6 +8,7 @@ import { fileURLToPath } from "node:url";
 import { bytes } from "../byte-string.js";
 import { cleanUp } from "../clean-up.js";
 import { withServicePrivilege } from "../machine/service-privilege.js";
+import { askControl } from "./ask-control.js";
 import { mountsBelow } from "./mount-table.js";
 import {
   descendantsOf,
@@ -142,12 +143,16 @@ export class SluiceMount {
     return lastingDescriptors(this.serverPid);
   }
 
-  status(): Promise<unknown> {
-    return jsonOf(["status", "--json", this.mountpoint]);
+  /** The output of `sluice status --json`. */
+  async status(): Promise<unknown> {
+    const items = this.#daemon.isKept ? undefined : await askControl(this.mountpoint, { method: "status" });
+    return items?.[0] ?? jsonOf(["status", "--json", this.mountpoint]);
   }
 
-  grants(): Promise<unknown> {
-    return jsonOf(["grants", "--json", this.mountpoint]);
+  /** The output of `sluice grants --json`. */
+  async grants(): Promise<unknown> {
+    const items = this.#daemon.isKept ? undefined : await askControl(this.mountpoint, { method: "grants", watch: false });
+    return items ?? jsonOf(["grants", "--json", this.mountpoint]);
   }
 
   /** `sluice COMMAND MOUNTPOINT …REST`. */
@@ -204,6 +209,8 @@ class Daemon {
   readonly exited: Promise<SluiceExit>;
   readonly pid: number;
   ended = false;
+  /** It has a keeper, or that of a host service: a command that asks it waits for its next server. */
+  readonly isKept: boolean;
   readonly #identity: ProcessIdentity | undefined;
 
   constructor(argv: readonly string[], options: SluiceMountOptions) {
@@ -211,6 +218,7 @@ class Daemon {
     const [file = "", ...rest] = commandOf([process.execPath, program, ...argv], options);
     const child = spawn(file, rest, { env: { ...process.env, ...env }, stdio: ["ignore", "pipe", "pipe"] });
     this.pid = child.pid ?? -1;
+    this.isKept = options.args?.some((arg) => /^--(keeper|host-service)/.test(arg)) ?? false;
     this.#identity = identifyProcess(this.pid);
     for (const name of ["stdout", "stderr"] as const) {
       child[name].setEncoding("utf8").on("data", (text: string) => {
