@@ -20,7 +20,7 @@ const ALONE = [
   "test/semantics/device.test.ts",
 ];
 
-/** They start our programs or workers, and so need a build; the last one needs a heap of its own. */
+/** They start our programs or workers, and so need a build. */
 const NEED_PROCESSES = [
   "packages/decision-client/src/restart.test.ts",
   "packages/engine-fuse-native/src/addon/addon.test.ts",
@@ -29,8 +29,10 @@ const NEED_PROCESSES = [
   "packages/policy-backends/src/source/bundle.test.ts",
   "packages/testkit/src/processes/run-script.test.ts",
   "services/decision/src/{decision-service,hostile-policies,hot-swap,policy-compare,policy-run}.test.ts",
-  "packages/runtime/src/keep-pauses-short.test.ts",
 ];
+
+/** It looks at the heap of its process, which others fill. */
+const OWN_HEAP = ["packages/runtime/src/keep-pauses-short.test.ts"];
 
 /** Minutes of building and installing: `npm run test:soak release`. */
 const WHOLE_RELEASE = process.env["SLUICE_SOAK_SECONDS"] === undefined ? ["test/release/whole/**"] : [];
@@ -87,7 +89,7 @@ export default defineConfig({
         test: {
           name: "unit",
           include: ["packages/*/src/**/*.test.ts", "services/*/src/**/*.test.ts"],
-          exclude: NEED_PROCESSES,
+          exclude: [...NEED_PROCESSES, ...OWN_HEAP],
           // Files share a process: half of the time goes into loading the same modules otherwise.
           isolate: false,
           setupFiles: ["./packages/testkit/src/file-clean-up.ts"],
@@ -101,6 +103,18 @@ export default defineConfig({
         test: {
           name: "processes",
           include: NEED_PROCESSES,
+          isolate: false,
+          setupFiles: ["./packages/testkit/dist/file-clean-up.js"],
+          maxWorkers: "100%",
+          expect: POLLS,
+          testTimeout: UNIT_LIMIT_MS,
+          sequence: { groupOrder: 0 },
+        },
+      },
+      {
+        test: {
+          name: "own-heap",
+          include: OWN_HEAP,
           maxWorkers: "100%",
           expect: POLLS,
           testTimeout: UNIT_LIMIT_MS,
