@@ -8,7 +8,6 @@ import { BaseSequencer, type TestSpecification } from "vitest/node";
  * frozen or opened exclusively, and requests that are counted or must be answered soon.
  */
 const ALONE = [
-  "test/bench/*.test.ts",
   "test/e2e/commands/layers-freed.test.ts",
   "test/e2e/io/cached-pages.test.ts",
   "test/e2e/objects/cached-listings.test.ts",
@@ -61,6 +60,7 @@ const FIRST = [
   "test/conformance/conformance.test.ts",
   "test/differential/differential.test.ts",
   "test/console/pages.test.ts",
+  "test/fault/keeper/host-take-over.test.ts",
   "test/portable/conformance.test.ts",
   "test/mutants/mutants.test.ts",
 ];
@@ -127,7 +127,7 @@ export default defineConfig({
           include: ["test/**/*.test.ts"],
           exclude: [...ALONE, ...WHOLE_RELEASE],
           // More than the processors of a small machine: they wait for timers, for the disk and for each other's ends.
-          maxWorkers: 3,
+          maxWorkers: 4,
           expect: POLLS,
           testTimeout: MOUNT_LIMIT_MS,
           // The conformance suite removes some 340 trees in one hook.

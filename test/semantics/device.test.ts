@@ -1,7 +1,4 @@
-/**
- * The mount shows the behaviour of the backing device and the machine: a frozen file system, bad blocks, memory accounting,
- * asynchronous I/O.
- */
+/** The mount shows the behaviour of the backing device and the machine: a frozen file system, bad blocks, memory accounting. */
 import { execFileSync, spawnSync } from "node:child_process";
 import { mkdirSync, readFileSync, rmdirSync, statSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -122,28 +119,6 @@ for (const world of worlds.filter((name) => name !== "mediated")) {
     expect(cached).toBeGreaterThan(24 * MIB);
     await place.end();
   });
-}
-
-const asynchronous = requires(...BASE, "command fio");
-for (const engine of ["libaio", "io_uring"]) {
-  for (const world of worlds) {
-    asynchronous.test(
-      `fio verifies its writes by ${engine} at depth 16 (${world})`,
-      async () => {
-        const place = await enter(world, scratch({ on: "ext4-loop" }));
-        for (const direct of ["0", "1"]) {
-          const options = [`--ioengine=${engine}`, "--iodepth=16", `--direct=${direct}`, "--verify=crc32c", "--size=16m", "--bs=4k"];
-          const done = await runScript(["fio", "--name=verify", "--rw=randwrite", "--verify_fatal=1", ...options], {
-            cwd: place.path,
-            timeoutMs: 150_000,
-          });
-          expect(done.code, done.stderr || done.stdout).toBe(0);
-        }
-        await place.end();
-      },
-      150_000,
-    );
-  }
 }
 
 const watching = requires(...BASE);
