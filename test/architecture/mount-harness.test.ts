@@ -1,4 +1,5 @@
 // The mount harness of the testkit on a real mount: it must serve, report, and leave nothing behind, however it ends.
+import { execFileSync } from "node:child_process";
 import { readFileSync, writeFileSync } from "node:fs";
 import {
   bytes,
@@ -47,6 +48,14 @@ describe("mountSluice", () => {
     expect(() => readFileSync(mount.path("secret"))).toThrow(/EACCES/);
     await mount.stop("SIGINT");
     expect(decision && isAlive(decision)).toBe(false);
+  });
+
+  test("finds a mount that served while a call blocked this process for longer than it waits", async () => {
+    const mountpoint = scratch();
+    const mounting = mountSluice({ lowers: [plant(scratch(), { a: "1" })], mountpoint, readyMs: 1000 });
+    for (let looks = 0; looks < 600 && mountsBelow(bytes(mountpoint)).length === 0; looks++) execFileSync("sleep", ["0.1"]);
+    execFileSync("sleep", ["1.5"]);
+    expect(readFileSync((await mounting).path("a"), "utf8")).toBe("1");
   });
 
   test("clears away a stopped server and a dead mount", async () => {

@@ -81,10 +81,13 @@ async function jsonOf(args: readonly string[]): Promise<unknown> {
   return JSON.parse(result.stdout);
 }
 
-/** Resolves to whether `condition` came true within `ms`. */
+/**
+ * Resolves to whether `condition` came true within `ms`. A time for which a system call blocks this process, such as an unmount that waits
+ * for the disk, does not count: this process reads afterwards what the mount has said meanwhile.
+ */
 async function until(condition: () => boolean, ms: number): Promise<boolean> {
-  for (const deadlineMs = Date.now() + ms; !condition(); ) {
-    if (Date.now() > deadlineMs) return false;
+  for (let waitedMs = 0; !condition(); waitedMs += POLL_MS) {
+    if (waitedMs > ms) return false;
     await sleep(POLL_MS);
   }
   return true;
