@@ -15,6 +15,7 @@ import {
   requires,
   scratch,
   snapshot,
+  statusOf,
   treeHash,
 } from "@sluice/testkit";
 import { expect } from "vitest";
@@ -48,6 +49,20 @@ describe("mountSluice", () => {
     expect(() => readFileSync(mount.path("secret"))).toThrow(/EACCES/);
     await mount.stop("SIGINT");
     expect(decision && isAlive(decision)).toBe(false);
+  });
+
+  test("has mounts of a shared policy ask one decision service apart from them", async () => {
+    const sharedPolicy = policyOf("grant", { name: "no", path: "secret", effect: "deny" });
+    const targets = new Set<string>();
+    for (let count = 0; count < 2; count++) {
+      const mount = await mountSluice({ lowers: [plant(scratch(), { secret: "x", open: "y" })], sharedPolicy });
+      expect(readFileSync(mount.path("open"), "utf8")).toBe("y");
+      expect(() => readFileSync(mount.path("secret"))).toThrow(/EACCES/);
+      expect(mount.decisionPid).toBeUndefined();
+      targets.add((await statusOf(mount)).decider.target);
+      await mount.stop();
+    }
+    expect(targets.size).toBe(1);
   });
 
   test("finds a mount that served while a call blocked this process for longer than it waits", async () => {

@@ -49,7 +49,7 @@ async function mountedMixed(): Promise<SluiceMount> {
     effect: "mediate",
     obligations: { audit: "each-io" },
   });
-  return mountSluice({ lowers: [lower], upper, policy });
+  return mountSluice({ lowers: [lower], upper, sharedPolicy: policy });
 }
 
 interface Step {

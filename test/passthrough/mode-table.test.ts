@@ -26,7 +26,7 @@ const BEGIN = "<!-- table: written by test/passthrough/mode-table.test.ts with S
 const END = "<!-- end of table -->";
 
 const UIDS = { grant: 0, mediate: 2001, observe: 2002 } as const;
-const policy = `
+const sharedPolicy = `
 version: 1
 default: grant
 rules:
@@ -188,7 +188,7 @@ test("every cell of the table shows the expected mode", async () => {
     const cells = cellsOf(layer);
     const made = layers({ [layer]: Object.fromEntries(cells.map(({ name }) => [name, publicFile(OLD)])) });
     const before = treeHash(made.lower);
-    const mount = await mountSluice({ lowers: [made.lower], upper: made.upper, policy });
+    const mount = await mountSluice({ lowers: [made.lower], upper: made.upper, sharedPolicy });
     const cast = { grant: await Actor.start(), mediate: await Actor.start(UIDS.mediate), observe: await Actor.start(UIDS.observe) };
     const played: Played[] = [];
     for (const cell of cells) played.push(await play(mount, cast, cell));
@@ -214,7 +214,7 @@ test("every cell of the table shows the expected mode", async () => {
 
 test("refuses a mediated open of a passthrough file without a name, and never with EIO or ESTALE", async () => {
   const { lower, upper } = layers({ upper: { f: publicFile(OLD) } });
-  const mount = await mountSluice({ lowers: [lower], upper, policy });
+  const mount = await mountSluice({ lowers: [lower], upper, sharedPolicy });
   const [granted, observed] = [await Actor.start(), await Actor.start(UIDS.observe)];
   const path = mount.path("f");
   const own = await observed.do("open", path, O.PATH);
@@ -234,7 +234,7 @@ test("refuses a mediated open of a passthrough file without a name, and never wi
 test("many actors that take turns at one file, granted, mediated and observed, never see an error", async () => {
   const { lower, upper } = layers({ lower: { f: publicFile(OLD) } });
   const before = treeHash(lower);
-  const mount = await mountSluice({ lowers: [lower], upper, policy });
+  const mount = await mountSluice({ lowers: [lower], upper, sharedPolicy });
   const actors = [
     await Actor.start(),
     await Actor.start(UIDS.mediate),

@@ -27,6 +27,6 @@ export async function enter(world: World, base: string): Promise<WorldDirectory>
   }) as [string, string, string];
   if (world === "native") return { path: upper, backing: upper, end: async () => undefined };
   if (world === "kernel") return { path: mountKernelOverlay({ lowers: [lower], upper, work }), backing: upper, end: async () => undefined };
-  const mount = await mountSluice({ lowers: [lower], upper, work, policy: policyOf(world === "granted" ? "grant" : "mediate") });
+  const mount = await mountSluice({ lowers: [lower], upper, work, sharedPolicy: policyOf(world === "granted" ? "grant" : "mediate") });
   return { path: mount.mountpoint, backing: upper, end: async () => void (await mount.stop()) };
 }

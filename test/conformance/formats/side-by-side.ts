@@ -76,7 +76,7 @@ export async function onKernel(setting: Setting, options = ""): Promise<Seen> {
 export async function onSluice(setting: Setting, policy?: string): Promise<Seen> {
   const layers = plantLayers(setting);
   const args = setting.options === undefined ? [] : ["-o", setting.options];
-  const mount = await mountSluice({ ...layers, args, ...(policy === undefined ? {} : { policy }) });
+  const mount = await mountSluice({ ...layers, args, ...(policy === undefined ? {} : { sharedPolicy: policy }) });
   const output = await run(setting.script, mount.mountpoint);
   await mount.stop();
   return { output, upper: look(layers.upper) };

@@ -46,7 +46,7 @@ async function mount(engine: Engine, layers: Pick<Layers, "lowers"> & Partial<La
     return { mountpoint, stop: async () => unmountKernelOverlay(mountpoint) };
   }
   const args = engine === "portable" ? ["--engine", "fuse-native"] : [];
-  const sluice = await mountSluice({ ...layers, args, ...(engine === "mediated" ? { policy: POLICY } : {}) });
+  const sluice = await mountSluice({ ...layers, args, ...(engine === "mediated" ? { sharedPolicy: POLICY } : {}) });
   const stop = async (): Promise<void> => {
     await sluice.stop();
     if (process.env["SLUICE_CONFORMANCE_LOG"] !== undefined) process.stderr.write(sluice.log());

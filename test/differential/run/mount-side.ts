@@ -63,6 +63,6 @@ export async function mountSide(side: Implementation, layers: Layers, setting: S
   const policy = POLICIES[setting.mode];
   const engine = setting.mode === "portable" ? ["--engine", "fuse-native"] : [];
   const args = setting.readOnly ? engine : [...engine, "-o", `index=${index}`];
-  const mount = await mountSluice({ ...stack, args, ...options, ...(policy === undefined ? {} : { policy }) });
+  const mount = await mountSluice({ ...stack, args, ...options, ...(policy === undefined ? {} : { sharedPolicy: policy }) });
   return { mountpoint: mount.mountpoint, stop: async () => void (await mount.stop()) };
 }

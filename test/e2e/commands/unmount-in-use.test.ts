@@ -26,10 +26,16 @@ const SLUICE = fileURLToPath(new URL("../../../packages/cli/bin/sluice.cjs", imp
 const HELPER = fileURLToPath(new URL("../../../packages/overlayfs-cli/bin/umount.fuse.sluice.cjs", import.meta.url));
 
 async function mounted(args: readonly string[] = []): Promise<SluiceMount> {
+  const policy = policyOf("mediate");
   const root = scratch();
   for (const name of ["lower", "upper"]) mkdirSync(join(root, name));
   plant(join(root, "lower"), { file: "lower", "dir/f": "f" });
-  return mountSluice({ lowers: [join(root, "lower")], upper: join(root, "upper"), policy: policyOf("mediate"), args });
+  return mountSluice({
+    lowers: [join(root, "lower")],
+    upper: join(root, "upper"),
+    ...(args.includes("--keeper") ? { policy } : { sharedPolicy: policy }),
+    args,
+  });
 }
 
 interface User {

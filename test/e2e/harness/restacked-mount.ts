@@ -56,7 +56,7 @@ export class RestackedMount {
     const { policy, args = [] } = this.#options;
     this.mount = await mountSluice({
       ...{ lowers: this.lowers, upper: this.own("upper"), work: this.own("work") },
-      ...(policy === undefined ? {} : { policy }),
+      ...(policy === undefined ? {} : { sharedPolicy: policy }),
       args: ["--record-base", this.own("base"), "--control", join(this.#root, "control.sock"), ...args],
     });
   }

@@ -57,7 +57,7 @@ async function compare(word: string, flags: number): Promise<void> {
   const kernel = await movedIn(mountKernelOverlay({ ...layers(), flags }));
   expect(kernel.length).toBe({ relatime: 2, noatime: 0, nodiratime: 1, strictatime: 4 }[word]);
   for (const policy of ["grant", "mediate"]) {
-    const mount = await mountSluice({ ...layers(), args: ["-o", word], policy: `version: 1\ndefault: ${policy}\n` });
+    const mount = await mountSluice({ ...layers(), args: ["-o", word], sharedPolicy: `version: 1\ndefault: ${policy}\n` });
     expect([policy, ...(await movedIn(mount.mountpoint))]).toEqual([policy, ...kernel]);
     expect((await mount.stop()).code).toBe(0);
   }

@@ -19,7 +19,7 @@ import { Errno, O } from "@sluice/vfs";
 import { expect } from "vitest";
 
 const { test } = requires("/dev/fuse", "CAP_SYS_ADMIN");
-const policy = policyOf("mediate");
+const sharedPolicy = policyOf("mediate");
 const MIB = 1 << 20;
 const GIB = 2 ** 30;
 
@@ -31,7 +31,7 @@ interface Stage {
 
 async function staged(tree: Parameters<typeof layers>[0], count: number): Promise<Stage> {
   const { lower, upper } = layers(tree);
-  const mount = await mountSluice({ lowers: [lower], upper, policy });
+  const mount = await mountSluice({ lowers: [lower], upper, sharedPolicy });
   return { mount, upper, actors: await Promise.all(Array.from({ length: count }, () => Actor.start())) };
 }
 

@@ -45,7 +45,7 @@ interface Stage {
 
 async function staged(policy: string | undefined, args: readonly string[] = ["--shared-lower"]): Promise<Stage> {
   const { lower, upper, root } = layers({ lower: TREE, upper: { both: directory(), "both/upper": publicFile("upper") } });
-  const mount = await mountSluice({ lowers: [lower], upper, args, ...(policy === undefined ? {} : { policy }) });
+  const mount = await mountSluice({ lowers: [lower], upper, args, ...(policy === undefined ? {} : { sharedPolicy: policy }) });
   const replace = (name: string, content: string): void => {
     writeFileSync(join(root, "new"), content, { mode: 0o666 });
     renameSync(join(root, "new"), join(lower, name));

@@ -45,7 +45,7 @@ interface Stage {
 
 async function staged(policy: string, planted: { lower?: Tree; upper?: Tree } = {}): Promise<Stage> {
   const { lower, upper } = layers({ lower: tree, ...planted });
-  const mount = await mountSluice({ lowers: [lower], upper, policy });
+  const mount = await mountSluice({ lowers: [lower], upper, sharedPolicy: policy });
   return { mount, actor: await Actor.start(), lower, upper, at: (name) => mount.path(name) };
 }
 

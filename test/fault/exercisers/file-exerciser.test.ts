@@ -45,7 +45,7 @@ describe("file exercisers", () => {
       async () => {
         const { lower, upper } = layers({ lower: tree });
         const before = treeHash(lower);
-        const mount = await mountSluice({ lowers: [lower], upper, policy });
+        const mount = await mountSluice({ lowers: [lower], upper, sharedPolicy: policy });
         await exercise(mount.mountpoint, { seed, seconds: warmUpSeconds });
         const warm = await footprintOf(mount);
         await withLog(mount, () => exercise(mount.mountpoint, { seed: seed + 100, seconds }));

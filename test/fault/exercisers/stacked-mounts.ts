@@ -36,7 +36,7 @@ export class StackedMounts {
    */
   async round(onSluice: (mount: SluiceMount) => Promise<void>, onKernel: (mountpoint: string) => Promise<void>): Promise<void> {
     const upper = this.#layer(`upper${++this.#count}`);
-    const mount = await mountSluice({ lowers: this.#lowers, upper, policy: this.policy });
+    const mount = await mountSluice({ lowers: this.#lowers, upper, sharedPolicy: this.policy });
     await onSluice(mount);
     await mount.stop();
     const work = this.#layer(`kernel-work${this.#count}`);

@@ -41,7 +41,7 @@ async function mounted(kind: (typeof KINDS)[number], use: (mount: SluiceMount) =
     root,
   );
   const before = snapshot(lower, EXACT);
-  const mount = await mountSluice({ lowers: [lower], upper, policy: POLICIES[kind] });
+  const mount = await mountSluice({ lowers: [lower], upper, sharedPolicy: POLICIES[kind] });
   await use(mount);
   expect((await mount.stop()).code).toBe(0);
   expect(diffSnapshots(before, snapshot(lower, EXACT))).toEqual([]);

@@ -9,6 +9,7 @@ import { bytes } from "../byte-string.js";
 import { cleanUp } from "../clean-up.js";
 import { withServicePrivilege } from "../machine/service-privilege.js";
 import { askControl } from "./ask-control.js";
+import { sharedDecision } from "../policies/shared-decision.js";
 import { mountsBelow } from "./mount-table.js";
 import {
   descendantsOf,
@@ -34,6 +35,8 @@ export interface SluiceMountOptions {
   mountpoint?: string;
   /** The text of a policy file; the file's path is `policyFile` of the mount. */
   policy?: string;
+  /** The text of a policy, of which one decision service tells all mounts of the test file: policies/shared-decision.ts. */
+  sharedPolicy?: string;
   /** Further arguments before the mount point. */
   args?: readonly string[];
   /** Its main module, if it is not this checkout's. */
@@ -319,7 +322,9 @@ function writePolicy(text: string): string {
 export async function mountSluice(options: SluiceMountOptions): Promise<SluiceMount> {
   const mountpoint = options.mountpoint ?? newDirectory("merged");
   const policyFile = options.policy === undefined ? undefined : writePolicy(options.policy);
-  const daemon = new Daemon(argvOf(options, mountpoint, policyFile), options);
+  const argv = argvOf(options, mountpoint, policyFile);
+  if (options.sharedPolicy !== undefined) argv.splice(-1, 0, "--decision", await sharedDecision(options.sharedPolicy));
+  const daemon = new Daemon(argv, options);
   cleanUp(() => putAway(daemon, mountpoint));
   await until(() => daemon.ended || daemon.readyLine() !== undefined, options.readyMs ?? READY_MS);
   const readyLine = daemon.readyLine();

@@ -3,7 +3,7 @@ import { execFileSync, spawnSync } from "node:child_process";
 import { chmodSync, mkdirSync, mkdtempSync, rmSync, truncateSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { cleanUp } from "../clean-up.js";
+import { cleanUp, cleanUpAfterFile } from "../clean-up.js";
 import { mountsBelow } from "../mounts/mount-table.js";
 
 export interface ScratchOptions {
@@ -31,14 +31,14 @@ function removeTree(path: string): void {
   }
 }
 
-function makeDirectory(): string {
+function makeDirectory(undoBy: typeof cleanUp): string {
   const root = process.env["SLUICE_TEST_ROOT"] ?? join(tmpdir(), "sluice-scratch");
   mkdirSync(root, { recursive: true });
   // Short: a unix socket's path may have 107 bytes.
   const path = mkdtempSync(join(root, "s-"));
   // Other users must be able to walk in: tests run commands as them.
   chmodSync(path, 0o755);
-  cleanUp(() => removeTree(path));
+  undoBy(() => removeTree(path));
   return path;
 }
 
@@ -60,9 +60,14 @@ function mountImage(directory: string, on: keyof typeof MKFS, sizeMb: number): s
  * Anything but "disk" needs CAP_SYS_ADMIN, and "btrfs-loop" mkfs.btrfs: gate the test with `requires`.
  */
 export function scratch({ on = "disk", sizeMb = DEFAULT_SIZE_MB }: ScratchOptions = {}): string {
-  const directory = makeDirectory();
+  const directory = makeDirectory(cleanUp);
   if (on === "disk") return directory;
   if (on !== "tmpfs") return mountImage(directory, on, sizeMb);
   execFileSync("mount", ["-t", "tmpfs", "-o", `size=${sizeMb}m,mode=755`, "sluice-scratch", directory]);
   return directory;
+}
+
+/** An empty directory of mode 0755 on the disk, removed when the test file ends, for something that several of its tests use. */
+export function scratchOfFile(): string {
+  return makeDirectory(cleanUpAfterFile);
 }
