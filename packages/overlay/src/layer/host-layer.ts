@@ -1,5 +1,6 @@
 /** One tree of the stack, and its directories as they hang in that tree. Each knows the other, so both are declared here. */
 import type { ByteName } from "@sluice/vfs";
+import type { NameFilter } from "./name-filter.js";
 import { closeFd, openDirectory, sys } from "./system-calls.js";
 
 /** Knowledge of passthrough on a layer: none yet, it works, or the errno class that rules it out. */
@@ -7,6 +8,12 @@ export type Eligibility = { state: "unknown" } | { state: "eligible" } | { state
 
 const UUID_BYTES = 16;
 const TMPFS_MAGIC = 0x01021994;
+/** ext4, tmpfs, xfs, btrfs, squashfs and erofs. */
+const LISTING_ALL_NAMES: ReadonlySet<number> = new Set([0xef53, TMPFS_MAGIC, 0x58465342, 0x9123683e, 0x73717368, 0xe0f5e1e2]);
+/** Misses that no directory reaches. */
+export const NEVER = 0x3fff_ffff;
+/** A directory with fewer misses is not worth a filter. */
+const LEAST_MISSES = 8;
 const numbers = new Float64Array(12);
 
 export class HostLayer {
@@ -48,12 +55,22 @@ export class HostLayer {
     return this.#mountFd;
   }
 
-  #inMemory: boolean | undefined;
+  #magic: number | undefined;
+
+  /** Of its file system, as statfs(2) tells it; 0 if that fails. */
+  get #fileSystem(): number {
+    this.#magic ??= sys.fstatfs(this.root.fd, numbers) >= 0 ? (numbers[0] as number) >>> 0 : 0;
+    return this.#magic;
+  }
 
   /** On a tmpfs: nothing waits for a disk. */
   get inMemory(): boolean {
-    this.#inMemory ??= sys.fstatfs(this.root.fd, numbers) >= 0 && numbers[0] === TMPFS_MAGIC;
-    return this.#inMemory;
+    return this.#fileSystem === TMPFS_MAGIC;
+  }
+
+  /** On a file system whose directories list every name that a look-up finds, at least in one spelling. */
+  get listsAllNames(): boolean {
+    return LISTING_ALL_NAMES.has(this.#fileSystem);
   }
 
   #uuid: Buffer | undefined;
@@ -96,6 +113,11 @@ export class RealDir {
   inoHi = 0;
   /** See node/protection.ts; undefined while nobody asked. */
   protection: number | undefined = undefined;
+  /** In a lower layer, once names were missed often: of its names. See merge/known-absence.ts. */
+  filter: NameFilter | undefined = undefined;
+  misses = 0;
+  /** So many make reading the directory worthwhile. */
+  missesToRead = LEAST_MISSES;
 
   constructor(
     readonly layer: HostLayer,

@@ -17,6 +17,7 @@ import { readRedirect } from "../marks/redirect.js";
 import { isWhiteout, isXattrWhiteout } from "../marks/whiteout.js";
 import type { Found } from "../node/found.js";
 import type { Node } from "../node/node.js";
+import { missed } from "./known-absence.js";
 import { Search } from "./search.js";
 
 const marks: DirectoryMarks = { opaque: false, xattrWhiteouts: false, impure: false, redirect: undefined };
@@ -72,12 +73,14 @@ function followRefusal(search: Search): number {
 function step(search: Search, dir: RealDir, name: ByteName): number {
   const { core, found } = search;
   if (search.redirected && leadsUp(name)) return Errno.EACCES;
+  if (dir.filter?.lacks(name) === true) return 0;
   const dirFd = core.fds.of(dir);
   if (dirFd < 0) return absent(dirFd);
   const attr = found.kind === 0 ? found.attr : below;
   const status = statName(dirFd, name, attr);
   if (status < 0) {
     if (core.marks.foreign && isHiddenByFile(dirFd, name)) search.stop = true;
+    else if (status === -Errno.ENOENT) missed(core, dir, dirFd);
     return absent(status);
   }
   const kind = attr.mode & S.IFMT;

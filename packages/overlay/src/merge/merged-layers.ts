@@ -12,5 +12,5 @@ export interface ListedLayers extends MarkedDirectories, Pick<LayerStack, "sever
 
 /** For searches of a name. */
 export interface MergedLayers extends LayerStack, MarkedDirectories {
-  readonly config: Pick<OverlayConfig, "metacopy" | "redirectDir">;
+  readonly config: Pick<OverlayConfig, "metacopy" | "redirectDir" | "sharedLower">;
 }
