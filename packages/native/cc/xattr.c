@@ -99,6 +99,20 @@ static napi_value fs_setxattrat(napi_env env, napi_callback_info info) {
   return result_number(env, perform(dirfd, name.bytes, &request));
 }
 
+/*
+ * The kernel allocates as much as it is offered (fs/xattr.c listxattr), which for the longest list takes as long as all the rest.
+ * Most lists are short.
+ */
+#define SHORT_LIST 1024
+
+static int64_t list_names(int dirfd, const char *name, struct slice list) {
+  struct request request = {LIST, NULL, list.data, list.length < SHORT_LIST ? list.length : SHORT_LIST, 0};
+  int64_t status = perform(dirfd, name, &request);
+  if (status != -ERANGE || list.length <= SHORT_LIST) return status;
+  request.size = list.length;
+  return perform(dirfd, name, &request);
+}
+
 static napi_value fs_listxattrat(napi_env env, napi_callback_info info) {
   struct args args = args_read(env, info, 3);
   struct name name;
@@ -106,8 +120,7 @@ static napi_value fs_listxattrat(napi_env env, napi_callback_info info) {
   arg_name(&args, 1, &name);
   struct slice list = arg_bytes(&args, 2);
   if (args.failure) return args_failed(&args);
-  struct request request = {LIST, NULL, list.data, list.length, 0};
-  return result_number(env, perform(dirfd, name.bytes, &request));
+  return result_number(env, list_names(dirfd, name.bytes, list));
 }
 
 static napi_value fs_removexattrat(napi_env env, napi_callback_info info) {

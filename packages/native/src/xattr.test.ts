@@ -34,6 +34,15 @@ describe.each(cases)("extended attributes on $name, old kernel: $old", ({ place,
     scratch.remove();
   });
 
+  it("lists more attributes than most objects have", () => {
+    const names = Array.from({ length: 30 }, (_, index) => `user.${String(index).padStart(60, "0")}`);
+    for (const name of names) expect(native.setxattrat(scratch.dir, "\xfff", name, none, CREATE)).toBe(0);
+    const bytes = new Uint8Array(4096);
+    const length = native.listxattrat(scratch.dir, "\xfff", bytes);
+    expect(textOf(bytes, length).split("\0").filter(Boolean).sort()).toEqual(names);
+    expect(native.listxattrat(scratch.dir, "\xfff", new Uint8Array(length - 1))).toBe(-errno.ERANGE);
+  });
+
   it("sets, gets, lists and removes by name", () => {
     const value = bytesOf("va\0l\xff");
     expect(native.setxattrat(scratch.dir, "\xfff", "user.a", value, CREATE)).toBe(0);
