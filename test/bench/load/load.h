@@ -13,6 +13,8 @@ struct plan {
     unsigned size;      // bytes a file, where a phase reads or writes
     const char *tag;    // makes names new: one round's differ from another's
     const char *forget; // mount point whose cached names are dropped before the clock starts, or NULL
+    int server;         // process whose processor time is reported, too, or 0; one client only
+    int counted;        // process whose system calls are reported, too, or 0; one client only
 };
 
 // Runs one phase and returns how many operations the clock covered. It works in the current directory.
@@ -24,6 +26,12 @@ void stop_clock(void);
 // Instead of the two: the time that the clock would have covered.
 void set_clock(uint64_t ns);
 uint64_t now_ns(void);
+
+// Processor time of all threads of a process so far.
+uint64_t server_ns(int pid);
+// Counts the system calls of a process' threads from now on, until the number is asked for.
+void server_count_calls(int pid);
+uint64_t server_calls(void);
 
 // Prints what failed and ends the process.
 void fail(const char *what, const char *name) __attribute__((noreturn));

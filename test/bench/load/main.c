@@ -27,6 +27,8 @@ struct shared {
 
 static struct shared *shared;
 static unsigned self;
+static int measured_server, counted_server;
+static uint64_t server_work;
 
 uint64_t now_ns(void) {
     struct timespec now;
@@ -49,10 +51,20 @@ void start_clock(const struct plan *plan) {
     if (plan->forget != NULL && self == 0) forget_names(plan->forget);
     atomic_fetch_add(&shared->ready, 1);
     while (atomic_load(&shared->ready) < shared->processes && atomic_load(&shared->failed) == 0) usleep(50);
+    measured_server = plan->server;
+    counted_server = plan->counted;
+    if (measured_server != 0) server_work = server_ns(measured_server);
+    if (counted_server != 0) server_count_calls(counted_server);
     shared->begin_ns[self] = now_ns();
 }
 
-void stop_clock(void) { shared->end_ns[self] = now_ns(); }
+void stop_clock(void) {
+    shared->end_ns[self] = now_ns();
+    // The last request's release may still be under way.
+    if (measured_server != 0 || counted_server != 0) usleep(SETTLE_US);
+    if (measured_server != 0) server_work = server_ns(measured_server) - server_work;
+    if (counted_server != 0) server_work = server_calls();
+}
 
 void set_clock(uint64_t ns) {
     shared->begin_ns[self] = now_ns();
@@ -103,7 +115,10 @@ static void report(void) {
         if (shared->end_ns[i] > end) end = shared->end_ns[i];
         operations += shared->operations[i];
     }
-    printf("{\"operations\":%llu,\"elapsedNs\":%llu}\n", (unsigned long long)operations, (unsigned long long)(end - begin));
+    printf("{\"operations\":%llu,\"elapsedNs\":%llu", (unsigned long long)operations, (unsigned long long)(end - begin));
+    if (measured_server != 0) printf(",\"serverNs\":%llu", (unsigned long long)server_work);
+    if (counted_server != 0) printf(",\"serverCalls\":%llu", (unsigned long long)server_work);
+    puts("}");
 }
 
 static void take_option(struct plan *plan, char option, char *value) {
@@ -116,7 +131,9 @@ static void take_option(struct plan *plan, char option, char *value) {
     case 'p': shared->processes = (unsigned)strtoul(value, NULL, 10); break;
     case 't': plan->tag = value; break;
     case 'c': plan->forget = value; break;
-    default: fputs("usage: load PHASE DIRECTORY [-n files] [-d per-directory] [-l loops] [-s bytes] [-p processes] [-t tag] [-f first] [-c mountpoint]\n", stderr); exit(2);
+    case 'w': plan->server = atoi(value); break;
+    case 'W': plan->counted = atoi(value); break;
+    default: fputs("usage: load PHASE DIRECTORY [-n files] [-d per-directory] [-l loops] [-s bytes] [-p processes] [-t tag] [-f first] [-c mountpoint] [-w server | -W server]\n", stderr); exit(2);
     }
 }
 
@@ -128,7 +145,7 @@ int main(int argc, char **argv) {
     if (argc < 3) take_option(&plan, '?', NULL);
     plan.phase = argv[1];
     if (chdir(argv[2]) != 0) fail("chdir", argv[2]);
-    for (int option; (option = getopt(argc - 2, argv + 2, "f:n:d:l:s:p:t:c:")) != -1;) take_option(&plan, (char)option, optarg);
+    for (int option; (option = getopt(argc - 2, argv + 2, "f:n:d:l:s:p:t:c:w:W:")) != -1;) take_option(&plan, (char)option, optarg);
     if (shared->processes < 1 || shared->processes > MOST_PROCESSES || plan.per_dir == 0) take_option(&plan, '?', NULL);
     phase_fn phase = find_phase(plan.phase);
     if (shared->processes == 1) {
