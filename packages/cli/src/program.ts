@@ -2,7 +2,7 @@
 import { fileURLToPath } from "node:url";
 import { VERSION } from "@sluice/runtime/cli";
 import type { ProfileLive } from "@sluice/service-decision/commands";
-import type { MountHost } from "@sluice/service-mount";
+import type { MountHost, StartEmbeddedDecision } from "@sluice/service-mount";
 import { Command } from "commander";
 import { addManualCommands } from "./manual/manual-commands.js";
 
@@ -23,8 +23,12 @@ type AddCommand = (program: Command) => Promise<void>;
 /** The host of the mount service: only here it meets the decision service and the keeper. */
 async function mountHost(): Promise<MountHost> {
   const keeper = await import("./become-keeper.js");
+  let decisions: Promise<StartEmbeddedDecision> | undefined;
   return {
-    startEmbeddedDecision: async (options) => (await import("./embedded/start-embedded-decision.js")).startEmbeddedDecision(options),
+    startEmbeddedDecision: async (options) => {
+      decisions ??= import("./embedded/start-embedded-decision.js").then(({ embeddedDecisions }) => embeddedDecisions());
+      return (await decisions)(options);
+    },
     becomeAwaitingKeeper: keeper.becomeAwaitingKeeper,
     becomeHostKeeper: keeper.becomeHostKeeper,
     becomeKeeper: keeper.becomeKeeper,

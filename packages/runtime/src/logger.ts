@@ -13,6 +13,8 @@ export interface LoggerConfig {
   level?: LogLevel | undefined;
   /** A file to append to; by default standard error, since standard output belongs to the commands. */
   file?: string | undefined;
+  /** Gets the lines instead. */
+  output?: DestinationStream | undefined;
 }
 
 export interface LogDestination extends DestinationStream {
@@ -59,6 +61,7 @@ export function openLog(config: LoggerConfig): OpenedLog {
     level: config.level ?? "info",
     timestamp: () => `,"time":"${new Date().toISOString()}"`,
   };
+  if (config.output !== undefined) return { logger: pino(options, config.output), close: () => undefined };
   const output = logDestination(config.file);
   return { logger: pino(options, output), close: () => output.close() };
 }

@@ -97,7 +97,7 @@ function openAnswers(answers: string | number | undefined): AnswerFile | undefin
   } catch (error) {
     throw new CliError(
       {
-        object: typeof answers === "string" ? `--answers ${answers}` : "--answers-fd",
+        object: typeof answers === "string" ? `--answers ${answers}` : "--answers",
         problem: "the file of answers cannot be opened, or others than its owner may write it",
         errno: (error as NodeJS.ErrnoException).code,
         remedy: "name a regular file of this user, mode 0600",
@@ -182,10 +182,16 @@ interface ServiceParts {
   desk: PersonDesk;
 }
 
+type Closers = (() => void | Promise<void>)[];
+
+/** In the reverse order. */
+async function closeAll(closers: Closers): Promise<void> {
+  for (const close of closers.reverse()) await close();
+}
+
 class RunningService implements DecisionService {
   private readonly sessions = new Set<Session>();
   private draining: Promise<void> | undefined;
-  private readonly closers: (() => void | Promise<void>)[] = [];
   target = "";
   adminAddress: string | undefined;
   authzenUrl: string | undefined;
@@ -195,40 +201,53 @@ class RunningService implements DecisionService {
 
   private readonly startedMs = Date.now();
 
-  private constructor(private readonly parts: ServiceParts) {}
+  private constructor(
+    private readonly parts: ServiceParts,
+    private readonly closers: Closers,
+  ) {}
 
   static async start(options: DecisionServiceOptions): Promise<RunningService> {
+    const closers: Closers = [];
+    try {
+      return await RunningService.open(options, closers);
+    } catch (error) {
+      await closeAll(closers);
+      throw error;
+    }
+  }
+
+  /** Whatever has to be closed, even if it fails, is in `closers`. */
+  private static async open(options: DecisionServiceOptions, closers: Closers): Promise<RunningService> {
     const log = options.log ?? silentLogger();
     const registry = options.registry ?? createRegistry(false);
     const metrics = decisionMetrics(registry);
     const backend = await openBackend(options, { log, metrics });
+    closers.unshift(() => backend.dispose());
     const history = hasConsole(options) ? new ActivityHistory() : undefined;
     const feed = new DecisionFeed(history);
     const openedLog = openLog(options.decisionLog ?? "off", backend, { log, metrics });
+    closers.unshift(() => decisionLog.close());
     const decisionLog = options.admin === undefined ? openedLog : feed.beside(openedLog);
     const tracing = options.tracing && (await startTracing("sluice-decision", options.tracing, log));
     const { desk, file } = openDesk(options, { log, metrics });
-    const engine = new DecisionEngine({ backend, log, metrics, decisionLog, tracing, people: desk });
-    const service = new RunningService({ engine, backend, feed, history, desk });
-    service.logsToStdout = decisionLog.toStdout;
-    service.closers.push(
+    closers.unshift(
       () => file?.close(),
       () => desk.close(),
       () => tracing?.close(),
-      () => decisionLog.close(),
-      () => backend.dispose(),
     );
-    try {
-      await service.listen(options, { log, metrics }, registry);
-    } catch (error) {
-      await service.close();
-      throw error;
-    }
+    const engine = new DecisionEngine({ backend, log, metrics, decisionLog, tracing, people: desk });
+    const service = new RunningService({ engine, backend, feed, history, desk }, closers);
+    service.logsToStdout = decisionLog.toStdout;
+    closers.push(async () => {
+      service.stopAccepting();
+      await service.shutdown(0);
+    });
+    await service.listen(options, { log, metrics }, registry);
     const watcher = watchPolicy(
       () => backend.watchedDirectories,
       () => engine.refresh(),
     );
-    service.closers.push(() => watcher.close());
+    closers.push(() => watcher.close());
     log.info({ target: service.target, policy: backend.policy.id, digest: backend.policy.revision.digest }, "decision service listens");
     return service;
   }
@@ -337,13 +356,7 @@ class RunningService implements DecisionService {
     // Whoever waits for a person is asked by another replica.
     this.parts.desk.close();
     await this.shutdown(graceMs);
-    await this.close();
-  }
-
-  private async close(): Promise<void> {
-    this.stopAccepting();
-    await this.shutdown(0);
-    for (const close of this.closers.reverse()) await close();
+    await closeAll(this.closers);
   }
 }
 

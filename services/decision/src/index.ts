@@ -1,5 +1,6 @@
 /** The decision service, to be started in this process. */
 export type { DecisionLogTarget } from "./audit/decision-log.js";
+export type { LogEntry, LogSink } from "./audit/sinks/log-sink.js";
 export { type DecisionService, type DecisionServiceOptions, type DecisionServiceStatus, startDecisionService } from "./decision-service.js";
 export { type ListenTarget, parseListenTarget } from "./grpc/listen-target.js";
 export type { TlsFiles } from "./grpc/tls-files.js";

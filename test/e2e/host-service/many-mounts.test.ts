@@ -1,6 +1,7 @@
 /** Many mounts in one process: each is as good as alone. */
 import { existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 import { credentials, status } from "@grpc/grpc-js";
 import { wire } from "@sluice/host-api";
 import {
@@ -19,6 +20,7 @@ import {
   scratch,
   type SluiceMount,
   startHostService,
+  startScript,
   statusOf,
 } from "@sluice/testkit";
 import { Errno } from "@sluice/vfs";
@@ -26,6 +28,7 @@ import { expect } from "vitest";
 
 const { describe, test } = requires("/dev/fuse", "CAP_SYS_ADMIN");
 
+const CLI = fileURLToPath(new URL("../../../packages/cli/bin/sluice.cjs", import.meta.url));
 const DENY_SECRET = policyOf("grant", { name: "no-secret", path: "secret", effect: "deny" });
 
 /** A mount of a lower layer with the files `secret` and `word`, which say `name`. */
@@ -37,12 +40,6 @@ function mountNamed(host: HostService, name: string, policy?: string, args: read
     ...(policy === undefined ? {} : { policy }),
     args: [...host.args, "--name", name, ...args],
   });
-}
-
-function decisionServiceOf(host: HostService, mount: SluiceMount): number {
-  const found = host.children().find(({ command }) => command.includes(`--policy=${mount.policyFile}`));
-  if (found === undefined) throw new Error("the mount has no decision service");
-  return found.pid;
 }
 
 const byMountpoint = (a: { mountpoint: string }, b: { mountpoint: string }): number => (a.mountpoint < b.mountpoint ? -1 : 1);
@@ -97,11 +94,15 @@ describe("two mounts in one process", () => {
 
   test("serve on while the decision service of one of them hangs", async () => {
     const host = await startHostService();
-    const hung = await mountNamed(host, "hung", DENY_SECRET, ["--decision-timeout", "60s"]);
+    const directory = scratch();
+    const [policy, target] = [join(directory, "policy.yaml"), `unix://${join(directory, "decision.sock")}`];
+    writeFileSync(policy, DENY_SECRET);
+    const service = startScript([process.execPath, CLI, "decision", "--policy", policy, "--listen", target], { timeoutMs: 120_000 });
+    await service.waitFor("deciding at");
+    const hung = await mountNamed(host, "hung", undefined, ["--decision", target, "--decision-timeout", "60s"]);
     const other = await mountNamed(host, "other", policyOf("grant"));
     const [waiting, actor] = await Promise.all([Actor.start(), Actor.start()]);
-    const service = decisionServiceOf(host, hung);
-    process.kill(service, "SIGSTOP");
+    process.kill(service.pid, "SIGSTOP");
     let answered = false;
     const answer = waiting.do("contents", hung.path("secret")).finally(() => (answered = true));
     await eventually("an open waits", 30_000, async () => (await statusOf(hung)).engine.inFlight > 0);
@@ -109,8 +110,10 @@ describe("two mounts in one process", () => {
     expect(await actor.do("readdir", other.mountpoint)).toEqual(["a", "b", "c", "secret", "word"]);
     expect(await actor.do("contents", other.path("word"))).toBe("other");
     expect(answered).toBe(false);
-    process.kill(service, "SIGCONT");
+    process.kill(service.pid, "SIGCONT");
     expect(await answer).toBe(-Errno.EACCES);
+    service.kill("SIGTERM");
+    await service.finished;
   });
 });
 
@@ -134,7 +137,7 @@ describe("mounts with the same policy file", () => {
     await expect.poll(() => host.children()).toEqual([]);
   });
 
-  test("have services of their own if these log to different files", async () => {
+  test("have decisions of their own in different files, by the same process", async () => {
     const host = await startHostService();
     const policyFile = join(scratch(), "policy.yaml");
     writeFileSync(policyFile, policyOf("grant"));
@@ -144,7 +147,7 @@ describe("mounts with the same policy file", () => {
       const mount = await mountNamed(host, "named", undefined, ["--policy", policyFile, "--decision-log", log]);
       await actor.do("contents", mount.path("word"));
     }
-    expect(host.children()).toHaveLength(2);
+    expect(host.children()).toHaveLength(1);
     for (const log of logs) expect(statSync(log).mode & 0o777).toBe(0o644);
     for (const log of logs) await eventually("its decision is logged", 30_000, () => readFileSync(log, "utf8").includes('"word"'));
   });

@@ -6,7 +6,7 @@ import { once } from "node:events";
 import type { Readable } from "node:stream";
 import { text } from "node:stream/consumers";
 import { CliError, EXIT, errorLine } from "@sluice/runtime";
-import { spawnChild } from "./child-process.js";
+import { spawnCheck } from "./child-process.js";
 import type { OwnUser, SharedUser } from "./decision-user.js";
 
 interface Problem {
@@ -62,7 +62,7 @@ interface Run {
 }
 
 async function runCheck(file: string, user: OwnUser | SharedUser): Promise<Run> {
-  const { child } = spawnChild({ user, policyFile: file }, ["policy", "check", "--json", file]);
+  const child = spawnCheck(user, file);
   const timer = setTimeout(() => child.kill("SIGKILL"), TIMEOUT_MS);
   try {
     const output = Promise.all([text(child.stdout as Readable), text(child.stderr as Readable)]);

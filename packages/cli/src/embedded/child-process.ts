@@ -1,27 +1,14 @@
-/** Starts the process of the embedded decision service. It inherits only what is named here. */
+/** Starts the processes of embedded decision services. They inherit only what is named here. */
 import { type ChildProcess, spawn, type StdioOptions } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import { check, native } from "@sluice/native";
 import { childCode } from "./child-code.js";
-import { ANSWERS_FD, LISTEN_FD, userArgument } from "./child-user.js";
+import { userArgument } from "./child-user.js";
 import type { OwnUser, SharedUser } from "./decision-user.js";
 import { PolicyFiles } from "./policy-files.js";
+import { SERVE_POLICIES } from "./policy-records.js";
 
-export const CHILD_MAIN = fileURLToPath(new URL("../decision-child.js", import.meta.url));
-
-export interface ChildOptions {
-  policyFile: string;
-  user: OwnUser | SharedUser;
-  listenFd: number;
-  askTimeoutMs: number | undefined;
-  /** The file of people's answers; undefined: there is none. */
-  answersFd: number | undefined;
-  logLevel: string;
-  /** It writes its decisions to standard output, after the line that says that it serves. */
-  logsDecisions: boolean;
-  /** Undefined: it traces nothing. */
-  tracingEndpoint: string | undefined;
-}
+const CHILD_MAIN = fileURLToPath(new URL("../decision-child.js", import.meta.url));
 
 /**
  * It needs no environment variable, and some could change the code that it runs (NODE_OPTIONS). It does not use io_uring: a ring from
@@ -39,22 +26,22 @@ function collectorEnvironment(): NodeJS.ProcessEnv {
 
 export interface Spawned {
   child: ChildProcess;
-  /** Undefined: the child has our uid, and reads files with our rights. */
-  files: PolicyFiles | undefined;
+  /** Our end of its socket, which the caller closes; undefined if it has none. */
+  socket: number | undefined;
 }
 
 /** Starts the child's program with these arguments. Its output comes through pipes: it gets no file or terminal of ours. */
-export function spawnChild(
-  { user, policyFile }: Pick<ChildOptions, "user" | "policyFile">,
+function spawnChild(
+  user: OwnUser | SharedUser,
   argv: readonly string[],
-  { env = {}, listenFd, answersFd }: { env?: NodeJS.ProcessEnv; listenFd?: number; answersFd?: number | undefined } = {},
+  { hasSocket, env = {} }: { hasSocket: boolean; env?: NodeJS.ProcessEnv },
 ): Spawned {
   const code = childCode(CHILD_MAIN, user);
   const pair = new Int32Array(2);
-  if (user.kind === "own") check(native.seqpacketPair(pair), "make a pair of sockets for the decision service");
+  if (hasSocket) check(native.seqpacketPair(pair), "make a pair of sockets for the decision service");
   const [ours, theirs] = pair as unknown as [number, number];
   // In the order of the descriptors' numbers.
-  const inherited = [user.kind === "own" ? theirs : undefined, listenFd, code.fd, answersFd].map((fd) => fd ?? "ignore");
+  const inherited = [hasSocket ? theirs : undefined, code.fd].map((fd) => fd ?? "ignore");
   const stdio: StdioOptions = ["ignore", "pipe", "pipe", ...inherited];
   const child = spawn(process.execPath, [...code.argv, userArgument(user), ...argv], {
     cwd: "/",
@@ -64,27 +51,23 @@ export function spawnChild(
     detached: true,
   });
   if (code.fd !== undefined) native.close(code.fd);
-  if (user.kind === "shared") return { child, files: undefined };
-  native.close(theirs);
-  const files = new PolicyFiles(ours, policyFile);
-  child.once("close", () => files.close());
-  return { child, files };
+  if (hasSocket) native.close(theirs);
+  return { child, socket: hasSocket ? ours : undefined };
 }
 
-/** It writes one line to standard output when it serves. */
-export function startChild(options: ChildOptions): Spawned {
-  const argv = [
-    "decision",
-    `--policy=${options.policyFile}`,
-    `--listen-fd=${LISTEN_FD}`,
-    `--parent-death=${process.pid}`,
-    `--only-pid=${process.pid}`,
-    `--log-level=${options.logLevel}`,
-  ];
-  if (options.askTimeoutMs !== undefined) argv.push(`--ask-timeout=${options.askTimeoutMs}ms`);
-  if (options.answersFd !== undefined) argv.push(`--answers-fd=${ANSWERS_FD}`);
-  if (options.logsDecisions) argv.push("--decision-log=stdout");
-  if (options.tracingEndpoint !== undefined) argv.push(`--tracing-endpoint=${options.tracingEndpoint}`);
-  const env = options.tracingEndpoint === undefined ? {} : collectorEnvironment();
-  return spawnChild(options, argv, { env, listenFd: options.listenFd, answersFd: options.answersFd });
+/** A process that checks a policy. */
+export function spawnCheck(user: OwnUser | SharedUser, policyFile: string): ChildProcess {
+  const { child, socket } = spawnChild(user, ["policy", "check", "--json", policyFile], { hasSocket: user.kind === "own" });
+  if (socket === undefined) return child;
+  const files = new PolicyFiles(socket, policyFile);
+  child.once("close", () => files.close());
+  return child;
+}
+
+/** A process that answers for the policies of which it gets records. `tracingEndpoint` is undefined if it traces nothing. */
+export function spawnDecisions(user: OwnUser | SharedUser, tracingEndpoint: string | undefined): { child: ChildProcess; socket: number } {
+  const argv = [SERVE_POLICIES, `${process.pid}`, ...(tracingEndpoint === undefined ? [] : [tracingEndpoint])];
+  const env = tracingEndpoint === undefined ? {} : collectorEnvironment();
+  const { child, socket } = spawnChild(user, argv, { hasSocket: true, env });
+  return { child, socket: socket as number };
 }

@@ -1,13 +1,13 @@
-/** The inheritance of the decision service's process: descriptors, and, as its first argument, the user that it becomes. */
+/** The inheritance of a decision process: descriptors, and, as its first argument, the user that it becomes. */
 
-/** Its socket for the files of the policy, if it has a user of its own. After standard input, output and error. */
-export const FILES_FD = 3;
-export const LISTEN_FD = 4;
+/**
+ * Its socket, after standard input, output and error: for the records about its policies (policy-records.ts); if it only checks a policy,
+ * for the files of that, unless it has our uid.
+ */
+export const SOCKET_FD = 3;
 /** The directory that its code is below, if it has a user of its own who cannot reach that by its path. */
-export const CODE_FD = LISTEN_FD + 1;
-/** The file of people's answers. */
-export const ANSWERS_FD = CODE_FD + 1;
-export const CHILD_DESCRIPTORS = ANSWERS_FD + 1;
+export const CODE_FD = SOCKET_FD + 1;
+export const CHILD_DESCRIPTORS = CODE_FD + 1;
 
 /** It keeps its uid and drops its capabilities. */
 export const SHARED = "shared";

@@ -1,17 +1,24 @@
-/** The commands of the embedded decision service's process, after it has given up its rights. */
+/** The work of an embedded decision process, after it has given up its rights. */
 import { runCli } from "@sluice/runtime/cli";
-import { addDecisionCommand, addPolicyCommands } from "@sluice/service-decision/commands";
-import { Command } from "commander";
-import { FILES_FD } from "./child-user.js";
+import { SOCKET_FD } from "./child-user.js";
+import { SERVE_POLICIES } from "./policy-records.js";
 import { ServedDisk } from "./served-disk.js";
 
-/** Runs the command of this process. `served`: the mount reads the files of the policy for it. @returns the exit code */
-export async function serveDecisions(served: boolean): Promise<number> {
-  const disk = served ? new ServedDisk(FILES_FD) : undefined;
+/** Runs `sluice policy check`. `served`: the mount reads the files of the policy for it. */
+async function checkPolicy(served: boolean): Promise<number> {
+  const [{ Command }, { addPolicyCommands }] = await Promise.all([import("commander"), import("@sluice/service-decision/commands")]);
+  const disk = served ? new ServedDisk(SOCKET_FD) : undefined;
   const program = new Command("sluice");
-  addDecisionCommand(program, disk);
   addPolicyCommands(program, disk);
   const code = await runCli(program);
   disk?.close();
   return code;
+}
+
+/** `served`: as above, for each policy. @returns the exit code */
+export async function serveDecisions(served: boolean): Promise<number> {
+  const [word, parent, tracingEndpoint] = process.argv.slice(2);
+  if (word !== SERVE_POLICIES) return checkPolicy(served);
+  const { servePolicies } = await import("./serve-policies.js");
+  return servePolicies({ parentPid: Number(parent), tracingEndpoint });
 }

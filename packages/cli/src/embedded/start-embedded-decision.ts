@@ -1,6 +1,6 @@
 /**
- * The embedded default: a decision service as a child process on a unix socket. The mount owns the socket and keeps it open, so that it can
- * replace a dead child without a refused connection: callers wait in the socket's queue meanwhile.
+ * The embedded default: a decision service in a child process, on a unix socket. The mount owns the socket and keeps it open, so that a dead
+ * child can be replaced without a refused connection: callers wait in the socket's queue meanwhile.
  */
 import { constants, fstatSync, openSync, rmSync, statSync } from "node:fs";
 import { join } from "node:path";
@@ -8,14 +8,16 @@ import { native, toBytes } from "@sluice/native";
 import { CliError, EXIT, logDestination } from "@sluice/runtime";
 import { codeOf, wrong } from "@sluice/runtime/cli";
 import { watchPolicy } from "@sluice/service-decision/policy-watch";
-import type { DecisionHost, EmbeddedDecisionOptions } from "@sluice/service-mount";
+import type { DecisionHost, EmbeddedDecisionOptions, StartEmbeddedDecision } from "@sluice/service-mount";
 import { policyMistake } from "./check-policy.js";
-import { chooseDecisionUser } from "./decision-user.js";
+import { DecisionProcesses } from "./decision-processes.js";
+import type { OwnUser, SharedUser } from "./decision-user.js";
 import { FileWatch } from "./file-watch.js";
-import { SupervisedChild, type SupervisedChildOptions } from "./supervised-child.js";
-import { openToWatch } from "./open-policy-file.js";
+import { HostedPolicy, type PolicyOptions } from "./hosted-policy.js";
+import { openPolicyFile, openToWatch } from "./open-policy-file.js";
 import { ENTRY } from "./policy-file-records.js";
 
+const ROOT = 0;
 const SOCKET = "decision.sock";
 const BACKLOG = 64;
 
@@ -57,15 +59,24 @@ function entryOf(policy: string): string {
   return statSync(policy, { throwIfNoEntry: false })?.isDirectory() === true ? join(policy, ENTRY) : policy;
 }
 
-/** The reason why the child could not start. Its own words are written only if its policy has no mistake. */
-async function reasonOf(child: SupervisedChild, { policyFile, user }: SupervisedChildOptions): Promise<Error> {
-  const error = await child.failedToStart;
-  const mistake = await policyMistake(policyFile, user);
-  if (mistake === undefined) child.writeEarlyLines();
+/** The user who controls the policy's file; undefined if the file cannot be opened. */
+function ownerOf(policy: string): number | undefined {
+  let opened = openPolicyFile(policy, ROOT);
+  if (opened.kind === "directory") opened = openPolicyFile(join(policy, ENTRY), ROOT);
+  if (opened.kind !== "file") return undefined;
+  native.close(opened.fd);
+  return opened.owner;
+}
+
+/** The reason why the policy could not be loaded. The words of its process are written only if the policy has no mistake. */
+async function reasonOf(policy: HostedPolicy, user: OwnUser | SharedUser): Promise<Error> {
+  const error = await policy.failedToStart;
+  const mistake = await policyMistake(policy.options.policyFile, user);
+  if (mistake === undefined) policy.writeEarlyLines();
   return mistake ?? error;
 }
 
-/** Gives descriptors, claims and log files of a decision service back, in the reverse order. */
+/** Gives descriptors and log files of a policy back, in the reverse order. */
 class Belongings {
   readonly #steps: (() => void)[] = [];
 
@@ -78,55 +89,56 @@ class Belongings {
   }
 }
 
-async function childOptions(options: EmbeddedDecisionOptions, belongings: Belongings): Promise<SupervisedChildOptions & { path: string }> {
-  const { policyFile, runDirectory, logLevel, logFile, decisionLog, tracingEndpoint, takesOver, askTimeoutMs } = options;
+function policyOptions(options: EmbeddedDecisionOptions, path: string, belongings: Belongings): PolicyOptions {
+  const { policyFile, logLevel, logFile, decisionLog, takesOver, askTimeoutMs, logger } = options;
   const close = (fd: number): void => void native.close(fd);
-  const user = await chooseDecisionUser(runDirectory);
-  if (user.kind === "own") belongings.add(user, (own) => own.release());
   const opened = openAnswers(options);
   const answersFd = opened === undefined ? undefined : belongings.add(opened, close);
-  const path = join(runDirectory, SOCKET);
   // The file of the socket goes with the run directory: the next mount there may have one by now.
   const listenFd = belongings.add(listen(path), close);
   const log = belongings.add(logDestination(logFile), (output) => output.close());
   const decisions = decisionLog === undefined ? undefined : belongings.add(logDestination(decisionLog), (output) => output.close());
   return {
-    ...{ path, policyFile, user, listenFd, askTimeoutMs, answersFd, logLevel, tracingEndpoint, takesOver },
+    ...{ policyFile, listenFd, askTimeoutMs, answersFd, logLevel, logFile, takesOver, logger },
     writeLine: (line) => log.write(line),
-    logsDecisions: decisions !== undefined,
     writeDecision: decisions === undefined ? undefined : (line) => decisions.write(line),
   };
 }
 
-/** Resolves when the child is started; it may not serve yet. `failedToStart` tells of a mistake in its policy. */
-export async function startEmbeddedDecision(options: EmbeddedDecisionOptions): Promise<DecisionHost> {
-  const belongings = new Belongings();
-  try {
-    return await start(options, belongings);
-  } catch (error) {
-    belongings.giveBack();
-    throw error;
-  }
+/** The embedded decision services of this process. Each is started, though it may not serve yet, when the promise of its host resolves. */
+export function embeddedDecisions(): StartEmbeddedDecision {
+  const processes = new DecisionProcesses();
+  return async (options) => {
+    const belongings = new Belongings();
+    try {
+      return await start(processes, options, belongings);
+    } catch (error) {
+      belongings.giveBack();
+      throw error;
+    }
+  };
 }
 
-async function start(given: EmbeddedDecisionOptions, belongings: Belongings): Promise<DecisionHost> {
-  const { path, ...options } = await childOptions(given, belongings);
-  const { user, policyFile } = options;
-  const child = new SupervisedChild(options, given.logger);
-  // A child with our uid reads and watches the files itself.
+async function start(processes: DecisionProcesses, options: EmbeddedDecisionOptions, belongings: Belongings): Promise<DecisionHost> {
+  const { policyFile, runDirectory, tracingEndpoint } = options;
+  const path = join(runDirectory, SOCKET);
+  const policy = new HostedPolicy(policyOptions(options, path, belongings));
+  const hosting = await processes.host(policy, { owner: ownerOf(policyFile), tracingEndpoint }, runDirectory);
+  const { user } = hosting;
+  // A process with our uid reads and watches the files itself.
   const ownWatch = user.kind === "shared" ? new FileWatch(entryOf(policyFile), openToWatch) : undefined;
   const watcher = watchPolicy(
-    () => child.files?.directories() ?? [],
-    () => child.files?.hint(),
+    () => policy.files?.directories() ?? [],
+    () => policy.files?.hint(),
   );
   return {
     target: `unix://${path}`,
-    failedToStart: reasonOf(child, options),
-    policyTouched: () => (child.files ?? ownWatch)?.touched() ?? true,
+    failedToStart: reasonOf(policy, user),
+    policyTouched: () => (policy.files ?? ownWatch)?.touched() ?? true,
     unprotected: user.kind === "shared" ? user.why : undefined,
     close: async () => {
       watcher.close();
-      await child.end();
+      await hosting.end();
       belongings.giveBack();
     },
   };

@@ -18,8 +18,8 @@ import type { LogSink } from "./sinks/log-sink.js";
 import { NatsSink } from "./sinks/nats-sink.js";
 import { StdoutSink } from "./sinks/stdout-sink.js";
 
-/** "off", "stdout", a file to append to, or a configuration. */
-export type DecisionLogTarget = "off" | "stdout" | { file: string } | { config: string };
+/** "off", "stdout", a file to append to, a configuration, or a sink of the caller. */
+export type DecisionLogTarget = "off" | "stdout" | { file: string } | { config: string } | { sink: LogSink };
 
 export interface LogPlan {
   sinks: LogSink[];
@@ -201,14 +201,18 @@ function readPlan(configFile: string): LogPlan {
   };
 }
 
+function onlySinkOf(target: "stdout" | { file: string } | { sink: LogSink }): LogSink {
+  if (target === "stdout") return new StdoutSink();
+  if ("sink" in target) return target.sink;
+  return new FileSink({ path: target.file, maxSizeBytes: undefined, maxAgeMs: undefined, keep: 0 });
+}
+
 /** undefined: nothing is logged. Throws `PolicyError`, or as a file cannot be opened. */
 export function planOf(target: DecisionLogTarget): LogPlan | undefined {
   if (target === "off") return undefined;
   if (typeof target === "object" && "config" in target) return readPlan(target.config);
-  const sink =
-    target === "stdout" ? new StdoutSink() : new FileSink({ path: target.file, maxSizeBytes: undefined, maxAgeMs: undefined, keep: 0 });
   return {
-    sinks: [sink],
+    sinks: [onlySinkOf(target)],
     heads: false,
     masks: [],
     drops: [],

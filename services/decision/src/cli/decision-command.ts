@@ -1,11 +1,9 @@
 /** The command line of `sluice decision`: its options, nothing of its work. */
-import type { PolicyDisk } from "@sluice/policy-backends";
 import { LOG_LEVELS } from "@sluice/runtime/cli";
 import { type Command, Option } from "commander";
 import type { DecisionFlags } from "./run-decision.js";
 
-/** `policyDisk`: how the policy's files are reached, if not by this process. */
-export function addDecisionCommand(program: Command, policyDisk?: PolicyDisk): void {
+export function addDecisionCommand(program: Command): void {
   program
     .command("decision")
     .description("run the decision service alone")
@@ -18,7 +16,6 @@ export function addDecisionCommand(program: Command, policyDisk?: PolicyDisk): v
     .option("--decision-log <target>", "one JSON line for each decision: FILE, stdout or off (default off)")
     .option("--ask-timeout <duration>", "how long a caller waits for a person, under a rule with effect: ask", "60s")
     .option("--answers <file>", "write the answers of people that hold until they are revoked to this file")
-    .addOption(new Option("--answers-fd <n>", "the same as a descriptor that was inherited").hideHelp())
     .option("--tracing-endpoint <url>", "send spans of traced questions to this OpenTelemetry collector (OTLP over HTTP)")
     .option("--decision-log-config <file>", "the same as a file says: several sinks, rotation, masks, what is left out, back-pressure")
     .option("--tls-cert <file>", "certificate (PEM), for TCP")
@@ -28,9 +25,7 @@ export function addDecisionCommand(program: Command, policyDisk?: PolicyDisk): v
     .option("--authzen <host:port>", "answer AuthZEN 1.0 too: /access/v1/evaluation and evaluations, over TLS where --tls-cert is given")
     .option("--authzen-url <url>", "the address that clients know it by (default: its own)")
     .option("--authzen-token-file <file>", "ask them for this bearer token")
-    .addOption(new Option("--parent-death [pid]", "end when the parent ends").hideHelp())
-    .addOption(new Option("--only-pid <pid>", "the only process that may connect to the unix socket").hideHelp())
     .addOption(new Option("--log-level <level>", "how much to log").choices(LOG_LEVELS).default("info"))
     .option("--log-file <file>", "log to a file instead of standard error")
-    .action(async (flags: DecisionFlags) => (await import("./run-decision.js")).runDecision(flags, policyDisk));
+    .action(async (flags: DecisionFlags) => (await import("./run-decision.js")).runDecision(flags));
 }

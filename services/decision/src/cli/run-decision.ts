@@ -1,8 +1,6 @@
 /** Runs `sluice decision`: the decision service in a process of its own. */
 import { readFileSync } from "node:fs";
-import { native } from "@sluice/native";
 import { parseDurationMs } from "@sluice/decision-api";
-import type { PolicyDisk } from "@sluice/policy-backends";
 import { CliError, createLogger, EXIT, type LogLevel, type TracingArguments, tracingOptions } from "@sluice/runtime";
 import { createRegistry } from "@sluice/runtime/metrics";
 import type { DecisionLogTarget } from "../audit/decision-log.js";
@@ -28,14 +26,10 @@ export interface DecisionFlags extends TracingArguments {
   adminTokenFile?: string;
   askTimeout?: string;
   answers?: string;
-  answersFd?: string;
-  parentDeath?: string | true;
-  onlyPid?: string;
   logLevel: LogLevel;
   logFile?: string;
 }
 
-const SIGTERM = 15;
 /** A mount waits no longer. */
 const LONGEST_ASK_MS = 3_600_000;
 const DRAIN_MS = 2_000;
@@ -96,27 +90,11 @@ function decisionLogTarget({ decisionLog, decisionLogConfig }: DecisionFlags): D
   return { config: decisionLogConfig };
 }
 
-function askOptions({ askTimeout, answers, answersFd }: DecisionFlags): Pick<DecisionServiceOptions, "askTimeoutMs" | "answers"> {
+function askOptions({ askTimeout, answers }: DecisionFlags): Pick<DecisionServiceOptions, "askTimeoutMs" | "answers"> {
   const askTimeoutMs = askTimeout === undefined ? undefined : parseDurationMs(askTimeout);
   if (askTimeout !== undefined && (askTimeoutMs === undefined || askTimeoutMs > LONGEST_ASK_MS))
     throw usage(`--ask-timeout ${askTimeout}`, "it is no duration of at most an hour", "write one such as 60s or 10m");
-  return { askTimeoutMs, answers: answersFd === undefined ? answers : wholeNumber(answersFd, "--answers-fd") };
-}
-
-/**
- * Ends this process with its parent. The parent may have died before the kernel was told: then this process has another
- * parent by now than it should have.
- */
-function followParent(flag: string | true, parentAtStart: number): void {
-  const expected = flag === true ? parentAtStart : wholeNumber(flag, "--parent-death");
-  native.setParentDeathSignal(SIGTERM);
-  if (process.ppid !== expected)
-    throw new CliError({
-      object: "--parent-death",
-      problem: "the parent has ended already",
-      remedy: "start both again",
-      exitCode: EXIT.FAILED,
-    });
+  return { askTimeoutMs, answers };
 }
 
 /** Resolves when a signal to stop has come and everything is answered. */
@@ -132,17 +110,14 @@ function announcement({ target, authzenUrl }: DecisionService): string {
   return `deciding at ${target}\n${authzenUrl === undefined ? "" : `AuthZEN at ${authzenUrl}\n`}`;
 }
 
-export async function runDecision(flags: DecisionFlags, policyDisk: PolicyDisk | undefined): Promise<void> {
-  if (flags.parentDeath !== undefined) followParent(flags.parentDeath, process.ppid);
+export async function runDecision(flags: DecisionFlags): Promise<void> {
   if (flags.policy === undefined) throw usage("--policy", "option is missing", "write --policy FILE");
   const listen = listenTarget(flags);
   const tls = tlsFiles(flags, listen);
   const service = await startDecisionService({
     policy: flags.policy,
-    policyDisk,
     listen,
     tls,
-    onlyPid: flags.onlyPid === undefined ? undefined : wholeNumber(flags.onlyPid, "--only-pid"),
     allowedUids: flags.allowUid?.map((uid) => wholeNumber(uid, "--allow-uid")),
     admin: flags.admin,
     adminToken: flags.adminTokenFile === undefined ? undefined : tokenIn(flags.adminTokenFile, "--admin-token-file"),

@@ -1,0 +1,219 @@
+/**
+ * A process that answers for policies. It is started again, with all of them, whenever it ends, after a growing pause; it ends after the last
+ * of them.
+ */
+import type { ChildProcess } from "node:child_process";
+import { once } from "node:events";
+import { setTimeout as sleep } from "node:timers/promises";
+import { native } from "@sluice/native";
+import { spawnDecisions } from "./child-process.js";
+import type { OwnUser, SharedUser } from "./decision-user.js";
+import { type HostedPolicy, sendPolicy, sendRecord } from "./hosted-policy.js";
+import { PolicyFiles } from "./policy-files.js";
+import { RestartPause } from "./restart-pause.js";
+import { type PolicyWord, readTaggedLines } from "./tagged-lines.js";
+
+const GRACE_MS = 3_000;
+/** The process reads a record in each turn. */
+const NO_ROOM_MS = 20;
+
+export interface ProcessOptions {
+  user: OwnUser | SharedUser;
+  /** Undefined: it traces nothing. */
+  tracingEndpoint: string | undefined;
+  /** It has ended again soon after its start, with several policies. */
+  unstable(): void;
+}
+
+/** An attempt to have a policy served. */
+interface Attempt {
+  policy: HostedPolicy;
+  /** Of the two streams: both tell its end. */
+  ends: number;
+}
+
+interface Running {
+  child: ChildProcess;
+  socket: number;
+  attempts: Map<number, Attempt>;
+  lastId: number;
+}
+
+const openFiles = (socket: number, policyFile: string): PolicyFiles => new PolicyFiles(socket, policyFile);
+
+export class DecisionProcess {
+  readonly #options: ProcessOptions;
+  readonly #policies = new Set<HostedPolicy>();
+  readonly #ending = new AbortController();
+  readonly #pause = new RestartPause();
+  /** Called when the process has given back what it had of a policy. */
+  readonly #whenEnded = new Map<HostedPolicy, () => void>();
+  #running: Running | undefined;
+  #state: "new" | "runs" | "pauses" | "over" = "new";
+
+  constructor(options: ProcessOptions) {
+    this.#options = options;
+  }
+
+  get size(): number {
+    return this.#policies.size;
+  }
+
+  /** It may get another policy. */
+  get isOpen(): boolean {
+    return this.#state === "new" || this.#state === "runs";
+  }
+
+  get user(): OwnUser | SharedUser {
+    return this.#options.user;
+  }
+
+  /** @throws if the process cannot be started */
+  add(policy: HostedPolicy): void {
+    this.#policies.add(policy);
+    if (this.#state === "new") this.#start();
+    else if (this.#running !== undefined) this.#send(policy, this.#running);
+  }
+
+  /** For another process, while this one does not run. */
+  giveHalf(): HostedPolicy[] {
+    const given = [...this.#policies].slice(this.#policies.size / 2);
+    for (const policy of given) this.#policies.delete(policy);
+    return given;
+  }
+
+  #start(): void {
+    const { user, tracingEndpoint } = this.#options;
+    const { child, socket } = spawnDecisions(user, tracingEndpoint);
+    const running: Running = { child, socket, attempts: new Map(), lastId: 0 };
+    this.#running = running;
+    this.#state = "runs";
+    this.#pause.started();
+    const word = (id: number, said: PolicyWord): void => this.#told(running, id, said);
+    const policyOf = (id: number | undefined): HostedPolicy | undefined =>
+      id === undefined ? undefined : running.attempts.get(id)?.policy;
+    if (child.stdout !== null) readTaggedLines(child.stdout, { word, line: (id, line) => policyOf(id)?.options.writeDecision?.(line) });
+    if (child.stderr !== null)
+      readTaggedLines(child.stderr, { word, line: (id, line) => (id === undefined ? this.#ownLine(line) : policyOf(id)?.writeLine(line)) });
+    let problem: string | undefined;
+    child.once("error", (error) => {
+      problem = `it cannot be started: ${error.message}`;
+    });
+    // "close" comes after its last line, also for a child that could not be started.
+    child.once("close", (code, signal) => {
+      this.#ended(running, problem ?? (signal === null ? `exit code ${code}` : `signal ${signal}`));
+    });
+    for (const policy of this.#policies) this.#send(policy, running);
+  }
+
+  /** A line of the process itself, such as of its crash, goes once to each log of its policies. */
+  #ownLine(line: string): void {
+    const logs = new Map([...this.#policies].map((policy) => [policy.options.logFile, policy]));
+    for (const policy of logs.values()) policy.writeLine(line);
+  }
+
+  #send(policy: HostedPolicy, running: Running): void {
+    if (this.#running !== running || !this.#policies.has(policy)) return;
+    const id = ++running.lastId;
+    policy.pause.started();
+    running.attempts.set(id, { policy, ends: 0 });
+    if (sendPolicy(running.socket, id, policy, this.#options.user.kind === "own" ? openFiles : undefined)) return;
+    running.attempts.delete(id);
+    setTimeout(() => this.#send(policy, running), NO_ROOM_MS).unref();
+  }
+
+  #told(running: Running, id: number, word: PolicyWord): void {
+    const attempt = running.attempts.get(id);
+    if (attempt === undefined) return;
+    const { policy } = attempt;
+    if (word === "serves") {
+      policy.served();
+      return;
+    }
+    if (++attempt.ends < 2) return;
+    running.attempts.delete(id);
+    if (word === "ended") this.#whenEnded.get(policy)?.();
+    else this.#failed(policy, running);
+  }
+
+  #failed(policy: HostedPolicy, running: Running): void {
+    if (!policy.stopped("the policy cannot be loaded")) {
+      this.#policies.delete(policy);
+      if (this.#policies.size === 0) void this.#end();
+      return;
+    }
+    const pauseMs = policy.pause.ended();
+    policy.options.logger.warn({ policyFile: policy.options.policyFile, pauseMs }, "the policy cannot be loaded: it is tried again");
+    setTimeout(() => this.#send(policy, running), pauseMs).unref();
+  }
+
+  #ended(running: Running, how: string): void {
+    native.close(running.socket);
+    this.#running = undefined;
+    for (const policy of this.#policies) if (!policy.stopped(how)) this.#policies.delete(policy);
+    for (const ended of this.#whenEnded.values()) ended();
+    if (this.#policies.size === 0) {
+      this.#release();
+      return;
+    }
+    this.#state = "pauses";
+    const pauseMs = this.#pause.ended();
+    const loggers = new Set([...this.#policies].map(({ options }) => options.logger));
+    for (const logger of loggers) logger.warn({ how, pauseMs }, "the decision service ended: it is started again");
+    if (this.#pause.quickEnds > 1 && this.#policies.size > 1) this.#options.unstable();
+    void this.#restart(pauseMs);
+  }
+
+  async #restart(pauseMs: number): Promise<void> {
+    try {
+      await sleep(pauseMs, undefined, { signal: this.#ending.signal });
+    } catch {
+      // The last mount is ending, too.
+      return;
+    }
+    this.#start();
+  }
+
+  #release(): void {
+    this.#state = "over";
+    if (this.user.kind === "own") this.user.release();
+  }
+
+  /** The process answers what it was asked by this policy, and gives everything back. */
+  async remove(policy: HostedPolicy): Promise<void> {
+    if (!this.#policies.delete(policy)) return;
+    if (policy.everServed) policy.writeEarlyLines();
+    if (this.#policies.size === 0) await this.#end();
+    else if (this.#running !== undefined) await this.#endPolicy(policy, this.#running);
+    policy.closeFiles();
+  }
+
+  async #endPolicy(policy: HostedPolicy, running: Running): Promise<void> {
+    const id = [...running.attempts].find(([, attempt]) => attempt.policy === policy)?.[0];
+    if (id === undefined) return;
+    const gone = new Promise<void>((resolve) => this.#whenEnded.set(policy, resolve));
+    // A process that hangs ends with its last policy.
+    if (sendRecord(running.socket, { id }, [])) await Promise.race([gone, sleep(GRACE_MS, undefined, { ref: false })]);
+    this.#whenEnded.delete(policy);
+    running.attempts.delete(id);
+  }
+
+  /** Sends SIGTERM, then SIGKILL if that does not help. */
+  async #end(): Promise<void> {
+    if (this.#state === "over") return;
+    this.#state = "over";
+    this.#ending.abort();
+    const child = this.#running?.child;
+    if (child === undefined) {
+      this.#release();
+      return;
+    }
+    if (child.exitCode !== null || child.signalCode !== null) return;
+    // Its last decisions come before that.
+    const gone = once(child, "close");
+    child.kill("SIGTERM");
+    const late = sleep(GRACE_MS, "late" as const, { ref: false });
+    if ((await Promise.race([gone, late])) === "late") child.kill("SIGKILL");
+    await gone;
+  }
+}

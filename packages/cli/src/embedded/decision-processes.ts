@@ -1,0 +1,114 @@
+/**
+ * The decision processes of a mount service. Policies share one (docs/decisions/0024-policies-share-a-process.md) if nobody but one user
+ * controls their files and they send spans to the same collector, up to a number at which one of them can delay only so many others.
+ */
+import type { HostedPolicy } from "./hosted-policy.js";
+import { DecisionProcess } from "./decision-process.js";
+import { chooseDecisionUser, type OwnUser, type SharedUser } from "./decision-user.js";
+
+/** Of one process. */
+export const MOST_POLICIES = 16;
+
+/** The policies that may share processes. */
+export interface Kinship {
+  /** The user who controls the policy's file. Undefined: unknown, so that it has a process of its own. */
+  owner: number | undefined;
+  tracingEndpoint: string | undefined;
+}
+
+interface Place {
+  kinship: Kinship;
+  /** Of the first policy. */
+  runDirectory: string;
+  /** Policies in it or on the way. */
+  taken: number;
+  process: Promise<DecisionProcess>;
+  started: DecisionProcess | undefined;
+}
+
+function areKin(a: Kinship, b: Kinship): boolean {
+  return a.owner !== undefined && a.owner === b.owner && a.tracingEndpoint === b.tracingEndpoint;
+}
+
+/** A policy in its process. */
+export interface Hosting {
+  user: OwnUser | SharedUser;
+  end(): Promise<void>;
+}
+
+export class DecisionProcesses {
+  readonly #places = new Set<Place>();
+  readonly #placeOf = new Map<HostedPolicy, Place>();
+
+  /** `runDirectory` as for `chooseDecisionUser`. Resolves before the policy serves. @throws if its process cannot be started */
+  async host(policy: HostedPolicy, kinship: Kinship, runDirectory: string): Promise<Hosting> {
+    const place = this.#find(kinship) ?? this.#make(kinship, runDirectory);
+    place.taken++;
+    this.#placeOf.set(policy, place);
+    void policy.failedToStart.then(() => this.#leave(policy));
+    try {
+      const process = await place.process;
+      process.add(policy);
+      return { user: process.user, end: () => this.#end(policy) };
+    } catch (error) {
+      this.#places.delete(place);
+      this.#leave(policy);
+      throw error;
+    }
+  }
+
+  #find(kinship: Kinship): Place | undefined {
+    for (const place of this.#places) {
+      const isOpen = place.started?.isOpen ?? true;
+      if (isOpen && place.taken < MOST_POLICIES && areKin(place.kinship, kinship)) return place;
+    }
+    return undefined;
+  }
+
+  #make(kinship: Kinship, runDirectory: string): Place {
+    const { tracingEndpoint } = kinship;
+    const start = (user: OwnUser | SharedUser): DecisionProcess => {
+      place.started = new DecisionProcess({ user, tracingEndpoint, unstable: () => void this.#divide(place) });
+      return place.started;
+    };
+    const place: Place = { kinship, taken: 0, runDirectory, process: chooseDecisionUser(runDirectory).then(start), started: undefined };
+    this.#places.add(place);
+    return place;
+  }
+
+  /** One of its policies may end it again and again: so half of them get a process without the others, until one is alone. */
+  async #divide(from: Place): Promise<void> {
+    const given = from.started?.giveHalf() ?? [];
+    const to = this.#make(from.kinship, from.runDirectory);
+    for (const policy of given) this.#move(policy, from, to);
+    let process: DecisionProcess | undefined;
+    try {
+      process = await to.process;
+    } catch {
+      // There is no other process for them.
+      for (const policy of given) this.#move(policy, to, from);
+      process = from.started;
+    }
+    for (const policy of given) if (this.#placeOf.has(policy)) process?.add(policy);
+  }
+
+  /** If its mount has not ended meanwhile. */
+  #move(policy: HostedPolicy, from: Place, to: Place): void {
+    if (this.#placeOf.get(policy) !== from) return;
+    to.taken++;
+    this.#leave(policy);
+    this.#placeOf.set(policy, to);
+  }
+
+  #leave(policy: HostedPolicy): void {
+    const place = this.#placeOf.get(policy);
+    this.#placeOf.delete(policy);
+    if (place !== undefined && --place.taken === 0) this.#places.delete(place);
+  }
+
+  async #end(policy: HostedPolicy): Promise<void> {
+    const place = this.#placeOf.get(policy);
+    this.#leave(policy);
+    await place?.started?.remove(policy);
+  }
+}

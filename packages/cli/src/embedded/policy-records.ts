@@ -1,0 +1,34 @@
+/**
+ * The records from the mount service to a decision process, which answers for many policies: JSON, some with descriptors. The process
+ * answers by lines of its standard output and error (tagged-lines.ts).
+ */
+
+/** A path of maximum length, in JSON. */
+export const MAX_POLICY_RECORD_BYTES = 32 * 1024;
+
+/** With the descriptors of the listening socket, of the socket for the policy's files, and of the file of answers, as `has…` tells. */
+export interface BeginPolicy {
+  /** Of this attempt: a policy that is loaded again has another one. */
+  id: number;
+  begin: {
+    policyFile: string;
+    logLevel: string;
+    /** Undefined: the default. */
+    askTimeoutMs: number | undefined;
+    logsDecisions: boolean;
+    /** Otherwise the process reads the files itself, with our uid. */
+    hasFiles: boolean;
+    hasAnswers: boolean;
+  };
+}
+
+/** Its mount has ended: the process answers what was asked, and gives everything back. */
+export interface EndPolicy {
+  id: number;
+  begin?: undefined;
+}
+
+export type PolicyRecord = BeginPolicy | EndPolicy;
+
+/** The first argument of the process after its user; then its parent, and the collector of its spans if there is one. */
+export const SERVE_POLICIES = "policies";

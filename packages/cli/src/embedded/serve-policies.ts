@@ -1,0 +1,146 @@
+/**
+ * The process that answers for policies: each has its own socket, files, revision, log lines and decisions. The mount service names them one
+ * after another (policy-records.ts). They share the event loop, so a policy that takes long delays the others, and share the end of the
+ * process, which the mount service starts again.
+ */
+import { native, type Poller } from "@sluice/native";
+import {
+  CliError,
+  createLogger,
+  errorLine,
+  EXIT,
+  logDestination,
+  type LogLevel,
+  type TracingOptions,
+  tracingOptions,
+} from "@sluice/runtime";
+import { type DecisionService, type LogSink, startDecisionService } from "@sluice/service-decision";
+import { SOCKET_FD } from "./child-user.js";
+import { type BeginPolicy, MAX_POLICY_RECORD_BYTES, type PolicyRecord } from "./policy-records.js";
+import { ServedDisk } from "./served-disk.js";
+import { type PolicyWord, taggedLine, taggedWord } from "./tagged-lines.js";
+
+const SIGTERM = 15;
+const DRAIN_MS = 2_000;
+/** Of a record: listening socket, socket for files, file of answers. */
+const MOST_FDS = 3;
+
+interface Parent {
+  parentPid: number;
+  tracing: TracingOptions | undefined;
+}
+
+interface Served {
+  service: DecisionService;
+  disk: ServedDisk | undefined;
+}
+
+const stderr = logDestination(undefined);
+
+/** Resolves once standard output has taken it. Decisions and words of a policy are in order there. */
+function print(text: string): Promise<void> {
+  return new Promise((resolve, reject) => process.stdout.write(text, (error) => (error instanceof Error ? reject(error) : resolve())));
+}
+
+/** A word that ends the policy follows its last lines on both streams. */
+function tell(id: number, word: PolicyWord): void {
+  const line = taggedWord(id, word);
+  if (word !== "serves") stderr.write(line);
+  // Without a reader the process is about to end.
+  print(line).catch(() => undefined);
+}
+
+const decisionsOf = (id: number): LogSink => ({
+  name: "stdout",
+  write: (lines) => print(lines.map(({ text }) => taggedLine(id, `${text}\n`)).join("")),
+  close: () => Promise.resolve(),
+});
+
+function messageOf(error: unknown): string {
+  return errorLine(error instanceof CliError ? error.message : `decision service: ${String(error)}: this is a defect, please report it`);
+}
+
+class ServedPolicies {
+  readonly #running = new Map<number, Promise<Served | undefined>>();
+  readonly #parent: Parent;
+  readonly #bytes = Buffer.alloc(MAX_POLICY_RECORD_BYTES);
+  readonly #fds = new Int32Array(MOST_FDS);
+  readonly #poller: Poller;
+  #stop: () => void = () => undefined;
+  /** Resolves when the process has to end. */
+  readonly stopped = new Promise<void>((resolve) => (this.#stop = resolve));
+
+  constructor(parent: Parent) {
+    this.#parent = parent;
+    for (const signal of ["SIGTERM", "SIGINT"]) process.once(signal, this.#stop);
+    this.#poller = native.poll(SOCKET_FD, (status) => this.#take(status));
+  }
+
+  /** One record for each turn, so that those who are served already wait for one policy at most. */
+  #take(status: number): void {
+    const got = status < 0 ? 0 : native.receiveMessage(SOCKET_FD, this.#bytes, this.#fds, 0);
+    if (got === 0) this.#stop();
+    if (got <= 0) return;
+    const record = JSON.parse(this.#bytes.toString("utf8", 0, got % 65_536)) as PolicyRecord;
+    if (record.begin === undefined) void this.#end(record.id);
+    else this.#running.set(record.id, this.#begin(record, [...this.#fds]));
+  }
+
+  async #begin({ id, begin }: BeginPolicy, fds: number[]): Promise<Served | undefined> {
+    const { policyFile, logLevel, askTimeoutMs, logsDecisions, hasFiles, hasAnswers } = begin;
+    const listenFd = fds.shift() as number;
+    const disk = hasFiles ? new ServedDisk(fds.shift() as number) : undefined;
+    const answers = hasAnswers ? fds.shift() : undefined;
+    const { parentPid: onlyPid, tracing } = this.#parent;
+    const output = { write: (line: string) => stderr.write(taggedLine(id, line)) };
+    try {
+      const service = await startDecisionService({
+        ...{ policy: policyFile, policyDisk: disk, listen: { kind: "fd", fd: listenFd }, onlyPid, askTimeoutMs, answers, tracing },
+        decisionLog: logsDecisions ? { sink: decisionsOf(id) } : "off",
+        log: createLogger({ name: "sluice-decision", level: logLevel as LogLevel, output }),
+      });
+      tell(id, "serves");
+      return { service, disk };
+    } catch (error) {
+      stderr.write(taggedLine(id, messageOf(error)));
+      disk?.close();
+      // It fails before it listens, so both are open.
+      native.close(listenFd);
+      if (answers !== undefined) native.close(answers);
+      this.#running.delete(id);
+      tell(id, "failed");
+      return undefined;
+    }
+  }
+
+  async #end(id: number): Promise<void> {
+    const served = await this.#running.get(id);
+    if (served === undefined) return;
+    this.#running.delete(id);
+    await served.service.drain(DRAIN_MS);
+    served.disk?.close();
+    tell(id, "ended");
+  }
+
+  async end(): Promise<void> {
+    this.#poller.close();
+    await Promise.all([...this.#running.keys()].map((id) => this.#end(id)));
+  }
+}
+
+/** Returns when the mount service is gone or has ended this process, and everything is answered. */
+export async function servePolicies({
+  parentPid,
+  tracingEndpoint,
+}: {
+  parentPid: number;
+  tracingEndpoint: string | undefined;
+}): Promise<number> {
+  native.setParentDeathSignal(SIGTERM);
+  // The parent may have died before the kernel was told.
+  if (process.ppid !== parentPid) return EXIT.FAILED;
+  const policies = new ServedPolicies({ parentPid, tracing: tracingOptions(tracingEndpoint === undefined ? {} : { tracingEndpoint }) });
+  await policies.stopped;
+  await policies.end();
+  return EXIT.DONE;
+}
