@@ -1,8 +1,11 @@
 /** Policies of one host service that share a decision process: each is as good as alone, until the process ends. */
 import { chownSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { credentials } from "@grpc/grpc-js";
+import { wire } from "@sluice/host-api";
 import {
   Actor,
+  cleanUp,
   eventually,
   type HostService,
   isAlive,
@@ -174,6 +177,37 @@ test("policies whose process ends again and again are divided between two", asyn
   expect(host.children()).toHaveLength(2);
   await one.mount.stop();
   expect(await lookInto(actor, other)).toEqual(["a", DENIED]);
+  await expect.poll(() => host.children().length).toBe(1);
+});
+
+test("a process answers for sixteen policies, and the next one has another", async () => {
+  const host = await startHostService();
+  const client = new wire.HostServiceClient(`unix://${host.socket}`, credentials.createInsecure());
+  cleanUp(() => client.close());
+  const directory = scratch();
+  const mountpoints: string[] = [];
+  for (let number = 0; number < 17; number++) {
+    const [policy, lower, mountpoint] = ["policy", "lower", "merged"].map((name) => join(directory, `${name}-${number}`)) as [
+      string,
+      string,
+      string,
+    ];
+    writeFileSync(policy, denying("a"));
+    for (const each of [lower, mountpoint]) mkdirSync(each);
+    writeFileSync(join(lower, "a"), "a");
+    const call = client.mount();
+    const options = Object.entries({ lower, policy }).map(([name, value]) => ({ name, values: [value] }));
+    call.write({ message: { $case: "begin", value: { mountpoint, options, directory: "/", attached: false } } });
+    call.end();
+    for await (const { message } of call as AsyncIterable<wire.MountResponse>) expect(message?.$case).not.toBe("ended");
+    mountpoints.push(mountpoint);
+    expect(host.children()).toHaveLength(number < 16 ? 1 : 2);
+  }
+  const actor = await Actor.start();
+  for (const mountpoint of mountpoints) expect(await actor.do("contents", join(mountpoint, "a"))).toBe(DENIED);
+  const end = (mountpoint: string): Promise<unknown> =>
+    new Promise((resolve) => client.endMount({ mountpoint, force: false }, (error, response) => resolve(error ?? response)));
+  expect(await end(mountpoints.at(-1) ?? "")).toEqual({ failure: undefined });
   await expect.poll(() => host.children().length).toBe(1);
 });
 

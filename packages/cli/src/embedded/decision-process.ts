@@ -117,9 +117,18 @@ export class DecisionProcess {
     const id = ++running.lastId;
     policy.pause.started();
     running.attempts.set(id, { policy, ends: 0 });
-    if (sendPolicy(running.socket, id, policy, this.#options.user.kind === "own" ? openFiles : undefined)) return;
+    if (this.#isSent(policy, id, running.socket)) return;
     running.attempts.delete(id);
     setTimeout(() => this.#send(policy, running), NO_ROOM_MS).unref();
+  }
+
+  /** False also if this process has no descriptor left. */
+  #isSent(policy: HostedPolicy, id: number, socket: number): boolean {
+    try {
+      return sendPolicy(socket, id, policy, this.user.kind === "own" ? openFiles : undefined);
+    } catch {
+      return false;
+    }
   }
 
   #told(running: Running, id: number, word: PolicyWord): void {
@@ -132,8 +141,8 @@ export class DecisionProcess {
     }
     if (++attempt.ends < 2) return;
     running.attempts.delete(id);
-    if (word === "ended") this.#whenEnded.get(policy)?.();
-    else this.#failed(policy, running);
+    this.#whenEnded.get(policy)?.();
+    if (word === "failed") this.#failed(policy, running);
   }
 
   #failed(policy: HostedPolicy, running: Running): void {
@@ -171,7 +180,15 @@ export class DecisionProcess {
       // The last mount is ending, too.
       return;
     }
-    this.#start();
+    try {
+      this.#start();
+    } catch (error) {
+      // Such as for want of descriptors.
+      const next = this.#pause.ended();
+      for (const { options } of this.#policies)
+        options.logger.warn({ err: error, pauseMs: next }, "no decision service can be started now");
+      void this.#restart(next);
+    }
   }
 
   #release(): void {

@@ -51,8 +51,8 @@ export class DecisionProcesses {
       process.add(policy);
       return { user: process.user, end: () => this.#end(policy) };
     } catch (error) {
-      this.#places.delete(place);
-      this.#leave(policy);
+      if (place.started === undefined) this.#places.delete(place);
+      await this.#end(policy);
       throw error;
     }
   }

@@ -73,7 +73,13 @@ export class HostService {
     const base = join(this.at, `mount-${this.#made++}`);
     for (const name of ["lower", "upper", "work", "merged"]) mkdirSync(join(base, name), { recursive: true });
     for (const name of ["word", "other"]) writeFileSync(join(base, "lower", name), "word");
-    const named = { lower: join(base, "lower"), upper: join(base, "upper"), work: join(base, "work"), "log-level": "error", ...others };
+    const named = {
+      lower: join(base, "lower"),
+      upper: join(base, "upper"),
+      work: join(base, "work"),
+      "log-level": "error",
+      ...others,
+    };
     const options = Object.entries(named).map(([name, value]) => ({ name, values: [value] }));
     if (policy !== undefined) {
       const file = join(this.at, `${policy}.yaml`);

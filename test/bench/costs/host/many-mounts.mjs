@@ -1,6 +1,6 @@
 // One row of the table of many mounts in one process: start, memory, isolation, and the kill of the serving process.
 //
-//   node test/bench/costs/host/many-mounts.mjs [mounts] [policies] [kills]
+//   node test/bench/costs/host/many-mounts.mjs [mounts] [policies] [kills] [memory,kills,isolation]
 //
 // Memory is the proportional set size (smaps_rollup) of all processes of the service with a keeper: keeper, server, standby and decision
 // services. "After load": five processes have changed files on all mounts for 15 seconds, and ended 5 seconds before. Isolation is the time
@@ -14,7 +14,8 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { HostService } from "./host-service.mjs";
 import { CHANGE, LOOK, OPEN, startWorker, WAIT } from "./workers.mjs";
 
-const [mounts = 50, policies = 50, kills = 3] = process.argv.slice(2).map(Number);
+const [mounts = 50, policies = 50, kills = 3] = process.argv.slice(2, 5).map(Number);
+const parts = (process.argv[5] ?? "memory,kills,isolation").split(",");
 const WORKERS = 5;
 /** A standby is started two seconds after a server serves, and loads. */
 const STANDBY_MS = 6_000;
@@ -137,11 +138,9 @@ const at = mkdtempSync(join(tmpdir(), "many-mounts-"));
 const host = await HostService.start(at, "on");
 try {
   const places = await makeMounts(host);
-  await measureMemory(host, places);
-  if (process.env.ONLY !== "memory") {
-    await measureKills(host, places);
-    await measureIsolation(host, places);
-  }
+  if (parts.includes("memory")) await measureMemory(host, places);
+  if (parts.includes("kills")) await measureKills(host, places);
+  if (parts.includes("isolation")) await measureIsolation(host, places);
 } finally {
   await host.end();
   rmSync(at, { recursive: true, force: true });
