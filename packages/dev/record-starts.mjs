@@ -56,7 +56,7 @@ function script(at) {
     `run --host-service "${service}" --on-exit discard -- sh -c 'ls -l; echo changed >>a; mkdir new; cat .env; rm a; true'`;
   const asUser = `setpriv --reuid ${USER} --regid ${USER} --clear-groups env HOME="${at}/home"`;
   return `set -e
-    trap 'umount -lq "${at}/view" || true; kill $(jobs -p) || true' EXIT
+    trap 'umount -lq "${at}/view" || true; jobs -p | xargs -r kill' EXIT
     unset NODE_EXTRA_CA_CERTS
     work() { cd "$1"; ls -l . directory; cat a; echo changed >>a; mkdir new; echo new >new/file; mv new/file b; ln b c; rm -r a new c; cd /; }
     ${mounted("")}

@@ -111,6 +111,8 @@ async function run(words: readonly string[], args: RunArguments, sluice: readonl
     const onServing = (serving: Serving): void => {
       if (args.json !== true)
         announce(session, learns ? "learn" : args.policy, { ...serving, ...(refused === undefined ? {} : { refused }) });
+      // While the command begins, so that nobody waits for it at the end.
+      void import("../review/end-run.js");
     };
     const { viewMounter } = await import("./sessions/view-in-service.js");
     const { exitCode, hasBegun } = await runSession({
