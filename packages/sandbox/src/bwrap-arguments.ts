@@ -25,9 +25,8 @@ export interface Confinement {
   readOnly: readonly string[];
   /** Directories of sockets, each with an empty one on top. */
   emptied: readonly string[];
-  /** Sockets to show, and all others. */
+  /** Sockets to show. */
   reachable: readonly string[];
-  sockets: readonly string[];
   mounts: readonly MountRow[];
 }
 
@@ -131,7 +130,13 @@ function views(plan: Confinement): string[] {
   ];
 }
 
-export function bwrapArguments(plan: Confinement): string[] {
+/** Those to cover one by one. bubblewrap fails if one is gone, and those of other sessions go at any time: the state is covered as a whole. */
+function coveredSockets(plan: Confinement, sockets: readonly string[]): string[] {
+  return sockets.filter((path) => !plan.reachable.includes(path) && !isBeneath(path, plan.state) && isSeen(path, plan));
+}
+
+/** `sockets`: of other programs, as they are when the command begins. */
+export function bwrapArguments(plan: Confinement, sockets: readonly string[]): string[] {
   const added = [
     ...plan.readOnly.flatMap((path) => ["--ro-bind", path, path]),
     ...[...plan.writable, ...plan.reachable].flatMap((path) => ["--bind", path, path]),
@@ -145,7 +150,7 @@ export function bwrapArguments(plan: Confinement): string[] {
     ...resolver(),
     ...homeOptions(plan),
     ...added,
-    ...plan.sockets.filter((path) => isSeen(path, plan)).flatMap((path) => covered(path, false)),
+    ...coveredSockets(plan, sockets).flatMap((path) => covered(path, false)),
     ...covers(plan),
     ...views(plan),
     ...["--chdir", plan.base],

@@ -131,7 +131,6 @@ function confinementOf(run: SessionRun, view: string, socketDirectory: string): 
     ...{ network, base: session.base, view, state, writable, readOnly, reachable },
     home: home === undefined ? undefined : { path: home, view: homeView(home, homePlaces(session), [...mounted, ...mountpoints]) },
     emptied: emptiedFor(socketDirectory),
-    sockets: outsideSockets().filter((path) => !reachable.includes(path)),
     mounts,
   };
 }
@@ -210,7 +209,6 @@ function startStage(
 ): { stage: ChildProcess; pipe(fd: number): Writable & Readable } {
   const { session, command } = run;
   const { asRoot, home } = confinement;
-  const options = bwrapArguments(confinement);
   const overlays = home?.view.changeable ?? [];
   const server = served === undefined ? stageServer(run, order) : undefined;
   const [program, ...words] = stageCommand({ programs, server, asRoot, overlays, terminal: terminal?.replaced[0] }, command);
@@ -227,7 +225,6 @@ function startStage(
     return stream;
   };
   pipe(STAGE_FD.filter).end(callFilter());
-  pipe(STAGE_FD.options).end(options.map((word) => `${word}\0`).join(""));
   return { stage, pipe };
 }
 
@@ -267,6 +264,8 @@ async function runInStage(run: SessionRun, surroundings: Surroundings): Promise<
     if (control !== undefined)
       prompt = promptForPerson({ name: session.name, view: session.path("view"), control }, { terminal, silent: run.silent });
     terminal?.begin();
+    const options = bwrapArguments(surroundings.confinement, outsideSockets());
+    pipe(STAGE_FD.options).end(options.map((word) => `${word}\0`).join(""));
     pipe(STAGE_FD.go).end(`${GO}\n`);
     const exitCode = await exit;
     if (!told.text.startsWith(`${ENTERED}\n`)) complain(told, exitCode);

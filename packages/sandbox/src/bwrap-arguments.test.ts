@@ -1,0 +1,26 @@
+import { expect, test } from "vitest";
+import { bwrapArguments, type Confinement } from "./bwrap-arguments.js";
+
+const PLAN: Confinement = {
+  asRoot: false,
+  uid: 1000,
+  gid: 1000,
+  network: "host",
+  base: "/srv/project",
+  view: "/srv/state/sluice/sessions/one/view",
+  state: "/srv/state/sluice",
+  home: undefined,
+  writable: [],
+  readOnly: [],
+  emptied: ["/run"],
+  reachable: ["/srv/shown.sock"],
+  mounts: [],
+};
+
+test("covers each socket that the command would see, but those that it may reach and those that other covers hide", () => {
+  const other = "/srv/state/sluice/sessions/two/control.sock";
+  const words = bwrapArguments(PLAN, ["/srv/app.sock", "/srv/shown.sock", "/run/bus", "/tmp/x.sock", other]);
+  const covered = words.filter((_, at) => words[at - 1] === "/dev/null" && words[at - 2] === "--ro-bind");
+  // The state is no directory here.
+  expect(covered).toEqual(["/srv/app.sock", PLAN.state]);
+});
