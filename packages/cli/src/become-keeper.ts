@@ -3,6 +3,7 @@
  * and has nothing of the command line or a policy file in its memory.
  */
 import { spawnSync } from "node:child_process";
+import { readdirSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { CAP, capabilityMask, memoryFileOf, native } from "@sluice/native";
 import { CliError, EXIT, lacking } from "@sluice/runtime/cli";
@@ -11,10 +12,10 @@ import { type AwaitedMount, type GivenPlaces, type SupervisedHost, type Supervis
 
 const KEEPER_MAIN = fileURLToPath(new URL("./keeper-main.js", import.meta.url));
 const MAIN = fileURLToPath(new URL("./main.js", import.meta.url));
-/** The keeper's configuration, after standard input, output and error. */
-const CONFIG_FD = 3;
-/** The socket for clients of a host service. */
-const LISTEN_FD = 4;
+/** Descriptors of the same number in both programs: standard input, output and error. */
+const STANDARD = 3;
+/** Other threads of this program may open some before it is gone. */
+const SPARE = 16;
 
 /** The command line that starts this program as a mount's server. */
 export const serverProgram = { file: process.execPath, argv: [...process.execArgv, MAIN, "mount-server"] };
@@ -25,43 +26,40 @@ export const hostProgram = { file: process.execPath, argv: [...process.execArgv,
 /** The command line that begins the mount of an ordinary user. */
 export const userProgram = { file: process.execPath, argv: [...process.execArgv, MAIN, "user-mount"] };
 
-/** A duplicate with a number of at least `least`. */
-function duplicateAbove(fd: number, least: number): number {
-  for (;;) {
-    const copy = native.dupfd(fd);
-    if (copy < 0 || copy >= least) return copy;
-  }
+/**
+ * A number above those of all open descriptors. Until the program is replaced, its other threads use its own: one that finds something else
+ * in the place of its event queue ends the process (libuv, uv__async_send).
+ */
+function unusedNumber(): number {
+  return Math.max(...readdirSync("/proc/self/fd").map(Number)) + SPARE;
 }
 
-/** The caller's descriptors in the order of the numbers that they get, after the configuration. */
+/** Duplicates that the next program gets, with numbers from `first` on. @returns false if one cannot be had */
+function passOn(fds: readonly number[], first: number): boolean {
+  return fds.every((fd, at) => fd >= 0 && native.dup2(fd, first + at) >= 0);
+}
+
+/** The caller's descriptors in the order of the numbers that they get. */
 function given({ mountpoint, lowers, above, upper, work }: GivenPlaces): number[] {
   return [mountpoint, ...lowers, ...(above < 0 ? [] : [above, upper, work])];
 }
 
-function renumbered({ lowers, above }: GivenPlaces): GivenPlaces {
-  const first = CONFIG_FD + 1;
+function renumbered({ lowers, above }: GivenPlaces, first: number): GivenPlaces {
   const next = first + 1 + lowers.length;
   const [aboveFd, upper, work] = above < 0 ? [-1, -1, -1] : [next, next + 1, next + 2];
   return { mountpoint: first, lowers: lowers.map((_fd, at) => first + 1 + at), above: aboveFd, upper, work };
 }
 
-/** @returns the number of descriptors that the keeper gets, or a negative errno. Descriptors of this program's own are gone then. */
-function passWithPlaces(config: KeeperConfig | AwaitingConfig): number {
+/** @returns the number of the configuration's descriptor, which those that it names follow; undefined if one cannot be had */
+function passWithPlaces(config: KeeperConfig | AwaitingConfig): number | undefined {
+  const first = unusedNumber();
   const { caller } = config.plan;
   const places = caller === undefined ? [] : given(caller.places);
-  const plan = caller === undefined ? config.plan : { ...config.plan, caller: { ...caller, places: renumbered(caller.places) } };
+  const plan = caller === undefined ? config.plan : { ...config.plan, caller: { ...caller, places: renumbered(caller.places, first + 1) } };
   const passedOn = "handed" in config && config.handed !== undefined ? config.handed : [];
-  const handed = passedOn.map((_fd, at) => CONFIG_FD + 1 + places.length + at);
-  const fds = [...places, ...passedOn];
-  const end = CONFIG_FD + 1 + fds.length;
-  const sources = [memoryFileOf("sluice-keeper", JSON.stringify({ ...config, plan, handed })), ...fds].map((fd) => duplicateAbove(fd, end));
-  const placed = sources.map((fd, at) => (fd < 0 ? fd : native.dup2(fd, CONFIG_FD + at)));
-  return placed.find((status) => status < 0) ?? end;
-}
-
-function pass(config: HostKeeperConfig): number {
-  const fd = memoryFileOf("sluice-keeper", JSON.stringify(config));
-  return fd < 0 ? fd : native.dup2(fd, CONFIG_FD);
+  const handed = passedOn.map((_fd, at) => first + 1 + places.length + at);
+  const memory = memoryFileOf("sluice-keeper", JSON.stringify({ ...config, plan, handed }));
+  return passOn([memory, ...places, ...passedOn], first) ? first : undefined;
 }
 
 /** No thread of the old program survives, so the capabilities are dropped for good. */
@@ -71,10 +69,10 @@ function dropCapabilities(mask: bigint): void {
   native.setNoNewPrivileges();
 }
 
-/** `name` is for people who list processes. Descriptors below `descriptors` stay open. */
-function become(name: string, capabilities: bigint, { descriptors, remedy }: { descriptors: number; remedy: string }): never {
+/** `name` is for people who list processes. `config`: the descriptor of the configuration. */
+function become(name: string, capabilities: bigint, { config, remedy }: { config: number; remedy: string }): never {
   dropCapabilities(capabilities);
-  replaceProcess([KEEPER_MAIN, name], descriptors);
+  replaceProcess([KEEPER_MAIN, name, String(config)], STANDARD);
   throw unstarted(name, remedy);
 }
 
@@ -82,11 +80,11 @@ function unstarted(object: string, remedy: string): CliError {
   return new CliError({ object, problem: "the keeper cannot be started", remedy, exitCode: EXIT.FAILED });
 }
 
-function becomeKeeperOf(config: KeeperConfig | AwaitingConfig, capabilities: bigint, remedy: string): never {
-  const { mountpoint } = config.plan;
-  const descriptors = passWithPlaces(config);
-  if (descriptors < 0) throw unstarted(mountpoint, remedy);
-  return become(mountpoint, capabilities, { descriptors, remedy });
+function becomeKeeperOf(keeper: KeeperConfig | AwaitingConfig, capabilities: bigint, remedy: string): never {
+  const { mountpoint } = keeper.plan;
+  const config = passWithPlaces(keeper);
+  if (config === undefined) throw unstarted(mountpoint, remedy);
+  return become(mountpoint, capabilities, { config, remedy });
 }
 
 /** A server of `--user` starts as that user: it has to read this program. @throws CliError */
@@ -107,8 +105,8 @@ export function becomeAwaitingKeeper({ capabilities, ...config }: AwaitedMount):
 
 export function becomeHostKeeper({ capabilities, listenFd, ...host }: SupervisedHost): never {
   const remedy = "free memory, or use --keeper off";
-  // First, since it may have the number of the configuration.
-  if (native.dup2(listenFd, LISTEN_FD) < 0 || pass({ ...host, listenFd: LISTEN_FD, server: hostProgram }) < 0)
-    throw unstarted(host.socket, remedy);
-  return become(host.socket, capabilities, { descriptors: LISTEN_FD + 1, remedy });
+  const config = unusedNumber();
+  const given: HostKeeperConfig = { ...host, listenFd: config + 1, server: hostProgram };
+  if (!passOn([memoryFileOf("sluice-keeper", JSON.stringify(given)), listenFd], config)) throw unstarted(host.socket, remedy);
+  return become(host.socket, capabilities, { config, remedy });
 }

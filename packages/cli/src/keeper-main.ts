@@ -1,4 +1,7 @@
-/** The keeper's program: `sluice mount` and `sluice serve` become it. It reads its configuration from a descriptor that it was started with. */
+/**
+ * The keeper's program: `sluice mount` and `sluice serve` become it. Its arguments are a name for people, and the number of the descriptor
+ * from which it reads its configuration.
+ */
 import { readFileSync } from "node:fs";
 import { native } from "@sluice/native";
 import {
@@ -11,13 +14,13 @@ import {
   runKeeper,
 } from "@sluice/service-keeper";
 
-const CONFIG_FD = 3;
+const configFd = Number(process.argv[3]);
 
 function run(config: KeeperConfig | AwaitingConfig | HostKeeperConfig): Promise<number> {
   if ("listenFd" in config) return runHostKeeper(config);
   return "server" in config ? runKeeper(config) : runAwaitingKeeper(config);
 }
 
-const text = readFileSync(`/proc/self/fd/${CONFIG_FD}`, "utf8");
-native.close(CONFIG_FD);
+const text = readFileSync(`/proc/self/fd/${configFd}`, "utf8");
+native.close(configFd);
 await leave(await run(JSON.parse(text) as KeeperConfig | AwaitingConfig | HostKeeperConfig));

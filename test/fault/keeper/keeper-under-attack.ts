@@ -104,7 +104,7 @@ export class AttackedKeeper {
     const config = join(at, "config.json");
     writeFileSync(config, JSON.stringify({ plan, server, serverConfig: "{}", runDirectory: join(at, "run"), ...given.user }));
     const fd = openSync(config, "r");
-    this.#child = spawn("sh", ["-c", `ulimit -n ${nofile}; exec "$0" "$@"`, process.execPath, KEEPER_MAIN], {
+    this.#child = spawn("sh", ["-c", `ulimit -n ${nofile}; exec "$0" "$@"`, process.execPath, KEEPER_MAIN, "a test", "3"], {
       stdio: ["ignore", "pipe", "pipe", fd, ...given.fds],
     });
     for (const each of [fd, ...given.fds]) closeSync(each);
