@@ -27,8 +27,8 @@ export const hostProgram = { file: process.execPath, argv: [...process.execArgv,
 export const userProgram = { file: process.execPath, argv: [...process.execArgv, MAIN, "user-mount"] };
 
 /**
- * A number above those of all open descriptors. Until the program is replaced, its other threads use its own: one that finds something else
- * in the place of its event queue ends the process (libuv, uv__async_send).
+ * A number above those of all open descriptors. Until the program is replaced, its other threads use its own: one that finds another file
+ * where its event queue was ends the process (libuv, uv__async_send).
  */
 function unusedNumber(): number {
   return Math.max(...readdirSync("/proc/self/fd").map(Number)) + SPARE;
