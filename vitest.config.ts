@@ -127,7 +127,7 @@ export default defineConfig({
           include: ["test/**/*.test.ts"],
           exclude: [...ALONE, ...WHOLE_RELEASE],
           // More than the processors of a small machine: they wait for timers, for the disk and for each other's ends.
-          maxWorkers: 4,
+          maxWorkers: 3,
           expect: POLLS,
           testTimeout: MOUNT_LIMIT_MS,
           // The conformance suite removes some 340 trees in one hook.
