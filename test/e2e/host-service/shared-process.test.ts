@@ -68,7 +68,7 @@ test("an edit, a mistake and the removal of one policy do not reach the others o
   expect(await lookInto(actor, other)).toEqual(["a", DENIED]);
   writeFileSync(one.policyFile, denying("b"));
   expect(await lookInto(actor, one)).toEqual(["a", DENIED]);
-  writeFileSync(one.policyFile, "version: 1\ndefault: nonsense\n");
+  writeFileSync(one.policyFile, "version: 1\ndefault: sometimes\n");
   expect(await lookInto(actor, one)).toEqual(["a", DENIED]);
   writeFileSync(other.policyFile, denying("a"));
   expect(await lookInto(actor, other)).toEqual([DENIED, "b"]);
@@ -84,7 +84,7 @@ test("a policy with a mistake is no mount, and the process goes on", async () =>
   const host = await startHostService();
   const one = await mounted(host, denying("a"));
   const pid = onlyProcess(host);
-  await expect(mounted(host, "version: 1\ndefault: nonsense\n")).rejects.toThrow("'default' is none of");
+  await expect(mounted(host, "version: 1\ndefault: sometimes\n")).rejects.toThrow("'default' is none of");
   expect(onlyProcess(host)).toBe(pid);
   expect(await lookInto(await Actor.start(), one)).toEqual([DENIED, "b"]);
 });
