@@ -53,6 +53,9 @@ const SETUP = "./packages/testkit/dist/file-setup.js";
 /** A process for each file would load the same modules some 180 times, which takes longer than many of the tests. */
 const SHARED_PROCESS = { isolate: false, setupFiles: [SETUP] };
 
+/** Some commands use the service at the usual socket by default, and a test beside them may have one there. */
+const ENV = { SLUICE_HOST_SERVICE: "off" };
+
 /** They take longest. As the last one each would run alone. */
 const FIRST = [
   "test/compose/compose.test.ts",
@@ -133,6 +136,7 @@ export default defineConfig({
           // The conformance suite removes some 340 trees in one hook.
           hookTimeout: 300_000,
           sequence: { groupOrder: 1 },
+          env: ENV,
           ...SHARED_PROCESS,
         },
       },
@@ -146,6 +150,7 @@ export default defineConfig({
           testTimeout: MOUNT_LIMIT_MS,
           hookTimeout: MOUNT_LIMIT_MS,
           sequence: { groupOrder: 2 },
+          env: ENV,
           ...SHARED_PROCESS,
         },
       },
@@ -154,7 +159,7 @@ export default defineConfig({
         test: {
           name: "uring",
           include: ["test/engine/engine-mount.test.ts", "test/e2e/io/mediated-io.test.ts", "test/fault/interrupts.test.ts"],
-          env: { SLUICE_TRANSPORT: "uring" },
+          env: { ...ENV, SLUICE_TRANSPORT: "uring" },
           fileParallelism: false,
           maxWorkers: 1,
           expect: POLLS,

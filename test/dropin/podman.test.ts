@@ -21,6 +21,7 @@ const rootless = requires(
 
 for (const [user, { test }, become] of [
   ["root", asRoot, (): string[] => []],
+  ["root, by a host service,", asRoot, (): string[] => ["env", "BY_SERVICE=yes"]],
   ["an ordinary user with subordinate ids", rootless, (): string[] => asOrdinaryUser([])],
 ] as const)
   test(

@@ -3,6 +3,7 @@
 # checks for leftovers. Names each check; exits with 0 if all of them passed. Storage and mounts are its own.
 #
 #   run-podman.sh [COMMAND…]      as root; COMMAND… runs the rest as another user, who has a home directory
+#   run-podman.sh env BY_SERVICE=yes      the mounts are made by a host service
 set -uo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 program=$here/../../packages/overlayfs-cli/bin/sluice-overlayfs.cjs
@@ -73,8 +74,16 @@ graphroot = "$scratch/graph"
 [storage.options.overlay]
 mount_program = "$scratch/mount-program"
 END
+service=off
+if [ "${BY_SERVICE:-no}" = yes ]; then
+  service=$scratch/host.sock
+  "$here/../../packages/cli/bin/sluice.cjs" serve --socket "$service" --log-file "$scratch/log" --log-level warn >/dev/null &
+  server=$!
+  trap 'kill "$server" 2>/dev/null' EXIT
+  for _ in $(seq 100); do [ -S "$service" ] || sleep 0.1; done
+fi
 # Its log lies beside the rest; podman shows its errors.
-printf '#!/bin/sh\nexec %s -o log=%s/log "$@"\n' "'$program'" "$scratch" >"$scratch/mount-program"
+printf '#!/bin/sh\nexec %s -o log=%s/log,host_service=%s "$@"\n' "'$program'" "$scratch" "$service" >"$scratch/mount-program"
 chmod 755 "$scratch/mount-program"
 export CONTAINERS_STORAGE_CONF=$scratch/storage.conf PODMAN_IGNORE_CGROUPSV1_WARNING=1 TMPDIR=$scratch
 # A user without CAP_SYS_RESOURCE cannot raise them.
@@ -148,5 +157,6 @@ check "podman removes the images" podman rmi -af
 sleep 1
 same "no mount is left" "" sh -c "grep ' $scratch/' /proc/mounts || true"
 same "no server is left" "" sh -c "pgrep -f '[s]erve-main.js $scratch/log' || true"
+if [ "$service" != off ]; then check "the host service ends in order" sh -c "kill $server && while kill -0 $server; do sleep 0.1; done 2>/dev/null"; fi
 same "the servers had nothing to complain of" "" cat "$scratch/log"
 [ "$failed" = 0 ]

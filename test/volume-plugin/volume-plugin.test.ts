@@ -14,6 +14,7 @@ import {
   runSluice,
   scratch,
   scriptOutput,
+  startHostService,
   startScript,
 } from "@sluice/testkit";
 import { expect } from "vitest";
@@ -36,11 +37,15 @@ class Plugin {
   readonly socket = join(this.directory, "sluice.sock");
   process: RunningScript | undefined;
 
-  constructor(readonly args: readonly string[]) {}
+  constructor(
+    readonly args: readonly string[],
+    readonly env: Readonly<Record<string, string>> = {},
+  ) {}
 
   async start(): Promise<this> {
     this.process = startScript([process.execPath, SLUICE, "volume-plugin", "--socket", this.socket, "--root", this.root, ...this.args], {
       timeoutMs: 120_000,
+      env: this.env,
     });
     await expect.poll(async () => (await this.ask("Plugin.Activate").catch(() => undefined))?.Implements).toEqual(["VolumeDriver"]);
     return this;
@@ -68,14 +73,31 @@ class Plugin {
 
 const volume = (call: string): string => `VolumeDriver.${call}`;
 
-async function withVolumes(...args: string[]): Promise<Plugin> {
-  const plugin = new Plugin(args);
+function withVolumes(...args: string[]): Promise<Plugin> {
+  return started(new Plugin(args));
+}
+
+async function started(plugin: Plugin): Promise<Plugin> {
   // Mounts outlive the plugin: whatever is left is taken away before the directory goes.
   cleanUp(async () => {
     for (const { mountpoint } of mountsBelow(plugin.root)) await runSluice(["unmount", mountpoint]);
   });
   return plugin.start();
 }
+
+test("a host service makes the mounts of volumes if one answers", async () => {
+  const host = await startHostService();
+  const plugin = await started(new Plugin([], { SLUICE_HOST_SERVICE: host.socket }));
+  const lower = plant(scratch(), { file: "text" });
+  await plugin.ask(volume("Create"), { Name: "models", Opts: { lower, upper: "auto" } });
+  const { Mountpoint = "" } = await plugin.ask(volume("Mount"), { Name: "models", ID: "one" });
+  expect(JSON.parse((await runSluice(["status", Mountpoint, "--json"])).stdout)).toMatchObject({ pid: host.pid, name: "models" });
+  await plugin.end("SIGKILL");
+  expect(await scriptOutput(["cat", join(Mountpoint, "file")])).toBe("text");
+  await plugin.start();
+  expect(await plugin.ask(volume("Unmount"), { Name: "models", ID: "one" })).toEqual({});
+  expect(mountsBelow(plugin.root)).toEqual([]);
+});
 
 test("a volume is mounted at its first use, unmounted after its last, and outlives the plugin", async () => {
   const plugin = await withVolumes();

@@ -33,6 +33,8 @@ What is shown
 
 Sluice's own
     policy=FILE, decision=TARGET, on_outage=, engine=, max_stack_depth=, name=, control=, admin=   as 'sluice mount' has them
+    host_service=auto|off|SOCKET   have the mount made by the host service ('sluice serve'), if one answers; with off in a
+                    process of its own (default auto, or SLUICE_HOST_SERVICE; not with -f)
     log=FILE        where the log goes in the background (default /var/log/sluice/overlayfs.log)
     log_level=      default warn
 

@@ -1,14 +1,14 @@
 import { expect, test } from "vitest";
 import type { MountInvocation } from "./invocation.js";
-import { mountArguments } from "./mount-arguments.js";
+import { mountArguments, ownProcessArguments } from "./mount-arguments.js";
 
 function invocation(options: string, source?: string, byMount = false): MountInvocation {
   return { kind: "mount", source, mountpoint: "-m", options: [options], foreground: false, debug: false, fake: false, byMount };
 }
 
 function wordsOf(options: string, initial = true, source?: string): string[] {
-  const { argv } = mountArguments(invocation(options, source), initial);
-  expect([argv[0], ...argv.slice(-2)]).toEqual(["-o", "--", "-m"]);
+  const argv = ownProcessArguments(mountArguments(invocation(options, source), initial));
+  expect([argv[0], ...argv.slice(-3)]).toEqual(["-o", "--host-service=off", "--", "-m"]);
   return (argv[1] as string).split(/(?<!\\),/);
 }
 
@@ -23,8 +23,8 @@ test("a directory is not renamed unless that is asked for, and marks of others a
 });
 
 test("through mount(8) a directory is renamed, as by overlayfs", () => {
-  const { argv } = mountArguments(invocation("lowerdir=a", "sluice", true), true);
-  expect(argv[1]).toBe("foreign_marks=on,nonempty,lowerdir=a,fsname=sluice");
+  const { words } = mountArguments(invocation("lowerdir=a", "sluice", true), true);
+  expect(words).toBe("foreign_marks=on,nonempty,lowerdir=a,fsname=sluice");
 });
 
 test("says nothing of redirects where the mount makes none: with userxattr, or in a user namespace", () => {
@@ -40,7 +40,7 @@ test("the source is the name of the mount, unless one is given", () => {
 
 test("Sluice's own words are flags of sluice mount", () => {
   const made = mountArguments(invocation("lowerdir=a,policy=/p.yaml,on_outage=mediate,log=/l,log_level=info"), true);
-  expect(made.argv.slice(2, -2)).toEqual(["--policy=/p.yaml", "--on-outage=mediate", "--log-level=info"]);
+  expect(ownProcessArguments(made).slice(2, -3)).toEqual(["--policy=/p.yaml", "--on-outage=mediate", "--log-level=info"]);
   expect(made.logFile).toBe("/l");
 });
 
@@ -55,7 +55,7 @@ test("an escaped comma stays in its word", () => {
 
 test("a work directory without an upper layer is told of, and dropped", () => {
   const made = mountArguments(invocation("lowerdir=a,workdir=w"), true);
-  expect(made.argv[1]).not.toContain("workdir");
+  expect(made.words).not.toContain("workdir");
   expect(made.notices).toHaveLength(1);
 });
 

@@ -17,12 +17,17 @@ const FLAGS: ReadonlyMap<string, string> = new Map(
     ["on_outage", "stale_for", "max_stack_depth", "engine", "control", "admin", "name", "log_level"],
   ]
     .flat()
-    .map((name) => [name, `--${name.replaceAll("_", "-")}`]),
+    .map((name) => [name, name.replaceAll("_", "-")]),
 );
 
 export interface MountArguments {
-  /** The arguments of `sluice mount`, with the mount point last. */
-  argv: string[];
+  /** The `-o` string of `sluice mount`. */
+  words: string;
+  /** Its other options, by their long names without dashes. */
+  flags: readonly (readonly [name: string, value: string])[];
+  mountpoint: string;
+  /** The host service that is to make the mount: "off", "auto" or the path of its socket; undefined if nothing is said. */
+  hostService: string | undefined;
   foreground: boolean;
   /** The log file in the background. */
   logFile: string | undefined;
@@ -33,7 +38,8 @@ export interface MountArguments {
 }
 
 interface Sorted {
-  flags: string[];
+  flags: [name: string, value: string][];
+  hostService: string | undefined;
   words: string[];
   logFile: string | undefined;
   debug: boolean;
@@ -59,14 +65,24 @@ function refusePlugins(word: string): void {
 }
 
 function sort(words: readonly string[]): Sorted {
-  const sorted: Sorted = { flags: [], words: [], logFile: undefined, debug: false, remount: false, logLevel: false };
+  const sorted: Sorted = {
+    flags: [],
+    hostService: undefined,
+    words: [],
+    logFile: undefined,
+    debug: false,
+    remount: false,
+    logLevel: false,
+  };
   for (const word of words) {
     const name = nameOf(word);
+    const value = word.slice(name.length + 1);
     const flag = FLAGS.get(name);
     const last = sorted.words.at(-1);
     refusePlugins(word);
-    if (flag !== undefined) sorted.flags.push(`${flag}=${word.slice(name.length + 1)}`);
-    else if (name === "log") sorted.logFile = word.slice(name.length + 1);
+    if (flag !== undefined) sorted.flags.push([flag, value]);
+    else if (name === "log") sorted.logFile = value;
+    else if (name === "host_service") sorted.hostService = value;
     else if (name === "debug") sorted.debug = true;
     else if (name === "remount") sorted.remount = true;
     // The manual page of fuse-overlayfs separates ranges by commas.
@@ -113,12 +129,20 @@ export function mountArguments(invocation: MountInvocation, initialNamespace: bo
     words.push(`fsname=${invocation.source.replace(/[\\,]/g, "\\$&")}`);
   }
   const debug = invocation.debug || sorted.debug;
-  if (!sorted.logLevel) sorted.flags.push(`--log-level=${debug ? "debug" : "warn"}`);
+  if (!sorted.logLevel) sorted.flags.push(["log-level", debug ? "debug" : "warn"]);
   return {
-    argv: ["-o", words.join(","), ...sorted.flags, "--", invocation.mountpoint],
+    words: words.join(","),
+    flags: sorted.flags,
+    mountpoint: invocation.mountpoint,
+    hostService: sorted.hostService,
     foreground: invocation.foreground || debug,
     logFile: sorted.logFile,
     remount: sorted.remount ? sorted.words : undefined,
     notices,
   };
+}
+
+/** The command line of `sluice mount` for a mount in a process of its own. */
+export function ownProcessArguments({ words, flags, mountpoint }: MountArguments): string[] {
+  return ["-o", words, ...flags.map(([name, value]) => `--${name}=${value}`), "--host-service=off", "--", mountpoint];
 }

@@ -3,12 +3,14 @@ import { CliError, EXIT, errorLine, inInitialNamespace, keepPausesShort, VERSION
 import { HELP } from "./help-text.js";
 import { installLinks } from "./install-links.js";
 import type { Invocation, MountInvocation } from "./invocation.js";
-import { launch } from "./launch.js";
 import { logPlace } from "./log-place.js";
-import { mountArguments } from "./mount-arguments.js";
+import { mountArguments, ownProcessArguments } from "./mount-arguments.js";
+import { mountInService } from "./mount-in-service.js";
 
 async function mount(invocation: MountInvocation): Promise<number> {
-  const { argv, foreground, logFile, remount, notices } = mountArguments(invocation, inInitialNamespace());
+  const initialNamespace = inInitialNamespace();
+  const args = mountArguments(invocation, initialNamespace);
+  const { foreground, logFile, remount, notices } = args;
   for (const notice of notices) process.stderr.write(errorLine(`${invocation.mountpoint}: ${notice}`));
   if (invocation.fake) return EXIT.DONE;
   if (remount !== undefined) {
@@ -16,7 +18,9 @@ async function mount(invocation: MountInvocation): Promise<number> {
     await remountAt(invocation.mountpoint, remount);
     return EXIT.DONE;
   }
-  if (!foreground) return launch(argv, logPlace(logFile));
+  if (!foreground && (await mountInService(args, initialNamespace))) return EXIT.DONE;
+  const argv = ownProcessArguments(args);
+  if (!foreground) return (await import("./launch.js")).launch(argv, logPlace(logFile));
   keepPausesShort();
   const { serve } = await import("./serve.js");
   const log = logFile === undefined ? [] : [`--log-file=${logPlace(logFile)}`];

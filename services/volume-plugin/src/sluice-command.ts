@@ -1,4 +1,4 @@
-/** A mount as the `sluice` command makes it: a process of its own, which outlives the plugin. */
+/** A mount as the `sluice` command makes it in the background: it outlives the plugin. */
 import { type ChildProcess, spawn } from "node:child_process";
 import { closeSync, fstatSync, mkdirSync, openSync, readFileSync, readSync } from "node:fs";
 import { dirname } from "node:path";
@@ -97,7 +97,9 @@ export class MountCommand {
     const log = openSync(paths.log, "a", 0o600);
     const fromByte = fstatSync(log).size;
     // A session of its own: a signal to the plugin is none to the mount.
-    const child = spawn(program, [...before, ...args], { detached: true, stdio: ["ignore", "pipe", log] });
+    // A host service serves it beside others, if there is one.
+    const env = { SLUICE_HOST_SERVICE: "auto", ...process.env };
+    const child = spawn(program, [...before, ...args], { detached: true, stdio: ["ignore", "pipe", log], env });
     closeSync(log);
     const outcome = await untilServing(child);
     if (outcome === "late") child.kill("SIGTERM");

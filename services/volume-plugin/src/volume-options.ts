@@ -131,5 +131,18 @@ export function mountArguments(name: string, options: VolumeOptions, paths: Volu
   const lowers = lowersOf(options["lower"] ?? "")
     .map(here)
     .join(":");
-  return ["mount", "--name", name, "--lower", lowers, ...layers, ...passed, ...flags, paths.mountpoint];
+  return [
+    "mount",
+    "--background",
+    "--log-file",
+    paths.log,
+    "--name",
+    name,
+    "--lower",
+    lowers,
+    ...layers,
+    ...passed,
+    ...flags,
+    paths.mountpoint,
+  ];
 }

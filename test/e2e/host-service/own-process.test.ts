@@ -1,6 +1,8 @@
 /** Mounts that a process with other mounts cannot serve: it says so, and goes on; with `auto` they get a process of their own. */
-import { existsSync, mkdirSync, symlinkSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { mountsOf } from "@sluice/host-api";
 import {
   Actor,
   type HostService,
@@ -9,8 +11,10 @@ import {
   mountSluice,
   policyOf,
   requires,
+  runScript,
   runSluice,
   scratch,
+  type ScriptResult,
   type SluiceMount,
   startHostService,
 } from "@sluice/testkit";
@@ -18,6 +22,9 @@ import { expect } from "vitest";
 
 const { describe, test } = requires("/dev/fuse", "CAP_SYS_ADMIN");
 const stacked = requires("/dev/fuse", "CAP_SYS_ADMIN", "kernel overlayfs");
+
+const SLUICE = fileURLToPath(new URL("../../../packages/cli/bin/sluice.cjs", import.meta.url));
+const OVERLAYFS = fileURLToPath(new URL("../../../packages/overlayfs-cli/bin/sluice-overlayfs.cjs", import.meta.url));
 
 /** The socket that `--host-service auto` looks for. */
 const USUAL_SOCKET = "/run/sluice/host.sock";
@@ -113,6 +120,43 @@ describe("--host-service auto", () => {
     const above = await mountSluice({ lowers: [inService.mountpoint], args: ["--host-service", "auto"] });
     expect(above.readyLine).not.toContain("host service");
     expect(await (await Actor.start()).do("contents", above.path("word"))).toBe("x");
+  });
+
+  test("mounts in a process of its own if the service is in another mount namespace", async () => {
+    const host = await startHostService([], { socket: USUAL_SOCKET });
+    const { lower } = layers({ lower: { word: "x" } });
+    const mountpoint = emptyDirectory();
+    const commands = [
+      `"$0" "$1" mount --host-service auto --background --log-file "$2.log" --lower "$3" "$2"`,
+      `cat "$2/word"; grep " $2 " /proc/mounts >&2; "$0" "$1" unmount "$2"`,
+    ];
+    const words = ["unshare", "--mount", "sh", "-c", commands.join("\n"), process.execPath, SLUICE, mountpoint, lower];
+    const made = await runScript(words);
+    expect(made).toMatchObject({ code: 0, stdout: expect.stringMatching(/^mounted (?!.*by the host service).*\nx/) as string });
+    expect(made.stderr).toContain(` ${mountpoint} fuse.sluice `);
+    expect(readFileSync("/proc/mounts", "utf8")).not.toContain(` ${mountpoint} `);
+    expect((await runSluice(["status", "--json"])).stdout).not.toContain(host.socket);
+  });
+
+  test("is the default of sluice-overlayfs, which prints nothing", async () => {
+    const { lower } = layers({ lower: { word: "x" } });
+    const mountpoint = emptyDirectory();
+    const dropIn = (...words: string[]): Promise<ScriptResult> =>
+      runScript(["env", "-u", "SLUICE_HOST_SERVICE", process.execPath, OVERLAYFS, "-o", `lowerdir=${lower}`, ...words, mountpoint]);
+    await startHostService([], { socket: USUAL_SOCKET });
+    const mountsOfHost = async (): Promise<string[]> => (await mountsOf(USUAL_SOCKET, 30_000)).map((each) => each.mountpoint);
+    expect(await dropIn()).toMatchObject({ code: 0, stdout: "", stderr: "" });
+    expect(await mountsOfHost()).toEqual([mountpoint]);
+    expect(await (await Actor.start()).do("contents", join(mountpoint, "word"))).toBe("x");
+    expect((await runScript(["umount", mountpoint])).code).toBe(0);
+    await expect.poll(mountsOfHost).toEqual([]);
+    // The service cannot serve this one.
+    expect(await dropIn("-o", "host_service=auto,engine=fuse-native,static_nlink")).toMatchObject({ code: 0 });
+    expect(await mountsOfHost()).toEqual([]);
+    expect((await runSluice(["unmount", mountpoint])).code).toBe(0);
+    expect(await dropIn("-o", "host_service=off")).toMatchObject({ code: 0 });
+    expect(await mountsOfHost()).toEqual([]);
+    expect((await runSluice(["unmount", mountpoint])).code).toBe(0);
   });
 
   test("is read from a configuration file and the environment like every option", async () => {

@@ -197,7 +197,12 @@ test("a process answers for sixteen policies, and the next one has another", asy
     writeFileSync(join(lower, "a"), "a");
     const call = client.mount();
     const options = Object.entries({ lower, policy }).map(([name, value]) => ({ name, values: [value] }));
-    call.write({ message: { $case: "begin", value: { mountpoint, options, directory: "/", attached: false, abandonedAtEnd: false } } });
+    call.write({
+      message: {
+        $case: "begin",
+        value: { mountpoint, options, directory: "/", attached: false, abandonedAtEnd: false, mountNamespace: 0 },
+      },
+    });
     call.end();
     for await (const { message } of call as AsyncIterable<wire.MountResponse>) expect(message?.$case).not.toBe("ended");
     mountpoints.push(mountpoint);

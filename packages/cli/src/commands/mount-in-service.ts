@@ -1,9 +1,11 @@
 /** `sluice mount --host-service`: has the mount made by a process that serves others, too, and follows it. */
-import { accessSync, constants, existsSync } from "node:fs";
+import { accessSync, constants } from "node:fs";
 import { resolve } from "node:path";
-import { failed, wrong } from "@sluice/runtime/cli";
+import { HOST_SOCKET } from "@sluice/host-api/socket";
+import { wrong } from "@sluice/runtime/cli";
 import type { MountArguments } from "@sluice/service-mount/options";
-import { type GivenOption, HOST_SOCKET } from "./mount-options.js";
+import { mountByService } from "../host-service.js";
+import type { GivenOption } from "./mount-options.js";
 
 const SIGNALS = ["SIGTERM", "SIGINT", "SIGHUP"] as const;
 
@@ -54,32 +56,19 @@ export async function mountInService(
   options: readonly GivenOption[],
 ): Promise<boolean> {
   const { hostService = "off", keeperSocket, background } = args;
-  const auto = hostService === "auto";
-  const socket = auto ? HOST_SOCKET : resolve(hostService);
   if (keeperSocket !== undefined || mountpoint === undefined) {
-    if (auto) return false;
+    if (hostService === "auto") return false;
     throw wrong("--host-service", "cannot be combined with --keeper-socket", "leave one of them out");
   }
+  const socket = hostService === "auto" ? HOST_SOCKET : resolve(hostService);
   if (isForUsers(socket) && (await mountAsUser(socket, mountpoint, args))) return true;
-  if (auto && !existsSync(socket)) return false;
-  const { HostUnreachable, mountThrough, NeedsOwnProcess } = await import("@sluice/host-api");
-  const spec = { mountpoint, options: [...options], directory: process.cwd(), attached: background !== true, abandonedAtEnd: false };
-  try {
-    await mountThrough(socket, spec, {
+  return mountByService(
+    hostService,
+    { mountpoint, options, attached: background !== true },
+    {
       announce: (line) => void process.stdout.write(line),
       tell: (line) => void process.stderr.write(`sluice: ${mountpoint}: ${line}\n`),
       onStop,
-    });
-    return true;
-  } catch (error) {
-    const unable = error instanceof HostUnreachable || error instanceof NeedsOwnProcess;
-    if (auto && unable) return false;
-    if (error instanceof HostUnreachable)
-      throw failed(
-        socket,
-        `no host service answers there, or it refuses this user (${error.message})`,
-        "start 'sluice serve', for ordinary users with --user-mounts 16",
-      );
-    throw error instanceof NeedsOwnProcess ? error.complaint : error;
-  }
+    },
+  );
 }

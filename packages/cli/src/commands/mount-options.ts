@@ -3,9 +3,6 @@ import { type Command, Option } from "commander";
 import { wrong } from "@sluice/runtime/cli";
 import { collect, withMountLayers } from "./shared-options.js";
 
-/** Of `sluice serve`. */
-export const HOST_SOCKET = "/run/sluice/host.sock";
-
 export const DEFAULT_GRACE = "10s";
 export const GRACE_HELP = "how long a stopping server waits for the users of the mount before it cuts them off";
 

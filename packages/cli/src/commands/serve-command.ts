@@ -1,11 +1,12 @@
 /** `sluice serve`: its options, and how a client's options become a mount. */
 import { resolve } from "node:path";
+import { HOST_SOCKET } from "@sluice/host-api/socket";
 import { failed, LOG_LEVELS, type LogLevel, wrong } from "@sluice/runtime/cli";
 import { keepLeastPrivilege, type MountHost } from "@sluice/service-mount";
 import type { HostProgram } from "@sluice/service-mount/host";
 import { Command, Option } from "commander";
 import { refuseUnreadableProgram, userProgram } from "../become-keeper.js";
-import { type GivenOption, HOST_SOCKET, setOptions, withMountOptions } from "./mount-options.js";
+import { type GivenOption, setOptions, withMountOptions } from "./mount-options.js";
 
 const HELP = `
 Examples:

@@ -50,6 +50,7 @@ export function mountSpec(plan: VolumePlan, { mountpoint, name, lowers, layers, 
     directory: "/",
     attached: false,
     abandonedAtEnd: false,
+    mountNamespace: 0,
     options: [
       ...option("lower", ...lowers),
       ...option("upper", layers?.upper),

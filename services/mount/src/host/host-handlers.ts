@@ -1,6 +1,7 @@
 /** The calls of the contract (proto/sluice/host/v1), on the mounts of this process. */
 import { type sendUnaryData, type ServerDuplexStream, type ServerUnaryCall, status } from "@grpc/grpc-js";
-import { failureOf, wire } from "@sluice/host-api";
+import { failureOf, NeedsOwnProcess, ownMountNamespace, wire } from "@sluice/host-api";
+import { unfit } from "@sluice/runtime/cli";
 import type { MountConfig } from "../config/mount-config.js";
 import type { HostedMount, Person } from "./hosted-mount.js";
 import type { HostedMounts, RunningMount } from "./hosted-mounts.js";
@@ -15,6 +16,13 @@ const STATES: Readonly<Record<HostedMount["state"], wire.HostedMount_State>> = {
   serving: wire.HostedMount_State.SERVING,
   ending: wire.HostedMount_State.ENDING,
 };
+
+/** The same path may be another directory there. @throws NeedsOwnProcess */
+function refuseOtherNamespace({ mountpoint, mountNamespace }: wire.MountSpec): void {
+  if (mountNamespace === 0 || mountNamespace === ownMountNamespace()) return;
+  const problem = "it is in another mount namespace than the host service (EXDEV)";
+  throw new NeedsOwnProcess(unfit(mountpoint, problem, "mount with --host-service off"));
+}
 
 /** One call of Mount: it makes one mount, and an attached mount ends with it. */
 class MountSession {
@@ -64,6 +72,7 @@ class MountSession {
     this.#attached = spec.attached;
     this.#abandonedAtEnd = spec.abandonedAtEnd;
     try {
+      refuseOtherNamespace(spec);
       this.#running = this.mounts.begin(this.parse(spec), this.#person, spec.attached);
       await this.#follow(this.#running);
     } catch (error) {

@@ -2,11 +2,12 @@
 import { existsSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 import { Command } from "commander";
+import { HOST_SOCKET, ownMountNamespace } from "@sluice/host-api/socket";
 import { fileOptions, type ServedView, type ViewOrder } from "@sluice/sandbox";
 import { CliError, EXIT, failed } from "@sluice/runtime/cli";
 import type { MountArguments } from "@sluice/service-mount/options";
 import type { Refusal } from "@sluice/service-mount/session-client";
-import { HOST_SOCKET, setOptions, withMountOptions } from "../mount-options.js";
+import { setOptions, withMountOptions } from "../mount-options.js";
 
 /** The service refuses a mount in a sentence like each error of a command. */
 function errorOf({ refusal, exitCode }: Refusal): CliError {
@@ -31,7 +32,14 @@ async function forUser(socket: string, { mountpoint, options, files }: ViewOrder
 /** Undefined if no service answers, or it cannot have this mount among others. @throws CliError */
 async function forRoot(socket: string, { mountpoint, options, files }: ViewOrder): Promise<ServedView | undefined> {
   const { HostUnreachable, mountThrough, NeedsOwnProcess } = await import("@sluice/host-api");
-  const spec = { mountpoint, options: [...options, ...fileOptions(files)], directory: "/", attached: true, abandonedAtEnd: true };
+  const spec = {
+    mountpoint,
+    options: [...options, ...fileOptions(files)],
+    directory: "/",
+    attached: true,
+    abandonedAtEnd: true,
+    mountNamespace: ownMountNamespace(),
+  };
   let stop: () => void = () => undefined;
   let onLine: (line: string) => void = () => undefined;
   const serves = new Promise<string>((done) => (onLine = done));

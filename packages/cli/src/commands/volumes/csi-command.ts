@@ -2,7 +2,7 @@
 import { LOG_LEVELS } from "@sluice/runtime/cli";
 import type { CsiFlags } from "@sluice/service-csi";
 import { type Command, Option } from "commander";
-import { HOST_SOCKET } from "../mount-options.js";
+import { HOST_SOCKET } from "@sluice/host-api/socket";
 
 const EXAMPLES = `
 Examples:

@@ -63,6 +63,11 @@ export interface MountSpec {
    * mount namespaces have copies of it.
    */
   abandonedAtEnd: boolean;
+  /**
+   * The inode number of the client's mount namespace (/proc/self/ns/mnt): if it is not that of the service, the same path may be
+   * another directory there, and the mount needs a process of its own. 0: the paths are those of the service.
+   */
+  mountNamespace: number;
 }
 
 export interface MountOption {
@@ -307,7 +312,7 @@ export const MountRequest: MessageFns<MountRequest> = {
 };
 
 function createBaseMountSpec(): MountSpec {
-  return { mountpoint: "", options: [], directory: "", attached: false, abandonedAtEnd: false };
+  return { mountpoint: "", options: [], directory: "", attached: false, abandonedAtEnd: false, mountNamespace: 0 };
 }
 
 export const MountSpec: MessageFns<MountSpec> = {
@@ -326,6 +331,9 @@ export const MountSpec: MessageFns<MountSpec> = {
     }
     if (message.abandonedAtEnd !== false) {
       writer.uint32(40).bool(message.abandonedAtEnd);
+    }
+    if (message.mountNamespace !== 0) {
+      writer.uint32(48).uint32(message.mountNamespace);
     }
     return writer;
   },
@@ -383,6 +391,14 @@ export const MountSpec: MessageFns<MountSpec> = {
             message.abandonedAtEnd = reader.bool();
             continue;
           }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.mountNamespace = reader.uint32();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -406,6 +422,11 @@ export const MountSpec: MessageFns<MountSpec> = {
         : isSet(object.abandoned_at_end)
         ? globalThis.Boolean(object.abandoned_at_end)
         : false,
+      mountNamespace: isSet(object.mountNamespace)
+        ? globalThis.Number(object.mountNamespace)
+        : isSet(object.mount_namespace)
+        ? globalThis.Number(object.mount_namespace)
+        : 0,
     };
   },
 
@@ -426,6 +447,9 @@ export const MountSpec: MessageFns<MountSpec> = {
     if (message.abandonedAtEnd !== false) {
       obj.abandonedAtEnd = message.abandonedAtEnd;
     }
+    if (message.mountNamespace !== 0) {
+      obj.mountNamespace = Math.round(message.mountNamespace);
+    }
     return obj;
   },
 
@@ -439,6 +463,7 @@ export const MountSpec: MessageFns<MountSpec> = {
     message.directory = object.directory ?? "";
     message.attached = object.attached ?? false;
     message.abandonedAtEnd = object.abandonedAtEnd ?? false;
+    message.mountNamespace = object.mountNamespace ?? 0;
     return message;
   },
 };

@@ -1,0 +1,48 @@
+/** Has mounts made by a host service, one process that serves many mounts. */
+import { existsSync } from "node:fs";
+import { resolve } from "node:path";
+import { failed } from "@sluice/runtime/cli";
+import type { MountFollower } from "@sluice/host-api";
+import { HOST_SOCKET, ownMountNamespace } from "@sluice/host-api/socket";
+import type { GivenOption } from "./commands/mount-options.js";
+
+/** The socket of a service: "auto" is the usual one, if there is a service. Undefined: no service is to be asked. */
+export function serviceSocket(chosen: string): string | undefined {
+  if (chosen === "off") return undefined;
+  if (chosen !== "auto") return resolve(chosen);
+  return existsSync(HOST_SOCKET) ? HOST_SOCKET : undefined;
+}
+
+interface Wanted {
+  mountpoint: string;
+  options: readonly GivenOption[];
+  /** The mount ends with this process. */
+  attached: boolean;
+}
+
+/**
+ * Resolves when an attached mount has ended, and for another one as soon as it serves. False with "auto": a process of its own is to
+ * serve it, since the service does not answer, or cannot have this mount among others. @throws CliError
+ */
+export async function mountByService(chosen: string, { mountpoint, options, attached }: Wanted, follower: MountFollower): Promise<boolean> {
+  const socket = serviceSocket(chosen);
+  if (socket === undefined) return false;
+  const auto = chosen === "auto";
+  const { HostUnreachable, mountThrough, NeedsOwnProcess } = await import("@sluice/host-api");
+  // A person who names the socket may mean paths of the service.
+  const mountNamespace = auto ? ownMountNamespace() : 0;
+  const spec = { mountpoint, options: [...options], directory: process.cwd(), attached, abandonedAtEnd: false, mountNamespace };
+  try {
+    await mountThrough(socket, spec, follower);
+    return true;
+  } catch (error) {
+    if (auto && (error instanceof HostUnreachable || error instanceof NeedsOwnProcess)) return false;
+    if (error instanceof HostUnreachable)
+      throw failed(
+        socket,
+        `no host service answers there, or it refuses this user (${error.message})`,
+        "start 'sluice serve', for ordinary users with --user-mounts 16",
+      );
+    throw error instanceof NeedsOwnProcess ? error.complaint : error;
+  }
+}
