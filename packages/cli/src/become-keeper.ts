@@ -3,19 +3,23 @@
  * and has nothing of the command line or a policy file in its memory.
  */
 import { spawnSync } from "node:child_process";
-import { readdirSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { CAP, capabilityMask, memoryFileOf, native } from "@sluice/native";
 import { CliError, EXIT, lacking } from "@sluice/runtime/cli";
 import type { AwaitingConfig, HostKeeperConfig, KeeperConfig } from "@sluice/service-keeper";
-import { type AwaitedMount, type GivenPlaces, type SupervisedHost, type SupervisedMount, replaceProcess } from "@sluice/service-mount";
+import {
+  type AwaitedMount,
+  type GivenPlaces,
+  passOn,
+  replaceProcess,
+  STANDARD,
+  type SupervisedHost,
+  type SupervisedMount,
+  unusedNumber,
+} from "@sluice/service-mount";
 
 const KEEPER_MAIN = fileURLToPath(new URL("./keeper-main.js", import.meta.url));
 const MAIN = fileURLToPath(new URL("./main.js", import.meta.url));
-/** Descriptors of the same number in both programs: standard input, output and error. */
-const STANDARD = 3;
-/** Other threads of this program may open some before it is gone. */
-const SPARE = 16;
 
 /** The command line that starts this program as a mount's server. */
 export const serverProgram = { file: process.execPath, argv: [...process.execArgv, MAIN, "mount-server"] };
@@ -25,19 +29,6 @@ export const hostProgram = { file: process.execPath, argv: [...process.execArgv,
 
 /** The command line that begins the mount of an ordinary user. */
 export const userProgram = { file: process.execPath, argv: [...process.execArgv, MAIN, "user-mount"] };
-
-/**
- * A number above those of all open descriptors. Until the program is replaced, its other threads use its own: one that finds another file
- * where its event queue was ends the process (libuv, uv__async_send).
- */
-function unusedNumber(): number {
-  return Math.max(...readdirSync("/proc/self/fd").map(Number)) + SPARE;
-}
-
-/** Duplicates that the next program gets, with numbers from `first` on. @returns false if one cannot be had */
-function passOn(fds: readonly number[], first: number): boolean {
-  return fds.every((fd, at) => fd >= 0 && native.dup2(fd, first + at) >= 0);
-}
 
 /** The caller's descriptors in the order of the numbers that they get. */
 function given({ mountpoint, lowers, above, upper, work }: GivenPlaces): number[] {

@@ -2,11 +2,15 @@
 import type { MountHost } from "@sluice/service-mount";
 import type { Command } from "commander";
 
-/** `sluice mount-server`: a keeper starts it. */
+/** `sluice mount-server [LINK]`: a keeper starts it, or a command becomes it with the descriptor of its link. */
 export function addMountServerCommand(program: Command, host: MountHost): void {
   program
     .command("mount-server", { hidden: true })
-    .action(async () => (await import("@sluice/service-mount/serve-for-keeper")).serveForKeeper(host));
+    .argument("[link]")
+    .action(async (link: string | undefined) => {
+      const { serveForKeeper } = await import("@sluice/service-mount/serve-for-keeper");
+      await serveForKeeper(host, link === undefined ? undefined : Number(link));
+    });
 }
 
 /** `sluice user-mount`: a host service starts it for the mount of an ordinary user. */

@@ -11,13 +11,10 @@ import { checkCapabilities, servingCapabilities } from "../preflight/check-machi
 import { refuseImpossibleTransport } from "../setup/choose-transport.js";
 import type { ServerConfig } from "./start-keeper.js";
 import { replaceProcess } from "../privilege/least-privilege.js";
+import { passOn, STANDARD, unusedNumber } from "../privilege/pass-descriptors.js";
 import type { MountHost } from "../mount-host.js";
 import { serverPrivilege } from "../privilege/server-privilege.js";
 import { refuseUnseenHolders } from "../setup/watch-revocation.js";
-
-/** As services/keeper starts a server: after standard input, output and error. */
-const LINK_FD = 3;
-const CONFIG_FD = 4;
 
 /** The keeper has these options; its servers cannot have others. */
 const OF_THE_KEEPER = { lower: "--lower", upper: "--upper", work: "--work", o: "-o", user: "--user" } as const;
@@ -66,13 +63,6 @@ function configBy({ plan, options }: Offer, args: MountArguments): MountConfig {
   return { ...asked, mountpoint, lowers, dataLowers, upper, work };
 }
 
-/** Moves the two descriptors to 3 and 4. */
-function moveDescriptors(link: number, config: number): void {
-  const spare = native.dup2(config, Math.max(link, config, CONFIG_FD) + 1);
-  native.dup2(link, LINK_FD);
-  native.dup2(spare, CONFIG_FD);
-}
-
 /** @throws CliError */
 export function joinMount(mountpoint: string | undefined, args: MountArguments, host: MountHost): never {
   refuseTwice(mountpoint, args);
@@ -91,11 +81,11 @@ export function joinMount(mountpoint: string | undefined, args: MountArguments, 
   const { capabilities, registerByKeeper } = serverPrivilege(config);
   const server: ServerConfig = { config, runDirectory: undefined, capabilities: String(capabilities), registerByKeeper, joined: true };
   const memory = memoryFileOf("sluice-config", JSON.stringify(server));
-  if (memory >= 0) {
-    moveDescriptors(socket, memory);
+  const first = unusedNumber();
+  if (passOn([socket, memory], first)) {
     native.setNoNewPrivileges();
     // The arguments begin with Node's own options, which this process has too.
-    replaceProcess(host.serverProgram.argv.slice(process.execArgv.length), CONFIG_FD + 1);
+    replaceProcess([...host.serverProgram.argv.slice(process.execArgv.length), String(first)], STANDARD);
   }
   throw failed(path, "the server cannot be started", "free memory");
 }
