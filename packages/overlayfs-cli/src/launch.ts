@@ -6,6 +6,7 @@ import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { fileURLToPath } from "node:url";
 import { errorLine } from "@sluice/runtime/cli";
+import { limitThread } from "@sluice/service-mount";
 
 const SERVE_MAIN = fileURLToPath(new URL("./serve-main.js", import.meta.url));
 const READY_FD = 3;
@@ -13,6 +14,8 @@ const FAILED = 1;
 
 /** Resolves to the exit code. Errors before the mount serves are on standard error. */
 export async function launch(argv: readonly string[], logFile: string): Promise<number> {
+  // So it need not start its program a second time.
+  limitThread();
   const child = spawn(process.execPath, [SERVE_MAIN, logFile, ...argv], {
     // A session of its own: the terminal's signals are not for it. It shares our standard error until it serves.
     detached: true,

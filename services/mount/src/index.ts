@@ -7,4 +7,4 @@ export type { SupervisedHost } from "./host/keep-host.js";
 export type { AwaitedMount, SupervisedMount } from "./keeper/start-keeper.js";
 export type { DecisionHost, EmbeddedDecisionOptions, MountHost, StartEmbeddedDecision } from "./mount-host.js";
 export { passOn, STANDARD, unusedNumber } from "./privilege/pass-descriptors.js";
-export { keepLeastPrivilege, replaceProcess, SERVER_CAPABILITIES } from "./privilege/least-privilege.js";
+export { keepLeastPrivilege, limitThread, replaceProcess, SERVER_CAPABILITIES } from "./privilege/least-privilege.js";

@@ -1,8 +1,10 @@
 /** The server's threads have exactly the privileges of the table, and everything that the server needs still works. */
 import { chmodSync, existsSync, mkdirSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 import { CAP, capabilityMask } from "@sluice/native";
 import {
+  cleanUp,
   file,
   mountSluice,
   plant,
@@ -27,20 +29,45 @@ function setsOf(status: string): bigint[] {
   return SETS.map((set) => BigInt(`0x${new RegExp(`^${set}:\\s+([0-9a-f]+)$`, "m").exec(status)?.[1] ?? "f"}`));
 }
 
-test("no thread of the server holds, or can get, a capability beyond the table", async () => {
-  const layers = { lowers: [plant(scratch(), { f: file("lower") })], upper: plant(scratch(), {}) };
-  const mount = await mountSluice({ ...layers, dropsPrivilege: true });
-  // This includes the threads of the pool, which are created at their first use.
-  await runScript(["sh", "-c", "cp f g; echo x >> f; sync -f ."], { cwd: mount.mountpoint });
-  const threads = threadStatuses(mount.serverPid);
+function expectLimited(pid: number): void {
+  const threads = threadStatuses(pid);
   expect(threads.size).toBeGreaterThan(4);
   for (const status of threads.values()) {
     for (const held of setsOf(status)) expect(held & ~serverMask).toBe(0n);
     expect(status).toMatch(/^NoNewPrivs:\s+1$/m);
   }
+}
+
+test("no thread of the server holds, or can get, a capability beyond the table", async () => {
+  const layers = { lowers: [plant(scratch(), { f: file("lower") })], upper: plant(scratch(), {}) };
+  const mount = await mountSluice({ ...layers, dropsPrivilege: true });
+  // This includes the threads of the pool, which are created at their first use.
+  await runScript(["sh", "-c", "cp f g; echo x >> f; sync -f ."], { cwd: mount.mountpoint });
+  expectLimited(mount.serverPid);
   expect(Object.keys(SERVER_CAPABILITIES)).not.toContain("NET_ADMIN");
   await mount.stop();
 });
+
+for (const [name, words] of [
+  ["sluice mount --background", ["cli/bin/sluice.cjs", "mount", "--background", "--log-file", "/dev/null"]],
+  ["sluice-overlayfs", ["overlayfs-cli/bin/sluice-overlayfs.cjs"]],
+] as const)
+  test(`nor does one in the background: ${name}`, async () => {
+    const lower = plant(scratch(), { f: file("lower") });
+    const mountpoint = scratch();
+    const [program, ...args] = words;
+    const command = [
+      fileURLToPath(new URL(`../../../packages/${program}`, import.meta.url)),
+      ...args,
+      "-o",
+      `lowerdir=${lower}`,
+      mountpoint,
+    ];
+    cleanUp(async () => void (await runSluice(["unmount", "--force", mountpoint])));
+    expect(await runScript(command)).toMatchObject({ code: 0 });
+    const { pid } = JSON.parse((await runSluice(["status", mountpoint, "--json"])).stdout) as { pid: number };
+    expectLimited(pid);
+  });
 
 interface Shape {
   args: readonly string[];

@@ -8,20 +8,29 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { wrong } from "@sluice/runtime/cli";
+import { limitThread } from "@sluice/service-mount";
 
 /** Set for the second process, whose command line is the same. */
 export const IN_BACKGROUND = "SLUICE_IN_BACKGROUND";
 const POLL_MS = 50;
 const FAILED = 1;
 
+export interface Launched {
+  logFile: string | undefined;
+  /** It serves the mount itself, so it has no use for other capabilities than a server's. */
+  serves: boolean;
+}
+
 /** @returns the exit code */
-export async function launchInBackground(logFile: string | undefined): Promise<number> {
+export async function launchInBackground({ logFile, serves }: Launched): Promise<number> {
   if (logFile === undefined) throw wrong("--background", "there is no place for the log", "add --log-file FILE, or --log-file /dev/null");
   // Files, not pipes: output after this process has ended must not end the server.
   const directory = mkdtempSync(join(tmpdir(), "sluice-background-"));
   const [out, err] = ["out", "err"].map((name) => join(directory, name)) as [string, string];
   const descriptors = [out, err].map((path) => openSync(path, "w", 0o600));
   try {
+    // So it need not start its program a second time.
+    if (serves) limitThread();
     const child = spawn(process.execPath, [...process.execArgv, ...process.argv.slice(1)], {
       detached: true,
       stdio: ["ignore", ...descriptors],

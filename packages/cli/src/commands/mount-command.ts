@@ -60,7 +60,8 @@ async function mount(
     if (await mountInService(mountpoint, args, given)) return;
   }
   if (args.background === true && process.env[IN_BACKGROUND] === undefined) {
-    process.exitCode = await launchInBackground(args.logFile);
+    const serves = args.keeper === "off" && args.keeperSocket === undefined;
+    process.exitCode = await launchInBackground({ logFile: args.logFile, serves });
     return;
   }
   // With neither of the two it was refused above.

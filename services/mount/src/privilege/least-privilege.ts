@@ -28,18 +28,25 @@ function block(strings: readonly string[]): Uint8Array {
 const STDIO = 3;
 
 /**
- * Capabilities belong to a thread, and Node has several threads before our first line runs: the others would retain the
- * ones that this one drops. So the process limits its bounding set and starts its own program again; after that no
- * thread has more than the table, nor can get more. It does nothing if there is nothing to drop (in a container that
- * adds only what it needs), or without CAP_SETPCAP: there the container decides. Descriptors below `descriptors` stay open.
+ * Limits this thread to the capabilities of the table, and with it each program that it starts or becomes: those have no more, and get no
+ * more. @returns false if there is nothing to drop (in a container that adds only what it needs), or without CAP_SETPCAP, where the
+ * container decides
  */
-export function keepLeastPrivilege(descriptors = STDIO): void {
+export function limitThread(): boolean {
   const beyond = native.boundingCapabilities() & ~serverMask;
   const isRoot = process.geteuid?.() === 0;
-  if (!isRoot || beyond === 0n || (native.effectiveCapabilities() & capabilityMask(CAP.SETPCAP)) === 0n) return;
-  if (native.limitCapabilities(serverMask) < 0) return;
-  // no_new_privs belongs to a thread, and the new program inherits it.
+  if (!isRoot || beyond === 0n || (native.effectiveCapabilities() & capabilityMask(CAP.SETPCAP)) === 0n) return false;
+  if (native.limitCapabilities(serverMask) < 0) return false;
   native.setNoNewPrivileges();
+  return true;
+}
+
+/**
+ * Capabilities belong to a thread, and Node has several threads before our first line runs: the others would retain the
+ * ones that this one drops. So the process limits this one and starts its own program again. Descriptors below `descriptors` stay open.
+ */
+export function keepLeastPrivilege(descriptors = STDIO): void {
+  if (!limitThread()) return;
   replaceProcess(process.argv.slice(1), descriptors);
   // It only returns if it failed; then at least this thread has dropped them.
 }
