@@ -14,13 +14,21 @@ export function keepPausesShort(): void {
 /** The growth of the heap between two checks that triggers a collection: V8 moves the survivors in less than half a millisecond. */
 const YOUNG_BYTES = 256 << 10;
 
+/** V8 adds its pages up for each look, which takes some ten microseconds. So many calls at most pass without one. */
+const MOST_SKIPPED = 16;
+
 /**
  * Collects the young generation before V8 would by itself, so each pause has less to move. Code that allocates much calls this
  * now and then, after some dozen requests. V8 shows its own function for it (--expose-gc) to contexts that are created afterwards.
  */
 export class YoungCollector {
   readonly #collect: (how: { type: "minor" }) => void;
+  /** After the last collection. */
   #usedBytes = 0;
+  /** At the last look, and the calls since then. */
+  #lookedBytes = 0;
+  #calls = 0;
+  #skip = 0;
 
   constructor() {
     setFlagsFromString("--expose-gc");
@@ -29,13 +37,26 @@ export class YoungCollector {
   }
 
   look(): void {
+    this.#calls++;
+    if (this.#skip-- > 0) return;
     const usedBytes = getHeapStatistics().used_heap_size;
     if (usedBytes - this.#usedBytes > YOUNG_BYTES) {
       this.#collect({ type: "minor" });
-      this.#usedBytes = getHeapStatistics().used_heap_size;
-    } else if (usedBytes < this.#usedBytes) {
-      this.#usedBytes = usedBytes;
+      this.#usedBytes = this.#lookedBytes = getHeapStatistics().used_heap_size;
+      this.#skip = 0;
+    } else {
+      if (usedBytes < this.#usedBytes) this.#usedBytes = usedBytes;
+      this.#skip = this.#skippable(usedBytes);
+      this.#lookedBytes = usedBytes;
     }
+    this.#calls = 0;
+  }
+
+  /** Half of the calls after which the heap will have grown by so much, if it goes on growing as since the last look. */
+  #skippable(usedBytes: number): number {
+    const perCall = (usedBytes - this.#lookedBytes) / this.#calls;
+    if (perCall <= 0) return 0;
+    return Math.min(MOST_SKIPPED, Math.floor((this.#usedBytes + YOUNG_BYTES - usedBytes) / perCall / 2));
   }
 }
 
