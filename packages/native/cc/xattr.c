@@ -54,10 +54,18 @@ static int64_t by_name(int dirfd, const char *name, const struct request *reques
   return -EINVAL;
 }
 
-/* Only an O_PATH descriptor takes the detour: f...xattr(2) and AT_EMPTY_PATH alike refuse it with EBADF. */
+/*
+ * Only an O_PATH descriptor takes the detour: f...xattr(2) and AT_EMPTY_PATH alike refuse it with EBADF. Most are of directories, which "."
+ * leads to (ENOTDIR: it is of something else; EACCES: it is of a directory that we may not search, which /proc does not ask for).
+ */
 static int64_t on_itself(int fd, const struct request *request) {
   int64_t status = by_descriptor(fd, request);
-  if (status != -EBADF || fcntl(fd, F_GETFD) < 0) return status;
+  if (status != -EBADF || fd < 0) return status;
+  if (!assume_old_kernel) {
+    status = by_name(fd, ".", request);
+    if (status != -ENOSYS && status != -ENOTDIR && status != -EACCES) return status;
+  }
+  if (fcntl(fd, F_GETFD) < 0) return -errno;
   return by_proc(fd, request);
 }
 

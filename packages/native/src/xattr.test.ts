@@ -80,7 +80,11 @@ describe.each(cases)("extended attributes on $name, old kernel: $old", ({ place,
     const path = native.openat(AT_FDCWD, scratch.path, O_PATH, 0);
     const bytes = new Uint8Array(8);
     expect(textOf(bytes, native.getxattrat(path, "", "trusted.dir", bytes))).toBe("y");
+    expect(native.removexattrat(path, "", "trusted.dir")).toBe(0);
+    expect(native.setxattrat(path, "", "trusted.other", bytesOf("n"), CREATE)).toBe(0);
+    expect(textOf(bytes, native.getxattrat(scratch.dir, "", "trusted.other", bytes))).toBe("n");
     native.close(path);
+    expect(native.getxattrat(path, "", "trusted.other", none)).toBe(-errno.EBADF);
     const file = native.openat(scratch.dir, "\xfff", O_RDONLY, 0);
     expect(native.getxattrat(file, "", "trusted.dir", none)).toBe(-errno.ENODATA);
     native.close(file);
