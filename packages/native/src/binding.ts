@@ -193,6 +193,8 @@ export interface Native extends NameCalls {
   /** The new offset: a bigint beyond 2^53. */
   lseek(fd: number, offset: FileOffset, whence: number): FileOffset;
   copyFileRangeAsync(source: number, sourceOffset: FileOffset, target: number, targetOffset: FileOffset, length: number): Promise<number>;
+  /** Reads and writes the first `length` bytes of a file; the count of bytes, which is lower if the source ends before. */
+  copyBytes(target: number, source: number, length: number): number;
   /** ioctl FICLONE: `target` becomes a reflink of `source`. */
   ficlone(target: number, source: number): number;
   /** fsync(2) on the loop's thread: where the file system is known to be in memory. */
@@ -245,7 +247,8 @@ export interface Native extends NameCalls {
   setEffectiveCapabilities(mask: bigint): number;
   /**
    * BACKING_OPEN of a regular file that `fd` has open, with CAP_FSETID dropped from this thread for the call: so that the kernel
-   * clears suid on passthrough writes. -EINVAL of anything else, -EBADF of an O_PATH descriptor.
+   * clears suid on passthrough writes. On a read-only mount, which nobody writes to, CAP_FSETID stays. -EINVAL of anything else,
+   * -EBADF of an O_PATH descriptor.
    */
   backingOpenWithoutFsetid(fuseFd: number, fd: number): number;
   /**

@@ -5,8 +5,9 @@ import { open, readFile, stat } from "node:fs/promises";
 import { setTimeout as sleep } from "node:timers/promises";
 import { promisify } from "node:util";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { CAP, capabilityMask, native, POLL_STATUS_ENDED } from "./index.js";
+import { CAP, capabilityMask, MOUNT_ATTR, native, OPEN_TREE, POLL_STATUS_ENDED } from "./index.js";
 import {
+  AT_EMPTY_PATH,
   AT_FDCWD,
   bytesOf,
   createFile,
@@ -158,6 +159,20 @@ describe("backing files", () => {
     await run("sh", ["-c", 'printf x >> "$1"', "sh", file], { uid: STRANGER, gid: STRANGER });
     expect(statOf(scratch.dir, "backing")).toMatchObject({ size: 1n, mode: 0o100000 | after });
     native.close(fd);
+  });
+
+  it("of a read-only mount are read, and written by nobody", async () => {
+    await start(1);
+    const fd = createFile(scratch.dir, "backing", 0o666);
+    native.pwrite(fd, bytesOf("backing!"), { offset: 0, length: 8, position: 0 }, 0);
+    const clone = native.openTree(AT_FDCWD, scratch.path, OPEN_TREE.CLONE);
+    expect(native.mountSetattr(clone, "", AT_EMPTY_PATH, MOUNT_ATTR.RDONLY, 0)).toBe(0);
+    const readOnly = native.openat(clone, "backing", O_RDONLY, 0);
+    server.backingId = native.backingOpenWithoutFsetid(server.fd, readOnly);
+    expect(server.backingId).toBeGreaterThan(0);
+    expect((await readFile(file)).toString()).toBe("backing!");
+    await expect(open(file, "r+")).rejects.toThrow("EIO");
+    for (const each of [fd, clone, readOnly]) native.close(each);
   });
 });
 
