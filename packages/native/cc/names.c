@@ -210,6 +210,43 @@ static napi_value fs_utimensat(napi_env env, napi_callback_info info) {
   return result(env, syscall(SYS_utimensat, dirfd, name.bytes, times, flags));
 }
 
+/* A file's mode and times, as statx leaves them in its words (stat.c). */
+static struct timespec time_of(const uint32_t *words, size_t seconds, size_t nanoseconds) {
+  uint64_t sec = words[seconds] | ((uint64_t)words[seconds + 1] << 32);
+  return (struct timespec){.tv_sec = (time_t)(int64_t)sec, .tv_nsec = words[nanoseconds]};
+}
+
+static napi_value fs_set_mode_and_times(napi_env env, napi_callback_info info) {
+  struct args args = args_read(env, info, 2);
+  int fd = arg_int(&args, 0);
+  struct slice slice = arg_typed(&args, 1, napi_uint32_array);
+  if (!args.failure && slice.length < 16) args_throw_range(&args, "the array must hold the words of a stat");
+  if (args.failure) return args_failed(&args);
+  const uint32_t *words = (const uint32_t *)(const void *)slice.data;
+  const struct timespec times[2] = {time_of(words, 6, 12), time_of(words, 8, 13)};
+  int64_t status = S_ISLNK(words[15]) ? 0 : names_fchmodat(fd, "", words[15] & 07777, AT_EMPTY_PATH);
+  if (status < 0) return result_number(env, status);
+  return result(env, syscall(SYS_utimensat, fd, "", times, AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW));
+}
+
+/* The times are restored by the way: whether that works makes no difference to the result. */
+static napi_value fs_move_keeping_times(napi_env env, napi_callback_info info) {
+  struct args args = args_read(env, info, 4);
+  struct name from, to;
+  struct stat before;
+  int from_dirfd = arg_int(&args, 0);
+  arg_name(&args, 1, &from);
+  int to_dirfd = arg_int(&args, 2);
+  arg_name(&args, 3, &to);
+  if (args.failure) return args_failed(&args);
+  /* By number: fstat is a symbol only since glibc 2.33. */
+  bool known = syscall(SYS_fstat, to_dirfd, &before) == 0;
+  if (syscall(SYS_renameat2, from_dirfd, from.bytes, to_dirfd, to.bytes, 1 /* RENAME_NOREPLACE */) < 0) return result_number(env, -errno);
+  const struct timespec times[2] = {before.st_atim, before.st_mtim};
+  if (known) syscall(SYS_utimensat, to_dirfd, "", times, AT_EMPTY_PATH);
+  return result_number(env, 0);
+}
+
 static napi_value fs_assume_old_kernel(napi_env env, napi_callback_info info) {
   struct args args = args_read(env, info, 1);
   bool on = arg_bool(&args, 0);
@@ -219,6 +256,8 @@ static napi_value fs_assume_old_kernel(napi_env env, napi_callback_info info) {
 }
 
 const struct exported names_functions[] = {
+  {"setModeAndTimes", fs_set_mode_and_times},
+  {"moveKeepingTimes", fs_move_keeping_times},
   {"openat", fs_openat},         {"openat2", fs_openat2},
   {"close", fs_close},           {"dupfd", fs_dupfd},             {"dup2", fs_dup2},
   {"statx", stat_statx},         {"statCached", stat_cached},

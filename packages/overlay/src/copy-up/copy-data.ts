@@ -31,19 +31,19 @@ export function copyContent(
   const data = known ?? new Attr();
   const looked = known === undefined ? -statFd(source, data) || 0 : 0;
   if (looked !== 0) return looked;
-  const size = data.sizeExact < attr.sizeExact ? data.sizeExact : attr.sizeExact;
+  const size = data === attr || data.sizeExact < attr.sizeExact ? data.sizeExact : attr.sizeExact;
   const copied = copyBytes(core, job, { source, target, size, sparse: data.blocks * 512 < data.size });
   return andThen(copied, (status) => {
     if (status !== 0) return status;
     job.copiedBytes = Number(size);
-    return data.sizeExact === attr.sizeExact ? 0 : -upkeep.ftruncate(target, plain(attr.sizeExact)) || 0;
+    return data === attr || data.sizeExact === attr.sizeExact ? 0 : -upkeep.ftruncate(target, plain(attr.sizeExact)) || 0;
   });
 }
 
 function copyBytes(core: CopyUpContext, job: CopyUpJob, copy: DataCopy): Status {
   // Nothing can be cloned on a tmpfs.
   if (core.upper?.inMemory !== true && upkeep.ficlone(copy.target, copy.source) === 0) return 0;
-  if (!copy.sparse && copy.size <= BigInt(core.config.inlineCopyBytes)) return copySmall(copy);
+  if (!copy.sparse && Number(copy.size) <= core.config.inlineCopyBytes) return copySmall(copy);
   return copyExtents(job, copy);
 }
 
@@ -65,14 +65,11 @@ async function copyExtents(job: CopyUpJob, copy: DataCopy): Promise<number> {
 }
 
 /** So little that a hop to the pool would cost more than the copy. */
-function copySmall(copy: DataCopy): number {
-  const bytes = Buffer.allocUnsafe(Number(copy.size));
-  const read = sys.pread(copy.source, bytes, { offset: 0, length: bytes.length, position: 0 }, 0);
-  if (read < 0) return -read;
-  if (read !== bytes.length) return Errno.EIO;
-  const written = upkeep.pwrite(copy.target, bytes, { offset: 0, length: read, position: 0 }, 0);
-  if (written < 0) return -written;
-  return written === read ? 0 : Errno.ENOSPC;
+function copySmall({ source, target, size }: DataCopy): number {
+  const length = Number(size);
+  const copied = upkeep.copyBytes(target, source, length);
+  if (copied < 0) return -copied;
+  return copied === length ? 0 : Errno.EIO;
 }
 
 interface Extent {

@@ -1,5 +1,5 @@
 /** Owner, extended attributes (ACLs and capabilities among them), mode and times, in the order in which none undoes another. */
-import { AT, type Attr, Errno, S } from "@sluice/vfs";
+import { AT, type Attr, Errno } from "@sluice/vfs";
 import type { CopyUpContext } from "./copy-up-context.js";
 import { readXattr, sys, upkeep } from "../layer/system-calls.js";
 import { isMark } from "../marks/names.js";
@@ -20,16 +20,11 @@ export interface MetadataCopy {
 /** 0 or a positive errno. */
 export function copyMetadata(core: CopyUpContext, copy: MetadataCopy): number {
   const { target, attr } = copy;
-  let status = upkeep.fchownat(target, "", attr.uid, attr.gid, AT.EMPTY_PATH | AT.SYMLINK_NOFOLLOW);
+  const status = upkeep.fchownat(target, "", attr.uid, attr.gid, AT.EMPTY_PATH | AT.SYMLINK_NOFOLLOW);
   if (status < 0) return -status;
   const copied = copyXattrs(core, copy);
   if (copied !== 0) return copied;
-  if ((attr.mode & S.IFMT) !== S.IFLNK) {
-    status = upkeep.fchmodat(target, "", attr.mode & 0o7777, AT.EMPTY_PATH);
-    if (status < 0) return -status;
-  }
-  const times = { atimeSec: attr.atimeSec, atimeNsec: attr.atimeNsec, mtimeSec: attr.mtimeSec, mtimeNsec: attr.mtimeNsec };
-  return -upkeep.utimensat(target, "", times, AT.EMPTY_PATH | AT.SYMLINK_NOFOLLOW) || 0;
+  return -upkeep.setModeAndTimes(target, attr.words) || 0;
 }
 
 /**

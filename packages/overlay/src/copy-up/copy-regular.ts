@@ -16,6 +16,9 @@ import type { CopyUpJob } from "./copy-up-job.js";
 import { noteFile } from "./note-base.js";
 import { type FinishedCopy, publish } from "./publish.js";
 
+/** Left by the last copy, for the next one. */
+let spareAttr: Attr | undefined;
+
 /** 0 or a positive errno. */
 export function copyRegular(core: CopyUpContext, job: CopyUpJob): Status {
   const { node } = job;
@@ -24,7 +27,8 @@ export function copyRegular(core: CopyUpContext, job: CopyUpJob): Status {
   if (source < 0) return -source;
   const object = node.data === undefined ? source : openObject(core, node, O.PATH | O.NOFOLLOW);
   const name = core.scratchName();
-  const attr = new Attr();
+  const attr = spareAttr ?? new Attr();
+  spareAttr = undefined;
   const copy = (): Status => {
     const status = object < 0 ? -object : -statFd(object, attr) || 0;
     if (status !== 0) return status;
@@ -36,6 +40,7 @@ export function copyRegular(core: CopyUpContext, job: CopyUpJob): Status {
   return andFinally(copy, (status) => {
     closeFd(source);
     if (object >= 0 && object !== source) closeFd(object);
+    spareAttr = attr;
     core.copyUps++;
     core.events.copyUp({ path: job.path, bytes: job.copiedBytes, durationMs: performance.now() - job.startedMs, status });
   });

@@ -9,10 +9,9 @@ import { openNode } from "../node/open-node.js";
 import { inheritProtection, protectionOf } from "../node/protection.js";
 import { copyFlags, copyMetadata } from "./copy-metadata.js";
 import { noteHidden } from "./note-base.js";
-import { markImpure, restoreTimes } from "./touched-parent.js";
+import { markImpure } from "./touched-parent.js";
 
 const attr = new Attr();
-const parentAttr = new Attr();
 
 /** 0 once `node` and all above it exist in the upper layer; else a positive errno. */
 export function copyUpDirectory(core: CopyUpContext, node: Node): number {
@@ -103,10 +102,8 @@ function moveIntoPlace(core: CopyUpContext, node: Node, copy: { scratch: number;
   markImpure(core, parent);
   const into = core.fds.of(upperDir);
   if (into < 0) return -into;
-  const known = statFd(into, parentAttr) === 0;
-  const status = upkeep.renameat2(copy.scratch, copy.name, into, node.name, 1);
+  const status = upkeep.moveKeepingTimes(copy.scratch, copy.name, into, node.name);
   if (status < 0) return -status;
-  if (known) restoreTimes(into, parentAttr);
   node.dirs?.unshift(new RealDir(core.upper as HostLayer, upperDir, node.name));
   node.version++;
   return 0;

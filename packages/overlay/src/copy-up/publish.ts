@@ -6,9 +6,8 @@ import type { RealDir } from "../layer/host-layer.js";
 import { writeNlink } from "../node/link-index.js";
 import type { Node } from "../node/node.js";
 import { openNode } from "../node/open-node.js";
-import { markImpure, restoreTimes } from "./touched-parent.js";
+import { markImpure } from "./touched-parent.js";
 
-const parentAttr = new Attr();
 const own = new Attr();
 
 export interface FinishedCopy {
@@ -32,10 +31,8 @@ export function publish(core: CopyUpContext, node: Node, copy: FinishedCopy): nu
   markImpure(core, node.parent);
   const into = core.fds.of(upperDir);
   if (into < 0) return -into;
-  const known = statFd(into, parentAttr) === 0;
-  const status = upkeep.renameat2(scratch, copy.name, into, node.name, RENAME.NOREPLACE);
+  const status = upkeep.moveKeepingTimes(scratch, copy.name, into, node.name);
   if (status < 0) return -status;
-  if (known) restoreTimes(into, parentAttr);
   bookCopy(core, node, { dir: upperDir, name: node.name });
   // The copy has one name, and the kernel knows of all that the lower file has.
   if (copy.attr.nlink > 1 && node.lookups > 0) core.port.dropAttributes(node.id);

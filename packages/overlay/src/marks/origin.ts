@@ -13,8 +13,10 @@ const HEADER = 21;
 const UUID_AT = 5;
 const PATH_UPPER = 4;
 const NO_UUID = Buffer.alloc(16);
-const handle = Buffer.alloc(128);
 const mark = Buffer.alloc(256);
+/** A mark as it is made. */
+const made = Buffer.alloc(HEADER + 128);
+const madeHandle = made.subarray(HEADER);
 const link = Buffer.alloc(4096);
 const attr = new Attr();
 
@@ -93,18 +95,16 @@ function mayLieIn(layer: HostLayer, bytes: Buffer): boolean {
 
 /** Encodes the object at (`dirFd`, `name`), or of the descriptor where `name` is "". undefined if the file system has no handles. */
 export function encodeOrigin(layer: HostLayer, dirFd: number, name: ByteName): Buffer | undefined {
-  const both = sys.nameToHandleAt(dirFd, name, name === "" ? 0x1000 : 0, handle);
+  const both = sys.nameToHandleAt(dirFd, name, name === "" ? AT.EMPTY_PATH : 0, madeHandle);
   if (both < 0) return undefined;
-  const length = both & 0xffff;
-  const out = Buffer.alloc(HEADER + length);
-  out[0] = 0;
-  out[1] = MAGIC;
-  out[2] = HEADER + length;
-  out[3] = (process.arch === "x64" || process.arch === "arm64" ? 0 : 1) | (layer.writable ? PATH_UPPER : 0);
-  out[4] = both >>> 16;
-  layer.uuid.copy(out, UUID_AT);
-  handle.copy(out, HEADER, 0, length);
-  return out;
+  const length = HEADER + (both & 0xffff);
+  made[0] = 0;
+  made[1] = MAGIC;
+  made[2] = length;
+  made[3] = (process.arch === "x64" || process.arch === "arm64" ? 0 : 1) | (layer.writable ? PATH_UPPER : 0);
+  made[4] = both >>> 16;
+  made.set(layer.uuid, UUID_AT);
+  return Buffer.from(made.subarray(0, length));
 }
 
 /** Best effort: a file system without room or handles just loses constant inode numbers over a remount. */

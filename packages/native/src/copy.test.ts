@@ -1,0 +1,79 @@
+/** The steps of a copy-up that are one call each. */
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { createFile, errno, makeScratch, O_NOFOLLOW, O_PATH, O_RDONLY, places, type Scratch, statOf } from "../test/scratch.js";
+import { native, STAT_WORDS } from "./index.js";
+
+const EMPTY_PATH_NOFOLLOW = 0x1100;
+/** Several pieces, and a rest. */
+const LENGTH = 150_001;
+
+describe.each(Object.entries(places))("copy-ups on %s", (_name, place) => {
+  let scratch: Scratch;
+  let source: number;
+  let target: number;
+  beforeEach(() => {
+    scratch = makeScratch(place);
+    source = createFile(scratch.dir, "source");
+    target = createFile(scratch.dir, "target");
+  });
+  afterEach(() => {
+    native.close(source);
+    native.close(target);
+    scratch.remove();
+  });
+
+  function modeAndTimes(name: string): (number | bigint)[] {
+    const { mode, atimeSec, atimeNsec, mtimeSec, mtimeNsec } = statOf(scratch.dir, name);
+    return [mode, atimeSec, atimeNsec, mtimeSec, mtimeNsec];
+  }
+
+  it("copy all bytes of a file, and say how many there were", () => {
+    const bytes = Uint8Array.from({ length: LENGTH }, (_, at) => (at * 7 + (at >>> 8)) & 0xff);
+    native.pwrite(source, bytes, { offset: 0, length: LENGTH, position: 0 }, 0);
+    expect(native.copyBytes(target, source, 100)).toBe(100);
+    expect(statOf(scratch.dir, "target").size).toBe(100n);
+    expect(native.copyBytes(target, source, LENGTH + 5)).toBe(LENGTH);
+    const copied = new Uint8Array(LENGTH);
+    expect(native.pread(target, copied, { offset: 0, length: LENGTH, position: 0 }, 0)).toBe(LENGTH);
+    expect(Buffer.compare(copied, bytes)).toBe(0);
+    expect(native.copyBytes(scratch.dir, source, 1)).toBe(-errno.EBADF);
+    expect(native.copyBytes(target, scratch.dir, 1)).toBe(-errno.EISDIR);
+  });
+
+  it("take the mode and times of a file, times before 1970 among them", () => {
+    const words = new Uint32Array(STAT_WORDS);
+    native.fchmodat(scratch.dir, "source", 0o6751, 0);
+    native.utimensat(scratch.dir, "source", { atimeSec: -5, atimeNsec: 4, mtimeSec: 1_234_567_890, mtimeNsec: 999_999_999 }, 0);
+    native.statx(source, "", EMPTY_PATH_NOFOLLOW, words);
+    expect(native.setModeAndTimes(target, words)).toBe(0);
+    expect(modeAndTimes("target")).toEqual(modeAndTimes("source"));
+    expect(modeAndTimes("target").slice(0, 2)).toEqual([0o106751, -5n]);
+    expect(() => native.setModeAndTimes(target, new Uint32Array(4))).toThrow(RangeError);
+  });
+
+  it("take a symlink's times, and leave the mode of its target", () => {
+    const words = new Uint32Array(STAT_WORDS);
+    native.symlinkat("target", scratch.dir, "link");
+    native.symlinkat("target", scratch.dir, "other");
+    native.utimensat(scratch.dir, "link", { atimeSec: 7, atimeNsec: 0, mtimeSec: 8, mtimeNsec: 9 }, 0x100);
+    native.statx(scratch.dir, "link", 0x100, words);
+    const other = native.openat(scratch.dir, "other", O_PATH | O_NOFOLLOW, 0);
+    const before = statOf(scratch.dir, "target");
+    expect(native.setModeAndTimes(other, words)).toBe(0);
+    native.close(other);
+    expect(modeAndTimes("other")).toEqual(modeAndTimes("link"));
+    expect(statOf(scratch.dir, "target")).toEqual(before);
+  });
+
+  it("move a file into a directory whose times stay, and replace nothing", () => {
+    native.mkdirat(scratch.dir, "into", 0o700);
+    native.utimensat(scratch.dir, "into", { atimeSec: 5, atimeNsec: 6, mtimeSec: 7, mtimeNsec: 8 }, 0);
+    const into = native.openat(scratch.dir, "into", O_PATH | O_RDONLY, 0);
+    const before = modeAndTimes("into");
+    expect(native.moveKeepingTimes(scratch.dir, "source", into, "moved")).toBe(0);
+    expect(modeAndTimes("into")).toEqual(before);
+    expect(native.moveKeepingTimes(scratch.dir, "target", into, "moved")).toBe(-errno.EEXIST);
+    expect(native.moveKeepingTimes(scratch.dir, "nothing", into, "other")).toBe(-errno.ENOENT);
+    native.close(into);
+  });
+});
