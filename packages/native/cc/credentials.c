@@ -199,10 +199,10 @@ static napi_value set_effective_capabilities(napi_env env, napi_callback_info in
   return result_number(env, capabilities_write(&now));
 }
 
-/* Nobody writes by a file of such a mount, whatever the kernel's credentials for it are. */
-static bool is_on_read_only_mount(int fd) {
+/* Nobody writes by a file of such a mount, whatever the kernel's credentials for it are. `flags` are those of its open. */
+static bool is_on_read_only_mount(int fd, int64_t flags) {
   struct statfs mount;
-  return fstatfs(fd, &mount) == 0 && (mount.f_flags & ST_RDONLY) != 0;
+  return (flags & O_ACCMODE) == O_RDONLY && fstatfs(fd, &mount) == 0 && (mount.f_flags & ST_RDONLY) != 0;
 }
 
 static napi_value backing_open_without_fsetid(napi_env env, napi_callback_info info) {
@@ -213,8 +213,8 @@ static napi_value backing_open_without_fsetid(napi_env env, napi_callback_info i
   if (args.failure) return args_failed(&args);
   int64_t status = fuse_backing_refuse(fd);
   /* Two changes of credentials take longer than everything else here. */
-  if (status == 0 && is_on_read_only_mount(fd)) return result_number(env, fuse_backing_open(fuse_fd, fd));
-  if (status == 0) status = capabilities_read(&before);
+  if (status >= 0 && is_on_read_only_mount(fd, status)) return result_number(env, fuse_backing_open(fuse_fd, fd));
+  if (status >= 0) status = capabilities_read(&before);
   if (status < 0) return result_number(env, status);
   if (!(before.effective & BIT(CAP_FSETID))) return result_number(env, fuse_backing_open(fuse_fd, fd));
   struct capabilities without = before;

@@ -22,14 +22,14 @@ static napi_value fuse_open(napi_env env, napi_callback_info info) {
   return result(env, open("/dev/fuse", O_RDWR | O_NONBLOCK | O_CLOEXEC));
 }
 
-/* Only a regular file that the caller has open: the kernel would take an O_PATH descriptor, too. */
+/* Only a regular file that the caller has open: the kernel would take an O_PATH descriptor, too. Gives the flags of its open. */
 int64_t fuse_backing_refuse(int fd) {
   struct stat stat;
   int flags = fcntl(fd, F_GETFL);
   /* By number: fstat is a symbol only since glibc 2.33. */
   if (flags < 0 || syscall(SYS_fstat, fd, &stat) < 0) return -errno;
   if (!S_ISREG(stat.st_mode)) return -EINVAL;
-  return (flags & O_PATH) ? -EBADF : 0;
+  return (flags & O_PATH) ? -EBADF : flags;
 }
 
 int64_t fuse_backing_open(int fuse_fd, int fd) {
