@@ -257,7 +257,7 @@ function makePort(
   const backings = registrar ?? deviceRegistrar(fuseFd, agreement);
   return {
     // Ids end with their connection, and the descriptor's number may be another file's by now.
-    openBacking: (fd) => (ended() ? -Errno.ENOTCONN : backings.openBacking(fd)),
+    openBacking: (fd, readOnly) => (ended() ? -Errno.ENOTCONN : backings.openBacking(fd, readOnly)),
     closeBacking: (backingId) => {
       if (!ended()) backings.closeBacking(backingId);
     },

@@ -210,10 +210,11 @@ static napi_value backing_open_without_fsetid(napi_env env, napi_callback_info i
   struct capabilities before;
   int fuse_fd = arg_int(&args, 0);
   int fd = arg_int(&args, 1);
+  bool read_only = args.count > 2 && arg_bool(&args, 2);
   if (args.failure) return args_failed(&args);
   int64_t status = fuse_backing_refuse(fd);
   /* Two changes of credentials take longer than everything else here. */
-  if (status >= 0 && is_on_read_only_mount(fd, status)) return result_number(env, fuse_backing_open(fuse_fd, fd));
+  if (status >= 0 && read_only && is_on_read_only_mount(fd, status)) return result_number(env, fuse_backing_open(fuse_fd, fd));
   if (status >= 0) status = capabilities_read(&before);
   if (status < 0) return result_number(env, status);
   if (!(before.effective & BIT(CAP_FSETID))) return result_number(env, fuse_backing_open(fuse_fd, fd));

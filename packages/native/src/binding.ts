@@ -247,10 +247,10 @@ export interface Native extends NameCalls {
   setEffectiveCapabilities(mask: bigint): number;
   /**
    * BACKING_OPEN of a regular file that `fd` has open, with CAP_FSETID dropped from this thread for the call: so that the kernel
-   * clears suid on passthrough writes. On a read-only mount, which nobody writes to, CAP_FSETID stays. -EINVAL of anything else,
-   * -EBADF of an O_PATH descriptor.
+   * clears suid on passthrough writes. With `readOnly` it stays if the file lies on a read-only mount: a promise that nobody makes
+   * that writable. -EINVAL of anything else, -EBADF of an O_PATH descriptor.
    */
-  backingOpenWithoutFsetid(fuseFd: number, fd: number): number;
+  backingOpenWithoutFsetid(fuseFd: number, fd: number, readOnly?: boolean): number;
   /**
    * Keeps only `mask` in permitted, effective and bounding, inheritable and ambient emptied, for this thread and those
    * it makes later: call it before anything has used the libuv pool, whose threads keep what they started with.

@@ -22,9 +22,10 @@ export interface Negotiated {
 export interface BackingRegistrar {
   /**
    * Registers an open descriptor of a regular file (never O_PATH) with the kernel, suid-safe.
+   * `readOnly`: its layer and the mount of that are read-only for good, so nobody will write by it.
    * @returns an id > 0, or the negative errno (-ELOOP: stacked too deep; -EPERM: no privilege or not agreed).
    */
-  openBacking(fd: number): number;
+  openBacking(fd: number, readOnly?: boolean): number;
   /** Opens that already use the id continue. */
   closeBacking(backingId: number): void;
 }

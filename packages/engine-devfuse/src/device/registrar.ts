@@ -11,9 +11,9 @@ import type { Agreement } from "../connection/agreement.js";
 /** Without CAP_FSETID in the registered credentials: the kernel then clears suid and sgid on passthrough writes. */
 export function deviceRegistrar(fuseFd: number, agreement: Agreement): BackingRegistrar {
   return {
-    openBacking: (fd) => {
+    openBacking: (fd, readOnly = false) => {
       if (agreement.negotiated.maxStackDepth === 0) return -Errno.EPERM;
-      return native.backingOpenWithoutFsetid(fuseFd, fd);
+      return native.backingOpenWithoutFsetid(fuseFd, fd, readOnly);
     },
     closeBacking: (backingId) => {
       native.backingClose(fuseFd, backingId);

@@ -28,7 +28,7 @@ export function registerBacking(
   if ((attr.mode & S.IFMT) !== S.IFREG) return "not-regular";
   const cached = core.backings.match(file.node, attr);
   if (cached !== undefined) return cached;
-  const id = core.port.openBacking(fd);
+  const id = core.port.openBacking(fd, !layer.writable);
   if (id > 0) {
     if (layer.eligibility.state !== "eligible") layer.eligibility = { state: "eligible" };
     return { id, fd, layer, writable: file.write, identity: identityOf(attr) };
