@@ -1,5 +1,4 @@
 /** Compares two objects. Content is compared byte by byte: neither a time nor a size says that it is the same. */
-import { createHash } from "node:crypto";
 import { type Hit, isDirectory, isMark, isRegular, type LayerStack, readTarget, readXattrs } from "@sluice/layer-tools";
 import { native } from "@sluice/native";
 import { failed } from "@sluice/runtime/cli";
@@ -75,7 +74,7 @@ export function aspectsOf(stack: LayerStack, before: Side, after: Side): Aspect[
 export function digestOf(stack: LayerStack, place: Hit, size: number): string {
   const fd = stack.openData(place);
   try {
-    const hash = createHash("sha256");
+    const hash = process.getBuiltinModule("node:crypto").createHash("sha256");
     for (let at = 0; at < size; at += PIECE_BYTES) {
       hash.update(readPiece(stack, { place, fd }, pieces[0].subarray(0, Math.min(PIECE_BYTES, size - at)), at));
     }

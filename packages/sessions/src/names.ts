@@ -1,5 +1,5 @@
 /** Names of sessions: two words that are easy to say and to type. */
-import { randomBytes, randomInt } from "node:crypto";
+import { closeSync, openSync, readSync } from "node:fs";
 import { wrong } from "@sluice/runtime/cli";
 
 const QUALITIES =
@@ -14,9 +14,26 @@ const ANIMALS =
 /** Beyond it the kernel's limit of a name is near, and a table of sessions is hard to read. */
 const NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/;
 
+/** Of the kernel's file: to load node:crypto, for a machine without it, takes a noticeable part of the start of a command. */
+function randomBytes(count: number): Buffer {
+  let fd: number;
+  try {
+    fd = openSync("/dev/urandom", "r");
+  } catch {
+    return process.getBuiltinModule("node:crypto").randomBytes(count);
+  }
+  const bytes = Buffer.alloc(count);
+  const read = readSync(fd, bytes);
+  closeSync(fd);
+  if (read !== count) throw new Error("the kernel gives no random bytes");
+  return bytes;
+}
+
 /** Such as `brave-otter`. */
 export function drawName(): string {
-  return `${QUALITIES[randomInt(QUALITIES.length)]}-${ANIMALS[randomInt(ANIMALS.length)]}`;
+  const bytes = randomBytes(8);
+  const draw = (words: readonly string[], at: number): string => words[bytes.readUInt32LE(at) % words.length] as string;
+  return `${draw(QUALITIES, 0)}-${draw(ANIMALS, 4)}`;
 }
 
 /** Whether it is the name of a session, and not one of ours for a half-made or half-removed one, which begin with a dot. */

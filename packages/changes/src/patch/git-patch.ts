@@ -1,5 +1,4 @@
 /** Differences as a patch that `git apply` takes. */
-import { createHash } from "node:crypto";
 import { isRegular, type LayerStack, readTarget } from "@sluice/layer-tools";
 import type { Difference, Side } from "../difference.js";
 import { contentOf } from "../aspects.js";
@@ -42,7 +41,8 @@ export const isBinary = (content: Buffer): boolean => content.subarray(0, PROBED
 
 function idOf(blob: Blob | undefined): string {
   if (blob === undefined) return NO_ID;
-  return createHash("sha1").update(`blob ${blob.content.length}\0`).update(blob.content).digest("hex");
+  const hash = process.getBuiltinModule("node:crypto").createHash("sha1");
+  return hash.update(`blob ${blob.content.length}\0`).update(blob.content).digest("hex");
 }
 
 /** The lines between the first one and the content. */
