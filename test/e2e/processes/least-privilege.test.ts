@@ -52,7 +52,7 @@ for (const [name, words] of [
   ["sluice mount --background", ["cli/bin/sluice.cjs", "mount", "--background", "--log-file", "/dev/null"]],
   ["sluice-overlayfs", ["overlayfs-cli/bin/sluice-overlayfs.cjs"]],
 ] as const)
-  test(`nor does one in the background: ${name}`, async () => {
+  test(`no thread of a server in the background holds such a capability: ${name}`, async () => {
     const lower = plant(scratch(), { f: file("lower") });
     const mountpoint = scratch();
     const [program, ...args] = words;
