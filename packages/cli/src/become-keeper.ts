@@ -27,6 +27,9 @@ export const serverProgram = { file: process.execPath, argv: [...process.execArg
 /** The same for the keeper of a host service. */
 export const hostProgram = { file: process.execPath, argv: [...process.execArgv, MAIN, "host-server"] };
 
+/** The same for a server that waits for the mount of an ordinary user. */
+export const userServerProgram = { file: process.execPath, argv: [...process.execArgv, MAIN, "user-server"] };
+
 /** The command line that begins the mount of an ordinary user. */
 export const userProgram = { file: process.execPath, argv: [...process.execArgv, MAIN, "user-mount"] };
 

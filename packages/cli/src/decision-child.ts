@@ -1,9 +1,9 @@
 /**
- * The process of the embedded decision service. It starts with its parent's rights, and gives all of them up before it reads a policy, a
- * socket or a question. Most of its code is loaded after that: a process that has to start again to lose its rights loads it once.
+ * The process of the embedded decision service. It starts with its parent's rights, and gives all of them up before it reads a policy or a
+ * question. The first record of its socket may name its user. Most of its code is loaded after that: a process that has to start again to lose its rights loads it once.
  */
 import { getSystemErrorName } from "node:util";
-import { native } from "@sluice/native";
+import { leaveNow, native } from "@sluice/native";
 import { CliError, EXIT, errorLine } from "@sluice/runtime/cli";
 import { CHILD_DESCRIPTORS, type ChildUser, DROPPED, readUser } from "./embedded/child-user.js";
 
@@ -55,7 +55,11 @@ async function run(): Promise<number> {
     return error.exitCode;
   }
   const { serveDecisions } = await import("./embedded/serve-decisions.js");
-  return serveDecisions(user.kind === "own");
+  return serveDecisions({ served: user.kind === "own", isAssigned: user.kind === "assigned" });
 }
 
-process.exitCode = await run();
+const code = await run();
+// Whoever reads it may be gone.
+process.stdout.once("error", () => undefined);
+await new Promise((resolve) => process.stdout.write("", resolve));
+leaveNow(code);

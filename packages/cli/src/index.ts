@@ -1,3 +1,3 @@
 /** Parts of the `sluice` command for the commands of packages/overlayfs-cli: `sluice mount`, and the embedded decision service. */
 export { addMountCommand } from "./commands/mount-command.js";
-export { embeddedDecisions } from "./embedded/start-embedded-decision.js";
+export { EmbeddedDecisions } from "./embedded/start-embedded-decision.js";

@@ -4,9 +4,22 @@ import { FIRST_STEPS } from "./first-steps.js";
 import { buildProgram } from "./program.js";
 
 /** These commands serve, even if nobody reads their output. */
-const SERVING = new Set(["mount", "keeper", "mount-server", "serve", "host-server", "decision", "csi", "volume-plugin"]);
+const SERVING = new Set([
+  "mount",
+  "keeper",
+  "mount-server",
+  "user-mount",
+  "user-server",
+  "serve",
+  "host-server",
+  "decision",
+  "csi",
+  "volume-plugin",
+]);
 /** These commands answer the kernel. */
-const SERVING_MOUNTS = new Set(["mount", "mount-server", "serve", "host-server"]);
+const SERVING_MOUNTS = new Set(["mount", "mount-server", "user-server", "serve", "host-server"]);
+/** Somebody waits for the end of these, and they have loaded the addon. */
+const AWAITED = new Set(["run", "user-mount", "user-server"]);
 
 if (!SERVING.has(process.argv[2] ?? "")) {
   process.stdout.on("error", (error: NodeJS.ErrnoException) => {
@@ -26,5 +39,6 @@ const code = await runCli(await buildProgram(process.argv[2]));
 if (!SERVING.has(process.argv[2] ?? ""))
   for (const stream of [process.stdout, process.stderr])
     if (stream.writableLength > 0) await new Promise((resolve) => stream.write("", resolve));
+if (AWAITED.has(process.argv[2] ?? "")) (await import("@sluice/native")).leaveNow(code);
 // Nobody needs the handles that still hold the event loop, such as a gRPC channel that is closing.
 process.exit(code);

@@ -38,6 +38,7 @@ const EVERY = [
   "unmount",
   "upgrade",
   "user-mount",
+  "user-server",
   "volume-plugin",
 ];
 

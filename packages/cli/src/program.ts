@@ -2,8 +2,9 @@
 import { fileURLToPath } from "node:url";
 import { VERSION } from "@sluice/runtime/cli";
 import type { ProfileLive } from "@sluice/service-decision/commands";
-import type { MountHost, StartEmbeddedDecision } from "@sluice/service-mount";
+import type { MountHost } from "@sluice/service-mount";
 import { Command } from "commander";
+import type { EmbeddedDecisions } from "./embedded/start-embedded-decision.js";
 import { addManualCommands } from "./manual/manual-commands.js";
 
 const EPILOGUE = `
@@ -23,11 +24,16 @@ type AddCommand = (program: Command) => Promise<void>;
 /** The host of the mount service: only here it meets the decision service and the keeper. */
 async function mountHost(): Promise<MountHost> {
   const keeper = await import("./become-keeper.js");
-  let decisions: Promise<StartEmbeddedDecision> | undefined;
+  let loaded: Promise<EmbeddedDecisions> | undefined;
+  const decisions = (): Promise<EmbeddedDecisions> =>
+    (loaded ??= import("./embedded/start-embedded-decision.js").then((module) => new module.EmbeddedDecisions()));
   return {
-    startEmbeddedDecision: async (options) => {
-      decisions ??= import("./embedded/start-embedded-decision.js").then(({ embeddedDecisions }) => embeddedDecisions());
-      return (await decisions)(options);
+    startEmbeddedDecision: async (options) => (await decisions()).start(options),
+    readyDecisions: {
+      keep: async () => (await decisions()).keep(),
+      keepForUser: async () => (await decisions()).keepForUser(),
+      assign: async (user) => (await loaded)?.assign(user),
+      end: async () => (await loaded)?.end(),
     },
     becomeAwaitingKeeper: keeper.becomeAwaitingKeeper,
     becomeHostKeeper: keeper.becomeHostKeeper,
@@ -50,7 +56,8 @@ const COMMANDS: Readonly<Record<string, AddCommand>> = {
   mount: async (program) => (await import("./commands/mount-command.js")).addMountCommand(program, await mountHost()),
   keeper: async (program) => (await import("./commands/keeper-command.js")).addKeeperCommand(program, await mountHost()),
   "mount-server": async (program) => (await import("./commands/mount-server-command.js")).addMountServerCommand(program, await mountHost()),
-  "user-mount": async (program) => (await import("./commands/mount-server-command.js")).addUserMountCommand(program, await mountHost()),
+  "user-mount": async (program) => (await import("./commands/mount-server-command.js")).addUserMountCommand(program),
+  "user-server": async (program) => (await import("./commands/mount-server-command.js")).addUserServerCommand(program, await mountHost()),
   serve: async (program) => (await import("./commands/serve-command.js")).addServeCommand(program, await mountHost()),
   "host-server": async (program) => (await import("./commands/serve-command.js")).addHostServerCommand(program, await mountHost()),
   unmount: async (program) => (await import("./commands/unmount-command.js")).addUnmountCommand(program),

@@ -2,6 +2,11 @@
 import { CliError, codeOf, EXIT, type ExitCode } from "@sluice/runtime/cli";
 import type { Failure } from "./gen/sluice/host/v1/host.js";
 
+/** No service answers at the socket or in time, or it does not let this user in: no mount was made, or none will stay. */
+export class HostUnreachable extends Error {
+  override readonly name = "HostUnreachable";
+}
+
 /** The mount can be made, but not by a process that serves others, too. */
 export class NeedsOwnProcess extends Error {
   override readonly name = "NeedsOwnProcess";

@@ -2,7 +2,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { type ClientDuplexStream, credentials, Metadata, type ServiceError, status } from "@grpc/grpc-js";
 import { failed } from "@sluice/runtime/cli";
-import { errorOf } from "./failure.js";
+import { errorOf, HostUnreachable } from "./failure.js";
 import {
   type Failure,
   type HostedMount,
@@ -11,21 +11,7 @@ import {
   type MountResponse,
   type MountSpec,
 } from "./gen/sluice/host/v1/host.js";
-
-/** The person or program that has the mount made. */
-export interface MountFollower {
-  /** Gets the line that says that the mount serves. */
-  announce(line: string): void;
-  /** Gets lines for a person. */
-  tell(line: string): void;
-  /** `stop` is called for each request to end the mount. @returns a function that ends that */
-  onStop(stop: () => void): () => void;
-}
-
-/** No service answers at the socket or in time, or it does not let this user in: no mount was made, or none will stay. */
-export class HostUnreachable extends Error {
-  override readonly name = "HostUnreachable";
-}
+import type { MountFollower } from "./mount-follower.js";
 
 async function connected<T>(socket: string, use: (client: HostServiceClient) => Promise<T>): Promise<T> {
   const client = new HostServiceClient(`unix://${socket}`, credentials.createInsecure());

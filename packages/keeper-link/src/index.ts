@@ -6,7 +6,7 @@ export { identityOf } from "./privileged/layer-identity.js";
 export { mountForCaller } from "./privileged/mount-for-caller.js";
 export { abortDevice, mountOn, type MountPoint, openDevice, openMountpoint, unmountDevice } from "./privileged/mount-device.js";
 export { closeLayers, openLayers } from "./privileged/open-layers.js";
-export { joinKeeper, type Namespaces, namespacesHere, OFFER_VERSION, type Offer, untilGreeted } from "./join-keeper.js";
+export { joinKeeper, type Namespaces, namespacesHere, OFFER_VERSION, type Offer } from "./join-keeper.js";
 export { isZombie } from "./is-zombie.js";
 export { connectHere, openInProcess } from "./in-process.js";
 export type { KeeperInfo, KeeperLink, NextLayers, NextNames, OpenLayer, OpenLayers } from "./keeper-link.js";

@@ -3,7 +3,7 @@
  * everything else when its turn comes.
  */
 import { readlinkSync } from "node:fs";
-import { native, POLL, toBytes } from "@sluice/native";
+import { native, toBytes } from "@sluice/native";
 import { Errno } from "@sluice/vfs";
 import type { MountPlan } from "./mount-plan.js";
 import { LinkRecord, KeeperRecord } from "./records.js";
@@ -32,7 +32,7 @@ export function namespacesHere(): Namespaces {
 }
 
 /**
- * Connects, and takes the offer. The caller owns the socket: for `untilGreeted`, then `openSocketLink`.
+ * Connects, and takes the offer. The caller owns the socket: for `untilReadable`, then `openSocketLink`.
  * @returns the negative errno if nobody answers: -EPERM if the listener is neither root nor our user, -EPIPE if it refuses us
  */
 export function joinKeeper(path: string): { socket: number; offer: Offer } | number {
@@ -50,17 +50,4 @@ export function joinKeeper(path: string): { socket: number; offer: Offer } | num
   if (came !== 1) return refuse(came === 0 ? Errno.EPIPE : -came);
   if (record.kind !== KeeperRecord.offer || record.fdCount !== 1) return refuse(Errno.EPROTO);
   return { socket, offer: JSON.parse(readMemoryFile(record.fds[0] as number)) as Offer };
-}
-
-/** Resolves when the keeper greets, or is gone: `openSocketLink` tells which. Calls `wait` if another server has its turn first. */
-export async function untilGreeted(socket: number, wait: () => void): Promise<void> {
-  const here = (): boolean => (native.pollNow(socket, POLL.IN, 0) & (POLL.IN | POLL.HUP)) !== 0;
-  if (here()) return;
-  await new Promise<void>((resolve) => {
-    const poller = native.poll(socket, () => {
-      poller.close();
-      resolve();
-    });
-    wait();
-  });
 }

@@ -54,6 +54,14 @@ static napi_value set_no_new_privileges(napi_env env, napi_callback_info info) {
   return result(env, prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0));
 }
 
+/* Node would take its threads and V8 down first. */
+static napi_value leave(napi_env env, napi_callback_info info) {
+  struct args args = args_read(env, info, 1);
+  int code = arg_int(&args, 0);
+  if (args.failure) return args_failed(&args);
+  _exit(code);
+}
+
 static napi_value set_dumpable(napi_env env, napi_callback_info info) {
   struct args args = args_read(env, info, 1);
   bool on = arg_bool(&args, 0);
@@ -287,6 +295,7 @@ const struct exported process_functions[] = {
   {"actAsUser", act_as_user},
   {"setNoNewPrivileges", set_no_new_privileges},
   {"setDumpable", set_dumpable},
+  {"leave", leave},
   {"setParentDeathSignal", set_parent_death_signal},
   {"blockSignal", block_signal},
   {"setNofileLimit", set_nofile_limit},

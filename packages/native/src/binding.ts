@@ -282,6 +282,8 @@ export interface Native extends NameCalls {
   /** PR_SET_NO_NEW_PRIVS, PR_SET_DUMPABLE 0, PR_SET_PDEATHSIG. */
   setNoNewPrivileges(): number;
   setDumpable(on: boolean): number;
+  /** _exit(2), with every thread. See `leaveNow`. */
+  leave(code: number): never;
   /** For this thread; lost when its fsuid or capabilities change (asCaller): for processes that never act as callers. */
   setParentDeathSignal(signal: number): number;
   /**

@@ -5,3 +5,4 @@ export { runHostKeeper } from "./run-host-keeper.js";
 export { runAwaitingKeeper } from "./run-awaiting-keeper.js";
 export type { AwaitingConfig, HostKeeperConfig, KeeperConfig } from "./keeper-config.js";
 export { SERVER_FDS } from "./keeper-config.js";
+export { UnassignedServer } from "./unassigned-server.js";

@@ -12,6 +12,7 @@ import type { KeeperConfig, ServerProgram } from "./keeper-config.js";
 import { RestartRule } from "./restart-rule.js";
 import { describeEnd, type ServerEnd, ServerProcess, type ServerSetup } from "./server-process.js";
 import { Standby } from "./standby.js";
+import type { UnassignedServer } from "./unassigned-server.js";
 
 const CONTROL_SOCKET = "keeper.sock";
 const STDIN = 0;
@@ -29,6 +30,8 @@ export interface Supervision extends ServerSetup {
   graceMs: number | undefined;
   /** The directory of the keeper's sockets. It exists already. */
   runDirectory: string;
+  /** The first server, if it is there already. */
+  first?: UnassignedServer | undefined;
 }
 
 class Keeper {
@@ -36,6 +39,7 @@ class Keeper {
   readonly #held: Held;
   readonly #rule = new RestartRule();
   #program: ServerProgram;
+  #first: UnassignedServer | undefined;
   #server: ServerProcess | undefined;
   readonly #standby = new Standby(() => this.#launch(this.#program));
   #restarts = 0;
@@ -55,6 +59,7 @@ class Keeper {
     this.#setup = setup;
     this.#held = setup.held;
     this.#program = setup.server;
+    this.#first = setup.first;
   }
 
   /** @returns the exit code */
@@ -138,7 +143,9 @@ class Keeper {
   }
 
   #launch(program: ServerProgram): ServerProcess {
-    return new ServerProcess(this.#setup, program);
+    const first = this.#first;
+    this.#first = undefined;
+    return new ServerProcess(this.#setup, program, first);
   }
 
   /** The server that serves next. */
@@ -258,13 +265,14 @@ export async function supervise(setup: Supervision): Promise<number> {
   }
 }
 
-/** Runs the keeper to the end of its mount. @returns the exit code */
-export async function runKeeper({ plan, ...config }: KeeperConfig): Promise<number> {
+/** Runs the keeper to the end of its mount. `first` is the first server, if it is there already. @returns the exit code */
+export async function runKeeper({ plan, ...config }: KeeperConfig, first?: UnassignedServer): Promise<number> {
   prepare();
   const resources = await openResources({ plan });
   if (typeof resources === "number") {
+    first?.drop();
     removeSockets(config.runDirectory);
     return resources;
   }
-  return supervise({ ...config, groups: plan.caller?.groups, held: holdOne(plan, resources) });
+  return supervise({ ...config, groups: plan.caller?.groups, held: holdOne(plan, resources), first });
 }

@@ -9,6 +9,7 @@ import { isZombie, type KeeperInfo } from "@sluice/keeper-link";
 import { memoryFileOf, native } from "@sluice/native";
 import type { Held, Link } from "./held.js";
 import { SERVER_FDS, type ServerProgram } from "./keeper-config.js";
+import type { StartedServer, UnassignedServer } from "./unassigned-server.js";
 
 /** A server that closed its end of the link should exit within this; otherwise it is killed. */
 const EXIT_LIMIT_MS = 20_000;
@@ -70,6 +71,17 @@ function launch(setup: ServerSetup, program: ServerProgram, linkFd: number, conf
   });
 }
 
+function start(setup: ServerSetup, program: ServerProgram): StartedServer {
+  const pair = new Int32Array(2);
+  const made = native.seqpacketPair(pair);
+  const configFd = memoryFileOf("sluice-config", setup.serverConfig);
+  if (made < 0 || configFd < 0) throw new Error(`no socket or memory for a server (errno ${-Math.min(made, configFd)})`);
+  const [link, theirs] = pair as unknown as [number, number];
+  const child = launch(setup, program, theirs, configFd);
+  for (const fd of [theirs, configFd]) native.close(fd);
+  return { child, link };
+}
+
 export class ServerProcess {
   readonly ended: Promise<ServerEnd>;
   /** Resolves when it reports that it has loaded. */
@@ -91,16 +103,12 @@ export class ServerProcess {
   #wasDead = false;
   #end: (code: number | null, signal: NodeJS.Signals | null, failure: string | undefined) => void = () => undefined;
 
-  constructor(setup: ServerSetup, program: ServerProgram) {
-    const pair = new Int32Array(2);
-    const made = native.seqpacketPair(pair);
-    const configFd = memoryFileOf("sluice-config", setup.serverConfig);
-    if (made < 0 || configFd < 0) throw new Error(`no socket or memory for a server (errno ${-Math.min(made, configFd)})`);
-    const [ours, theirs] = pair as unknown as [number, number];
+  /** `unassigned` is a process of this program, if one is there already. */
+  constructor(setup: ServerSetup, program: ServerProgram, unassigned?: UnassignedServer) {
+    const { child, link } = unassigned?.assign(setup) ?? start(setup, program);
     this.program = program;
     this.#held = setup.held;
-    this.#child = launch(setup, program, theirs, configFd);
-    for (const fd of [theirs, configFd]) native.close(fd);
+    this.#child = child;
     let onLoaded: () => void = () => undefined;
     this.loaded = new Promise((resolve) => {
       onLoaded = resolve;
@@ -109,7 +117,7 @@ export class ServerProcess {
     this.ready = new Promise((resolve) => {
       onReady = resolve;
     });
-    this.#link = setup.held.connect(ours, {
+    this.#link = setup.held.connect(link, {
       loaded: () => {
         this.#hasLoaded = true;
         onLoaded();

@@ -3,7 +3,7 @@ import { readdirSync, rmdirSync, unlinkSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { LayerError, type MountPlan, untilLetGo } from "@sluice/keeper-link";
-import { native } from "@sluice/native";
+import { leaveNow, native } from "@sluice/native";
 import { FsError } from "@sluice/vfs";
 import { discardsPend } from "./discard.js";
 import { MountResources } from "./mount-resources.js";
@@ -62,5 +62,5 @@ export function removeSockets(directory: string): void {
 export async function leave(code: number): Promise<never> {
   for (const untilMs = Date.now() + CLOSING_LIMIT_MS; discardsPend() && Date.now() < untilMs; ) await sleep(POLL_MS);
   if (discardsPend()) process.kill(process.pid, "SIGKILL");
-  process.exit(code);
+  leaveNow(code);
 }

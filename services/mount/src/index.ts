@@ -5,6 +5,13 @@
 export type { GivenPlaces } from "@sluice/keeper-link";
 export type { SupervisedHost } from "./host/keep-host.js";
 export type { AwaitedMount, SupervisedMount } from "./keeper/start-keeper.js";
-export type { DecisionHost, EmbeddedDecisionOptions, MountHost, StartEmbeddedDecision } from "./mount-host.js";
+export type {
+  DecisionHost,
+  EmbeddedDecisionOptions,
+  DecisionUser,
+  MountHost,
+  ReadyDecisions,
+  StartEmbeddedDecision,
+} from "./mount-host.js";
 export { passOn, STANDARD, unusedNumber } from "./privilege/pass-descriptors.js";
 export { keepLeastPrivilege, limitThread, replaceProcess, SERVER_CAPABILITIES } from "./privilege/least-privilege.js";

@@ -39,8 +39,28 @@ export interface EmbeddedDecisionOptions {
 
 export type StartEmbeddedDecision = (options: EmbeddedDecisionOptions) => Promise<DecisionHost>;
 
+export interface DecisionUser {
+  uid: number;
+  gid: number;
+  groups: readonly number[];
+}
+
+/** A process for an embedded decision service that has started before its policy is known. */
+export interface ReadyDecisions {
+  /** From now on one is ready for the next policy. */
+  keep(): Promise<void>;
+  /** One is ready for the only policy of a process that is about to become another user. It waits with the rights of this process. */
+  keepForUser(): Promise<void>;
+  /** It becomes this user, without any capability, before it learns its policy. */
+  assign(user: DecisionUser): Promise<void>;
+  /** Ends it. */
+  end(): Promise<void>;
+}
+
 export interface MountHost {
   startEmbeddedDecision: StartEmbeddedDecision;
+  /** For a service of many mounts. */
+  readyDecisions?: ReadyDecisions;
   /** The program that a keeper starts as the server: this one. */
   serverProgram?: { file: string; argv: readonly string[] };
   /** This process becomes a keeper that waits for servers. It returns only by throwing. */

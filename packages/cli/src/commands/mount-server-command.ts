@@ -13,15 +13,14 @@ export function addMountServerCommand(program: Command, host: MountHost): void {
     });
 }
 
+/** `sluice user-server`: the process for the next mount of an ordinary user starts it. */
+export function addUserServerCommand(program: Command, host: MountHost): void {
+  program
+    .command("user-server", { hidden: true })
+    .action(async () => (await import("@sluice/service-mount/serve-for-keeper")).serveAssigned(host));
+}
+
 /** `sluice user-mount`: a host service starts it for the mount of an ordinary user. */
-export function addUserMountCommand(program: Command, host: MountHost): void {
-  program.command("user-mount", { hidden: true }).action(async () => {
-    const { becomeKeeper } = host;
-    if (becomeKeeper === undefined) throw new Error("this program has no keeper");
-    const { awaitConnection, beginUserMount } = await import("@sluice/service-mount/user-mount");
-    const connection = awaitConnection();
-    if (connection === undefined) return;
-    // The service reads this line.
-    beginUserMount(connection, (attached) => process.stdout.write(attached ? "attached\n" : "alone\n"), becomeKeeper);
-  });
+export function addUserMountCommand(program: Command): void {
+  program.command("user-mount", { hidden: true }).action(async () => (await import("../keep-user-mount.js")).keepUserMount());
 }

@@ -65,7 +65,7 @@ function countOf(text: string): number {
   return count;
 }
 
-async function programOf({ startEmbeddedDecision }: MountHost): Promise<HostProgram> {
+async function programOf({ startEmbeddedDecision, readyDecisions }: MountHost): Promise<HostProgram> {
   const { parseMount } = await import("@sluice/service-mount/options");
   const parse = ({ mountpoint, directory, options }: Spec): ReturnType<typeof parseMount> => {
     if (!directory.startsWith("/")) throw wrong(directory, "the directory of relative paths is not absolute", "name it from the root");
@@ -73,7 +73,7 @@ async function programOf({ startEmbeddedDecision }: MountHost): Promise<HostProg
     setOptions(command, options);
     return parseMount(mountpoint, { ...command.opts(), directory });
   };
-  return { startEmbeddedDecision, parse, userProgram };
+  return { startEmbeddedDecision, ...(readyDecisions === undefined ? {} : { readyDecisions }), parse, userProgram };
 }
 
 async function serve({ keeper, socket, logFile, ...given }: ServeArguments, host: MountHost): Promise<void> {

@@ -3,10 +3,10 @@ import { type ChildProcess, spawn, type StdioOptions } from "node:child_process"
 import { fileURLToPath } from "node:url";
 import { check, native } from "@sluice/native";
 import { childCode } from "./child-code.js";
-import { userArgument } from "./child-user.js";
+import { ASSIGNED, userArgument } from "./child-user.js";
 import type { OwnUser, SharedUser } from "./decision-user.js";
 import { PolicyFiles } from "./policy-files.js";
-import { SERVE_POLICIES } from "./policy-records.js";
+import { SERVE_LATER_POLICIES, SERVE_POLICIES } from "./policy-records.js";
 
 const CHILD_MAIN = fileURLToPath(new URL("../decision-child.js", import.meta.url));
 
@@ -34,7 +34,7 @@ export interface Spawned {
 function spawnChild(
   user: OwnUser | SharedUser,
   argv: readonly string[],
-  { hasSocket, env = {} }: { hasSocket: boolean; env?: NodeJS.ProcessEnv },
+  { hasSocket, env = {}, as = userArgument(user) }: { hasSocket: boolean; env?: NodeJS.ProcessEnv; as?: string },
 ): Spawned {
   const code = childCode(CHILD_MAIN, user);
   const pair = new Int32Array(2);
@@ -43,7 +43,7 @@ function spawnChild(
   // In the order of the descriptors' numbers.
   const inherited = [hasSocket ? theirs : undefined, code.fd].map((fd) => fd ?? "ignore");
   const stdio: StdioOptions = ["ignore", "pipe", "pipe", ...inherited];
-  const child = spawn(process.execPath, [...code.argv, userArgument(user), ...argv], {
+  const child = spawn(process.execPath, [...code.argv, as, ...argv], {
     cwd: "/",
     env: { ...childEnvironment(), ...env },
     stdio,
@@ -64,10 +64,26 @@ export function spawnCheck(user: OwnUser | SharedUser, policyFile: string): Chil
   return child;
 }
 
-/** A process that answers for the policies of which it gets records. `tracingEndpoint` is undefined if it traces nothing. */
-export function spawnDecisions(user: OwnUser | SharedUser, tracingEndpoint: string | undefined): { child: ChildProcess; socket: number } {
-  const argv = [SERVE_POLICIES, `${process.pid}`, ...(tracingEndpoint === undefined ? [] : [tracingEndpoint])];
+export interface DecisionsOptions {
+  /** Undefined: it traces nothing. */
+  tracingEndpoint: string | undefined;
+  /** Its first record names its user. */
+  isAssigned?: boolean;
+  /** Nobody waits for its first policy yet. */
+  isEarly?: boolean;
+}
+
+/** A process that answers for the policies of which it gets records. */
+export function spawnDecisions(
+  user: OwnUser | SharedUser,
+  { tracingEndpoint, isAssigned = false, isEarly = isAssigned }: DecisionsOptions,
+): { child: ChildProcess; socket: number } {
+  const argv = [
+    isEarly ? SERVE_LATER_POLICIES : SERVE_POLICIES,
+    `${process.pid}`,
+    ...(tracingEndpoint === undefined ? [] : [tracingEndpoint]),
+  ];
   const env = tracingEndpoint === undefined ? {} : collectorEnvironment();
-  const { child, socket } = spawnChild(user, argv, { hasSocket: true, env });
+  const { child, socket } = spawnChild(user, argv, { hasSocket: true, env, as: isAssigned ? ASSIGNED : userArgument(user) });
   return { child, socket: socket as number };
 }

@@ -13,8 +13,10 @@ export const CHILD_DESCRIPTORS = CODE_FD + 1;
 export const SHARED = "shared";
 /** The same, after the capabilities are dropped. */
 export const DROPPED = "dropped";
+/** It gets its user by its first record, and answers for nothing before. */
+export const ASSIGNED = "assigned";
 
-export type ChildUser = { kind: "own"; uid: number; gid: number } | { kind: "shared" } | { kind: "dropped" };
+export type ChildUser = { kind: "own"; uid: number; gid: number } | { kind: "shared" } | { kind: "dropped" } | { kind: "assigned" };
 
 export function userArgument(user: { kind: "own"; uid: number; gid: number } | { kind: "shared" }): string {
   return user.kind === "own" ? `${user.uid}:${user.gid}` : SHARED;
@@ -22,7 +24,7 @@ export function userArgument(user: { kind: "own"; uid: number; gid: number } | {
 
 /** @throws for anything that `userArgument` does not write: the process must not continue with rights that it should have lost */
 export function readUser(argument: string | undefined): ChildUser {
-  if (argument === SHARED || argument === DROPPED) return { kind: argument };
+  if (argument === SHARED || argument === DROPPED || argument === ASSIGNED) return { kind: argument };
   const [, uid, gid] = /^([1-9]\d*):(\d+)$/.exec(argument ?? "") ?? [];
   if (uid === undefined || gid === undefined) throw new Error(`the decision service's process got no user: '${argument ?? ""}'`);
   return { kind: "own", uid: Number(uid), gid: Number(gid) };

@@ -1,12 +1,13 @@
 /**
  * A process that answers for policies. It is started again, with all of them, whenever it ends, after a growing pause; it ends after the last
- * of them.
+ * of them, or some time later. Before the first of them it is not started again.
  */
 import type { ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { setTimeout as sleep } from "node:timers/promises";
 import { native } from "@sluice/native";
-import { spawnDecisions } from "./child-process.js";
+import type { DecisionUser } from "@sluice/service-mount";
+import { type DecisionsOptions, spawnDecisions } from "./child-process.js";
 import type { OwnUser, SharedUser } from "./decision-user.js";
 import { type HostedPolicy, sendPolicy, sendRecord } from "./hosted-policy.js";
 import { PolicyFiles } from "./policy-files.js";
@@ -21,8 +22,6 @@ export interface ProcessOptions {
   user: OwnUser | SharedUser;
   /** Undefined: it traces nothing. */
   tracingEndpoint: string | undefined;
-  /** It has ended again soon after its start, with several policies. */
-  unstable(): void;
 }
 
 /** An attempt to have a policy served. */
@@ -42,6 +41,8 @@ interface Running {
 const openFiles = (socket: number, policyFile: string): PolicyFiles => new PolicyFiles(socket, policyFile);
 
 export class DecisionProcess {
+  /** Called if it has ended again soon after its start, with several policies. */
+  unstable: () => void = () => undefined;
   readonly #options: ProcessOptions;
   readonly #policies = new Set<HostedPolicy>();
   readonly #ending = new AbortController();
@@ -50,6 +51,7 @@ export class DecisionProcess {
   readonly #whenEnded = new Map<HostedPolicy, () => void>();
   #running: Running | undefined;
   #state: "new" | "runs" | "pauses" | "over" = "new";
+  #lingering: NodeJS.Timeout | undefined;
 
   constructor(options: ProcessOptions) {
     this.#options = options;
@@ -68,8 +70,19 @@ export class DecisionProcess {
     return this.#options.user;
   }
 
+  /** Starts it before its first policy is known. @throws if that is impossible */
+  prepare(how: Pick<DecisionsOptions, "isAssigned" | "isEarly">): void {
+    if (this.#state === "new") this.#start(how);
+  }
+
+  /** Of a process without a user: before its first policy. */
+  assign(user: DecisionUser): void {
+    if (this.#running !== undefined) sendRecord(this.#running.socket, { assign: user }, []);
+  }
+
   /** @throws if the process cannot be started */
   add(policy: HostedPolicy): void {
+    clearTimeout(this.#lingering);
     this.#policies.add(policy);
     if (this.#state === "new") this.#start();
     else if (this.#running !== undefined) this.#send(policy, this.#running);
@@ -82,9 +95,9 @@ export class DecisionProcess {
     return given;
   }
 
-  #start(): void {
+  #start(how: Pick<DecisionsOptions, "isAssigned" | "isEarly"> = {}): void {
     const { user, tracingEndpoint } = this.#options;
-    const { child, socket } = spawnDecisions(user, tracingEndpoint);
+    const { child, socket } = spawnDecisions(user, { tracingEndpoint, ...how });
     const running: Running = { child, socket, attempts: new Map(), lastId: 0 };
     this.#running = running;
     this.#state = "runs";
@@ -148,7 +161,7 @@ export class DecisionProcess {
   #failed(policy: HostedPolicy, running: Running): void {
     if (!policy.stopped("the policy cannot be loaded")) {
       this.#policies.delete(policy);
-      if (this.#policies.size === 0) void this.#end();
+      if (this.#policies.size === 0) void this.end();
       return;
     }
     const pauseMs = policy.pause.ended();
@@ -169,7 +182,7 @@ export class DecisionProcess {
     const pauseMs = this.#pause.ended();
     const loggers = new Set([...this.#policies].map(({ options }) => options.logger));
     for (const logger of loggers) logger.warn({ how, pauseMs }, "the decision service ended: it is started again");
-    if (this.#pause.quickEnds > 1 && this.#policies.size > 1) this.#options.unstable();
+    if (this.#pause.quickEnds > 1 && this.#policies.size > 1) this.unstable();
     void this.#restart(pauseMs);
   }
 
@@ -196,11 +209,14 @@ export class DecisionProcess {
     if (this.user.kind === "own") this.user.release();
   }
 
-  /** The process answers what it was asked by this policy, and gives everything back. */
-  async remove(policy: HostedPolicy): Promise<void> {
+  /** The process answers what it was asked by this policy, and gives everything back. It waits `lingerMs` for a policy after its last one. */
+  async remove(policy: HostedPolicy, lingerMs: number): Promise<void> {
     if (!this.#policies.delete(policy)) return;
     if (policy.everServed) policy.writeEarlyLines();
-    if (this.#policies.size === 0) await this.#end();
+    const isLast = this.#policies.size === 0;
+    const lingers = lingerMs > 0 && this.#state === "runs";
+    if (isLast && lingers) this.#lingering = setTimeout(() => void this.end(), lingerMs).unref();
+    if (isLast && !lingers) await this.end();
     else if (this.#running !== undefined) await this.#endPolicy(policy, this.#running);
     policy.closeFiles();
   }
@@ -216,9 +232,10 @@ export class DecisionProcess {
   }
 
   /** Sends SIGTERM, then SIGKILL if that does not help. */
-  async #end(): Promise<void> {
+  async end(): Promise<void> {
     if (this.#state === "over") return;
     this.#state = "over";
+    clearTimeout(this.#lingering);
     this.#ending.abort();
     const child = this.#running?.child;
     if (child === undefined) {

@@ -1,13 +1,19 @@
 /**
- * The decision processes of a mount service. Policies share one (docs/decisions/0024-policies-share-a-process.md) if nobody but one user
+ * The decision processes of a mount service. If it is to make mounts quickly, one is ready before its policy is known, and one that has
+ * answered for its last policy waits for the next. Policies share one (docs/decisions/0024-policies-share-a-process.md) if nobody but one user
  * controls their files and they send spans to the same collector, up to a number at which one of them can delay only so many others.
  */
+import type { DecisionUser } from "@sluice/service-mount";
 import type { HostedPolicy } from "./hosted-policy.js";
 import { DecisionProcess } from "./decision-process.js";
 import { chooseDecisionUser, type OwnUser, type SharedUser } from "./decision-user.js";
+import { AssignedProcess, type Ready, ReadyProcess } from "./ready-process.js";
 
 /** Of one process. */
 export const MOST_POLICIES = 16;
+
+/** How long a process waits for another policy after its last one, if processes are kept ready. */
+const LINGER_MS = 10_000;
 
 /** The policies that may share processes. */
 export interface Kinship {
@@ -39,6 +45,29 @@ export interface Hosting {
 export class DecisionProcesses {
   readonly #places = new Set<Place>();
   readonly #placeOf = new Map<HostedPolicy, Place>();
+  #ready: Ready | undefined;
+  #lingers = false;
+  #isForUser = false;
+
+  /** From now on a process is ready for the next policy. `runDirectory` as for `chooseDecisionUser`. */
+  keepReady(runDirectory: string): void {
+    this.#ready ??= new ReadyProcess(runDirectory);
+    this.#lingers = true;
+  }
+
+  /** A process is ready for the first policy. @returns a function that names its user. @throws if it cannot be started */
+  keepAssigned(): (user: DecisionUser) => void {
+    const ready = new AssignedProcess();
+    this.#ready = ready;
+    this.#isForUser = true;
+    return (user) => ready.assign(user);
+  }
+
+  /** Ends the processes without policies. */
+  async end(): Promise<void> {
+    const idle = [...this.#places].filter(({ taken }) => taken === 0);
+    await Promise.all([this.#ready?.end(), ...idle.map(({ started }) => started?.end())]);
+  }
 
   /** `runDirectory` as for `chooseDecisionUser`. Resolves before the policy serves. @throws if its process cannot be started */
   async host(policy: HostedPolicy, kinship: Kinship, runDirectory: string): Promise<Hosting> {
@@ -60,20 +89,27 @@ export class DecisionProcesses {
   #find(kinship: Kinship): Place | undefined {
     for (const place of this.#places) {
       const isOpen = place.started?.isOpen ?? true;
+      // It has waited for another policy.
+      if (!isOpen && place.taken === 0) this.#places.delete(place);
       if (isOpen && place.taken < MOST_POLICIES && areKin(place.kinship, kinship)) return place;
     }
     return undefined;
   }
 
   #make(kinship: Kinship, runDirectory: string): Place {
-    const { tracingEndpoint } = kinship;
-    const start = (user: OwnUser | SharedUser): DecisionProcess => {
-      place.started = new DecisionProcess({ user, tracingEndpoint, unstable: () => void this.#divide(place) });
-      return place.started;
-    };
-    const place: Place = { kinship, taken: 0, runDirectory, process: chooseDecisionUser(runDirectory).then(start), started: undefined };
+    const place: Place = { kinship, taken: 0, runDirectory, process: this.#processFor(kinship, runDirectory), started: undefined };
+    place.process = place.process.then((process) => {
+      process.unstable = () => void this.#divide(place);
+      place.started = process;
+      return process;
+    });
     this.#places.add(place);
     return place;
+  }
+
+  async #processFor({ tracingEndpoint }: Kinship, runDirectory: string): Promise<DecisionProcess> {
+    const ready = tracingEndpoint === undefined ? await this.#ready?.take() : undefined;
+    return ready ?? new DecisionProcess({ user: await chooseDecisionUser(runDirectory), tracingEndpoint });
   }
 
   /** One of its policies may end it again and again: so half of them get a process without the others, until one is alone. */
@@ -103,12 +139,20 @@ export class DecisionProcesses {
   #leave(policy: HostedPolicy): void {
     const place = this.#placeOf.get(policy);
     this.#placeOf.delete(policy);
-    if (place !== undefined && --place.taken === 0) this.#places.delete(place);
+    if (place !== undefined && --place.taken === 0 && this.#lingerMs(place) === 0) this.#places.delete(place);
+  }
+
+  /** How long its process waits for another policy. */
+  #lingerMs({ kinship, started }: Place): number {
+    return this.#lingers && kinship.owner !== undefined && started?.isOpen === true ? LINGER_MS : 0;
   }
 
   async #end(policy: HostedPolicy): Promise<void> {
     const place = this.#placeOf.get(policy);
+    if (place === undefined) return;
     this.#leave(policy);
-    await place?.started?.remove(policy);
+    const ended = place.started?.remove(policy, this.#lingerMs(place));
+    // The process of its only mount ends, too, and it with that. Nobody but a decision log needs its last words.
+    if (!this.#isForUser || policy.options.writeDecision !== undefined) await ended;
   }
 }

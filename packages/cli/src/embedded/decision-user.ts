@@ -137,8 +137,12 @@ function* candidates(): Iterable<number> {
 
 const shared = (why: string): SharedUser => ({ kind: "shared", why });
 
+const OF_USER = "the mount runs as a user, and so does its decision service";
+/** Of a mount that runs as a user. */
+export const OF_THE_MOUNT: SharedUser = shared(OF_USER);
+
 function whyNone(): string | undefined {
-  if (process.geteuid?.() !== 0) return "the mount runs as a user, and so does its decision service";
+  if (process.geteuid?.() !== 0) return OF_USER;
   if ((native.effectiveCapabilities() & NEEDED) !== NEEDED) return "the mount lacks CAP_SETUID or CAP_SETGID";
   const denied = linesOf("/proc/self/setgroups")[0] === "deny";
   return denied ? "its user namespace has no other user" : undefined;

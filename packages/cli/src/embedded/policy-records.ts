@@ -28,7 +28,14 @@ export interface EndPolicy {
   begin?: undefined;
 }
 
+/** The first record of a process that was started without a user. */
+export interface AssignUser {
+  assign: { uid: number; gid: number; groups: readonly number[] };
+}
+
 export type PolicyRecord = BeginPolicy | EndPolicy;
 
 /** The first argument of the process after its user; then its parent, and the collector of its spans if there is one. */
 export const SERVE_POLICIES = "policies";
+/** The same for one that is ready before anybody waits for it. */
+export const SERVE_LATER_POLICIES = "later-policies";

@@ -3,7 +3,7 @@
  * after another (policy-records.ts). They share the event loop, so a policy that takes long delays the others, and share the end of the
  * process, which the mount service starts again.
  */
-import { native, type Poller } from "@sluice/native";
+import { check, everyThreadIsUser, native, POLL, type Poller, untilReadable } from "@sluice/native";
 import {
   CliError,
   createLogger,
@@ -14,9 +14,9 @@ import {
   type TracingOptions,
   tracingOptions,
 } from "@sluice/runtime";
-import { type DecisionService, type LogSink, startDecisionService } from "@sluice/service-decision";
+import { type DecisionService, type LogSink, rehearse, startDecisionService } from "@sluice/service-decision";
 import { SOCKET_FD } from "./child-user.js";
-import { type BeginPolicy, MAX_POLICY_RECORD_BYTES, type PolicyRecord } from "./policy-records.js";
+import { type AssignUser, type BeginPolicy, MAX_POLICY_RECORD_BYTES, type PolicyRecord } from "./policy-records.js";
 import { ServedDisk } from "./served-disk.js";
 import { type PolicyWord, taggedLine, taggedWord } from "./tagged-lines.js";
 
@@ -58,6 +58,27 @@ const decisionsOf = (id: number): LogSink => ({
 
 function messageOf(error: unknown): string {
   return errorLine(error instanceof CliError ? error.message : `decision service: ${String(error)}: this is a defect, please report it`);
+}
+
+/** A policy waits for it already. */
+const isAwaited = (): boolean => (native.pollNow(SOCKET_FD, POLL.IN, 0) & POLL.IN) !== 0;
+
+/**
+ * Waits for the record that names the user, and becomes that user: every thread, for good. Its threads could get no new privileges from the
+ * start, and it has no ring (UV_USE_IO_URING). @returns false if the parent is gone. @throws if rights are left
+ */
+async function becomeAssigned(): Promise<boolean> {
+  const bytes = Buffer.alloc(MAX_POLICY_RECORD_BYTES);
+  await untilReadable(SOCKET_FD);
+  const got = native.receiveMessage(SOCKET_FD, bytes, new Int32Array(0), 0);
+  if (got <= 0) return false;
+  const { uid, gid, groups } = (JSON.parse(bytes.toString("utf8", 0, got % 65_536)) as AssignUser).assign;
+  if (uid === 0) throw new Error("the decision service's process got no user");
+  check(native.becomeUser(uid, gid, groups), "become the user of the decision service");
+  if (!everyThreadIsUser(uid, gid, groups)) throw new Error("the decision service's process has rights left");
+  // Its memory has questions about everybody's files: only root may read it.
+  native.setDumpable(false);
+  return true;
 }
 
 class ServedPolicies {
@@ -128,14 +149,20 @@ class ServedPolicies {
   }
 }
 
-/** Returns when the mount service is gone or has ended this process, and everything is answered. */
-export async function servePolicies({
-  parentPid,
-  tracingEndpoint,
-}: {
+export interface ServingOptions {
   parentPid: number;
   tracingEndpoint: string | undefined;
-}): Promise<number> {
+  /** The first record names its user. */
+  isAssigned: boolean;
+  /** Nobody waits for the first policy yet. */
+  isEarly: boolean;
+}
+
+/** Returns when the mount service is gone or has ended this process, and everything is answered. */
+export async function servePolicies({ parentPid, tracingEndpoint, isAssigned, isEarly }: ServingOptions): Promise<number> {
+  // With the rights that it starts with it loads no policy but one of its own program.
+  if (isEarly && !isAwaited()) await rehearse();
+  if (isAssigned && !(await becomeAssigned())) return EXIT.FAILED;
   native.setParentDeathSignal(SIGTERM);
   // The parent may have died before the kernel was told.
   if (process.ppid !== parentPid) return EXIT.FAILED;

@@ -4,11 +4,12 @@
  */
 import { constants, fstatSync, openSync, rmSync, statSync } from "node:fs";
 import { join } from "node:path";
+import { RUN_DIRECTORY } from "@sluice/mount-control";
 import { native, toBytes } from "@sluice/native";
 import { CliError, EXIT, logDestination } from "@sluice/runtime";
 import { codeOf, wrong } from "@sluice/runtime/cli";
 import { watchPolicy } from "@sluice/service-decision/policy-watch";
-import type { DecisionHost, EmbeddedDecisionOptions, StartEmbeddedDecision } from "@sluice/service-mount";
+import type { DecisionHost, DecisionUser, EmbeddedDecisionOptions, StartEmbeddedDecision } from "@sluice/service-mount";
 import { policyMistake } from "./check-policy.js";
 import { DecisionProcesses } from "./decision-processes.js";
 import type { OwnUser, SharedUser } from "./decision-user.js";
@@ -19,6 +20,8 @@ import { ENTRY } from "./policy-file-records.js";
 
 const ROOT = 0;
 const SOCKET = "decision.sock";
+/** The claims of uids are beside the directory of each mount. */
+const READY_DIRECTORY = join(RUN_DIRECTORY, "ready");
 const BACKLOG = 64;
 
 function listen(path: string): number {
@@ -105,18 +108,38 @@ function policyOptions(options: EmbeddedDecisionOptions, path: string, belonging
   };
 }
 
-/** The embedded decision services of this process. Each is started, though it may not serve yet, when the promise of its host resolves. */
-export function embeddedDecisions(): StartEmbeddedDecision {
-  const processes = new DecisionProcesses();
-  return async (options) => {
+/** The embedded decision services of this process. */
+export class EmbeddedDecisions {
+  readonly #processes = new DecisionProcesses();
+  #assign: ((user: DecisionUser) => void) | undefined;
+
+  /** It is started, though it may not serve yet, when the promise of its host resolves. */
+  readonly start: StartEmbeddedDecision = async (options) => {
     const belongings = new Belongings();
     try {
-      return await start(processes, options, belongings);
+      return await start(this.#processes, options, belongings);
     } catch (error) {
       belongings.giveBack();
       throw error;
     }
   };
+
+  /** As in `ReadyDecisions`. */
+  keep(): void {
+    this.#processes.keepReady(READY_DIRECTORY);
+  }
+
+  keepForUser(): void {
+    this.#assign = this.#processes.keepAssigned();
+  }
+
+  assign(user: DecisionUser): void {
+    this.#assign?.(user);
+  }
+
+  end(): Promise<void> {
+    return this.#processes.end();
+  }
 }
 
 async function start(processes: DecisionProcesses, options: EmbeddedDecisionOptions, belongings: Belongings): Promise<DecisionHost> {

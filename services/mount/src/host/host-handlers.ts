@@ -9,7 +9,34 @@ import type { HostedMounts, RunningMount } from "./hosted-mounts.js";
 /** The configuration that the options of the command mean. @throws CliError */
 export type ParseSpec = (spec: wire.MountSpec) => MountConfig;
 
-type MountCall = ServerDuplexStream<wire.MountRequest, wire.MountResponse>;
+export interface Handling {
+  mounts: HostedMounts;
+  parse: ParseSpec;
+  /** Called for each mount that is the view of a session. */
+  onSession(): void;
+}
+
+/** A call of Mount, by gRPC or in plain lines. */
+export interface MountCall {
+  onRequest(take: (request: wire.MountRequest) => void): void;
+  /** `leave` is called if the client ends the call, or is gone. */
+  onEnd(leave: () => void): void;
+  write(response: { message: NonNullable<wire.MountResponse["message"]> }): void;
+  refuse(details: string, code: status): void;
+  end(): void;
+}
+
+type GrpcCall = ServerDuplexStream<wire.MountRequest, wire.MountResponse>;
+
+function byGrpc(call: GrpcCall): MountCall {
+  return {
+    onRequest: (take) => call.on("data", take),
+    onEnd: (leave) => call.on("cancelled", leave).on("error", leave),
+    write: (response) => call.write(response),
+    refuse: (details, code) => call.emit("error", { code, details }),
+    end: () => call.end(),
+  };
+}
 
 const STATES: Readonly<Record<HostedMount["state"], wire.HostedMount_State>> = {
   starting: wire.HostedMount_State.STARTING,
@@ -34,14 +61,12 @@ class MountSession {
   #over = false;
 
   constructor(
-    private readonly mounts: HostedMounts,
-    private readonly parse: ParseSpec,
+    private readonly parts: Handling,
     private readonly call: MountCall,
   ) {
-    call.on("data", (request: wire.MountRequest) => this.#take(request));
+    call.onRequest((request) => this.#take(request));
     // Nobody waits for a mount that does not serve yet, and an attached one is nobody's any more.
-    call.on("cancelled", () => this.#leave());
-    call.on("error", () => this.#leave());
+    call.onEnd(() => this.#leave());
   }
 
   #take({ message }: wire.MountRequest): void {
@@ -60,7 +85,7 @@ class MountSession {
 
   #refuse(details: string, code = status.INVALID_ARGUMENT): void {
     this.#over = true;
-    this.call.emit("error", { code, details });
+    this.call.refuse(details, code);
   }
 
   readonly #person: Person = {
@@ -73,7 +98,9 @@ class MountSession {
     this.#abandonedAtEnd = spec.abandonedAtEnd;
     try {
       refuseOtherNamespace(spec);
-      this.#running = this.mounts.begin(this.parse(spec), this.#person, spec.attached);
+      const { mounts, parse, onSession } = this.parts;
+      this.#running = mounts.begin(parse(spec), this.#person, spec.attached);
+      if (spec.abandonedAtEnd) onSession();
       await this.#follow(this.#running);
     } catch (error) {
       this.#end(failureOf(error));
@@ -82,7 +109,7 @@ class MountSession {
 
   /** This call takes the place of one that broke with a process before this one. */
   async #join({ mountpoint }: wire.Attach): Promise<void> {
-    const running = this.mounts.at(mountpoint);
+    const running = this.parts.mounts.at(mountpoint);
     if (running?.mount.attach(this.#person) !== true)
       return this.#refuse(`${mountpoint}: no such mount waits for its client`, status.NOT_FOUND);
     this.#running = running;
@@ -146,9 +173,15 @@ async function endMount(mounts: HostedMounts, { mountpoint, force }: wire.EndMou
   }
 }
 
-export function hostHandlers(mounts: HostedMounts, parse: ParseSpec): wire.HostServiceServer {
+/** Takes a call of Mount. */
+export function handleMount(parts: Handling, call: MountCall): void {
+  void new MountSession(parts, call);
+}
+
+export function hostHandlers(parts: Handling): wire.HostServiceServer {
+  const { mounts } = parts;
   return {
-    mount: (call: MountCall) => void new MountSession(mounts, parse, call),
+    mount: (call: GrpcCall) => handleMount(parts, byGrpc(call)),
     listMounts: (_call: unknown, done: sendUnaryData<wire.ListMountsResponse>) => {
       const all = mounts.all().flatMap(listed);
       done(null, { mounts: all.sort((a, b) => (a.mountpoint < b.mountpoint ? -1 : 1)) });

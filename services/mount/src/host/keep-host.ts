@@ -1,9 +1,9 @@
 /** The host service with a keeper: the keeper's start, and the service that it starts. */
 import { constants } from "node:os";
 import { join } from "node:path";
-import { readMemoryFile, tellLoaded, untilGreeted } from "@sluice/keeper-link";
+import { readMemoryFile, tellLoaded } from "@sluice/keeper-link";
 import { KEEPER_SOCKET, makeRunDirectory, realMountpoint } from "@sluice/mount-control";
-import { native } from "@sluice/native";
+import { native, untilReadable } from "@sluice/native";
 import { failed } from "@sluice/runtime/cli";
 import { serverMask } from "../privilege/least-privilege.js";
 import { gidOf, openHostSocket } from "./host-listener.js";
@@ -50,7 +50,7 @@ export async function serveHostForKeeper(program: HostProgram): Promise<void> {
   if (native.dieWithParent(constants.signals.SIGKILL, keeper) < 0) throw failed("serve", "the keeper is gone", "start it again");
   const logger = await prepareHost(options, [LINK_FD, LISTEN_FD]);
   tellLoaded(LINK_FD);
-  await untilGreeted(LINK_FD, () => undefined);
+  await untilReadable(LINK_FD);
   await runHost({
     options,
     program,

@@ -10,10 +10,11 @@ import { checkMachine, requiredCapabilities } from "../preflight/check-machine.j
 import { hardenProcess } from "../privilege/harden-process.js";
 import { onStopSignals } from "../serve/mount-owner.js";
 import { HostKeeper } from "./host-keeper.js";
-import { type ParseSpec, hostHandlers } from "./host-handlers.js";
+import { handleMount, type ParseSpec, hostHandlers } from "./host-handlers.js";
 import { gidOf, type HostSocket, listenForClients, openHostSocket, passedSocket } from "./host-listener.js";
 import { startHostAdmin } from "./host-metrics.js";
 import { HostedMounts } from "./hosted-mounts.js";
+import { divideClients } from "./plain-clients.js";
 import { SharedDecisions } from "./shared-decisions.js";
 import { listenForUsers } from "./users/listen-for-users.js";
 import type { UserProgram } from "./users/spare-process.js";
@@ -33,7 +34,7 @@ export interface HostOptions {
   userMounts: number;
 }
 
-export interface HostProgram extends Pick<MountHost, "startEmbeddedDecision"> {
+export interface HostProgram extends Pick<MountHost, "startEmbeddedDecision" | "readyDecisions"> {
   parse: ParseSpec;
   /** Begins the mount of an ordinary user. */
   userProgram: UserProgram;
@@ -68,10 +69,17 @@ export interface HostParts {
 
 async function startServer({ options, program, logger, socket }: HostParts, mounts: HostedMounts): Promise<HostServer> {
   const server = new Server({ "grpc.max_receive_message_length": MAX_MESSAGE_BYTES });
-  server.addService(wire.HostServiceService, hostHandlers(mounts, program.parse));
+  // A service that has had a session is about to have others, and a person waits for each.
+  const onSession = (): void => void program.readyDecisions?.keep();
+  const handling = { mounts, parse: program.parse, onSession };
+  server.addService(wire.HostServiceService, hostHandlers(handling));
   const injector = server.createConnectionInjector(ServerCredentials.createInsecure());
   const gid = options.group === undefined ? undefined : gidOf(options.group);
-  const listener = await listenForClients(socket, { gid, logger, accept: (client) => injector.injectConnection(client) });
+  const listener = await listenForClients(socket, {
+    ...{ gid, logger },
+    accept: (client) =>
+      divideClients(client, { plain: (call) => handleMount(handling, call), grpc: (grpc) => injector.injectConnection(grpc) }),
+  });
   return {
     leave: () => listener.close(),
     close: () =>
@@ -131,7 +139,12 @@ export async function runHost(parts: HostParts): Promise<void> {
   );
   const server = await startServer(parts, mounts);
   const { admin: address, socket, userMounts } = options;
-  if (userMounts > 0) users = new UserMounts(listenForUsers(usersSocketOf(socket)), parts.program.userProgram, userMounts, parts.logger);
+  const { userProgram, readyDecisions } = parts.program;
+  if (userMounts > 0) {
+    users = new UserMounts(listenForUsers(usersSocketOf(socket)), userProgram, userMounts, parts.logger);
+    // Such a service is there for sessions, root's among them.
+    void readyDecisions?.keep();
+  }
   const notReady = (): string | undefined => (stopping ? "draining" : undefined);
   const isNext = link?.restored === true;
   // Mounts that were taken over do not wait for it.
@@ -147,7 +160,7 @@ export async function runHost(parts: HostParts): Promise<void> {
   await stopped;
   const errors = await mounts.ended();
   await users?.ended();
-  await Promise.all([server.close(), adminServer?.close()]);
+  await Promise.all([server.close(), adminServer?.close(), readyDecisions?.end()]);
   if (errors.length > 0) throw failed("serve", `${errors.length} mounts did not end in order`, "see the log");
 }
 

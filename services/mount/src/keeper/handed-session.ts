@@ -27,8 +27,16 @@ export function handedFds({ directory, life, control, answers }: HandedSession):
 
 /** The same session with descriptors that begin at `first`. */
 export function handedFrom(session: HandedSession, first: number): HandedSession {
-  let next = first;
-  const take = (fd: number): number => (fd < 0 ? -1 : next++);
+  return handedAs(
+    session,
+    handedFds(session).map((_fd, at) => first + at),
+  );
+}
+
+/** The same session with these descriptors. */
+export function handedAs(session: HandedSession, fds: readonly number[]): HandedSession {
+  const next = fds.values();
+  const take = (fd: number): number => (fd < 0 ? -1 : (next.next().value ?? -1));
   return {
     directory: take(session.directory),
     life: take(session.life),

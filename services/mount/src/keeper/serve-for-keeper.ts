@@ -1,19 +1,24 @@
-/** `sluice mount-server`: the server that a keeper starts, or that joined one. It loads little until it has given up its privileges. */
+/**
+ * The server that a keeper starts, or that joined one. `sluice mount-server` has its mount from the start, and loads little until it has given
+ * up its privileges. `sluice user-server` has loaded before the mount of an ordinary user and that user are known, and starts with root's rights.
+ */
 import { constants } from "node:os";
-import { openSocketLink, tellLoaded, untilGreeted } from "@sluice/keeper-link";
-import { native } from "@sluice/native";
+import { openSocketLink, tellLoaded } from "@sluice/keeper-link";
+import { native, untilReadable } from "@sluice/native";
 import { failed } from "@sluice/runtime/cli";
-import { handedFds, withSessionFiles } from "./handed-session.js";
-import { mountPlan, readServerConfig } from "./start-keeper.js";
+import { type HandedSession, handedAs, handedFds, withSessionFiles } from "./handed-session.js";
+import { mountPlan, readServerConfig, type ServerConfig } from "./start-keeper.js";
 import { dropOtherCapabilities } from "../privilege/least-privilege.js";
 import { STANDARD } from "../privilege/pass-descriptors.js";
-import { takeUser } from "../privilege/take-user.js";
+import { becomeUserHere, takeUser, userOf } from "../privilege/take-user.js";
 import type { MountHost } from "../mount-host.js";
 
 /** As services/keeper starts it: after standard input, output and error. */
 const LINK_FD = STANDARD;
 /** The first of those that the keeper only passes on: after the link and the configuration. */
 export const HANDED_FD = LINK_FD + 2;
+/** Of an assignment: the configuration, and the files of a session. */
+const MOST_FDS = 5;
 
 /** A duplicate with close-on-exec instead of an inherited descriptor: others count as left open by mistake. */
 function taken(inherited: number): number {
@@ -22,25 +27,27 @@ function taken(inherited: number): number {
   return fd;
 }
 
-/** `linkFd`: the descriptor of the keeper's link. That of the configuration follows. */
-export async function serveForKeeper(host: MountHost, linkFd = LINK_FD): Promise<void> {
-  const keeper = process.ppid;
-  const configFd = linkFd + 1;
-  const { config: given, runDirectory, capabilities, registerByKeeper, joined, groups, session } = readServerConfig(configFd);
-  // One that joined has them above, without close-on-exec.
-  const descriptors = joined ? STANDARD : HANDED_FD + (session === undefined ? 0 : handedFds(session).length);
-  if (groups !== undefined) takeUser(given, groups, descriptors);
-  dropOtherCapabilities(BigInt(capabilities), descriptors);
+type Given = Pick<ServerConfig, "config" | "runDirectory" | "registerByKeeper" | "joined"> & { session: HandedSession | undefined };
+
+/** Of the process that the keeper has started. */
+interface Start {
+  keeper: number;
+  linkSocket: number;
+}
+
+async function serve(
+  { config: given, runDirectory, registerByKeeper, joined, session }: Given,
+  { keeper, linkSocket }: Start,
+  host: MountHost,
+): Promise<void> {
   const config = session === undefined ? given : withSessionFiles(given, session);
-  native.close(configFd);
-  const linkSocket = taken(linkFd);
   if (!joined && native.dieWithParent(constants.signals.SIGKILL, keeper) < 0)
     throw failed(config.mountpoint, "the keeper is gone", "mount again");
   // Everything that takes time and needs nothing comes first: another server may have to end before this one starts.
   const { prepareServer, runServer } = await import("../serve/run-mount.js");
   const logger = prepareServer(config);
   if (!joined) tellLoaded(linkSocket);
-  await untilGreeted(linkSocket, () => {
+  await untilReadable(linkSocket, () => {
     if (joined) process.stderr.write(`sluice: ${config.mountpoint}: another server serves it: standing by\n`);
   });
   const link = openSocketLink(linkSocket, {
@@ -49,4 +56,47 @@ export async function serveForKeeper(host: MountHost, linkFd = LINK_FD): Promise
     onLost: () => process.exit(1),
   });
   await runServer(config, host, { link, runDirectory, joined, logger, session });
+}
+
+/** `linkFd`: the descriptor of the keeper's link. That of the configuration follows. */
+export async function serveForKeeper(host: MountHost, linkFd = LINK_FD): Promise<void> {
+  const keeper = process.ppid;
+  const configFd = linkFd + 1;
+  const { config, capabilities, groups, session, ...given } = readServerConfig(configFd);
+  // One that joined has them above, without close-on-exec.
+  const descriptors = given.joined ? STANDARD : HANDED_FD + (session === undefined ? 0 : handedFds(session).length);
+  if (groups !== undefined) takeUser(config, groups, descriptors);
+  dropOtherCapabilities(BigInt(capabilities), descriptors);
+  native.close(configFd);
+  await serve({ config, session, ...given }, { keeper, linkSocket: taken(linkFd) }, host);
+}
+
+/** Resolves when the keeper assigns a mount; to undefined if it is gone. */
+async function assignment(linkSocket: number): Promise<{ server: ServerConfig; session: HandedSession | undefined } | undefined> {
+  const fds = new Int32Array(MOST_FDS);
+  await untilReadable(linkSocket);
+  const received = native.receiveMessage(linkSocket, Buffer.alloc(1), fds, 0);
+  if (received <= 0) return undefined;
+  const [configFd = -1, ...handed] = fds.subarray(0, (received >>> 16) & 0xffff);
+  const server = readServerConfig(configFd);
+  native.close(configFd);
+  return { server, session: server.session === undefined ? undefined : handedAs(server.session, handed) };
+}
+
+/** Serves a mount that the keeper assigns, as the user of that mount. Returns at once if the keeper ends before. */
+export async function serveAssigned(host: MountHost): Promise<void> {
+  const keeper = process.ppid;
+  const linkSocket = taken(LINK_FD);
+  // Its process loads its own code meanwhile.
+  await host.readyDecisions?.keepForUser();
+  await Promise.all([import("../serve/run-mount.js"), import("../setup/start-filesystem.js"), import("@sluice/decision-client/connect")]);
+  const assigned = await assignment(linkSocket);
+  if (assigned === undefined) return;
+  const { server, session } = assigned;
+  const { config, groups = [] } = server;
+  // While this process is root's: nobody else could name another user.
+  await host.readyDecisions?.assign({ ...userOf(config), groups });
+  // It has done nothing for a user before, and has no rights of root after that.
+  becomeUserHere(config, groups);
+  await serve({ ...server, session }, { keeper, linkSocket }, host);
 }

@@ -31,7 +31,7 @@ async function forUser(socket: string, { mountpoint, options, files }: ViewOrder
 
 /** Undefined if no service answers, or it cannot have this mount among others. @throws CliError */
 async function forRoot(socket: string, { mountpoint, options, files }: ViewOrder): Promise<ServedView | undefined> {
-  const { HostUnreachable, mountThrough, NeedsOwnProcess } = await import("@sluice/host-api");
+  const { HostUnreachable, mountPlainly, NeedsOwnProcess } = await import("@sluice/host-api/plain");
   const spec = {
     mountpoint,
     options: [...options, ...fileOptions(files)],
@@ -43,7 +43,7 @@ async function forRoot(socket: string, { mountpoint, options, files }: ViewOrder
   let stop: () => void = () => undefined;
   let onLine: (line: string) => void = () => undefined;
   const serves = new Promise<string>((done) => (onLine = done));
-  const ended = mountThrough(socket, spec, {
+  const ended = mountPlainly(socket, spec, {
     announce: onLine,
     // The mount's log has them.
     tell: () => undefined,

@@ -22,7 +22,7 @@ import { type GivenDirectory, lookAtFile, lookAtGiven, refuseForeignMountpoint, 
 import { type Peer, peerOfSocket } from "./peer-of-socket.js";
 import { configOf, parseSpec, type UserSpec } from "./user-spec.js";
 
-export { awaitConnection } from "./spare-process.js";
+export { untilConnected } from "./spare-process.js";
 
 const RECORD_BYTES = 16_384;
 const MOST_FDS = 253;
@@ -152,11 +152,15 @@ function placesOf({ mountpoint, lowers, above, upper, work }: Given): GivenPlace
   };
 }
 
-/** `attached` says whether the mount ends with the connection. @throws CliError */
-export function beginUserMount(connection: number, tell: (attached: boolean) => void, become: (mount: SupervisedMount) => never): never {
+/** Of this process and of those that it starts. Call it once, before anything else. */
+export function prepareUserMount(): void {
   native.setDumpable(false);
   // The service may be spared when memory runs out. A server that holds memory for a user is not.
   writeFileSync("/proc/self/oom_score_adj", "0");
+}
+
+/** `tell` gets whether the mount ends with the connection. @returns the mount that this process is to keep. @throws CliError */
+export function beginUserMount(connection: number, tell: (attached: boolean) => void): SupervisedMount {
   const peer = peerOfSocket(connection);
   if (peer === undefined || peer.uid === 0) throw failed(SERVICE, "the caller is unknown, or root", "root uses the other socket");
   refuseConfined(connection, peer);
@@ -180,10 +184,10 @@ export function beginUserMount(connection: number, tell: (attached: boolean) => 
   const config = configOf(spec, { ...paths, policyFile });
   const session = given.session === undefined ? undefined : handedFrom(given.session, HANDED_FD);
   const server: ServerConfig = { config, runDirectory, capabilities: "0", registerByKeeper: true, joined: false, groups, session };
-  return become({
+  return {
     handed: given.session === undefined ? [] : handedFds(given.session),
     plan: { ...mountPlan(config), caller: { uid, gid, groups, places: placesOf(given) } },
     serverConfig: JSON.stringify(server),
     ...{ runDirectory, user, becomesUser: true, graceMs: config.graceMs, capabilities: serverMask },
-  });
+  };
 }

@@ -3,7 +3,7 @@
  * has nothing of a user until then.
  */
 import { type ChildProcess, spawn } from "node:child_process";
-import { check, native, POLL } from "@sluice/native";
+import { check, native, untilReadable } from "@sluice/native";
 
 /** The command line of a process that begins a mount. It gets the connection over the socket that is its descriptor 3. */
 export interface UserProgram {
@@ -14,12 +14,12 @@ export interface UserProgram {
 const LINK_FD = 3;
 /** A process that was started at this moment reads the connection when it has loaded. */
 const SEND_MS = 0;
-const WITHOUT_LIMIT = -1;
 
 /** Nothing of the service's environment is a user's business. */
 function environment(): NodeJS.ProcessEnv {
   const { PATH = "/usr/sbin:/usr/bin:/sbin:/bin", SLUICE_BUNDLE } = process.env;
-  return { PATH, ...(SLUICE_BUNDLE === undefined ? {} : { SLUICE_BUNDLE }) };
+  // A ring from before a process became another user would keep its rights (CVE-2024-22017).
+  return { PATH, UV_USE_IO_URING: "0", ...(SLUICE_BUNDLE === undefined ? {} : { SLUICE_BUNDLE }) };
 }
 
 export class SpareProcess {
@@ -62,10 +62,10 @@ export class SpareProcess {
   }
 }
 
-/** For that process: waits for the connection. @returns undefined if the service ends before */
-export function awaitConnection(): number | undefined {
+/** For that process: resolves to the connection; to undefined if the service ends before. */
+export async function untilConnected(): Promise<number | undefined> {
   const fds = new Int32Array(1);
-  native.pollNow(LINK_FD, POLL.IN, WITHOUT_LIMIT);
+  await untilReadable(LINK_FD);
   const received = native.receiveMessage(LINK_FD, Buffer.alloc(1), fds, 0);
   native.close(LINK_FD);
   return received > 0 && ((received >>> 16) & 0xffff) === 1 ? fds[0] : undefined;

@@ -1,0 +1,33 @@
+/**
+ * The process for the next mount of an ordinary user, from its start to the end of that mount: it starts a server, waits for the user's
+ * connection, checks what the user hands over, and keeps the mount. It has nothing of a user before.
+ */
+import { everyThreadWithin } from "@sluice/native";
+import { leave, runKeeper, UnassignedServer } from "@sluice/service-keeper";
+import { beginUserMount, prepareUserMount, untilConnected } from "@sluice/service-mount/user-mount";
+import { becomeKeeper, serverProgram, userServerProgram } from "./become-keeper.js";
+
+/** @throws CliError */
+function begin(connection: number, first: UnassignedServer): ReturnType<typeof beginUserMount> {
+  try {
+    // The service reads this line.
+    return beginUserMount(connection, (attached) => process.stdout.write(attached ? "attached\n" : "alone\n"));
+  } catch (error) {
+    // It has the standard files of this process, at whose end the service looks.
+    first.drop();
+    throw error;
+  }
+}
+
+export async function keepUserMount(): Promise<void> {
+  prepareUserMount();
+  const first = new UnassignedServer(userServerProgram);
+  const connection = await untilConnected();
+  if (connection === undefined) return first.drop();
+  const mount = begin(connection, first);
+  const { capabilities, ...keeper } = mount;
+  // Usually it has a keeper's rights from the start: the service that started it has limited its own.
+  if (everyThreadWithin(capabilities)) return leave(await runKeeper({ ...keeper, server: serverProgram }, first));
+  first.drop();
+  becomeKeeper(mount);
+}

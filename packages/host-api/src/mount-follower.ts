@@ -1,0 +1,9 @@
+/** The person or program that has a mount made. */
+export interface MountFollower {
+  /** Gets the line that says that the mount serves. */
+  announce(line: string): void;
+  /** Gets lines for a person. */
+  tell(line: string): void;
+  /** `stop` is called for each request to end the mount. @returns a function that ends that */
+  onStop(stop: () => void): () => void;
+}

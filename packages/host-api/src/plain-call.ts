@@ -1,0 +1,130 @@
+/**
+ * The call Mount of the contract in plain lines of JSON, on the same socket: a command that waits for a session's view does not load gRPC
+ * for it. A line is a message of the contract as the generated code has it. The service tells the two by the first byte.
+ */
+import { connect, type Socket } from "node:net";
+import { setTimeout as sleep } from "node:timers/promises";
+import { failed } from "@sluice/runtime/cli";
+import { errorOf, HostUnreachable } from "./failure.js";
+import type { MountRequest, MountResponse, MountSpec } from "./gen/sluice/host/v1/host.js";
+import type { MountFollower } from "./mount-follower.js";
+
+/** Of the first line. gRPC begins with another one. */
+export const PLAIN_FIRST_BYTE = 0x7b;
+export const MAX_LINE_BYTES = 4 << 20;
+
+export type PlainRequest = NonNullable<MountRequest["message"]>;
+/** Without the end of the call, which is that of the connection. */
+export type PlainResponse = NonNullable<MountResponse["message"]> | { $case: "refused"; value: string };
+
+/** As in mountThrough. */
+const ATTACH_MS = 10_000;
+const AGAIN_MS = 100;
+
+/** Calls `take` for each line. @throws what `take` throws, or if a line is too long */
+export function lineReader(take: (line: string) => void): (chunk: Buffer) => void {
+  let rest: Buffer = Buffer.alloc(0);
+  return (chunk) => {
+    rest = rest.length === 0 ? chunk : Buffer.concat([rest, chunk]);
+    for (let end = rest.indexOf(0x0a); end >= 0; end = rest.indexOf(0x0a)) {
+      const line = rest.toString("utf8", 0, end);
+      rest = rest.subarray(end + 1);
+      take(line);
+    }
+    if (rest.length > MAX_LINE_BYTES) throw new Error("a line is too long");
+  };
+}
+
+/** The end of a call: "unanswered" if the service said nothing, "broken" if it said no end. */
+type CallEnd = "ended" | "refused" | "broken" | "unanswered";
+
+class PlainCalls {
+  /** Of the mount, if another process can take it over. */
+  mountpoint: string | undefined;
+  #stops = 0;
+  #socket: Socket | undefined;
+
+  constructor(
+    private readonly path: string,
+    private readonly follower: MountFollower,
+  ) {}
+
+  /** A call that begins later gets it, too. */
+  stop(): void {
+    this.#stops++;
+    this.#send({ $case: "stop", value: {} });
+  }
+
+  #send(request: PlainRequest): void {
+    this.#socket?.write(`${JSON.stringify(request)}\n`);
+  }
+
+  /** Resolves at the end of the call. @throws CliError or NeedsOwnProcess as the mount */
+  run(first: PlainRequest): Promise<CallEnd> {
+    return new Promise((resolve, reject) => {
+      let end: CallEnd = "unanswered";
+      const socket = connect(this.path);
+      this.#socket = socket;
+      const read = lineReader((line) => {
+        const response = JSON.parse(line) as PlainResponse;
+        end = response.$case === "ended" || response.$case === "refused" ? response.$case : "broken";
+        if (response.$case === "ended" && response.value.failure !== undefined) reject(errorOf(response.value.failure));
+        this.#take(response);
+      });
+      socket.on("data", (chunk) => {
+        try {
+          read(chunk);
+        } catch {
+          // Something else answers.
+          socket.destroy();
+        }
+      });
+      socket.once("error", () => socket.destroy());
+      socket.once("close", () => {
+        this.#socket = undefined;
+        resolve(end);
+      });
+      this.#send(first);
+      for (let at = 0; at < this.#stops; at++) this.#send({ $case: "stop", value: {} });
+    });
+  }
+
+  #take(response: PlainResponse): void {
+    if (response.$case === "mounted") {
+      this.mountpoint = response.value.mountpoint === "" ? undefined : response.value.mountpoint;
+      if (response.value.line !== "") this.follower.announce(response.value.line);
+    }
+    if (response.$case === "notice") this.follower.tell(response.value);
+  }
+}
+
+/** Follows a mount whose service died or was replaced, from process to process. False if no other one has it. */
+async function followOn(calls: PlainCalls): Promise<boolean> {
+  const { mountpoint } = calls;
+  if (mountpoint === undefined) return false;
+  for (let untilMs = Date.now() + ATTACH_MS; Date.now() < untilMs; await sleep(AGAIN_MS)) {
+    const end = await calls.run({ $case: "attach", value: { mountpoint } });
+    if (end === "ended") return true;
+    if (end === "refused") return false;
+    // It has broken again.
+    if (end === "broken") untilMs = Date.now() + ATTACH_MS;
+  }
+  return false;
+}
+
+/**
+ * Resolves when the attached mount has ended. `socket` is an absolute path.
+ * @throws CliError or NeedsOwnProcess as the mount, and HostUnreachable if nobody answers there, or only in gRPC
+ */
+export async function mountPlainly(socket: string, spec: MountSpec, follower: MountFollower): Promise<void> {
+  const calls = new PlainCalls(socket, follower);
+  const unlisten = follower.onStop(() => calls.stop());
+  try {
+    const end = await calls.run({ $case: "begin", value: spec });
+    if (end === "unanswered") throw new HostUnreachable("no service answers there");
+    if (end !== "ended" && !(await followOn(calls)))
+      throw failed(spec.mountpoint, `the host service at ${socket} ended the call`, "see its log");
+  } finally {
+    unlisten();
+  }
+}
