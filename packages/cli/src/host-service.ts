@@ -28,12 +28,12 @@ export async function mountByService(chosen: string, { mountpoint, options, atta
   const socket = serviceSocket(chosen);
   if (socket === undefined) return false;
   const auto = chosen === "auto";
-  const { HostUnreachable, mountThrough, NeedsOwnProcess } = await import("@sluice/host-api");
+  const { HostUnreachable, mountPlainly, NeedsOwnProcess } = await import("@sluice/host-api/plain");
   // A person who names the socket may mean paths of the service.
   const mountNamespace = auto ? ownMountNamespace() : 0;
   const spec = { mountpoint, options: [...options], directory: process.cwd(), attached, abandonedAtEnd: false, mountNamespace };
   try {
-    await mountThrough(socket, spec, follower);
+    await mountPlainly(socket, spec, follower);
     return true;
   } catch (error) {
     if (auto && (error instanceof HostUnreachable || error instanceof NeedsOwnProcess)) return false;

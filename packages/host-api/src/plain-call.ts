@@ -1,6 +1,5 @@
 /**
- * The call Mount of the contract in plain lines of JSON, on the same socket: a command that waits for a session's view does not load gRPC
- * for it. A line is a message of the contract as the generated code has it. The service tells the two by the first byte.
+ * The call Mount of the contract in plain lines of JSON, on the same socket: a command that waits for its mount does not load gRPC for it. A line is a message of the contract as the generated code has it. The service tells the two by the first byte.
  */
 import { connect, type Socket } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -17,7 +16,7 @@ export type PlainRequest = NonNullable<MountRequest["message"]>;
 /** Without the end of the call, which is that of the connection. */
 export type PlainResponse = NonNullable<MountResponse["message"]> | { $case: "refused"; value: string };
 
-/** As in mountThrough. */
+/** How long a mount that was taken over waits for its client: see Attach in the contract. */
 const ATTACH_MS = 10_000;
 const AGAIN_MS = 100;
 
@@ -35,8 +34,13 @@ export function lineReader(take: (line: string) => void): (chunk: Buffer) => voi
   };
 }
 
-/** The end of a call: "unanswered" if the service said nothing, "broken" if it said no end. */
-type CallEnd = "ended" | "refused" | "broken" | "unanswered";
+/** The last that the service said before the end of a call: "serving" that the mount serves, "unanswered" nothing. */
+type CallEnd = "ended" | "refused" | "serving" | "broken" | "unanswered";
+
+function after(before: CallEnd, { $case }: PlainResponse): CallEnd {
+  if ($case === "ended" || $case === "refused") return $case;
+  return $case === "mounted" || before === "serving" ? "serving" : "broken";
+}
 
 class PlainCalls {
   /** Of the mount, if another process can take it over. */
@@ -67,7 +71,7 @@ class PlainCalls {
       this.#socket = socket;
       const read = lineReader((line) => {
         const response = JSON.parse(line) as PlainResponse;
-        end = response.$case === "ended" || response.$case === "refused" ? response.$case : "broken";
+        end = after(end, response);
         if (response.$case === "ended" && response.value.failure !== undefined) reject(errorOf(response.value.failure));
         this.#take(response);
       });
@@ -107,13 +111,13 @@ async function followOn(calls: PlainCalls): Promise<boolean> {
     if (end === "ended") return true;
     if (end === "refused") return false;
     // It has broken again.
-    if (end === "broken") untilMs = Date.now() + ATTACH_MS;
+    if (end !== "unanswered") untilMs = Date.now() + ATTACH_MS;
   }
   return false;
 }
 
 /**
- * Resolves when the attached mount has ended. `socket` is an absolute path.
+ * Resolves when an attached mount has ended, and for another one as soon as it serves. `socket` is an absolute path.
  * @throws CliError or NeedsOwnProcess as the mount, and HostUnreachable if nobody answers there, or only in gRPC
  */
 export async function mountPlainly(socket: string, spec: MountSpec, follower: MountFollower): Promise<void> {
@@ -122,7 +126,8 @@ export async function mountPlainly(socket: string, spec: MountSpec, follower: Mo
   try {
     const end = await calls.run({ $case: "begin", value: spec });
     if (end === "unanswered") throw new HostUnreachable("no service answers there");
-    if (end !== "ended" && !(await followOn(calls)))
+    if (end === "ended" || (end === "serving" && !spec.attached)) return;
+    if (!spec.attached || !(await followOn(calls)))
       throw failed(spec.mountpoint, `the host service at ${socket} ended the call`, "see its log");
   } finally {
     unlisten();

@@ -131,12 +131,8 @@ export class NodeVolumes {
     makeTarget(target);
     const beneath = plan.upper === "pvc" ? directory.path : undefined;
     const spec = mountSpec(plan, { mountpoint: target.path, name, lowers, layers, readOnly, beneath });
-    const follower = {
-      announce: (): void => undefined,
-      tell: (line: string): void => this.log.info({ volume: name, line }, "notice of the mount"),
-      onStop: () => (): void => undefined,
-    };
-    await mountThrough(this.options.hostSocket, spec, follower, MOUNT_MS).catch((error: unknown) => {
+    const tell = (line: string): void => this.log.info({ volume: name, line }, "notice of the mount");
+    await mountThrough(this.options.hostSocket, spec, tell, MOUNT_MS).catch((error: unknown) => {
       throw claimRefusal(plan, error) ?? error;
     });
     if (mountedType(target.path) === SLUICE_TYPE) return;
