@@ -118,8 +118,8 @@ export const BOUNDARIES = {
     reason: "a terminal view is made of reports, which a test can write: it reaches neither a mount nor a layer",
   },
   "packages/testkit": {
-    may: ["decision-api", "native", "vfs", "fuse-protocol", "overlay"],
-    reason: "the mount harness drives the command line as a user would, so that it tests what ships",
+    may: ["decision-api", "host-api", "native", "vfs", "fuse-protocol", "overlay"],
+    reason: "the mount harness drives the command line and the host service as a user would, so that it tests what ships",
   },
   "packages/cli": {
     may: [

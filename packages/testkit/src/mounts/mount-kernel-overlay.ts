@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { check, MNT, native } from "@sluice/native";
 import { bytes } from "../byte-string.js";
 import { cleanUp } from "../clean-up.js";
-import { deviceOfMount, isMountedAnywhere, mountsBelow } from "./mount-table.js";
+import { isMountedAnywhere, type MountedSystem, mountsBelow, systemAt } from "./mount-table.js";
 import { scratch } from "../trees/scratch.js";
 
 export interface KernelOverlayOptions {
@@ -40,15 +40,15 @@ const COPIES_MS = 60_000;
 const LOOK_MS = 20;
 
 /** A process that was started in a mount namespace of its own meanwhile has a copy, and the layers stay in use until it ends. */
-function untilNoCopyIsLeft(device: string): void {
+function untilNoCopyIsLeft(overlay: MountedSystem): void {
   const clock = new Int32Array(new SharedArrayBuffer(4));
-  for (const endMs = Date.now() + COPIES_MS; isMountedAnywhere(device) && Date.now() < endMs; ) Atomics.wait(clock, 0, 0, LOOK_MS);
+  for (const endMs = Date.now() + COPIES_MS; isMountedAnywhere(overlay) && Date.now() < endMs; ) Atomics.wait(clock, 0, 0, LOOK_MS);
 }
 
 /** At once: two mounts of one upper layer must never be in force together. Does nothing if it is not mounted. */
 export function unmountKernelOverlay(mountpoint: string): void {
   if (mountsBelow(bytes(mountpoint)).length === 0) return;
-  const device = deviceOfMount(bytes(mountpoint));
+  const overlay = systemAt(bytes(mountpoint));
   check(native.umount2(bytes(mountpoint), MNT.UMOUNT_NOFOLLOW), `unmount ${mountpoint}`);
-  if (device !== undefined) untilNoCopyIsLeft(device);
+  if (overlay !== undefined) untilNoCopyIsLeft(overlay);
 }

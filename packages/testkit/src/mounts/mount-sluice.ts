@@ -10,7 +10,10 @@ import { cleanUp } from "../clean-up.js";
 import { withServicePrivilege } from "../machine/service-privilege.js";
 import { askControl } from "./ask-control.js";
 import { sharedDecision } from "../policies/shared-decision.js";
+import { HostedServer } from "./hosted-server.js";
+import type { MountServer, SluiceExit } from "./mount-server.js";
 import { mountsBelow } from "./mount-table.js";
+import { sharedHost, sharedPolicyFile, sharesProcess } from "./shared-host.js";
 import {
   descendantsOf,
   identifyProcess,
@@ -20,6 +23,7 @@ import {
   openDescriptors,
   type ProcessIdentity,
 } from "../processes/processes.js";
+import { within } from "../processes/actor.js";
 import { describeResult, runScript, type ScriptOptions, type ScriptResult } from "../processes/run-script.js";
 import { scratch } from "../trees/scratch.js";
 
@@ -42,15 +46,12 @@ export interface SluiceMountOptions {
   /** Its main module, if it is not this checkout's. */
   program?: string;
   env?: Readonly<Record<string, string>>;
+  /** In a file whose mounts share a process (`mountsShareProcess`): not this one. */
+  ownProcess?: boolean;
   /** It starts with every capability of the test, and drops those that it does not need: machine/service-privilege.ts. */
   dropsPrivilege?: boolean;
   /** Default 60,000. */
   readyMs?: number;
-}
-
-export interface SluiceExit {
-  code: number | null;
-  signal: NodeJS.Signals | null;
 }
 
 /** `sluice mount` ended, or printed nothing, before it served. */
@@ -71,6 +72,8 @@ const READY_MS = 60_000;
 const STOP_MS = 40_000;
 const SETTLE_MS = 15_000;
 const POLL_MS = 20;
+/** Arguments of a mount that another process holds or makes. */
+const NOT_SHARED = /^--(keeper|host-service)/;
 const MAX_LOG_CHARACTERS = 1 << 20;
 
 /** Runs `sluice …` to its end. Never rejects. */
@@ -103,9 +106,9 @@ export class SluiceMount {
   readonly readyLine: string;
   /** The pid of the process that was started: the keeper, if there is one. */
   readonly pid: number;
-  readonly #daemon: Daemon;
+  readonly #daemon: MountServer;
 
-  constructor(daemon: Daemon, place: { mountpoint: string; policyFile: string | undefined; readyLine: string }) {
+  constructor(daemon: MountServer, place: { mountpoint: string; policyFile: string | undefined; readyLine: string }) {
     this.#daemon = daemon;
     this.mountpoint = place.mountpoint;
     this.policyFile = place.policyFile;
@@ -210,7 +213,7 @@ async function assertNothingLeft(mountpoint: string, family: readonly ProcessIde
 }
 
 /** The child process, from before it serves until after it has ended. */
-class Daemon {
+class Daemon implements MountServer {
   readonly output = { stdout: "", stderr: "" };
   readonly exited: Promise<SluiceExit>;
   readonly pid: number;
@@ -224,7 +227,7 @@ class Daemon {
     const [file = "", ...rest] = commandOf([process.execPath, program, ...argv], options);
     const child = spawn(file, rest, { env: { ...process.env, ...env }, stdio: ["ignore", "pipe", "pipe"] });
     this.pid = child.pid ?? -1;
-    this.isKept = options.args?.some((arg) => /^--(keeper|host-service)/.test(arg)) ?? false;
+    this.isKept = options.args?.some((arg) => NOT_SHARED.test(arg)) ?? false;
     this.#identity = identifyProcess(this.pid);
     for (const name of ["stdout", "stderr"] as const) {
       child[name].setEncoding("utf8").on("data", (text: string) => {
@@ -268,7 +271,7 @@ class Daemon {
 }
 
 /** Whatever the test did to it, nothing of it may remain. It ends in order if possible, by force if not. */
-async function putAway(daemon: Daemon, mountpoint: string): Promise<void> {
+async function putAway(daemon: MountServer, mountpoint: string): Promise<void> {
   const endedBefore = daemon.ended;
   const family = daemon.family();
   daemon.resume();
@@ -284,7 +287,7 @@ async function putAway(daemon: Daemon, mountpoint: string): Promise<void> {
 
 /** A keeper, a client of a host service and a server that joins a keeper do not start again. */
 function commandOf(argv: readonly string[], { args = [], dropsPrivilege = false }: SluiceMountOptions): readonly string[] {
-  const startsOnce = dropsPrivilege || args.some((arg) => /^--(keeper|host-service)/.test(arg));
+  const startsOnce = dropsPrivilege || args.some((arg) => NOT_SHARED.test(arg));
   return startsOnce ? argv : withServicePrivilege(argv);
 }
 
@@ -315,6 +318,42 @@ function writePolicy(text: string): string {
   return path;
 }
 
+/** These are about a process, or are not given by a client of one. */
+function mayShareProcess({ args = [], env, program, ownProcess = false, dropsPrivilege = false }: SluiceMountOptions): boolean {
+  // The variable is an option of the command alone.
+  const isOwn =
+    process.env["SLUICE_TRANSPORT"] !== undefined ||
+    ownProcess ||
+    dropsPrivilege ||
+    env !== undefined ||
+    program !== undefined ||
+    args.some((arg) => NOT_SHARED.test(arg));
+  return sharesProcess() && !isOwn;
+}
+
+/** Undefined: it needs a process of its own. */
+async function beginHosted(
+  argv: readonly string[],
+  { sharedPolicy, readyMs = READY_MS }: SluiceMountOptions,
+): Promise<MountServer | undefined> {
+  const policy = sharedPolicy === undefined ? [] : ["--policy", sharedPolicyFile(sharedPolicy)];
+  const mountpoint = argv.at(-1) ?? "";
+  const server = new HostedServer(await sharedHost(), [...argv.slice(1, -1), ...policy], mountpoint);
+  cleanUp(() => putAway(server, mountpoint));
+  await within(readyMs, server.ready);
+  return server.needsOwnProcess ? undefined : server;
+}
+
+async function beginOwn(argv: readonly string[], options: SluiceMountOptions): Promise<MountServer> {
+  const { sharedPolicy, readyMs = READY_MS } = options;
+  const mountpoint = argv.at(-1) ?? "";
+  const decision = sharedPolicy === undefined ? [] : ["--decision", await sharedDecision(sharedPolicy)];
+  const daemon = new Daemon([...argv.slice(0, -1), ...decision, mountpoint], options);
+  cleanUp(() => putAway(daemon, mountpoint));
+  await until(() => daemon.ended || daemon.readyLine() !== undefined, readyMs);
+  return daemon;
+}
+
 /**
  * Mounts and resolves once requests are served.
  * @throws MountFailure if it ended first, or did not serve in time
@@ -323,10 +362,7 @@ export async function mountSluice(options: SluiceMountOptions): Promise<SluiceMo
   const mountpoint = options.mountpoint ?? newDirectory("merged");
   const policyFile = options.policy === undefined ? undefined : writePolicy(options.policy);
   const argv = argvOf(options, mountpoint, policyFile);
-  if (options.sharedPolicy !== undefined) argv.splice(-1, 0, "--decision", await sharedDecision(options.sharedPolicy));
-  const daemon = new Daemon(argv, options);
-  cleanUp(() => putAway(daemon, mountpoint));
-  await until(() => daemon.ended || daemon.readyLine() !== undefined, options.readyMs ?? READY_MS);
+  const daemon = (mayShareProcess(options) ? await beginHosted(argv, options) : undefined) ?? (await beginOwn(argv, options));
   const readyLine = daemon.readyLine();
   if (readyLine !== undefined) return new SluiceMount(daemon, { mountpoint, policyFile, readyLine });
   const exit = daemon.ended ? await daemon.exited : { code: null, signal: null };

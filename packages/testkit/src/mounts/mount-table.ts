@@ -36,14 +36,24 @@ function mountTableOf(pid: string): string {
   }
 }
 
-/** "major:minor" of the topmost mount at `path` (a byte string). */
-export function deviceOfMount(path: string): string | undefined {
-  const lines = readFileSync("/proc/self/mountinfo", "latin1").trim().split("\n").reverse();
-  return lines.map((line) => line.split(" ")).find((words) => unescape(words[4] ?? "") === path)?.[2];
+export interface MountedSystem {
+  /** "major:minor". The kernel gives the number away again as soon as the file system is gone. */
+  device: string;
+  /** Type, source and options, as the mount table writes them. */
+  description: string;
 }
 
-/** Whether a process sees a mount of the device in its mount namespace: a namespace that was made meanwhile has copies of all mounts. */
-export function isMountedAnywhere(device: string): boolean {
+/** The file system of the topmost mount at `path` (a byte string). */
+export function systemAt(path: string): MountedSystem | undefined {
+  const lines = readFileSync("/proc/self/mountinfo", "latin1").trim().split("\n").reverse();
+  const line = lines.find((each) => unescape(each.split(" ")[4] ?? "") === path);
+  const [before = "", description = ""] = line?.split(" - ") ?? [];
+  return line === undefined ? undefined : { device: before.split(" ")[2] ?? "", description };
+}
+
+/** Whether a process sees a mount of it in its mount namespace: a namespace that was made meanwhile has copies of all mounts. */
+export function isMountedAnywhere({ device, description }: MountedSystem): boolean {
   const pids = readdirSync("/proc").filter((name) => /^\d+$/.test(name));
-  return pids.some((pid) => mountTableOf(pid).includes(` ${device} `));
+  const shows = (line: string): boolean => line.includes(` ${device} `) && line.endsWith(` - ${description}`);
+  return pids.some((pid) => mountTableOf(pid).split("\n").some(shows));
 }
