@@ -5,6 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
+import { STAT_WORDS, StatWord } from "@sluice/native";
 import { cleanUp, cleanUpAfterFile } from "../clean-up.js";
 
 export interface PlainStat {
@@ -20,7 +21,7 @@ export interface PlainStat {
   ctime: string;
 }
 
-const program = fileURLToPath(new URL("../../programs/actor-process.mjs", import.meta.url));
+const program = fileURLToPath(new URL("../../programs/actor-process.cjs", import.meta.url));
 /** An actor that hangs in a request of a stopped daemon ends only with the mount, which is unmounted after it. */
 const LET_GO_MS = 2_000;
 let syscalls: string | undefined;
@@ -69,7 +70,8 @@ export class Actor {
 
   /** Resolves when the process has loaded everything it needs and acts as `uid`. */
   static async start(uid = 0, gid = uid): Promise<Actor> {
-    const child = spawn(process.execPath, [program, String(uid), String(gid), syscallsProgram()], { stdio: ["pipe", "pipe", "pipe"] });
+    const argv = [program, String(uid), String(gid), syscallsProgram(), JSON.stringify({ STAT_WORDS, StatWord })];
+    const child = spawn(process.execPath, argv, { stdio: ["pipe", "pipe", "pipe"] });
     const actor = new Actor(child);
     cleanUp(async () => {
       actor.kill("SIGKILL");

@@ -2,16 +2,27 @@
  * Accesses a mount in place of a test: this process may hang in a system call, be killed, and act as another user.
  * It reads one JSON request a line, [id, operation, ...arguments], makes the system call at once, and writes [id, result].
  * Results are those of the addon: a non-negative number, or the negative errno.
+ *
+ * Tests start some five hundred of them, and most of a start is loading. So this is CommonJS, takes the addon without the modules around
+ * it, and leaves out streams and whatever few operations need.
  */
-import { spawnSync } from "node:child_process";
-import { createHash } from "node:crypto";
-import { readdirSync, readFileSync, readlinkSync } from "node:fs";
-import { createInterface } from "node:readline";
-import { native, STAT_WORDS, StatWord } from "@sluice/native";
+"use strict";
+const { readdirSync, readFileSync, readlinkSync, readSync, writeSync } = require("node:fs");
+const raw = require("../../native/build/sluice_native.node");
 
 const CWD = -100;
 const [uid, gid] = process.argv.slice(2).map(Number);
 const syscallsPath = process.argv[4];
+/** Of @sluice/native. */
+const { STAT_WORDS, StatWord } = JSON.parse(process.argv[5]);
+/** As packages/native/src/native.ts. */
+const native = {
+  ...raw,
+  pread: (fd, buffer, range, flags) => raw.pread(fd, buffer, range.offset, range.length, range.position, flags),
+  pwrite: (fd, buffer, range, flags) => raw.pwrite(fd, buffer, range.offset, range.length, range.position, flags),
+  utimensat: (dirfd, name, times, flags) =>
+    raw.utimensat(dirfd, name, flags, times.atimeSec, times.atimeNsec, times.mtimeSec, times.mtimeNsec),
+};
 const mappings = new Map();
 let nextMapping = 1;
 
@@ -116,6 +127,7 @@ const operations = {
     return read < 0 ? read : text(buffer, read);
   },
   readHash: (fd, length, position) => {
+    const { createHash } = require("node:crypto");
     const buffer = Buffer.alloc(length);
     const read = whole(length, (offset, rest) => native.pread(fd, buffer, { offset, length: rest, position: position + offset }, 0));
     return read < 0 ? read : createHash("sha256").update(buffer.subarray(0, read)).digest("hex");
@@ -187,11 +199,13 @@ const operations = {
   flock: (fd, operation) => native.flock(fd, operation),
   /** Calls that Node and the addon lack: see syscalls.c. */
   syscall: (...args) => {
+    const { spawnSync } = require("node:child_process");
     const run = spawnSync(syscallsPath, args.map(String), { encoding: "utf8", timeout: ENDS_AFTER_MS });
     return run.error === undefined ? Number(run.stdout) : -(run.error.errno ?? 5);
   },
   /** execve(2): the exit status, or the negative errno. */
   exec: (path) => {
+    const { spawnSync } = require("node:child_process");
     const run = spawnSync(path, [], { timeout: ENDS_AFTER_MS });
     return run.error === undefined ? (run.status ?? -4) : run.error.errno;
   },
@@ -205,16 +219,38 @@ if (uid !== 0 || gid !== 0) {
   if (status < 0) throw new Error(`cannot become user ${uid} (errno ${-status})`);
 }
 process.umask(0o022);
-process.stdout.write(`${JSON.stringify([0, process.pid])}\n`);
+answer(`${JSON.stringify([0, process.pid])}\n`);
 
-for await (const line of createInterface({ input: process.stdin })) {
-  const [id, operation, ...args] = JSON.parse(line);
-  let result;
-  try {
-    result = await operations[operation](...args);
-  } catch (error) {
-    result = { thrown: String(error?.stack ?? error) };
+/** Waits for the next request: nothing else happens here meanwhile. Ends with the input. */
+function* requests() {
+  const part = Buffer.alloc(65_536);
+  let text = Buffer.alloc(0);
+  for (let length = readSync(0, part); length > 0; length = readSync(0, part)) {
+    text = Buffer.concat([text, part.subarray(0, length)]);
+    for (let end = text.indexOf(10); end >= 0; end = text.indexOf(10)) {
+      yield text.toString("utf8", 0, end);
+      text = text.subarray(end + 1);
+    }
   }
-  process.stdout.write(`${JSON.stringify([id, result])}\n`);
 }
-process.exit(0);
+
+function answer(text) {
+  const bytes = Buffer.from(text);
+  for (let written = 0; written < bytes.length; ) written += writeSync(1, bytes, written);
+}
+
+async function serve() {
+  for (const line of requests()) {
+    const [id, operation, ...args] = JSON.parse(line);
+    let result;
+    try {
+      result = await operations[operation](...args);
+    } catch (error) {
+      result = { thrown: String(error?.stack ?? error) };
+    }
+    answer(`${JSON.stringify([id, result])}\n`);
+  }
+  process.exit(0);
+}
+
+void serve();
