@@ -6,7 +6,7 @@
  */
 import { execFileSync } from "node:child_process";
 import { fileURLToPath } from "node:url";
-import { drawnCases, requires } from "@sluice/testkit";
+import { drawnCases, mountsShareProcess, requires } from "@sluice/testkit";
 import { beforeAll, expect } from "vitest";
 import { chooseSeed } from "../fault/exercisers/policies.js";
 import { allCases } from "./cases/all-cases.js";
@@ -14,6 +14,8 @@ import { type Case, directoryName } from "./cases/case.js";
 import { randomWalkCases } from "./cases/random-walk.js";
 import { asLines, outcomeOf, withDifferences } from "./expected-outcome.js";
 import { type Engine, type Outcome, runEngine } from "./run/run-engine.js";
+
+mountsShareProcess();
 
 const HERE = fileURLToPath(new URL(".", import.meta.url));
 const RUN_MS = 600_000;

@@ -2,10 +2,25 @@
  * Marks in the layers, and the options that govern them: each setting on kernel overlayfs and on Sluice, over equal layers
  * and with equal options. The output and the resulting upper layer must be the same.
  */
-import { directory, file, hardLink, plant, type Planted, policyOf, requires, scratch, symlink, type Tree, whiteout } from "@sluice/testkit";
+import {
+  directory,
+  file,
+  hardLink,
+  mountsShareProcess,
+  plant,
+  type Planted,
+  policyOf,
+  requires,
+  scratch,
+  symlink,
+  type Tree,
+  whiteout,
+} from "@sluice/testkit";
 import { expect } from "vitest";
 import { onLayers } from "./formats/alternating.js";
 import { onKernel, onSluice, type Setting } from "./formats/side-by-side.js";
+
+mountsShareProcess();
 
 const NEEDS = ["/dev/fuse", "CAP_SYS_ADMIN", "kernel overlayfs"] as const;
 const { test } = requires(...NEEDS);

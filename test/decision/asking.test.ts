@@ -4,9 +4,22 @@ import { join } from "node:path";
 import { credentials, Server, ServerCredentials, type ServiceDefinition } from "@grpc/grpc-js";
 import { type Decision, type PersonQuestion, plainQuestion, type Question, wire } from "@sluice/decision-api";
 import { connectDecider, whenReady } from "@sluice/decision-client/connect";
-import { cleanUp, eventually, mountSluice, plant, policyOf, requires, runSluice, scratch, startScript } from "@sluice/testkit";
+import {
+  cleanUp,
+  eventually,
+  mountSluice,
+  mountsShareProcess,
+  plant,
+  policyOf,
+  requires,
+  runSluice,
+  scratch,
+  startScript,
+} from "@sluice/testkit";
 import { expect, test as plain } from "vitest";
 import { Replica } from "./harness/replicas.js";
+
+mountsShareProcess();
 
 const { test } = requires("/dev/fuse", "CAP_SYS_ADMIN");
 

@@ -3,8 +3,21 @@ import { createHash } from "node:crypto";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { Errno, O } from "@sluice/vfs";
-import { Actor, eventually, layers, mountSluice, policyOf, publicFile, requires, type SluiceMount, statusOf } from "@sluice/testkit";
+import {
+  Actor,
+  eventually,
+  layers,
+  mountSluice,
+  mountsShareProcess,
+  policyOf,
+  publicFile,
+  requires,
+  type SluiceMount,
+  statusOf,
+} from "@sluice/testkit";
 import { expect } from "vitest";
+
+mountsShareProcess();
 
 const { test } = requires("/dev/fuse", "CAP_SYS_ADMIN", "FUSE passthrough");
 

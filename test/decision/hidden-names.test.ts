@@ -1,9 +1,11 @@
 /** Replicas hold different policies for a while, and a service may come after the mount: a name is hidden rather than shown. */
 import { readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { eventually, mountSluice, plant, policyOf, requires, scratch } from "@sluice/testkit";
+import { eventually, mountSluice, mountsShareProcess, plant, policyOf, requires, scratch } from "@sluice/testkit";
 import { expect } from "vitest";
 import { Replica } from "./harness/replicas.js";
+
+mountsShareProcess();
 
 const { test } = requires("/dev/fuse", "CAP_SYS_ADMIN");
 

@@ -5,10 +5,12 @@
 import { spawnSync } from "node:child_process";
 import { readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { Actor, layers, mountSluice, publicFile, requires } from "@sluice/testkit";
+import { Actor, layers, mountSluice, mountsShareProcess, publicFile, requires } from "@sluice/testkit";
 import { O } from "@sluice/vfs";
 import { expect } from "vitest";
 import { requestsOf, WITH_METRICS } from "./harness/request-counts.js";
+
+mountsShareProcess();
 
 const { test } = requires("/dev/fuse", "CAP_SYS_ADMIN", "FUSE passthrough");
 const OLD = "old content";

@@ -2,9 +2,21 @@
 import { execFileSync } from "node:child_process";
 import { readFileSync, renameSync, unlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { Actor, eventually, layers, mountSluice, openDescriptors, publicFile, requires, statusOf } from "@sluice/testkit";
+import {
+  Actor,
+  eventually,
+  layers,
+  mountSluice,
+  mountsShareProcess,
+  openDescriptors,
+  publicFile,
+  requires,
+  statusOf,
+} from "@sluice/testkit";
 import { Errno, O } from "@sluice/vfs";
 import { expect } from "vitest";
+
+mountsShareProcess();
 
 const { test } = requires("/dev/fuse", "CAP_SYS_ADMIN", "FUSE passthrough");
 

@@ -1,9 +1,11 @@
 /** `sluice explain` names the I/O mode of the next open, whatever opens the file has: both run the same plan. */
 import { connect } from "node:net";
 import { join } from "node:path";
-import { Actor, grantsOf, layers, mountSluice, publicFile, requires, scratch } from "@sluice/testkit";
+import { Actor, grantsOf, layers, mountSluice, mountsShareProcess, publicFile, requires, scratch } from "@sluice/testkit";
 import { O } from "@sluice/vfs";
 import { expect } from "vitest";
+
+mountsShareProcess();
 
 const { test } = requires("/dev/fuse", "CAP_SYS_ADMIN", "FUSE passthrough");
 

@@ -8,6 +8,7 @@ import {
   eventually,
   layers,
   mountSluice,
+  mountsShareProcess,
   policyOf,
   publicFile,
   requires,
@@ -21,6 +22,8 @@ import { Errno, O } from "@sluice/vfs";
 import { expect } from "vitest";
 import { requestsOf, WITH_METRICS } from "./harness/request-counts.js";
 import { Locker } from "./harness/locker.js";
+
+mountsShareProcess();
 
 const { describe, test } = requires("/dev/fuse", "CAP_SYS_ADMIN", "FUSE passthrough");
 /** In another pid namespace a mount leaves locks to the kernel by default. */

@@ -10,6 +10,7 @@ import {
   grantsOf,
   layers,
   mountSluice,
+  mountsShareProcess,
   type PlainStat,
   publicFile,
   requires,
@@ -19,6 +20,8 @@ import {
 } from "@sluice/testkit";
 import { Errno, O } from "@sluice/vfs";
 import { expect } from "vitest";
+
+mountsShareProcess();
 
 const { test } = requires("/dev/fuse", "CAP_SYS_ADMIN", "FUSE passthrough");
 const DOC = fileURLToPath(new URL("../../docs/io-modes.md", import.meta.url));

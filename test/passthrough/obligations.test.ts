@@ -1,9 +1,23 @@
 /** Obligations on a real mount: each is in force where the rule says, and an obligation that cannot be enforced denies. */
 import { readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { Actor, eventually, grantsOf, layers, mountSluice, publicFile, requires, scratch, startScript, statusOf } from "@sluice/testkit";
+import {
+  Actor,
+  eventually,
+  grantsOf,
+  layers,
+  mountSluice,
+  mountsShareProcess,
+  publicFile,
+  requires,
+  scratch,
+  startScript,
+  statusOf,
+} from "@sluice/testkit";
 import { Errno, O } from "@sluice/vfs";
 import { expect } from "vitest";
+
+mountsShareProcess();
 
 const { test } = requires("/dev/fuse", "CAP_SYS_ADMIN", "FUSE passthrough");
 const { test: withPython } = requires("/dev/fuse", "CAP_SYS_ADMIN", "FUSE passthrough", "command python3");

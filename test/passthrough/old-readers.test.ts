@@ -10,6 +10,7 @@ import {
   layers,
   mountKernelOverlay,
   mountSluice,
+  mountsShareProcess,
   policyOf,
   publicFile,
   requires,
@@ -19,6 +20,8 @@ import {
 } from "@sluice/testkit";
 import { Errno, O } from "@sluice/vfs";
 import { expect } from "vitest";
+
+mountsShareProcess();
 
 const { test } = requires("/dev/fuse", "CAP_SYS_ADMIN", "FUSE passthrough");
 const HOW = ["ftruncate", "fchmod", "fchown", "futimens", "fsetxattr", "fsync", "reopen-read", "reopen"];

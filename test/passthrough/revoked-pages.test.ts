@@ -5,9 +5,21 @@
 import { existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { Actor, eventually, layers, mountSluice, publicFile, requires, scratch, type SluiceMount } from "@sluice/testkit";
+import {
+  Actor,
+  eventually,
+  layers,
+  mountSluice,
+  mountsShareProcess,
+  publicFile,
+  requires,
+  scratch,
+  type SluiceMount,
+} from "@sluice/testkit";
 import { Errno, O } from "@sluice/vfs";
 import { expect } from "vitest";
+
+mountsShareProcess();
 
 const { test } = requires("/dev/fuse", "CAP_SYS_ADMIN", "FUSE passthrough");
 const { test: endingHolders } = requires("/dev/fuse", "CAP_SYS_ADMIN", "FUSE passthrough", "the machine's pid namespace");

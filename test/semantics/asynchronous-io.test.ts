@@ -1,7 +1,9 @@
 /** Asynchronous I/O of many requests at once: the mount writes and reads what was asked for, as the backing file system does. */
-import { requires, runScript, scratch } from "@sluice/testkit";
+import { mountsShareProcess, requires, runScript, scratch } from "@sluice/testkit";
 import { expect } from "vitest";
 import { enter, worlds } from "./worlds.js";
+
+mountsShareProcess();
 
 const LIMIT_MS = 150_000;
 const { test } = requires(

@@ -3,9 +3,11 @@ import { execFileSync, spawnSync } from "node:child_process";
 import { mkdirSync, readFileSync, rmdirSync, statSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { cleanUp, requires, runScript, runSluice, scratch, startScript } from "@sluice/testkit";
+import { cleanUp, mountsShareProcess, requires, runScript, runSluice, scratch, startScript } from "@sluice/testkit";
 import { expect } from "vitest";
 import { enter, worlds } from "./worlds.js";
+
+mountsShareProcess();
 
 const BASE = [
   "/dev/fuse",

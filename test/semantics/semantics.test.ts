@@ -4,11 +4,13 @@
  */
 import { mkdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import { requires, runScript, scratch } from "@sluice/testkit";
+import { mountsShareProcess, requires, runScript, scratch } from "@sluice/testkit";
 import { afterAll, beforeAll, expect, test as plainTest } from "vitest";
 import { compileProbe } from "./compile-probe.js";
 import { differences } from "./differences.js";
 import { enter, type WorldDirectory, type World, worlds } from "./worlds.js";
+
+mountsShareProcess();
 
 const { describe, test } = requires(
   "/dev/fuse",

@@ -4,8 +4,10 @@
 import { mkdirSync, utimesSync } from "node:fs";
 import { join } from "node:path";
 import { check, MNT, MS, native } from "@sluice/native";
-import { cleanUp, mountKernelOverlay, mountSluice, plant, requires, scratch, scriptOutput } from "@sluice/testkit";
+import { cleanUp, mountKernelOverlay, mountSluice, mountsShareProcess, plant, requires, scratch, scriptOutput } from "@sluice/testkit";
 import { expect } from "vitest";
+
+mountsShareProcess();
 
 const { test } = requires("/dev/fuse", "kernel overlayfs", "CAP_SYS_ADMIN");
 

@@ -1,10 +1,23 @@
 /** A second open of a mediated file reads from the kernel's pages if the file is unchanged, and never if it changed. */
 import { closeSync, openSync, readSync, statSync, truncateSync, writeFileSync, writeSync } from "node:fs";
 import { join } from "node:path";
-import { Actor, eventually, layers, mountSluice, policyOf, publicFile, requires, type SluiceMount, statusOf } from "@sluice/testkit";
+import {
+  Actor,
+  eventually,
+  layers,
+  mountSluice,
+  mountsShareProcess,
+  policyOf,
+  publicFile,
+  requires,
+  type SluiceMount,
+  statusOf,
+} from "@sluice/testkit";
 import { O } from "@sluice/vfs";
 import { expect } from "vitest";
 import { requestsOf, WITH_METRICS } from "../../passthrough/harness/request-counts.js";
+
+mountsShareProcess();
 
 const { test } = requires("/dev/fuse", "CAP_SYS_ADMIN");
 const MEDIATE = policyOf("mediate");

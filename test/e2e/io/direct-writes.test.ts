@@ -2,8 +2,10 @@
 import { execFileSync } from "node:child_process";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { mountSluice, requires, scratch, scriptOutput } from "@sluice/testkit";
+import { mountSluice, mountsShareProcess, requires, scratch, scriptOutput } from "@sluice/testkit";
 import { expect } from "vitest";
+
+mountsShareProcess();
 
 const { test } = requires("/dev/fuse", "CAP_SYS_ADMIN", "command cc");
 const SOURCE = fileURLToPath(new URL("../harness/direct-writes.c", import.meta.url));

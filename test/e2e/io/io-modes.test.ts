@@ -9,6 +9,7 @@ import {
   grantsOf,
   layers,
   mountSluice,
+  mountsShareProcess,
   type PlainStat,
   publicFile,
   requires,
@@ -18,6 +19,8 @@ import {
 } from "@sluice/testkit";
 import { Errno, O } from "@sluice/vfs";
 import { expect } from "vitest";
+
+mountsShareProcess();
 
 const { test } = requires("/dev/fuse", "CAP_SYS_ADMIN", "FUSE passthrough");
 const MEDIATED_UID = 2001;

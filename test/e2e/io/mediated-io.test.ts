@@ -6,6 +6,7 @@ import {
   grantsOf,
   layers,
   mountSluice,
+  mountsShareProcess,
   type PlainStat,
   policyOf,
   publicFile,
@@ -17,6 +18,8 @@ import {
 import { seededRandom } from "@sluice/testkit/random";
 import { Errno, O } from "@sluice/vfs";
 import { expect } from "vitest";
+
+mountsShareProcess();
 
 const { test } = requires("/dev/fuse", "CAP_SYS_ADMIN");
 const sharedPolicy = policyOf("mediate");

@@ -4,8 +4,10 @@ import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { O } from "@sluice/vfs";
-import { Actor, eventually, layers, mountSluice, requires, type SluiceMount, within } from "@sluice/testkit";
+import { Actor, eventually, layers, mountSluice, mountsShareProcess, requires, type SluiceMount, within } from "@sluice/testkit";
 import { expect } from "vitest";
+
+mountsShareProcess();
 
 const { describe, test } = requires("/dev/fuse", "CAP_SYS_ADMIN", "FUSE passthrough");
 

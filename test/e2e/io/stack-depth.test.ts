@@ -12,6 +12,7 @@ import {
   layers,
   mountKernelOverlay,
   mountSluice,
+  mountsShareProcess,
   plant,
   policyOf,
   publicFile,
@@ -23,6 +24,8 @@ import {
 } from "@sluice/testkit";
 import { O } from "@sluice/vfs";
 import { expect } from "vitest";
+
+mountsShareProcess();
 
 const { test } = requires("/dev/fuse", "CAP_SYS_ADMIN", "FUSE passthrough", "kernel overlayfs");
 

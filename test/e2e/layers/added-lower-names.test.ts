@@ -3,8 +3,19 @@
  */
 import { linkSync, readdirSync } from "node:fs";
 import { join } from "node:path";
-import { mountKernelOverlay, mountSluice, plant, requires, runScript, scratch, unmountKernelOverlay } from "@sluice/testkit";
+import {
+  mountKernelOverlay,
+  mountSluice,
+  mountsShareProcess,
+  plant,
+  requires,
+  runScript,
+  scratch,
+  unmountKernelOverlay,
+} from "@sluice/testkit";
 import { expect } from "vitest";
+
+mountsShareProcess();
 
 const { test } = requires("/dev/fuse", "kernel overlayfs", "CAP_SYS_ADMIN");
 

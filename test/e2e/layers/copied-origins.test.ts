@@ -5,8 +5,19 @@
 import { execFileSync } from "node:child_process";
 import { closeSync, lstatSync, openSync, rmSync } from "node:fs";
 import { join } from "node:path";
-import { mountKernelOverlay, mountSluice, plant, requires, runScript, scratch, unmountKernelOverlay } from "@sluice/testkit";
+import {
+  mountKernelOverlay,
+  mountSluice,
+  mountsShareProcess,
+  plant,
+  requires,
+  runScript,
+  scratch,
+  unmountKernelOverlay,
+} from "@sluice/testkit";
 import { expect } from "vitest";
+
+mountsShareProcess();
 
 const { test } = requires("/dev/fuse", "kernel overlayfs", "CAP_SYS_ADMIN");
 const NAMES = ["dir", "dir1", "dir2", "file", "file1", "file2", "dir/f", "dir1/f", "dir2/f"];

@@ -5,12 +5,13 @@
 import { linkSync, mkdirSync, readdirSync, readFileSync, renameSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import {
-  killProcess,
   descendantsOf,
   eventually,
+  killProcess,
   layers,
-  mountSluice,
   MountFailure,
+  mountSluice,
+  mountsShareProcess,
   requires,
   runScript,
   runSluice,
@@ -20,6 +21,8 @@ import {
   startScript,
 } from "@sluice/testkit";
 import { expect } from "vitest";
+
+mountsShareProcess();
 
 const { describe, test } = requires("/dev/fuse", "CAP_SYS_ADMIN");
 

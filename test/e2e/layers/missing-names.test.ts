@@ -5,6 +5,7 @@ import {
   directory,
   eventually,
   mountSluice,
+  mountsShareProcess,
   plant,
   publicFile,
   requires,
@@ -14,6 +15,8 @@ import {
   whiteout,
 } from "@sluice/testkit";
 import { expect } from "vitest";
+
+mountsShareProcess();
 
 const { test } = requires("/dev/fuse", "CAP_SYS_ADMIN");
 const MISSED = 200;

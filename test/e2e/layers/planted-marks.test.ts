@@ -1,6 +1,8 @@
 /** A caller's attribute is never taken for a mark of the overlay, under any name, and survives a remount. */
-import { directory, layers, mountSluice, publicFile, requires, runScript, type Tree } from "@sluice/testkit";
+import { directory, layers, mountSluice, mountsShareProcess, publicFile, requires, runScript, type Tree } from "@sluice/testkit";
 import { expect } from "vitest";
+
+mountsShareProcess();
 
 const { test } = requires("/dev/fuse", "CAP_SYS_ADMIN", "command getfattr", "command setfattr", "command setpriv");
 

@@ -1,8 +1,10 @@
 /** Open files, mappings and names of programs while the upper layer of their mount becomes a lower one, and uses of it that keep it from that. */
-import { Actor, directory, policyOf, publicFile, requires, statusOf } from "@sluice/testkit";
+import { Actor, directory, mountsShareProcess, policyOf, publicFile, requires, statusOf } from "@sluice/testkit";
 import { Errno, O } from "@sluice/vfs";
 import { expect } from "vitest";
 import { RestackedMount } from "../harness/restacked-mount.js";
+
+mountsShareProcess();
 
 const { test } = requires("/dev/fuse", "CAP_SYS_ADMIN");
 const LOWER = { "base/f": publicFile("base"), "base/other": publicFile("other"), empty: directory() };

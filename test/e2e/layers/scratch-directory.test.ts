@@ -6,9 +6,20 @@ import { execFileSync } from "node:child_process";
 import { mkdirSync, readdirSync, renameSync, statSync, unlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { check, native } from "@sluice/native";
-import { mountKernelOverlay, mountSluice, plant, requires, runSluice, scratch, unmountKernelOverlay } from "@sluice/testkit";
+import {
+  mountKernelOverlay,
+  mountSluice,
+  mountsShareProcess,
+  plant,
+  requires,
+  runSluice,
+  scratch,
+  unmountKernelOverlay,
+} from "@sluice/testkit";
 import { AT } from "@sluice/vfs";
 import { expect } from "vitest";
+
+mountsShareProcess();
 
 const { test } = requires("/dev/fuse", "CAP_SYS_ADMIN", "kernel overlayfs");
 

@@ -7,6 +7,7 @@ import {
   eventually,
   layers,
   mountSluice,
+  mountsShareProcess,
   policyOf,
   publicFile,
   requires,
@@ -16,6 +17,8 @@ import {
 } from "@sluice/testkit";
 import { Errno, O } from "@sluice/vfs";
 import { expect } from "vitest";
+
+mountsShareProcess();
 
 const { describe, test } = requires("/dev/fuse", "CAP_SYS_ADMIN");
 /** The mount's timeout is a second; the rest is for a busy machine. */

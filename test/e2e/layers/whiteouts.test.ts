@@ -5,9 +5,20 @@
 import { lstatSync, mkdirSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { native } from "@sluice/native";
-import { mountKernelOverlay, mountSluice, plant, requires, runScript, scratch, unmountKernelOverlay } from "@sluice/testkit";
+import {
+  mountKernelOverlay,
+  mountSluice,
+  mountsShareProcess,
+  plant,
+  requires,
+  runScript,
+  scratch,
+  unmountKernelOverlay,
+} from "@sluice/testkit";
 import { AT } from "@sluice/vfs";
 import { expect } from "vitest";
+
+mountsShareProcess();
 
 const { test } = requires("/dev/fuse", "kernel overlayfs", "CAP_SYS_ADMIN");
 /** The limit of ext4; other file systems allow more. */

@@ -8,6 +8,7 @@ import {
   layers,
   mountKernelOverlay,
   mountSluice,
+  mountsShareProcess,
   plant,
   requires,
   runScript,
@@ -18,6 +19,8 @@ import {
   whiteout,
 } from "@sluice/testkit";
 import { expect } from "vitest";
+
+mountsShareProcess();
 
 const { test } = requires("/dev/fuse", "CAP_SYS_ADMIN", "kernel overlayfs");
 

@@ -2,9 +2,11 @@
  * The kernel caches the listing of a directory: the mount tells it of every change, and a reader in the middle loses no name.
  */
 import { mkdirSync, opendirSync, readdirSync, renameSync, rmSync, unlinkSync, writeFileSync } from "node:fs";
-import { Actor, eventually, layers, mountSluice, requires } from "@sluice/testkit";
+import { Actor, eventually, layers, mountSluice, mountsShareProcess, requires } from "@sluice/testkit";
 import { expect } from "vitest";
 import { requestsOf, WITH_METRICS } from "../../passthrough/harness/request-counts.js";
+
+mountsShareProcess();
 
 const { test } = requires("/dev/fuse", "CAP_SYS_ADMIN");
 /** Several times the size that readdir(3) asks for at once. */

@@ -3,9 +3,22 @@
  * and outlive the kernel's caches.
  */
 import { renameSync, unlinkSync, writeFileSync } from "node:fs";
-import { directory, hardLink, mountSluice, plant, policyOf, requires, runSluice, scratch, scriptOutput } from "@sluice/testkit";
+import {
+  directory,
+  hardLink,
+  mountSluice,
+  mountsShareProcess,
+  plant,
+  policyOf,
+  requires,
+  runSluice,
+  scratch,
+  scriptOutput,
+} from "@sluice/testkit";
 import { Errno } from "@sluice/vfs";
 import { expect } from "vitest";
+
+mountsShareProcess();
 
 const { test } = requires("/dev/fuse", "CAP_SYS_ADMIN");
 
@@ -177,7 +190,7 @@ test("a handle outlives an orderly unmount, and is stale after any other end", a
     expect(JSON.parse(await node(OPEN, again.mountpoint, handles))).toEqual(found);
     expect((await again.stop()).code).toBe(0);
   }
-  const killed = await mountSluice(layers);
+  const killed = await mountSluice({ ...layers, ownProcess: true });
   const late = await node(TAKE, killed.mountpoint, "low");
   await killed.kill();
   expect((await runSluice(["unmount", killed.mountpoint])).code).toBe(0);

@@ -2,8 +2,20 @@
 import { closeSync, openSync } from "node:fs";
 import { join } from "node:path";
 import { native } from "@sluice/native";
-import { cleanUp, directory, mountKernelOverlay, mountSluice, plant, requires, scratch, scriptOutput } from "@sluice/testkit";
+import {
+  cleanUp,
+  directory,
+  mountKernelOverlay,
+  mountSluice,
+  mountsShareProcess,
+  plant,
+  requires,
+  scratch,
+  scriptOutput,
+} from "@sluice/testkit";
 import { expect } from "vitest";
+
+mountsShareProcess();
 
 const { test } = requires("/dev/fuse", "kernel overlayfs", "CAP_SYS_ADMIN");
 

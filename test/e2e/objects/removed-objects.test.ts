@@ -17,9 +17,11 @@ import {
 } from "node:fs";
 import { join } from "node:path";
 import { check, native } from "@sluice/native";
-import { mountSluice, plant, requires, scratch } from "@sluice/testkit";
+import { mountSluice, mountsShareProcess, plant, requires, scratch } from "@sluice/testkit";
 import { AT, S } from "@sluice/vfs";
 import { expect } from "vitest";
+
+mountsShareProcess();
 
 const { test } = requires("/dev/fuse", "CAP_SYS_ADMIN");
 

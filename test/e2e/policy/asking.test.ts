@@ -8,10 +8,11 @@ import {
   eventually,
   layers,
   mountSluice,
+  mountsShareProcess,
   policyOf,
   requires,
-  runSluice,
   type RunningScript,
+  runSluice,
   scratch,
   type ScriptResult,
   type SluiceMount,
@@ -19,6 +20,8 @@ import {
   statusOf,
 } from "@sluice/testkit";
 import { expect } from "vitest";
+
+mountsShareProcess();
 
 const { test } = requires("/dev/fuse", "CAP_SYS_ADMIN");
 

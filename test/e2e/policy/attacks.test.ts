@@ -9,6 +9,7 @@ import {
   hardLink,
   layers,
   mountSluice,
+  mountsShareProcess,
   policyOf,
   publicFile,
   requires,
@@ -18,6 +19,8 @@ import {
   treeHash,
 } from "@sluice/testkit";
 import { expect } from "vitest";
+
+mountsShareProcess();
 
 const { describe, test } = requires("/dev/fuse", "CAP_SYS_ADMIN");
 

@@ -2,8 +2,22 @@
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { Errno, O } from "@sluice/vfs";
-import { Actor, directory, file, layers, mountSluice, requires, type SluiceMount, statusOf, treeHash, unread } from "@sluice/testkit";
+import {
+  Actor,
+  directory,
+  file,
+  layers,
+  mountSluice,
+  mountsShareProcess,
+  requires,
+  type SluiceMount,
+  statusOf,
+  treeHash,
+  unread,
+} from "@sluice/testkit";
 import { expect } from "vitest";
+
+mountsShareProcess();
 
 const { describe, test } = requires("/dev/fuse", "CAP_SYS_ADMIN");
 

@@ -1,8 +1,20 @@
 /** `sluice explain` tells how an open would be served, and changes nothing itself. */
 import { connect } from "node:net";
 import { join } from "node:path";
-import { mountSluice, plant, requires, runSluice, scratch, startScript, type SluiceMount, treeHash } from "@sluice/testkit";
+import {
+  mountSluice,
+  mountsShareProcess,
+  plant,
+  requires,
+  runSluice,
+  scratch,
+  type SluiceMount,
+  startScript,
+  treeHash,
+} from "@sluice/testkit";
 import { expect } from "vitest";
+
+mountsShareProcess();
 
 const { test } = requires("/dev/fuse", "CAP_SYS_ADMIN", "FUSE passthrough");
 

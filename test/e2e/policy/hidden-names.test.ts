@@ -24,6 +24,7 @@ import {
   hardLink,
   layers,
   mountSluice,
+  mountsShareProcess,
   plant,
   policyOf,
   requires,
@@ -34,6 +35,8 @@ import {
 } from "@sluice/testkit";
 import { Errno } from "@sluice/vfs";
 import { expect } from "vitest";
+
+mountsShareProcess();
 
 const { test } = requires("/dev/fuse", "CAP_SYS_ADMIN");
 

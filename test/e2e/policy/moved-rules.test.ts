@@ -1,7 +1,19 @@
 /** A rename or a link, or two in a row, never removes an obligation or a denied access from a file. */
 import { readdirSync } from "node:fs";
-import { directory, layers, mountSluice, publicFile, requires, runScript, type SluiceMount, type Tree } from "@sluice/testkit";
+import {
+  directory,
+  layers,
+  mountSluice,
+  mountsShareProcess,
+  publicFile,
+  requires,
+  runScript,
+  type SluiceMount,
+  type Tree,
+} from "@sluice/testkit";
 import { expect } from "vitest";
+
+mountsShareProcess();
 
 const { test } = requires("/dev/fuse", "CAP_SYS_ADMIN", "command setpriv");
 

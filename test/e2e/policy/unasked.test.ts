@@ -1,7 +1,9 @@
 /** An access that the policy in force does not name costs no question, by the mount's own counters. */
 import { O, RENAME } from "@sluice/vfs";
-import { Actor, decisionsOf, grantsOf, layers, mountSluice, requires, type SluiceMount } from "@sluice/testkit";
+import { Actor, decisionsOf, grantsOf, layers, mountSluice, mountsShareProcess, requires, type SluiceMount } from "@sluice/testkit";
 import { expect } from "vitest";
+
+mountsShareProcess();
 
 const { test } = requires("/dev/fuse", "CAP_SYS_ADMIN");
 
