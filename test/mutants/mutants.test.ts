@@ -16,7 +16,7 @@ import { misfits, plantBugs, type Planted } from "./planted.js";
 const { describe, test } = requires("/dev/fuse", "CAP_SYS_ADMIN", "kernel overlayfs", "FUSE passthrough", "command perl");
 const LIMIT_MS = 300_000;
 /** Each takes a second or two. */
-const FEW = 10;
+const FEW = 6;
 const drawn = drawnCases(mutants, FEW, chooseSeed());
 
 async function failuresOf({ setting, sequences }: Round, planted: Planted = {}): Promise<string[]> {

@@ -10,6 +10,7 @@ import { fileURLToPath } from "node:url";
 import {
   diffSnapshots,
   mountSluice,
+  mountsShareProcess,
   policyOf,
   requires,
   scratch,
@@ -21,11 +22,13 @@ import {
 } from "@sluice/testkit";
 import { expect } from "vitest";
 
+mountsShareProcess();
+
 const { test } = requires("/dev/fuse", "CAP_SYS_ADMIN", "FUSE passthrough", "command cc");
 const SOURCE = fileURLToPath(new URL("./storm/storm.c", import.meta.url));
 const FILES = 2_000;
 const PROCESSES = 6;
-const BUDGET_MS = soakBudgetMs(8_000);
+const BUDGET_MS = soakBudgetMs(4_000);
 const SPARE_MS = 120_000;
 const EDIT_MS = 700;
 const EXACT = { atime: true, hardLinks: true };

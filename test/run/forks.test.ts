@@ -2,7 +2,7 @@
 import { execFileSync } from "node:child_process";
 import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
-import { diffSnapshots, requires, snapshot, soakBudgetMs, startScript } from "@sluice/testkit";
+import { diffSnapshots, drawnCases, requires, snapshot, soakBudgetMs, startScript } from "@sluice/testkit";
 import { seededRandom } from "@sluice/testkit/random";
 import { expect } from "vitest";
 import { chooseSeed } from "../fault/exercisers/policies.js";
@@ -15,7 +15,8 @@ const FIRST = "echo first >> f; rm gone; mv dir moved; rm -r whole; mkdir whole;
 const SECOND = "echo second >> f; mv moved again; rm whole/new; echo back > gone; rm link; echo more > kept/more; rm n/n; chmod 700 n";
 
 const isSoak = soakBudgetMs(0) > 0;
-const random = seededRandom(chooseSeed());
+const seed = chooseSeed();
+const random = seededRandom(seed);
 
 /** As one of the callers, drawn by SLUICE_SEED, in `npm test`, and as each of them in `npm run test:soak forks`. */
 function testAsCaller(name: string, body: (caller: Caller) => Promise<void>): void {
@@ -231,9 +232,11 @@ testAsCaller("a session with a file open for writing is not forked: its program 
 });
 
 const traced = requires(...NEEDS, "command strace");
-/** `npm test` kills at every second step on average, drawn by SLUICE_SEED, and `npm run test:soak forks` at each. */
-const LONGEST_STRIDE = isSoak ? 1 : 3;
+/** `npm test` kills at every third step on average, drawn by SLUICE_SEED, and `npm run test:soak forks` at each. */
+const LONGEST_STRIDE = isSoak ? 1 : 5;
 const stride = (): number => 1 + random.below(LONGEST_STRIDE);
+/** At which a mount is killed. */
+const FEW_CALLS = 2;
 
 traced.test(
   "a fork that is killed at any step loses no change of the session",
@@ -295,7 +298,7 @@ traced.test(
 traced.test(
   "a session whose mount is killed while it is forked has all its changes",
   async () => {
-    for (const call of ["mkdirat", "mount_setattr", "renameat2", "fsync"]) {
+    for (const call of drawnCases(["mkdirat", "mount_setattr", "renameat2", "fsync"], FEW_CALLS, seed)) {
       const project = new Project("root", FILES);
       const running = project.start(["run", "--policy", "install", "--name", "one", "--", "sh", "-ec", APPENDS]);
       await running.waitFor("ready");

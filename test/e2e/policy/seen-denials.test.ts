@@ -9,13 +9,14 @@ import {
   cleanUp,
   freePort,
   mountSluice,
+  mountsShareProcess,
   plant,
   policyOf,
   publicFile,
   requires,
+  type RunningScript,
   runScript,
   runSluice,
-  type RunningScript,
   scratch,
   scriptOutput,
   type SluiceMount,
@@ -24,13 +25,15 @@ import {
 } from "@sluice/testkit";
 import { expect } from "vitest";
 
+mountsShareProcess();
+
 const { test } = requires("/dev/fuse", "CAP_SYS_ADMIN", "command python3");
 
 const CLI = "packages/cli/bin/sluice.cjs";
 const POLICY = policyOf("grant", { name: "no-secrets", path: "secrets/**", effect: "deny" });
 const SECRETS = 300;
 /** More than a second's names, in a soak a million. */
-const OPENS = soakBudgetMs(0) > 0 ? 1_000_000 : 40_000;
+const OPENS = soakBudgetMs(0) > 0 ? 1_000_000 : 20_000;
 const OPENERS = 4;
 const PATIENCE_MS = 60_000;
 

@@ -1,13 +1,25 @@
 /**
  * Exercisers of other projects, if they are installed: stress-ng's file system class, fio with verification, dbench. `npm test`
- * runs the most useful ones for a few seconds, and a soak runs all of them for SLUICE_SOAK_SECONDS.
+ * runs the most useful ones for a few seconds, each granted or mediated as SLUICE_SEED draws it. A soak runs all of them, both ways, for
+ * SLUICE_SOAK_SECONDS.
  */
 import { mkdirSync, readdirSync } from "node:fs";
 import { join } from "node:path";
-import { diffSnapshots, layers, mountSluice, publicFile, requires, runScript, scratch, type SluiceMount, snapshot } from "@sluice/testkit";
+import {
+  diffSnapshots,
+  drawnCases,
+  layers,
+  mountSluice,
+  publicFile,
+  requires,
+  runScript,
+  scratch,
+  type SluiceMount,
+  snapshot,
+} from "@sluice/testkit";
 import { expect } from "vitest";
 import { expectNoLeak, footprintOf } from "./footprint.js";
-import { POLICIES } from "./policies.js";
+import { chooseSeed, POLICIES } from "./policies.js";
 import { shareMs } from "./share.js";
 
 const EXACT = { atime: true, hardLinks: true };
@@ -18,6 +30,7 @@ const AGAIN = soaking ? 3 : 1;
 /** stress-ng's getdent lists /tmp, four directories deep, past the mount: the access times of layers there would change. */
 const OUT_OF_REACH = "out/of/reach";
 const KINDS = ["granted", "mediated"] as const;
+type Kinds = readonly (typeof KINDS)[number][];
 /** Names of stress-ng's stressors that use the given directory; others of the class need no file system. */
 const TELLING = ["metamix", "link", "filename", "iomix"] as const;
 const ALL = (
@@ -25,6 +38,9 @@ const ALL = (
   "filerace flock fpunch fsize fstat getdent handle hdd inode-flags inotify io iomix lease link locka lockf lockmix lockofd metamix " +
   "mknod open pseek rename symlink sync-file touch umask unlink utime xattr"
 ).split(" ");
+const seed = chooseSeed();
+/** Each tool draws for itself. */
+const [STRESS, FIO, DBENCH] = [0, 1, 2].map((tool) => drawnCases(KINDS, 1, seed + tool)) as [Kinds, Kinds, Kinds];
 const stressors: readonly string[] = soaking ? ALL : TELLING;
 
 interface Work {
@@ -80,10 +96,10 @@ const stress = requires("/dev/fuse", "CAP_SYS_ADMIN", "command stress-ng");
 const fio = requires("/dev/fuse", "CAP_SYS_ADMIN", "command fio");
 const dbench = requires("/dev/fuse", "CAP_SYS_ADMIN", "command dbench");
 
-for (const kind of KINDS) {
-  const seconds = (works: number): number => Math.max(1, Math.round(shareMs(0) / 1000 / KINDS.length / (works + Math.min(works, AGAIN))));
+const seconds = (works: number): number => Math.max(1, Math.round(shareMs(0) / 1000 / KINDS.length / (works + Math.min(works, AGAIN))));
 
-  const stressSeconds = seconds(stressors.length);
+const stressSeconds = seconds(stressors.length);
+for (const kind of STRESS)
   stress.test(
     `stress-ng finds nothing, ${kind}`,
     () =>
@@ -95,23 +111,24 @@ for (const kind of KINDS) {
     (stressSeconds + 10) * 1000 * (stressors.length + 3) + SPARE_MS,
   );
 
-  const fioSeconds = seconds(3);
-  const fioWith = (engine: string, ...more: string[]): string[] => [
-    "fio",
-    "--name=verify",
-    "--directory=@",
-    "--rw=randrw",
-    "--bsrange=512-65536",
-    "--size=4M",
-    "--numjobs=2",
-    "--verify=crc32c",
-    "--verify_fatal=1",
-    `--ioengine=${engine}`,
-    "--time_based=0",
-    `--loops=${soaking ? 40 : 1}`,
-    "--runtime=SECONDS",
-    ...more,
-  ];
+const fioSeconds = seconds(3);
+const fioWith = (engine: string, ...more: string[]): string[] => [
+  "fio",
+  "--name=verify",
+  "--directory=@",
+  "--rw=randrw",
+  "--bsrange=512-65536",
+  "--size=4M",
+  "--numjobs=2",
+  "--verify=crc32c",
+  "--verify_fatal=1",
+  `--ioengine=${engine}`,
+  "--time_based=0",
+  `--loops=${soaking ? 40 : 1}`,
+  "--runtime=SECONDS",
+  ...more,
+];
+for (const kind of FIO)
   fio.test(
     `fio --verify finds nothing, ${kind}`,
     () =>
@@ -128,10 +145,10 @@ for (const kind of KINDS) {
     fioSeconds * 6000 + SPARE_MS * 2,
   );
 
-  const dbenchSeconds = seconds(1);
+const dbenchSeconds = seconds(1);
+for (const kind of DBENCH)
   dbench.test(
     `dbench finds nothing, ${kind}`,
     () => mounted(kind, (mount) => twice(mount, each(dbenchSeconds, [["dbench", "-D", "@", "-t", "SECONDS", "2"]]))),
     dbenchSeconds * 2000 + SPARE_MS * 2,
   );
-}
