@@ -14,7 +14,9 @@ import {
 import { dirname, join } from "node:path";
 import { requires, type ScriptResult } from "@sluice/testkit";
 import { describe, expect } from "vitest";
-import { CALLERS, type Caller, NEEDS, Project } from "./sandboxed.js";
+import { CALLERS, type Caller, NEEDS, Project, rootsViewsShareProcess } from "./sandboxed.js";
+
+rootsViewsShareProcess();
 
 const { test } = requires(...NEEDS, "command git");
 const LIMIT_MS = 240_000;

@@ -2,11 +2,13 @@
 import { execFileSync } from "node:child_process";
 import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
-import { diffSnapshots, drawnCases, requires, snapshot, soakBudgetMs, startScript } from "@sluice/testkit";
+import { diffSnapshots, drawnCases, requires, scratch, snapshot, soakBudgetMs, startScript } from "@sluice/testkit";
 import { seededRandom } from "@sluice/testkit/random";
 import { expect } from "vitest";
 import { chooseSeed } from "../fault/exercisers/policies.js";
-import { type Caller, CALLERS, NEEDS, procFile, Project } from "./sandboxed.js";
+import { type Caller, CALLERS, NEEDS, procFile, Project, rootsViewsShareProcess } from "./sandboxed.js";
+
+rootsViewsShareProcess();
 
 const { test } = requires(...NEEDS);
 const LIMIT_MS = 240_000;
@@ -299,7 +301,7 @@ traced.test(
   "a session whose mount is killed while it is forked has all its changes",
   async () => {
     for (const call of drawnCases(["mkdirat", "mount_setattr", "renameat2", "fsync"], FEW_CALLS, seed)) {
-      const project = new Project("root", FILES);
+      const project = new Project("root", FILES, scratch(), "none");
       const running = project.start(["run", "--policy", "install", "--name", "one", "--", "sh", "-ec", APPENDS]);
       await running.waitFor("ready");
       running.write("line\n");

@@ -3,7 +3,9 @@ import { readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { requires, treeHash } from "@sluice/testkit";
 import { describe, expect } from "vitest";
-import { CALLERS, NEEDS, Project } from "./sandboxed.js";
+import { CALLERS, NEEDS, Project, rootsViewsShareProcess } from "./sandboxed.js";
+
+rootsViewsShareProcess();
 
 const { test } = requires(...NEEDS);
 const LIMIT_MS = 180_000;

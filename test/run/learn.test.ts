@@ -3,7 +3,9 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { requires } from "@sluice/testkit";
 import { describe, expect } from "vitest";
-import { CALLERS, NEEDS, Project } from "./sandboxed.js";
+import { CALLERS, NEEDS, Project, rootsViewsShareProcess } from "./sandboxed.js";
+
+rootsViewsShareProcess();
 
 const { test } = requires(...NEEDS);
 const LIMIT_MS = 180_000;

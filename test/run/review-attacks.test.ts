@@ -4,7 +4,9 @@ import { chownSync, existsSync, mkdirSync, readdirSync, readFileSync, renameSync
 import { dirname, join } from "node:path";
 import { cleanUp, diffSnapshots, requires, scratch, snapshot } from "@sluice/testkit";
 import { describe, expect } from "vitest";
-import { CALLERS, NEEDS, Project, uidOf } from "./sandboxed.js";
+import { CALLERS, NEEDS, Project, uidOf, rootsViewsShareProcess } from "./sandboxed.js";
+
+rootsViewsShareProcess();
 
 const { test } = requires(...NEEDS, "command git");
 const LIMIT_MS = 300_000;

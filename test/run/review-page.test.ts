@@ -5,7 +5,9 @@ import { cleanUp, requires, type RunningScript } from "@sluice/testkit";
 import type { Browser, Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect } from "vitest";
 import { startBrowser } from "../console/harness/browser.js";
-import { CALLERS, NEEDS, Project } from "./sandboxed.js";
+import { CALLERS, NEEDS, Project, rootsViewsShareProcess } from "./sandboxed.js";
+
+rootsViewsShareProcess();
 
 const LIMIT_MS = 180_000;
 const FILES = { a: "one\n", b: "b\n", gone: "gone\n" };

@@ -5,15 +5,16 @@ import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import {
   asOrdinaryUser,
-  type HostService,
+  mountsShareProcess,
   ORDINARY_USER,
   type RunningScript,
   runScript,
   scratch,
   type ScriptResult,
+  sharedHost,
   startScript,
 } from "@sluice/testkit";
-import { beforeEach } from "vitest";
+import { afterAll, beforeAll, beforeEach } from "vitest";
 import { startForUsers } from "../e2e/host-service/user-home.js";
 import { Terminal } from "./terminal.js";
 
@@ -39,8 +40,26 @@ export function procFile(pid: number | string, name: string): string {
 /** A user of the same mount namespace as the host service, which has no passwd entry there. */
 const AS_USER = ["setpriv", `--reuid=${ORDINARY_USER.uid}`, `--regid=${ORDINARY_USER.gid}`, "--clear-groups"];
 
+/** A host service. */
+interface Host {
+  readonly socket: string;
+}
+
+let hostOfRoot: Host | undefined;
+
+/** At the top of a file that is about sessions, and not about how they are mounted: one process mounts the views of root's sessions. */
+export function rootsViewsShareProcess(): void {
+  mountsShareProcess();
+  beforeAll(async () => {
+    hostOfRoot = await sharedHost();
+  });
+  afterAll(() => {
+    hostOfRoot = undefined;
+  });
+}
+
 /** With SLUICE_RUN_BY_SERVICE the views of all projects are mounted by a host service. */
-let everyHost: HostService | undefined;
+let everyHost: Host | undefined;
 if (process.env["SLUICE_RUN_BY_SERVICE"] !== undefined)
   beforeEach(async () => {
     everyHost = await startForUsers(16);
@@ -50,7 +69,7 @@ export class Project {
   readonly base: string;
   readonly state: string;
   readonly #home: string;
-  readonly host: HostService | undefined;
+  readonly host: Host | undefined;
 
   /**
    * `files`: the content of each, by its path below the directory. They belong to the caller. `host` mounts the views; with "none" the
@@ -60,7 +79,7 @@ export class Project {
     readonly caller: Caller,
     files: Readonly<Record<string, string>>,
     root = scratch(),
-    host: HostService | "none" | undefined = everyHost,
+    host: Host | "none" | undefined = everyHost ?? (caller === "root" ? hostOfRoot : undefined),
   ) {
     this.host = host === "none" ? undefined : host;
     this.base = join(root, "project");

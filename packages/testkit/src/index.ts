@@ -11,7 +11,7 @@ export type { SluiceExit } from "./mounts/mount-server.js";
 export { MountFailure, mountSluice, runSluice, SluiceMount, type SluiceMountOptions } from "./mounts/mount-sluice.js";
 export { decisionsOf, type Grant, grantsOf, type Status, statusOf } from "./mounts/mount-status.js";
 export { type MountEntry, mountsBelow, mountTable } from "./mounts/mount-table.js";
-export { mountsShareProcess } from "./mounts/shared-host.js";
+export { mountsShareProcess, sharedHost } from "./mounts/shared-host.js";
 export { NatsServer } from "./policies/nats.js";
 export {
   type Attributes,
