@@ -73,7 +73,8 @@ class AskedInquiry implements Inquiry {
     const { resource, lookedFor } = this.question;
     const value = resource.xattrs.get(name);
     const fact = `resource.xattr.${name}`;
-    if (value === undefined && (this.misses(fact) || lookedFor?.includes(fact) !== true)) return undefined;
+    // Missing although it has a value: policies take such a fact for missing, too.
+    if (this.misses(fact) || (value === undefined && lookedFor?.includes(fact) !== true)) return undefined;
     return xattrText(value);
   }
 }

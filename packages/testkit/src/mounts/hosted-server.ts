@@ -1,4 +1,5 @@
 // A mount of the process that test files share, in place of a `sluice mount`: its lines, its end, and requests to end it.
+import { mountPlainly, NeedsOwnProcess } from "@sluice/host-api/plain";
 import type { MountServer, SluiceExit } from "./mount-server.js";
 
 export interface Host {
@@ -86,8 +87,6 @@ export class HostedServer implements MountServer {
   }
 
   async #run(options: Option[], tellReady: () => void): Promise<SluiceExit> {
-    // It loads gRPC.
-    const { mountThrough, NeedsOwnProcess } = await import("@sluice/host-api");
     const { mountpoint } = this;
     const spec = { mountpoint, options, directory: process.cwd(), attached: true, abandonedAtEnd: false, mountNamespace: SAME };
     const follower = {
@@ -102,7 +101,7 @@ export class HostedServer implements MountServer {
       },
     };
     try {
-      await mountThrough(this.host.socket, spec, follower);
+      await mountPlainly(this.host.socket, spec, follower);
       return { code: 0, signal: null };
     } catch (error) {
       this.needsOwnProcess = error instanceof NeedsOwnProcess;
