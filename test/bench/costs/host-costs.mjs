@@ -56,7 +56,7 @@ function specOf(at, number, policy) {
   const options = Object.entries(dirs).map(([name, path]) => ({ name, values: [path] }));
   if (policy !== undefined) options.push({ name: "policy", values: [policy] });
   options.push({ name: "log-level", values: ["error"] });
-  return { mountpoint, options, directory: "/", attached: false };
+  return { mountpoint, options, directory: "/", attached: false, mountNamespace: 0 };
 }
 
 /** @param {ReturnType<typeof specOf>} spec */

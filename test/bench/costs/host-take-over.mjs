@@ -80,7 +80,7 @@ async function mountOne(client, at, number) {
   }
   const mountpoint = join(base, "merged");
   const call = client.mount();
-  call.write({ message: { $case: "begin", value: { mountpoint, options, directory: "/", attached: false } } });
+  call.write({ message: { $case: "begin", value: { mountpoint, options, directory: "/", attached: false, mountNamespace: 0 } } });
   call.end();
   for await (const { message } of call) if (message?.$case === "ended") throw new Error(JSON.stringify(message.value));
   return mountpoint;

@@ -88,7 +88,7 @@ export class HostService {
     }
     const mountpoint = join(base, "merged");
     const call = this.#client.mount();
-    call.write({ message: { $case: "begin", value: { mountpoint, options, directory: "/", attached: false } } });
+    call.write({ message: { $case: "begin", value: { mountpoint, options, directory: "/", attached: false, mountNamespace: 0 } } });
     call.end();
     for await (const { message } of call) if (message?.$case === "ended") throw new Error(JSON.stringify(message.value));
     return mountpoint;
