@@ -1,7 +1,7 @@
 // A host service to measure: its start, its mounts, and the memory of its processes.
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdirSync, readdirSync, readFileSync, readlinkSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, readlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { credentials } from "@grpc/grpc-js";
@@ -83,7 +83,8 @@ export class HostService {
     const options = Object.entries(named).map(([name, value]) => ({ name, values: [value] }));
     if (policy !== undefined) {
       const file = join(this.at, `${policy}.yaml`);
-      writeFileSync(file, POLICY);
+      // An edit would have the service load it again.
+      if (!existsSync(file)) writeFileSync(file, POLICY);
       options.push({ name: "policy", values: [file] });
     }
     const mountpoint = join(base, "merged");

@@ -1,22 +1,25 @@
 // One row of the table of many mounts in one process: start, memory, isolation, and the kill of the serving process.
 //
-//   node test/bench/costs/host/many-mounts.mjs [mounts] [policies] [kills] [memory,kills,isolation]
+//   node test/bench/costs/host/many-mounts.mjs [mounts] [policies] [kills] [memory,kills,isolation,timeline]
 //
 // Memory is the proportional set size (smaps_rollup) of all processes of the service with a keeper: keeper, server, standby and decision
-// services. "After load": five processes have changed files on all mounts for 15 seconds, and ended 5 seconds before. Isolation is the time
-// of a stat of an unknown name on one mount, without and with trouble on another one: the 99th percentile of some thousand, every 2 ms.
+// services. "After load": a thread for each mount has changed files on it for 15 seconds, and ended 5 seconds before. Kills have the same
+// load: for each mount the longest call, and with "timeline" its end after the kill. Isolation is the time of a stat of an unknown name on one
+// mount, without and with trouble on another one: the 99th percentile of some thousand, every 2 ms. The callers are a program in C
+// (caller.c), which takes little of the processors that it shares with the service.
+import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdtempSync, rmSync } from "node:fs";
-import { createServer } from "node:net";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { loadavg, tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { HostService } from "./host-service.mjs";
-import { CHANGE, LOOK, OPEN, startWorker, WAIT } from "./workers.mjs";
+import { CLI, HostService } from "./host-service.mjs";
+import { compileCaller, startWorker } from "./workers.mjs";
 
 const [mounts = 50, policies = 50, kills = 3] = process.argv.slice(2, 5).map(Number);
 const parts = (process.argv[5] ?? "memory,kills,isolation").split(",");
-const WORKERS = 5;
+const CHANGE_PAUSE_US = 20_000;
+const LOOK_PAUSE_US = 2_000;
 /** A standby is started two seconds after a server serves, and loads. */
 const STANDBY_MS = 6_000;
 const LOAD_MS = 15_000;
@@ -25,8 +28,8 @@ const LOOK_MS = 6_000;
 
 /** @param {number} kib */
 const mib = (kib) => `${(kib / 1024).toFixed(1)} MiB, ${(kib / 1024 / mounts).toFixed(2)} a mount`;
-/** @param {number} ms */
-const us = (ms) => `${(ms * 1000).toFixed(0)} µs`;
+/** @param {number} value */
+const us = (value) => `${value.toFixed(0)} µs`;
 /** @param {number[]} values */
 const median = (values) => values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] ?? NaN;
 /** @param {string} text */
@@ -47,37 +50,32 @@ async function makeMounts(host) {
   return places;
 }
 
-/** @param {readonly string[]} places */
-const workersOn = (places) =>
-  Array.from({ length: WORKERS }, (_, worker) =>
-    startWorker(
-      CHANGE,
-      places.filter((_place, number) => number % WORKERS === worker),
-    ),
-  );
+/** A thread for each mount. @param {readonly string[]} places */
+const changeAll = (places) => startWorker(caller, "change", CHANGE_PAUSE_US, places);
 
 /** @param {HostService} host @param {readonly string[]} places */
 async function measureMemory(host, places) {
   await sleep(STANDBY_MS);
   say(`idle: ${mib(host.pss())}`);
-  const workers = workersOn(places);
+  const worker = changeAll(places);
   await sleep(LOAD_MS);
-  for (const worker of workers) await worker.end();
+  await worker.end();
   await sleep(REST_MS);
   say(`after load: ${mib(host.pss())}`);
 }
 
-/** A server that takes questions and answers none. @param {HostService} host */
-async function startSilent(host) {
-  const path = join(host.at, "silent.sock");
-  const server = createServer(() => undefined).listen(path);
-  await once(server, "listening");
-  return { target: `unix://${path}`, close: () => server.close() };
+/** A decision service that can be made to hang. @param {HostService} host */
+async function startDecisions(host) {
+  const [policy, target] = [join(host.at, "hanging.yaml"), `unix://${join(host.at, "hanging.sock")}`];
+  writeFileSync(policy, "version: 1\ndefault: grant\n");
+  const child = spawn(process.execPath, [CLI, "decision", "--policy", policy, "--listen", target], { stdio: ["ignore", "pipe", "ignore"] });
+  await once(child.stdout, "data");
+  return { target, hang: () => child.kill("SIGSTOP"), end: () => child.kill("SIGKILL") };
 }
 
 /** @param {string} place */
 async function lookAt(place) {
-  const worker = startWorker(LOOK, [place]);
+  const worker = startWorker(caller, "look", LOOK_PAUSE_US, [place]);
   await sleep(500);
   await worker.ask();
   await sleep(LOOK_MS);
@@ -88,53 +86,59 @@ async function lookAt(place) {
 
 /** @param {HostService} host @param {readonly string[]} places */
 async function measureIsolation(host, [loaded = "", quiet = ""]) {
-  const silent = await startSilent(host);
-  const hung = await host.mount({ options: { decision: silent.target, "decision-timeout": "60s" } });
+  const decisions = await startDecisions(host);
+  const hung = await host.mount({ options: { decision: decisions.target, "decision-timeout": "60s" } });
   const failing = await host.mount({ options: { decision: `unix://${host.at}/nobody.sock`, "decision-timeout": "100ms" } });
-  /** @type {[string, string, string, number][]} */
+  decisions.hang();
+  /** @type {[string, "open" | "hang", string, number][]} */
   const troubles = [
-    ["another waits for its decisions", WAIT, hung, 2],
-    ["another's opens fail", OPEN, failing, 1],
-    ["one process loads another", OPEN, loaded, 1],
-    ["four processes load another", OPEN, loaded, 4],
+    ["another waits for its decisions", "hang", hung, 2],
+    ["another's opens fail", "open", failing, 1],
+    ["one process loads another", "open", loaded, 1],
+    ["four processes load another", "open", loaded, 4],
   ];
   for (const [name, work, place, count] of troubles) {
     const before = await lookAt(quiet);
-    const workers = Array.from({ length: count }, () => startWorker(work, [place]));
+    const workers = Array.from({ length: count }, () => startWorker(caller, work, work === "hang" ? 10_000 : 0, [place]));
     await sleep(500);
     const times = await lookAt(quiet);
     for (const worker of workers) await worker.end();
-    const figures = `median ${us(before.median)} and ${us(times.median)}, p99 ${us(before.p99)} and ${us(times.p99)}`;
-    say(`stat, quiet and while ${name}: ${figures}: ${(times.p99 / before.p99).toFixed(2)}`);
+    const figures = `median ${us(before.medianUs)} and ${us(times.medianUs)}, p99 ${us(before.p99Us)} and ${us(times.p99Us)}`;
+    say(`stat, quiet and while ${name}: ${figures}: ${(times.p99Us / before.p99Us).toFixed(2)}`);
   }
-  silent.close();
+  decisions.end();
 }
 
 /** @param {HostService} host @param {readonly string[]} places */
 async function measureKills(host, places) {
-  const workers = workersOn(places);
-  const ask = () => Promise.all(workers.map((worker) => worker.ask()));
+  const worker = changeAll(places);
   try {
     for (let event = 0; event <= kills; event++) {
       await sleep(STANDBY_MS + Math.random() * 1_000);
-      await ask();
+      await worker.ask();
       const server = host.servingPid();
+      const killedUs = Number(process.hrtime.bigint()) / 1_000;
       if (event > 0 && server !== undefined) process.kill(server, "SIGKILL");
       await sleep(STANDBY_MS);
-      const answers = await ask();
-      const worst = answers.toSorted((a, b) => b.ms - a.ms)[0];
-      const calls = answers.reduce((sum, each) => sum + each.calls, 0);
-      const failures = answers.reduce((sum, each) => sum + each.failures, 0);
+      const { calls, failures, failed, errno, places: longest } = await worker.ask();
+      const waits = longest.toSorted((a, b) => a.us - b.us);
+      const [best, middle, worst] = [waits[0], waits[Math.floor(waits.length / 2)], waits.at(-1)];
+      const ends = longest.map(({ endUs }) => (endUs - killedUs) / 1_000).toSorted((a, b) => a - b);
+      if (parts.includes("timeline")) console.log(ends.map((each) => each.toFixed(0)).join(" "));
       const what = event === 0 ? "no kill" : "SIGKILL";
-      say(`${what}: longest wait ${worst?.ms.toFixed(0)} ms (${worst?.call}); ${calls} calls so far, ${failures} failed`);
-      for (const text of answers.flatMap(({ failed }) => failed)) console.log(`  ${text}`);
+      const figures = [best, middle, worst].map((each) => `${((each?.us ?? 0) / 1_000).toFixed(0)} ms`).join(", ");
+      say(
+        `${what}: longest wait of a mount, least, median and most: ${figures} (${worst?.call}); ${calls} calls so far, ${failures} failed`,
+      );
+      if (failures > 0) console.log(`  ${failed}: errno ${errno}`);
     }
   } finally {
-    for (const worker of workers) await worker.end();
+    await worker.end();
   }
 }
 
 const at = mkdtempSync(join(tmpdir(), "many-mounts-"));
+const caller = compileCaller(at);
 const host = await HostService.start(at, "on");
 try {
   const places = await makeMounts(host);
