@@ -14,8 +14,13 @@ export interface MountRow {
   superOptions: string;
 }
 
+/** Neither an escape nor a byte of a longer character. */
+const PLAIN = /^[^\\\x80-\xff]*$/;
+
 /** A field without the kernel's escapes, as text. */
 export function decodeField(field: string): string {
+  // Nearly all are: a server of many mounts reads a long table for each that it takes over.
+  if (PLAIN.test(field)) return field;
   return Buffer.from(
     field.replace(/\\([0-7]{3})/g, (_all, octal: string) => String.fromCharCode(Number.parseInt(octal, 8))),
     "latin1",

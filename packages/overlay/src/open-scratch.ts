@@ -2,11 +2,11 @@
  * The directory `work` in the workdir, where overlayfs has it too: emptied of the leftovers of a crash, and locked as long as this
  * overlay lives, so that no second one uses the same upper layer. Holds the mark of a volatile mount, which outlives it.
  */
-import { AT, Errno, errnoName, FsError, O } from "@sluice/vfs";
+import { AT, Attr, Errno, errnoName, FsError, O } from "@sluice/vfs";
 import type { LayerSpec } from "./contract/config.js";
 import { parseDirents } from "./layer/dirents.js";
 import { type HostLayer, RealDir } from "./layer/host-layer.js";
-import { closeFd, emptyDirectory, openName, sys, upkeep } from "./layer/system-calls.js";
+import { closeFd, emptyDirectory, openName, statFd, sys, upkeep } from "./layer/system-calls.js";
 import { makeWhiteout } from "./marks/whiteout.js";
 import { readHandles } from "./node/persisted-handles.js";
 
@@ -15,6 +15,7 @@ const LOCK_EX_NB = 6;
 const INCOMPAT = "incompat";
 const PROBE = "#0";
 const bytes = Buffer.alloc(4096);
+const attr = new Attr();
 
 export interface OpenedScratch {
   dir: RealDir;
@@ -53,7 +54,7 @@ function prepare(fd: number, work: LayerSpec, { volatile, goesOn }: { volatile: 
   const handles = readHandles(fd);
   const purged = emptyDirectory(fd).status;
   if (purged < 0) throw new FsError(-purged, `workdir ${work.path}: cannot be cleared of the leftovers of an earlier mount`);
-  secureScratch(fd, work);
+  if (!goesOn || !isSecured(fd)) secureScratch(fd, work);
   const marked = volatile ? markVolatile(fd) : 0;
   if (marked < 0) throw new FsError(-marked, `workdir ${work.path}: the mark of a volatile mount cannot be made`);
   return handles;
@@ -74,6 +75,11 @@ function secureScratch(fd: number, work: LayerSpec): void {
   if (made < 0)
     throw new FsError(-made, `workdir ${work.path}: its file system takes no whiteouts (${errnoName(-made)}), as another overlay does not`);
   upkeep.unlinkat(fd, PROBE, 0);
+}
+
+/** By a server before this one. Each of many mounts that a process takes over at once would wait for the probe. */
+function isSecured(fd: number): boolean {
+  return statFd(fd, attr) === 0 && (attr.mode & 0o7777) === 0;
 }
 
 /** A directory in work/incompat names a feature without which the upper layer may not be used (fs/overlayfs/readdir.c). */

@@ -29,6 +29,8 @@ const MOST = 64;
 /** A ring of io_uring has few entries for each of many processors, and a waiting request holds one. */
 const MOST_ON_ALL = 2048;
 const LEAST = 4;
+/** Asking for them takes long, and a process may take over many mounts at once. */
+const PROCESSORS = cpus().length;
 /** The service denies first; this is for one that does not. */
 const GRACE_MS = 5_000;
 
@@ -38,7 +40,7 @@ export function mayWaitForPerson({ operation, compares }: Intent): boolean {
 }
 
 export class PersonWaits {
-  readonly most = Math.min(MOST, Math.max(LEAST, Math.floor(MOST_ON_ALL / cpus().length)));
+  readonly most = Math.min(MOST, Math.max(LEAST, Math.floor(MOST_ON_ALL / PROCESSORS)));
   readonly #waits = new Set<PersonWait & { end: Cancellation }>();
   readonly #listeners = new Set<PersonWaitListener>();
   /** Opens that were denied since too many waited. */

@@ -38,11 +38,15 @@ export class HostedMount implements MountOwner {
   /** Undefined until it serves. */
   parts: MountParts | undefined;
   readonly serving: Promise<void>;
+  /** Resolves when its requests are read. It may take some turns more until it serves. */
+  readonly begun: Promise<void>;
   #tellServing: () => void = () => undefined;
+  #tellBegun: () => void = () => undefined;
   #drain: (() => Promise<void>) | undefined;
   /** Runs while a mount that ends with a call of its client waits for that call. */
   #awaiting: NodeJS.Timeout | undefined;
   #stop: ((abandoned: boolean) => void) | undefined;
+  #isAbandoned = false;
   /** How often it was told to end. */
   #stops = 0;
 
@@ -52,6 +56,9 @@ export class HostedMount implements MountOwner {
   ) {
     this.serving = new Promise((resolve) => {
       this.#tellServing = resolve;
+    });
+    this.begun = new Promise((resolve) => {
+      this.#tellBegun = resolve;
     });
   }
 
@@ -71,6 +78,7 @@ export class HostedMount implements MountOwner {
   /** Its last users have ended, or end at this moment. */
   abandon(): void {
     this.#stops = 2;
+    this.#isAbandoned = true;
     this.#stop?.(true);
   }
 
@@ -124,6 +132,8 @@ export class HostedMount implements MountOwner {
 
   onStop(stop: (abandoned: boolean) => void): () => void {
     this.#stop = stop;
+    // A mount that is taken over may be told before its turn.
+    for (let told = 0; told < this.#stops; told++) stop(this.#isAbandoned);
     return () => {
       this.#stop = undefined;
     };
@@ -135,6 +145,10 @@ export class HostedMount implements MountOwner {
 
   surviveBugs(_logger: Logger, count: () => void): () => void {
     return this.process.surviveBugs(count);
+  }
+
+  begins(): void {
+    this.#tellBegun();
   }
 
   serves(parts: MountParts, line: string | undefined): void {

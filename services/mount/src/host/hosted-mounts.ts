@@ -10,6 +10,7 @@ import { runMount, takeOverMount } from "../serve/run-mount.js";
 import { surviveBugs } from "../serve/survive-bugs.js";
 import { type HostKeeper, inherit } from "./host-keeper.js";
 import { HostedMount, MAX_MOUNTS, type Person } from "./hosted-mount.js";
+import { RestoreTurns } from "./restore-turns.js";
 
 /** How long mounts that begin may still take when another process is to take over. */
 const BEGIN_MS = 5_000;
@@ -34,6 +35,7 @@ export class HostedMounts {
   readonly #running = new Set<RunningMount>();
   readonly #detachers = new Set<() => void>();
   readonly #bugCounters = new Set<() => void>();
+  readonly #turns = new RestoreTurns();
   #ending = false;
 
   constructor({ logger, host, keeper }: HostedMountsParts) {
@@ -64,13 +66,16 @@ export class HostedMounts {
     return this.#run(mount, config.name, () => runMount(config, this.#host, mount));
   }
 
-  /** Serves a mount that a process before this one served, or that this one could not serve before. */
+  /** Serves a mount that a process before this one served, or that this one could not serve before. It is one of all from now on. */
   restore(held: HeldMount): void {
     const { config, attached, session } = inherit(held);
     const logger = this.#logger.child({ mount: config.name });
     const mount = this.#make({ announce: () => undefined, tell: (line) => logger.warn(line) }, attached);
     mount.config = config;
-    this.#run(mount, config.name, () => takeOverMount(config, this.#host, { keeper: session, owner: mount }));
+    this.#run(mount, config.name, async () => {
+      await this.#turns.next(mount.begun);
+      await takeOverMount(config, this.#host, { keeper: session, owner: mount });
+    });
     if (attached) mount.awaitCall();
     if (this.#ending) mount.stop();
   }

@@ -26,7 +26,7 @@ class SharedService {
   /** `forget` is called as soon as no further mount may use it. */
   constructor(start: StartEmbeddedDecision, options: SharedOptions, name: string, forget: () => void) {
     this.#forget = forget;
-    this.#runDirectory = makeRunDirectory(name);
+    this.#runDirectory = makeRunDirectory(name, options.takesOver);
     this.#started = start({ ...options, runDirectory: this.#runDirectory.path });
     this.#started.then(({ failedToStart }) => failedToStart.then(forget), forget);
   }

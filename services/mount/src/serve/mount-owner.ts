@@ -31,6 +31,8 @@ export interface MountOwner {
   readonly keeperSocket?: string | undefined;
   /** Another server is to take the mount over. `drain` completes its requests. Undefined: the mount's own keeper says when. */
   onHandOver?(drain: () => Promise<void>): void;
+  /** The requests of the mount are read from now on. */
+  begins?(): void;
   /** The mount serves from now on; `line` says so to a person. Undefined: nobody waits for that. */
   serves(parts: MountParts, line: string | undefined): void;
   /** Gets a line for the person who mounts. */

@@ -96,6 +96,7 @@ async function serve(context: MountContext, host: MountHost): Promise<void> {
     unmount = once;
     undo.push("unmount", async () => void (serves || stop.requested ? await once() : undefined));
   });
+  owner.begins?.();
   const { engine } = filesystem;
   // A caller who waits for a person is in the way of the unmount.
   void stop.reached(1).then(() => filesystem.gate.people.close());
