@@ -1,5 +1,5 @@
 /** The end of a process for which others wait. */
-import { native } from "./native.js";
+import { native } from "../native.js";
 
 /**
  * As process.exit, without the time in which Node takes V8 and its threads down, which nobody needs: the kernel gives everything back. Text

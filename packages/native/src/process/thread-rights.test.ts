@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { everyThreadIsUser, everyThreadWithin, native } from "./index.js";
+import { everyThreadIsUser, everyThreadWithin, native } from "../index.js";
 
 const [uid, gid] = [process.getuid?.() ?? 0, process.getgid?.() ?? 0];
 const groups = process.getgroups?.() ?? [];

@@ -24,9 +24,22 @@ function rightsOf(status: string): ThreadRights {
   };
 }
 
+/** Undefined if the thread has ended since it was listed. */
+function statusOf(thread: string): string | undefined {
+  try {
+    return readFileSync(`/proc/self/task/${thread}/status`, "latin1");
+  } catch (error) {
+    if (["ENOENT", "ESRCH"].includes((error as NodeJS.ErrnoException).code ?? "")) return undefined;
+    throw error;
+  }
+}
+
 function everyThread(holds: (rights: ThreadRights) => boolean): boolean {
-  const threads = readdirSync("/proc/self/task");
-  return threads.length > 0 && threads.every((thread) => holds(rightsOf(readFileSync(`/proc/self/task/${thread}/status`, "latin1"))));
+  // Of these the thread that asks has not ended.
+  const statuses = readdirSync("/proc/self/task")
+    .map(statusOf)
+    .filter((status) => status !== undefined);
+  return statuses.length > 0 && statuses.every((status) => holds(rightsOf(status)));
 }
 
 /** In ascending order, each once. A process may list its own group among the supplementary ones. */
