@@ -252,8 +252,9 @@ export const mutants: readonly Mutant[] = [
     name: "copy-up sets the time to now",
     patches: patch(
       "copy-up/copy-metadata.js",
-      "mtimeNsec: attr.mtimeNsec };",
-      "mtimeNsec: UTIME_NOW };\n    const UTIME_NOW = 0x3fffffff;",
+      "setModeAndTimes(target, attr.words)",
+      // UTIME_NOW for the nanoseconds of mtime.
+      "setModeAndTimes(target, attr.words.with(13, 0x3fffffff))",
     ),
     run: cases.attributes,
   },

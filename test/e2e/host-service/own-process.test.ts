@@ -140,21 +140,21 @@ describe("--host-service auto", () => {
 
   test("is the default of sluice-overlayfs, which prints nothing", async () => {
     const { lower } = layers({ lower: { word: "x" } });
-    const mountpoint = emptyDirectory();
+    const [mountpoint, above] = [emptyDirectory(), emptyDirectory()];
     const dropIn = (...words: string[]): Promise<ScriptResult> =>
-      runScript(["env", "-u", "SLUICE_HOST_SERVICE", process.execPath, OVERLAYFS, "-o", `lowerdir=${lower}`, ...words, mountpoint]);
+      runScript(["env", "-u", "SLUICE_HOST_SERVICE", process.execPath, OVERLAYFS, ...words]);
     await startHostService([], { socket: USUAL_SOCKET });
     const mountsOfHost = async (): Promise<string[]> => (await mountsOf(USUAL_SOCKET, 30_000)).map((each) => each.mountpoint);
-    expect(await dropIn()).toMatchObject({ code: 0, stdout: "", stderr: "" });
+    expect(await dropIn("-o", `lowerdir=${lower}`, mountpoint)).toMatchObject({ code: 0, stdout: "", stderr: "" });
     expect(await mountsOfHost()).toEqual([mountpoint]);
     expect(await (await Actor.start()).do("contents", join(mountpoint, "word"))).toBe("x");
+    // The service cannot serve this one.
+    expect(await dropIn("-o", `lowerdir=${mountpoint}`, above)).toMatchObject({ code: 0 });
+    expect(await mountsOfHost()).toEqual([mountpoint]);
+    expect((await runSluice(["unmount", above])).code).toBe(0);
     expect((await runScript(["umount", mountpoint])).code).toBe(0);
     await expect.poll(mountsOfHost).toEqual([]);
-    // The service cannot serve this one.
-    expect(await dropIn("-o", "host_service=auto,engine=fuse-native,static_nlink")).toMatchObject({ code: 0 });
-    expect(await mountsOfHost()).toEqual([]);
-    expect((await runSluice(["unmount", mountpoint])).code).toBe(0);
-    expect(await dropIn("-o", "host_service=off")).toMatchObject({ code: 0 });
+    expect(await dropIn("-o", `lowerdir=${lower},host_service=off`, mountpoint)).toMatchObject({ code: 0 });
     expect(await mountsOfHost()).toEqual([]);
     expect((await runSluice(["unmount", mountpoint])).code).toBe(0);
   });

@@ -1,10 +1,8 @@
 /** One answer of the decision service holds for all paths that no rule tells from the first one, and for none that a rule names. */
 import { Errno, O } from "@sluice/vfs";
 import { writeFileSync } from "node:fs";
-import { Actor, layers, mountSluice, mountsShareProcess, requires, type SluiceMount, statusOf } from "@sluice/testkit";
+import { Actor, layers, mountSluice, requires, type SluiceMount, statusOf } from "@sluice/testkit";
 import { expect } from "vitest";
-
-mountsShareProcess();
 
 const { test } = requires("/dev/fuse", "CAP_SYS_ADMIN");
 

@@ -8,7 +8,7 @@ export const SERVER_CAPABILITIES: Readonly<Partial<Record<keyof typeof CAP, stri
   DAC_OVERRIDE: "files of every user, in layers; callers are checked by the kernel before they reach the daemon",
   DAC_READ_SEARCH: "files found by their handle: copy-up's origin, the index of hard links",
   FOWNER: "mode, times and attributes of files of others",
-  FSETID: "copy-up keeps setgid; dropped for each registration of a backing file",
+  FSETID: "copy-up keeps setgid; dropped to register a backing file, unless its layer is read-only",
   SETUID: "objects are made as the caller",
   SETGID: "objects are made with the caller's group",
   SETFCAP: "copy-up keeps security.capability",
