@@ -3,9 +3,9 @@
  */
 import { connect, type Socket } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
-import { failed } from "@sluice/runtime/cli";
+import { EXIT, failed } from "@sluice/runtime/cli";
 import { errorOf, HostUnreachable } from "./failure.js";
-import type { MountRequest, MountResponse, MountSpec } from "./gen/sluice/host/v1/host.js";
+import type { Failure, MountRequest, MountResponse, MountSpec } from "./gen/sluice/host/v1/host.js";
 import type { MountFollower } from "./mount-follower.js";
 
 /** Of the first line. gRPC begins with another one. */
@@ -42,6 +42,11 @@ function after(before: CallEnd, { $case }: PlainResponse): CallEnd {
   return $case === "mounted" || before === "serving" ? "serving" : "broken";
 }
 
+/** A mount that has served failed while it ran, whatever the next process found. */
+function failureIn({ $case }: PlainRequest, failure: Failure): Failure {
+  return $case === "attach" ? { ...failure, exitCode: EXIT.FAILED, needsOwnProcess: false } : failure;
+}
+
 class PlainCalls {
   /** Of the mount, if another process can take it over. */
   mountpoint: string | undefined;
@@ -72,7 +77,7 @@ class PlainCalls {
       const read = lineReader((line) => {
         const response = JSON.parse(line) as PlainResponse;
         end = after(end, response);
-        if (response.$case === "ended" && response.value.failure !== undefined) reject(errorOf(response.value.failure));
+        if (response.$case === "ended" && response.value.failure !== undefined) reject(errorOf(failureIn(first, response.value.failure)));
         this.#take(response);
       });
       socket.on("data", (chunk) => {
