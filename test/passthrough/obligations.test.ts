@@ -1,6 +1,7 @@
 /** Obligations on a real mount: each is in force where the rule says, and an obligation that cannot be enforced denies. */
 import { readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import {
   Actor,
   eventually,
@@ -274,7 +275,9 @@ test("a copy that waits for its target's rate is refused when its source is revo
   // Its copy must not be done before the revocation, however long that takes.
   writeFileSync(join(upper, "free/f"), "0123456789".repeat(60));
   const copied = actor.do("syscall", "copy", at("free"), at("slow"));
-  await eventually("it waits", 30_000, async () => (await statusOf(mount)).engine.inFlight > 0);
+  const inFlight = async (): Promise<boolean> => (await statusOf(mount)).engine.inFlight > 0;
+  // Its opens are in flight before, for a moment: they would be denied instead.
+  await eventually("it waits", 30_000, async () => (await inFlight()) && (await sleep(1_000, true)) && (await inFlight()));
   writeFileSync(mount.policyFile as string, edited("deny", "writeBytesPerSecond: 1"));
   const refused = async (): Promise<number> => ((await mount.status()) as { revocation: { refused: number } }).revocation.refused;
   await eventually("its source is refused", 30_000, async () => (await refused()) === 1);
