@@ -30,6 +30,7 @@ async function mountHost(): Promise<MountHost> {
   return {
     startEmbeddedDecision: async (options) => (await decisions()).start(options),
     readyDecisions: {
+      startNext: async () => (await decisions()).startNext(),
       keep: async () => (await decisions()).keep(),
       keepForUser: async () => (await decisions()).keepForUser(),
       assign: async (user) => (await loaded)?.assign(user),

@@ -13,5 +13,6 @@ export type {
   ReadyDecisions,
   StartEmbeddedDecision,
 } from "./mount-host.js";
+export { closeInherited } from "./privilege/harden-process.js";
 export { passOn, STANDARD, unusedNumber } from "./privilege/pass-descriptors.js";
 export { keepLeastPrivilege, limitThread, replaceProcess, SERVER_CAPABILITIES } from "./privilege/least-privilege.js";

@@ -47,6 +47,8 @@ export interface DecisionUser {
 
 /** A process for an embedded decision service that has started before its policy is known. */
 export interface ReadyDecisions {
+  /** The one of the only policy of this process starts now. */
+  startNext(): Promise<void>;
   /** From now on one is ready for the next policy. */
   keep(): Promise<void>;
   /** One is ready for the only policy of a process that is about to become another user. It waits with the rights of this process. */

@@ -1,13 +1,15 @@
 /** The embedded decision service: its user, its open files, and the processes that may reach it. */
 import { once } from "node:events";
-import { readdirSync, readFileSync, statSync } from "node:fs";
+import { readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { connect } from "node:net";
 import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 import { mountSluice, plant, policyOf, requires, runScript, scratch, type SluiceMount } from "@sluice/testkit";
 import { expect } from "vitest";
 
 const { test } = requires("/dev/fuse", "CAP_SYS_ADMIN");
 const POLICY = policyOf("grant");
+const SLUICE = fileURLToPath(new URL("../../../packages/cli/bin/sluice.cjs", import.meta.url));
 
 async function mounted(args: readonly string[] = []): Promise<{ mount: SluiceMount; pid: number }> {
   const mount = await mountSluice({ lowers: [plant(scratch(), { f: "lower" })], policy: POLICY, args });
@@ -147,3 +149,23 @@ test("serves from a program below a directory that only root may enter", async (
   expect(Number(/^Uid:\t(\d+)/.exec(lines[2] ?? "")?.[1])).toBeGreaterThanOrEqual(61_184);
   expect(lines.slice(-2)).toEqual(["protected", "exit 0"]);
 });
+
+test("a mount that is refused leaves no decision process behind, which begins before the layers are looked at", async () => {
+  const at = scratch();
+  writeFileSync(join(at, "policy.yaml"), POLICY);
+  const command = [SLUICE, "mount", "--policy", join(at, "policy.yaml"), "--lower", join(at, "nowhere"), scratch()];
+  const refused = await runScript(["sh", "-c", `"$0" "$@" & echo $!; wait $!; echo $?`, process.execPath, ...command]);
+  const [pid = "", code] = refused.stdout.split("\n");
+  expect({ code, stderr: refused.stderr }).toMatchObject({ code: "4", stderr: expect.stringContaining("nowhere") as string });
+  const left = (): string[] => readdirSync("/proc").filter((other) => /^\d+$/.test(other) && wordsOf(other).includes(pid));
+  await expect.poll(left).toEqual([]);
+});
+
+/** Of the command line of a process: a decision process has the pid of its mount there. */
+function wordsOf(pid: string): string[] {
+  try {
+    return readFileSync(`/proc/${pid}/cmdline`, "latin1").split("\0");
+  } catch {
+    return []; // the process ended
+  }
+}

@@ -3,7 +3,7 @@ import type { Command } from "commander";
 import { wrong } from "@sluice/runtime/cli";
 import type { MountArguments } from "@sluice/service-mount/options";
 import { IN_BACKGROUND, launchInBackground } from "./launch-background.js";
-import { keepLeastPrivilege, type MountHost } from "@sluice/service-mount";
+import { closeInherited, keepLeastPrivilege, type MountHost } from "@sluice/service-mount";
 import { type GivenOption, givenOptions, withMountOptions } from "./mount-options.js";
 
 const EXAMPLES = `
@@ -48,6 +48,14 @@ async function mountFromFile(
   }
 }
 
+/** The process of the decision service loads while this one does: it is there when this resolves, before this one loads anything else. */
+async function startDecisions({ policy, tracingEndpoint }: MountArguments, { readyDecisions }: MountHost): Promise<void> {
+  if (policy === undefined || tracingEndpoint !== undefined || readyDecisions === undefined) return;
+  // It would inherit them.
+  closeInherited();
+  await readyDecisions.startNext();
+}
+
 async function mount(
   mountpoint: string | undefined,
   args: MountArguments,
@@ -70,17 +78,26 @@ async function mount(
     return joinMount(mountpoint, args, host);
   }
   const becomeKeeper = args.keeper === "off" ? undefined : host.becomeKeeper;
-  // Before anything else is loaded: it starts the program again.
-  if (becomeKeeper === undefined) keepLeastPrivilege();
-  // Loaded only here: gRPC, engine and overlay take longer to load than most commands run.
+  if (becomeKeeper === undefined) return serveHere(mountpoint, args, host);
   const { parseMount } = await import("@sluice/service-mount/options");
-  if (becomeKeeper !== undefined) {
-    const { startKeeper } = await import("@sluice/service-mount/keeper");
-    const { refuseUnreadableProgram } = await import("../become-keeper.js");
-    const config = parseMount(mountpoint, args);
-    refuseUnreadableProgram(config.user);
-    startKeeper(config, becomeKeeper);
+  const { startKeeper } = await import("@sluice/service-mount/keeper");
+  const { refuseUnreadableProgram } = await import("../become-keeper.js");
+  const config = parseMount(mountpoint, args);
+  refuseUnreadableProgram(config.user);
+  startKeeper(config, becomeKeeper);
+}
+
+async function serveHere(mountpoint: string, args: MountArguments, host: MountHost): Promise<void> {
+  // Before anything else is loaded: it starts the program again.
+  keepLeastPrivilege();
+  try {
+    await startDecisions(args, host);
+    // Loaded only here: gRPC, engine and overlay take longer to load than most commands run.
+    const { parseMount } = await import("@sluice/service-mount/options");
+    const { runMount } = await import("@sluice/service-mount/serve");
+    await runMount(parseMount(mountpoint, args), host);
+  } finally {
+    // One that no policy has taken.
+    await host.readyDecisions?.end();
   }
-  const { runMount } = await import("@sluice/service-mount/serve");
-  await runMount(parseMount(mountpoint, args), host);
 }

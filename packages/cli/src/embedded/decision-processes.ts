@@ -51,8 +51,15 @@ export class DecisionProcesses {
 
   /** From now on a process is ready for the next policy. `runDirectory` as for `chooseDecisionUser`. */
   keepReady(runDirectory: string): void {
-    this.#ready ??= new ReadyProcess(runDirectory);
+    this.#ready ??= new ReadyProcess({ runDirectory, again: true });
     this.#lingers = true;
+  }
+
+  /** The process of the next policy starts now: it is there when this resolves. `runDirectory` as for `chooseDecisionUser`. */
+  async startNext(runDirectory: string): Promise<void> {
+    const ready = new ReadyProcess({ runDirectory, again: false });
+    this.#ready = ready;
+    await ready.begun;
   }
 
   /** A process is ready for the first policy. @returns a function that names its user. @throws if it cannot be started */

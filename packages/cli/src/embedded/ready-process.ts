@@ -12,26 +12,38 @@ export interface Ready {
   end(): Promise<void>;
 }
 
+export interface ReadyOptions {
+  /** As for `chooseDecisionUser`. */
+  runDirectory: string;
+  /** Another one is made ready for the policy after the next one. Otherwise the next policy is on its way. */
+  again: boolean;
+}
+
 export class ReadyProcess implements Ready {
-  readonly #runDirectory: string;
+  readonly #options: ReadyOptions;
   #process: Promise<DecisionProcess | undefined>;
   #preparing: NodeJS.Timeout | undefined;
 
-  /** `runDirectory` as for `chooseDecisionUser`. */
-  constructor(runDirectory: string) {
-    this.#runDirectory = runDirectory;
+  constructor(options: ReadyOptions) {
+    this.#options = options;
     this.#process = this.#prepare();
   }
 
   /** The policy that needs one starts it if that is impossible here, and tells why. */
   async #prepare(): Promise<DecisionProcess | undefined> {
+    const { runDirectory, again } = this.#options;
     try {
-      const process = new DecisionProcess({ user: await chooseDecisionUser(this.#runDirectory), tracingEndpoint: undefined });
-      process.prepare({ isEarly: true });
+      const process = new DecisionProcess({ user: await chooseDecisionUser(runDirectory), tracingEndpoint: undefined });
+      process.prepare({ isEarly: again });
       return process;
     } catch {
       return undefined;
     }
+  }
+
+  /** Resolves when it is there, or cannot be. */
+  get begun(): Promise<unknown> {
+    return this.#process;
   }
 
   async take(): Promise<DecisionProcess | undefined> {
@@ -41,7 +53,7 @@ export class ReadyProcess implements Ready {
     const prepare = (): void => {
       this.#process = this.#prepare();
     };
-    this.#preparing = setTimeout(prepare, PAUSE_MS).unref();
+    if (this.#options.again) this.#preparing = setTimeout(prepare, PAUSE_MS).unref();
     const process = await taken;
     return process?.isOpen === true ? process : undefined;
   }

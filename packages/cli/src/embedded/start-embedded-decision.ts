@@ -129,6 +129,10 @@ export class EmbeddedDecisions {
     this.#processes.keepReady(READY_DIRECTORY);
   }
 
+  startNext(): Promise<void> {
+    return this.#processes.startNext(READY_DIRECTORY);
+  }
+
   keepForUser(): void {
     this.#assign = this.#processes.keepAssigned();
   }

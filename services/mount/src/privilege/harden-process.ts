@@ -47,7 +47,7 @@ function flagsOf(fd: number): number | undefined {
  * Closes descriptors that the parent left open by mistake: they would keep their files and mounts busy as long as this process runs, and
  * its child would inherit them. Node opens its own descriptors close-on-exec, so the others are inherited.
  */
-function closeInherited(keep: readonly number[]): void {
+export function closeInherited(keep: readonly number[] = []): void {
   // Node's own channel to a parent that forked it.
   const channel = Number(process.env["NODE_CHANNEL_FD"] ?? -1);
   for (const fd of readdirSync("/proc/self/fd").map(Number)) {
