@@ -1,6 +1,6 @@
 // One `sluice serve` for the mounts of all test files of a vitest worker that say `mountsShareProcess()`. A mount of its own process costs
 // a quarter of a second of processor time before it serves, and its decision service as much again. Here both run already, with warm code.
-import { spawn } from "node:child_process";
+import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -58,17 +58,25 @@ function placeOfHost(end: () => Promise<void>): string {
   return directory;
 }
 
+/**
+ * Ends `service` when this process is gone, which vitest ends by a signal. Not by a death signal: the kernel forgets that if a process creates
+ * files as its callers (commit_creds of kernel/cred.c), as the service does.
+ */
+function endWithThisProcess(service: ChildProcess): void {
+  const watcher = spawn("sh", ["-c", 'read -r line; kill "$0"', String(service.pid)], { stdio: ["pipe", "ignore", "ignore"] });
+  service.once("close", () => watcher.kill("SIGKILL"));
+}
+
 async function start(): Promise<Host> {
   const place = placeOfHost(async () => {
     child.kill();
     await ended;
   });
   const socket = join(place, "host.sock");
-  // It ends with this process, which vitest ends by a signal.
-  const command = ["setpriv", "--pdeathsig", "TERM", "--", ...withServicePrivilege([process.execPath, CLI, "serve", "--socket", socket])];
-  const [file = "", ...argv] = command;
+  const [file = "", ...argv] = withServicePrivilege([process.execPath, CLI, "serve", "--socket", socket]);
   const child = spawn(file, argv, { stdio: ["ignore", "pipe", "pipe"] });
   const ended = once(child, "close");
+  endWithThisProcess(child);
   const output = { stdout: "", stderr: "" };
   await new Promise<void>((resolve, reject) => {
     for (const name of ["stdout", "stderr"] as const) {
