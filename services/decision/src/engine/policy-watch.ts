@@ -14,12 +14,25 @@ export function watchPolicy(directories: () => readonly string[], onHint: () => 
   const hint = (): void => {
     pending ??= setTimeout(() => {
       pending = undefined;
+      watchNew();
       onHint();
     }, DEBOUNCE_MS).unref();
   };
+  // One event is enough until the next look. libuv reads events until there are none: a program that writes in the directory as fast as this
+  // process reads would hold the event loop for as long as it likes.
+  const pause = (directory: string): void => {
+    watchers.get(directory)?.close();
+    watchers.delete(directory);
+    hint();
+  };
   const watchNew = (): void => {
     const wanted = new Set(directories());
-    for (const directory of wanted) if (!watchers.has(directory)) watchers.set(directory, watchDirectory(directory, hint));
+    for (const directory of wanted)
+      if (!watchers.has(directory))
+        watchers.set(
+          directory,
+          watchDirectory(directory, () => pause(directory)),
+        );
     for (const [directory, watcher] of watchers) {
       if (wanted.has(directory)) continue;
       watcher?.close();
@@ -28,8 +41,8 @@ export function watchPolicy(directories: () => readonly string[], onHint: () => 
   };
   watchNew();
   const poll = setInterval(() => {
-    onHint();
     watchNew();
+    onHint();
   }, POLL_MS).unref();
   return {
     close() {
