@@ -50,6 +50,8 @@ export class MountResources {
   #place: number;
   #mounted: MountPoint | undefined;
   #unmounting = false;
+  /** The server ended the mount, although a copy of it that nobody uses is left. */
+  #givenUp = false;
   #holds = true;
 
   /** `places`: the mounts that may share this process's descriptors. @throws LayerError, FsError; then it holds nothing */
@@ -130,16 +132,20 @@ export class MountResources {
   abort(): number {
     // The connection's name may belong to another mount by now.
     if (this.connectionOver) return -Errno.ENOTCONN;
-    return this.#mounted !== undefined && abortDevice(this.#mounted) ? 0 : -Errno.EOPNOTSUPP;
+    if (this.#mounted === undefined) return -Errno.EOPNOTSUPP;
+    if (abortDevice(this.#mounted)) return 0;
+    // Nothing but the end of its holders ends it: the server is about to end, and no other one follows.
+    this.#givenUp = true;
+    return -Errno.EOPNOTSUPP;
   }
 
   get mounted(): boolean {
     return this.#mounted !== undefined;
   }
 
-  /** The mount was unmounted or aborted. */
+  /** The mount was unmounted or aborted, or ends with its holders. */
   get connectionOver(): boolean {
-    return !this.#holds || (this.#mounted !== undefined && (native.pollNow(this.fuseFd, 0, 0) & POLL.ERR) !== 0);
+    return !this.#holds || this.#givenUp || (this.#mounted !== undefined && (native.pollNow(this.fuseFd, 0, 0) & POLL.ERR) !== 0);
   }
 
   /** @returns a backing id, or the negative errno. The caller keeps the descriptor. */

@@ -152,24 +152,26 @@ for (const [keeper, args] of [
   });
 }
 
-test("ends a mount of which another mount namespace has a copy, unless somebody uses the copy", async () => {
-  const inNamespace = async (mount: SluiceMount, how: string): Promise<User> =>
-    user(mount, `exec unshare --mount --propagation private sh -c '${how}; echo ready; read line; echo whole >&3'`);
-  const mount = await mounted();
-  const unused = await inNamespace(mount, "exec 3>/dev/null");
-  expect(await mount.cli("unmount")).toMatchObject({ code: 0, stdout: `unmounted ${mount.mountpoint}\n`, stderr: "" });
-  expect(await mount.exited).toEqual({ code: 0, signal: null });
-  expect(await unused.letGo()).toBe(0);
-  const other = await mounted();
-  const { upper } = (await other.status()) as { upper: string };
-  const writing = await inNamespace(other, 'exec 3> "$M/written"');
-  const refused = await other.cli("unmount");
-  expect(refused).toMatchObject({ code: 4, stdout: "" });
-  expect(refused.stderr).toContain(`it is in use by sh (pid ${writing.pid} writes`);
-  expect(await writing.letGo()).toBe(0);
-  expect(readFileSync(join(upper, "written"), "utf8")).toBe("whole\n");
-  expect(await other.exited).toEqual({ code: 0, signal: null });
-});
+for (const args of [[], ["--keeper", "on"]]) {
+  test(`ends a mount${["", ...args].join(" ")} of which another mount namespace has a copy, unless somebody uses the copy`, async () => {
+    const inNamespace = async (mount: SluiceMount, how: string): Promise<User> =>
+      user(mount, `exec unshare --mount --propagation private sh -c '${how}; echo ready; read line; echo whole >&3'`);
+    const mount = await mounted(args);
+    const unused = await inNamespace(mount, "exec 3>/dev/null");
+    expect(await mount.cli("unmount")).toMatchObject({ code: 0, stdout: `unmounted ${mount.mountpoint}\n`, stderr: "" });
+    expect(await mount.exited).toEqual({ code: 0, signal: null });
+    expect(await unused.letGo()).toBe(0);
+    const other = await mounted(args);
+    const { upper } = (await other.status()) as { upper: string };
+    const writing = await inNamespace(other, 'exec 3> "$M/written"');
+    const refused = await other.cli("unmount");
+    expect(refused).toMatchObject({ code: 4, stdout: "" });
+    expect(refused.stderr).toContain(`it is in use by sh (pid ${writing.pid} writes`);
+    expect(await writing.letGo()).toBe(0);
+    expect(readFileSync(join(upper, "written"), "utf8")).toBe("whole\n");
+    expect(await other.exited).toEqual({ code: 0, signal: null });
+  });
+}
 
 test("leaves a mount alone that somebody bound to another place in another mount namespace, and names the place", async () => {
   const mount = await mounted();

@@ -90,10 +90,9 @@ async function unmountPastWaits({ engine, gate }: MountParts): Promise<number> {
   return tryUnmount(engine);
 }
 
-/** A keeper would hold the connection, and start the next server. */
 async function isForgotten(parts: MountParts): Promise<boolean> {
-  const { device, config, engine, keeper } = parts;
-  if (keeper !== undefined || !(await isForgottenCopy({ engine, ...usersOf(parts) }))) return false;
+  const { device, config, engine } = parts;
+  if (!(await isForgottenCopy({ engine, ...usersOf(parts) }))) return false;
   return (await bindsElsewhere(device, config.mountpoint)).length === 0;
 }
 
