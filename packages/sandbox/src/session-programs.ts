@@ -58,10 +58,10 @@ function useOf(pid: number, base: string): string | undefined {
 const shown = (pid: number): string => `${escapeTextName(text(pid, "comm").trim())} (process ${pid})`;
 
 /** The process that runs the session, if it still is that one. */
-function runnerOf({ record }: Session): number | undefined {
-  const { pid, startTime } = record.runner ?? { pid: 0, startTime: "" };
-  const started = text(pid, "stat").split(") ").at(-1)?.split(" ")[19];
-  return pid !== 0 && started === startTime ? pid : undefined;
+function runnerOf({ runner }: Session): number | undefined {
+  if (runner === undefined) return undefined;
+  const started = text(runner.pid, "stat").split(") ").at(-1)?.split(" ")[19];
+  return started === runner.startTime ? runner.pid : undefined;
 }
 
 function commandOf(session: Session): number | undefined {

@@ -45,8 +45,8 @@ export interface SessionRecord {
   readonly command: readonly string[];
   /** The name of a preset, or the path of a policy. */
   readonly policy: string;
-  /** The process that ran a command last; the lock says whether it still does. `startTime` is as in /proc/PID/stat. */
-  readonly runner: { readonly pid: number; readonly startTime: string } | null;
+  /** Earlier versions wrote the process that ran a command here, and take a record without this field for damaged. */
+  readonly runner: null;
 }
 
 const isNames = (value: unknown): boolean => Array.isArray(value) && value.every((name) => typeof name === "string" && isLayerName(name));
@@ -90,7 +90,7 @@ function parse(text: string, path: string): SessionRecord {
   }
   const record = (typeof value === "object" && value !== null ? value : {}) as Record<string, unknown>;
   const bad = Object.entries(FIELDS).find(([field, fits]) => !fits(record[field]))?.[0];
-  if (bad === undefined) return value as SessionRecord; // each field has been looked at
+  if (bad === undefined) return { ...(value as SessionRecord), runner: null }; // each field has been looked at
   if (bad === "version" && typeof record["version"] === "number")
     throw unfit(path, `it has version ${record["version"]}, and this program knows version ${VERSION}`, "use the program that wrote it");
   throw unfit(path, `the record of this session is damaged (${bad})`, "remove the directory of the session");

@@ -1,5 +1,5 @@
 /** One session: its record, its layers by descriptor, and its lock. */
-import { readFileSync } from "node:fs";
+import { ftruncateSync, readFileSync, writeSync } from "node:fs";
 import { openTree, type Tree, treeOf } from "@sluice/layer-tools/tree";
 import { LOCK, native, openBeneath } from "@sluice/native";
 import { failed, unfit } from "@sluice/runtime/cli";
@@ -38,7 +38,10 @@ const LOCK_ATTEMPTS = 20;
 const PAUSE_MS = 5;
 const pause = new Int32Array(new SharedArrayBuffer(4));
 
-/** A file of its own: a mount takes a lock on the directory above its upper layer for a sign of another mount. */
+/**
+ * A file of its own: a mount takes a lock on the directory above its upper layer for a sign of another mount. It names the process that runs a
+ * command, which need not outlive a crash of the machine, as the record must.
+ */
 const LOCK_FILE = "lock";
 
 /** Takes the lock by a description of its own, so that it can be released alone. @returns a descriptor, or the negative errno */
@@ -51,7 +54,14 @@ function lock(directoryFd: number, kind: number): number {
   return status;
 }
 
-function runnerNow(): { pid: number; startTime: string } {
+/** A process that runs a command. */
+export interface Runner {
+  readonly pid: number;
+  /** As in /proc/PID/stat. */
+  readonly startTime: string;
+}
+
+function runnerNow(): Runner {
   // The second field is the program's name in parentheses, and may contain anything.
   const fields = readFileSync("/proc/self/stat", "latin1").split(") ").at(-1)?.split(" ") ?? [];
   return { pid: process.pid, startTime: fields[19] ?? "" };
@@ -186,6 +196,8 @@ export class Session {
     if (fd === -Errno.EAGAIN) throw unfit(this.name, `a command works in this session${this.#runner()} (EBUSY)`, "wait until it ends");
     if (fd < 0) throw failed(this.directory, `the session cannot be locked (${errnoName(-fd)})`, "move it to a file system with locks");
     this.#lock = fd;
+    // That of a process which was killed.
+    ftruncateSync(fd);
     // It may have been replaced before the lock was ours.
     this.#record = readRecord(this.#place);
     this.#complete();
@@ -301,19 +313,35 @@ export class Session {
     this.#write({ ...this.#record, discarded });
   }
 
+  /** The process that ran a command last; the lock says whether it still does. Undefined: none, or it has not begun to. */
+  get runner(): Runner | undefined {
+    const fd = openBeneath(this.fd, LOCK_FILE, O.RDONLY | O.NONBLOCK, 0);
+    if (fd < 0) return undefined;
+    try {
+      const [pid, startTime] = readFileSync(fd, "latin1").split(" ");
+      return pid === undefined || startTime === undefined ? undefined : { pid: Number(pid), startTime };
+    } finally {
+      native.close(fd);
+    }
+  }
+
   #runner(): string {
-    const pid = readRecord(this.#place).runner?.pid;
-    return pid === undefined ? "" : `: process ${pid}`;
+    const { runner } = this;
+    return runner === undefined ? "" : `: process ${runner.pid}`;
   }
 
   /** Notes that this process runs a command. The session is locked. @throws CliError */
   begin(command: readonly string[], policy: string): void {
-    this.#write({ ...this.#record, command, policy, runner: runnerNow() });
+    const isKnown = policy === this.#record.policy && JSON.stringify(command) === JSON.stringify(this.#record.command);
+    if (!isKnown) this.#write({ ...this.#record, command, policy });
+    const { pid, startTime } = runnerNow();
+    if (this.#lock !== undefined) writeSync(this.#lock, `${pid} ${startTime}`, 0);
   }
 
-  /** Notes that the command has ended. It may have got checkpoints meanwhile. @throws CliError */
+  /** The command has ended. It may have got checkpoints meanwhile. @throws CliError */
   end(): void {
-    this.settled(() => this.#write({ ...this.#record, runner: null }));
+    this.settled(() => undefined);
+    if (this.#lock !== undefined) ftruncateSync(this.#lock);
   }
 
   #write(record: SessionRecord): void {
