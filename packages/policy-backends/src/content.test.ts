@@ -61,6 +61,26 @@ describe("rules", () => {
     expect(says(elf, holding("", 512)).rule).toBe("default");
   });
 
+  it("read their files again for another policy with the same text", async () => {
+    const text = `version: 1\ndefault: deny\ndigests: {known: same.sha256}\nrules:\n  - {name: r, when: resource.digest in digests.known, effect: grant}\n`;
+    const list = (digest: string): void => writeFileSync(join(directory, "same.sha256"), `${digest}  a\n`);
+    const rules = async (backend: PolicyBackend): Promise<string[]> => {
+      const rulings = await Promise.all([KNOWN, OTHER].map(async (digest) => backend.policy.evaluate(digested(digest))));
+      return rulings.map(({ rule }) => rule);
+    };
+    list(KNOWN);
+    const one = await open(text);
+    list(OTHER);
+    const other = await open(text);
+    expect([await rules(one), await rules(other)]).toEqual([
+      ["r", "default"],
+      ["default", "r"],
+    ]);
+    expect(one.policy.revision.digest).not.toBe(other.policy.revision.digest);
+    rmSync(join(directory, "same.sha256"));
+    await expect(open(text)).rejects.toThrow(/:3:18: 'same.sha256'/);
+  });
+
   it("look a digest up in the files that they name, and follow their edits", async () => {
     writeFileSync(join(directory, "known.sha256"), `# list\n${KNOWN.toUpperCase()} *a b\n\\${OTHER}  a\\nb\n`);
     const text = `version: 1\ndefault: deny\ndigests: {known: known.sha256}\nrules:\n  - {name: r, when: resource.digest in digests.known, effect: grant}\n`;

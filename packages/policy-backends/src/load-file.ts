@@ -197,12 +197,34 @@ function finished({ file, reader }: Source, kind: string, engine: Engine, revisi
   return policyOf(engine, { kind, id: basename(file), sequence: BigInt(revision ?? 0), digest: reader.digest() });
 }
 
+interface ReadRules {
+  parsed: ParsedYaml;
+  checked: ReturnType<typeof checkRules>;
+}
+
+/**
+ * The last policies of rules that were loaded, by their text. Sessions and mounts have the same few, and reading one takes ten times as long
+ * as the rest of its loading. Nothing in them changes, and files that they name are read again.
+ */
+const lastRules = new Map<string, ReadRules>();
+const MOST_LAST = 4;
+
+function remember(text: string, read: ReadRules): void {
+  lastRules.delete(text);
+  if (text.length > MAX_AT_ONCE) return;
+  lastRules.set(text, read);
+  const [oldest] = lastRules.keys();
+  if (lastRules.size > MOST_LAST && oldest !== undefined) lastRules.delete(oldest);
+}
+
 function loadText(text: string, source: Source): Load {
   const { file } = source;
-  const parsed = parse(text, file);
-  const kind = kindFor(parsed, file);
+  const known = lastRules.get(text);
+  const parsed = known?.parsed ?? parse(text, file);
+  const kind = known === undefined ? kindFor(parsed, file) : undefined;
   if (kind === undefined) {
-    const checked = checkRules(parsed, file);
+    const checked = known?.checked ?? checkRules(parsed, file);
+    remember(text, { parsed, checked });
     const engine = rulesEngine(checked, filesOf(parsed.locate, source));
     return { state: "done", loaded: finished(source, "rules", engine, checked.document.revision) };
   }
