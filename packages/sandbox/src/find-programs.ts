@@ -1,5 +1,5 @@
 /** Finds the programs that make the sandbox. PATH may name directories of the project, whose programs would run outside of it. */
-import { accessSync, constants, realpathSync } from "node:fs";
+import { accessSync, constants, existsSync, realpathSync } from "node:fs";
 import { delimiter, isAbsolute, join } from "node:path";
 import { isBeneath } from "@sluice/mount-control";
 import { lacking } from "@sluice/runtime/cli";
@@ -21,8 +21,9 @@ function find(name: string, base: string): string | undefined {
   const directories = [...(process.env["PATH"] ?? "").split(delimiter), "/usr/sbin", "/sbin"];
   for (const directory of directories) {
     const path = join(directory, name);
+    if (!isAbsolute(directory) || !existsSync(path)) continue;
     try {
-      if (!isAbsolute(directory) || isBeneath(realpathSync(path), base)) continue;
+      if (isBeneath(realpathSync(path), base)) continue;
       accessSync(path, constants.X_OK);
       return path;
     } catch {

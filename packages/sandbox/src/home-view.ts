@@ -100,8 +100,8 @@ function addChangeable(view: HomeView, { path, name, real }: { path: string; nam
     string,
     string,
   ];
-  for (const directory of [upper, work, at]) mkdirSync(directory, { recursive: true, mode: 0o700 });
   const lowers = [...places.frozen(name).filter((layer) => existsSync(layer)), ...real];
+  for (const directory of lowers.length === 0 ? [upper] : [upper, work, at]) mkdirSync(directory, { recursive: true, mode: 0o700 });
   if (lowers.length === 0) view.own.push({ path, layer: upper });
   else if ([...lowers, upper].some((layer) => UNFIT_PATH.test(layer))) view.shown.push(...real);
   else view.changeable.push({ path, lowers, upper, work, at });
@@ -110,6 +110,8 @@ function addChangeable(view: HomeView, { path, name, real }: { path: string; nam
 /** bubblewrap covers no link, but its target. */
 function hiddenIn(home: string): HomeView["hidden"] {
   return [...CREDENTIALS].flatMap((name) => {
+    // Most are not there, and an exception costs a hundred times as much as this look.
+    if (!existsSync(join(home, name))) return [];
     try {
       const path = realpathSync(join(home, name));
       const top = isBeneath(path, home) ? (relative(home, path).split("/")[0] ?? "") : "";

@@ -17,7 +17,7 @@ import { closeInherited } from "./inherited-files.js";
 import { promptForPerson } from "./person-prompt.js";
 import { outsideSockets } from "./outside-sockets.js";
 import { type ServedView, type ViewOrder, viewOrder, viewWords } from "./view-order.js";
-import { BEGUN, ENDED, ENTERED, GO, STAGE_FD, stageCommand, type StageServer } from "./stage-script.js";
+import { BEGUN, ENDED, ENTERED, GO, STAGE_FD, stageCommand, type StageServer, VIEW_IS_THERE } from "./stage-script.js";
 import { callFilter } from "./call-filter.js";
 
 export interface SessionRun {
@@ -190,9 +190,15 @@ interface Surroundings {
   /** That of the caller. */
   terminal: CallerTerminal | undefined;
   order: ViewOrder;
+}
+
+/** The process of the namespaces. */
+interface Stage {
+  process: ChildProcess;
+  /** Resolves to its exit code. */
+  exit: Promise<number>;
   confinement: Confinement;
-  /** Undefined: the stage mounts the view. */
-  served: ServedView | undefined;
+  pipe(fd: number): Writable & Readable;
 }
 
 const socketsOf = (session: Session): string => (session.record.userXattr ? SOCKETS_OF_USER : SOCKETS_OF_ROOT);
@@ -205,12 +211,13 @@ function stageServer({ session, sluice, serverCapabilities: capabilities }: Sess
 
 function startStage(
   run: SessionRun,
-  { programs, terminal, order, confinement, served }: Surroundings,
-): { stage: ChildProcess; pipe(fd: number): Writable & Readable } {
+  { programs, terminal, order }: Surroundings,
+  { confinement, mountsView }: { confinement: Confinement; mountsView: boolean },
+): Stage {
   const { session, command } = run;
   const { asRoot, home } = confinement;
   const overlays = home?.view.changeable ?? [];
-  const server = served === undefined ? stageServer(run, order) : undefined;
+  const server = mountsView ? stageServer(run, order) : undefined;
   const [program, ...words] = stageCommand({ programs, server, asRoot, overlays, terminal: terminal?.replaced[0] }, command);
   const standard = [0, 1, 2].map((fd) => (terminal?.replaced.includes(fd) === true ? terminal.command?.far : "inherit"));
   const stage = spawn(program, words, {
@@ -218,14 +225,15 @@ function startStage(
     env: environmentFor(session.name, session.base),
     stdio: [...standard, ...Object.values(STAGE_FD).map(() => "pipe" as const)],
   });
-  terminal?.attach();
   const pipe = (fd: number): Writable & Readable => {
     const stream = stage.stdio[fd] as Writable & Readable; // a pipe is a duplex stream
     stream.on("error", () => undefined); // the end of the stage tells of itself
     return stream;
   };
   pipe(STAGE_FD.filter).end(callFilter());
-  return { stage, pipe };
+  const exit = exitOf(stage);
+  exit.catch(() => undefined); // whoever waits for it hears of it
+  return { process: stage, exit, confinement, pipe };
 }
 
 export interface CommandEnd {
@@ -244,11 +252,15 @@ function textOf(stream: Readable): Promise<string> {
   });
 }
 
-async function runInStage(run: SessionRun, surroundings: Surroundings): Promise<CommandEnd> {
+/** @param served undefined: the stage mounts the view */
+async function runInStage(
+  run: SessionRun,
+  { terminal, order }: Surroundings,
+  { process: stage, exit, confinement, pipe, served }: Stage & { served: ServedView | undefined },
+): Promise<CommandEnd> {
   const { session } = run;
-  const { terminal, served, order } = surroundings;
-  const { stage, pipe } = startStage(run, surroundings);
-  const exit = exitOf(stage);
+  terminal?.attach();
+  if (served !== undefined) pipe(STAGE_FD.go).write(`${VIEW_IS_THERE}\n`);
   const begun = textOf(pipe(STAGE_FD.begun));
   const unhook = forwardSignals(stage, terminal?.command);
   let prompt: { close(): void } | undefined;
@@ -264,7 +276,7 @@ async function runInStage(run: SessionRun, surroundings: Surroundings): Promise<
     if (control !== undefined)
       prompt = promptForPerson({ name: session.name, view: session.path("view"), control }, { terminal, silent: run.silent });
     terminal?.begin();
-    const options = bwrapArguments(surroundings.confinement, outsideSockets());
+    const options = bwrapArguments(confinement, outsideSockets());
     pipe(STAGE_FD.options).end(options.map((word) => `${word}\0`).join(""));
     pipe(STAGE_FD.go).end(`${GO}\n`);
     const exitCode = await exit;
@@ -292,29 +304,47 @@ async function noteSignals<T>(work: () => Promise<T>): Promise<[result: T, isToE
   }
 }
 
-/** Plans the sandbox while a service mounts the view, if one does. */
-async function prepareView(
-  run: SessionRun,
-  order: ViewOrder,
-): Promise<[view: PromiseSettledResult<ServedView | undefined>, confinement: PromiseSettledResult<Confinement>]> {
-  const mounting = run.mountView?.(order);
-  const planning = (async () => {
-    // The request is on its way first.
-    if (mounting !== undefined) await new Promise((resolve) => setImmediate(resolve));
-    return confinementOf(run, order.mountpoint, socketsOf(run.session));
-  })();
-  return Promise.allSettled([mounting ?? Promise.resolve(undefined), planning]);
+/** Ends a stage that waits for the view. */
+async function dismiss({ exit, pipe }: Stage): Promise<void> {
+  pipe(STAGE_FD.go).end();
+  await exit;
 }
 
-async function runOnView(run: SessionRun, surroundings: Pick<Surroundings, "programs" | "terminal">): Promise<CommandEnd> {
-  const order = viewOrder(run.session, run);
-  const [[view, confinement], isToEnd] = await noteSignals(() => prepareView(run, order));
+interface Prepared {
+  stage: Stage;
+  served: ServedView | undefined;
+}
+
+/** Plans the sandbox, and starts its first process, while a service mounts the view, if one does. @throws CliError */
+async function prepare(run: SessionRun, surroundings: Surroundings): Promise<Prepared> {
+  const { mountpoint } = surroundings.order;
+  const mounting = run.mountView?.(surroundings.order);
+  const starting = (async () => {
+    // The request is on its way first.
+    if (mounting !== undefined) await new Promise((resolve) => setImmediate(resolve));
+    const confinement = confinementOf(run, mountpoint, socketsOf(run.session));
+    return startStage(run, surroundings, { confinement, mountsView: mounting === undefined });
+  })();
+  const [view, started] = await Promise.allSettled([mounting, starting]);
   const served = view.status === "fulfilled" ? view.value : undefined;
+  if (started.status === "rejected") {
+    await served?.end();
+    throw started.reason;
+  }
+  const stage = started.value;
+  if (mounting === undefined || served !== undefined) return { stage, served };
+  await dismiss(stage);
+  if (view.status === "rejected") throw view.reason;
+  return { stage: startStage(run, surroundings, { confinement: stage.confinement, mountsView: true }), served };
+}
+
+async function runOnView(run: SessionRun, parts: Pick<Surroundings, "programs" | "terminal">): Promise<CommandEnd> {
+  const surroundings = { ...parts, order: viewOrder(run.session, run) };
+  const [{ stage, served }, isToEnd] = await noteSignals(() => prepare(run, surroundings));
   try {
-    if (confinement.status === "rejected") throw confinement.reason;
-    if (view.status === "rejected") throw view.reason;
-    if (isToEnd) throw failed("sluice run", "it was told to end before the command began", "run it again");
-    return await runInStage(run, { ...surroundings, order, served, confinement: confinement.value });
+    if (!isToEnd) return await runInStage(run, surroundings, { ...stage, served });
+    await dismiss(stage);
+    throw failed("sluice run", "it was told to end before the command began", "run it again");
   } finally {
     await served?.end();
   }

@@ -14,7 +14,8 @@ export const ENTERED = "entered";
 export const ENDED = "ended";
 /** The word on `begun` when the program of the command was found. */
 export const BEGUN = "begun";
-/** The word on `go` that starts the command. Anything else ends the stage. */
+/** The words on `go`: the view is there, for a stage that waits for it; and the command may start. Anything else ends the stage. */
+export const VIEW_IS_THERE = "view";
 export const GO = "go";
 
 /** The terminal sends them to every process of the group. They are the command's alone: the others end when it has ended. */
@@ -35,7 +36,7 @@ export interface StageServer {
 
 export interface Stage {
   programs: Programs;
-  /** Undefined: the view is mounted already, and the namespaces begin with it. */
+  /** Undefined: the stage waits until the view is mounted, and the namespaces begin with it. */
   server: StageServer | undefined;
   asRoot: boolean;
   /** A standard file that is the command's terminal, if it has one. */
@@ -113,18 +114,15 @@ while wait $server; ended=$?; kill -0 $server 2>&-; do :; done
 function script(stage: Stage): string {
   const { programs, server, asRoot, overlays } = stage;
   const { go, told } = STAGE_FD;
+  const home = overlays.map((overlay) => `  ${overlayLine(programs, asRoot, overlay)}`);
   return `
 trap : TERM
 ${server === undefined ? `echo ${ENTERED} >&${told}` : startServer(stage, server)}
 exec ${told}>&-
-(
-  : mounts
-${overlays.map((overlay) => `  ${overlayLine(programs, asRoot, overlay)}`).join("\n")}
-) ${CLOSED} &
-home=$!
+${home.length === 0 ? "" : `(\n${home.join("\n")}\n) ${CLOSED} &\nhome=$!`}
 read -r word <&${go}
 code=
-wait $home || { word=; code=3; }
+${home.length === 0 ? "" : "wait $home || { word=; code=3; }"}
 if [ "$word" = ${GO} ]; then
   exec ${go}<&-
   ${commandLine(stage)}
@@ -135,13 +133,17 @@ exit \${code:-\${ended:-1}}
 `;
 }
 
+/** The mounts of the namespaces are those of the moment in which they are made. */
+const WAIT_FOR_VIEW = `read -r word <&${STAGE_FD.go} && [ "$word" = ${VIEW_IS_THERE} ] && exec "$@"`;
+
 /** The whole command line: namespaces, and the script in them with the command as its words. */
 export function stageCommand(stage: Stage, command: readonly string[]): [string, ...string[]] {
   const { env, setpriv, unshare, sh } = stage.programs;
   const user = stage.asRoot ? [] : ["--user", "--map-root-user"];
   return [
-    ...([env, `--ignore-signal=${OF_TERMINAL}`, setpriv, "--pdeathsig", "KILL", unshare, ...user] as [string, ...string[]]),
-    ...["--mount", "--propagation", "private", "--pid", "--fork", "--kill-child", "--mount-proc"],
+    ...([env, `--ignore-signal=${OF_TERMINAL}`, setpriv, "--pdeathsig", "KILL"] as [string, ...string[]]),
+    ...(stage.server === undefined ? [sh, "-c", WAIT_FOR_VIEW, "sluice-wait"] : []),
+    ...[unshare, ...user, "--mount", "--propagation", "private", "--pid", "--fork", "--kill-child", "--mount-proc"],
     ...[sh, "-c", script(stage), "sluice-stage", ...command],
   ];
 }

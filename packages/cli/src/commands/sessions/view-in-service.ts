@@ -90,11 +90,12 @@ interface Choice {
 }
 
 /** Resolves to undefined if the session is to mount the view itself. @throws CliError with a path, if the service there cannot have it */
-async function viewInService({ hostService, onRefusal }: Choice, order: ViewOrder): Promise<ServedView | undefined> {
-  const auto = hostService === "auto";
-  const socket = auto ? HOST_SOCKET : resolve(hostService);
+async function viewInService(
+  socket: string,
+  { auto, onRefusal }: { auto: boolean } & Choice,
+  order: ViewOrder,
+): Promise<ServedView | undefined> {
   const isRoot = process.geteuid?.() === 0;
-  if (auto && !existsSync(isRoot ? socket : join(dirname(socket), "users.sock"))) return undefined;
   try {
     const view = await (isRoot ? forRoot : forUser)(socket, order);
     if (view === undefined && !auto) throw unanswered(socket);
@@ -108,5 +109,10 @@ async function viewInService({ hostService, onRefusal }: Choice, order: ViewOrde
 
 /** As `SessionRun.mountView`. */
 export function viewMounter(choice: Choice): ((order: ViewOrder) => Promise<ServedView | undefined>) | undefined {
-  return choice.hostService === "off" ? undefined : (order) => viewInService(choice, order);
+  const { hostService } = choice;
+  if (hostService === "off") return undefined;
+  const auto = hostService === "auto";
+  const socket = auto ? HOST_SOCKET : resolve(hostService);
+  const listening = process.geteuid?.() === 0 ? socket : join(dirname(socket), "users.sock");
+  return auto && !existsSync(listening) ? undefined : (order) => viewInService(socket, { ...choice, auto }, order);
 }
