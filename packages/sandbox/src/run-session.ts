@@ -4,7 +4,7 @@ import { existsSync, mkdirSync, realpathSync, statSync } from "node:fs";
 import { homedir } from "node:os";
 import type { Readable, Writable } from "node:stream";
 import { isBeneath, readMountTable } from "@sluice/mount-control";
-import { CliError, EXIT, failed, lacking, unfit, wrong } from "@sluice/runtime/cli";
+import { CliError, EXIT, failed, lacking, wrong } from "@sluice/runtime/cli";
 import { type Session, statePath } from "@sluice/sessions";
 import { bwrapArguments, type Confinement } from "./bwrap-arguments.js";
 import { CallerTerminal } from "./caller-terminal.js";
@@ -16,7 +16,7 @@ import { type HomePlaces, homeView } from "./home-view.js";
 import { closeInherited } from "./inherited-files.js";
 import { promptForPerson } from "./person-prompt.js";
 import { outsideSockets } from "./outside-sockets.js";
-import { type ServedView, type ViewOrder, viewOrder, viewWords } from "./view-order.js";
+import { type ServedView, type ViewOrder, viewWords } from "./view-order.js";
 import { BEGUN, ENDED, ENTERED, GO, STAGE_FD, stageCommand, type StageServer, VIEW_IS_THERE } from "./stage-script.js";
 import { callFilter } from "./call-filter.js";
 
@@ -24,8 +24,6 @@ export interface SessionRun {
   session: Session;
   command: readonly string[];
   policyFile: string;
-  /** Its decisions are appended to the session's `decisions`. */
-  logsDecisions: boolean;
   network: "none" | "host";
   writable: readonly string[];
   readOnly: readonly string[];
@@ -33,13 +31,14 @@ export interface SessionRun {
   sockets: readonly string[];
   /** How the `sluice` command is called: the program, and the arguments before the command's own. */
   sluice: readonly [string, ...string[]];
-  /** The capabilities that the server of the mount needs, such as "SYS_ADMIN". */
-  serverCapabilities: readonly string[];
+  /** Resolves to the capabilities that the server of the mount needs, such as "SYS_ADMIN". */
+  serverCapabilities: () => Promise<readonly string[]>;
+  order: ViewOrder;
   /**
-   * Has the view mounted by a service, outside of the namespaces. Resolves to undefined if the session is to mount it itself; undefined: it
-   * always is. Rejects with a CliError.
+   * A service is mounting the view, outside of the namespaces. It is ended with the session. Resolves to undefined if the session is to mount
+   * it itself; undefined: it always is. Rejects with a CliError.
    */
-  mountView: ((order: ViewOrder) => Promise<ServedView | undefined>) | undefined;
+  view: Promise<ServedView | undefined> | undefined;
   /** No line may be written on standard error. */
   silent: boolean;
   /** Called when the mount serves, before the command begins. */
@@ -59,22 +58,6 @@ const SOCKETS_OF_ROOT = "/run/sluice";
 const SOCKETS_OF_USER = "/sys/fs/fuse/connections";
 const SIGNAL_EXIT = 128;
 const MOUNTED = /^mounted .*?; policy (?:[^;]*?: )?(.*?); FUSE .*passthrough (on|off)(?:.*; by (the host service, pid \d+))?/m;
-
-/** @throws CliError if the view would show the state of Sluice, or all credentials of the user */
-export function checkBase(base: string): void {
-  if (!existsSync(base) || realpathSync(base) !== base)
-    throw unfit(
-      base,
-      "this directory is not there any more, or a symbolic link leads to it (ENOENT)",
-      "put it back, or begin a new session",
-    );
-  const state = statePath();
-  const home = existsSync(homedir()) ? realpathSync(homedir()) : undefined;
-  if (home !== undefined && isBeneath(home, base))
-    throw unfit(base, "your home directory lies in it", "run the command in a directory of one project");
-  if (isBeneath(state, base) || isBeneath(base, state))
-    throw unfit(base, "the state of Sluice lies in it, or around it", "run the command in another directory, or set XDG_STATE_HOME");
-}
 
 function added(paths: readonly string[], option: string, base: string): string[] {
   return paths.map((path) => {
@@ -189,7 +172,6 @@ interface Surroundings {
   programs: Programs;
   /** That of the caller. */
   terminal: CallerTerminal | undefined;
-  order: ViewOrder;
 }
 
 /** The process of the namespaces. */
@@ -203,21 +185,22 @@ interface Stage {
 
 const socketsOf = (session: Session): string => (session.record.userXattr ? SOCKETS_OF_USER : SOCKETS_OF_ROOT);
 
-function stageServer({ session, sluice, serverCapabilities: capabilities }: SessionRun, order: ViewOrder): StageServer {
+function stageServer({ session, sluice, order }: SessionRun, capabilities: readonly string[]): StageServer {
   const socketDirectory = socketsOf(session);
   if (socketDirectory === SOCKETS_OF_ROOT) mkdirSync(socketDirectory, { recursive: true, mode: 0o711 });
   return { command: [...sluice, ...viewWords(order)], capabilities, socketDirectory };
 }
 
+/** @param capabilities those of the server that mounts the view; undefined: the stage waits for the view */
 function startStage(
   run: SessionRun,
-  { programs, terminal, order }: Surroundings,
-  { confinement, mountsView }: { confinement: Confinement; mountsView: boolean },
+  { programs, terminal }: Surroundings,
+  { confinement, capabilities }: { confinement: Confinement; capabilities: readonly string[] | undefined },
 ): Stage {
   const { session, command } = run;
   const { asRoot, home } = confinement;
   const overlays = home?.view.changeable ?? [];
-  const server = mountsView ? stageServer(run, order) : undefined;
+  const server = capabilities === undefined ? undefined : stageServer(run, capabilities);
   const [program, ...words] = stageCommand({ programs, server, asRoot, overlays, terminal: terminal?.replaced[0] }, command);
   const standard = [0, 1, 2].map((fd) => (terminal?.replaced.includes(fd) === true ? terminal.command?.far : "inherit"));
   const stage = spawn(program, words, {
@@ -255,10 +238,10 @@ function textOf(stream: Readable): Promise<string> {
 /** @param served undefined: the stage mounts the view */
 async function runInStage(
   run: SessionRun,
-  { terminal, order }: Surroundings,
+  { terminal }: Surroundings,
   { process: stage, exit, confinement, pipe, served }: Stage & { served: ServedView | undefined },
 ): Promise<CommandEnd> {
-  const { session } = run;
+  const { session, order } = run;
   terminal?.attach();
   if (served !== undefined) pipe(STAGE_FD.go).write(`${VIEW_IS_THERE}\n`);
   const begun = textOf(pipe(STAGE_FD.begun));
@@ -317,49 +300,41 @@ interface Prepared {
 
 /** Plans the sandbox, and starts its first process, while a service mounts the view, if one does. @throws CliError */
 async function prepare(run: SessionRun, surroundings: Surroundings): Promise<Prepared> {
-  const { mountpoint } = surroundings.order;
-  const mounting = run.mountView?.(surroundings.order);
+  const { session, order, view: mounting } = run;
   const starting = (async () => {
-    // The request is on its way first.
-    if (mounting !== undefined) await new Promise((resolve) => setImmediate(resolve));
-    const confinement = confinementOf(run, mountpoint, socketsOf(run.session));
-    return startStage(run, surroundings, { confinement, mountsView: mounting === undefined });
+    const capabilities = mounting === undefined ? await run.serverCapabilities() : undefined;
+    return startStage(run, surroundings, { confinement: confinementOf(run, order.mountpoint, socketsOf(session)), capabilities });
   })();
   const [view, started] = await Promise.allSettled([mounting, starting]);
-  const served = view.status === "fulfilled" ? view.value : undefined;
-  if (started.status === "rejected") {
-    await served?.end();
-    throw started.reason;
-  }
+  if (started.status === "rejected") throw started.reason;
   const stage = started.value;
+  const served = view.status === "fulfilled" ? view.value : undefined;
   if (mounting === undefined || served !== undefined) return { stage, served };
   await dismiss(stage);
   if (view.status === "rejected") throw view.reason;
-  return { stage: startStage(run, surroundings, { confinement: stage.confinement, mountsView: true }), served };
+  const { confinement } = stage;
+  return { stage: startStage(run, surroundings, { confinement, capabilities: await run.serverCapabilities() }), served };
 }
 
-async function runOnView(run: SessionRun, parts: Pick<Surroundings, "programs" | "terminal">): Promise<CommandEnd> {
-  const surroundings = { ...parts, order: viewOrder(run.session, run) };
+async function runOnView(run: SessionRun, surroundings: Surroundings): Promise<CommandEnd> {
   const [{ stage, served }, isToEnd] = await noteSignals(() => prepare(run, surroundings));
-  try {
-    if (!isToEnd) return await runInStage(run, surroundings, { ...stage, served });
-    await dismiss(stage);
-    throw failed("sluice run", "it was told to end before the command began", "run it again");
-  } finally {
-    await served?.end();
-  }
+  if (!isToEnd) return runInStage(run, surroundings, { ...stage, served });
+  await dismiss(stage);
+  throw failed("sluice run", "it was told to end before the command began", "run it again");
 }
 
 /** @throws CliError if the command did not begin */
 export async function runSession(run: SessionRun): Promise<CommandEnd> {
-  checkBase(run.session.base);
-  checkDevices();
-  closeInherited();
-  const programs = findPrograms(run.session.base);
-  const terminal = CallerTerminal.open();
+  let terminal: CallerTerminal | undefined;
   try {
+    checkDevices();
+    closeInherited();
+    const programs = findPrograms(run.session.base);
+    terminal = CallerTerminal.open();
     return await runOnView(run, { programs, terminal });
   } finally {
+    const view = await run.view?.catch(() => undefined);
+    await view?.end();
     await terminal?.close();
   }
 }

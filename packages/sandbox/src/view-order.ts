@@ -1,6 +1,12 @@
-/** The view of a session as a mount: its options, and the files that its server needs beside the layers. */
+/**
+ * The view of a session as a mount: the directory that it may show, its options, and the files that its server needs beside the layers. Loaded
+ * before the rest of this package, which a service that mounts the view does not have to wait for.
+ */
+import { existsSync, realpathSync } from "node:fs";
+import { homedir } from "node:os";
 import { join } from "node:path";
-import { MAX_SOCKET_PATH_BYTES } from "@sluice/mount-control";
+import { isBeneath, MAX_SOCKET_PATH_BYTES } from "@sluice/mount-control";
+import { unfit } from "@sluice/runtime/cli";
 import { type Session, statePath } from "@sluice/sessions";
 
 export interface ViewOption {
@@ -41,13 +47,31 @@ const ANSWERS = "answers";
 /** As in overlayfs: a colon within a name is escaped. */
 const escapeLayer = (path: string): string => path.replace(/[\\:]/g, "\\$&");
 
+/** @throws CliError if the view would show the state of Sluice, or all credentials of the user */
+export function checkBase(base: string): void {
+  if (!existsSync(base) || realpathSync(base) !== base)
+    throw unfit(
+      base,
+      "this directory is not there any more, or a symbolic link leads to it (ENOENT)",
+      "put it back, or begin a new session",
+    );
+  const state = statePath();
+  const home = existsSync(homedir()) ? realpathSync(homedir()) : undefined;
+  if (home !== undefined && isBeneath(home, base))
+    throw unfit(base, "your home directory lies in it", "run the command in a directory of one project");
+  if (isBeneath(state, base) || isBeneath(base, state))
+    throw unfit(base, "the state of Sluice lies in it, or around it", "run the command in another directory, or set XDG_STATE_HOME");
+}
+
 /** Undefined if its path is too long for a socket. */
 function controlOf(session: Session): string | undefined {
   const path = session.path("control.sock");
   return Buffer.byteLength(path) > MAX_SOCKET_PATH_BYTES ? undefined : path;
 }
 
+/** @throws CliError as `checkBase` */
 export function viewOrder(session: Session, { policyFile, logsDecisions }: { policyFile: string; logsDecisions: boolean }): ViewOrder {
+  checkBase(session.base);
   const option = (name: string, ...values: string[]): ViewOption => ({ name, values });
   return {
     mountpoint: session.path("view"),

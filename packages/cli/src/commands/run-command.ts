@@ -66,7 +66,7 @@ async function openLocked(args: RunArguments, command: readonly string[]): Promi
   const fromCheckpoint = args.resume?.includes("@") === true;
   if (args.resume !== undefined && args.name !== undefined && !fromCheckpoint)
     throw wrong("--name", "it cannot be combined with --resume", "leave one of them out");
-  if (args.resume === undefined) (await import("@sluice/sandbox")).checkBase(currentDirectory());
+  if (args.resume === undefined) (await import("@sluice/sandbox/view-order")).checkBase(currentDirectory());
   await (await import("./sessions/fork-command.js")).freeName(args.name);
   const session = await (async () => {
     if (args.resume === undefined) return createSession(currentDirectory(), { name: args.name, command, policy: args.policy });
@@ -102,31 +102,33 @@ async function run(words: readonly string[], args: RunArguments, sluice: readonl
   const isNew = args.resume === undefined || args.resume.includes("@");
   let isEmpty = isNew;
   try {
-    const { runSession } = await import("@sluice/sandbox");
     session.begin(words, learns ? "learn" : args.policy);
     if (learns) native.unlinkat(session.fd, "decisions", 0);
-    const { write: writable = [], readOnly = [], socket: sockets = [], net: network } = args;
+    const { viewOrder } = await import("@sluice/sandbox/view-order");
+    const { mountViewInService } = await import("./sessions/view-in-service.js");
+    const order = viewOrder(session, { policyFile: file, logsDecisions: learns });
     let refused: string | undefined;
-    const { hostService } = args;
+    const view = mountViewInService({ hostService: args.hostService, onRefusal: (problem) => (refused = problem) }, order);
+    const { runSession } = await import("@sluice/sandbox");
+    const { write: writable = [], readOnly = [], socket: sockets = [], net: network } = args;
     const onServing = (serving: Serving): void => {
       if (args.json !== true)
         announce(session, learns ? "learn" : args.policy, { ...serving, ...(refused === undefined ? {} : { refused }) });
       // While the command begins, so that nobody waits for it at the end.
       void import("../review/end-run.js");
     };
-    const { viewMounter } = await import("./sessions/view-in-service.js");
     const { exitCode, hasBegun } = await runSession({
       session,
       command: words,
       policyFile: file,
-      logsDecisions: learns,
       network,
       writable,
       readOnly,
       sockets,
       sluice,
-      serverCapabilities: Object.keys((await import("@sluice/service-mount")).SERVER_CAPABILITIES),
-      mountView: viewMounter({ hostService, onRefusal: (problem) => (refused = problem) }),
+      serverCapabilities: async () => Object.keys((await import("@sluice/service-mount")).SERVER_CAPABILITIES),
+      order,
+      view,
       silent: args.json === true,
       onServing,
     });

@@ -3,7 +3,7 @@ import { existsSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 import { Command } from "commander";
 import { HOST_SOCKET, ownMountNamespace } from "@sluice/host-api/socket";
-import { fileOptions, type ServedView, type ViewOrder } from "@sluice/sandbox";
+import { fileOptions, type ServedView, type ViewOrder } from "@sluice/sandbox/view-order";
 import { CliError, EXIT, failed } from "@sluice/runtime/cli";
 import type { MountArguments } from "@sluice/service-mount/options";
 import type { Refusal } from "@sluice/service-mount/session-client";
@@ -107,12 +107,17 @@ async function viewInService(
   }
 }
 
-/** As `SessionRun.mountView`. */
-export function viewMounter(choice: Choice): ((order: ViewOrder) => Promise<ServedView | undefined>) | undefined {
+/**
+ * As `SessionRun.view`: undefined if the session is to mount the view itself. It begins at once, so nobody may hear of its failure yet.
+ */
+export function mountViewInService(choice: Choice, order: ViewOrder): Promise<ServedView | undefined> | undefined {
   const { hostService } = choice;
   if (hostService === "off") return undefined;
   const auto = hostService === "auto";
   const socket = auto ? HOST_SOCKET : resolve(hostService);
   const listening = process.geteuid?.() === 0 ? socket : join(dirname(socket), "users.sock");
-  return auto && !existsSync(listening) ? undefined : (order) => viewInService(socket, { ...choice, auto }, order);
+  if (auto && !existsSync(listening)) return undefined;
+  const view = viewInService(socket, { ...choice, auto }, order);
+  view.catch(() => undefined);
+  return view;
 }
