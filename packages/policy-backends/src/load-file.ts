@@ -207,14 +207,20 @@ interface ReadRules {
  * as the rest of its loading. Nothing in them changes, and files that they name are read again.
  */
 const lastRules = new Map<string, ReadRules>();
-const MOST_LAST = 4;
+/** Of all their texts: what was read from one takes some hundred times its memory. */
+const MOST_CHARACTERS = 32 * 1024;
 
 function remember(text: string, read: ReadRules): void {
   lastRules.delete(text);
-  if (text.length > MAX_AT_ONCE) return;
+  if (text.length > MOST_CHARACTERS) return;
   lastRules.set(text, read);
-  const [oldest] = lastRules.keys();
-  if (lastRules.size > MOST_LAST && oldest !== undefined) lastRules.delete(oldest);
+  let characters = 0;
+  for (const known of lastRules.keys()) characters += known.length;
+  for (const oldest of lastRules.keys()) {
+    if (characters <= MOST_CHARACTERS) return;
+    characters -= oldest.length;
+    lastRules.delete(oldest);
+  }
 }
 
 function loadText(text: string, source: Source): Load {
