@@ -2,7 +2,6 @@
  * Takes differences over into the base, all or nothing. New objects are made in slots beside it, on the same file system. Then each step
  * is one rename. A record on disk makes the next command undo or finish an apply that was killed at any point.
  */
-import { randomBytes } from "node:crypto";
 import type { LayerStack } from "@sluice/layer-tools";
 import { native, openBeneath, StatWord } from "@sluice/native";
 import { unfit } from "@sluice/runtime/cli";
@@ -32,7 +31,7 @@ function mountOf(fd: number): string {
 
 function whereSlots({ base, directory }: Place): ApplyRecord["slots"] {
   if (mountOf(base.fd) === mountOf(directory.fd)) return { in: "session", name: SLOTS };
-  return { in: "base", name: `.sluice-apply-${randomBytes(8).toString("hex")}` };
+  return { in: "base", name: `.sluice-apply-${process.getBuiltinModule("node:crypto").randomBytes(8).toString("hex")}` };
 }
 
 function openSlots(record: ApplyRecord, place: Place, directory: number): number {

@@ -1,5 +1,4 @@
 /** Questions to the person at the terminal, answered by one key. */
-import { createInterface } from "node:readline";
 
 /** Whether a person can be asked: the answer comes from standard input, and the question goes to standard error. */
 export function hasTerminal(): boolean {
@@ -7,6 +6,7 @@ export function hasTerminal(): boolean {
 }
 
 function line(question: string): Promise<string | undefined> {
+  const { createInterface } = process.getBuiltinModule("node:readline");
   const terminal = createInterface({ input: process.stdin, output: process.stderr });
   return new Promise((resolve) => {
     const end = (answer: string | undefined): void => {
