@@ -102,10 +102,13 @@ export function sendPolicy(
   const hasAnswers = answersFd !== undefined;
   const begin = { policyFile, logLevel, askTimeoutMs, logsDecisions: writeDecision !== undefined, hasFiles, hasAnswers };
   const fds = [listenFd, ...(hasFiles ? [theirs] : []), ...(hasAnswers ? [answersFd] : [])];
+  const files = openFiles?.(ours, policyFile);
+  // Before the process can ask for it.
+  files?.sendAhead();
   const sent = sendRecord(socket, { id, begin }, fds);
-  if (openFiles === undefined) return sent;
+  if (files === undefined) return sent;
   native.close(theirs);
-  if (sent) policy.files = openFiles(ours, policyFile);
-  else native.close(ours);
+  if (sent) policy.files = files;
+  else files.close();
   return sent;
 }

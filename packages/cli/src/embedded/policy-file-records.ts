@@ -18,6 +18,11 @@ export interface FileRequest {
 /** The records to the service. `id` 0 is not a reply: a file may have changed. An opened file comes as a descriptor. */
 export interface FileReply {
   id: number;
+  /**
+   * Not a reply either: the file that the policy begins with, opened before the service asks for it. It is the first record if it comes at
+   * all, and stands for the first `begin`.
+   */
+  ahead?: string;
   /** The mount does not open this file: the service may try with its own rights. */
   own?: true;
   directory?: true;

@@ -44,6 +44,19 @@ export class PolicyFiles {
   }
 
   /**
+   * Sends the policy file before the service asks for it. A mount service that takes many mounts over has a turn for a question only now and
+   * then, and a decision service waits for each answer.
+   */
+  sendAhead(): void {
+    this.#watch(this.policyFile);
+    const opened = openPolicyFile(this.policyFile, ROOT);
+    if (opened.kind !== "file") return;
+    this.#opened.set(this.policyFile, { from: ROOT, owner: opened.owner });
+    this.#send({ id: 0, ahead: this.policyFile }, Int32Array.of(opened.fd));
+    closeSync(opened.fd);
+  }
+
+  /**
    * Checks all files. @returns true if one may have changed since the last call; the service then knows it before a question that is asked
    * afterwards
    */

@@ -48,6 +48,8 @@ export class ServedDisk implements PolicyDisk {
   readonly #fds = new Int32Array(1);
   #poller: Poller | undefined;
   #lastId = 0;
+  /** The first load has not begun, and its first file came before it was asked for. */
+  #isAhead = false;
 
   constructor(socket: number) {
     this.#socket = socket;
@@ -87,6 +89,11 @@ export class ServedDisk implements PolicyDisk {
   }
 
   begin(): void {
+    this.#takeIn();
+    const isAhead = this.#isAhead;
+    this.#isAhead = false;
+    // The mount has begun it.
+    if (isAhead) return;
     this.#forget();
     this.#send({ id: 0, begin: true });
   }
@@ -132,10 +139,23 @@ export class ServedDisk implements PolicyDisk {
   /** False if the mount is gone. */
   #takeIn(): boolean {
     for (;;) {
-      const got = native.receiveMessage(this.#socket, this.#bytes, NO_FDS, 0);
+      const got = native.receiveMessage(this.#socket, this.#bytes, this.#fds, 0);
       if (got <= 0) return got !== 0;
+      const { reply, fd } = this.#received(got);
+      if (reply.ahead !== undefined && fd !== undefined) {
+        this.#entries.set(reply.ahead, readAll(fd));
+        this.#isAhead = true;
+        continue;
+      }
+      // A late reply to a request that was given up.
+      if (fd !== undefined) closeSync(fd);
       this.#changed();
     }
+  }
+
+  #received(got: number): { reply: FileReply; fd?: number } {
+    const reply = JSON.parse(this.#bytes.toString("utf8", 0, got % 65_536)) as FileReply;
+    return Math.floor(got / 65_536) % 65_536 === 1 ? { reply, fd: this.#fds[0] as number } : { reply };
   }
 
   #send(request: FileRequest): number {
@@ -149,9 +169,9 @@ export class ServedDisk implements PolicyDisk {
     for (;;) {
       const got = native.receiveMessage(this.#socket, this.#bytes, this.#fds, PATIENCE_MS);
       if (got <= 0) return { reply: { id, error: got === 0 ? "EPIPE" : "ETIMEDOUT" } };
-      const reply = JSON.parse(this.#bytes.toString("utf8", 0, got % 65_536)) as FileReply;
-      const fd = Math.floor(got / 65_536) % 65_536 === 1 ? (this.#fds[0] as number) : undefined;
-      if (reply.id === id) return fd === undefined ? { reply } : { reply, fd };
+      const came = this.#received(got);
+      const { reply, fd } = came;
+      if (reply.id === id) return came;
       // A late reply to a request that was given up.
       if (fd !== undefined) closeSync(fd);
       if (reply.id === 0) this.#changed();
