@@ -44,12 +44,31 @@ function parseRow(line: string): MountRow | undefined {
   };
 }
 
-/** In the order of mounting: of two mounts at one mount point the later one covers the earlier. Read as latin1: names are bytes. */
-export function readMountTable(text: string = readFileSync("/proc/self/mountinfo", "latin1")): MountRow[] {
-  return text
+export const MOUNT_TABLE = "/proc/self/mountinfo";
+
+let readTable = (): string => readFileSync(MOUNT_TABLE, "latin1");
+
+/** `read` returns the text of the table as it is at each call. */
+export function readTableBy(read: () => string): void {
+  readTable = read;
+}
+
+/** Read as latin1: names are bytes. */
+export function mountTableText(): string {
+  return readTable();
+}
+
+let last: { text: string; rows: readonly MountRow[] } = { text: "", rows: [] };
+
+/** In the order of mounting: of two mounts at one mount point the later one covers the earlier. */
+export function readMountTable(text = mountTableText()): readonly MountRow[] {
+  if (last.text === text) return last.rows;
+  const rows = text
     .split("\n")
     .map(parseRow)
     .filter((row) => row !== undefined);
+  last = { text, rows };
+  return rows;
 }
 
 export function isBeneath(path: string, directory: string): boolean {

@@ -95,7 +95,7 @@ export const POLL_STATUS_ENDED = -9;
 export const LOCK = { SH: 1, EX: 2, NB: 4, UN: 8 } as const;
 
 /** Bits of poll(2). */
-export const POLL = { IN: 1, OUT: 4, ERR: 8, HUP: 16, RDHUP: 0x2000 } as const;
+export const POLL = { IN: 1, PRI: 2, OUT: 4, ERR: 8, HUP: 16, RDHUP: 0x2000 } as const;
 
 /** Seals of a memory file. */
 export const SEAL = { SEAL: 1, SHRINK: 2, GROW: 4, WRITE: 8 } as const;

@@ -4,6 +4,7 @@
  * so that no link leads to a file that only root may read.
  */
 import { readFileSync } from "node:fs";
+import { mountTableText } from "@sluice/mount-control";
 import { CAP, capabilityMask, native, STAT_WORDS, StatWord, toBytes, toText } from "@sluice/native";
 import { AT, Errno, O, S } from "@sluice/vfs";
 
@@ -18,16 +19,21 @@ const OVERRIDES = capabilityMask(CAP.DAC_OVERRIDE, CAP.DAC_READ_SEARCH, CAP.FOWN
 /** `owner`: the user whose rights opened it, and whose rights open the files that it names. */
 export type Opened = { kind: "file"; fd: number; owner: number } | { kind: "directory" } | { kind: "failed"; errno: number };
 
+let last: { table: string; errnos: ReadonlyMap<string, number> } = { table: "", errnos: new Map() };
+
 /**
  * The error for a file on FUSE: its server may never answer, and this thread serves one itself. EACCES on a mount of Sluice, EREMOTE on
  * others.
  */
-function fuseErrnos(): Map<string, number> {
+function fuseErrnos(): ReadonlyMap<string, number> {
+  const table = mountTableText();
+  if (last.table === table) return last.errnos;
   const errnos = new Map<string, number>();
-  for (const line of readFileSync("/proc/self/mountinfo", "latin1").split("\n")) {
+  for (const line of table.split("\n")) {
     const type = / - (fuse(?:blk|\.\S*)?) /.exec(line)?.[1];
     if (type !== undefined) errnos.set(line.split(" ", 3)[2] as string, type === "fuse.sluice" ? Errno.EACCES : Errno.EREMOTE);
   }
+  last = { table, errnos };
   return errnos;
 }
 

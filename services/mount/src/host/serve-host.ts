@@ -3,6 +3,7 @@ import { setImmediate as nextTurn } from "node:timers/promises";
 import { Server, ServerCredentials } from "@grpc/grpc-js";
 import { wire } from "@sluice/host-api";
 import { openServiceLink, type ServiceLink } from "@sluice/keeper-link";
+import { keepMountTable } from "@sluice/mount-control";
 import { createLogger, type Logger, type LogLevel } from "@sluice/runtime";
 import { failed } from "@sluice/runtime/cli";
 import type { MountHost } from "../mount-host.js";
@@ -48,6 +49,7 @@ const MAX_MESSAGE_BYTES = 4 << 20;
 export async function prepareHost({ logLevel, logFile }: HostOptions, keep: readonly number[]): Promise<Logger> {
   const logger = createLogger({ name: "host", level: logLevel, file: logFile });
   hardenProcess(logger, { hasKeeper: false, keep });
+  keepMountTable();
   await Promise.all([import("../setup/start-filesystem.js"), import("@sluice/decision-client/connect")]);
   return logger;
 }

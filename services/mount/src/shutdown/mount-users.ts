@@ -48,7 +48,7 @@ export async function bindsElsewhere(device: string, mountpoint: string): Promis
   return [...binds];
 }
 
-function mountsOf(pid: string): MountRow[] {
+function mountsOf(pid: string): readonly MountRow[] {
   try {
     return readMountTable(readFileSync(`/proc/${pid}/mountinfo`, "latin1"));
   } catch {
