@@ -168,6 +168,9 @@ export async function servePolicies({ parentPid, tracingEndpoint, isAssigned, is
   if (process.ppid !== parentPid) return EXIT.FAILED;
   const policies = new ServedPolicies({ parentPid, tracing: tracingOptions(tracingEndpoint === undefined ? {} : { tracingEndpoint }) });
   await policies.stopped;
+  // Nobody is left for its answers and their log, and the next process of the mounts needs the processors now. A collector gets its last spans.
+  const isOrphan = process.ppid !== parentPid;
+  if (isOrphan && tracingEndpoint === undefined) return EXIT.DONE;
   await policies.end();
   return EXIT.DONE;
 }
