@@ -32,6 +32,8 @@ async function mountHost(): Promise<MountHost> {
     readyDecisions: {
       startNext: async () => (await decisions()).startNext(),
       keep: async () => (await decisions()).keep(),
+      prepare: async (count) => (count > 0 ? await decisions() : await loaded)?.prepare(count),
+      countForNext: async (tell) => (await decisions()).countForNext(tell),
       keepForUser: async () => (await decisions()).keepForUser(),
       assign: async (user) => (await loaded)?.assign(user),
       end: async () => (await loaded)?.end(),

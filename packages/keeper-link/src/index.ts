@@ -16,9 +16,11 @@ export {
   type HeldMount,
   type HoldRefusal,
   type HoldRequest,
+  type Greeting,
   openServiceLink,
   readMemoryFile,
   type ServiceLink,
   type ServiceLinkEvents,
+  untilServiceGreeted,
 } from "./service-link.js";
 export { openSocketLink, type SocketLinkOptions, tellLoaded } from "./socket-link.js";

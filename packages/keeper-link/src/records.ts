@@ -39,12 +39,14 @@ export const ServerRecord = {
   /** Answered with 0 or a negative errno. */
   abort: 9,
   handOver: 10,
-  /** The server has loaded, and waits for the keeper. No other record may come before the greeting. */
+  /** The server has loaded, and waits for the keeper. No other record may come before the greeting. `value` 1: it may get `prepare`. */
   loaded: 11,
   /** The connection is over, and the server has released the layers. Answered with 0 when the keeper has too. */
   letGo: 12,
   /** Of a service of many mounts: one descriptor, a memory file with a HoldRequest as JSON. Answered with `link`. */
   hold: 13,
+  /** Of a service of many mounts: it has `value` decision processes, and so will the next one. */
+  decisions: 14,
 } as const;
 
 /** The kinds of records that a keeper sends. */
@@ -76,6 +78,8 @@ export const KeeperRecord = {
    * memory file with the reason. Without a sequence: a mount of a former service, two descriptors: its link, and the memory file of `hold`.
    */
   link: 76,
+  /** To a service that stands by: it should have `value` decision processes loaded when its turn comes. Only after `loaded` with 1. */
+  prepare: 77,
 } as const;
 
 /** A record with its descriptors, for writing and reading. It is reused. */

@@ -3,7 +3,7 @@
  * `openSocketLink` takes it. A request for another mount waits in place, so that no mount begins between its check and its opening.
  */
 import { fstatSync, readSync } from "node:fs";
-import { memoryFileOf, native, type Poller } from "@sluice/native";
+import { memoryFileOf, native, type Poller, untilReadable } from "@sluice/native";
 import { Errno, errnoName } from "@sluice/vfs";
 import type { MountPlan } from "./mount-plan.js";
 import { LayerError } from "./privileged/layer-error.js";
@@ -52,6 +52,8 @@ export interface ServiceLink {
   hold(request: HoldRequest): number;
   ready(): void;
   handOver(): void;
+  /** The next service should have so many decision processes loaded. */
+  needDecisions(count: number): void;
 }
 
 /** Of a memory file; closes the descriptor. */
@@ -66,14 +68,15 @@ class SocketServiceLink implements ServiceLink {
   readonly restored: boolean;
   readonly #socket: number;
   readonly #events: ServiceLinkEvents;
-  readonly #record = new LinkRecord(LINK_FDS);
+  readonly #record: LinkRecord;
   #poller: Poller | undefined;
   #sequence = 0;
 
-  constructor(socket: number, events: ServiceLinkEvents) {
+  constructor({ socket, first }: Greeting, events: ServiceLinkEvents) {
     this.#socket = socket;
     this.#events = events;
-    for (this.#receive(); this.#record.kind !== KeeperRecord.go; this.#receive()) this.#told();
+    this.#record = first;
+    for (; this.#record.kind !== KeeperRecord.go; this.#receive()) this.#told();
     this.restored = this.#record.value === 1;
     this.#poller = native.poll(socket, (status) => this.#readable(status < 0));
   }
@@ -117,6 +120,10 @@ class SocketServiceLink implements ServiceLink {
     this.#record.begin(ServerRecord.handOver, 0, 0n, 0).send(this.#socket, ANSWER_TIMEOUT_MS);
   }
 
+  needDecisions(count: number): void {
+    this.#record.begin(ServerRecord.decisions, 0, 0n, count).send(this.#socket, ANSWER_TIMEOUT_MS);
+  }
+
   /** Handles a record that nobody waits for. The listeners run in a later turn. */
   #told(): void {
     const { kind, sequence, fds, fdCount } = this.#record;
@@ -144,7 +151,29 @@ class SocketServiceLink implements ServiceLink {
   }
 }
 
-/** `socket`: this process was started with it by its keeper, which has greeted. @throws if no keeper is at the other end */
-export function openServiceLink(socket: number, events: ServiceLinkEvents): ServiceLink {
-  return new SocketServiceLink(socket, events);
+/** The keeper has begun to greet. */
+export interface Greeting {
+  socket: number;
+  /** The record that it began with. */
+  first: LinkRecord;
+}
+
+/**
+ * Waits for the turn of a service that was started with `socket` by its keeper. `prepare` is called with the number of decision processes
+ * that it should have loaded by then. @throws if no keeper is at the other end
+ */
+export async function untilServiceGreeted(socket: number, prepare: (decisions: number) => void): Promise<Greeting> {
+  const first = new LinkRecord(LINK_FDS);
+  for (;;) {
+    await untilReadable(socket);
+    const came = first.receive(socket, 0);
+    if (came === -Errno.EAGAIN) continue;
+    if (came !== 1) throw new Error(`the keeper's link: errno ${-came}: the keeper is gone, or of another version`);
+    if (first.kind !== KeeperRecord.prepare) return { socket, first };
+    prepare(first.value);
+  }
+}
+
+export function openServiceLink(greeting: Greeting, events: ServiceLinkEvents): ServiceLink {
+  return new SocketServiceLink(greeting, events);
 }

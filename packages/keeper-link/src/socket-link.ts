@@ -261,9 +261,9 @@ class SocketLink implements KeeperLink {
   }
 }
 
-/** Reports that this process waits for its turn. In an upgrade the old server serves until then. */
-export function tellLoaded(socket: number): void {
-  new LinkRecord(0).begin(ServerRecord.loaded, 0, 0n, 0).send(socket, ANSWER_TIMEOUT_MS);
+/** Reports that this process waits for its turn. In an upgrade the old server serves until then. `prepares`: it may get `prepare`. */
+export function tellLoaded(socket: number, prepares = false): void {
+  new LinkRecord(0).begin(ServerRecord.loaded, 0, 0n, prepares ? 1 : 0).send(socket, ANSWER_TIMEOUT_MS);
 }
 
 /** Takes over the mount from the keeper at `socket`, which this process was started with. @throws if no keeper is at the other end */

@@ -27,6 +27,8 @@ import { type ServerEvents, ServerLink } from "./server-link.js";
 import type { ServerEnd } from "./server-process.js";
 import { say } from "./setup.js";
 
+/** The most decision processes that a service which stands by is told to load. */
+const MOST_DECISIONS = 8;
 /** The links of a service that dies are lost one after another: then the next one gets all mounts. */
 const DYING_MS = 500;
 
@@ -86,6 +88,11 @@ class ServiceLink implements Link {
     });
   }
 
+  /** Has a service that stands by load so many decision processes. */
+  prepare(decisions: number): void {
+    this.#channel.tell((out) => out.begin(KeeperRecord.prepare, 0, 0n, decisions));
+  }
+
   greet(info: KeeperInfo): void {
     this.#info = info;
     this.#mounts.greeted(this);
@@ -132,9 +139,16 @@ class ServiceLink implements Link {
     const isHold = record.kind === ServerRecord.hold;
     if (record.fdCount !== (isHold ? 1 : 0) || (isHold && this.#info === undefined)) return discardFds(record);
     if (isHold) return this.#hold(record.sequence, record.fds[0] as number);
-    if (record.kind === ServerRecord.loaded) this.#events.loaded();
+    if (record.kind === ServerRecord.loaded) this.#loaded(record.value === 1);
     if (record.kind === ServerRecord.ready) this.#events.ready();
     if (record.kind === ServerRecord.handOver) this.#events.handOver();
+    if (record.kind === ServerRecord.decisions && this.#info !== undefined) this.#mounts.needDecisions(record.value);
+  }
+
+  /** A service of an earlier version prepares nothing. */
+  #loaded(prepares: boolean): void {
+    if (prepares && this.#info === undefined) this.#mounts.standsBy(this);
+    this.#events.loaded();
   }
 
   #hold(sequence: number, request: number): void {
@@ -157,6 +171,9 @@ export class HeldMounts implements Held {
   /** The link of the service that was greeted last, until it closes. */
   #service: ServiceLink | undefined;
   #begun = false;
+  /** Services that wait for their turn, and prepare for it. */
+  readonly #standing = new Set<ServiceLink>();
+  #decisions = 0;
 
   /** `places`: the most mounts. */
   constructor(
@@ -183,8 +200,20 @@ export class HeldMounts implements Held {
     return new ServiceLink(socket, this, { ...events, ready });
   }
 
+  standsBy(service: ServiceLink): void {
+    this.#standing.add(service);
+    service.prepare(this.#decisions);
+  }
+
+  /** The service has so many decision processes. */
+  needDecisions(count: number): void {
+    this.#decisions = Math.min(Math.max(count, 0), MOST_DECISIONS);
+    for (const service of this.#standing) service.prepare(this.#decisions);
+  }
+
   /** Passes all mounts to a service that begins. */
   greeted(service: ServiceLink): void {
+    this.#standing.delete(service);
     this.#service = service;
     for (const mount of this.#mounts) {
       if (mount.lives) this.#passAgain(service, mount);
@@ -203,6 +232,7 @@ export class HeldMounts implements Held {
 
   /** The service is gone. */
   left(service: ServiceLink): void {
+    this.#standing.delete(service);
     if (this.#service !== service) return;
     this.#service = undefined;
     for (const mount of this.#mounts) {

@@ -51,6 +51,10 @@ export interface ReadyDecisions {
   startNext(): Promise<void>;
   /** From now on one is ready for the next policy. */
   keep(): Promise<void>;
+  /** This process stands by: so many are ready when its turn comes, and no more. */
+  prepare(count: number): Promise<void>;
+  /** This process serves. `tell` gets the number of processes that the next one should have ready, and each change of it. */
+  countForNext(tell: (count: number) => void): Promise<void>;
   /** One is ready for the only policy of a process that is about to become another user. It waits with the rights of this process. */
   keepForUser(): Promise<void>;
   /** It becomes this user, without any capability, before it learns its policy. */

@@ -46,20 +46,41 @@ export class DecisionProcesses {
   readonly #places = new Set<Place>();
   readonly #placeOf = new Map<HostedPolicy, Place>();
   #ready: Ready | undefined;
+  /** Of a process that stands by, or has taken over. */
+  readonly #spares: ReadyProcess[] = [];
+  #tellCount: (count: number) => void = () => undefined;
   #lingers = false;
   #isForUser = false;
 
   /** From now on a process is ready for the next policy. `runDirectory` as for `chooseDecisionUser`. */
   keepReady(runDirectory: string): void {
-    this.#ready ??= new ReadyProcess({ runDirectory, again: true });
+    this.#ready ??= new ReadyProcess({ runDirectory, isEarly: true, again: true });
     this.#lingers = true;
   }
 
   /** The process of the next policy starts now: it is there when this resolves. `runDirectory` as for `chooseDecisionUser`. */
   async startNext(runDirectory: string): Promise<void> {
-    const ready = new ReadyProcess({ runDirectory, again: false });
+    const ready = new ReadyProcess({ runDirectory, isEarly: false, again: false });
     this.#ready = ready;
     await ready.begun;
+  }
+
+  /** This process stands by: so many are ready when its turn comes, and no more. `runDirectory` as for `chooseDecisionUser`. */
+  prepare(count: number, runDirectory: string): void {
+    for (const spare of this.#spares.splice(count)) void spare.end();
+    while (this.#spares.length < count) this.#spares.push(new ReadyProcess({ runDirectory, isEarly: true, again: false }));
+  }
+
+  /** This process has taken over. `tell` gets the number of processes that the next one needs, and each change of it. */
+  countForNext(tell: (count: number) => void): void {
+    this.prepare(0, "");
+    this.#tellCount = tell;
+    this.#count();
+  }
+
+  /** One that sends spans has the collector's credentials from its start. */
+  #count(): void {
+    this.#tellCount([...this.#places].filter(({ kinship }) => kinship.tracingEndpoint === undefined).length);
   }
 
   /** A process is ready for the first policy. @returns a function that names its user. @throws if it cannot be started */
@@ -73,7 +94,7 @@ export class DecisionProcesses {
   /** Ends the processes without policies. */
   async end(): Promise<void> {
     const idle = [...this.#places].filter(({ taken }) => taken === 0);
-    await Promise.all([this.#ready?.end(), ...idle.map(({ started }) => started?.end())]);
+    await Promise.all([this.#ready?.end(), ...this.#spares.map((spare) => spare.end()), ...idle.map(({ started }) => started?.end())]);
   }
 
   /** `runDirectory` as for `chooseDecisionUser`. Resolves before the policy serves. @throws if its process cannot be started */
@@ -87,7 +108,7 @@ export class DecisionProcesses {
       process.add(policy);
       return { user: process.user, end: () => this.#end(policy) };
     } catch (error) {
-      if (place.started === undefined) this.#places.delete(place);
+      if (place.started === undefined) this.#drop(place);
       await this.#end(policy);
       throw error;
     }
@@ -97,7 +118,7 @@ export class DecisionProcesses {
     for (const place of this.#places) {
       const isOpen = place.started?.isOpen ?? true;
       // It has waited for another policy.
-      if (!isOpen && place.taken === 0) this.#places.delete(place);
+      if (!isOpen && place.taken === 0) this.#drop(place);
       if (isOpen && place.taken < MOST_POLICIES && areKin(place.kinship, kinship)) return place;
     }
     return undefined;
@@ -111,12 +132,26 @@ export class DecisionProcesses {
       return process;
     });
     this.#places.add(place);
+    this.#count();
     return place;
   }
 
+  #drop(place: Place): void {
+    this.#places.delete(place);
+    this.#count();
+  }
+
   async #processFor({ tracingEndpoint }: Kinship, runDirectory: string): Promise<DecisionProcess> {
-    const ready = tracingEndpoint === undefined ? await this.#ready?.take() : undefined;
+    const ready = tracingEndpoint === undefined ? await this.#takeReady() : undefined;
     return ready ?? new DecisionProcess({ user: await chooseDecisionUser(runDirectory), tracingEndpoint });
+  }
+
+  async #takeReady(): Promise<DecisionProcess | undefined> {
+    for (let spare = this.#spares.shift(); spare !== undefined; spare = this.#spares.shift()) {
+      const process = await spare.take();
+      if (process !== undefined) return process;
+    }
+    return this.#ready?.take();
   }
 
   /** One of its policies may end it again and again: so half of them get a process without the others, until one is alone. */
@@ -146,7 +181,7 @@ export class DecisionProcesses {
   #leave(policy: HostedPolicy): void {
     const place = this.#placeOf.get(policy);
     this.#placeOf.delete(policy);
-    if (place !== undefined && --place.taken === 0 && this.#lingerMs(place) === 0) this.#places.delete(place);
+    if (place !== undefined && --place.taken === 0 && this.#lingerMs(place) === 0) this.#drop(place);
   }
 
   /** How long its process waits for another policy. */

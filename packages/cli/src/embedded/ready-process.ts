@@ -15,7 +15,9 @@ export interface Ready {
 export interface ReadyOptions {
   /** As for `chooseDecisionUser`. */
   runDirectory: string;
-  /** Another one is made ready for the policy after the next one. Otherwise the next policy is on its way. */
+  /** Nobody waits for its policy yet. */
+  isEarly: boolean;
+  /** Another one is made ready for the policy after the next one. */
   again: boolean;
 }
 
@@ -31,10 +33,10 @@ export class ReadyProcess implements Ready {
 
   /** The policy that needs one starts it if that is impossible here, and tells why. */
   async #prepare(): Promise<DecisionProcess | undefined> {
-    const { runDirectory, again } = this.#options;
+    const { runDirectory, isEarly } = this.#options;
     try {
       const process = new DecisionProcess({ user: await chooseDecisionUser(runDirectory), tracingEndpoint: undefined });
-      process.prepare({ isEarly: again });
+      process.prepare({ isEarly });
       return process;
     } catch {
       return undefined;

@@ -129,6 +129,14 @@ export class EmbeddedDecisions {
     this.#processes.keepReady(READY_DIRECTORY);
   }
 
+  prepare(count: number): void {
+    this.#processes.prepare(count, READY_DIRECTORY);
+  }
+
+  countForNext(tell: (count: number) => void): void {
+    this.#processes.countForNext(tell);
+  }
+
   startNext(): Promise<void> {
     return this.#processes.startNext(READY_DIRECTORY);
   }

@@ -1,9 +1,9 @@
 /** The host service with a keeper: the keeper's start, and the service that it starts. */
 import { constants } from "node:os";
 import { join } from "node:path";
-import { readMemoryFile, tellLoaded } from "@sluice/keeper-link";
+import { readMemoryFile, tellLoaded, untilServiceGreeted } from "@sluice/keeper-link";
 import { KEEPER_SOCKET, makeRunDirectory, realMountpoint } from "@sluice/mount-control";
-import { native, untilReadable } from "@sluice/native";
+import { native } from "@sluice/native";
 import { failed } from "@sluice/runtime/cli";
 import { serverMask } from "../privilege/least-privilege.js";
 import { gidOf, openHostSocket } from "./host-listener.js";
@@ -49,13 +49,14 @@ export async function serveHostForKeeper(program: HostProgram): Promise<void> {
   const { options, keeperSocket } = JSON.parse(readMemoryFile(CONFIG_FD)) as ServiceConfig;
   if (native.dieWithParent(constants.signals.SIGKILL, keeper) < 0) throw failed("serve", "the keeper is gone", "start it again");
   const logger = await prepareHost(options, [LINK_FD, LISTEN_FD]);
-  tellLoaded(LINK_FD);
-  await untilReadable(LINK_FD);
+  const { readyDecisions } = program;
+  tellLoaded(LINK_FD, readyDecisions !== undefined);
+  const greeting = await untilServiceGreeted(LINK_FD, (count) => void readyDecisions?.prepare(count));
   await runHost({
     options,
     program,
     logger,
     socket: { fd: LISTEN_FD, remove: () => undefined },
-    keeper: { linkFd: LINK_FD, socket: keeperSocket },
+    keeper: { greeting, socket: keeperSocket },
   });
 }

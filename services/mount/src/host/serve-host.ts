@@ -2,11 +2,11 @@
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { Server, ServerCredentials } from "@grpc/grpc-js";
 import { wire } from "@sluice/host-api";
-import { openServiceLink, type ServiceLink } from "@sluice/keeper-link";
 import { keepMountTable } from "@sluice/mount-control";
+import { type Greeting, openServiceLink, type ServiceLink } from "@sluice/keeper-link";
 import { createLogger, type Logger, type LogLevel } from "@sluice/runtime";
 import { failed } from "@sluice/runtime/cli";
-import type { MountHost } from "../mount-host.js";
+import type { MountHost, ReadyDecisions } from "../mount-host.js";
 import { checkMachine, requiredCapabilities } from "../preflight/check-machine.js";
 import { hardenProcess } from "../privilege/harden-process.js";
 import { onStopSignals } from "../serve/mount-owner.js";
@@ -65,8 +65,8 @@ export interface HostParts {
   program: HostProgram;
   logger: Logger;
   socket: HostSocket;
-  /** The keeper, which has greeted, by its link and its socket; undefined: this process holds its mounts itself. */
-  keeper?: { linkFd: number; socket: string };
+  /** The keeper, by its greeting and its socket; undefined: this process holds its mounts itself. */
+  keeper?: { greeting: Greeting; socket: string };
 }
 
 async function startServer({ options, program, logger, socket }: HostParts, mounts: HostedMounts): Promise<HostServer> {
@@ -115,7 +115,7 @@ async function openMounts({ options, program, logger, keeper }: HostParts): Prom
     return { mounts: new HostedMounts({ logger, host, keeper: undefined }), link: undefined, replaced: new Promise(() => undefined) };
   let replace: () => void = () => undefined;
   const replaced = new Promise<void>((resolve) => (replace = resolve));
-  const link = openServiceLink(keeper.linkFd, {
+  const link = openServiceLink(keeper.greeting, {
     held: (mount) => mounts.restore(mount),
     drain: () => replace(),
     lost: () => process.exit(1),
@@ -123,6 +123,12 @@ async function openMounts({ options, program, logger, keeper }: HostParts): Prom
   const mounts = new HostedMounts({ logger, host, keeper: new HostKeeper(link, keeper.socket) });
   await nextTurn();
   return { mounts, link, replaced };
+}
+
+async function tellReady(mounts: HostedMounts, link: ServiceLink, readyDecisions: ReadyDecisions | undefined): Promise<void> {
+  await mounts.settled();
+  link.ready();
+  await readyDecisions?.countForNext((count) => link.needDecisions(count));
 }
 
 /** Returns when it was told to stop and no mount is left. @throws CliError if it had to cut off users of a mount */
@@ -152,7 +158,7 @@ export async function runHost(parts: HostParts): Promise<void> {
   // Mounts that were taken over do not wait for it.
   const adminServer = address === undefined ? undefined : await startHostAdmin(mounts, { address, notReady, isNext });
   if (!isNext) process.stdout.write(`serves mounts at ${options.socket}\n`);
-  void mounts.settled().then(() => link?.ready());
+  if (link !== undefined) void tellReady(mounts, link, readyDecisions);
   void replaced.then(async () => {
     server.leave();
     await mounts.drain();
