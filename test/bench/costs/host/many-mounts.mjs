@@ -1,4 +1,4 @@
-// One row of the table of many mounts in one process: start, memory, isolation, and the kill of the serving process.
+// Many mounts in one process: start, memory, isolation, and the kill of the serving process. It ends with all of them in one table.
 //
 //   node test/bench/costs/host/many-mounts.mjs [mounts] [policies] [kills] [memory,kills,isolation,timeline]
 //
@@ -24,7 +24,7 @@ const LOOK_PAUSE_US = 2_000;
 const STANDBY_MS = 6_000;
 const LOAD_MS = 15_000;
 const REST_MS = 5_000;
-const LOOK_MS = 6_000;
+const LOOK_MS = 4_000;
 
 /** @param {number} kib */
 const mib = (kib) => `${(kib / 1024).toFixed(1)} MiB, ${(kib / 1024 / mounts).toFixed(2)} a mount`;
@@ -34,6 +34,14 @@ const us = (value) => `${value.toFixed(0)} µs`;
 const median = (values) => values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] ?? NaN;
 /** @param {string} text */
 const say = (text) => console.log(`${text}; load ${loadavg()[0]?.toFixed(1)}`);
+
+/** The rows of the table: measurement, goal, figures. @type {[string, string, string][]} */
+const rows = [];
+
+function printTable() {
+  console.log(`\n| ${mounts} mounts, ${policies} policies | wanted | found |\n|---|---|---|`);
+  for (const row of rows) console.log(`| ${row.join(" | ")} |`);
+}
 
 /** @param {HostService} host */
 async function makeMounts(host) {
@@ -47,6 +55,7 @@ async function makeMounts(host) {
   }
   const whole = (performance.now() - begun) / 1000;
   say(`${mounts} mounts, ${policies} policies: made in ${whole.toFixed(1)} s, each ${median(times).toFixed(0)} ms (median)`);
+  rows.push(["start of a mount: a call of `Mount`, median", "-", `${median(times).toFixed(0)} ms`]);
   return places;
 }
 
@@ -56,12 +65,17 @@ const changeAll = (places) => startWorker(caller, "change", CHANGE_PAUSE_US, pla
 /** @param {HostService} host @param {readonly string[]} places */
 async function measureMemory(host, places) {
   await sleep(STANDBY_MS);
-  say(`idle: ${mib(host.pss())}`);
+  const idle = host.pss();
+  say(`idle: ${mib(idle)}`);
   const worker = changeAll(places);
   await sleep(LOAD_MS);
   await worker.end();
   await sleep(REST_MS);
-  say(`after load: ${mib(host.pss())}`);
+  const after = host.pss();
+  say(`after load: ${mib(after)}`);
+  const limit = policies > 1 ? 10 : 6;
+  rows.push(["memory of all processes, idle", `≤ ${limit} MiB a mount`, mib(idle)]);
+  rows.push(["memory after load", `≤ ${limit} MiB a mount`, mib(after)]);
 }
 
 /** A decision service that can be made to hang. @param {HostService} host */
@@ -104,7 +118,9 @@ async function measureIsolation(host, [loaded = "", quiet = ""]) {
     const times = await lookAt(quiet);
     for (const worker of workers) await worker.end();
     const figures = `median ${us(before.medianUs)} and ${us(times.medianUs)}, p99 ${us(before.p99Us)} and ${us(times.p99Us)}`;
-    say(`stat, quiet and while ${name}: ${figures}: ${(times.p99Us / before.p99Us).toFixed(2)}`);
+    const ratio = (times.p99Us / before.p99Us).toFixed(2);
+    say(`stat, quiet and while ${name}: ${figures}: ${ratio}`);
+    rows.push([`p99 of a stat, quiet and while ${name}`, "≤ 2 of quiet", `${us(before.p99Us)} and ${us(times.p99Us)}: ${ratio}`]);
   }
   decisions.end();
 }
@@ -112,6 +128,8 @@ async function measureIsolation(host, [loaded = "", quiet = ""]) {
 /** @param {HostService} host @param {readonly string[]} places */
 async function measureKills(host, places) {
   const worker = changeAll(places);
+  const worsts = [];
+  let counts = "";
   try {
     for (let event = 0; event <= kills; event++) {
       await sleep(STANDBY_MS + Math.random() * 1_000);
@@ -131,10 +149,14 @@ async function measureKills(host, places) {
         `${what}: longest wait of a mount, least, median and most: ${figures} (${worst?.call}); ${calls} calls so far, ${failures} failed`,
       );
       if (failures > 0) console.log(`  ${failed}: errno ${errno}`);
+      if (event > 0) worsts.push(`${((worst?.us ?? 0) / 1e6).toFixed(2)} s`);
+      counts = `${failures} of ${calls}`;
     }
   } finally {
     await worker.end();
   }
+  rows.push(["SIGKILL of the serving process, all mounts in use: longest wait", "≤ 1 s", worsts.join(", ")]);
+  rows.push(["SIGKILL: failed calls", "none", counts]);
 }
 
 const at = mkdtempSync(join(tmpdir(), "many-mounts-"));
@@ -145,6 +167,7 @@ try {
   if (parts.includes("memory")) await measureMemory(host, places);
   if (parts.includes("kills")) await measureKills(host, places);
   if (parts.includes("isolation")) await measureIsolation(host, places);
+  printTable();
 } finally {
   await host.end();
   rmSync(at, { recursive: true, force: true });
