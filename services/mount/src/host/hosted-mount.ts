@@ -37,6 +37,7 @@ export class HostedMount implements MountOwner {
   config: MountConfig | undefined;
   /** Undefined until it serves. */
   parts: MountParts | undefined;
+  othersFirst: (() => Promise<void>) | undefined;
   readonly serving: Promise<void>;
   /** Resolves when its requests are read. It may take some turns more until it serves. */
   readonly begun: Promise<void>;

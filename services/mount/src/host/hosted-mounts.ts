@@ -72,6 +72,7 @@ export class HostedMounts {
     const logger = this.#logger.child({ mount: config.name });
     const mount = this.#make({ announce: () => undefined, tell: (line) => logger.warn(line) }, attached);
     mount.config = config;
+    mount.othersFirst = () => this.#turns.next(Promise.resolve());
     this.#run(mount, config.name, async () => {
       await this.#turns.next(mount.begun);
       await takeOverMount(config, this.#host, { keeper: session, owner: mount });

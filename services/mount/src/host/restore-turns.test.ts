@@ -21,6 +21,21 @@ test("a mount that waits for something elsewhere does not hold up the next one",
   await turns.next(never);
 });
 
+test("a second turn of a mount comes after the first turns of all, in the same order", async () => {
+  const turns = new RestoreTurns();
+  const events: string[] = [];
+  const restore = async (name: string): Promise<void> => {
+    let tellBegun: () => void = () => undefined;
+    await turns.next(new Promise((resolve) => (tellBegun = resolve)));
+    events.push(`${name} begins`);
+    tellBegun();
+    await turns.next(Promise.resolve());
+    events.push(`${name} serves`);
+  };
+  await Promise.all(["first", "second", "third"].map(restore));
+  expect(events).toEqual(["first begins", "second begins", "third begins", "first serves", "second serves", "third serves"]);
+});
+
 test("a request has its turn while mounts that take long are taken over", async () => {
   const turns = new RestoreTurns();
   const events: string[] = [];

@@ -1,6 +1,7 @@
 /**
  * The order in which a process takes mounts over: one after another, a few in each turn of the event loop. So the callers of the first ones
- * are answered before the last one is there, and a process with many mounts does nothing else for no longer than one of them takes.
+ * are answered before the last one is there, and a process with many mounts does nothing else for no longer than one of them takes. A part that
+ * callers do not wait for has a turn of its own, after the last mount.
  */
 import { setImmediate as nextTurn } from "node:timers/promises";
 

@@ -33,6 +33,8 @@ export interface MountOwner {
   onHandOver?(drain: () => Promise<void>): void;
   /** The requests of the mount are read from now on. */
   begins?(): void;
+  /** Resolves when mounts with callers who wait longer have begun. Undefined: there are none. */
+  readonly othersFirst?: (() => Promise<void>) | undefined;
   /** The mount serves from now on; `line` says so to a person. Undefined: nobody waits for that. */
   serves(parts: MountParts, line: string | undefined): void;
   /** Gets a line for the person who mounts. */

@@ -102,6 +102,7 @@ async function serve(context: MountContext, host: MountHost): Promise<void> {
   void stop.reached(1).then(() => filesystem.gate.people.close());
   await untilReady(context, engine);
   if (stop.requested) return;
+  await owner.othersFirst?.();
   const parts = describe(context, filesystem);
   await openListeners(context, parts, runDirectory.path);
   undo.push(
