@@ -13,9 +13,9 @@ const SOAKS = /** @type {const} */ ({
   csi: ["test/csi/soak.test.ts"],
   differential: ["test/differential/differential.test.ts"],
   exercisers: ["test/fault/exercisers"],
-  forks: ["test/run/forks.test.ts"],
   mutants: ["test/mutants"],
   release: ["test/release"],
+  sessions: ["test/run"],
   storm: ["test/passthrough/storm.test.ts"],
   "take-over": ["test/fault/take-over"],
 });

@@ -4,7 +4,9 @@ import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { eventually, policyOf, requires } from "@sluice/testkit";
 import { describe, expect } from "vitest";
-import { CALLERS, NEEDS, Project } from "./sandboxed.js";
+import { CALLERS, NEEDS, Project, rootsViewsShareProcess } from "./sandboxed.js";
+
+rootsViewsShareProcess();
 
 const { test } = requires(...NEEDS, "command script");
 

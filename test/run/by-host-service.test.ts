@@ -3,7 +3,7 @@
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { type HostService, requires, scratch, type ScriptResult, startScript } from "@sluice/testkit";
-import { describe, expect } from "vitest";
+import { beforeAll, describe, expect } from "vitest";
 import { startForUsers } from "../e2e/host-service/user-home.js";
 import { CALLERS, CLI, type Caller, NEEDS, procFile, Project, uidOf } from "./sandboxed.js";
 
@@ -12,9 +12,13 @@ const LIMIT_MS = 180_000;
 const FILES = { f: "one\n", ".env": "SECRET=1\n", "dir/x": "x" };
 const BY_SERVICE = /· passthrough by the host service, pid \d+\n/;
 
-async function projectOf(caller: Caller, given?: HostService): Promise<Project> {
-  return new Project(caller, FILES, scratch(), given ?? (await startForUsers(8)));
-}
+/** Of all tests that do not kill it. */
+let shared: HostService | undefined;
+beforeAll(async () => {
+  shared = await startForUsers(8);
+});
+
+const projectOf = (caller: Caller, host = shared): Project => new Project(caller, FILES, scratch(), host);
 
 /** Rows of the mount table of this namespace with the state of the project. */
 const mountsOf = (project: Project): string[] =>
@@ -30,7 +34,7 @@ describe.each(CALLERS)("as %s", (caller) => {
   test(
     "the view passes through by the service, and its files are written in the session",
     async () => {
-      const project = await projectOf(caller);
+      const project = projectOf(caller);
       const script = "cat f; echo two >> f; cat .env; mkdir new; rm -r dir; id -u";
       const run = await project.sluice(["run", "--name", "one", "--", "sh", "-c", script]);
       expect(run).toMatchObject({ code: 0, stdout: `one\n${uidOf(caller)}\n` });
@@ -50,7 +54,7 @@ describe.each(CALLERS)("as %s", (caller) => {
   test(
     "a killed runner leaves no mount and no process, and its session goes on",
     async () => {
-      const project = await projectOf(caller);
+      const project = projectOf(caller);
       const running = project.start(["run", "--name", "one", "--", "sh", "-c", "echo kept > n; echo ready; sleep 1000"]);
       await running.waitFor("ready");
       expect(mountsOf(project)).toHaveLength(1);
@@ -65,7 +69,7 @@ describe.each(CALLERS)("as %s", (caller) => {
   test(
     "a copy of the mount in another namespace neither keeps it alive nor delays its end",
     async () => {
-      const project = await projectOf(caller);
+      const project = projectOf(caller);
       const running = project.start(["run", "--name", "one", "--", "sh", "-c", "echo ready; read line"]);
       await running.waitFor("ready");
       const view = project.session("one", "view");
@@ -87,16 +91,16 @@ describe.each(CALLERS)("as %s", (caller) => {
   test(
     "nothing inside reaches the control socket, the layers, other sessions or the mount itself",
     async () => {
-      const host = await startForUsers(8);
-      const project = await projectOf(caller, host);
+      const project = projectOf(caller);
       const other = project.start(["run", "--name", "other", "--", "sh", "-c", "echo ready; sleep 1000"]);
       await other.waitFor("ready");
       const state = join(project.state, "sluice");
+      const socket = project.host?.socket ?? "";
       const connect = (path: string): string =>
         `"${process.execPath}" -e 'require("net").connect("${path}").on("error", () => process.exit(1)).on("connect", () => process.exit(0))'`;
       const attempts = {
         "connects to its control socket": connect(project.session("one", "control.sock")),
-        "connects to the service": `${connect(host.socket)} || ${connect(join(host.socket, "../users.sock"))}`,
+        "connects to the service": `${connect(socket)} || ${connect(join(socket, "../users.sock"))}`,
         "sees a session": `ls "${state}"/sessions/*`,
         "sees another view": `cat "${project.session("other", "view")}/f"`,
         "sees the directory of sockets": "ls /run/sluice/*",
@@ -105,7 +109,7 @@ describe.each(CALLERS)("as %s", (caller) => {
         "uncovers the sessions": `unshare -Urm sh -c 'umount -l "${project.state}/sluice" && ls "${state}"/sessions/*'`,
         "ends the connection": "echo 1 > /sys/fs/fuse/connections/*/abort",
         "sees the server": "grep -aqs 'mount-serve[r]\\|serve --socke[t]' /proc/[0-9]*/cmdline",
-        "runs another session": `"${process.execPath}" "${CLI}" mount --host-service "${host.socket}" --lower "${project.base}" /tmp`,
+        "runs another session": `"${process.execPath}" "${CLI}" mount --host-service "${socket}" --lower "${project.base}" /tmp`,
       };
       const script = Object.entries(attempts)
         .map(([name, text]) => `if (${text}) >/dev/null 2>&1; then echo '${name}: yes'; else echo '${name}: no'; fi`)
@@ -126,7 +130,7 @@ describe.each(CALLERS)("as %s", (caller) => {
   test(
     "sessions at the same time each have their own view, and are listed as mounts",
     async () => {
-      const project = await projectOf(caller);
+      const project = projectOf(caller);
       const running = ["one", "two", "three"].map((name) =>
         project.start(["run", "--name", name, "--", "sh", "-c", `echo ${name} > n; echo ready; read line; cat n`]),
       );
@@ -148,7 +152,7 @@ describe.each(CALLERS)("as %s", (caller) => {
   test(
     "without a service the session mounts the view itself, and with a path it does not begin",
     async () => {
-      const project = await projectOf(caller);
+      const project = projectOf(caller);
       const none = join(project.state, "none.sock");
       const run = (...words: readonly string[]): Promise<ScriptResult> =>
         project.sluice(["run", ...words, "--on-exit", "discard", "--", "true"]);
@@ -167,7 +171,7 @@ test(
   "the session of a user goes on if the service is killed, and its mount ends with the session",
   async () => {
     const host = await startForUsers(8);
-    const project = await projectOf("an ordinary user", host);
+    const project = projectOf("an ordinary user", host);
     const running = project.start(["run", "--name", "one", "--", "sh", "-c", "echo ready; read line; cat f; echo x > n"]);
     await running.waitFor("ready");
     await host.kill();
@@ -182,7 +186,7 @@ test(
 test(
   "a user's session goes on after the death of its server, with the same control socket",
   async () => {
-    const project = await projectOf("an ordinary user");
+    const project = projectOf("an ordinary user");
     const running = project.start(["run", "--name", "one", "--", "sh", "-c", "echo ready; read line; cat f"]);
     await running.waitFor("ready");
     const server = (): number | undefined => project.processes().find((pid) => procFile(pid, "cmdline").includes("mount-server"));
@@ -202,7 +206,7 @@ test(
 test(
   "answers of a person hold for a policy by its name, as without a service",
   async () => {
-    const project = await projectOf("an ordinary user");
+    const project = projectOf("an ordinary user");
     const before = "printf 'version: 1\\ndefault: grant\\nrules: [{name: q, path: [f], effect: ask}]\\n' > ../home/own.yaml";
     const policy = join(project.base, "../home/own.yaml");
     expect(await project.sluice(["sessions"], { before })).toMatchObject({ code: 0 });
@@ -219,7 +223,7 @@ test(
 test(
   "a caller who is confined gets no mount of the service",
   async () => {
-    const project = await projectOf("an ordinary user");
+    const project = projectOf("an ordinary user");
     const confined = await project.sluice(["run", "--on-exit", "discard", "--", "true"], { before: 'set -- setpriv --no-new-privs "$@"' });
     expect(confined).toMatchObject({
       code: 4,
@@ -236,7 +240,7 @@ test(
   "a session of root whose service was killed keeps its changes, goes on, and can be discarded",
   async () => {
     const host = await startForUsers(8);
-    const project = await projectOf("root", host);
+    const project = projectOf("root", host);
     const running = project.start(["run", "--name", "one", "--", "sh", "-c", "echo x > n; echo ready; read line; cat f"]);
     await running.waitFor("ready");
     await host.kill();

@@ -14,11 +14,13 @@ import {
 import { dirname, join } from "node:path";
 import { requires, type ScriptResult } from "@sluice/testkit";
 import { describe, expect } from "vitest";
-import { CALLERS, type Caller, NEEDS, Project, rootsViewsShareProcess } from "./sandboxed.js";
+import { chooseSeed } from "../fault/exercisers/policies.js";
+import { CALLERS, type Caller, NEEDS, Project, rootsViewsShareProcess, testsInTurn } from "./sandboxed.js";
 
 rootsViewsShareProcess();
 
 const { test } = requires(...NEEDS, "command git");
+const seed = chooseSeed();
 const LIMIT_MS = 240_000;
 const LINES = "1\n2\n3\n4\n5\n6\n7\n8\n";
 const FILES = {
@@ -49,7 +51,8 @@ const read = (project: Project, path: string): string => readFileSync(join(proje
 const write = (project: Project, path: string, text: string): void => writeFileSync(join(project.base, path), text);
 
 describe.each(CALLERS)("as %s", (caller) => {
-  test(
+  const testInTurn = testsInTurn(caller, test, seed);
+  testInTurn(
     "merges texts that changed on both sides, shows the merge, and applies it if it is clean",
     async () => {
       const project = await changed(caller);
@@ -72,7 +75,7 @@ describe.each(CALLERS)("as %s", (caller) => {
     LIMIT_MS,
   );
 
-  test(
+  testInTurn(
     "a merge with conflicts is applied only if an option says so, and each option names its files",
     async () => {
       const project = await changed(caller);
@@ -97,7 +100,7 @@ describe.each(CALLERS)("as %s", (caller) => {
     LIMIT_MS,
   );
 
-  test(
+  testInTurn(
     "a file that was touched, linked, or written again with the same bytes is no conflict",
     async () => {
       const project = await changed(caller);
@@ -112,7 +115,7 @@ describe.each(CALLERS)("as %s", (caller) => {
     LIMIT_MS,
   );
 
-  test(
+  testInTurn(
     "tells what was deleted, replaced or moved in the session and changed in the directory",
     async () => {
       const project = await changed(caller);
@@ -133,7 +136,7 @@ describe.each(CALLERS)("as %s", (caller) => {
     LIMIT_MS,
   );
 
-  test(
+  testInTurn(
     "an older directory that is moved into place is a change",
     async () => {
       const project = new Project(caller, { ...FILES, "older/x": "older\n" });
@@ -145,7 +148,7 @@ describe.each(CALLERS)("as %s", (caller) => {
     LIMIT_MS,
   );
 
-  test(
+  testInTurn(
     "a record that was lost or cut short hides no change, and a killed server loses nothing",
     async () => {
       const project = new Project(caller, FILES);

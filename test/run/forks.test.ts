@@ -20,7 +20,7 @@ const isSoak = soakBudgetMs(0) > 0;
 const seed = chooseSeed();
 const random = seededRandom(seed);
 
-/** As one of the callers, drawn by SLUICE_SEED, in `npm test`, and as each of them in `npm run test:soak forks`. */
+/** As one of the callers, drawn by SLUICE_SEED, in `npm test`, and as each of them in `npm run test:soak sessions`. */
 function testAsCaller(name: string, body: (caller: Caller) => Promise<void>): void {
   for (const caller of isSoak ? CALLERS : [random.of(CALLERS)]) test(`${name}, as ${caller}`, () => body(caller), LIMIT_MS);
 }
@@ -234,7 +234,7 @@ testAsCaller("a session with a file open for writing is not forked: its program 
 });
 
 const traced = requires(...NEEDS, "command strace");
-/** `npm test` kills at every third step on average, drawn by SLUICE_SEED, and `npm run test:soak forks` at each. */
+/** `npm test` kills at every third step on average, drawn by SLUICE_SEED, and `npm run test:soak sessions` at each. */
 const LONGEST_STRIDE = isSoak ? 1 : 5;
 const stride = (): number => 1 + random.below(LONGEST_STRIDE);
 /** At which a mount is killed. */

@@ -3,11 +3,13 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { requires } from "@sluice/testkit";
 import { describe, expect } from "vitest";
-import { CALLERS, NEEDS, Project, rootsViewsShareProcess } from "./sandboxed.js";
+import { chooseSeed } from "../fault/exercisers/policies.js";
+import { CALLERS, NEEDS, Project, rootsViewsShareProcess, testsInTurn } from "./sandboxed.js";
 
 rootsViewsShareProcess();
 
 const { test } = requires(...NEEDS);
+const seed = chooseSeed();
 const LIMIT_MS = 180_000;
 const FILES = { f: "f\n", gone: "", ".env": "SECRET=1\n", "src/a": "a\n", "src/b": "b\n", "dir/sub/x": "x\n", "conf/.env": "OTHER=1\n" };
 /** Nothing follows the second name of a file: a mount forgets it if the kernel drops its caches, as another test may make it do. */
@@ -17,7 +19,8 @@ const COMMAND = `
 `;
 
 describe.each(CALLERS)("as %s", (caller) => {
-  test(
+  const testInTurn = testsInTurn(caller, test, seed);
+  testInTurn(
     "a command that ran under --learn runs again under the learned policy, which denies what the command left alone",
     async () => {
       const project = new Project(caller, FILES);
@@ -38,7 +41,7 @@ describe.each(CALLERS)("as %s", (caller) => {
     LIMIT_MS,
   );
 
-  test(
+  testInTurn(
     "without a file the policy comes after the output of the command",
     async () => {
       const project = new Project(caller, FILES);

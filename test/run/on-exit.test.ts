@@ -3,11 +3,13 @@ import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { requires, type RunningScript } from "@sluice/testkit";
 import { describe, expect } from "vitest";
-import { CALLERS, NEEDS, Project, rootsViewsShareProcess } from "./sandboxed.js";
+import { chooseSeed } from "../fault/exercisers/policies.js";
+import { CALLERS, NEEDS, Project, rootsViewsShareProcess, testsInTurn } from "./sandboxed.js";
 
 rootsViewsShareProcess();
 
 const { test } = requires(...NEEDS);
+const seed = chooseSeed();
 const LIMIT_MS = 240_000;
 const FILES = { a: "a\n", b: "b\n", ".env": "secret\n", "key\u001b[2J.pem": "secret\n" };
 const QUESTION = "[a]pply [r]eview [s]elect [k]eep [d]iscard ?";
@@ -20,7 +22,8 @@ async function untilAsked(script: RunningScript, question: string, nth = 1): Pro
 }
 
 describe.each(CALLERS)("as %s", (caller) => {
-  test(
+  const testInTurn = testsInTurn(caller, test, seed);
+  testInTurn(
     "the summary and the reports tell denials and changes underneath, with escaped names",
     async () => {
       const project = new Project(caller, FILES);
@@ -51,7 +54,7 @@ describe.each(CALLERS)("as %s", (caller) => {
     LIMIT_MS,
   );
 
-  test(
+  testInTurn(
     "--on-exit apply applies the changes of a successful command, and keeps those of a failed one or in conflict",
     async () => {
       const project = new Project(caller, FILES);
@@ -77,7 +80,7 @@ describe.each(CALLERS)("as %s", (caller) => {
     LIMIT_MS,
   );
 
-  test(
+  testInTurn(
     "a person at the terminal reviews, selects and keeps, and keys that were typed for the command are no answer",
     async () => {
       const project = new Project(caller, FILES);

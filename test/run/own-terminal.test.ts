@@ -3,10 +3,12 @@ import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { eventually, policyOf, requires } from "@sluice/testkit";
 import { describe, expect } from "vitest";
-import { CALLERS, NEEDS, Project } from "./sandboxed.js";
+import { chooseSeed } from "../fault/exercisers/policies.js";
+import { CALLERS, NEEDS, Project, testsInTurn } from "./sandboxed.js";
 import type { Terminal } from "./terminal.js";
 
 const { test } = requires(...NEEDS, "pseudo-terminals", "command setsid", "command stty");
+const seed = chooseSeed();
 const LIMIT_MS = 180_000;
 const WAIT_MS = 60_000;
 const FILES = { "a.key": "secret\n", plain: "text\n" };
@@ -26,7 +28,8 @@ async function untilAsked(terminal: Terminal, path: string): Promise<void> {
 const deviceOf = (device: number): string => `${(device >> 8).toString(16)}:${(device & 0xff).toString(16)}`;
 
 describe.each(CALLERS)("as %s", (caller) => {
-  test(
+  const testInTurn = testsInTurn(caller, test, seed);
+  testInTurn(
     "the command has a terminal of its own in the size of the caller's, and follows it",
     async () => {
       const project = new Project(caller, FILES);
@@ -48,7 +51,7 @@ describe.each(CALLERS)("as %s", (caller) => {
     LIMIT_MS,
   );
 
-  test(
+  testInTurn(
     "an interactive shell in it stops and continues jobs, and its exit code is passed on",
     async () => {
       const project = new Project(caller, FILES);
@@ -74,7 +77,7 @@ describe.each(CALLERS)("as %s", (caller) => {
     LIMIT_MS,
   );
 
-  test(
+  testInTurn(
     "a question holds the output of a flood, and keys that were typed before are no answer",
     async () => {
       const project = new Project(caller, FILES);
@@ -139,7 +142,8 @@ test(
     const ended = project.onTerminal(["run", "--", "sh", "-c", "echo ready; read -r line; echo x > n"]);
     const before = ended.mode();
     await ended.waitFor("ready");
-    expect(ended.mode()).not.toBe(before);
+    // The command may speak before the runner hears that it has begun.
+    await expect.poll(() => ended.mode()).not.toBe(before);
     ended.write("line\r");
     await ended.waitFor(END);
     ended.write("d\r");

@@ -12,6 +12,7 @@ import {
   scratch,
   type ScriptResult,
   sharedHost,
+  soakBudgetMs,
   startScript,
 } from "@sluice/testkit";
 import { afterAll, beforeAll, beforeEach } from "vitest";
@@ -27,6 +28,19 @@ export const CALLERS = ["root", "an ordinary user"] as const;
 export type Caller = (typeof CALLERS)[number];
 
 export const uidOf = (caller: Caller): number => (caller === "root" ? 0 : ORDINARY_USER.uid);
+
+type Test = (name: string, body: () => Promise<void>, limitMs?: number) => void;
+
+/**
+ * In `describe.each(CALLERS)`, for tests that few lines of code treat differently: every other test runs as root, and the rest as an
+ * ordinary user. `seed` says which. `npm run test:soak sessions` runs each as both.
+ */
+export function testsInTurn(caller: Caller, test: Test, seed: number): Test {
+  let turn = seed + CALLERS.indexOf(caller);
+  return (...words) => {
+    if (turn++ % CALLERS.length === 0 || soakBudgetMs(0) > 0) test(...words);
+  };
+}
 
 /** "" if the process has ended. */
 export function procFile(pid: number | string, name: string): string {

@@ -4,9 +4,13 @@ import { existsSync, readFileSync, rmSync, statSync, writeFileSync } from "node:
 import { dirname, join } from "node:path";
 import { diffSnapshots, requires, snapshot, type ScriptResult } from "@sluice/testkit";
 import { describe, expect } from "vitest";
-import { CALLERS, NEEDS, Project, uidOf } from "./sandboxed.js";
+import { chooseSeed } from "../fault/exercisers/policies.js";
+import { CALLERS, NEEDS, Project, uidOf, rootsViewsShareProcess, testsInTurn } from "./sandboxed.js";
+
+rootsViewsShareProcess();
 
 const { test } = requires(...NEEDS, "command git");
+const seed = chooseSeed();
 const LIMIT_MS = 240_000;
 const FILES = {
   "src/a.c": "one\ntwo\n",
@@ -61,7 +65,8 @@ killing.test(
 );
 
 describe.each(CALLERS)("as %s", (caller) => {
-  test(
+  const testInTurn = testsInTurn(caller, test, seed);
+  testInTurn(
     "a discarded session is there for an undo of its apply, until the next apply or discard",
     async () => {
       const project = new Project(caller, FILES);
@@ -95,7 +100,7 @@ describe.each(CALLERS)("as %s", (caller) => {
     LIMIT_MS,
   );
 
-  test(
+  testInTurn(
     "a session is reviewed, applied in part and as a whole, and undone",
     async () => {
       const project = new Project(caller, FILES);
@@ -148,7 +153,7 @@ describe.each(CALLERS)("as %s", (caller) => {
     LIMIT_MS,
   );
 
-  test(
+  testInTurn(
     "files that cannot leave the session as they are are copied, and the session has them again after an undo",
     async () => {
       const project = new Project(caller, FILES);
@@ -169,7 +174,7 @@ describe.each(CALLERS)("as %s", (caller) => {
     LIMIT_MS,
   );
 
-  test(
+  testInTurn(
     "a patch of a session gives the same tree by git",
     async () => {
       const project = new Project(caller, FILES);
@@ -187,7 +192,7 @@ describe.each(CALLERS)("as %s", (caller) => {
     LIMIT_MS,
   );
 
-  test(
+  testInTurn(
     "a change underneath stops the apply, and an option decides",
     async () => {
       const project = new Project(caller, FILES);
