@@ -73,22 +73,22 @@ for (const [keeper, args] of [
   ["with a keeper", ["--keeper", "on"]],
 ] as const) {
   describe(`sluice unmount, ${keeper}`, () => {
-    for (const [name, { how, named }] of Object.entries(USES)) {
-      test(`is refused because of ${name}, which is named and not disturbed`, async () => {
-        const mount = await mounted(args);
+    test("is refused because of a use of each kind, which is named and not disturbed", async () => {
+      const mount = await mounted(args);
+      for (const [name, { how, named }] of Object.entries(USES)) {
         const holder = await user(mount, how, name === "a writer" ? "echo whole >&3" : "cat <&3");
         const refused = await mount.cli("unmount");
-        expect(refused).toMatchObject({ code: 4, stdout: "" });
+        expect(refused, name).toMatchObject({ code: 4, stdout: "" });
         expect(refused.stderr).toContain(`${mount.mountpoint}: it is in use by ${named(holder, mount)} (EBUSY)`);
         expect(readFileSync(mount.path("file"), "utf8")).toBe("lower");
         await holder.letGo();
         if (name === "a writer") expect(readFileSync(mount.path("written"), "utf8")).toBe("whole\n");
-        // A mount with a keeper waits for the copies of it in mount namespaces of other tests.
-        const wait = keeper === "with a keeper" ? ["--wait", "60s"] : [];
-        expect(await mount.cli("unmount", ...wait)).toMatchObject({ code: 0, stdout: `unmounted ${mount.mountpoint}\n` });
-        expect(await mount.exited).toEqual({ code: 0, signal: null });
-      });
-    }
+      }
+      // A mount with a keeper waits for the copies of it in mount namespaces of other tests.
+      const wait = keeper === "with a keeper" ? ["--wait", "60s"] : [];
+      expect(await mount.cli("unmount", ...wait)).toMatchObject({ code: 0, stdout: `unmounted ${mount.mountpoint}\n` });
+      expect(await mount.exited).toEqual({ code: 0, signal: null });
+    });
 
     test("waits with --wait, and loses no write meanwhile", async () => {
       const mount = await mounted(args);
