@@ -17,6 +17,7 @@ import {
   startScript,
   type Tree,
 } from "@sluice/testkit";
+import { afterAll, beforeAll } from "vitest";
 
 const CLI = fileURLToPath(new URL("../../../packages/cli/bin/sluice.cjs", import.meta.url));
 export const GROUP = 23_456;
@@ -28,6 +29,19 @@ export async function startForUsers(most = 4): Promise<HostService> {
   const host = await startHostService(["--user-mounts", `${most}`]);
   for (let at = dirname(host.socket); at !== "/tmp" && at !== "/"; at = dirname(at)) chmodSync(at, statSync(at).mode | 0o011);
   return host;
+}
+
+/** Of the test file. */
+let shared: HostService | undefined;
+
+/** At the top of a file that is about mounts, and not about the service: its tests use one service, unless they start another one. */
+export function usersShareHost(): void {
+  beforeAll(async () => {
+    shared = await startForUsers(16);
+  });
+  afterAll(() => {
+    shared = undefined;
+  });
 }
 
 /** Without the runtime directory of the one who runs the tests. */
@@ -47,7 +61,7 @@ export class UserHome {
 
   /** `lower` and `upper` keep the owners that they are planted with. */
   static async make(trees: { lower?: Tree; upper?: Tree }, host?: HostService): Promise<UserHome> {
-    const home = new UserHome(host ?? (await startForUsers()));
+    const home = new UserHome(host ?? shared ?? (await startForUsers()));
     for (const name of ["", "lower", "upper", "work", "merged"]) mkdirSync(home.at(name));
     await runScript(["chown", "-R", `${USER.uid}:${USER.gid}`, home.path]);
     plant(home.at("lower"), trees.lower ?? {});

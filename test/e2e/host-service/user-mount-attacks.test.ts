@@ -17,7 +17,9 @@ import {
   symlink,
 } from "@sluice/testkit";
 import { expect } from "vitest";
-import { OTHER, sluiceAs, startForUsers, USER, UserHome } from "./user-home.js";
+import { OTHER, sluiceAs, startForUsers, USER, UserHome, usersShareHost } from "./user-home.js";
+
+usersShareHost();
 
 const { describe, test } = requires("/dev/fuse", "CAP_SYS_ADMIN", "command setpriv", "checkout that every user can read");
 

@@ -2,7 +2,9 @@
 import { readFileSync, statSync, writeFileSync } from "node:fs";
 import { eventually, file, policyOf, requires, runScript, runSluice, startScript, threadStatuses } from "@sluice/testkit";
 import { expect } from "vitest";
-import { GROUP, OTHER, sluiceAs, startForUsers, USER, UserHome } from "./user-home.js";
+import { GROUP, OTHER, sluiceAs, startForUsers, USER, UserHome, usersShareHost } from "./user-home.js";
+
+usersShareHost();
 
 const { describe, test } = requires("/dev/fuse", "CAP_SYS_ADMIN", "command setpriv", "checkout that every user can read");
 const { test: passingThrough } = requires(
