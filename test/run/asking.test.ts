@@ -2,7 +2,7 @@
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { eventually, policyOf, requires } from "@sluice/testkit";
+import { eventually, policyOf, requires, type RunningScript } from "@sluice/testkit";
 import { describe, expect } from "vitest";
 import { CALLERS, NEEDS, Project, rootsViewsShareProcess } from "./sandboxed.js";
 
@@ -36,7 +36,10 @@ async function asksOf(project: Project, ...options: readonly string[]): Promise<
   return JSON.parse(stdout) as Ask[];
 }
 
-async function asked(project: Project): Promise<Ask> {
+/** `running`: the command of the session, which says that somebody is asked. */
+async function asked(project: Project, running: RunningScript): Promise<Ask> {
+  // Each look at the questions starts a program.
+  await eventually("a person is asked", WAIT_MS, () => (running.stdout() + running.stderr()).includes("asks for: "));
   let found: Ask | undefined;
   await eventually("a question waits", WAIT_MS, async () => {
     // Of all: the session may not be there yet.
@@ -53,7 +56,7 @@ for (const caller of CALLERS) {
       const running = project.start(["run", "--policy", asking(project), "--name", "one", "--", "cat", "a.key"], { terminal: true });
       await running.waitFor("[o]nce, [s]ession, [a]lways or [d]eny");
       expect(running.stdout()).toMatch(/sluice: \S*cat (.*) asks for: read a\.key \(rule keys\)/);
-      const { askId, program } = await asked(project);
+      const { askId, program } = await asked(project, running);
       expect(program).toMatch(/cat|coreutils/);
       expect((await project.sluice(["answer", askId, "once"])).code).toBe(0);
       expect((await running.finished).stdout).toContain("secret");
@@ -72,7 +75,7 @@ for (const caller of CALLERS) {
         ls ${project.state}/sluice; echo text > ${project.state}/sluice/answers; echo "answers $?"
         echo done; wait`;
       const running = project.start(["run", "--policy", asking(project), "--name", "one", "--", "sh", "-c", script]);
-      const { askId } = await asked(project);
+      const { askId } = await asked(project, running);
       // The view takes the file from the session's upper layer, where the command finds it.
       writeFileSync(project.session("one", "upper/id"), `${askId}\n`);
       await running.waitFor("done");
@@ -80,7 +83,7 @@ for (const caller of CALLERS) {
       expect(told).toMatch(/socket E(NOENT|ACCES)/);
       for (const attempt of ["answer", "control", "answers"]) expect(told).toMatch(new RegExp(`^${attempt} [1-9]`, "m"));
       expect(told).not.toContain("secret");
-      expect(await asked(project)).toMatchObject({ askId, answer: null });
+      expect(await asked(project, running)).toMatchObject({ askId, answer: null });
       await project.sluice(["answer", askId, "once"]);
       expect((await running.finished).stdout).toContain("secret");
     });
@@ -89,7 +92,7 @@ for (const caller of CALLERS) {
       const project = new Project(caller, FILES);
       const policy = asking(project);
       const first = project.start(["run", "--policy", policy, "--name", "one", "--", "cat", "a.key"]);
-      const { askId } = await asked(project);
+      const { askId } = await asked(project, first);
       await project.sluice(["answer", askId, "always"]);
       expect(await first.finished).toMatchObject({ code: 0, stdout: "secret\n" });
       const second = project.start([
@@ -108,7 +111,8 @@ for (const caller of CALLERS) {
       expect(await asksOf(project, "two", "--answered")).toMatchObject([{ askId, answer: "always" }]);
       await project.sluice(["answer", askId, "revoke"]);
       second.write("go\n");
-      await eventually("it is asked again", WAIT_MS, async () => (await asksOf(project, "two")).some(({ waiting }) => waiting > 0));
+      await eventually("a person is asked again", WAIT_MS, () => second.stderr().includes("asks for: "));
+      await eventually("it waits", WAIT_MS, async () => (await asksOf(project, "two")).some(({ waiting }) => waiting > 0));
       await project.sluice(["answer", askId, "deny"]);
       expect((await second.finished).stderr).toContain("Permission denied");
     });
