@@ -1,7 +1,7 @@
 /** Runs random sequences on Sluice and on the kernel's overlayfs; see README.md in this folder. */
 import { readdirSync, readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
-import { drawnCases, requires, soakBudgetMs } from "@sluice/testkit";
+import { drawnCases, mountsShareProcess, requires, soakBudgetMs } from "@sluice/testkit";
 import { beforeAll, expect } from "vitest";
 import { chooseSeed } from "../fault/exercisers/policies.js";
 import { newReport, runAndReport } from "./campaign.js";
@@ -12,6 +12,8 @@ import { compilePrograms } from "./run/compile-programs.js";
 import { runRound } from "./run/round.js";
 import { formatOperation } from "./script/operation.js";
 import { type Mode, parseScript, type Setting } from "./script/script.js";
+
+mountsShareProcess();
 
 const { describe, test } = requires(
   "/dev/fuse",

@@ -2,7 +2,7 @@
  * The designated run finds each planted bug, and the same runs find nothing without one. `npm test` plants some of the bugs, drawn by
  * SLUICE_SEED, and `npm run test:soak mutants` all of them.
  */
-import { drawnCases, requires } from "@sluice/testkit";
+import { drawnCases, mountsShareProcess, requires } from "@sluice/testkit";
 import { beforeAll, expect, test as plainTest } from "vitest";
 import { compareRound, describeFailure } from "../differential/compare/compare.js";
 import type { Round } from "../differential/generate/draw-round.js";
@@ -12,6 +12,8 @@ import { runRound } from "../differential/run/round.js";
 import { cases } from "./directed-runs.js";
 import { mutants } from "./mutants.js";
 import { misfits, plantBugs, type Planted } from "./planted.js";
+
+mountsShareProcess();
 
 const { describe, test } = requires("/dev/fuse", "CAP_SYS_ADMIN", "kernel overlayfs", "FUSE passthrough", "command perl");
 const LIMIT_MS = 300_000;
