@@ -17,7 +17,7 @@ const SOAKS = /** @type {const} */ ({
   release: ["test/release"],
   sessions: ["test/run"],
   storm: ["test/passthrough/storm.test.ts"],
-  "take-over": ["test/fault/take-over"],
+  "take-over": ["test/fault/take-over", "test/fault/keeper/host-take-over.test.ts"],
 });
 
 const DEFAULT_SECONDS = 1800;

@@ -13,7 +13,7 @@ import { shareMs } from "./harness/share.js";
 
 const { describe, test } = requires("/dev/fuse", "CAP_SYS_ADMIN", "command cc");
 const FEW = 3;
-const leftMs = shareMs(6_000) / CONFIGURATIONS.length;
+const leftMs = shareMs(3_000) / CONFIGURATIONS.length;
 
 describe("names never bypass a rule", () => {
   const seed = chooseSeed();

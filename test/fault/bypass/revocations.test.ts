@@ -15,7 +15,7 @@ const { describe, test } = requires("/dev/fuse", "CAP_SYS_ADMIN", "FUSE passthro
 /** Marks of other programs do not affect open files. */
 const MOUNTS = CONFIGURATIONS.filter(({ args }) => args === undefined);
 const FEW = 2;
-const leftMs = shareMs(4_000) / MOUNTS.length;
+const leftMs = shareMs(2_000) / MOUNTS.length;
 
 describe("opens that count as refused are refused", () => {
   const seed = chooseSeed();

@@ -10,7 +10,7 @@ import { withLog } from "./with-log.js";
 const { describe, test } = requires("/dev/fuse", "CAP_SYS_ADMIN", "command cc");
 const FILES = ["deep/er/a", "b", "empty"] as const;
 const SPARE_MS = 60_000;
-const budgetMs = shareMs(6000) / Object.keys(POLICIES).length;
+const budgetMs = shareMs(3_000) / Object.keys(POLICIES).length;
 /** A short run comes first; after it the mount service may hold nothing more. */
 const warmUpSeconds = 1;
 const seconds = Math.max(1, Math.round(budgetMs / 1000));

@@ -27,7 +27,7 @@ const PER_MOUNT = shareMs(0) > 0 ? 2 : 1;
 const FORGET_EVERY_MS = 100;
 const SPARE_MS = 120_000;
 const FEW = 2;
-const budgetMs = shareMs(8_000) / Object.keys(POLICIES).length;
+const budgetMs = shareMs(4_000) / Object.keys(POLICIES).length;
 
 interface Stretch {
   seed: number;

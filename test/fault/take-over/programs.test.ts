@@ -14,7 +14,7 @@ import { mountSupervised } from "./supervised-mount.js";
 import { killsWanted, shareMs } from "./share.js";
 
 const { test } = requires("/dev/fuse", "CAP_SYS_ADMIN", "command python3", "command git");
-const budgetMs = shareMs(8_000);
+const budgetMs = shareMs(4_000);
 const SPARE_MS = 180_000;
 /** Each open is asked about. A renamed file stays under its rule: git moves its files from names that it draws at random. */
 const POLICY = policyOf(

@@ -21,7 +21,7 @@ const CASES = [
   { name: "killed at random", policy: undefined, planted: false },
   { name: "killed at planted points", policy: POLICIES["mixed: readers mediated"], planted: true },
 ] as const;
-const budgetMs = shareMs(8_000);
+const budgetMs = shareMs(4_000);
 const PLANTED_ROUNDS = 2;
 /** Of each kind. On a busy machine the first server may outlast the time. */
 const LEAST_KILLS = 1;
