@@ -1,15 +1,17 @@
 /**
  * The cases of test/conformance on the portable engine: every call, the merged tree and the upper layer must agree with the
- * kernel, except in the lines that known-differences.ts lists with the limit of the engine that explains them.
+ * kernel, except in the lines that known-differences.ts lists with the limit of the engine that explains them. `npm test` runs half of the
+ * cases, drawn by SLUICE_SEED, and `npm run test:soak conformance` all of them.
  */
 import { execFileSync } from "node:child_process";
 import { writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { engineCapabilities } from "@sluice/engine-fuse-native";
-import { requires } from "@sluice/testkit";
+import { drawnCases, requires } from "@sluice/testkit";
 import { beforeAll, expect } from "vitest";
 import { allCases } from "../conformance/cases/all-cases.js";
-import { directoryName } from "../conformance/cases/case.js";
+import { type Case, directoryName } from "../conformance/cases/case.js";
+import { chooseSeed } from "../fault/exercisers/policies.js";
 import { outcomeOf, withDifferences } from "../conformance/expected-outcome.js";
 import { type Outcome, runEngine } from "../conformance/run/run-engine.js";
 import type { Snapshot } from "../conformance/tree/snapshot-tree.js";
@@ -22,7 +24,10 @@ const { describe, test } = requires("/dev/fuse", "CAP_SYS_ADMIN", "kernel overla
 const report = process.env["SLUICE_PORTABLE_REPORT"];
 const only = process.env["SLUICE_CONFORMANCE_CASES"];
 const excluded = (name: string): boolean => excludedCases.some(({ case: pattern }) => pattern.test(name));
-const cases = allCases.filter(({ name }) => !excluded(name) && (only === undefined || new RegExp(only).test(name)));
+const isWanted = ({ name }: Case): boolean => !excluded(name) && (only === undefined || new RegExp(only).test(name));
+const wanted = allCases.filter(isWanted);
+const isWhole = only !== undefined || report !== undefined;
+const cases = isWhole ? wanted : drawnCases(wanted, Math.ceil(wanted.length / 2), chooseSeed());
 
 describe("conformance of the portable engine", () => {
   let kernel: Outcome;
