@@ -15,6 +15,7 @@ const SOAKS = /** @type {const} */ ({
   exercisers: ["test/fault/exercisers"],
   mutants: ["test/mutants"],
   release: ["test/release"],
+  restacked: ["test/e2e/layers/restacked-work.test.ts"],
   sessions: ["test/run"],
   storm: ["test/passthrough/storm.test.ts"],
   "take-over": ["test/fault/take-over", "test/fault/keeper/host-take-over.test.ts"],

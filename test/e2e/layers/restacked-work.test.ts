@@ -5,6 +5,7 @@ import {
   Actor,
   diffSnapshots,
   directory,
+  drawnCases,
   hardLink,
   policyOf,
   publicFile,
@@ -18,6 +19,7 @@ import {
 import { type Random, seededRandom } from "@sluice/testkit/random";
 import { Errno, O } from "@sluice/vfs";
 import { expect } from "vitest";
+import { chooseSeed } from "../../fault/exercisers/policies.js";
 import { RestackedMount } from "../harness/restacked-mount.js";
 
 const { test } = requires("/dev/fuse", "CAP_SYS_ADMIN");
@@ -142,8 +144,12 @@ const KINDS = {
   },
 };
 
-for (const [kind, { policy, links, args }] of Object.entries(KINDS))
-  for (const seed of [1, 3])
+/** `npm test` does the work of one of them on each kind of mount, drawn by SLUICE_SEED, and `npm run test:soak restacked` that of both. */
+const SEEDS = [1, 3];
+const drawing = chooseSeed();
+
+for (const [index, [kind, { policy, links, args }]] of Object.entries(KINDS).entries())
+  for (const seed of drawnCases(SEEDS, 1, drawing + index))
     test(
       `random work ${kind}, seed ${seed}`,
       async () => {
