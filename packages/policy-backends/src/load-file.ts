@@ -207,7 +207,7 @@ interface ReadRules {
  * as the rest of its loading. Nothing in them changes, and files that they name are read again.
  */
 const lastRules = new Map<string, ReadRules>();
-/** Of all their texts: what was read from one takes some hundred times its memory. */
+/** Of all their texts. The result of reading one takes some hundred times its memory. */
 const MOST_CHARACTERS = 32 * 1024;
 
 function remember(text: string, read: ReadRules): void {
