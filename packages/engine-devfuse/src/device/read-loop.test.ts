@@ -3,6 +3,7 @@ import { expect, it } from "vitest";
 import { Errno } from "@sluice/vfs";
 import { RequestPool } from "../requests/buffer-pools.js";
 import { InFlight } from "../requests/interrupts.js";
+import { connections } from "../polling/connections.js";
 import { ReadLoop } from "./read-loop.js";
 import type { Session } from "../session.js";
 
@@ -27,4 +28,25 @@ it("lets timers and sockets run, however many requests are answered by promises 
     setImmediate(resolve);
   });
   expect(left).toBeGreaterThan(REQUESTS / 2);
+});
+
+it("serves a few requests in a turn while other connections share the thread", () => {
+  const served = (): number => {
+    const read = (): number => 40;
+    const loop = new ReadLoop({
+      channel: { read, readWithin: read, write: () => 0 },
+      session: { handle: () => false } as unknown as Session,
+      requests: new RequestPool(4096),
+      inFlight: new InFlight(),
+      onEnd: () => undefined,
+    });
+    return loop.wake(false);
+  };
+  connections.begun();
+  const alone = served();
+  connections.begun();
+  const shared = served();
+  connections.ended();
+  connections.ended();
+  expect(shared).toBeLessThanOrEqual(alone / 8);
 });

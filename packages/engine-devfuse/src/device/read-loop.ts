@@ -9,10 +9,15 @@ import type { Channel } from "./channel.js";
 import { clock } from "../polling/clock.js";
 import type { InFlight } from "../requests/interrupts.js";
 import { AdaptiveBusyPoll } from "../polling/adaptive-busy-poll.js";
+import { connections } from "../polling/connections.js";
 import type { Session } from "../session.js";
 
 /** A few milliseconds of metadata operations, including their waits. */
 const REQUESTS_PER_TURN = 128;
+/** Of a connection that shares the thread: the others wait for its turn. */
+const SHARED_REQUESTS_PER_TURN = 8;
+
+const requestsPerTurn = (): number => (connections.several ? SHARED_REQUESTS_PER_TURN : REQUESTS_PER_TURN);
 
 export interface ReadLoopParts {
   readonly channel: Channel;
@@ -51,7 +56,7 @@ export class ReadLoop {
    * if the requests wait for promises alone, the event loop gets no turn of its own in between.
    */
   linger(): void {
-    if (this.#parts.inFlight.size === 0 && this.#lingered < REQUESTS_PER_TURN) this.#lingered += this.#turn(true);
+    if (this.#parts.inFlight.size === 0 && this.#lingered < requestsPerTurn()) this.#lingered += this.#turn(true);
   }
 
   /** Stops reading: the channel's descriptor belongs to another process, or is about to be closed. */
@@ -66,7 +71,8 @@ export class ReadLoop {
 
   #turn(answered: boolean): number {
     let served = 0;
-    for (let i = 0; i < REQUESTS_PER_TURN && !this.#over; i++) {
+    const limit = requestsPerTurn();
+    for (let i = 0; i < limit && !this.#over; i++) {
       const length = this.#next(answered || i > 0);
       if (length > 0) {
         this.#dispatch(length);
