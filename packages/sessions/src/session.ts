@@ -338,10 +338,12 @@ export class Session {
     if (this.#lock !== undefined) writeSync(this.#lock, `${pid} ${startTime}`, 0);
   }
 
-  /** The command has ended. It may have got checkpoints meanwhile. @throws CliError */
+  /**
+   * The command has ended. It may have got checkpoints meanwhile. This process stays the runner as long as it has the lock: whoever has told it
+   * to end waits for that. @throws CliError
+   */
   end(): void {
     this.settled(() => undefined);
-    if (this.#lock !== undefined) ftruncateSync(this.#lock);
   }
 
   #write(record: SessionRecord): void {

@@ -7,8 +7,13 @@ import { type FSWatcher, watch } from "node:fs";
 const DEBOUNCE_MS = 20;
 const POLL_MS = 1_000;
 
-/** `directories` may become others with each change of the policy: new ones are watched from the next look on, others no more. */
-export function watchPolicy(directories: () => readonly string[], onHint: () => void): { close(): void } {
+type WatchOne = (directory: string, options: { persistent: false }, onEvent: () => void) => FSWatcher;
+
+/**
+ * `directories` may become others with each change of the policy: new ones are watched from the next look on, others no more.
+ * @param watchOne watches one directory, as watch(2) of Node does
+ */
+export function watchPolicy(directories: () => readonly string[], onHint: () => void, watchOne: WatchOne = watch): { close(): void } {
   const watchers = new Map<string, FSWatcher | undefined>();
   let pending: NodeJS.Timeout | undefined;
   const hint = (): void => {
@@ -28,11 +33,7 @@ export function watchPolicy(directories: () => readonly string[], onHint: () => 
   const watchNew = (): void => {
     const wanted = new Set(directories());
     for (const directory of wanted)
-      if (!watchers.has(directory))
-        watchers.set(
-          directory,
-          watchDirectory(directory, () => pause(directory)),
-        );
+      if (!watchers.has(directory)) watchers.set(directory, watchDirectory(directory, { watchOne, onEvent: () => pause(directory) }));
     for (const [directory, watcher] of watchers) {
       if (wanted.has(directory)) continue;
       watcher?.close();
@@ -54,9 +55,9 @@ export function watchPolicy(directories: () => readonly string[], onHint: () => 
 }
 
 /** undefined: the interval has to do. A watch that breaks later leaves the interval, too. */
-function watchDirectory(directory: string, hint: () => void): FSWatcher | undefined {
+function watchDirectory(directory: string, { watchOne, onEvent }: { watchOne: WatchOne; onEvent: () => void }): FSWatcher | undefined {
   try {
-    return watch(directory, { persistent: false }, hint).on("error", () => undefined);
+    return watchOne(directory, { persistent: false }, onEvent).on("error", () => undefined);
   } catch {
     return undefined;
   }
