@@ -100,13 +100,24 @@ function noteRestored(place: Place, { steps }: ApplyRecord): void {
   if (restored.length > 0) addKnown(place, restored);
 }
 
-/** The base becomes as it was before the apply, and nothing stays of it. */
+function hasNotedRestored(place: Place, record: ApplyRecord): boolean {
+  try {
+    noteRestored(place, record);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** The base becomes as it was before the apply, and nothing stays of it. @throws CliError also if it is so, but that cannot be noted */
 export function abandonApply(place: Place, directory: number, record: ApplyRecord): void {
   reverseAll(place, directory, record);
   restoreTimes(place.upper.fd, record.parents ?? []);
-  noteRestored(place, record);
+  const isNoted = hasNotedRestored(place, record);
   removeSlots(place, directory, record);
   discard(place, APPLY);
+  // On a full disk its own record had the room.
+  if (!isNoted) noteRestored(place, record);
 }
 
 /** Puts a part back, unless the session has made another one there since. */
