@@ -9,8 +9,11 @@ function flagsOf(mountpoint: string): number {
   const mounts = readFileSync("/proc/self/mountinfo", "latin1")
     .split("\n")
     .map((line) => line.split(" "));
-  const options = mounts.findLast((fields) => fields[4] === mountpoint)?.[5] ?? "";
-  return options.split(",").reduce((flags, option) => flags | (FLAGS[option] ?? 0), 0);
+  const fields = mounts.findLast((each) => each[4] === mountpoint) ?? [];
+  // A file system without an upper layer is read-only as a whole, whatever its mount says: it refuses to become writable.
+  const isReadOnly = fields.at(-1)?.split(",").includes("ro") === true;
+  const options = [...(fields[5] ?? "").split(","), ...(isReadOnly ? ["ro"] : [])];
+  return options.reduce((flags, option) => flags | (FLAGS[option] ?? 0), 0);
 }
 
 /**
