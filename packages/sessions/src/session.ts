@@ -2,7 +2,7 @@
 import { ftruncateSync, readFileSync, writeSync } from "node:fs";
 import { openTree, type Tree, treeOf } from "@sluice/layer-tools/tree";
 import { LOCK, native, openBeneath } from "@sluice/native";
-import { failed, unfit } from "@sluice/runtime/cli";
+import { codeOf, failed, unfit } from "@sluice/runtime/cli";
 import { Errno, errnoName, O } from "@sluice/vfs";
 import {
   completeFreeze,
@@ -335,7 +335,11 @@ export class Session {
     const isKnown = policy === this.#record.policy && JSON.stringify(command) === JSON.stringify(this.#record.command);
     if (!isKnown) this.#write({ ...this.#record, command, policy });
     const { pid, startTime } = runnerNow();
-    if (this.#lock !== undefined) writeSync(this.#lock, `${pid} ${startTime}`, 0);
+    try {
+      if (this.#lock !== undefined) writeSync(this.#lock, `${pid} ${startTime}`, 0);
+    } catch (error) {
+      throw failed(this.directory, `the session cannot note its runner (${codeOf(error)})`, "make room on its disk");
+    }
   }
 
   /**
