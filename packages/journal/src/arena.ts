@@ -2,7 +2,9 @@
  * Holds everything without a fixed size: names, paths, attachments. Chunks of some sizes, each used again for the same size:
  * so there is nothing to compact, and the arena never takes more than the peak use of each size.
  *
- * A chunk's size follows from its content. Free chunks are not recorded: they are those that no record refers to.
+ * A chunk's size follows from its content. Free chunks are in a list for each size: the first word of one leads to the next. If the
+ * lists are stale, the free chunks are those that no record refers to; so found, they are gaps of any size, which are cut up before more
+ * memory is taken.
  */
 import { damaged, Header, type JournalMemory, tableLayout } from "./layout.js";
 
@@ -16,11 +18,6 @@ export class Arena {
   readonly bytes: Uint8Array;
   readonly #base: number;
   readonly #capacity: number;
-  /** By size in units: in a list the frequent sizes, in a map the larger ones. */
-  #free: number[][] = Array.from({ length: LINEAR + 1 }, () => []);
-  #large = new Map<number, number[]>();
-  /** Room between chunks of an earlier process, of any size: it is cut up before more memory is taken. */
-  #gaps: { at: number; units: number }[] = [];
 
   constructor(memory: JournalMemory) {
     const layout = tableLayout(memory.words, "arena");
@@ -41,14 +38,19 @@ export class Arena {
 
   /** A chunk of at least that many bytes, or 0 if there is no room. */
   take(sizeBytes: number): number {
+    const { words } = this;
     const units = unitsOf(sizeBytes);
-    const free = (units <= LINEAR ? this.#free[units] : this.#large.get(units))?.pop();
-    if (free !== undefined) return free;
-    const cut = this.#gaps.length === 0 ? 0 : this.#cut(units);
-    if (cut !== 0) return cut;
+    const list = listOf(units);
     const next = this.mark;
+    const free = words[list] as number;
+    if (free !== 0 && free < next) {
+      words[list] = words[this.at(free)] as number;
+      return free;
+    }
+    const cut = words[Header.gaps] === 0 ? 0 : this.#cut(units);
+    if (cut !== 0) return cut;
     if (next + units > this.#capacity) return 0;
-    this.words[Header.arenaMark] = next + units;
+    words[Header.arenaMark] = next + units;
     return next;
   }
 
@@ -56,24 +58,34 @@ export class Arena {
     this.#addFree(ref, unitsOf(sizeBytes));
   }
 
-  /** From the last gap that is large enough; smaller ones before it become chunks of their size. */
+  /** From the first gap that is large enough; smaller ones before it become chunks of their size. */
   #cut(units: number): number {
-    for (let gap = this.#gaps.pop(); gap !== undefined; gap = this.#gaps.pop()) {
-      if (gap.units < units) {
-        this.#fill(gap.at, gap.units);
+    const { words } = this;
+    for (let gap = words[Header.gaps] as number; gap !== 0; gap = words[Header.gaps] as number) {
+      const at = this.at(gap);
+      const length = words[at + 1] as number;
+      words[Header.gaps] = words[at] as number;
+      if (length < units) {
+        this.#fill(gap, length);
         continue;
       }
-      const { at } = gap;
-      if (gap.units > units) this.#gaps.push({ at: at + units, units: gap.units - units });
-      return at;
+      if (length > units) this.#addGap(gap + units, length - units);
+      return gap;
     }
     return 0;
   }
 
+  #addGap(ref: number, units: number): void {
+    const at = this.at(ref);
+    this.words[at + 1] = units;
+    this.words[at] = this.words[Header.gaps] as number;
+    this.words[Header.gaps] = ref;
+  }
+
   #addFree(ref: number, units: number): void {
-    const list = units <= LINEAR ? this.#free[units] : this.#large.get(units);
-    if (list === undefined) this.#large.set(units, [ref]);
-    else list.push(ref);
+    const list = listOf(units);
+    this.words[this.at(ref)] = this.words[list] as number;
+    this.words[list] = ref;
   }
 
   /**
@@ -81,9 +93,7 @@ export class Arena {
    * @throws JournalError if one lies outside, or is reported twice: then it is in two lists, or its list is a circle
    */
   recover(walk: (used: (ref: number, sizeBytes: number) => void) => void): void {
-    this.#free = Array.from({ length: LINEAR + 1 }, () => []);
-    this.#large = new Map();
-    this.#gaps = [];
+    for (let list = Header.chunks; list <= Header.gaps; list++) this.words[list] = 0;
     const { mark } = this;
     const units = new Uint32Array(mark);
     walk((ref, sizeBytes) => {
@@ -99,11 +109,11 @@ export class Arena {
         at++;
         continue;
       }
-      if (gap > 0) this.#gaps.push({ at: at - gap, units: gap });
+      if (gap > 0) this.#addGap(at - gap, gap);
       gap = 0;
       at += size;
     }
-    if (gap > 0) this.#gaps.push({ at: mark - gap, units: gap });
+    if (gap > 0) this.#addGap(mark - gap, gap);
   }
 
   #fill(from: number, length: number): void {
@@ -113,6 +123,11 @@ export class Arena {
       at += size;
       left -= size;
     }
+  }
+
+  /** May a record refer to it? For records of a process that died of its own writing. */
+  holds(ref: number, sizeBytes: number): boolean {
+    return ref > 0 && ref < this.mark && sizeBytes <= (this.mark - ref) * UNIT;
   }
 
   /** A byte string, preceded by its length. */
@@ -145,6 +160,11 @@ export class Arena {
     for (let i = 0; i < length; i++) text += String.fromCharCode(this.bytes[at + i] as number);
     return text;
   }
+}
+
+/** The word with the first free chunk of a size. */
+function listOf(units: number): number {
+  return Header.chunks + (units <= LINEAR ? units : LINEAR + 32 - Math.clz32(units));
 }
 
 function unitsOf(sizeBytes: number): number {

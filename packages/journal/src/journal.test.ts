@@ -1,8 +1,10 @@
 /** The journal for a process that takes over from a killed one: after each single store, and from other versions. */
+import { seededRandom } from "@sluice/testkit/random";
 import { expect, test } from "vitest";
 import { Journal } from "./journal.js";
 import { FORMAT_VERSION, Header, JOURNAL_BYTES, JournalError, type JournalMemory, tableLayout } from "./layout.js";
-import { type NodeRecords, RecordKind } from "./node-records.js";
+import type { NodeRecords } from "./node-records.js";
+import { RecordKind } from "./node-words.js";
 
 /** Sparse: pages are allocated at their first write. */
 const buffer = new ArrayBuffer(JOURNAL_BYTES);
@@ -46,9 +48,36 @@ function mortal(memory: JournalMemory, limit: number): JournalMemory & { stores:
 function nodesOf({ nodes }: Journal): Record<number, unknown> {
   const seen: Record<number, unknown> = {};
   for (let slot = 1; slot < nodes.mark; slot++) {
-    if (nodes.kindOf(slot) !== RecordKind.free) seen[nodes.idOf(slot)] = { ...describe(nodes, slot) };
+    const kind = nodes.kindOf(slot);
+    if (kind === RecordKind.node || kind === RecordKind.alias) seen[nodes.idOf(slot)] = { ...describe(nodes, slot) };
   }
   return seen;
+}
+
+/** Entries of the index that differ from the records, which are read one by one. */
+function faultsOf({ nodes }: Journal): string[] {
+  const faults: string[] = [];
+  const children = new Map<number, number>();
+  let size = 0;
+  for (let slot = 1; slot < nodes.mark; slot++) {
+    const kind = nodes.kindOf(slot);
+    if (kind !== RecordKind.node && kind !== RecordKind.alias) continue;
+    size++;
+    if (nodes.idOf(nodes.byId(nodes.idOf(slot))) !== nodes.idOf(slot)) faults.push(`id ${nodes.idOf(slot)}`);
+    if (kind === RecordKind.alias) {
+      if (nodes.nextAlias(nodes.nodeOf(slot)) === 0) faults.push(`alias ${nodes.idOf(slot)}`);
+      continue;
+    }
+    if (!nodes.isSound(slot)) faults.push(`unsound ${slot}`);
+    for (let ref = nodes.firstName(slot); ref !== 0; ref = nodes.nextName(ref)) {
+      const [parent, name] = [nodes.parentOf(ref), nodes.nameText(ref)];
+      children.set(parent, (children.get(parent) ?? 0) + 1);
+      if (nodes.byName(parent, name, (one) => one === slot) !== slot) faults.push(`name ${parent}/${name}`);
+    }
+  }
+  for (const [slot, count] of children) if (nodes.childrenOf(slot) !== count) faults.push(`children of ${slot}`);
+  if (nodes.size !== size) faults.push(`size ${nodes.size}, ${size} records`);
+  return faults;
 }
 
 function describe(nodes: NodeRecords, slot: number): object {
@@ -98,7 +127,9 @@ function killedAfter(limit: number): { seen: Record<number, unknown>; done: numb
     if (!(error instanceof Killed)) throw error;
     over = false;
   }
-  return { seen: nodesOf(new Journal(mortal(memory, Number.POSITIVE_INFINITY))), done, over };
+  const next = new Journal(mortal(memory, Number.POSITIVE_INFINITY));
+  expect(faultsOf(next), `killed before store ${limit}`).toEqual([]);
+  return { seen: nodesOf(next), done, over };
 }
 
 test("a writer that is killed between any two stores leaves each change done or not done", () => {
@@ -215,16 +246,22 @@ test.each([
   expect(refused).toThrow(/unmount and mount again/);
 });
 
-test.each<[string, (words: Uint32Array, base: number) => void]>([
-  ["more records than there is room for", (words) => void (words[Header.tables + 3] = 0xffff_ffff)],
-  ["more of the arena than there is", (words) => void (words[Header.arenaMark] = 0xffff_ffff)],
+type Damage = [string, (words: Uint32Array, base: number) => void];
+
+const DAMAGED_NAMES: Damage[] = [
   ["a name outside of the arena", (words, node) => void (words[node + 4] = 0x100_0000)],
   ["names in a circle", (words, node) => void (words[arenaOf(words) + (words[node + 4] as number) * 4 + 1] = words[node + 4] as number)],
   ["a name of any length", (words, node) => void (words[arenaOf(words) + (words[node + 4] as number) * 4 + 2] = 0xffff_ffff)],
   ["a name in no directory", (words, node) => void (words[arenaOf(words) + (words[node + 4] as number) * 4] = 0x100_0000)],
+];
+
+test.each<Damage>([
+  ["more records than there is room for", (words) => void (words[Header.tables + 3] = 0xffff_ffff)],
+  ["more of the arena than there is", (words) => void (words[Header.arenaMark] = 0xffff_ffff)],
+  ...DAMAGED_NAMES,
   ["a request with more names than there is room for", (words) => void (words[requestOf(words) + 4] = 0xffff_0001)],
   ["an answer that is too long", (words) => words.set([2, 0, 0, 0, 0, 0xffff_ffff], requestOf(words))],
-])("a journal with %s is refused, and causes no endless walk", (_, damage) => {
+])("a journal with %s is refused if its index must be made again, and causes no endless walk", (_, damage) => {
   const memory = blank();
   const journal = new Journal(mortal(memory, Number.POSITIVE_INFINITY));
   const root = journal.nodes.addNode({ ...file(1), kind: 0o040000 }, 0, 0, "");
@@ -232,7 +269,103 @@ test.each<[string, (words: Uint32Array, base: number) => void]>([
   journal.requests.begin(10, 0, 9);
   damage(memory.words, tableLayout(memory.words, "nodes").base + slot * 16);
   for (const place of [requestOf(memory.words) + 4, requestOf(memory.words) + 5]) written.add(place);
+  memory.words[Header.busy] = 1;
   expect(() => new Journal(mortal(memory, Number.POSITIVE_INFINITY))).toThrow(JournalError);
+});
+
+test.each(DAMAGED_NAMES)("with an index, the record with %s is not sound, and lookups end", (_, damage) => {
+  const memory = blank();
+  const journal = new Journal(mortal(memory, Number.POSITIVE_INFINITY));
+  const root = journal.nodes.addNode({ ...file(1), kind: 0o040000 }, 0, 0, "");
+  const slot = journal.nodes.addNode(file(2), 0, root, "name");
+  damage(memory.words, tableLayout(memory.words, "nodes").base + slot * 16);
+  const { nodes } = new Journal(mortal(memory, Number.POSITIVE_INFINITY));
+  expect([nodes.isSound(root), nodes.isSound(slot)]).toEqual([true, false]);
+  expect(nodes.byId(2)).toBe(slot);
+  expect(nodes.byName(root, "other", () => true)).toBe(0);
+});
+
+test("over random changes the index equals the records, also for a process that takes over", () => {
+  const { below, once } = seededRandom(20_261_129);
+  const memory = blank();
+  let journal = new Journal(mortal(memory, Number.POSITIVE_INFINITY));
+  const root = journal.nodes.addNode({ ...file(1), kind: 0o040000 }, 0, 0, "");
+  const known = new Map<number, Set<string>>();
+  let nextId = 2;
+  let takeOvers = 0;
+  for (let turn = 0; turn < 6_000; turn++) {
+    const { nodes } = journal;
+    const slots = [...known.keys()];
+    const slot = slots[below(Math.max(1, slots.length))];
+    const name = `n${nextId}${"x".repeat(below(40))}`;
+    const what = below(slots.length > 1_500 ? 12 : 20);
+    if (slot === undefined || what > 8) {
+      const id = once(50) ? nextId++ + 2 ** 33 : nextId++;
+      known.set(nodes.addNode(file(id), 0, root, name), new Set([name]));
+    } else if (what < 2) {
+      nodes.addName(slot, root, name);
+      known.get(slot)?.add(name);
+      nextId++;
+    } else if (what < 4) {
+      const names = known.get(slot) as Set<string>;
+      const [first = ""] = names;
+      nodes.changeName(slot, { parent: root, name: first }, { parent: root, name });
+      names.delete(first);
+      names.add(name);
+      nextId++;
+    } else if (what < 5) {
+      const [first = ""] = known.get(slot) as Set<string>;
+      nodes.removeName(slot, root, first);
+      known.get(slot)?.delete(first);
+    } else if (what < 6) nodes.setId(slot, nextId++);
+    else {
+      nodes.remove(slot);
+      known.delete(slot);
+    }
+    if (turn % 300 !== 299) continue;
+    expect(faultsOf(journal)).toEqual([]);
+    const before = { size: nodes.size, mark: nodes.mark, arena: journal.arenaBytes };
+    memory.words[Header.busy] = takeOvers++ % 3 === 2 ? 1 : 0;
+    journal = new Journal(mortal(memory, Number.POSITIVE_INFINITY));
+    expect(faultsOf(journal)).toEqual([]);
+    expect({ size: journal.nodes.size, mark: journal.nodes.mark, arena: journal.arenaBytes }).toEqual(before);
+  }
+});
+
+test("a process that takes over reads no record before somebody asks for it", () => {
+  const memory = blank();
+  const first = new Journal(mortal(memory, Number.POSITIVE_INFINITY));
+  const root = first.nodes.addNode({ ...file(1), kind: 0o040000 }, 0, 0, "");
+  for (let id = 2; id < 2_000; id++) first.nodes.addNode(file(id), 0, root, `n${id}`);
+  const { base } = tableLayout(memory.words, "nodes");
+  let reads = 0;
+  const counted = new Proxy(memory.words, {
+    get: (target, key) => {
+      if (typeof key === "string" && Number(key) >= base && Number(key) < base + 2_000 * 16) reads++;
+      return Reflect.get(target, key, target);
+    },
+    set: (target, key, value: number) => {
+      written.add(Number(key));
+      target[Number(key)] = value;
+      return true;
+    },
+  });
+  const second = new Journal({ words: counted, bytes: memory.bytes });
+  expect(reads).toBe(0);
+  expect(second.nodes.idOf(second.nodes.byName(root, "n1234", () => true))).toBe(1234);
+  expect(reads).toBeLessThan(100);
+});
+
+test("an earlier build wrote in between: the index is made again", () => {
+  const memory = blank();
+  const first = new Journal(mortal(memory, Number.POSITIVE_INFINITY));
+  const root = first.nodes.addNode({ ...file(1), kind: 0o040000 }, 0, 0, "");
+  const slot = first.nodes.addNode(file(2), 0, root, "a");
+  // It counts itself, gives another id to the record, and knows no index.
+  memory.words[Header.starts] = (memory.words[Header.starts] as number) + 1;
+  memory.words[tableLayout(memory.words, "nodes").base + slot * 16 + 1] = 7;
+  const { nodes } = new Journal(mortal(memory, Number.POSITIVE_INFINITY));
+  expect([nodes.byId(2), nodes.byId(7)]).toEqual([0, slot]);
 });
 
 const arenaOf = (words: Uint32Array): number => tableLayout(words, "arena").base;

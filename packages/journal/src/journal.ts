@@ -2,16 +2,19 @@
  * State that outlives the process, in memory that another process holds. A write is a few stores: no system call, no
  * allocation. The journal knows no file system and no kernel: only their writers know the meaning of the records.
  */
+import { randomFillSync } from "node:crypto";
 import { Arena } from "./arena.js";
 import { HandleRecords } from "./handle-records.js";
 import { checkFormat, format, Header, isBlank, type JournalMemory } from "./layout.js";
 import { LockRecords } from "./lock-records.js";
+import { NameHash } from "./name-hash.js";
 import { NodeRecords } from "./node-records.js";
 import { RequestRecords } from "./request-records.js";
 import { RerouteRecords } from "./reroute-records.js";
 
 /** Ids are reserved in batches of this size: a server that takes over continues behind them. */
 const RESERVE = 4096;
+const HASH_WORDS = 256;
 
 export class Journal {
   readonly nodes: NodeRecords;
@@ -24,20 +27,29 @@ export class Journal {
   readonly #words: Uint32Array;
   readonly #arena: Arena;
 
-  /** @throws JournalError if this build cannot read the memory */
-  constructor(memory: JournalMemory) {
+  /**
+   * `random`: the words for the hashes of names, if it makes the index.
+   * @throws JournalError if this build cannot read the memory
+   */
+  constructor(memory: JournalMemory, random: () => Uint32Array = randomWords) {
     if (isBlank(memory)) format(memory);
     checkFormat(memory);
-    this.#words = memory.words;
+    const { words } = memory;
+    this.#words = words;
+    this.takenOver = this.starts > 0;
+    const isIndexed = this.takenOver && words[Header.indexedBy] === this.starts && words[Header.busy] === 0;
+    words[Header.busy] = 1;
     this.#arena = new Arena(memory);
-    this.nodes = new NodeRecords(memory, this.#arena);
+    this.nodes = new NodeRecords(memory, this.#arena, isIndexed ? hashOf(words) : newHash(words, random()));
     this.handles = new HandleRecords(memory, this.#arena);
     this.requests = new RequestRecords(memory);
     this.locks = new LockRecords(memory);
     this.reroutes = new RerouteRecords(memory);
-    this.takenOver = this.starts > 0;
-    if (this.takenOver) this.#recover();
-    this.#words[Header.starts] = this.starts + 1;
+    for (const table of [this.handles, this.requests, this.locks, this.reroutes]) table.recover();
+    if (!isIndexed) this.#makeIndex();
+    words[Header.starts] = this.starts + 1;
+    words[Header.indexedBy] = this.starts;
+    words[Header.busy] = 0;
   }
 
   /** Servers that have begun with it. */
@@ -85,11 +97,26 @@ export class Journal {
     return (this.#words[at + 1] as number) * 2 ** 32 + (this.#words[at] as number);
   }
 
-  #recover(): void {
-    for (const table of [this.nodes, this.handles, this.requests, this.locks, this.reroutes]) table.recover();
+  /** The process before was killed while it changed the index, or did not know it. */
+  #makeIndex(): void {
     this.#arena.recover((used) => {
       this.nodes.walkChunks(used);
       this.handles.walkChunks(used);
     });
+    this.nodes.recover();
   }
+}
+
+function randomWords(): Uint32Array {
+  return randomFillSync(new Uint32Array(HASH_WORDS));
+}
+
+/** The hash that the process before used. */
+function hashOf(words: Uint32Array): NameHash {
+  return new NameHash(Uint32Array.from({ length: HASH_WORDS }, (_, at) => words[Header.hash + at] as number));
+}
+
+function newHash(words: Uint32Array, random: Uint32Array): NameHash {
+  for (let at = 0; at < HASH_WORDS; at++) words[Header.hash + at] = random[at] as number;
+  return new NameHash(random);
 }

@@ -35,12 +35,28 @@ export const Header = {
   listing: 10,
   /** The first of the table descriptions, with four words each. */
   tables: 16,
+  /** The value of `starts` under which the index and the free lists were kept: any other means that they are stale. */
+  indexedBy: 64,
+  /** 1 while they are being changed: a writer that was killed meanwhile leaves them unusable. */
+  busy: 65,
+  /** Records of nodes that can be reached by a hard link. */
+  linked: 66,
+  /** Of each hash table two words: its entries, and its buckets. */
+  idBuckets: 68,
+  nameBuckets: 70,
+  /** Of each table two words: its first free slot, and the number of them. */
+  free: 96,
+  /** The arena's first free chunk of each size, and its first gap. */
+  chunks: 128,
+  gaps: 192,
+  /** 256 random words: see NameHash. */
+  hash: 512,
 } as const;
 
 /** The words of a table's description. */
 const Described = { page: 0, slotWords: 1, capacity: 2, mark: 3, words: 4 } as const;
 
-export const TableId = { nodes: 0, handles: 1, requests: 2, locks: 3, reroutes: 4, arena: 5, agreement: 6 } as const;
+export const TableId = { nodes: 0, handles: 1, requests: 2, locks: 3, reroutes: 4, arena: 5, agreement: 6, ids: 7, names: 8 } as const;
 export type TableName = keyof typeof TableId;
 
 export const PAGE_WORDS = 1024;
@@ -58,6 +74,9 @@ const SHAPES: Readonly<Record<TableName, Shape>> = {
   reroutes: { slotWords: 8, capacity: 2048 },
   arena: { slotWords: 4, capacity: 0x280_0000 },
   agreement: { slotWords: 1, capacity: 1024 },
+  // Buckets: see Buckets.
+  ids: { slotWords: 1, capacity: 0x80_0000 },
+  names: { slotWords: 1, capacity: 0x80_0000 },
 };
 
 /** Both views cover the same bytes. */
@@ -84,16 +103,7 @@ export function isBlank({ words }: JournalMemory): boolean {
 
 /** Lays out fresh memory. The word that makes it a journal is written last. */
 export function format({ words }: JournalMemory): void {
-  let page = 1;
-  for (const name of Object.keys(TableId) as TableName[]) {
-    const { slotWords, capacity } = SHAPES[name];
-    const at = Header.tables + TableId[name] * Described.words;
-    words[at + Described.page] = page;
-    words[at + Described.slotWords] = slotWords;
-    words[at + Described.capacity] = capacity;
-    words[at + Described.mark] = 1;
-    page += Math.ceil((slotWords * capacity) / PAGE_WORDS);
-  }
+  addTables(words);
   words[Header.version] = FORMAT_VERSION;
   words[Header.features] = 0;
   words[Header.arenaMark] = 1;
@@ -101,7 +111,27 @@ export function format({ words }: JournalMemory): void {
   words[Header.magicLo] = MAGIC_LO;
 }
 
-/** @throws JournalError if this build cannot read it */
+/** Describes the tables that are not described yet, behind those that are: an earlier build knew fewer. */
+function addTables(words: Uint32Array): void {
+  let page = 1;
+  for (const name of Object.keys(TableId) as TableName[]) {
+    const at = Header.tables + TableId[name] * Described.words;
+    if (words[at + Described.page] === 0) {
+      const { slotWords, capacity } = SHAPES[name];
+      words[at + Described.slotWords] = slotWords;
+      words[at + Described.capacity] = capacity;
+      words[at + Described.mark] = 1;
+      words[at + Described.page] = page;
+    }
+    const { base, slotWords, capacity } = tableLayout(words, name);
+    page = Math.max(page, Math.ceil((base + slotWords * capacity) / PAGE_WORDS));
+  }
+}
+
+/**
+ * Memory of an earlier build gets the tables that it lacks.
+ * @throws JournalError if this build cannot read it
+ */
 export function checkFormat({ words }: JournalMemory): void {
   if (words[Header.magicLo] !== MAGIC_LO || words[Header.magicHi] !== MAGIC_HI) {
     throw new JournalError("the state to take over is no journal of this program: unmount and mount again");
@@ -118,6 +148,7 @@ export function checkFormat({ words }: JournalMemory): void {
       `the state to take over needs features (0x${features.toString(16)}) that this version does not have: start a newer version, or unmount and mount again`,
     );
   }
+  addTables(words);
   for (const name of Object.keys(TableId) as TableName[]) checkTable(words, name);
 }
 

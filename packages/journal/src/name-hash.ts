@@ -5,7 +5,12 @@
 import { randomFillSync } from "node:crypto";
 
 export class NameHash {
-  readonly #mixed = randomFillSync(new Uint32Array(256));
+  readonly #mixed: Uint32Array;
+
+  /** `mixed`: 256 random words; those of another process give the same hashes as there. */
+  constructor(mixed: Uint32Array = randomFillSync(new Uint32Array(256))) {
+    this.#mixed = mixed;
+  }
 
   /** 32 bits. `parent` is an integer of up to 53 bits; `name` is a byte string. */
   ofText(parent: number, name: string): number {

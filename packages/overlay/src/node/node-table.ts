@@ -165,6 +165,11 @@ export class NodeTable {
     this.#journal?.lookupsChanged(alias.node);
   }
 
+  /** It has an object; one whose record alone is there has not. */
+  isLive(id: NodeId): boolean {
+    return this.#byId.get(id) !== undefined;
+  }
+
   alias(id: NodeId): NodeAlias | undefined {
     const found = this.#find(id);
     return found instanceof NodeAlias ? found : undefined;

@@ -4,7 +4,7 @@
  * descriptor. A node that is not found any more is ESTALE.
  */
 import { NodeFlag, type NodeRecords, RecordKind } from "@sluice/journal";
-import { type Attr, type ByteName, type NodeId, S } from "@sluice/vfs";
+import { type Attr, type ByteName, type KernelPort, type NodeId, S } from "@sluice/vfs";
 import { InodeIo } from "../node/inode-io.js";
 import type { Journaled } from "../journal/intents.js";
 import { storeKey } from "../journal/overlay-journal.js";
@@ -17,67 +17,71 @@ import { lookUpIndex } from "../node/link-index.js";
 import { type Dentry, Node, NodeAlias, pathAt } from "../node/node.js";
 import type { NodeStore } from "../node/node-store.js";
 import type { RestorableNodes } from "../node/node-table.js";
-import { PendingIndex } from "./pending-index.js";
+import { PendingLinks } from "./pending-links.js";
 
 const found = new Found();
+/** The number of records that are looked at between two looks at the clock. */
+const SWEEP_STEP = 256;
 
 /** The nodes, and the layers that their names lead into. */
-type RestoreContext = NodeStore & MergedLayers & Journaled;
+type RestoreContext = NodeStore & MergedLayers & Journaled & { readonly port: Pick<KernelPort, "closeBacking"> };
 
 export class LazyRestore implements RestorableNodes {
   readonly #core: RestoreContext;
   readonly #records: NodeRecords;
-  readonly #index: PendingIndex;
   readonly #stored: Map<bigint, number>;
-  /** Slots of aliases by their node's. */
-  readonly #aliases = new Map<number, number[]>();
-  readonly #linked = new Map<number, number>();
-  readonly #lowerLinked = new Map<string, number[]>();
+  readonly #links: PendingLinks;
+  /** Of pending nodes and aliases. */
+  #size: number;
 
   constructor(core: RestoreContext, records: NodeRecords, stored: Map<bigint, number>) {
     this.#core = core;
     this.#records = records;
     this.#stored = stored;
-    this.#index = new PendingIndex(records);
-    for (let slot = 1; slot < records.mark; slot++) this.#note(slot);
+    this.#links = new PendingLinks(records);
+    this.#size = records.size;
   }
 
   /** The number of nodes and aliases that are pending: nobody asked for them yet. */
   get size(): number {
-    return this.#index.size;
+    return this.#size;
   }
 
   /** Of the pending nodes. Some may be restored meanwhile. */
   *ids(): IterableIterator<NodeId> {
     const records = this.#records;
-    for (let slot = 1; slot < records.mark; slot++) if (this.#index.isPending(slot)) yield records.idOf(slot);
+    for (let slot = 1; slot < records.mark; slot++) if (this.isPending(slot)) yield records.idOf(slot);
   }
 
   /** Takes the root over, which is in use from the start. */
   adoptRoot(root: Node): void {
-    root.slot = this.#index.byId(root.id);
-    this.#index.remove(root.slot);
-    root.pendingChildren = this.#index.childrenOf(root.slot);
+    root.slot = this.#records.byId(root.id);
+    if (root.slot === 0) return;
+    this.#size--;
+    root.pendingChildren = this.#records.childrenOf(root.slot);
     root.lookups = Math.max(1, this.#records.lookupsOf(root.slot));
   }
 
   /** A stored descriptor is that of a node without a name that nobody asked for yet. */
   expects(key: bigint): boolean {
-    const slot = this.#index.byId(Number(key >> 2n));
+    const slot = this.slotOf(Number(key >> 2n));
     return slot !== 0 && key === storeKey.node(Number(key >> 2n)) && this.#records.has(slot, NodeFlag.nameless);
   }
 
-  isPending(slot: number): boolean {
-    return this.#index.isPending(slot);
-  }
+  /** It has the record of a node, or of an alias, and no object. */
+  readonly isPending = (slot: number): boolean => {
+    const kind = this.#records.kindOf(slot);
+    return (kind === RecordKind.node || kind === RecordKind.alias) && !this.#core.nodes.isLive(this.#records.idOf(slot));
+  };
 
   /** A pending node, or 0. */
   slotOf(id: NodeId): number {
-    return this.#index.byId(id);
+    const slot = this.#records.byId(id);
+    return slot !== 0 && !this.#core.nodes.isLive(id) ? slot : 0;
   }
 
   slotAt(parent: Node, name: ByteName): number {
-    return this.#index.byName(parent.slot, name);
+    return this.#records.byName(parent.slot, name, this.isPending);
   }
 
   /** A pending node lost a name. If it was the last one, the record gets the layer of its object. */
@@ -85,7 +89,6 @@ export class LazyRestore implements RestorableNodes {
     const records = this.#records;
     for (let ref = records.firstName(slot); ref !== 0; ref = records.nextName(ref)) {
       if (records.parentOf(ref) !== at.parent.slot || records.nameText(ref) !== at.name) continue;
-      this.#index.dropName(ref);
       at.parent.pendingChildren--;
       break;
     }
@@ -102,16 +105,11 @@ export class LazyRestore implements RestorableNodes {
     }
     for (let ref = records.firstName(slot); ref !== 0; ref = records.nextName(ref)) {
       if (records.parentOf(ref) !== from.parent.slot || records.nameText(ref) !== from.name) continue;
-      this.#index.dropName(ref);
       from.parent.pendingChildren--;
       break;
     }
     records.changeName(slot, { parent: from.parent.slot, name: from.name }, { parent: target, name: to.name });
-    for (let ref = records.firstName(slot); ref !== 0; ref = records.nextName(ref)) {
-      if (records.parentOf(ref) !== target || records.nameText(ref) !== to.name) continue;
-      this.#index.addName(slot, ref);
-      to.parent.pendingChildren++;
-    }
+    to.parent.pendingChildren++;
   }
 
   /** A node that the kernel was never told of. */
@@ -119,45 +117,58 @@ export class LazyRestore implements RestorableNodes {
     this.#drop(slot);
   }
 
-  /** Records that were written for the kernel, which was not told any more, or forgot them meanwhile. */
-  sweep(): void {
+  /**
+   * Drops records that were written for the kernel, which was not told any more, or forgot them meanwhile; and ends cached registrations
+   * of backing files, whose descriptors are gone. It looks at every record, so it takes turns.
+   */
+  *sweep(): Generator<void, void, boolean> {
     const records = this.#records;
     for (let slot = records.mark - 1; slot > 0; slot--) {
-      if (!this.#index.isPending(slot) || records.lookupsOf(slot) > 0 || this.#index.childrenOf(slot) > 0) continue;
-      if (records.kindOf(slot) === RecordKind.node && !this.#aliases.has(slot)) this.#drop(slot);
+      if (slot % SWEEP_STEP === 0) yield;
+      if (!this.isPending(slot)) continue;
+      this.#endCachedBacking(slot);
+      if (records.lookupsOf(slot) === 0 && records.kindOf(slot) === RecordKind.node && this.#isLeaf(slot)) this.#drop(slot);
     }
+  }
+
+  /** Its descriptor is gone: an open of the file registers it again. */
+  #endCachedBacking(slot: number): void {
+    const id = this.#records.takeCachedBacking(slot);
+    if (id !== 0) this.#core.port.closeBacking(id);
+  }
+
+  /** No recorded name is in it, and it has no alias. */
+  #isLeaf(slot: number): boolean {
+    return this.#records.childrenOf(slot) === 0;
   }
 
   /** True if the id is known now. */
   restoreId(id: NodeId): boolean {
-    const slot = this.#index.byId(id);
+    const slot = this.slotOf(id);
     if (slot === 0) return false;
     return this.restoreSlot(this.#records.kindOf(slot) === RecordKind.alias ? this.#records.nodeOf(slot) : slot) !== undefined;
   }
 
   restoreChild(parent: Node, name: ByteName): Node | undefined {
-    const slot = this.#index.byName(parent.slot, name);
+    const slot = this.slotAt(parent, name);
     return slot === 0 ? undefined : this.restoreSlot(slot);
   }
 
   restoreLinked(ino: number): Node | undefined {
-    const slot = this.#linked.get(ino);
-    return slot === undefined || !this.#index.isPending(slot) ? undefined : this.restoreSlot(slot);
+    const slot = this.#links.upper(ino);
+    return slot === 0 || !this.isPending(slot) ? undefined : this.restoreSlot(slot);
   }
 
   restoreLowerLinked(key: string): void {
-    const slots = this.#lowerLinked.get(key);
-    if (slots === undefined) return;
-    this.#lowerLinked.delete(key);
-    for (const slot of slots) if (this.#index.isPending(slot)) this.restoreSlot(slot);
+    for (const slot of this.#links.takeLower(key)) if (this.isPending(slot)) this.restoreSlot(slot);
   }
 
   /** The kernel forgets a node that nobody asked for: it need not be looked for. */
   forget(id: NodeId, count: number): void {
-    const slot = this.#index.byId(id);
+    const slot = this.slotOf(id);
     if (slot === 0) return;
     const left = this.#records.lookupsOf(slot) - count;
-    const plain = this.#records.kindOf(slot) === RecordKind.node && !this.#aliases.has(slot) && this.#index.childrenOf(slot) === 0;
+    const plain = this.#records.kindOf(slot) === RecordKind.node && this.#isLeaf(slot);
     if (left > 0) return this.#records.setLookups(slot, left);
     if (plain) return this.#drop(slot);
     if (this.restoreId(id)) this.#core.nodes.forget(id, count);
@@ -169,7 +180,10 @@ export class LazyRestore implements RestorableNodes {
     const chain: number[] = [];
     let at = slot;
     // As many at most as there are, should the records be damaged and lead in a circle.
-    for (; at !== 0 && this.#index.isPending(at) && chain.length < this.#records.mark; at = this.#parentSlot(at)) chain.push(at);
+    for (; at !== 0 && this.isPending(at) && chain.length < this.#records.mark; at = this.#parentSlot(at)) {
+      if (!this.#isSound(at)) return undefined;
+      chain.push(at);
+    }
     let node = at === 0 ? undefined : this.#alive(at);
     if (node === undefined && at !== 0) return undefined;
     for (let next = chain.pop(); next !== undefined; next = chain.pop()) {
@@ -182,29 +196,18 @@ export class LazyRestore implements RestorableNodes {
     return node;
   }
 
+  #isSound(slot: number): boolean {
+    if (this.#records.isSound(slot)) return true;
+    this.#core.events.anomaly("the record of a node is damaged", { nodeId: this.#records.idOf(slot) });
+    return false;
+  }
+
   #reportMissing(slot: number): void {
     const records = this.#records;
     const names: string[] = [];
     for (let ref = records.firstName(slot); ref !== 0; ref = records.nextName(ref)) names.push(records.nameText(ref));
     const detail = { nodeId: records.idOf(slot), names, nameless: records.has(slot, NodeFlag.nameless) };
     this.#core.events.anomaly("a node that the kernel knows is gone from its place", detail);
-  }
-
-  #note(slot: number): void {
-    const records = this.#records;
-    if (records.kindOf(slot) === RecordKind.alias) {
-      const node = records.nodeOf(slot);
-      this.#aliases.set(node, [...(this.#aliases.get(node) ?? []), slot]);
-      return;
-    }
-    if (records.kindOf(slot) !== RecordKind.node || !records.has(slot, NodeFlag.linked | NodeFlag.lowerLinked)) return;
-    const { lo, hi, device } = records.linkOf(slot);
-    if (records.has(slot, NodeFlag.linked)) this.#linked.set(hi * 2 ** 32 + lo, slot);
-    if (!records.has(slot, NodeFlag.lowerLinked)) return;
-    const key = `${device}:${hi}:${lo}`;
-    const same = this.#lowerLinked.get(key);
-    if (same === undefined) this.#lowerLinked.set(key, [slot]);
-    else same.push(slot);
   }
 
   #parentSlot(slot: number): number {
@@ -227,11 +230,20 @@ export class LazyRestore implements RestorableNodes {
     node.writtenPastUs = records.has(slot, NodeFlag.writtenPastUs);
     node.inoLo = records.inoLo(slot);
     node.inoHi = records.inoHi(slot);
-    node.pendingChildren = this.#index.childrenOf(slot);
-    this.#index.remove(slot);
+    this.#endCachedBacking(slot);
+    this.#size--;
     this.#core.nodes.adopt(node);
-    for (const alias of this.#aliases.get(slot) ?? []) this.#buildAlias(node, alias);
+    if (node.isDirectory) node.pendingChildren = records.childrenOf(slot);
+    else for (const alias of this.#aliasesOf(slot)) this.#buildAlias(node, alias);
     return node;
+  }
+
+  #aliasesOf(slot: number): number[] {
+    const records = this.#records;
+    const aliases: number[] = [];
+    for (let alias = records.nextAlias(slot); alias !== 0 && aliases.length < records.mark; alias = records.nextAlias(alias))
+      aliases.push(alias);
+    return aliases;
   }
 
   #placeByDescriptor(node: Node): boolean {
@@ -252,8 +264,7 @@ export class LazyRestore implements RestorableNodes {
     const records = this.#records;
     for (let ref = records.firstName(slot); ref !== 0; ref = records.firstName(slot)) {
       const parent = records.parentOf(ref);
-      this.#index.dropName(ref);
-      const node = this.#index.isPending(parent) ? undefined : this.#alive(parent);
+      const node = this.isPending(parent) ? undefined : this.#alive(parent);
       if (node !== undefined) node.pendingChildren--;
       records.removeName(slot, parent, records.nameText(ref));
     }
@@ -288,7 +299,7 @@ export class LazyRestore implements RestorableNodes {
   }
 
   #parentNode(slot: number): Node | undefined {
-    return this.#index.isPending(slot) ? this.restoreSlot(slot) : this.#alive(slot);
+    return this.isPending(slot) ? this.restoreSlot(slot) : this.#alive(slot);
   }
 
   #placeByName(node: Node, parent: Node, name: ByteName): boolean {
@@ -322,9 +333,8 @@ export class LazyRestore implements RestorableNodes {
   }
 
   #buildAlias(node: Node, slot: number): void {
-    if (!this.#index.isPending(slot)) return;
     const records = this.#records;
-    this.#index.remove(slot);
+    this.#size--;
     // It was to become an alias when the process ended, and the node had not got its new id.
     if (records.idOf(slot) === node.id) return records.remove(slot);
     const alias = new NodeAlias(records.idOf(slot), node, new InodeIo(), records.lookupsOf(slot));
@@ -336,7 +346,8 @@ export class LazyRestore implements RestorableNodes {
 
   #drop(slot: number): void {
     const records = this.#records;
-    this.#index.remove(slot);
+    if (!this.#isSound(slot)) return;
+    this.#size--;
     const parents: number[] = [];
     for (let ref = records.firstName(slot); ref !== 0; ref = records.nextName(ref)) parents.push(records.parentOf(ref));
     if (records.has(slot, NodeFlag.nameless)) this.#discard(records.idOf(slot));
@@ -353,10 +364,8 @@ export class LazyRestore implements RestorableNodes {
   }
 
   #dropChild(parent: number): void {
-    this.#index.dropChild(parent);
-    if (this.#index.isPending(parent)) {
-      const idle = this.#records.lookupsOf(parent) === 0 && this.#index.childrenOf(parent) === 0 && !this.#aliases.has(parent);
-      if (idle) this.#drop(parent);
+    if (this.isPending(parent)) {
+      if (this.#records.lookupsOf(parent) === 0 && this.#isLeaf(parent)) this.#drop(parent);
       return;
     }
     const node = this.#alive(parent);

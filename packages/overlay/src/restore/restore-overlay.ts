@@ -1,5 +1,6 @@
 /** Takes over from an earlier process: continues its ids and handles, and opens again the files that it had open. */
 import type { Journal } from "@sluice/journal";
+import { inTurns } from "@sluice/vfs";
 import type { OpenContext } from "../open/open-context.js";
 import type { Survival } from "../contract/survival.js";
 import { discardStored, type Restoring, restoreHandles } from "./restore-handles.js";
@@ -19,9 +20,7 @@ export function restoreOverlay(core: OpenContext, survival: Survival): void {
   restoreLocks(restoring, journal);
   restoreReroutes(restoring, journal);
   discardStored(restoring);
-  // Descriptors of cached backing files are gone. An open of one registers it again.
-  for (const id of journal.nodes.takeCachedBackings()) core.port.closeBacking(id);
-  restorable.sweep();
+  void inTurns(restorable.sweep());
 }
 
 /** A waiter waits again when its request comes again. */
