@@ -1,7 +1,7 @@
 /** Open files, locks, half-read listings and files without a name survive when the server is killed. */
 import { linkSync, mkdirSync, readFileSync, statfsSync, unlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { policyOf, requires, runScript, runSluice, scratch, startScript, treeHash } from "@sluice/testkit";
+import { plant, policyOf, requires, type RunningScript, runScript, runSluice, scratch, startScript, treeHash } from "@sluice/testkit";
 import { expect } from "vitest";
 import { type SupervisedMount, mountSupervised } from "./supervised-mount.js";
 
@@ -211,3 +211,63 @@ function scratchBeside(base: string): string {
   mkdirSync(join(base, "work"));
   return join(base, "work");
 }
+
+/** Takes a handle of each path; then, at each word, makes the kernel forget what it can, and prints the results of opening them. */
+const HANDLES = `
+import { fstatSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { createInterface } from "node:readline";
+import { native } from "@sluice/native";
+const [root, taken, ...names] = process.argv.slice(1);
+const take = (name) => {
+  const bytes = Buffer.alloc(128);
+  const both = native.nameToHandleAt(-100, root + "/" + name, 0, bytes);
+  return { type: both >>> 16, bytes: [...bytes.subarray(0, both & 0xffff)] };
+};
+const handles = taken === "" ? names.map(take) : JSON.parse(taken);
+const open = ({ type, bytes }) => {
+  const mount = native.openat(-100, root, 0o200000, 0);
+  const fd = native.openByHandleAt(mount, type, Buffer.from(bytes), 0);
+  native.close(mount);
+  if (fd < 0) return fd;
+  const content = fstatSync(fd).isDirectory() ? "directory" : readFileSync(fd, "utf8");
+  native.close(fd);
+  return content;
+};
+console.log(JSON.stringify(handles));
+for await (const line of createInterface({ input: process.stdin })) {
+  if (line === "end") process.exit(0);
+  writeFileSync("/proc/sys/vm/drop_caches", "2");
+  console.log(line + " " + JSON.stringify(handles.map(open)));
+  for (const name of names) statSync(root + "/" + name);
+  console.log("looked up again");
+}
+`;
+
+test("a handle outlives a killed server, with and without the kernel's caches, and an unmount after it", async () => {
+  const lower = plant(scratch(), { a: "a", "d/deep/b": "b", "d/deep/c": "c", e: "e" });
+  const upper = join(scratch(), "upper");
+  mkdirSync(upper);
+  const [work, names] = [scratch(), ["a", "d/deep", "d/deep/b", "e"]];
+  const contents = JSON.stringify(["a", "directory", "b", "e"]);
+  const supervised = await mountSupervised({ lower, upper, args: ["--work", work] });
+  const { mountpoint } = supervised;
+  const script = (taken: string): RunningScript => startScript(HANDLES, { args: [mountpoint, taken, ...names], timeoutMs: 120_000 });
+  const first = script("");
+  await first.waitFor("]\n");
+  const taken = first.stdout().trim();
+  await afterKill(supervised);
+  first.write("killed\n");
+  await first.waitFor(`killed ${contents}`);
+  await first.waitFor("looked up again");
+  await afterKill(supervised);
+  first.write("end\n");
+  expect((await first.finished).code).toBe(0);
+  expect((await supervised.mount.stop()).code).toBe(0);
+  const again = await mountSupervised({ lower, upper, mountpoint, args: ["--work", work] });
+  const second = script(taken);
+  second.write("mounted\n");
+  await second.waitFor(`mounted ${contents}`);
+  second.write("end\n");
+  expect((await second.finished).code).toBe(0);
+  expect((await again.mount.stop()).code).toBe(0);
+}, 180_000);

@@ -5,7 +5,7 @@ import type { BackingCache } from "../handles/backing-cache.js";
 import type { OverlayJournal } from "../journal/overlay-journal.js";
 import type { ScratchDirectory } from "../layer/layer-stack.js";
 import type { Node } from "../node/node.js";
-import type { NodeStore } from "../node/node-store.js";
+import type { NodeStore } from "../node/known-paths.js";
 import type { CopyUpJob } from "./copy-up-job.js";
 
 export interface CopyUpContext extends NodeStore, ScratchDirectory {

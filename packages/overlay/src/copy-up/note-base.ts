@@ -4,7 +4,7 @@ import type { BaseRecord, OverlayConfig, OverlayEvents } from "../contract/confi
 import { closeFd, statFd, sys } from "../layer/system-calls.js";
 import { type Node, pathOf } from "../node/node.js";
 import { openNode } from "../node/open-node.js";
-import type { NodeStore } from "../node/node-store.js";
+import type { NodeStore } from "../node/known-paths.js";
 
 export interface BaseContext extends NodeStore {
   readonly config: Pick<OverlayConfig, "baseRecord" | "sharedLower">;

@@ -11,7 +11,8 @@ import { readOrigin } from "../marks/origin.js";
 import { type Indexed, type LinkIndex, lookUpIndex, repairNlink } from "./link-index.js";
 import type { Found } from "./found.js";
 import type { Node } from "./node.js";
-import type { NodeJournal, NodeTable } from "./node-table.js";
+import type { NodeJournal } from "./node-ports.js";
+import type { NodeTable } from "./node-table.js";
 import type { OriginClaims } from "./origin-claims.js";
 
 const HIGH_WORD = 0x1_0000_0000;
@@ -151,16 +152,10 @@ interface Ino {
 /** May an upper object, `ino`, show the number of its origin, which the node has already? See origin-claims.ts. */
 function claim(core: Admission, node: Node, { origin, ino }: { origin: Ino; ino: number }): boolean {
   const owner = core.claims.ownerOf(node.inoLo, node.inoHi);
-  if (owner === undefined ? isShownAt(core, node, origin.path ?? []) : owner !== ino) return false;
+  // Does the lower object show its number itself, under its own name?
+  if (owner === undefined ? core.nodes.isShownAt(core.root, origin.path ?? [], node) : owner !== ino) return false;
   core.claims.give(node.inoLo, node.inoHi, ino);
   return true;
-}
-
-/** Does the lower object show its number itself, under its own name? Looks at nodes in use only: a node that is being restored asks, too. */
-function isShownAt(core: Admission, node: Node, path: readonly ByteName[]): boolean {
-  let at: Node | undefined = core.root;
-  for (const name of path) at = at?.children?.get(name);
-  return at !== undefined && at !== node && at.inoLo === node.inoLo && at.inoHi === node.inoHi;
 }
 
 /** A bit that inode numbers do not use, below those of the device (DEVICE_SHIFT). */

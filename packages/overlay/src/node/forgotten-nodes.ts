@@ -9,7 +9,7 @@ import { type ForgottenName, ForgottenNames, type ForgottenObject } from "./forg
 import type { Node } from "./node.js";
 
 /** Of one record. Each costs time whenever the kernel forgets or finds the node, and a file may have 65,000. */
-const MAX_NAMES = 32;
+export const MAX_NAMES = 32;
 
 export interface ForgottenNode extends ForgottenObject {
   /** Those that were known, MAX_NAMES at most; one at least. */
@@ -29,7 +29,7 @@ export class ForgottenNodes {
     const { parent } = node;
     if (parent === undefined || node.others !== undefined || node.unseenNames !== undefined) {
       const record = recordOf(node);
-      if (record !== undefined) this.#add(record);
+      if (record !== undefined) this.add(record);
       return;
     }
     this.#begin(node.id).add(node, parent.id, node.name);
@@ -53,7 +53,7 @@ export class ForgottenNodes {
 
   /** Fills an empty table with the records of an earlier mount, the newest first. */
   restore(records: readonly ForgottenNode[]): void {
-    for (const record of records.toReversed()) this.#add(record);
+    for (const record of records.toReversed()) this.add(record);
   }
 
   /** The newest first. */
@@ -67,7 +67,8 @@ export class ForgottenNodes {
     this.#names = undefined;
   }
 
-  #add(record: ForgottenNode): void {
+  /** As `remember`, of a node without an object. */
+  add(record: ForgottenNode): void {
     const names = this.#begin(record.id);
     for (const { parentId, name } of record.names) names.add(record, parentId, name);
   }

@@ -3,7 +3,8 @@
  * again, so the path of a file with one name is cached in a table of a fixed size, until something on it changes.
  */
 import type { Attr, ByteName } from "@sluice/vfs";
-import { lowerLinkKey } from "./admit.js";
+import type { LayerStack } from "../layer/layer-stack.js";
+import { type Admission, lowerLinkKey } from "./admit.js";
 import type { NodeTable } from "./node-table.js";
 import { type Node, pathAt, pathsOf } from "./node.js";
 
@@ -60,4 +61,9 @@ export class KnownPaths {
     cached.parent = undefined;
     cached.paths = NONE;
   }
+}
+
+/** The nodes of a mount, and the layers that their objects lie in. */
+export interface NodeStore extends LayerStack, Admission {
+  readonly paths: KnownPaths;
 }

@@ -5,36 +5,10 @@
  */
 import { type ByteName, type NodeId, ROOT_ID } from "@sluice/vfs";
 import { type ForgottenNode, ForgottenNodes, recordOf } from "./forgotten-nodes.js";
+import type { NodeJournal, RestorableNodes } from "./node-ports.js";
 import { InodeIo } from "./inode-io.js";
 import { IdPages } from "./id-pages.js";
 import { type Dentry, Node, NodeAlias } from "./node.js";
-
-/** The part of the journal that the table calls: each change is written before the kernel is told of it. */
-export interface NodeJournal {
-  readonly records: { reserveIds(next: NodeId): NodeId };
-  entered(node: Node): void;
-  lookupsChanged(of: Node | NodeAlias): void;
-  gone(of: Node | NodeAlias): void;
-  attached(node: Node, at: Dentry): void;
-  detached(node: Node, at: Dentry): void;
-  renamed(node: Node, from: Dentry, to: Dentry): void;
-  nameless(node: Node): void;
-  linked(node: Node, ino: number): void;
-  lowerLinked(node: Node, key: string | undefined): void;
-  aliased(alias: NodeAlias): void;
-  renumbered(node: Node): void;
-}
-
-/** Nodes that an earlier process knew: they are restored when somebody asks for them. See restore/lazy-restore.ts. */
-export interface RestorableNodes {
-  readonly size: number;
-  ids(): IterableIterator<NodeId>;
-  restoreId(id: NodeId): boolean;
-  restoreChild(parent: Node, name: ByteName): Node | undefined;
-  restoreLinked(ino: number): Node | undefined;
-  restoreLowerLinked(key: string): void;
-  forget(id: NodeId, count: number): void;
-}
 
 /** So many new or forgotten nodes, with all that comes with them, take up to 100 KB. */
 const GROWTH = 64;
@@ -101,6 +75,7 @@ export class NodeTable {
       const record = recordOf(node);
       if (record !== undefined) yield record;
     }
+    if (this.restorable !== undefined) yield* this.restorable.remembered();
     yield* this.forgotten.all();
   }
 
@@ -148,6 +123,17 @@ export class NodeTable {
   child(parent: Node, name: ByteName): Node | undefined {
     const known = parent.children?.get(name);
     return known !== undefined || parent.pendingChildren === 0 ? known : this.restorable?.restoreChild(parent, name);
+  }
+
+  /** Does the object at a path, another one than `node`, have the same inode number for the kernel? Restores nothing. */
+  isShownAt(root: Node, path: readonly ByteName[], node: Node): boolean {
+    let at = root;
+    for (const [index, name] of path.entries()) {
+      const child = at.children?.get(name);
+      if (child === undefined) return at.pendingChildren > 0 && this.restorable?.showsAt(at, path.slice(index), node) === true;
+      at = child;
+    }
+    return at !== node && at.inoLo === node.inoLo && at.inoHi === node.inoHi;
   }
 
   /** The kernel is told of the node once more. */

@@ -15,9 +15,11 @@ import { Found } from "../node/found.js";
 import { place, placeInIndex } from "../node/admit.js";
 import { lookUpIndex } from "../node/link-index.js";
 import { type Dentry, Node, NodeAlias, pathAt } from "../node/node.js";
-import type { NodeStore } from "../node/node-store.js";
-import type { RestorableNodes } from "../node/node-table.js";
+import type { ForgottenNode } from "../node/forgotten-nodes.js";
+import type { NodeStore } from "../node/known-paths.js";
+import type { RestorableNodes } from "../node/node-ports.js";
 import { PendingLinks } from "./pending-links.js";
+import { PendingRecords } from "./pending-records.js";
 
 const found = new Found();
 /** The number of records that are looked at between two looks at the clock. */
@@ -30,6 +32,7 @@ export class LazyRestore implements RestorableNodes {
   readonly #core: RestoreContext;
   readonly #records: NodeRecords;
   readonly #stored: Map<bigint, number>;
+  readonly #pending: PendingRecords;
   readonly #links: PendingLinks;
   /** Of pending nodes and aliases. */
   #size: number;
@@ -38,6 +41,7 @@ export class LazyRestore implements RestorableNodes {
     this.#core = core;
     this.#records = records;
     this.#stored = stored;
+    this.#pending = new PendingRecords(records, core.nodes);
     this.#links = new PendingLinks(records);
     this.#size = records.size;
   }
@@ -48,9 +52,16 @@ export class LazyRestore implements RestorableNodes {
   }
 
   /** Of the pending nodes. Some may be restored meanwhile. */
-  *ids(): IterableIterator<NodeId> {
-    const records = this.#records;
-    for (let slot = 1; slot < records.mark; slot++) if (this.isPending(slot)) yield records.idOf(slot);
+  ids(): IterableIterator<NodeId> {
+    return this.#pending.ids();
+  }
+
+  remembered(): IterableIterator<ForgottenNode> {
+    return this.#pending.remembered();
+  }
+
+  showsAt(directory: Node, path: readonly ByteName[], node: Node): boolean {
+    return this.#pending.showsAt(directory, path, node);
   }
 
   /** Takes the root over, which is in use from the start. */
@@ -68,20 +79,17 @@ export class LazyRestore implements RestorableNodes {
     return slot !== 0 && key === storeKey.node(Number(key >> 2n)) && this.#records.has(slot, NodeFlag.nameless);
   }
 
-  /** It has the record of a node, or of an alias, and no object. */
-  readonly isPending = (slot: number): boolean => {
-    const kind = this.#records.kindOf(slot);
-    return (kind === RecordKind.node || kind === RecordKind.alias) && !this.#core.nodes.isLive(this.#records.idOf(slot));
-  };
+  isPending(slot: number): boolean {
+    return this.#pending.has(slot);
+  }
 
   /** A pending node, or 0. */
   slotOf(id: NodeId): number {
-    const slot = this.#records.byId(id);
-    return slot !== 0 && !this.#core.nodes.isLive(id) ? slot : 0;
+    return this.#pending.byId(id);
   }
 
   slotAt(parent: Node, name: ByteName): number {
-    return this.#records.byName(parent.slot, name, this.isPending);
+    return this.#pending.byName(parent, name);
   }
 
   /** A pending node lost a name. If it was the last one, the record gets the layer of its object. */
@@ -351,6 +359,9 @@ export class LazyRestore implements RestorableNodes {
     const parents: number[] = [];
     for (let ref = records.firstName(slot); ref !== 0; ref = records.nextName(ref)) parents.push(records.parentOf(ref));
     if (records.has(slot, NodeFlag.nameless)) this.#discard(records.idOf(slot));
+    const remembered =
+      records.kindOf(slot) === RecordKind.node && records.has(slot, NodeFlag.shown) ? this.#pending.rememberedOf(slot) : undefined;
+    if (remembered !== undefined) this.#core.nodes.forgotten.add(remembered);
     records.remove(slot);
     for (const parent of parents) this.#dropChild(parent);
   }
