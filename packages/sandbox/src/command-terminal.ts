@@ -4,7 +4,7 @@
  */
 import { readSync } from "node:fs";
 import { ReadStream } from "node:tty";
-import { native, NativeError } from "@sluice/native";
+import { native, NativeError, POLL } from "@sluice/native";
 import { lacking } from "@sluice/runtime/cli";
 
 const SIGNALS = { SIGINT: 2, SIGQUIT: 3 } as const;
@@ -13,10 +13,14 @@ const CHUNK_BYTES = 64 * 1024;
 const MAX_REST_BYTES = 1024 * 1024;
 
 export class CommandTerminal {
-  /** For the standard files of the command; it is closed by `attach`. */
+  /**
+   * For the standard files of the command. It stays open here: without an open far end libuv takes the first read of the near one for the
+   * last, which returns 4 KiB, and the command may have written more.
+   */
   readonly far: number;
   readonly #near: number;
   #stream: ReadStream | undefined;
+  #show: (output: Buffer) => void = () => undefined;
   readonly #heldBy = new Set<string>();
 
   /** `mode`: as the caller's terminal has it. @throws CliError, exit code 3 */
@@ -34,9 +38,8 @@ export class CommandTerminal {
 
   /** The command has the far end. `show` gets all that it writes. */
   attach(show: (output: Buffer) => void): void {
-    native.close(this.far);
+    this.#show = show;
     this.#stream = new ReadStream(this.#near);
-    // EIO: the last program has closed its end.
     this.#stream.on("error", () => undefined);
     this.#stream.on("data", show);
   }
@@ -73,27 +76,26 @@ export class CommandTerminal {
   end(): Buffer {
     const rest: Buffer[] = [];
     if (this.#isOpen && this.#stream !== undefined) {
+      // Else it gets what is read here, too.
+      this.#stream.off("data", this.#show);
       for (let chunk = this.#stream.read() as Buffer | null; chunk !== null; chunk = this.#stream.read() as Buffer | null) rest.push(chunk);
       this.#stream.pause();
       rest.push(...this.#rest());
     }
-    if (this.#stream === undefined) for (const fd of [this.#near, this.far]) native.close(fd);
+    if (this.#stream === undefined) native.close(this.#near);
     else this.#stream.destroy();
+    native.close(this.far);
     return Buffer.concat(rest);
   }
 
+  /** What the kernel still has. A read without a look before it would wait: the far end is open. */
   #rest(): Buffer[] {
     const rest: Buffer[] = [];
-    try {
-      for (let length = 0; length < MAX_REST_BYTES; ) {
-        const chunk = Buffer.alloc(CHUNK_BYTES);
-        const count = readSync(this.#near, chunk);
-        if (count === 0) break;
-        rest.push(chunk.subarray(0, count));
-        length += count;
-      }
-    } catch {
-      // EAGAIN or EIO: there is no more.
+    for (let length = 0; length < MAX_REST_BYTES && (native.pollNow(this.#near, POLL.IN, 0) & POLL.IN) !== 0; ) {
+      const chunk = Buffer.alloc(CHUNK_BYTES);
+      const count = readSync(this.#near, chunk);
+      rest.push(chunk.subarray(0, count));
+      length += count;
     }
     return rest;
   }
