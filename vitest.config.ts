@@ -1,5 +1,6 @@
 // Tests beside the sources run in parallel; most of them need no build (`npm run test:unit`). Tests in test/ mount. They run a few files
-// at a time, as each waits for half of its time, and one file at a time if they look at something that all mounts share.
+// at a time, as each waits for half of its time, and one file at a time if they look at something that all mounts share: `npm test` runs
+// these beside the unit tests, which mount nothing (packages/dev/tests/vitest-runs.mjs).
 import { defineConfig } from "vitest/config";
 import { BaseSequencer, type TestSpecification } from "vitest/node";
 

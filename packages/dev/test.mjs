@@ -1,8 +1,8 @@
 // Runs `npm test`: every test this machine can run, real mounts included, then a look for leavings.
 // Arguments are passed to vitest: `npm test -- packages/vfs`. Ends with `N passed, N failed, N skipped`.
-import { spawn, spawnSync } from "node:child_process";
+import { spawnSync } from "node:child_process";
 import { randomUUID } from "node:crypto";
-import { chmodSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from "node:fs";
+import { chmodSync, mkdirSync, mkdtempSync, readdirSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -12,13 +12,10 @@ import { clearLeaks, findLeaks } from "./tests/leaks.mjs";
 import { runInPrivate } from "./tests/private-scratch.mjs";
 import { makePrograms } from "./tests/programs.mjs";
 import { describeSkips, summarize } from "./tests/summary.mjs";
+import { plannedRuns, readReports, VitestRuns } from "./tests/vitest-runs.mjs";
 
 // With everything installed it takes some 20 minutes on two processors that have nothing else to do.
 const LIMIT_MS = Number(process.env["SLUICE_TEST_LIMIT_SECONDS"] ?? 2700) * 1000;
-// A test blocked in a system call on a dead mount cannot time out by itself: after its mount is cut off, vitest gets
-// this long to report it.
-const GRACE_MS = 30_000;
-
 // A process that was told to end as the last test finished gets this long to be gone, on a machine that does much else.
 const SETTLE_MS = 30_000;
 
@@ -57,7 +54,7 @@ const scratchBase = BASE ?? (await withScratchBase());
 const run = { id: randomUUID(), scratchRoot: join(scratchBase, "t") };
 mkdirSync(run.scratchRoot, { mode: 0o755 });
 spreadOverGroups(run.scratchRoot);
-const reportPath = join(scratchBase, "report.json");
+const steps = plannedRuns(process.argv.slice(2), scratchBase);
 const programs = join(scratchBase, "programs");
 makePrograms(programs, process.env["PATH"] ?? "");
 /** Nobody here ever reads it: if its access time moves, something outside reads what tests compare the access times of. */
@@ -65,8 +62,7 @@ const witness = join(scratchBase, "witness");
 mkdirSync(witness);
 
 /** @returns {Promise<number>} vitest's exit code */
-function runVitest() {
-  const argv = ["run", "--reporter=default", "--reporter=json", `--outputFile.json=${reportPath}`, ...process.argv.slice(2)];
+async function runVitest() {
   // Node reads the certificates of the last one at each start of one of the many processes, and no test asks anybody outside.
   const env = {
     ...process.env,
@@ -77,23 +73,19 @@ function runVitest() {
     PATH: `${join(programs, "base")}:${join(programs, "undeclared")}`,
     NODE_EXTRA_CA_CERTS: undefined,
   };
-  const child = spawn(process.execPath, [join(root, "node_modules/vitest/vitest.mjs"), ...argv], { cwd: root, env, stdio: "inherit" });
-  const limit = setTimeout(() => cutOff(child), LIMIT_MS);
-  for (const signal of /** @type {const} */ (["SIGINT", "SIGTERM"])) process.on(signal, () => child.kill(signal));
-  return new Promise((resolve) => {
-    child.on("close", (code) => {
-      clearTimeout(limit);
-      resolve(code ?? 1);
-    });
-  });
+  const runs = new VitestRuns(root, env);
+  const limit = setTimeout(() => cutOff(runs), LIMIT_MS);
+  for (const signal of /** @type {const} */ (["SIGINT", "SIGTERM"])) process.on(signal, () => runs.end(signal));
+  const code = await runs.run(steps);
+  clearTimeout(limit);
+  return code;
 }
 
-/** @param {import("node:child_process").ChildProcess} child */
-function cutOff(child) {
+/** @param {VitestRuns} runs */
+function cutOff(runs) {
   console.error(`\nthe tests took longer than ${LIMIT_MS / 1000} s (SLUICE_TEST_LIMIT_SECONDS); still there:`);
   for (const leak of findLeaks(run)) console.error(`  ${leak}`);
-  child.kill("SIGTERM");
-  setTimeout(() => child.kill("SIGKILL"), GRACE_MS).unref();
+  runs.cutOff();
 }
 
 async function lastingLeaks() {
@@ -109,9 +101,9 @@ async function lastingLeaks() {
 /** @returns {import("./tests/summary.mjs").Summary} */
 function readSummary() {
   try {
-    return summarize(JSON.parse(readFileSync(reportPath, "utf8")), root);
+    return summarize(readReports(steps.flat()), root);
   } catch {
-    return { passed: 0, failed: 1, skipped: 0, skips: new Map(), failures: ["vitest wrote no report: its messages are above"] };
+    return { passed: 0, failed: 1, skipped: 0, skips: new Map(), failures: ["a run of vitest wrote no report: its messages are above"] };
   }
 }
 
