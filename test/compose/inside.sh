@@ -8,7 +8,8 @@ shift 3
 parts=${*:-"replicas scaling upgrade restart policy metrics volumes managed backends"}
 export DOCKER_HOST="unix://$scratch/docker.sock" DOCKER_BUILDKIT=0 COMPOSE_PROJECT_NAME=sluice
 export SLUICE_DATA="$scratch/data" SLUICE_POLICY_DIR="$scratch/policy" PROMETHEUS_PORT=19090
-compose="docker compose -f $repository/docker-compose.yml --profile demo"
+files="-f $repository/docker-compose.yml -f $repository/test/compose/rare-health-checks.yml"
+compose="docker compose $files --profile demo"
 all="$compose --profile observability --profile nats --profile cerbos"
 tree=$SLUICE_DATA/merged/tree
 version=$(node -p "require('$repository/package.json').version")
@@ -26,11 +27,12 @@ expect() {
 }
 # eventually NAME SECONDS COMMAND...
 eventually() {
-  name=$1 left=$(($2 * 5)); shift 2
+  name=$1 left=$(($2 * 2)); shift 2
   until "$@" >"$scratch/last" 2>&1; do
     left=$((left - 1))
     [ "$left" -gt 0 ] || fail "$name" "$(tail -c 600 "$scratch/last")"
-    sleep 0.2
+    # Most look into a container, by some 0.4 s of processor time.
+    sleep 0.5
   done
   ok "$name"
 }
@@ -232,7 +234,7 @@ look_at_restart() {
 }
 
 look_at_backends() {
-  check "a Cerbos server decides" docker compose -f "$repository/docker-compose.yml" -f "$repository/deploy/compose/backend-cerbos.yml" up -d --no-build --pull never --wait --wait-timeout 120 decision
+  check "a Cerbos server decides" docker compose $files -f "$repository/deploy/compose/backend-cerbos.yml" up -d --no-build --pull never --wait --wait-timeout 120 decision
   eventually "its denial holds" 20 sh -c "$compose exec -T consumer cat /merged/tree/secrets/token 2>&1 | grep -q denied"
   eventually "its grant holds" 20 in_consumer cat /merged/tree/hello.txt
   check "Cerbos is stopped" $all stop -t 1 cerbos
@@ -243,7 +245,7 @@ look_at_backends() {
 # No service could decide before, so each grant comes from the policy in the bucket.
 look_at_nats() {
   command -v nats-server >/dev/null || return 0
-  nats="docker compose -f $repository/docker-compose.yml -f $repository/deploy/compose/backend-nats.yml"
+  nats="docker compose $files -f $repository/deploy/compose/backend-nats.yml"
   check "a policy in a bucket of NATS is taken" $nats up -d --no-build --pull never decision
   eventually "its grant holds" 60 in_consumer cat /merged/tree/note.txt
   expect "its denial holds" "Permission denied" in_consumer cat /merged/tree/secrets/token
