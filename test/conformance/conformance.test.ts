@@ -30,7 +30,7 @@ const casesOf = {
   kernel: cases,
   granted: cases,
   mediated: cases,
-  forgetful: only === undefined ? drawnCases(cases, Math.ceil(cases.length / 2), seed) : cases,
+  forgetful: only === undefined ? drawnCases(cases, Math.ceil(cases.length / 3), seed) : cases,
 };
 const outcomes = new Map<Engine, Outcome>();
 

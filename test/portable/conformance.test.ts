@@ -27,7 +27,7 @@ const excluded = (name: string): boolean => excludedCases.some(({ case: pattern 
 const isWanted = ({ name }: Case): boolean => !excluded(name) && (only === undefined || new RegExp(only).test(name));
 const wanted = allCases.filter(isWanted);
 const isWhole = only !== undefined || report !== undefined;
-const cases = isWhole ? wanted : drawnCases(wanted, Math.ceil(wanted.length / 2), chooseSeed());
+const cases = isWhole ? wanted : drawnCases(wanted, Math.ceil(wanted.length / 3), chooseSeed());
 
 describe("conformance of the portable engine", () => {
   let kernel: Outcome;

@@ -32,7 +32,7 @@ import { LOAD } from "./load.js";
 const { test } = requires("/dev/fuse", "CAP_SYS_ADMIN");
 const AMPLE_MS = 60_000;
 /** `npm run test:soak take-over` kills more often. */
-const KILLS = soakBudgetMs(0) > 0 ? 30 : 3;
+const KILLS = soakBudgetMs(0) > 0 ? 30 : 2;
 const DENY_SECRET = policyOf("grant", { name: "no-secret", path: "secret", effect: "deny" });
 
 function mountIn(host: HostService, policy?: string, args: readonly string[] = []): Promise<SluiceMount> {
