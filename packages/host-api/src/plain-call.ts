@@ -64,8 +64,8 @@ class PlainCalls {
     this.#send({ $case: "stop", value: {} });
   }
 
-  #send(request: PlainRequest): void {
-    this.#socket?.write(`${JSON.stringify(request)}\n`);
+  #send(request: PlainRequest, sent?: () => void): void {
+    this.#socket?.write(`${JSON.stringify(request)}\n`, sent);
   }
 
   /** Resolves at the end of the call. @throws CliError or NeedsOwnProcess as the mount */
@@ -93,7 +93,7 @@ class PlainCalls {
         this.#socket = undefined;
         resolve(end);
       });
-      this.#send(first);
+      this.#send(first, this.follower.asked);
       for (let at = 0; at < this.#stops; at++) this.#send({ $case: "stop", value: {} });
     });
   }

@@ -105,10 +105,10 @@ async function run(words: readonly string[], args: RunArguments, sluice: readonl
     session.begin(words, learns ? "learn" : args.policy);
     if (learns) native.unlinkat(session.fd, "decisions", 0);
     const { viewOrder } = await import("@sluice/sandbox/view-order");
-    const { mountViewInService } = await import("./sessions/view-in-service.js");
+    const { askForView } = await import("./sessions/view-in-service.js");
     const order = viewOrder(session, { policyFile: file, logsDecisions: learns });
     let refused: string | undefined;
-    const view = mountViewInService({ hostService: args.hostService, onRefusal: (problem) => (refused = problem) }, order);
+    const asked = await askForView({ hostService: args.hostService, onRefusal: (problem) => (refused = problem) }, order);
     const { runSession } = await import("@sluice/sandbox");
     const { write: writable = [], readOnly = [], socket: sockets = [], net: network } = args;
     const onServing = (serving: Serving): void => {
@@ -128,7 +128,7 @@ async function run(words: readonly string[], args: RunArguments, sluice: readonl
       sluice,
       serverCapabilities: async () => Object.keys((await import("@sluice/service-mount")).SERVER_CAPABILITIES),
       order,
-      view,
+      view: asked?.served,
       silent: args.json === true,
       onServing,
     });

@@ -18,19 +18,24 @@ function errorOf({ refusal, exitCode }: Refusal): CliError {
   return new CliError({ object, problem, remedy, exitCode: known ?? EXIT.FAILED });
 }
 
+/** Called when the service has been asked. */
+type Asked = () => void;
+
 /** Undefined if no service for ordinary users answers. @throws CliError */
-async function forUser(socket: string, { mountpoint, options, files }: ViewOrder): Promise<ServedView | undefined> {
+async function forUser(socket: string, { mountpoint, options, files }: ViewOrder, onAsked: Asked): Promise<ServedView | undefined> {
   const { parseMount } = await import("@sluice/service-mount/options");
   const { askForSession } = await import("@sluice/service-mount/session-client");
   const command = withMountOptions(new Command());
   setOptions(command, options);
-  const asked = await askForSession(socket, parseMount(mountpoint, command.opts<MountArguments>()), files);
+  const asking = askForSession(socket, parseMount(mountpoint, command.opts<MountArguments>()), files);
+  onAsked();
+  const asked = await asking;
   if (asked !== undefined && "refusal" in asked) throw errorOf(asked);
   return asked;
 }
 
 /** Undefined if no service answers, or it cannot have this mount among others. @throws CliError */
-async function forRoot(socket: string, { mountpoint, options, files }: ViewOrder): Promise<ServedView | undefined> {
+async function forRoot(socket: string, { mountpoint, options, files }: ViewOrder, onAsked: Asked): Promise<ServedView | undefined> {
   const { HostUnreachable, mountPlainly, NeedsOwnProcess } = await import("@sluice/host-api/plain");
   const spec = {
     mountpoint,
@@ -45,6 +50,7 @@ async function forRoot(socket: string, { mountpoint, options, files }: ViewOrder
   const serves = new Promise<string>((done) => (onLine = done));
   const ended = mountPlainly(socket, spec, {
     announce: onLine,
+    asked: onAsked,
     // The mount's log has them.
     tell: () => undefined,
     onStop: (request) => {
@@ -89,15 +95,20 @@ interface Choice {
   onRefusal(problem: string): void;
 }
 
+/** A view that a service was asked for. `served`: as `SessionRun.view`; nobody may hear of its failure yet. */
+export interface AskedView {
+  served: Promise<ServedView | undefined>;
+}
+
 /** Resolves to undefined if the session is to mount the view itself. @throws CliError with a path, if the service there cannot have it */
 async function viewInService(
   socket: string,
-  { auto, onRefusal }: { auto: boolean } & Choice,
+  { auto, onRefusal, onAsked }: { auto: boolean; onAsked: Asked } & Choice,
   order: ViewOrder,
 ): Promise<ServedView | undefined> {
   const isRoot = process.geteuid?.() === 0;
   try {
-    const view = await (isRoot ? forRoot : forUser)(socket, order);
+    const view = await (isRoot ? forRoot : forUser)(socket, order, onAsked);
     if (view === undefined && !auto) throw unanswered(socket);
     return view;
   } catch (error) {
@@ -108,16 +119,19 @@ async function viewInService(
 }
 
 /**
- * As `SessionRun.view`: undefined if the session is to mount the view itself. It begins at once, so nobody may hear of its failure yet.
+ * Resolves when the service has the request: whatever this process does next, the service works meanwhile. Undefined if the session is to mount
+ * the view itself.
  */
-export function mountViewInService(choice: Choice, order: ViewOrder): Promise<ServedView | undefined> | undefined {
+export async function askForView(choice: Choice, order: ViewOrder): Promise<AskedView | undefined> {
   const { hostService } = choice;
   if (hostService === "off") return undefined;
   const auto = hostService === "auto";
   const socket = auto ? HOST_SOCKET : resolve(hostService);
   const listening = process.geteuid?.() === 0 ? socket : join(dirname(socket), "users.sock");
   if (auto && !existsSync(listening)) return undefined;
-  const view = viewInService(socket, { ...choice, auto }, order);
-  view.catch(() => undefined);
-  return view;
+  return new Promise((done) => {
+    const served = viewInService(socket, { ...choice, auto, onAsked: () => done({ served }) }, order);
+    const asked = (): void => done({ served });
+    served.then(asked, asked);
+  });
 }
