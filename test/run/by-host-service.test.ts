@@ -18,6 +18,11 @@ beforeAll(async () => {
   shared = await startForUsers(8);
 });
 
+/** How often a race is tried. */
+const ROUNDS = 5;
+
+const scratchOf = (project: Project): string => join(project.base, "..");
+
 const projectOf = (caller: Caller, host = shared): Project => new Project(caller, FILES, scratch(), host);
 
 /** Rows of the mount table of this namespace with the state of the project. */
@@ -62,6 +67,25 @@ describe.each(CALLERS)("as %s", (caller) => {
       await running.finished;
       await expectNothingLeft(project);
       expect(await project.sluice(["run", "--resume", "one", "--", "cat", "n"])).toMatchObject({ code: 0, stdout: "kept\n" });
+    },
+    LIMIT_MS,
+  );
+
+  test(
+    "programs in the background end with the command, and never see that the view is gone",
+    async () => {
+      const project = projectOf(caller);
+      const seen = join(scratchOf(project), "seen");
+      const watch = `while cat f >/dev/null 2>&1; do :; done; echo gone >> "${seen}/gone"`;
+      const script = `for n in 1 2 3 4; do (trap "" TERM HUP; ${watch}) & done; sleep 0.3`;
+      for (let round = 0; round < ROUNDS; round++)
+        expect(
+          await project.sluice(["run", "--on-exit", "discard", "--write", seen, "--", "sh", "-c", script], {
+            before: `mkdir -p "${seen}"`,
+          }),
+        ).toMatchObject({ code: 0 });
+      expect(existsSync(join(seen, "gone"))).toBe(false);
+      await expectNothingLeft(project);
     },
     LIMIT_MS,
   );

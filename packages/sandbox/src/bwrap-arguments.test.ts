@@ -19,7 +19,7 @@ const PLAN: Confinement = {
 
 test("covers each socket that the command would see, but those that it may reach and those that other covers hide", () => {
   const other = "/srv/state/sluice/sessions/two/control.sock";
-  const words = bwrapArguments(PLAN, ["/srv/app.sock", "/srv/shown.sock", "/run/bus", "/tmp/x.sock", other]);
+  const words = bwrapArguments(PLAN)(["/srv/app.sock", "/srv/shown.sock", "/run/bus", "/tmp/x.sock", other]);
   const covered = words.filter((_, at) => words[at - 1] === "/dev/null" && words[at - 2] === "--ro-bind");
   // The state is no directory here.
   expect(covered).toEqual(["/srv/app.sock", PLAN.state]);

@@ -135,13 +135,13 @@ function coveredSockets(plan: Confinement, sockets: readonly string[]): string[]
   return sockets.filter((path) => !plan.reachable.includes(path) && !isBeneath(path, plan.state) && isSeen(path, plan));
 }
 
-/** `sockets`: of other programs, as they are when the command begins. */
-export function bwrapArguments(plan: Confinement, sockets: readonly string[]): string[] {
+/** A function of the sockets of other programs, as they are when the command begins. The rest is planned before. */
+export function bwrapArguments(plan: Confinement): (sockets: readonly string[]) => string[] {
   const added = [
     ...plan.readOnly.flatMap((path) => ["--ro-bind", path, path]),
     ...[...plan.writable, ...plan.reachable].flatMap((path) => ["--bind", path, path]),
   ];
-  return [
+  const first = [
     ...identity(plan),
     ...["--ro-bind", "/", "/", "--dev", "/dev", "--proc", "/proc"],
     ...secretsOfRoot(plan),
@@ -150,9 +150,7 @@ export function bwrapArguments(plan: Confinement, sockets: readonly string[]): s
     ...resolver(),
     ...homeOptions(plan),
     ...added,
-    ...coveredSockets(plan, sockets).flatMap((path) => covered(path, false)),
-    ...covers(plan),
-    ...views(plan),
-    ...["--chdir", plan.base],
   ];
+  const last = [...covers(plan), ...views(plan), "--chdir", plan.base];
+  return (sockets) => [...first, ...coveredSockets(plan, sockets).flatMap((path) => covered(path, false)), ...last];
 }

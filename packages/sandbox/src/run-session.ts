@@ -180,6 +180,8 @@ interface Stage {
   /** Resolves to its exit code. */
   exit: Promise<number>;
   confinement: Confinement;
+  /** The options of its sandbox: as `bwrapArguments`. */
+  options(sockets: readonly string[]): string[];
   pipe(fd: number): Writable & Readable;
 }
 
@@ -216,7 +218,8 @@ function startStage(
   pipe(STAGE_FD.filter).end(callFilter());
   const exit = exitOf(stage);
   exit.catch(() => undefined); // whoever waits for it hears of it
-  return { process: stage, exit, confinement, pipe };
+  // While the view is being mounted.
+  return { process: stage, exit, confinement, options: bwrapArguments(confinement), pipe };
 }
 
 export interface CommandEnd {
@@ -226,11 +229,11 @@ export interface CommandEnd {
   hasBegun: boolean;
 }
 
-/** Resolves at the end of the stream. */
-function textOf(stream: Readable): Promise<string> {
+/** Resolves at the end of the stream. `onText` gets the text so far, whenever more has come. */
+function textOf(stream: Readable, onText: (text: string) => void): Promise<string> {
   return new Promise((resolve) => {
     let text = "";
-    stream.setEncoding("utf8").on("data", (chunk: string) => (text += chunk));
+    stream.setEncoding("utf8").on("data", (chunk: string) => onText((text += chunk)));
     stream.once("close", () => resolve(text));
   });
 }
@@ -239,12 +242,15 @@ function textOf(stream: Readable): Promise<string> {
 async function runInStage(
   run: SessionRun,
   { terminal }: Surroundings,
-  { process: stage, exit, confinement, pipe, served }: Stage & { served: ServedView | undefined },
+  { process: stage, exit, options, pipe, served }: Stage & { served: ServedView | undefined },
 ): Promise<CommandEnd> {
   const { session, order } = run;
   terminal?.attach();
   if (served !== undefined) pipe(STAGE_FD.go).write(`${VIEW_IS_THERE}\n`);
-  const begun = textOf(pipe(STAGE_FD.begun));
+  const begun = textOf(pipe(STAGE_FD.begun), (text) => {
+    // Whoever waits for the end hears of a failure.
+    if (text.endsWith(`${ENDED}\n`)) served?.end().catch(() => undefined);
+  });
   const unhook = forwardSignals(stage, terminal?.command);
   let prompt: { close(): void } | undefined;
   try {
@@ -259,12 +265,12 @@ async function runInStage(
     if (control !== undefined)
       prompt = promptForPerson({ name: session.name, view: session.path("view"), control }, { terminal, silent: run.silent });
     terminal?.begin();
-    const options = bwrapArguments(confinement, outsideSockets());
-    pipe(STAGE_FD.options).end(options.map((word) => `${word}\0`).join(""));
+    const words = options(outsideSockets());
+    pipe(STAGE_FD.options).end(words.map((word) => `${word}\0`).join(""));
     pipe(STAGE_FD.go).end(`${GO}\n`);
     const exitCode = await exit;
     if (!told.text.startsWith(`${ENTERED}\n`)) complain(told, exitCode);
-    return { exitCode, hasBegun: (await begun) === `${BEGUN}\n` };
+    return { exitCode, hasBegun: (await begun).startsWith(`${BEGUN}\n`) };
   } finally {
     prompt?.close();
     unhook();

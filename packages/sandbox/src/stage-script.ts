@@ -12,7 +12,7 @@ const INPUT_FD = 8;
 /** The first line on `told`, and the last one, after the end of the server. The lines between them are the server's. */
 export const ENTERED = "entered";
 export const ENDED = "ended";
-/** The word on `begun` when the program of the command was found. */
+/** The words on `begun`: the program of the command was found; and `ENDED`, in a stage without a server, when all its programs have ended. */
 export const BEGUN = "begun";
 /** The words on `go`: the view is there, for a stage that waits for it; and the command may start. Anything else ends the stage. */
 export const VIEW_IS_THERE = "view";
@@ -111,6 +111,15 @@ kill -TERM $server 2>&-
 while wait $server; ended=$?; kill -0 $server 2>&-; do :; done
 `;
 
+/**
+ * The view can be taken down from then on. The end of this process kills the same programs, but the namespaces, with a hundred mounts, are taken
+ * down before anybody hears of it. They do not see that the view is gone.
+ */
+const TELL_END = `
+  kill -KILL -1 2>&-
+  echo ${ENDED} >&${STAGE_FD.begun}
+`;
+
 function script(stage: Stage): string {
   const { programs, server, asRoot, overlays } = stage;
   const { go, told } = STAGE_FD;
@@ -127,6 +136,7 @@ if [ "$word" = ${GO} ]; then
   exec ${go}<&-
   ${commandLine(stage)}
   code=$?
+  ${server === undefined ? TELL_END : ""}
 fi
 ${server === undefined ? "" : END_SERVER}
 exit \${code:-\${ended:-1}}

@@ -37,7 +37,7 @@ export interface ViewOrder {
 export interface ServedView {
   /** As `sluice mount` prints it. */
   line: string;
-  /** Resolves when nothing of the mount is left. */
+  /** Ends the mount. Resolves when nothing of it is left; a further call waits for the same. */
   end(): Promise<void>;
 }
 

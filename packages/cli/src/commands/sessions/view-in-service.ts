@@ -18,6 +18,11 @@ function errorOf({ refusal, exitCode }: Refusal): CliError {
   return new CliError({ object, problem, remedy, exitCode: known ?? EXIT.FAILED });
 }
 
+function endedOnce({ line, end }: ServedView): ServedView {
+  let ending: Promise<void> | undefined;
+  return { line, end: () => (ending ??= end()) };
+}
+
 /** Called when the service has been asked. */
 type Asked = () => void;
 
@@ -31,7 +36,7 @@ async function forUser(socket: string, { mountpoint, options, files }: ViewOrder
   onAsked();
   const asked = await asking;
   if (asked !== undefined && "refusal" in asked) throw errorOf(asked);
-  return asked;
+  return asked === undefined ? undefined : endedOnce(asked);
 }
 
 /** Undefined if no service answers, or it cannot have this mount among others. @throws CliError */
@@ -67,13 +72,13 @@ async function forRoot(socket: string, { mountpoint, options, files }: ViewOrder
   ]);
   if (typeof outcome === "string") {
     const end = ended.catch(() => undefined);
-    return {
+    return endedOnce({
       line: outcome,
       end: async () => {
         stop();
         await end;
       },
-    };
+    });
   }
   if (outcome instanceof NeedsOwnProcess) throw outcome.complaint;
   if (outcome instanceof HostUnreachable) return undefined;
