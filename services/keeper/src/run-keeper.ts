@@ -5,6 +5,7 @@
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { isatty } from "node:tty";
+import { native } from "@sluice/native";
 import { openControlSocket } from "./control-socket.js";
 import { type Held, holdOne } from "./held.js";
 import { FAILED, openResources, prepare, removeSockets, say } from "./setup.js";
@@ -145,7 +146,13 @@ class Keeper {
   #launch(program: ServerProgram): ServerProcess {
     const first = this.#first;
     this.#first = undefined;
-    return new ServerProcess(this.#setup, program, first);
+    return new ServerProcess({ ...this.#setup, onOver: () => this.#over() }, program, first);
+  }
+
+  /** No other server follows. */
+  #over(): void {
+    void this.#standby.drop();
+    this.#setup.onOver?.();
   }
 
   /** The server that serves next. */
@@ -250,7 +257,16 @@ function listen(keeper: Keeper): void {
 
 /** Runs servers until none is needed any more, and gives everything back. @returns the exit code */
 export async function supervise(setup: Supervision): Promise<number> {
-  const keeper = new Keeper(setup);
+  let givingBack: Promise<void> | undefined;
+  const giveBack = async (): Promise<void> => {
+    control?.close();
+    await setup.held.end();
+    removeSockets(setup.runDirectory);
+    for (const fd of setup.handed ?? []) native.close(fd);
+  };
+  // A session waits for the descriptors, and its next command may have the same directory for sockets: so they are closed last.
+  const onOver = (): void => void (givingBack ??= giveBack());
+  const keeper = new Keeper({ ...setup, onOver });
   listen(keeper);
   const control = openControlSocket(join(setup.runDirectory, CONTROL_SOCKET), {
     upgrade: (program) => keeper.upgrade(program),
@@ -259,9 +275,7 @@ export async function supervise(setup: Supervision): Promise<number> {
   try {
     return await keeper.run();
   } finally {
-    control?.close();
-    await setup.held.end();
-    removeSockets(setup.runDirectory);
+    await (givingBack ??= giveBack());
   }
 }
 

@@ -43,6 +43,8 @@ export interface ServerSetup {
   listenFd?: number;
   /** Other descriptors for it. It gets one of the two. */
   handed?: readonly number[];
+  /** Called when a server has let go of a mount whose connection is over. Its process may need some time to end. */
+  onOver?: () => void;
 }
 
 const SETPRIV = ["/usr/bin/setpriv", "/bin/setpriv"].find((path) => existsSync(path));
@@ -129,7 +131,10 @@ export class ServerProcess {
       handOver: () => {
         this.#handedOver = true;
       },
-      lost: () => this.#endWithin(EXIT_LIMIT_MS),
+      lost: () => {
+        this.#endWithin(EXIT_LIMIT_MS);
+        if (setup.held.connectionOver) setup.onOver?.();
+      },
       stuck: () => this.signal("SIGKILL"),
     });
     this.ended = this.#watch();

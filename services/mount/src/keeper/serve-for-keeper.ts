@@ -56,6 +56,8 @@ async function serve(
     onLost: () => process.exit(1),
   });
   await runServer(config, host, { link, runDirectory, joined, logger, session });
+  // Whoever runs the session waits for this, and not for the end of the process.
+  if (session !== undefined) native.close(session.life);
 }
 
 /** `linkFd`: the descriptor of the keeper's link. That of the configuration follows. */
