@@ -35,6 +35,7 @@ async function mountHost(): Promise<MountHost> {
       prepare: async (count) => (count > 0 ? await decisions() : await loaded)?.prepare(count),
       countForNext: async (tell) => (await decisions()).countForNext(tell),
       keepForUser: async () => (await decisions()).keepForUser(),
+      rehearse: async (use) => (await loaded)?.rehearse(use),
       assign: async (user) => (await loaded)?.assign(user),
       end: async () => (await loaded)?.end(),
     },

@@ -57,6 +57,8 @@ export interface ReadyDecisions {
   countForNext(tell: (count: number) => void): Promise<void>;
   /** One is ready for the only policy of a process that is about to become another user. It waits with the rights of this process. */
   keepForUser(): Promise<void>;
+  /** It serves a policy of its own program, as it will serve that of the mount, while `use` works with this gRPC target. */
+  rehearse(use: (target: string) => Promise<void>): Promise<void>;
   /** It becomes this user, without any capability, before it learns its policy. */
   assign(user: DecisionUser): Promise<void>;
   /** Ends it. */

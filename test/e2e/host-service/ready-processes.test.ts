@@ -1,11 +1,12 @@
 /** Processes that a host service keeps ready for the next session: they have nothing of a user before, and only one user ever. */
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { chownSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { chownSync, existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { connect } from "node:net";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { native } from "@sluice/native";
+import { connectDecider, whenReady } from "@sluice/decision-client/connect";
+import { native, toBytes } from "@sluice/native";
 import {
   cleanUp,
   eventually,
@@ -30,6 +31,7 @@ const { test } = requires("/dev/fuse", "CAP_SYS_ADMIN", "command setpriv", "chec
 const DECISION_CHILD = fileURLToPath(new URL("../../../packages/cli/dist/decision-child.js", import.meta.url));
 const PATIENCE_MS = 60_000;
 const DEAD_PARENT = 1;
+const USER_IDS = { uid: USER.uid, gid: USER.gid, groups: USER.groups ?? [] };
 
 const named = (host: HostService, word: string): ProcessIdentity[] => host.children().filter(({ command }) => command.includes(word));
 const pidsOf = (processes: readonly ProcessIdentity[]): number[] => processes.map(({ pid }) => pid);
@@ -121,9 +123,9 @@ function waiting(): { child: ChildProcess; socket: number } {
   return { child, socket };
 }
 
-function send(socket: number, record: unknown): void {
+function send(socket: number, record: unknown, fds: readonly number[] = []): void {
   const bytes = Buffer.from(JSON.stringify(record));
-  native.sendMessage(socket, bytes, bytes.length, new Int32Array(0), 0, PATIENCE_MS);
+  native.sendMessage(socket, bytes, bytes.length, Int32Array.from(fds), fds.length, PATIENCE_MS);
 }
 
 test("a decision process without a user takes no policy, stays no root, and ends with its parent's socket", async () => {
@@ -140,6 +142,38 @@ test("a decision process without a user takes no policy, stays no root, and ends
   const { child, socket } = waiting();
   native.close(socket);
   expect((await once(child, "exit"))[0]).toBe(DEAD_PARENT);
+});
+
+test("a decision process without a user serves the policy of its own program until it is told, and becomes the user after that", async () => {
+  const { child, socket } = waiting();
+  const path = join(scratch(), "rehearsal.sock");
+  const listening = native.unixListen(toBytes(path), 0o600, 1);
+  send(socket, { id: 0, rehearse: true }, [listening]);
+  const decider = connectDecider({ target: `unix://${path}`, mount: "m", clientVersion: "0" });
+  expect(await whenReady(decider, PATIENCE_MS)).toBe(true);
+  expect(decider.status().policyId).toBe("agent.yaml");
+  await decider.close();
+  send(socket, { id: 0 });
+  send(socket, { assign: USER_IDS });
+  await eventually(
+    "it is the user",
+    PATIENCE_MS,
+    () => [...fieldsOf(child.pid as number, "Uid")].join() === Array(4).fill(USER.uid).join("\t"),
+  );
+  expect(child.exitCode).toBeNull();
+  for (const fd of [socket, listening]) native.close(fd);
+  await once(child, "exit");
+});
+
+test("processes of the next mount leave no socket of their rehearsal", async () => {
+  const host = await startForUsers();
+  const { servers } = await untilReady(host);
+  const home = await UserHome.make({ lower: { word: file("x") } }, host);
+  const command = await home.mount();
+  expect(servers).toContain(await serverOf(home.mountpoint));
+  expect(existsSync(`/run/sluice/rehearsal-${servers[0]}.sock`)).toBe(false);
+  command.kill("SIGTERM");
+  await command.finished;
 });
 
 test("root's decision process is ready, and goes on to the next policy of the same owner alone", async () => {

@@ -11,6 +11,7 @@ import { type DecisionsOptions, spawnDecisions } from "./child-process.js";
 import type { OwnUser, SharedUser } from "./decision-user.js";
 import { type HostedPolicy, sendPolicy, sendRecord } from "./hosted-policy.js";
 import { PolicyFiles } from "./policy-files.js";
+import { REHEARSAL } from "./policy-records.js";
 import { RestartPause } from "./restart-pause.js";
 import { type PolicyWord, readTaggedLines } from "./tagged-lines.js";
 
@@ -78,6 +79,15 @@ export class DecisionProcess {
   /** Of a process without a user: before its first policy. */
   assign(user: DecisionUser): void {
     if (this.#running !== undefined) sendRecord(this.#running.socket, { assign: user }, []);
+  }
+
+  /** Before its user is known: it serves the default policy of its program at this listening socket. @returns a function that ends that */
+  rehearse(listenFd: number): () => void {
+    const running = this.#running;
+    if (running !== undefined) sendRecord(running.socket, { id: REHEARSAL, rehearse: true }, [listenFd]);
+    return () => {
+      if (running !== undefined && running === this.#running) sendRecord(running.socket, { id: REHEARSAL }, []);
+    };
   }
 
   /** @throws if the process cannot be started */

@@ -3,7 +3,6 @@
  * answered for its last policy waits for the next. Policies share one (docs/decisions/0024-policies-share-a-process.md) if nobody but one user
  * controls their files and they send spans to the same collector, up to a number at which one of them can delay only so many others.
  */
-import type { DecisionUser } from "@sluice/service-mount";
 import type { HostedPolicy } from "./hosted-policy.js";
 import { DecisionProcess } from "./decision-process.js";
 import { chooseDecisionUser, type OwnUser, type SharedUser } from "./decision-user.js";
@@ -83,12 +82,12 @@ export class DecisionProcesses {
     this.#tellCount([...this.#places].filter(({ kinship }) => kinship.tracingEndpoint === undefined).length);
   }
 
-  /** A process is ready for the first policy. @returns a function that names its user. @throws if it cannot be started */
-  keepAssigned(): (user: DecisionUser) => void {
+  /** A process is ready for the first policy, once it knows its user. @throws if it cannot be started */
+  keepAssigned(): AssignedProcess {
     const ready = new AssignedProcess();
     this.#ready = ready;
     this.#isForUser = true;
-    return (user) => ready.assign(user);
+    return ready;
   }
 
   /** Ends the processes without policies. */

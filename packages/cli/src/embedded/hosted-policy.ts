@@ -2,7 +2,7 @@
 import { CliError, EXIT, type Logger } from "@sluice/runtime";
 import { check, native } from "@sluice/native";
 import type { PolicyFiles } from "./policy-files.js";
-import type { AssignUser, PolicyRecord } from "./policy-records.js";
+import type { AssignUser, PolicyRecord, Rehearse } from "./policy-records.js";
 import { RestartPause } from "./restart-pause.js";
 
 export interface PolicyOptions {
@@ -82,7 +82,7 @@ export class HostedPolicy {
 }
 
 /** @returns false if there is no room for a record at the moment, or nobody who reads it */
-export function sendRecord(socket: number, record: PolicyRecord | AssignUser, fds: readonly number[]): boolean {
+export function sendRecord(socket: number, record: PolicyRecord | AssignUser | Rehearse, fds: readonly number[]): boolean {
   const bytes = Buffer.from(JSON.stringify(record));
   return native.sendMessage(socket, bytes, bytes.length, Int32Array.from(fds), fds.length, 0) >= 0;
 }

@@ -33,6 +33,18 @@ export interface AssignUser {
   assign: { uid: number; gid: number; groups: readonly number[] };
 }
 
+/**
+ * Before that, with the descriptor of a listening socket: it serves the default policy of its own program there, until `EndPolicy`. So its code has
+ * run when somebody waits for it.
+ */
+export interface Rehearse {
+  id: typeof REHEARSAL;
+  rehearse: true;
+}
+
+/** No attempt has it. */
+export const REHEARSAL = 0;
+
 export type PolicyRecord = BeginPolicy | EndPolicy;
 
 /** The first argument of the process after its user; then its parent, and the collector of its spans if there is one. */

@@ -75,6 +75,11 @@ export class AssignedProcess implements Ready {
     this.#process?.prepare({ isAssigned: true });
   }
 
+  /** As `DecisionProcess.rehearse`. */
+  rehearse(listenFd: number): () => void {
+    return this.#process?.rehearse(listenFd) ?? (() => undefined);
+  }
+
   assign(user: DecisionUser): void {
     this.#process?.assign(user);
   }

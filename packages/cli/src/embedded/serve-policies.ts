@@ -15,8 +15,16 @@ import {
   tracingOptions,
 } from "@sluice/runtime";
 import { type DecisionService, type LogSink, rehearse, startDecisionService } from "@sluice/service-decision";
+import { PRESETS, presetFile } from "@sluice/service-decision/presets";
 import { SOCKET_FD } from "./child-user.js";
-import { type AssignUser, type BeginPolicy, MAX_POLICY_RECORD_BYTES, type PolicyRecord } from "./policy-records.js";
+import {
+  type AssignUser,
+  type BeginPolicy,
+  MAX_POLICY_RECORD_BYTES,
+  type PolicyRecord,
+  REHEARSAL,
+  type Rehearse,
+} from "./policy-records.js";
 import { ServedDisk } from "./served-disk.js";
 import { type PolicyWord, taggedLine, taggedWord } from "./tagged-lines.js";
 
@@ -63,16 +71,41 @@ function messageOf(error: unknown): string {
 /** A policy waits for it already. */
 const isAwaited = (): boolean => (native.pollNow(SOCKET_FD, POLL.IN, 0) & POLL.IN) !== 0;
 
+/** A policy of its own program, in the way in which it serves others. A failure hinders nobody. */
+async function serveRehearsal(listenFd: number, onlyPid: number): Promise<DecisionService | undefined> {
+  const policy = presetFile(PRESETS[0]) ?? "";
+  try {
+    return await startDecisionService({ policy, listen: { kind: "fd", fd: listenFd }, onlyPid, decisionLog: "off" });
+  } catch {
+    native.close(listenFd);
+    return undefined;
+  }
+}
+
 /**
  * Waits for the record that names the user, and becomes that user: every thread, for good. Its threads could get no new privileges from the
- * start, and it has no ring (UV_USE_IO_URING). @returns false if the parent is gone. @throws if rights are left
+ * start, and it has no ring (UV_USE_IO_URING). Before, it serves no policy but one of its own program.
+ * @returns false if the parent is gone. @throws if rights are left
  */
-async function becomeAssigned(): Promise<boolean> {
+async function becomeAssigned(parentPid: number): Promise<boolean> {
   const bytes = Buffer.alloc(MAX_POLICY_RECORD_BYTES);
-  await untilReadable(SOCKET_FD);
-  const got = native.receiveMessage(SOCKET_FD, bytes, new Int32Array(0), 0);
-  if (got <= 0) return false;
-  const { uid, gid, groups } = (JSON.parse(bytes.toString("utf8", 0, got % 65_536)) as AssignUser).assign;
+  const fds = new Int32Array(1);
+  let rehearsal: Promise<DecisionService | undefined> | undefined;
+  for (;;) {
+    await untilReadable(SOCKET_FD);
+    const got = native.receiveMessage(SOCKET_FD, bytes, fds, 0);
+    if (got <= 0) return false;
+    const record = JSON.parse(bytes.toString("utf8", 0, got % 65_536)) as AssignUser | Rehearse | { id: number };
+    if ("rehearse" in record) rehearsal ??= serveRehearsal(fds[0] as number, parentPid);
+    else if ("assign" in record) return becomeUser(record);
+    // Its client has left. It holds nothing of a user, however long it takes to close.
+    else if (record.id === REHEARSAL) void rehearsal?.then((service) => service?.drain(0));
+    else throw new Error("the decision service's process got a policy before its user");
+  }
+}
+
+/** @throws if rights are left */
+function becomeUser({ assign: { uid, gid, groups } }: AssignUser): true {
   if (uid === 0) throw new Error("the decision service's process got no user");
   check(native.becomeUser(uid, gid, groups), "become the user of the decision service");
   if (!everyThreadIsUser(uid, gid, groups)) throw new Error("the decision service's process has rights left");
@@ -162,7 +195,7 @@ export interface ServingOptions {
 export async function servePolicies({ parentPid, tracingEndpoint, isAssigned, isEarly }: ServingOptions): Promise<number> {
   // With the rights that it starts with it loads no policy but one of its own program.
   if (isEarly && !isAwaited()) await rehearse();
-  if (isAssigned && !(await becomeAssigned())) return EXIT.FAILED;
+  if (isAssigned && !(await becomeAssigned(parentPid))) return EXIT.FAILED;
   native.setParentDeathSignal(SIGTERM);
   // The parent may have died before the kernel was told.
   if (process.ppid !== parentPid) return EXIT.FAILED;

@@ -2,7 +2,7 @@
  * The embedded default: a decision service in a child process, on a unix socket. The mount owns the socket and keeps it open, so that a dead
  * child can be replaced without a refused connection: callers wait in the socket's queue meanwhile.
  */
-import { constants, fstatSync, openSync, rmSync, statSync } from "node:fs";
+import { constants, fstatSync, mkdirSync, openSync, rmSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { RUN_DIRECTORY } from "@sluice/mount-control";
 import { native, toBytes } from "@sluice/native";
@@ -17,12 +17,15 @@ import { FileWatch } from "./file-watch.js";
 import { HostedPolicy, type PolicyOptions } from "./hosted-policy.js";
 import { openPolicyFile, openToWatch } from "./open-policy-file.js";
 import { ENTRY } from "./policy-file-records.js";
+import type { AssignedProcess } from "./ready-process.js";
 
 const ROOT = 0;
 const SOCKET = "decision.sock";
 /** The claims of uids are beside the directory of each mount. */
 const READY_DIRECTORY = join(RUN_DIRECTORY, "ready");
 const BACKLOG = 64;
+/** As for the directory of mounts' sockets. */
+const OTHERS_ENTER = 0o711;
 
 function listen(path: string): number {
   rmSync(path, { force: true });
@@ -111,7 +114,7 @@ function policyOptions(options: EmbeddedDecisionOptions, path: string, belonging
 /** The embedded decision services of this process. */
 export class EmbeddedDecisions {
   readonly #processes = new DecisionProcesses();
-  #assign: ((user: DecisionUser) => void) | undefined;
+  #assigned: AssignedProcess | undefined;
 
   /** It is started, though it may not serve yet, when the promise of its host resolves. */
   readonly start: StartEmbeddedDecision = async (options) => {
@@ -142,11 +145,26 @@ export class EmbeddedDecisions {
   }
 
   keepForUser(): void {
-    this.#assign = this.#processes.keepAssigned();
+    this.#assigned = this.#processes.keepAssigned();
+  }
+
+  /** As in `ReadyDecisions`. */
+  async rehearse(use: (target: string) => Promise<void>): Promise<void> {
+    mkdirSync(RUN_DIRECTORY, { recursive: true, mode: OTHERS_ENTER });
+    const path = join(RUN_DIRECTORY, `rehearsal-${process.pid}.sock`);
+    const fd = listen(path);
+    const end = this.#assigned?.rehearse(fd);
+    try {
+      if (end !== undefined) await use(`unix://${path}`);
+    } finally {
+      end?.();
+      native.close(fd);
+      rmSync(path, { force: true });
+    }
   }
 
   assign(user: DecisionUser): void {
-    this.#assign?.(user);
+    this.#assigned?.assign(user);
   }
 
   end(): Promise<void> {

@@ -4,7 +4,7 @@
  */
 import { constants } from "node:os";
 import { openSocketLink, tellLoaded } from "@sluice/keeper-link";
-import { native, untilReadable } from "@sluice/native";
+import { native, POLL, untilReadable } from "@sluice/native";
 import { failed } from "@sluice/runtime/cli";
 import { type HandedSession, handedAs, handedFds, withSessionFiles } from "./handed-session.js";
 import { mountPlan, readServerConfig, type ServerConfig } from "./start-keeper.js";
@@ -12,6 +12,7 @@ import { dropOtherCapabilities } from "../privilege/least-privilege.js";
 import { STANDARD } from "../privilege/pass-descriptors.js";
 import { becomeUserHere, takeUser, userOf } from "../privilege/take-user.js";
 import type { MountHost } from "../mount-host.js";
+import { rehearseDecisions } from "../setup/rehearse-decisions.js";
 
 /** As services/keeper starts it: after standard input, output and error. */
 const LINK_FD = STANDARD;
@@ -92,6 +93,8 @@ export async function serveAssigned(host: MountHost): Promise<void> {
   // Its process loads its own code meanwhile.
   await host.readyDecisions?.keepForUser();
   await Promise.all([import("../serve/run-mount.js"), import("../setup/start-filesystem.js"), import("@sluice/decision-client/connect")]);
+  const isAwaited = (native.pollNow(linkSocket, POLL.IN, 0) & POLL.IN) !== 0;
+  if (!isAwaited && host.readyDecisions !== undefined) await rehearseDecisions(host.readyDecisions);
   const assigned = await assignment(linkSocket);
   if (assigned === undefined) return;
   const { server, session } = assigned;
