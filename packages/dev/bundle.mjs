@@ -90,6 +90,19 @@ const places = {
   },
 };
 
+const EARLY = "const childProcess = require('node:child_process');";
+const LATE = "const childProcess = { spawn: (...words) => require('node:child_process').spawn(...words) };";
+
+/** A command that starts no other program does not wait for the module that could. @type {import("rolldown").Plugin} */
+const later = {
+  name: "later",
+  transform(code, id) {
+    if (!id.endsWith("/node_modules/commander/lib/command.js")) return undefined;
+    if (!code.includes(EARLY)) this.error("commander has another text: change EARLY in packages/dev/bundle.mjs");
+    return code.replace(EARLY, LATE);
+  },
+};
+
 const isProgram = (/** @type {string} */ id) => PROGRAMS.includes(relative(root, id));
 
 /** Behind its imports a program becomes a function, which may wait: CommonJS has no await outside of one. Loading it does not run it. */
@@ -174,7 +187,7 @@ async function joinModules(out, plugins) {
     external: [/^node:/, ...OUTSIDE.map((name) => new RegExp(`^${name}(/|$)`))],
     // Of ours a module that nobody uses anything of is left out: none does anything when it is only loaded, but the programs.
     treeshake: { moduleSideEffects: (id) => packageOf(id) !== undefined || isProgram(id) },
-    plugins: [...plugins, places, programs],
+    plugins: [...plugins, later, places, programs],
     logLevel: "warn",
   });
   const { output } = await bundle.write({

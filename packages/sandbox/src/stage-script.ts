@@ -143,16 +143,19 @@ exit \${code:-\${ended:-1}}
 `;
 }
 
-/** The mounts of the namespaces are those of the moment in which they are made. */
-const WAIT_FOR_VIEW = `read -r word <&${STAGE_FD.go} && [ "$word" = ${VIEW_IS_THERE} ] && exec "$@"`;
+/** The mounts of the namespaces are those of the moment in which they are made. Programs that a shell starts ignore the same signals. */
+const WAIT_FOR_VIEW = `trap '' ${OF_TERMINAL.replaceAll(",", " ")}
+read -r word <&${STAGE_FD.go} && [ "$word" = ${VIEW_IS_THERE} ] && exec "$@"`;
 
 /** The whole command line: namespaces, and the script in them with the command as its words. */
 export function stageCommand(stage: Stage, command: readonly string[]): [string, ...string[]] {
   const { env, setpriv, unshare, sh } = stage.programs;
   const user = stage.asRoot ? [] : ["--user", "--map-root-user"];
+  const dying = [setpriv, "--pdeathsig", "KILL"] as const;
   return [
-    ...([env, `--ignore-signal=${OF_TERMINAL}`, setpriv, "--pdeathsig", "KILL"] as [string, ...string[]]),
-    ...(stage.server === undefined ? [sh, "-c", WAIT_FOR_VIEW, "sluice-wait"] : []),
+    ...(stage.server === undefined
+      ? ([...dying, sh, "-c", WAIT_FOR_VIEW, "sluice-wait"] as const)
+      : ([env, `--ignore-signal=${OF_TERMINAL}`, ...dying] as const)),
     ...[unshare, ...user, "--mount", "--propagation", "private", "--pid", "--fork", "--kill-child", "--mount-proc"],
     ...[sh, "-c", script(stage), "sluice-stage", ...command],
   ];

@@ -282,6 +282,8 @@ export async function supervise(setup: Supervision): Promise<number> {
 /** Runs the keeper to the end of its mount. `first` is the first server, if it is there already. @returns the exit code */
 export async function runKeeper({ plan, ...config }: KeeperConfig, first?: UnassignedServer): Promise<number> {
   prepare();
+  // While this process opens what it is to pass to it.
+  first?.assign(config);
   const resources = await openResources({ plan });
   if (typeof resources === "number") {
     first?.drop();

@@ -105,9 +105,9 @@ export class ServerProcess {
   #wasDead = false;
   #end: (code: number | null, signal: NodeJS.Signals | null, failure: string | undefined) => void = () => undefined;
 
-  /** `unassigned` is a process of this program, if one is there already. */
+  /** `unassigned` is a process of this program with the mount of `setup`, if one is there already. */
   constructor(setup: ServerSetup, program: ServerProgram, unassigned?: UnassignedServer) {
-    const { child, link } = unassigned?.assign(setup) ?? start(setup, program);
+    const { child, link } = unassigned?.take() ?? start(setup, program);
     this.program = program;
     this.#held = setup.held;
     this.#child = child;

@@ -26,6 +26,7 @@ export class UnassignedServer {
   readonly #started: StartedServer;
   #over = false;
   #taken = false;
+  #assigned: StartedServer | undefined;
 
   /** It is started with the rights of this process. @throws if there is no descriptor for it */
   constructor({ file, argv }: ServerProgram) {
@@ -43,8 +44,8 @@ export class UnassignedServer {
     child.once("exit", end).once("error", end);
   }
 
-  /** Call it once. Its link is the caller's then. @returns undefined if it cannot be had */
-  assign({ serverConfig, handed = [] }: Assignment): StartedServer | undefined {
+  /** Names its mount: it prepares for that until it is greeted. Call it once. */
+  assign({ serverConfig, handed = [] }: Assignment): void {
     const config = memoryFileOf("sluice-config", serverConfig);
     const fds = [config, ...handed];
     const sent =
@@ -53,11 +54,20 @@ export class UnassignedServer {
         : native.sendMessage(this.#started.link, Buffer.from("a"), 1, Int32Array.from(fds), fds.length, SEND_MS);
     if (config >= 0) native.close(config);
     if (sent < 0) this.drop();
-    this.#taken = true;
-    return sent < 0 ? undefined : this.#started;
+    else this.#assigned = this.#started;
   }
 
-  /** Ends it, unless it is assigned. */
+  /** After it was assigned. Its link is the caller's then. @returns undefined if it cannot be had */
+  take(): StartedServer | undefined {
+    if (this.#over || this.#assigned === undefined) {
+      this.drop();
+      return undefined;
+    }
+    this.#taken = true;
+    return this.#assigned;
+  }
+
+  /** Ends it, unless it is taken. */
   drop(): void {
     if (this.#taken) return;
     this.#taken = true;

@@ -1,5 +1,4 @@
 /** The addresses of decision services: the forms of a target, and the addresses behind it at a given moment. */
-import { readdir } from "node:fs/promises";
 import { isIP } from "node:net";
 import { basename, dirname, join } from "node:path";
 import { DecisionError } from "@sluice/decision-api";
@@ -46,6 +45,8 @@ export async function resolveTarget(target: Target): Promise<string[]> {
       return [`unix:${target.path}`];
     case "sockets": {
       const { directory, suffix } = target;
+      // Few targets are directories, and a command that waits for its mount loads this module.
+      const { readdir } = await import("node:fs/promises");
       const found = await readdir(directory, { withFileTypes: true });
       return found.filter((entry) => entry.isSocket() && entry.name.endsWith(suffix)).map(({ name }) => `unix:${join(directory, name)}`);
     }
