@@ -2,6 +2,7 @@
 // SLUICE_RUN_BY_SERVICE every other test of this folder runs so, too.
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { type HostService, requires, scratch, type ScriptResult, startScript } from "@sluice/testkit";
 import { beforeAll, describe, expect } from "vitest";
 import { startForUsers } from "../e2e/host-service/user-home.js";
@@ -274,6 +275,41 @@ test(
     expect(await project.sluice(again)).toMatchObject({ code: 0, stdout: "x\n" });
     expect(await project.sluice(["discard", "one"])).toMatchObject({ code: 0 });
     await expectNothingLeft(project);
+  },
+  LIMIT_MS,
+);
+
+test(
+  "a service that hangs holds no session up for ever, is not waited for after a signal, and makes no mount for them when it goes on",
+  async () => {
+    const host = await startForUsers(8);
+    const projects = CALLERS.map((caller) => projectOf(caller, host));
+    const { pid } = host;
+    process.kill(pid, "SIGSTOP");
+    const words = (name: string): string[] => ["run", "--name", name, "--", "true"];
+    const hung = projects.map((project) => project.start(words("one")));
+    const told = projects.map((project) => project.start(words("two")));
+    for (const [index, running] of told.entries()) {
+      await expect.poll(() => existsSync((projects[index] as Project).session("two", "session.json")), { timeout: 60_000 }).toBe(true);
+      await sleep(1_000);
+      running.kill("SIGTERM");
+    }
+    for (const running of told)
+      expect(await running.finished).toMatchObject({
+        code: 1,
+        stderr: expect.stringContaining("sluice: sluice run: it was told to end before the command began: run it again") as unknown,
+      });
+    for (const running of hung)
+      expect(await running.finished).toMatchObject({
+        code: 1,
+        stderr: `sluice: ${host.socket}: the host service has not answered for 10 s: restart it, or use --host-service off\n`,
+      });
+    process.kill(pid, "SIGCONT");
+    for (const project of projects) {
+      const run = await project.sluice(["run", "--on-exit", "discard", "--", "cat", "f"]);
+      expect(run).toMatchObject({ code: 0, stdout: "one\n" });
+      await expectNothingLeft(project);
+    }
   },
   LIMIT_MS,
 );

@@ -8,4 +8,6 @@ export interface MountFollower {
   tell(line: string): void;
   /** `stop` is called for each request to end the mount. @returns a function that ends that */
   onStop(stop: () => void): () => void;
+  /** Ends the call if the service does not answer it. */
+  signal?: AbortSignal;
 }

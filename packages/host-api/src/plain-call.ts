@@ -64,6 +64,11 @@ class PlainCalls {
     this.#send({ $case: "stop", value: {} });
   }
 
+  /** Whatever the service does with what it has got, nobody follows it any more. */
+  giveUp(): void {
+    this.#socket?.destroy();
+  }
+
   #send(request: PlainRequest, sent?: () => void): void {
     this.#socket?.write(`${JSON.stringify(request)}\n`, sent);
   }
@@ -128,6 +133,8 @@ async function followOn(calls: PlainCalls): Promise<boolean> {
 export async function mountPlainly(socket: string, spec: MountSpec, follower: MountFollower): Promise<void> {
   const calls = new PlainCalls(socket, follower);
   const unlisten = follower.onStop(() => calls.stop());
+  const giveUp = (): void => calls.giveUp();
+  follower.signal?.addEventListener("abort", giveUp);
   try {
     const end = await calls.run({ $case: "begin", value: spec });
     if (end === "unanswered") throw new HostUnreachable("no service answers there");
@@ -135,6 +142,7 @@ export async function mountPlainly(socket: string, spec: MountSpec, follower: Mo
     if (!spec.attached || !(await followOn(calls)))
       throw failed(spec.mountpoint, `the host service at ${socket} ended the call`, "see its log");
   } finally {
+    follower.signal?.removeEventListener("abort", giveUp);
     unlisten();
   }
 }

@@ -16,7 +16,7 @@ import { type HomePlaces, homeView } from "./home-view.js";
 import { closeInherited } from "./inherited-files.js";
 import { promptForPerson } from "./person-prompt.js";
 import { outsideSockets } from "./outside-sockets.js";
-import { type ServedView, type ViewOrder, viewWords } from "./view-order.js";
+import { type AskedView, type ServedView, type ViewOrder, viewWords } from "./view-order.js";
 import { BEGUN, ENDED, ENTERED, GO, STAGE_FD, stageCommand, type StageServer, VIEW_IS_THERE } from "./stage-script.js";
 import { callFilter } from "./call-filter.js";
 
@@ -38,7 +38,7 @@ export interface SessionRun {
    * A service is mounting the view, outside of the namespaces. It is ended with the session. Resolves to undefined if the session is to mount
    * it itself; undefined: it always is. Rejects with a CliError.
    */
-  view: Promise<ServedView | undefined> | undefined;
+  view: AskedView | undefined;
   /** No line may be written on standard error. */
   silent: boolean;
   /** Called when the mount serves, before the command begins. */
@@ -279,11 +279,12 @@ async function runInStage(
 
 const ENDING = ["SIGTERM", "SIGINT", "SIGHUP"] as const;
 
-/** Resolves to the result of `work`, and to whether a signal asked this process to end meanwhile. */
-async function noteSignals<T>(work: () => Promise<T>): Promise<[result: T, isToEnd: boolean]> {
+/** Resolves to the result of `work`, and to whether a signal asked this process to end meanwhile. `giveUp` is called for the signal. */
+async function noteSignals<T>(work: () => Promise<T>, giveUp: () => void): Promise<[result: T, isToEnd: boolean]> {
   let isToEnd = false;
   const note = (): void => {
     isToEnd = true;
+    giveUp();
   };
   for (const signal of ENDING) process.on(signal, note);
   try {
@@ -306,7 +307,8 @@ interface Prepared {
 
 /** Plans the sandbox, and starts its first process, while a service mounts the view, if one does. @throws CliError */
 async function prepare(run: SessionRun, surroundings: Surroundings): Promise<Prepared> {
-  const { session, order, view: mounting } = run;
+  const { session, order } = run;
+  const mounting = run.view?.served;
   const starting = (async () => {
     const capabilities = mounting === undefined ? await run.serverCapabilities() : undefined;
     return startStage(run, surroundings, { confinement: confinementOf(run, order.mountpoint, socketsOf(session)), capabilities });
@@ -323,7 +325,10 @@ async function prepare(run: SessionRun, surroundings: Surroundings): Promise<Pre
 }
 
 async function runOnView(run: SessionRun, surroundings: Surroundings): Promise<CommandEnd> {
-  const [{ stage, served }, isToEnd] = await noteSignals(() => prepare(run, surroundings));
+  const [{ stage, served }, isToEnd] = await noteSignals(
+    () => prepare(run, surroundings),
+    () => run.view?.giveUp(),
+  );
   if (!isToEnd) return runInStage(run, surroundings, { ...stage, served });
   await dismiss(stage);
   throw failed("sluice run", "it was told to end before the command began", "run it again");
@@ -339,7 +344,7 @@ export async function runSession(run: SessionRun): Promise<CommandEnd> {
     terminal = CallerTerminal.open();
     return await runOnView(run, { programs, terminal });
   } finally {
-    const view = await run.view?.catch(() => undefined);
+    const view = await run.view?.served.catch(() => undefined);
     await view?.end();
     await terminal?.close();
   }

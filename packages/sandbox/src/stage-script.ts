@@ -113,10 +113,10 @@ while wait $server; ended=$?; kill -0 $server 2>&-; do :; done
 
 /**
  * The view can be taken down from then on. The end of this process kills the same programs, but the namespaces, with a hundred mounts, are taken
- * down before anybody hears of it. They do not see that the view is gone.
+ * down before anybody hears of it. They do not see that the view is gone. Outside of a pid namespace the signal would be for the whole machine.
  */
 const TELL_END = `
-  kill -KILL -1 2>&-
+  [ $$ = 1 ] && kill -KILL -1 2>&-
   echo ${ENDED} >&${STAGE_FD.begun}
 `;
 

@@ -41,6 +41,14 @@ export interface ServedView {
   end(): Promise<void>;
 }
 
+/** A view that a service was asked for. */
+export interface AskedView {
+  /** Undefined if the session is to mount the view itself. Nobody may hear of its failure yet. */
+  served: Promise<ServedView | undefined>;
+  /** Waits no longer: if the service has not answered, `served` is rejected. */
+  giveUp(): void;
+}
+
 /** In the directory of all state. */
 const ANSWERS = "answers";
 

@@ -128,7 +128,7 @@ async function run(words: readonly string[], args: RunArguments, sluice: readonl
       sluice,
       serverCapabilities: async () => Object.keys((await import("@sluice/service-mount")).SERVER_CAPABILITIES),
       order,
-      view: asked?.served,
+      view: asked,
       silent: args.json === true,
       onServing,
     });

@@ -3,7 +3,7 @@ import { existsSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 import { Command } from "commander";
 import { HOST_SOCKET, ownMountNamespace } from "@sluice/host-api/socket";
-import { fileOptions, type ServedView, type ViewOrder } from "@sluice/sandbox/view-order";
+import { type AskedView, fileOptions, type ServedView, type ViewOrder } from "@sluice/sandbox/view-order";
 import { CliError, EXIT, failed } from "@sluice/runtime/cli";
 import type { MountArguments } from "@sluice/service-mount/options";
 import type { Refusal } from "@sluice/service-mount/session-client";
@@ -23,16 +23,27 @@ function endedOnce({ line, end }: ServedView): ServedView {
   return { line, end: () => (ending ??= end()) };
 }
 
-/** Called when the service has been asked. */
-type Asked = () => void;
+/** A service that takes longer is taken for one that hangs: with many mounts on a busy machine it answers within a second or two. */
+const ANSWER_LIMIT_MS = 10_000;
+
+interface Asking {
+  /** Called when the service has been asked. */
+  onAsked(): void;
+  signal: AbortSignal;
+}
 
 /** Undefined if no service for ordinary users answers. @throws CliError */
-async function forUser(socket: string, { mountpoint, options, files }: ViewOrder, onAsked: Asked): Promise<ServedView | undefined> {
+async function forUser(
+  socket: string,
+  { mountpoint, options, files }: ViewOrder,
+  { onAsked, signal }: Asking,
+): Promise<ServedView | undefined> {
   const { parseMount } = await import("@sluice/service-mount/options");
   const { askForSession } = await import("@sluice/service-mount/session-client");
   const command = withMountOptions(new Command());
   setOptions(command, options);
-  const asking = askForSession(socket, parseMount(mountpoint, command.opts<MountArguments>()), files);
+  const config = parseMount(mountpoint, command.opts<MountArguments>());
+  const asking = askForSession(socket, { config, files, signal });
   onAsked();
   const asked = await asking;
   if (asked !== undefined && "refusal" in asked) throw errorOf(asked);
@@ -40,7 +51,11 @@ async function forUser(socket: string, { mountpoint, options, files }: ViewOrder
 }
 
 /** Undefined if no service answers, or it cannot have this mount among others. @throws CliError */
-async function forRoot(socket: string, { mountpoint, options, files }: ViewOrder, onAsked: Asked): Promise<ServedView | undefined> {
+async function forRoot(
+  socket: string,
+  { mountpoint, options, files }: ViewOrder,
+  { onAsked, signal }: Asking,
+): Promise<ServedView | undefined> {
   const { HostUnreachable, mountPlainly, NeedsOwnProcess } = await import("@sluice/host-api/plain");
   const spec = {
     mountpoint,
@@ -56,6 +71,7 @@ async function forRoot(socket: string, { mountpoint, options, files }: ViewOrder
   const ended = mountPlainly(socket, spec, {
     announce: onLine,
     asked: onAsked,
+    signal,
     // The mount's log has them.
     tell: () => undefined,
     onStop: (request) => {
@@ -100,25 +116,25 @@ interface Choice {
   onRefusal(problem: string): void;
 }
 
-/** A view that a service was asked for. `served`: as `SessionRun.view`; nobody may hear of its failure yet. */
-export interface AskedView {
-  served: Promise<ServedView | undefined>;
-}
-
-/** Resolves to undefined if the session is to mount the view itself. @throws CliError with a path, if the service there cannot have it */
+/**
+ * Resolves to undefined if the session is to mount the view itself. The reason of `signal` is a CliError: `told`, or that the service hangs.
+ * @throws CliError with a path, if the service there cannot have it
+ */
 async function viewInService(
   socket: string,
-  { auto, onRefusal, onAsked }: { auto: boolean; onAsked: Asked } & Choice,
+  { auto, onRefusal, onAsked, signal, told }: { auto: boolean; told: CliError } & Asking & Choice,
   order: ViewOrder,
 ): Promise<ServedView | undefined> {
   const isRoot = process.geteuid?.() === 0;
   try {
-    const view = await (isRoot ? forRoot : forUser)(socket, order, onAsked);
+    const view = await (isRoot ? forRoot : forUser)(socket, order, { onAsked, signal });
+    if (view === undefined) signal.throwIfAborted();
     if (view === undefined && !auto) throw unanswered(socket);
     return view;
   } catch (error) {
-    if (!auto || !(error instanceof CliError)) throw error;
-    onRefusal(error.problem);
+    const cause: unknown = signal.aborted ? signal.reason : error;
+    if (!auto || !(cause instanceof CliError) || cause === told) throw cause;
+    onRefusal(cause.problem);
     return undefined;
   }
 }
@@ -134,9 +150,22 @@ export async function askForView(choice: Choice, order: ViewOrder): Promise<Aske
   const socket = auto ? HOST_SOCKET : resolve(hostService);
   const listening = process.geteuid?.() === 0 ? socket : join(dirname(socket), "users.sock");
   if (auto && !existsSync(listening)) return undefined;
+  const abandon = new AbortController();
+  const told = failed("sluice run", "it was told to end before the command began", "run it again");
+  const giveUp = (): void => abandon.abort(told);
+  const hangs = failed(
+    socket,
+    `the host service has not answered for ${ANSWER_LIMIT_MS / 1000} s`,
+    "restart it, or use --host-service off",
+  );
+  const limit = setTimeout(() => abandon.abort(hangs), ANSWER_LIMIT_MS);
   return new Promise((done) => {
-    const served = viewInService(socket, { ...choice, auto, onAsked: () => done({ served }) }, order);
-    const asked = (): void => done({ served });
-    served.then(asked, asked);
+    const { signal } = abandon;
+    const served = viewInService(socket, { ...choice, auto, signal, told, onAsked: () => done({ served, giveUp }) }, order);
+    const over = (): void => {
+      clearTimeout(limit);
+      done({ served, giveUp });
+    };
+    served.then(over, over);
   });
 }

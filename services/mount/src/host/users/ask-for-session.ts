@@ -83,11 +83,10 @@ function pair(): [ours: number, theirs: number] {
   return [out[0] as number, out[1] as number];
 }
 
-/** Undefined if no service for ordinary users answers. `hostSocket` is root's. @throws CliError */
+/** Undefined if no service for ordinary users answers. `hostSocket` is root's; `signal` ends the call. @throws CliError */
 export async function askForSession(
   hostSocket: string,
-  config: MountConfig,
-  files: SessionFiles,
+  { config, files, signal }: { config: MountConfig; files: SessionFiles; signal: AbortSignal },
 ): Promise<SessionMount | Refusal | undefined> {
   const connection = connectToUsers(hostSocket);
   if (connection === undefined) return undefined;
@@ -107,7 +106,16 @@ export async function askForSession(
     for (const fd of fds) native.close(fd);
   }
   let [line, refusal] = ["", ""];
-  const follower = { output: (text: string) => (line += text), error: (text: string) => (refusal += text), onStop: () => () => undefined };
+  const follower = {
+    output: (text: string) => (line += text),
+    error: (text: string) => (refusal += text),
+    onStop: (stop: () => void) => {
+      // The second word ends the conversation at once.
+      const giveUpNow = (): void => [stop, stop].forEach((one) => one());
+      signal.addEventListener("abort", giveUpNow);
+      return () => signal.removeEventListener("abort", giveUpNow);
+    },
+  };
   const code = await follow({ connection, attached: false, follower });
   if (code !== 0 || line === "") {
     giveUp();
