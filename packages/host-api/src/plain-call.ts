@@ -64,7 +64,7 @@ class PlainCalls {
     this.#send({ $case: "stop", value: {} });
   }
 
-  /** Whatever the service does with what it has got, nobody follows it any more. */
+  /** Nobody follows the mount any more, if the service makes it. */
   giveUp(): void {
     this.#socket?.destroy();
   }

@@ -88,7 +88,7 @@ export class CommandTerminal {
     return Buffer.concat(rest);
   }
 
-  /** What the kernel still has. A read without a look before it would wait: the far end is open. */
+  /** The output that the kernel still has. A read without a look before it would wait: the far end is open. */
   #rest(): Buffer[] {
     const rest: Buffer[] = [];
     for (let length = 0; length < MAX_REST_BYTES && (native.pollNow(this.#near, POLL.IN, 0) & POLL.IN) !== 0; ) {
