@@ -38,3 +38,31 @@ test("the caller hears that the request has left before the service says anythin
     rmSync(directory, { recursive: true });
   }
 });
+
+test("a service that says nothing is waited for until the second request to stop, or until the caller gives up", async () => {
+  const directory = mkdtempSync(join(tmpdir(), "plain-call-"));
+  const path = join(directory, "host.sock");
+  let text = "";
+  const server = createServer((socket) => void socket.on("data", (bytes: Buffer) => (text += bytes.toString()))).listen(path);
+  try {
+    let stop = (): void => undefined;
+    const onStop = (request: () => void): (() => void) => {
+      stop = request;
+      return () => undefined;
+    };
+    let ended = false;
+    const call = mountPlainly(path, SPEC, { ...QUIET, onStop }).finally(() => (ended = true));
+    call.catch(() => undefined);
+    stop();
+    await expect.poll(() => text).toContain('"stop"');
+    expect(ended).toBe(false);
+    stop();
+    await expect(call).rejects.toThrow(HostUnreachable);
+    const abandon = new AbortController();
+    const other = mountPlainly(path, SPEC, { ...QUIET, asked: () => abandon.abort(), signal: abandon.signal });
+    await expect(other).rejects.toThrow(HostUnreachable);
+  } finally {
+    server.close();
+    rmSync(directory, { recursive: true });
+  }
+});

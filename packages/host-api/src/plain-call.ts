@@ -58,14 +58,15 @@ class PlainCalls {
     private readonly follower: MountFollower,
   ) {}
 
-  /** A call that begins later gets it, too. */
+  /** A call that begins later gets it, too. The second one waits no longer for the service: the mount ends with the connection. */
   stop(): void {
-    this.#stops++;
-    this.#send({ $case: "stop", value: {} });
+    if (this.#stops++ === 0) this.#send({ $case: "stop", value: {} });
+    else this.giveUp();
   }
 
   /** Nobody follows the mount any more, if the service makes it. */
   giveUp(): void {
+    this.mountpoint = undefined;
     this.#socket?.destroy();
   }
 
@@ -99,7 +100,7 @@ class PlainCalls {
         resolve(end);
       });
       this.#send(first, this.follower.asked);
-      for (let at = 0; at < this.#stops; at++) this.#send({ $case: "stop", value: {} });
+      if (this.#stops > 0) this.#send({ $case: "stop", value: {} });
     });
   }
 
