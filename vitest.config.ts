@@ -108,7 +108,7 @@ export default defineConfig({
           name: "processes",
           include: NEED_PROCESSES,
           isolate: false,
-          setupFiles: ["./packages/testkit/dist/file-clean-up.js"],
+          setupFiles: ["./packages/testkit/dist/file-clean-up.js", "./packages/testkit/dist/policies/held-cedar.js"],
           maxWorkers: "100%",
           expect: POLLS,
           testTimeout: UNIT_LIMIT_MS,
