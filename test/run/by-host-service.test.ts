@@ -5,10 +5,12 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { type HostService, requires, scratch, type ScriptResult, startScript } from "@sluice/testkit";
 import { beforeAll, describe, expect } from "vitest";
+import { chooseSeed } from "../fault/exercisers/policies.js";
 import { startForUsers } from "../e2e/host-service/user-home.js";
-import { CALLERS, CLI, type Caller, NEEDS, procFile, Project, uidOf } from "./sandboxed.js";
+import { CALLERS, CLI, type Caller, NEEDS, procFile, Project, uidOf, testsInTurn } from "./sandboxed.js";
 
 const { test } = requires(...NEEDS, "command setpriv");
+const seed = chooseSeed();
 const LIMIT_MS = 180_000;
 const FILES = { f: "one\n", ".env": "SECRET=1\n", "dir/x": "x" };
 const BY_SERVICE = /· passthrough by the host service, pid \d+\n/;
@@ -37,7 +39,8 @@ async function expectNothingLeft(project: Project): Promise<void> {
 }
 
 describe.each(CALLERS)("as %s", (caller) => {
-  test(
+  const testInTurn = testsInTurn(caller, test, seed);
+  testInTurn(
     "the view passes through by the service, and its files are written in the session",
     async () => {
       const project = projectOf(caller);
@@ -57,7 +60,7 @@ describe.each(CALLERS)("as %s", (caller) => {
     LIMIT_MS,
   );
 
-  test(
+  testInTurn(
     "a killed runner leaves no mount and no process, and its session goes on",
     async () => {
       const project = projectOf(caller);
@@ -91,7 +94,7 @@ describe.each(CALLERS)("as %s", (caller) => {
     LIMIT_MS,
   );
 
-  test(
+  testInTurn(
     "a copy of the mount in another namespace neither keeps it alive nor delays its end",
     async () => {
       const project = projectOf(caller);
@@ -152,7 +155,7 @@ describe.each(CALLERS)("as %s", (caller) => {
     LIMIT_MS,
   );
 
-  test(
+  testInTurn(
     "sessions at the same time each have their own view, and are listed as mounts",
     async () => {
       const project = projectOf(caller);

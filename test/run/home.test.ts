@@ -3,11 +3,13 @@ import { readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { requires, treeHash } from "@sluice/testkit";
 import { describe, expect } from "vitest";
-import { CALLERS, NEEDS, Project, rootsViewsShareProcess } from "./sandboxed.js";
+import { chooseSeed } from "../fault/exercisers/policies.js";
+import { CALLERS, NEEDS, Project, rootsViewsShareProcess, testsInTurn } from "./sandboxed.js";
 
 rootsViewsShareProcess();
 
 const { test } = requires(...NEEDS);
+const seed = chooseSeed();
 const LIMIT_MS = 180_000;
 const PLANT = `
   export HOME=$PWD/../own-home
@@ -17,7 +19,8 @@ const PLANT = `
 `;
 
 describe.each(CALLERS)("as %s", (caller) => {
-  test(
+  const testInTurn = testsInTurn(caller, test, seed);
+  testInTurn(
     "directories of tools and caches can be changed, the changes stay in the session and its forks, and the files of the user stay",
     async () => {
       const project = new Project(caller, { f: "f\n" });

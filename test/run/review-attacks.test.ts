@@ -4,11 +4,13 @@ import { chownSync, existsSync, mkdirSync, readdirSync, readFileSync, renameSync
 import { dirname, join } from "node:path";
 import { cleanUp, diffSnapshots, requires, scratch, type Snapshot, snapshot } from "@sluice/testkit";
 import { describe, expect } from "vitest";
-import { CALLERS, NEEDS, Project, uidOf, rootsViewsShareProcess } from "./sandboxed.js";
+import { chooseSeed } from "../fault/exercisers/policies.js";
+import { CALLERS, NEEDS, Project, uidOf, rootsViewsShareProcess, testsInTurn } from "./sandboxed.js";
 
 rootsViewsShareProcess();
 
 const { test } = requires(...NEEDS, "command git");
+const seed = chooseSeed();
 const LIMIT_MS = 300_000;
 const FILES = { a: "a\n", b: "b\n", "dir/x": "x\n", "whole/old": "old\n", ".env": "secret\n", "text.txt": "1\n2\n3\n" };
 
@@ -21,6 +23,7 @@ function withoutTimes(all: Snapshot): Snapshot {
 }
 
 describe.each(CALLERS)("as %s", (caller) => {
+  const testInTurn = testsInTurn(caller, test, seed);
   test(
     "a secret that appears while the command runs is denied, and nothing is left in its place",
     async () => {
@@ -43,7 +46,7 @@ describe.each(CALLERS)("as %s", (caller) => {
     LIMIT_MS,
   );
 
-  test(
+  testInTurn(
     "a session whose disk is full loses nothing, applies nothing by halves, and goes on once there is room",
     async () => {
       const project = new Project(caller, FILES);

@@ -1,10 +1,11 @@
 // `sluice diff --web`: the review of a session in a real browser, its token, and changes that it applies and discards.
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { cleanUp, requires, type RunningScript } from "@sluice/testkit";
+import { cleanUp, drawnCases, requires, type RunningScript } from "@sluice/testkit";
 import type { Browser, Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect } from "vitest";
 import { startBrowser } from "../console/harness/browser.js";
+import { chooseSeed } from "../fault/exercisers/policies.js";
 import { CALLERS, NEEDS, Project, rootsViewsShareProcess } from "./sandboxed.js";
 
 rootsViewsShareProcess();
@@ -45,7 +46,7 @@ async function rows(page: Page, count: number): Promise<void> {
 const read = (project: Project, path: string): string => readFileSync(join(project.base, path), "utf8");
 const box = (page: Page, name: string) => page.getByRole("checkbox", { name });
 
-describe.each(CALLERS)("as %s", (caller) => {
+describe.each(drawnCases(CALLERS, 1, chooseSeed()))("as %s", (caller) => {
   test(
     "the page shows each change with its patch, applies the selected ones, and discards the rest",
     async () => {

@@ -3,13 +3,16 @@ import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { requires, scratch, treeHash } from "@sluice/testkit";
 import { describe, expect } from "vitest";
-import { CALLERS, NEEDS, procFile, Project } from "./sandboxed.js";
+import { chooseSeed } from "../fault/exercisers/policies.js";
+import { CALLERS, NEEDS, procFile, Project, testsInTurn } from "./sandboxed.js";
 
 const { test } = requires(...NEEDS);
+const seed = chooseSeed();
 const LIMIT_MS = 180_000;
 const FILES = { f: "one\n", gone: "", ".env": "SECRET=1\n", ".git/config": "[core]\n", "dir/x": "x" };
 
 describe.each(CALLERS)("as %s", (caller) => {
+  const testInTurn = testsInTurn(caller, test, seed);
   test(
     "changes of the command are in the session, and not in the directory",
     async () => {
@@ -42,7 +45,7 @@ describe.each(CALLERS)("as %s", (caller) => {
     LIMIT_MS,
   );
 
-  test(
+  testInTurn(
     "a signal to the runner reaches the command, which decides how it ends",
     async () => {
       const project = new Project(caller, FILES);
@@ -89,7 +92,7 @@ describe.each(CALLERS)("as %s", (caller) => {
     LIMIT_MS,
   );
 
-  test(
+  testInTurn(
     "the server of a session does not read extra certificates at its start, and its command still may",
     async () => {
       const project = new Project(caller, FILES, scratch(), "none");
