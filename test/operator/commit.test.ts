@@ -2,9 +2,22 @@
 import { execFileSync } from "node:child_process";
 import { existsSync, mkdirSync, readdirSync } from "node:fs";
 import { join } from "node:path";
-import { diffSnapshots, file, mountKernelOverlay, mountSluice, plant, requires, runSluice, scratch, treeHash } from "@sluice/testkit";
+import {
+  diffSnapshots,
+  file,
+  mountKernelOverlay,
+  mountsShareProcess,
+  mountSluice,
+  plant,
+  requires,
+  runSluice,
+  scratch,
+  treeHash,
+} from "@sluice/testkit";
 import { expect } from "vitest";
 import { changedLayers, layersBelow, seen } from "./changed-layers.js";
+
+mountsShareProcess();
 
 const { test } = requires("CAP_SYS_ADMIN", "kernel overlayfs", "command getfattr", "command setfattr");
 

@@ -2,6 +2,7 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import {
+  mountsShareProcess,
   mountSluice,
   plant,
   policyOf,
@@ -14,6 +15,8 @@ import {
   startScript,
 } from "@sluice/testkit";
 import { expect } from "vitest";
+
+mountsShareProcess();
 
 const { test } = requires("/dev/fuse", "CAP_SYS_ADMIN");
 

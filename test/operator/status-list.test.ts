@@ -1,6 +1,8 @@
 /** `sluice status` without a mount point beside two mounts: a line for each, also for one whose server does not answer. */
-import { Actor, mountSluice, plant, policyOf, publicFile, requires, runSluice, scratch } from "@sluice/testkit";
+import { Actor, mountsShareProcess, mountSluice, plant, policyOf, publicFile, requires, runSluice, scratch } from "@sluice/testkit";
 import { expect } from "vitest";
+
+mountsShareProcess();
 
 const { test } = requires("/dev/fuse", "CAP_SYS_ADMIN");
 
@@ -52,7 +54,7 @@ test("lists each mount with its policy, replicas, open files and denials of the 
 
 test("lists a mount whose server is stopped, with the reason why it tells nothing, and the others", async () => {
   const lower = plant(scratch(), { a: publicFile("a") });
-  const stopped = await mountSluice({ lowers: [lower] });
+  const stopped = await mountSluice({ lowers: [lower], ownProcess: true });
   const other = await mountSluice({ lowers: [lower] });
   process.kill(stopped.serverPid, "SIGSTOP");
   try {

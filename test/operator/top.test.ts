@@ -2,6 +2,7 @@
 import {
   Actor,
   descendantsOf,
+  mountsShareProcess,
   mountSluice,
   plant,
   policyOf,
@@ -17,6 +18,8 @@ import { Errno } from "@sluice/vfs";
 import { expect } from "vitest";
 
 const NEEDS = ["/dev/fuse", "CAP_SYS_ADMIN", "FUSE passthrough"] as const;
+mountsShareProcess();
+
 const { test } = requires(...NEEDS, "pseudo-terminals");
 const unattended = requires(...NEEDS);
 const CLI = "packages/cli/bin/sluice.cjs";

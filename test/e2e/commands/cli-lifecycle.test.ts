@@ -11,6 +11,7 @@ import {
   type RunningScript,
   scratch,
   type SluiceMount,
+  type SluiceMountOptions,
   startScript,
 } from "@sluice/testkit";
 import { expect } from "vitest";
@@ -18,12 +19,16 @@ import { expect } from "vitest";
 const { test } = requires("/dev/fuse", "CAP_SYS_ADMIN");
 const POLICY = policyOf("grant", { name: "slow", path: "metered", effect: "mediate" });
 
-async function mounted(args: string[] = [], policy: string | undefined = POLICY): Promise<SluiceMount> {
+/** The mount starts a decision service, which ends with it. */
+const OWN_SERVICE = { policy: POLICY };
+
+/** Mounts share a decision service by default. */
+async function mounted(args: string[] = [], policy: Partial<SluiceMountOptions> = { sharedPolicy: POLICY }): Promise<SluiceMount> {
   const root = scratch();
   const lower = join(root, "lower");
   for (const name of ["lower", "upper"]) mkdirSync(join(root, name));
   for (const name of ["file", "metered"]) writeFileSync(join(lower, name), name);
-  return mountSluice({ lowers: [lower], upper: join(root, "upper"), args, ...(policy === undefined ? {} : { policy }) });
+  return mountSluice({ lowers: [lower], upper: join(root, "upper"), args, ...policy });
 }
 
 /** A process that holds a file open until it is told to close it. */
@@ -41,7 +46,7 @@ async function holder(mount: SluiceMount, name: string): Promise<{ letGo(): Prom
 
 for (const signal of ["SIGTERM", "SIGINT"] as const) {
   test(`${signal} unmounts and exits 0`, async () => {
-    const mount = await mounted();
+    const mount = await mounted([], OWN_SERVICE);
     expect(mount.readyLine).toMatch(
       /^mounted .* \(1 lower \+ upper; policy policy\.yaml: 1 rule, default grant; FUSE 7\.\d+; passthrough (on|off); requests by (read|io_uring)\)$/,
     );
@@ -105,7 +110,7 @@ test("a second signal does not wait for the last user", async () => {
 });
 
 test("status, grants and metrics agree", async () => {
-  const mount = await mounted(["--admin", "127.0.0.1:0", "--name", "truth"]);
+  const mount = await mounted(["--admin", "127.0.0.1:0", "--name", "truth"], OWN_SERVICE);
   const port = /"admin":"127\.0\.0\.1:(\d+)"/.exec(mount.log())?.[1];
   const users = [await holder(mount, "file"), await holder(mount, "metered")];
   expect(await mount.status()).toMatchObject({
@@ -162,7 +167,7 @@ test("diff prints the same for a mount and for its layers", async () => {
 
 test("writes the log of the server and of its child to the file that --log names", async () => {
   const log = join(scratch(), "mount.log");
-  const mount = await mounted(["--log-file", log]);
+  const mount = await mounted(["--log-file", log], OWN_SERVICE);
   expect(mount.log()).toBe("");
   await mount.stop();
   const text = readFileSync(log, "utf8");
@@ -170,7 +175,7 @@ test("writes the log of the server and of its child to the file that --log names
 });
 
 test("the decision child has a uid of its own, no capability, and no open file", async () => {
-  const mount = await mounted();
+  const mount = await mounted([], OWN_SERVICE);
   const pid = mount.decisionPid;
   const status = readFileSync(`/proc/${pid}/status`, "utf8");
   for (const line of [
@@ -191,7 +196,7 @@ test("the decision child has a uid of its own, no capability, and no open file",
 
 test("uses a control socket given by name, finds it by the mount point, and removes it with the mount", async () => {
   const control = join(scratch(), "c.sock");
-  const mount = await mounted(["--control", control], undefined);
+  const mount = await mounted(["--control", control], {});
   expect(await mount.cli("status", "--control", control)).toMatchObject({ code: 0 });
   expect(await mount.cli("status")).toMatchObject({ code: 0 });
   await mount.stop();

@@ -5,6 +5,7 @@ import { join } from "node:path";
 import {
   asUser,
   file,
+  mountsShareProcess,
   mountSluice,
   plant,
   requires,
@@ -16,6 +17,8 @@ import {
   startScript,
 } from "@sluice/testkit";
 import { expect } from "vitest";
+
+mountsShareProcess();
 
 const { test } = requires("/dev/fuse", "CAP_SYS_ADMIN");
 const { test: asAnyUser } = requires("/dev/fuse", "CAP_SYS_ADMIN", "checkout that every user can read");

@@ -5,9 +5,11 @@
 import { execFileSync } from "node:child_process";
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
-import { Actor, grantsOf, layers, mountSluice, plant, publicFile, requires, scratch, statusOf } from "@sluice/testkit";
+import { Actor, grantsOf, layers, mountsShareProcess, mountSluice, plant, publicFile, requires, scratch, statusOf } from "@sluice/testkit";
 import { Errno, O } from "@sluice/vfs";
 import { expect } from "vitest";
+
+mountsShareProcess();
 
 const { test } = requires("/dev/fuse", "CAP_SYS_ADMIN", "FUSE passthrough");
 const USER = 2002;
@@ -21,7 +23,7 @@ rules:
 
 test("every open is listed with its caller, mode and rule while it lasts, and no longer", async () => {
   const { lower, upper } = layers({ lower: { fast: publicFile("fast"), slow: publicFile("slow"), denied: publicFile("denied") } });
-  const mount = await mountSluice({ lowers: [lower], upper, policy });
+  const mount = await mountSluice({ lowers: [lower], upper, sharedPolicy: policy });
   const [root, user] = [await Actor.start(), await Actor.start(USER)];
   const at = (name: string): string => mount.path(name);
   const reader = await user.do("open", at("fast"), O.RDONLY);
@@ -57,7 +59,7 @@ test("every open is listed with its caller, mode and rule while it lasts, and no
 
 test("a killed caller's opens leave the list", async () => {
   const { lower, upper } = layers({ lower: { fast: publicFile("fast"), slow: publicFile("slow") } });
-  const mount = await mountSluice({ lowers: [lower], upper, policy });
+  const mount = await mountSluice({ lowers: [lower], upper, sharedPolicy: policy });
   const actor = await Actor.start();
   for (const name of ["fast", "slow"]) await actor.do("open", mount.path(name), O.RDWR);
   expect((await statusOf(mount)).grants).toBe(2);
@@ -73,7 +75,7 @@ requires("/dev/fuse", "CAP_SYS_ADMIN", "loop devices", "command mkfs.ext4").test
     const [lower, upper, work] = ["lower", "upper", "work"].map((name) => join(disk, name)) as [string, string, string];
     for (const path of [lower, upper, work]) mkdirSync(path);
     plant(lower, { "a/f": publicFile("f"), "b/g": publicFile("g") });
-    const mount = await mountSluice({ lowers: [lower], upper, work, policy });
+    const mount = await mountSluice({ lowers: [lower], upper, work, policy, ownProcess: true });
     const actor = await Actor.start();
     const fd = await actor.do("open", mount.path("a/f"), O.RDWR);
     expect(await actor.do("write", fd, "x", 0)).toBe(1);
@@ -87,7 +89,7 @@ requires("/dev/fuse", "CAP_SYS_ADMIN", "loop devices", "command mkfs.ext4").test
 test("a mediated open beside a grant is shown with its mappings passing through", async () => {
   const { lower, upper } = layers({ lower: { fast: publicFile("fast") } });
   const rules = `rules:\n  - { name: slow, subject: { uid: [${USER}] }, effect: mediate }\n`;
-  const mount = await mountSluice({ lowers: [lower], upper, policy: `version: 1\ndefault: grant\n${rules}` });
+  const mount = await mountSluice({ lowers: [lower], upper, sharedPolicy: `version: 1\ndefault: grant\n${rules}` });
   const [root, user] = [await Actor.start(), await Actor.start(USER)];
   for (const actor of [user, root, user]) expect(await actor.do("open", mount.path("fast"), O.RDONLY)).toBeGreaterThan(0);
   // The first one came before the grant, and keeps its mode.

@@ -1,10 +1,24 @@
 /** The policy judges the move of a directory with everything in it, including names that the kernel has never looked up. */
 import { renameSync, rmSync, writeFileSync } from "node:fs";
 import type { Intent, Ruling } from "@sluice/overlay";
-import { directory, eventually, layers, mountSluice, plant, policyOf, publicFile, requires, scratch, statusOf } from "@sluice/testkit";
+import {
+  directory,
+  eventually,
+  layers,
+  mountsShareProcess,
+  mountSluice,
+  plant,
+  policyOf,
+  publicFile,
+  requires,
+  scratch,
+  statusOf,
+} from "@sluice/testkit";
 import { type CallContext, Errno, RENAME, S } from "@sluice/vfs";
 import { expect } from "vitest";
 import { entry, OPEN_GATE, overlayOver } from "../harness/bare-overlay.js";
+
+mountsShareProcess();
 
 const { test } = requires("/dev/fuse", "CAP_SYS_ADMIN");
 const policy = policyOf("grant", { name: "no", path: "a/**/secret", access: ["read"], effect: "deny" });

@@ -3,8 +3,21 @@
  * holders if asked to.
  */
 import { writeFileSync } from "node:fs";
-import { eventually, file, mountSluice, plant, requires, runScript, scratch, type SluiceMount, startScript } from "@sluice/testkit";
+import {
+  eventually,
+  file,
+  mountsShareProcess,
+  mountSluice,
+  plant,
+  requires,
+  runScript,
+  scratch,
+  type SluiceMount,
+  startScript,
+} from "@sluice/testkit";
 import { expect } from "vitest";
+
+mountsShareProcess();
 
 const { test } = requires("/dev/fuse", "CAP_SYS_ADMIN", "FUSE passthrough");
 const { test: endingHolders } = requires(
