@@ -57,16 +57,37 @@ const SHARED_PROCESS = { isolate: false, setupFiles: [SETUP] };
 /** Some commands use the service at the usual socket by default, and a test beside them may have one there. */
 const ENV = { SLUICE_HOST_SERVICE: "off" };
 
-/** They take longest. As the last one each would run alone. */
+/**
+ * They take longest, of those that mount. As the last one each would run alone, and vitest begins with the largest files, of which podman's
+ * is the opposite.
+ */
 const FIRST = [
   "test/compose/compose.test.ts",
-  "test/run/forks.test.ts",
   "test/conformance/conformance.test.ts",
-  "test/differential/differential.test.ts",
-  "test/console/pages.test.ts",
+  "test/run/forks.test.ts",
+  "test/dropin/podman.test.ts",
+  "test/release/installed.test.ts",
   "test/fault/keeper/host-take-over.test.ts",
+  "test/e2e/host-service/user-mount-attacks.test.ts",
+  "test/run/by-host-service.test.ts",
+  "test/console/pages.test.ts",
+  "test/bench/bench.test.ts",
+  "test/shipped/caches.test.ts",
+  "test/e2e/commands/unmount-in-use.test.ts",
+  "test/e2e/host-service/many-mounts.test.ts",
+  "test/differential/differential.test.ts",
+  "test/e2e/objects/large-directories.test.ts",
+  "test/fault/keeper/end-of-life.test.ts",
+  "test/fault/keeper/upgrade.test.ts",
+  "test/fault/bypass/planted-bugs.test.ts",
   "test/portable/conformance.test.ts",
+  "test/fault/keeper/joined-server.test.ts",
   "test/mutants/mutants.test.ts",
+  "test/fault/decision-answers.test.ts",
+  "test/fault/bypass/revocations.test.ts",
+  "test/fault/bypass/names.test.ts",
+  "test/csi/soak.test.ts",
+  "test/fault/daemon-killed.test.ts",
 ];
 
 /** The place in FIRST, or behind all of them. */
