@@ -1,6 +1,6 @@
 // Tests beside the sources run in parallel; most of them need no build (`npm run test:unit`). Tests in test/ mount. They run a few files
 // at a time, as each waits for half of its time, and one file at a time if they look at something that all mounts share: `npm test` runs
-// these beside the unit tests, which mount nothing (packages/dev/tests/vitest-runs.mjs).
+// these beside tests that mount nothing (packages/dev/tests/vitest-runs.mjs).
 import { defineConfig } from "vitest/config";
 import { BaseSequencer, type TestSpecification } from "vitest/node";
 
@@ -18,6 +18,19 @@ const ALONE = [
   "test/passthrough/{cached-registrations,revoked-pages,storm}.test.ts",
   "test/run/freeze.test.ts",
   "test/semantics/device.test.ts",
+];
+
+/** Of several packages, or of the whole repository. They mount nothing, and so may run beside `ALONE`. */
+const MOUNTLESS = [
+  "test/architecture/{boundaries,pages,prose,rules-alive,security-page}.test.ts",
+  "test/console/{access,caller-work}.test.ts",
+  "test/decision/{authzen,cache-soundness,mutual-tls,nats-policy}.test.ts",
+  "test/deploy-files/*.test.ts",
+  "test/differential/{explained,documented}-differences.test.ts",
+  "test/fuzz/engine-{fuzz,requests}.test.ts",
+  "test/release/{glibc,version,workflows}.test.ts",
+  "test/semantics/review-docs.test.ts",
+  "test/shipped/{caches,loaded,start}.test.ts",
 ];
 
 /** They start our programs or workers, and so need a build. */
@@ -148,9 +161,22 @@ export default defineConfig({
       },
       {
         test: {
+          name: "mountless",
+          include: MOUNTLESS,
+          maxWorkers: "100%",
+          expect: POLLS,
+          testTimeout: MOUNT_LIMIT_MS,
+          hookTimeout: MOUNT_LIMIT_MS,
+          sequence: { groupOrder: 0 },
+          env: ENV,
+          ...SHARED_PROCESS,
+        },
+      },
+      {
+        test: {
           name: "mount-pairs",
           include: ["test/**/*.test.ts"],
-          exclude: [...ALONE, ...WHOLE_RELEASE],
+          exclude: [...ALONE, ...MOUNTLESS, ...WHOLE_RELEASE],
           // More than the processors of a small machine: they wait for timers, for the disk and for each other's ends.
           maxWorkers: 3,
           expect: POLLS,

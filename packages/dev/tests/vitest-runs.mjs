@@ -1,5 +1,5 @@
-// The runs of vitest of one `npm test`. Files that mount one at a time leave a processor idle; tests beside the sources fill it, since
-// they mount nothing. vitest itself starts the files of a project only behind those of the project before, so two runs go beside each other.
+// The runs of vitest of one `npm test`. Files that mount one at a time leave a processor idle; tests that mount nothing fill it. vitest
+// itself starts the files of a project only behind those of the project before, so two runs go beside each other.
 import { spawn } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
@@ -8,7 +8,7 @@ import { join } from "node:path";
 const STEPS = [
   [
     ["mount", "uring"],
-    ["unit", "processes", "own-heap"],
+    ["unit", "processes", "own-heap", "mountless"],
   ],
   [["mount-pairs"]],
 ];
