@@ -21,6 +21,7 @@ import { firstDifference, type LockedPackages, whyInstall } from "../../packages
 import { clearLeaks, findLeaks } from "../../packages/dev/tests/leaks.mjs";
 import { makePrograms, packagesOf } from "../../packages/dev/tests/programs.mjs";
 import { describeSkips, summarize } from "../../packages/dev/tests/summary.mjs";
+import { plannedRuns } from "../../packages/dev/tests/vitest-runs.mjs";
 
 type Exports = Readonly<Record<string, Readonly<Record<string, string>>>>;
 
@@ -211,6 +212,23 @@ requires("command getfattr").test("declared by another one", () => void spawnSyn
       1,
       expect.stringContaining("no package is known that brings nothing-like-that: add it to") as string,
     ]);
+  });
+});
+
+describe("the runs of vitest of npm test", () => {
+  const projectsOf = (argv: readonly string[]): string[] => argv.map((word) => word.replace(/^--project=/, ""));
+
+  test("have each project of the configuration once, and the tests of mounts that run alone beside no others of mounts", () => {
+    const config = readFileSync(join(root, "vitest.config.ts"), "utf8");
+    const projects = [...config.matchAll(/^ +name: "([^"]+)",$/gm)].map(([, name]) => name);
+    const steps = plannedRuns([], "").map((step) => step.map(({ argv }) => projectsOf(argv)));
+    expect(steps.flat(2).toSorted()).toEqual(projects.toSorted());
+    const besideMounts = steps.filter((step) => step.some((run) => run.includes("mount"))).flat(2);
+    expect(besideMounts).not.toContain("mount-pairs");
+  });
+
+  test("are one run with the given words", () => {
+    expect(plannedRuns(["test/e2e"], "/reports")).toEqual([[{ argv: ["test/e2e"], report: "/reports/report-0.json" }]]);
   });
 });
 
