@@ -165,13 +165,17 @@ test("a decision process without a user serves the policy of its own program unt
   await once(child, "exit");
 });
 
-test("processes of the next mount leave no socket of their rehearsal", async () => {
+test("processes of the next mount leave no socket of their rehearsal, and remove that of a killed one", async () => {
+  const killed = "/run/sluice/rehearsal-999999999.sock";
+  mkdirSync("/run/sluice", { recursive: true });
+  writeFileSync(killed, "");
   const host = await startForUsers();
   const { servers } = await untilReady(host);
   const home = await UserHome.make({ lower: { word: file("x") } }, host);
   const command = await home.mount();
   expect(servers).toContain(await serverOf(home.mountpoint));
   expect(existsSync(`/run/sluice/rehearsal-${servers[0]}.sock`)).toBe(false);
+  expect(existsSync(killed)).toBe(false);
   command.kill("SIGTERM");
   await command.finished;
 });

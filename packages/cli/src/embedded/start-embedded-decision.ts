@@ -2,7 +2,7 @@
  * The embedded default: a decision service in a child process, on a unix socket. The mount owns the socket and keeps it open, so that a dead
  * child can be replaced without a refused connection: callers wait in the socket's queue meanwhile.
  */
-import { constants, fstatSync, mkdirSync, openSync, rmSync, statSync } from "node:fs";
+import { constants, existsSync, fstatSync, mkdirSync, openSync, readdirSync, rmSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { RUN_DIRECTORY } from "@sluice/mount-control";
 import { native, toBytes } from "@sluice/native";
@@ -26,6 +26,17 @@ const READY_DIRECTORY = join(RUN_DIRECTORY, "ready");
 const BACKLOG = 64;
 /** As for the directory of mounts' sockets. */
 const OTHERS_ENTER = 0o711;
+
+/** Of the process with this number. */
+const REHEARSAL = /^rehearsal-(\d+)\.sock$/;
+
+/** A service that ends kills processes that rehearse. */
+function removeRehearsals(): void {
+  for (const name of readdirSync(RUN_DIRECTORY)) {
+    const pid = REHEARSAL.exec(name)?.[1];
+    if (pid !== undefined && !existsSync(`/proc/${pid}`)) rmSync(join(RUN_DIRECTORY, name), { force: true });
+  }
+}
 
 function listen(path: string): number {
   rmSync(path, { force: true });
@@ -151,6 +162,7 @@ export class EmbeddedDecisions {
   /** As in `ReadyDecisions`. */
   async rehearse(use: (target: string) => Promise<void>): Promise<void> {
     mkdirSync(RUN_DIRECTORY, { recursive: true, mode: OTHERS_ENTER });
+    removeRehearsals();
     const path = join(RUN_DIRECTORY, `rehearsal-${process.pid}.sock`);
     const fd = listen(path);
     const end = this.#assigned?.rehearse(fd);
