@@ -3,7 +3,7 @@
  * has another terminal, or none, so it can neither draw over a question nor read the answer.
  */
 import { ask, type AskItem, connectControl } from "@sluice/mount-control";
-import { escapeLine, escapeTextName } from "@sluice/runtime/cli";
+import { escapeLine, escapeTextName, failed } from "@sluice/runtime/cli";
 import type { CallerTerminal } from "./caller-terminal.js";
 
 export interface SessionMount {
@@ -116,10 +116,11 @@ class Prompt {
     const { name, view, control } = this.#mount;
     try {
       const socket = await connectControl(view, control);
-      if (socket === undefined) return;
+      if (socket === undefined) throw failed(`session ${name}`, "its mount takes no answer (ENOENT)", "answer again");
       for await (const _ of ask(socket, { method: "answer", askId: shown.item.askId, answer, way: "terminal" }, name)) break;
     } catch (error) {
-      this.#terminal.write(escapeLine(`sluice: ${(error as Error).message}\n`));
+      const again = this.#open.has(shown.item.askId) ? `${howTo(shown.item, true)}\n` : "";
+      this.#terminal.write(`${escapeLine(`sluice: ${(error as Error).message}`)}\n${again}`);
     }
   }
 }

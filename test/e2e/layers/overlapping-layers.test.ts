@@ -3,7 +3,16 @@
  */
 import { mkdirSync, renameSync } from "node:fs";
 import { dirname, join } from "node:path";
-import { MountFailure, mountKernelOverlay, mountSluice, requires, runScript, scratch, type SluiceMountOptions } from "@sluice/testkit";
+import {
+  MountFailure,
+  mountKernelOverlay,
+  mountSluice,
+  requires,
+  runScript,
+  scratch,
+  startHostService,
+  type SluiceMountOptions,
+} from "@sluice/testkit";
 import { expect } from "vitest";
 
 const { describe, test } = requires("/dev/fuse", "CAP_SYS_ADMIN", "kernel overlayfs");
@@ -50,6 +59,18 @@ for (const [writer, mountFirst] of Object.entries(FIRST)) {
     });
   }
 }
+
+test("a host service warns the caller of its mount, and not whoever reads its own output", async () => {
+  const at = places();
+  mountKernelOverlay(at.first);
+  const host = await startHostService();
+  const layers = (SECOND["a lower layer"] as (typeof SECOND)[string])(at);
+  const mount = await mountSluice({ ...layers, args: ["--host-service", host.socket] });
+  const warning = `writes to ${at.first.upper}: what both change is undefined`;
+  expect(mount.log()).toContain(warning);
+  expect(host.log()).not.toContain(warning);
+  await mount.stop();
+});
 
 test("the kernel also refuses a lower layer inside another overlay's upper layer with index=on", async () => {
   const at = places();

@@ -8,6 +8,7 @@ import { checkWork } from "./check-work.js";
 import { checkNoKernelOverlay, type MountRow } from "@sluice/mount-control";
 import { type LayersBeneath, pathOfOpen } from "./layers-beneath.js";
 import { firstNested, type LocatedDirectory, locateDirectory, relationOf } from "./located-directory.js";
+import type { Tell } from "./tell.js";
 
 export interface LayerPlaces {
   lowers: readonly LocatedDirectory[];
@@ -105,15 +106,19 @@ function checkOneFileSystem(upper: LocatedDirectory, work: LocatedDirectory): vo
   }
 }
 
-/** @param beneath opens the layers, if links are not to be followed */
-export function checkLayers(config: MountConfig, table: readonly MountRow[], beneath?: LayersBeneath): LayerPlaces {
+/** @param beneath opens the layers, if links are not to be followed. @throws CliError */
+export function checkLayers(
+  config: MountConfig,
+  table: readonly MountRow[],
+  { beneath, tell }: { beneath: LayersBeneath | undefined; tell: Tell },
+): LayerPlaces {
   const find: Find = (path, role) => readableDirectory(path, role, table, beneath);
   const lowers = config.lowers.map((path) => find(path, "lower layer"));
   const dataLowers = config.dataLowers.map((path) => find(path, "data-only layer"));
   const below = [...lowers, ...dataLowers];
   checkLowers(below);
   if (config.upper === undefined || config.work === undefined) {
-    checkNotWritten({ below, writable: [] }, table, false);
+    checkNotWritten({ below, writable: [] }, table, { index: false, tell });
     return { lowers, dataLowers, upper: undefined, work: undefined };
   }
   const upper = writableDirectory(config.upper, "upper layer", find);
@@ -126,6 +131,6 @@ export function checkLayers(config: MountConfig, table: readonly MountRow[], ben
   checkOneFileSystem(upper, work);
   checkWork(work, upper);
   checkNoKernelOverlay([upper, work], table);
-  checkNotWritten({ below, writable: [upper, work] }, table, config.index === "on");
+  checkNotWritten({ below, writable: [upper, work] }, table, { index: config.index === "on", tell });
   return { lowers, dataLowers, upper, work };
 }

@@ -9,11 +9,7 @@ import { codeOf, unfit, wrong } from "@sluice/runtime/cli";
 import type { MountConfig } from "../config/mount-config.js";
 import { isBeneath, mountAt, type MountRow, readMountTable, realMountpoint } from "@sluice/mount-control";
 import type { LayerPlaces } from "./check-layers.js";
-
-/** Gets a line for the person who mounts. */
-export type Tell = (mountpoint: string, line: string) => void;
-
-export const toStandardError: Tell = (mountpoint, line) => void process.stderr.write(`sluice: ${mountpoint}: ${line}\n`);
+import type { Tell } from "./tell.js";
 
 /** Removes a Sluice mount whose server and keeper have died, which nobody can use. @returns true if it is gone */
 function clearStale(mountpoint: string, table: readonly MountRow[], tell: Tell): boolean {

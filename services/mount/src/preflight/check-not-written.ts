@@ -9,6 +9,7 @@ import { isClaimed, isClaimedDirectory } from "@sluice/keeper-link";
 import { unfit } from "@sluice/runtime/cli";
 import { kernelWriters, type MountRow } from "@sluice/mount-control";
 import type { LocatedDirectory } from "./located-directory.js";
+import type { Tell } from "./tell.js";
 
 export interface LayersToCheck {
   below: readonly LocatedDirectory[];
@@ -16,8 +17,14 @@ export interface LayersToCheck {
   writable: readonly LocatedDirectory[];
 }
 
+interface NotWritten {
+  index: boolean;
+  /** Gets warnings, with the layer that each is about. */
+  tell: Tell;
+}
+
 /** @throws CliError if another mount writes to one and the options ask for `index` */
-export function checkNotWritten({ below, writable }: LayersToCheck, table: readonly MountRow[], index: boolean): void {
+export function checkNotWritten({ below, writable }: LayersToCheck, table: readonly MountRow[], { index, tell }: NotWritten): void {
   const writers = kernelWriters(table);
   const known = new Map<string, string | undefined>();
   const writerOf = ({ path, key, isClaimed: claimed }: Suspect): string | undefined => {
@@ -30,7 +37,7 @@ export function checkNotWritten({ below, writable }: LayersToCheck, table: reado
       const { path } = suspect;
       const writer = writerOf(suspect);
       if (writer === undefined) continue;
-      report(place, `${writer} writes to ${path === place.real ? "it" : path}`, index);
+      report(place, `${writer} writes to ${path === place.real ? "it" : path}`, { index, tell });
       break;
     }
   }
@@ -63,7 +70,7 @@ function* upwards(from: string, dev: bigint): Generator<Suspect> {
   }
 }
 
-function report({ given }: LocatedDirectory, what: string, index: boolean): void {
+function report({ given }: LocatedDirectory, what: string, { index, tell }: NotWritten): void {
   if (index) {
     throw unfit(
       given,
@@ -71,5 +78,5 @@ function report({ given }: LocatedDirectory, what: string, index: boolean): void
       "unmount that one, or use index=off",
     );
   }
-  process.stderr.write(`sluice: ${given}: ${what}: what both change is undefined\n`);
+  tell(given, `${what}: what both change is undefined`);
 }

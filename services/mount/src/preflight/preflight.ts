@@ -4,8 +4,9 @@ import { checkDecisionFiles } from "./check-decision-files.js";
 import { checkLabels } from "./check-labels.js";
 import { checkLayers, type LayerPlaces } from "./check-layers.js";
 import { type CapabilityName, checkMachine, requiredCapabilities } from "./check-machine.js";
-import { checkEmpty, checkNothingBeneath, resolveMountpoint, type Tell, toStandardError } from "./check-mountpoint.js";
+import { checkEmpty, checkNothingBeneath, resolveMountpoint } from "./check-mountpoint.js";
 import { LayersBeneath } from "./layers-beneath.js";
+import { type Tell, toStandardError } from "./tell.js";
 import { readMountTable } from "@sluice/mount-control";
 
 export interface PreflightOptions {
@@ -24,7 +25,7 @@ export function preflight(config: MountConfig, { needed, forUser = false, tell =
   const beneath = config.layersBeneath === undefined ? undefined : new LayersBeneath(config.layersBeneath);
   let layers: LayerPlaces;
   try {
-    layers = checkLayers(config, table, beneath);
+    layers = checkLayers(config, table, { beneath, tell });
   } finally {
     beneath?.close();
   }

@@ -6,7 +6,7 @@ import { createLogger, type Logger, type OpenedLog } from "@sluice/runtime";
 import type { MountConfig } from "../config/mount-config.js";
 import type { KeeperSession } from "../keeper/keeper-session.js";
 import type { MountHost } from "../mount-host.js";
-import { toStandardError } from "../preflight/check-mountpoint.js";
+import { toStandardError } from "../preflight/tell.js";
 import { hardenProcess } from "../privilege/harden-process.js";
 import type { MountParts } from "../status/mount-status.js";
 import { surviveBugs } from "./survive-bugs.js";
