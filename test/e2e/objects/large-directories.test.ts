@@ -8,10 +8,10 @@ import { AT, O, S } from "@sluice/vfs";
 import { expect } from "vitest";
 
 const { test } = requires("/dev/fuse", "CAP_SYS_ADMIN");
-const MANY = 20_000;
+const MANY = 40_000;
 /** For a test in which no other request waits. */
-const SEVERAL = 5_000;
-const MANY_LINKS = 10_000;
+const SEVERAL = 10_000;
+const MANY_LINKS = 20_000;
 const LEVELS = 1_500;
 
 function fill(directory: string, prefix: string, count: number): void {
