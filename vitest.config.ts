@@ -11,7 +11,7 @@ import { BaseSequencer, type TestSpecification } from "vitest/node";
 const ALONE = [
   "test/e2e/commands/layers-freed.test.ts",
   "test/e2e/io/cached-pages.test.ts",
-  "test/e2e/objects/cached-listings.test.ts",
+  "test/e2e/objects/{cached-listings,large-directories}.test.ts",
   "test/e2e/processes/idle*.test.ts",
   "test/engine/{engine-mount,uring,uring-keeper}.test.ts",
   "test/fault/{backing-side,copy-up-faults,decision-service}.test.ts",
@@ -89,7 +89,6 @@ const FIRST = [
   "test/e2e/commands/unmount-in-use.test.ts",
   "test/e2e/host-service/many-mounts.test.ts",
   "test/differential/differential.test.ts",
-  "test/e2e/objects/large-directories.test.ts",
   "test/fault/keeper/end-of-life.test.ts",
   "test/fault/keeper/upgrade.test.ts",
   "test/fault/bypass/planted-bugs.test.ts",
