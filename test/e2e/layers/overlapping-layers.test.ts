@@ -53,7 +53,7 @@ for (const [writer, mountFirst] of Object.entries(FIRST)) {
         const at = places();
         await mountFirst(at.first);
         const mount = await mountSluice({ ...layers(at), args: ["-o", "index=off"] });
-        expect(mount.log()).toContain(`writes to ${at.first.upper}: what both change is undefined`);
+        expect(mount.log()).toContain(`writes to ${at.first.upper}: changes by both have undefined results`);
         await mount.stop();
       });
     });
@@ -66,7 +66,7 @@ test("a host service warns the caller of its mount, and not whoever reads its ow
   const host = await startHostService();
   const layers = (SECOND["a lower layer"] as (typeof SECOND)[string])(at);
   const mount = await mountSluice({ ...layers, args: ["--host-service", host.socket] });
-  const warning = `writes to ${at.first.upper}: what both change is undefined`;
+  const warning = `writes to ${at.first.upper}: changes by both have undefined results`;
   expect(mount.log()).toContain(warning);
   expect(host.log()).not.toContain(warning);
   await mount.stop();

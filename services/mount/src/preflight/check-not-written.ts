@@ -78,5 +78,5 @@ function report({ given }: LocatedDirectory, what: string, { index, tell }: NotW
       "unmount that one, or use index=off",
     );
   }
-  tell(given, `${what}: what both change is undefined`);
+  tell(given, `${what}: changes by both have undefined results`);
 }
