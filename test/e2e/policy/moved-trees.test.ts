@@ -1,24 +1,10 @@
 /** The policy judges the move of a directory with everything in it, including names that the kernel has never looked up. */
 import { renameSync, rmSync, writeFileSync } from "node:fs";
 import type { Intent, Ruling } from "@sluice/overlay";
-import {
-  directory,
-  eventually,
-  layers,
-  mountsShareProcess,
-  mountSluice,
-  plant,
-  policyOf,
-  publicFile,
-  requires,
-  scratch,
-  statusOf,
-} from "@sluice/testkit";
+import { directory, eventually, layers, mountSluice, plant, policyOf, publicFile, requires, scratch, statusOf } from "@sluice/testkit";
 import { type CallContext, Errno, RENAME, S } from "@sluice/vfs";
 import { expect } from "vitest";
 import { entry, OPEN_GATE, overlayOver } from "../harness/bare-overlay.js";
-
-mountsShareProcess();
 
 const { test } = requires("/dev/fuse", "CAP_SYS_ADMIN");
 const policy = policyOf("grant", { name: "no", path: "a/**/secret", access: ["read"], effect: "deny" });
@@ -27,8 +13,7 @@ const SOON_MS = 60_000;
 test("keeps no node of a moved tree, and no descriptor of an entry that was removed since", async () => {
   const names = Array.from({ length: 400 }, (_, i) => `b/dir${i % 40}/f${i}`);
   const { lower, upper } = layers({ lower: Object.fromEntries(names.map((name) => [name, publicFile("content")])) });
-  // Its descriptors are looked at, and others' mounts may leave some.
-  const mount = await mountSluice({ lowers: [lower], upper, policy, ownProcess: true });
+  const mount = await mountSluice({ lowers: [lower], upper, policy });
   const before = (await statusOf(mount)).overlay.nodes;
   renameSync(mount.path("b"), mount.path("c"));
   // The node of the moved directory may stay: the test asked for it.
