@@ -3,6 +3,7 @@ export { Journal } from "./journal.js";
 export { damaged, FORMAT_VERSION, JOURNAL_BYTES, JournalError, type JournalMemory } from "./layout.js";
 export type { LockRecord, LockRecords } from "./lock-records.js";
 export { NameHash } from "./name-hash.js";
+export { uncountedBytes, viewsOf } from "./memory.js";
 export type { LinkKey } from "./node-reading.js";
 export { NodeRecords } from "./node-records.js";
 export { NodeFlag, RecordKind } from "./node-words.js";

@@ -17,6 +17,7 @@ import { LockTable } from "./locks/lock-table.js";
 import { markNames } from "./marks/names.js";
 import { RecentListings } from "./merge/recent-listings.js";
 import { setIno } from "./node/admit.js";
+import { CallsUnderWay } from "./node/calls-under-way.js";
 import { loadHandles } from "./node/persisted-handles.js";
 import type { Node } from "./node/node.js";
 import { KnownPaths } from "./node/known-paths.js";
@@ -25,6 +26,7 @@ import { OriginClaims } from "./node/origin-claims.js";
 import { cleanLinkIndex, openLinkIndex } from "./open-link-index.js";
 import { type OpenedScratch, openScratch } from "./open-scratch.js";
 import { hasEntries, Purges } from "./operations/purge-directory.js";
+import { IdleObjects } from "./restore/idle-objects.js";
 import { restoreOverlay } from "./restore/restore-overlay.js";
 import { Overlay } from "./overlay.js";
 import { stackLayers } from "./stack-layers.js";
@@ -61,7 +63,7 @@ function assemble(config: OverlayConfig, port: KernelPort, opened: Opened): Over
   const backings = backingCache(config, port, journal);
   const perNode = { backings, paths: new KnownPaths(), fds };
   const free = (node: Node): void => release(perNode, node);
-  const nodes = new NodeTable(free, journal, () => config.events.grew());
+  const nodes = new NodeTable(free, journal, () => grew(core));
   const root = nodes.make(S.IFDIR);
   root.lookups = 1;
   root.dirs = layers.map((layer) => layer.root);
@@ -83,9 +85,11 @@ function assemble(config: OverlayConfig, port: KernelPort, opened: Opened): Over
     purges: new Purges(),
     fds,
     nodes,
+    calls: new CallsUnderWay(nodes),
     claims: new OriginClaims(),
     paths: perNode.paths,
     idle: new IdleIo(),
+    idleObjects: undefined,
     root,
     gate: config.gate,
     events: config.events,
@@ -109,10 +113,17 @@ function assemble(config: OverlayConfig, port: KernelPort, opened: Opened): Over
   return new Overlay(core);
 }
 
+function grew({ config, idleObjects }: OverlayContext): void {
+  config.events.grew();
+  idleObjects?.look();
+}
+
 /** With the state of the server before, or with the handles that an earlier mount left. */
 function begin(core: OverlayContext, handles: string): void {
   const { config, journal, nodes, root } = core;
   lookAtDirectories(core);
+  // Others change shared lower layers: an object tells what a name led to before.
+  if (!config.sharedLower) core.idleObjects = new IdleObjects(core);
   if (config.survival?.journal.takenOver === true) {
     restoreOverlay(core, config.survival);
     return;

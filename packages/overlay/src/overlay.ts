@@ -99,7 +99,15 @@ export class Overlay implements Filesystem {
 
   /** The gate hides other names than before: the kernel drops what it cached of them. */
   dropHiddenNames(): Promise<void> {
-    return dropHiddenNames(this.#core);
+    const dropped = dropHiddenNames(this.#core);
+    // It looks at every node in turn, and must miss none whose object goes meanwhile.
+    this.#core.calls.until(dropped, 0);
+    return dropped;
+  }
+
+  /** The nodes that a call on a node or a name uses stay while it waits. A call on an open file keeps its node by that. */
+  #counted(status: Status): Status {
+    return this.#core.calls.count(status);
   }
 
   /** Explains an open of a path without opening it. Gives the result of `use`, or the errno. */
@@ -109,7 +117,7 @@ export class Overlay implements Filesystem {
 
   lookup(call: CallContext, parent: NodeId, name: string, out: EntryOut): Status {
     const status = lookup(this.#core, parent, name, out);
-    return this.#core.reroutes.size === 0 ? status : followReroute(this.#core, call, status, out);
+    return this.#core.reroutes.size === 0 ? status : this.#counted(followReroute(this.#core, call, status, out));
   }
   forget(node: NodeId, count: number): void {
     this.#core.nodes.forget(node, count);
@@ -118,40 +126,40 @@ export class Overlay implements Filesystem {
     return getattr(this.#core, node, out);
   }
   setattr(call: CallContext, node: NodeId, set: SetAttr, out: AttrOut): Status {
-    return setattr(this.#core, call, { id: node, set }, out);
+    return this.#counted(setattr(this.#core, call, { id: node, set }, out));
   }
   readlink(_call: CallContext, node: NodeId, out: DataOut): Status {
     return readlink(this.#core, node, out);
   }
   mknod(call: CallContext, at: At, args: NodeArgs, out: EntryOut): Status {
-    return mknod(this.#core, call, { at, args }, out);
+    return this.#counted(mknod(this.#core, call, { at, args }, out));
   }
   mkdir(call: CallContext, at: At, args: NodeArgs, out: EntryOut): Status {
-    return mkdir(this.#core, call, { at, args }, out);
+    return this.#counted(mkdir(this.#core, call, { at, args }, out));
   }
   symlink(call: CallContext, at: At, target: string, out: EntryOut): Status {
-    return symlink(this.#core, call, { at, target }, out);
+    return this.#counted(symlink(this.#core, call, { at, target }, out));
   }
   link(call: CallContext, node: NodeId, at: At, out: EntryOut): Status {
-    return link(this.#core, call, { node, at }, out);
+    return this.#counted(link(this.#core, call, { node, at }, out));
   }
   unlink(call: CallContext, parent: NodeId, name: string): Status {
-    return unlink(this.#core, call, parent, name);
+    return this.#counted(unlink(this.#core, call, parent, name));
   }
   rmdir(call: CallContext, parent: NodeId, name: string): Status {
-    return rmdir(this.#core, call, parent, name);
+    return this.#counted(rmdir(this.#core, call, parent, name));
   }
   rename(call: CallContext, args: RenameArgs): Status {
-    return rename(this.#core, call, args);
+    return this.#counted(rename(this.#core, call, args));
   }
   open(call: CallContext, node: NodeId, flags: number, out: OpenOut): Status {
-    return openFile(this.#core, call, { nodeId: node, flags }, out);
+    return this.#counted(openFile(this.#core, call, { nodeId: node, flags }, out));
   }
   create(call: CallContext, at: At, args: CreateArgs, out: { entry: EntryOut; open: OpenOut }): Status {
-    return createFile(this.#core, call, { at, args }, out);
+    return this.#counted(createFile(this.#core, call, { at, args }, out));
   }
   tmpfile(call: CallContext, parent: NodeId, args: CreateArgs, out: { entry: EntryOut; open: OpenOut }): Status {
-    return createNameless(this.#core, call, { parent, args }, out);
+    return this.#counted(createNameless(this.#core, call, { parent, args }, out));
   }
   read(call: CallContext, _node: NodeId, args: IoArgs, out: DataOut): Status {
     return readData(this.#core, call, args, out);
@@ -192,7 +200,7 @@ export class Overlay implements Filesystem {
     return opendir(this.#core, call, node, out);
   }
   readdir(call: CallContext, _node: NodeId, args: ReaddirArgs, out: DirectoryOut): Status {
-    return readdir(this.#core, call, args, out);
+    return this.#counted(readdir(this.#core, call, args, out));
   }
   releasedir(_call: CallContext, _node: NodeId, handle: FileHandle): Status {
     return releasedir(this.#core, handle);
@@ -204,13 +212,13 @@ export class Overlay implements Filesystem {
     return getxattr(this.#core, node, args, out);
   }
   setxattr(call: CallContext, node: NodeId, args: XattrSetArgs): Status {
-    return setxattr(this.#core, call, { id: node, args });
+    return this.#counted(setxattr(this.#core, call, { id: node, args }));
   }
   listxattr(call: CallContext, node: NodeId, size: number, out: DataOut): Status {
     return listxattr(this.#core, call, { id: node, size }, out);
   }
   removexattr(call: CallContext, node: NodeId, name: string): Status {
-    return removexattr(this.#core, call, { id: node, name });
+    return this.#counted(removexattr(this.#core, call, { id: node, name }));
   }
   statfs(_call: CallContext, _node: NodeId, out: StatfsOut): Status {
     return statfs(this.#core, out);
@@ -219,7 +227,7 @@ export class Overlay implements Filesystem {
     return syncfs(this.#core);
   }
   ioctl(call: CallContext, node: NodeId, args: IoctlArgs, out: DataOut): Status {
-    return ioctl(this.#core, call, { id: node, args }, out);
+    return this.#counted(ioctl(this.#core, call, { id: node, args }, out));
   }
   destroy(): void {
     destroy(this.#core);

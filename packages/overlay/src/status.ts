@@ -23,6 +23,7 @@ export function overlayStatus(core: OverlayContext): OverlayStatus {
   return {
     layers: [...core.layers, ...core.dataLayers].map((layer) => layerStatus(core, layer)),
     nodes: core.nodes.size,
+    nodeObjects: core.nodes.objects,
     openFiles: core.handles.files,
     openDirectories: core.handles.directories,
     directoryFds: core.fds.size,

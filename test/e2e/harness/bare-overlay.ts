@@ -1,5 +1,6 @@
 /** The overlay by itself, asked as the engine would ask it: for what no kernel here asks, and for what must come in between. */
 import { join } from "node:path";
+import { uncountedBytes, viewsOf } from "@sluice/journal";
 import { openLayers } from "@sluice/keeper-link";
 import { createOverlay, type Gate, type Overlay, type OverlayConfig } from "@sluice/overlay";
 import { cleanUp } from "@sluice/testkit";
@@ -59,15 +60,25 @@ const SETTINGS: Omit<OverlayConfig, "gate" | "lowers" | "dataLowers" | "upper" |
   attrTtlMs: 1000,
   negativeTtlMs: 1000,
   inlineCopyBytes: 4096,
+  maxIdleObjects: Infinity,
+  recordMemory: () => viewsOf(uncountedBytes()),
   maxDirectoryFds: 64,
   maxCachedBackings: 0,
 };
 
+interface More extends Partial<Pick<OverlayConfig, "maxIdleObjects" | "index">> {
+  /** Told of each name that the kernel has to drop. */
+  onDropped?: (name: string) => void;
+}
+
 /** Over `lower`, `upper` and `work` below `base`; it goes with the test. */
-export function overlayOver(base: string, gate: Gate = OPEN_GATE): Overlay {
+export function overlayOver(base: string, gate: Gate = OPEN_GATE, { onDropped = nothing, ...more }: More = {}): Overlay {
   const [lower, upper, work] = ["lower", "upper", "work"].map((name) => join(base, name)) as [string, string, string];
   const { release, ...layers } = openLayers({ lowers: [lower], dataLowers: [], upper, work, flags: 0, volatile: false });
-  const overlay = createOverlay({ ...layers, ...SETTINGS, gate }, port);
+  const overlay = createOverlay(
+    { ...layers, ...SETTINGS, ...more, gate },
+    { ...port, invalidateEntry: (_parent, name) => onDropped(name) },
+  );
   cleanUp(() => {
     overlay.destroy();
     release();

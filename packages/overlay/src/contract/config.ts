@@ -1,4 +1,5 @@
 /** The configuration of an overlay, its events and its status. Layers come as descriptors of private mount clones: see services/mount. */
+import type { JournalMemory } from "@sluice/journal";
 import type { Attr, ByteName, Status } from "@sluice/vfs";
 import type { FallbackReason, Flow, Gate } from "./gate.js";
 import type { Survival } from "./survival.js";
@@ -69,6 +70,10 @@ export interface OverlayConfig {
   survival?: Survival | undefined;
   /** Undefined if nobody needs to know what the upper layer replaces. There is one lower layer then. */
   baseRecord?: BaseRecord | undefined;
+  /** So many nodes stay objects, however long nobody asks for them; of all others files become records. */
+  maxIdleObjects: number;
+  /** Memory for these records if there is no journal, JOURNAL_BYTES of zeros; undefined if there is none. Called once at most. */
+  recordMemory: () => JournalMemory | undefined;
   /** Bound of the registrations that outlive the last close of their file, a descriptor each. */
   maxCachedBackings: number;
 }
@@ -110,6 +115,8 @@ export interface LayerStatus {
 export interface OverlayStatus {
   layers: readonly LayerStatus[];
   nodes: number;
+  /** The number of them that are objects, aliases included; the others are records. */
+  nodeObjects: number;
   openFiles: number;
   openDirectories: number;
   directoryFds: number;

@@ -3,7 +3,7 @@ import { Attr, type ByteName, type CallContext, O } from "@sluice/vfs";
 import type { DescribedObjects } from "./gate-context.js";
 import { contentOf, withDescriptor } from "../handles/content.js";
 import { type Node, pathAt } from "../node/node.js";
-import { readXattrOf } from "../node/node-xattr.js";
+import { readXattrOf } from "./node-xattr.js";
 import { statNode } from "../node/open-node.js";
 import type { Access, Intent, Operation } from "../contract/gate.js";
 

@@ -30,6 +30,10 @@ export class BackingCache {
     return this.#byNode.size;
   }
 
+  has(node: Node): boolean {
+    return this.#byNode.has(node);
+  }
+
   /** Takes a registration over, and caches or ends it. */
   give(node: Node, backing: Backing): void {
     const before = this.#byNode.get(node);

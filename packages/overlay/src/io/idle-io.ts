@@ -3,7 +3,7 @@
  * node. The state of the files that were closed last stays, since a closed file is often opened again.
  */
 import type { Node } from "../node/node.js";
-import type { InodeIo } from "../node/inode-io.js";
+import { type InodeIo, isUnused } from "../node/inode-io.js";
 
 /** So many closed files have their state. */
 export const IDLE_PLACES = 64;
@@ -26,6 +26,5 @@ export class IdleIo {
 
 /** Holds nothing that a new state would not. */
 function saysNothing(io: InodeIo): boolean {
-  const opens = io.handles.size + io.cached + io.direct + io.passthrough;
-  return opens === 0 && !io.observedOnly && io.backing === undefined && io.pagesOf === undefined;
+  return isUnused(io) && io.pagesOf === undefined;
 }

@@ -28,7 +28,11 @@ export class OverlayJournal {
   /** Backing files whose descriptor is in the store. */
   readonly #storedBackings = new Set<number>();
 
-  constructor(survival: Survival) {
+  /** `writesAll`: all that the kernel knows; else only the nodes whose objects go, and the directories above them. */
+  constructor(
+    survival: Survival,
+    private readonly writesAll = true,
+  ) {
     this.records = survival.journal;
     this.#store = survival;
   }
@@ -49,7 +53,7 @@ export class OverlayJournal {
   /** The kernel is about to be told of the node once more. */
   entered(node: Node): void {
     if (node.slot !== 0) this.records.nodes.setLookups(node.slot, node.lookups);
-    else this.#record(node);
+    else if (this.writesAll) this.#record(node);
   }
 
   lookupsChanged(of: Node | NodeAlias): void {
@@ -145,6 +149,7 @@ export class OverlayJournal {
 
   /** The node has one more id. */
   aliased(alias: NodeAlias): void {
+    if (!this.writesAll) return;
     const { node } = alias;
     const flags = (alias.io.observedOnly ? NodeFlag.observedOnly : 0) | (node.observedAlias === alias ? NodeFlag.current : 0);
     alias.slot = this.records.nodes.addAlias(alias.id, this.slotOf(node), { lookups: alias.lookups, flags });

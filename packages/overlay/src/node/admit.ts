@@ -3,7 +3,7 @@ import type { Attr, ByteName } from "@sluice/vfs";
 import { S } from "@sluice/vfs";
 import type { OverlayConfig } from "../contract/config.js";
 import { DataLocation } from "../layer/data-location.js";
-import type { HostLayer, RealDir } from "../layer/host-layer.js";
+import { type HostLayer, RealDir } from "../layer/host-layer.js";
 import type { LayerStack } from "../layer/layer-stack.js";
 import { closeFd } from "../layer/system-calls.js";
 import { isMetacopy } from "../marks/metacopy.js";
@@ -174,6 +174,13 @@ export function setIno(core: Pick<LayerStack, "severalDevices">, node: Node, ino
 
 export function mixDevice(core: Pick<LayerStack, "severalDevices">, hi: number, device: number): number {
   return core.severalDevices ? (hi ^ (device << DEVICE_SHIFT)) >>> 0 : hi;
+}
+
+/** An object without a name: only its layer matters. */
+export function placeNowhere(node: Node, layer: HostLayer): void {
+  const nowhere = new RealDir(layer, layer.root, "");
+  if (node.isDirectory) node.dirs = [nowhere];
+  else node.dir = nowhere;
 }
 
 /** Further names of the same object lead to the same node, or in a lower layer to one that knows of the others. */

@@ -102,3 +102,9 @@ function namesOf(node: Node): readonly ForgottenName[] {
   const further = others.slice(0, MAX_NAMES - 1).map((other) => ({ parentId: other.parent.id, name: other.name }));
   return [{ parentId: parent.id, name }, ...further, ...unseenNames.slice(0, MAX_NAMES - 1 - further.length)];
 }
+
+/** This name is not an unseen one any more. */
+export function nameSeen(node: Node, parent: Node, name: ByteName): void {
+  const left = node.unseenNames?.filter((other) => other.parentId !== parent.id || other.name !== name);
+  node.unseenNames = left?.length === 0 ? undefined : left;
+}

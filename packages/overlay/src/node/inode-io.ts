@@ -107,3 +107,9 @@ export class InodeIo {
     else this.passthrough += by;
   }
 }
+
+/** Nothing is open, and a new state would say the same, except of pages that the kernel caches. */
+export function isUnused(io: InodeIo): boolean {
+  const opens = io.handles.size + io.cached + io.direct + io.passthrough;
+  return opens === 0 && !io.observedOnly && io.backing === undefined;
+}

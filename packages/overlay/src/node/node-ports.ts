@@ -19,10 +19,11 @@ export interface NodeJournal {
   renumbered(node: Node): void;
 }
 
-/** Nodes that an earlier process knew: they are restored when somebody asks for them. See restore/lazy-restore.ts. */
+/** Nodes that have a record and no object: they are restored when somebody asks for them. See restore/lazy-restore.ts. */
 export interface RestorableNodes {
   readonly size: number;
-  ids(): IterableIterator<NodeId>;
+  /** The names of its files. All its directories are restored on the way. */
+  names(): IterableIterator<Dentry>;
   restoreId(id: NodeId): boolean;
   restoreChild(parent: Node, name: ByteName): Node | undefined;
   restoreLinked(ino: number): Node | undefined;

@@ -4,7 +4,7 @@
  * served under a new one (see inode-io.ts).
  */
 import { type ByteName, type NodeId, ROOT_ID } from "@sluice/vfs";
-import { type ForgottenNode, ForgottenNodes, recordOf } from "./forgotten-nodes.js";
+import { type ForgottenNode, ForgottenNodes, nameSeen, recordOf } from "./forgotten-nodes.js";
 import type { NodeJournal, RestorableNodes } from "./node-ports.js";
 import { InodeIo } from "./inode-io.js";
 import { IdPages } from "./id-pages.js";
@@ -27,10 +27,12 @@ export class NodeTable {
   readonly #release: (node: Node) => void;
   readonly #grew: () => void;
   #unlooked = 0;
-  /** The journal for a process that takes over; undefined if there is none. */
-  readonly #journal: NodeJournal | undefined;
-  /** Nodes of an earlier process that nobody has asked for since. */
+  /** The place of the records of nodes; undefined if there are none. */
+  #journal: NodeJournal | undefined;
+  /** Nodes without an object: of an earlier process, or let go of. */
   restorable: RestorableNodes | undefined = undefined;
+  /** Counts the searches for objects that can go: nodes that are asked for get it. Calls under way count from 1. */
+  clock = 1;
   /** Counts what may change the path of a directory's children. */
   directoryMoves = 0;
   #nextId = ROOT_ID;
@@ -46,6 +48,16 @@ export class NodeTable {
 
   get size(): number {
     return this.#byId.size + (this.restorable?.size ?? 0);
+  }
+
+  /** The number of nodes and aliases with an object. */
+  get objects(): number {
+    return this.#byId.size;
+  }
+
+  /** From now on nodes whose objects go are written down. There was no journal. */
+  writeDown(journal: NodeJournal): void {
+    this.#journal = journal;
   }
 
   #newId(): NodeId {
@@ -81,6 +93,8 @@ export class NodeTable {
 
   /** A node that was known before, under its own id. */
   adopt(node: Node): void {
+    node.usedAt = this.clock;
+    this.#countGrowth();
     this.#byId.set(node.id, node);
     if (node.linkKey !== undefined) this.#byLink.set(node.linkKey, node);
     if (node.lowerLinkKey !== undefined) this.rememberLowerLink(node, node.lowerLinkKey);
@@ -92,8 +106,17 @@ export class NodeTable {
 
   make(kind: number): Node {
     const node = new Node(this.#newId(), kind);
+    node.usedAt = this.clock;
     this.#byId.set(node.id, node);
     return node;
+  }
+
+  /** The object of a node goes, and its record stays. Nobody uses it: see restore/idle-objects.ts. */
+  letObjectGo(node: Node, parent: Node): void {
+    this.#byId.delete(node.id);
+    parent.children?.delete(node.name);
+    parent.pendingChildren++;
+    this.#release(node);
   }
 
   /** Gives a new node, not yet shown to the kernel, the id it was known by at this place. */
@@ -110,7 +133,9 @@ export class NodeTable {
   /** The node of an id, its own or an alias. */
   get(id: NodeId): Node | undefined {
     const found = this.#find(id);
-    return found instanceof NodeAlias ? found.node : found;
+    const node = found instanceof NodeAlias ? found.node : found;
+    if (node !== undefined) node.usedAt = this.clock;
+    return node;
   }
 
   #find(id: NodeId): Node | NodeAlias | undefined {
@@ -122,6 +147,7 @@ export class NodeTable {
   /** The known node of a name in a directory. */
   child(parent: Node, name: ByteName): Node | undefined {
     const known = parent.children?.get(name);
+    if (known !== undefined) known.usedAt = this.clock;
     return known !== undefined || parent.pendingChildren === 0 ? known : this.restorable?.restoreChild(parent, name);
   }
 
@@ -200,7 +226,7 @@ export class NodeTable {
     if (node.isDirectory && node.children !== undefined) this.directoryMoves++;
     parent.children ??= new Map();
     parent.children.set(name, node);
-    if (node.unseenNames !== undefined) seen(node, parent, name);
+    if (node.unseenNames !== undefined) nameSeen(node, parent, name);
     if (node.parent === undefined) {
       node.parent = parent;
       node.name = name;
@@ -215,7 +241,7 @@ export class NodeTable {
   detach(node: Node, parent: Node, name: ByteName): boolean {
     if (node.isDirectory) this.directoryMoves++;
     if (parent.children?.get(name) === node) parent.children.delete(name);
-    if (node.unseenNames !== undefined) seen(node, parent, name);
+    if (node.unseenNames !== undefined) nameSeen(node, parent, name);
     if (node.parent === parent && node.name === name) {
       const next = node.others?.pop();
       node.parent = next?.parent;
@@ -360,6 +386,7 @@ export class NodeTable {
   /** Nobody refers to anything any more. */
   clear(): void {
     this.#byId.clear();
+    this.restorable = undefined;
     this.forgotten.clear();
     this.#byLink.clear();
     this.#lowerLinks.clear();
@@ -368,10 +395,4 @@ export class NodeTable {
   *all(): IterableIterator<Node> {
     for (const entry of this.#byId.values()) if (entry instanceof Node) yield entry;
   }
-}
-
-/** This name is not an unseen one any more. */
-function seen(node: Node, parent: Node, name: ByteName): void {
-  const left = node.unseenNames?.filter((other) => other.parentId !== parent.id || other.name !== name);
-  node.unseenNames = left?.length === 0 ? undefined : left;
 }

@@ -38,8 +38,8 @@ export class NodeAlias {
 }
 
 /**
- * Fields that few nodes use: directories do, and files to which something happened. They lie outside the node, since a tree
- * has millions of nodes and a field costs each of them eight bytes. All other nodes share one object, which nobody changes.
+ * Fields that few nodes use: directories do, and files to which something happened. They lie outside the node, since a mount
+ * has many nodes and a field costs each of them eight bytes. All other nodes share one object, which nobody changes.
  */
 class ColdFields {
   /** Counts changes of names and place, so that a decision's wait can be checked for what happened meanwhile. */
@@ -76,6 +76,22 @@ class ColdFields {
   lowerLinkKey: string | undefined = undefined;
   /** Its object lies in the index of hard links, whatever its names are. */
   indexed: IndexEntry | undefined = undefined;
+
+  /** Of a file: all say nothing but `writtenPastUs`, which the record has, and `version`, which matters to calls under way alone. */
+  get areRecorded(): boolean {
+    return (
+      this.others === undefined &&
+      this.unseenNames === undefined &&
+      this.data === undefined &&
+      this.fd < 0 &&
+      this.lastPath === undefined &&
+      this.aliases === undefined &&
+      this.holds === 0 &&
+      this.linkKey === undefined &&
+      this.lowerLinkKey === undefined &&
+      this.indexed === undefined
+    );
+  }
 }
 
 const NONE = new ColdFields();
@@ -96,6 +112,8 @@ export class Node {
   io: InodeIo | undefined = undefined;
   /** Its slot in the journal, or 0: see journal/overlay-journal.ts. */
   slot = 0;
+  /** NodeTable.clock when it was last asked for. */
+  usedAt = 0;
 
   /** Its kind, and whether it was shown: one field, since each costs every node eight bytes. */
   #bits: number;
@@ -126,6 +144,14 @@ export class Node {
 
   get isRegular(): boolean {
     return this.kind === S.IFREG;
+  }
+
+  /**
+   * It has one name, and its record tells what that does not: so the object can go, and be made again. See
+   * restore/idle-objects.ts.
+   */
+  get isPlain(): boolean {
+    return !this.isDirectory && this.parent !== undefined && (this.#cold === NONE || this.#cold.areRecorded);
   }
 
   /** Has no name left but may be open. */

@@ -3,7 +3,7 @@ import { Attr, O } from "@sluice/vfs";
 import type { OpenContext } from "./open-context.js";
 import type { Access, Content, Intent } from "../contract/gate.js";
 import type { Node } from "../node/node.js";
-import { readXattrOf } from "../node/node-xattr.js";
+import { readXattrOf } from "../gate/node-xattr.js";
 import { contentOf } from "../handles/content.js";
 
 /** An open with a descriptor of its object. */

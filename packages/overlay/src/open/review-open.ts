@@ -5,7 +5,7 @@ import type { Intent, Ruling } from "../contract/gate.js";
 import { contentOf } from "../handles/content.js";
 import type { OpenFile } from "../handles/handle-table.js";
 import { statFd } from "../layer/system-calls.js";
-import { readXattrOf } from "../node/node-xattr.js";
+import { readXattrOf } from "../gate/node-xattr.js";
 import { accessesOf } from "./open-intent.js";
 import { OpenPlan, planOpen } from "./plan-open.js";
 

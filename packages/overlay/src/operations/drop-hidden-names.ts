@@ -22,9 +22,9 @@ export async function dropHiddenNames(core: OperationContext): Promise<void> {
 
 async function dropAll(core: OperationContext): Promise<void> {
   const turn = new LoopTurn();
-  // Those of an earlier process first, since calls restore some of them meanwhile.
-  for (const id of core.nodes.restorable?.ids() ?? []) {
-    core.nodes.get(id);
+  // Those without an object first, since calls restore some of them meanwhile.
+  for (const { parent, name } of core.nodes.restorable?.names() ?? []) {
+    dropIfHidden(core, parent, name);
     if (turn.isOver) await turn.next();
   }
   for (const node of core.nodes.all()) {

@@ -1,24 +1,24 @@
 /**
- * Restores the nodes of an earlier process lazily, when somebody asks for them: by id, by name, or as another name of a file. A
- * node's name leads to its object in the layers, after its directories are restored. A node without a name has a stored
- * descriptor. A node that is not found any more is ESTALE.
+ * Restores nodes by their records when somebody asks for them: by id, by name, or as another name of a file. They are nodes of an
+ * earlier process, or their objects were let go of (idle-objects.ts). A node's name leads to its object in the layers, after its
+ * directories are restored. A node without a name has a stored descriptor. A node that is not found any more is ESTALE.
  */
 import { NodeFlag, type NodeRecords, RecordKind } from "@sluice/journal";
 import { type Attr, type ByteName, type KernelPort, type NodeId, S } from "@sluice/vfs";
 import { InodeIo } from "../node/inode-io.js";
 import type { Journaled } from "../journal/intents.js";
 import { storeKey } from "../journal/overlay-journal.js";
-import { type HostLayer, RealDir } from "../layer/host-layer.js";
 import { find } from "../merge/find.js";
 import type { MergedLayers } from "../merge/merged-layers.js";
 import { Found } from "../node/found.js";
-import { place, placeInIndex } from "../node/admit.js";
+import { place, placeInIndex, placeNowhere } from "../node/admit.js";
 import { lookUpIndex } from "../node/link-index.js";
 import { type Dentry, Node, NodeAlias, pathAt } from "../node/node.js";
 import type { ForgottenNode } from "../node/forgotten-nodes.js";
 import type { NodeStore } from "../node/known-paths.js";
 import type { RestorableNodes } from "../node/node-ports.js";
 import { PendingLinks } from "./pending-links.js";
+import { namesOfPending } from "./pending-names.js";
 import { PendingRecords } from "./pending-records.js";
 
 const found = new Found();
@@ -26,24 +26,35 @@ const found = new Found();
 const SWEEP_STEP = 256;
 
 /** The nodes, and the layers that their names lead into. */
-type RestoreContext = NodeStore & MergedLayers & Journaled & { readonly port: Pick<KernelPort, "closeBacking"> };
+export type RestoreContext = NodeStore & MergedLayers & Journaled & { readonly port: Pick<KernelPort, "closeBacking"> };
+
+/** The state in which another process left the records; undefined if there was none. */
+interface Left {
+  readonly stored: Map<bigint, number>;
+}
 
 export class LazyRestore implements RestorableNodes {
   readonly #core: RestoreContext;
   readonly #records: NodeRecords;
   readonly #stored: Map<bigint, number>;
   readonly #pending: PendingRecords;
-  readonly #links: PendingLinks;
+  /** Undefined without an earlier process: objects of files with several names stay. */
+  readonly #links: PendingLinks | undefined;
   /** Of pending nodes and aliases. */
   #size: number;
 
-  constructor(core: RestoreContext, records: NodeRecords, stored: Map<bigint, number>) {
+  constructor(core: RestoreContext, records: NodeRecords, left: Left | undefined) {
     this.#core = core;
     this.#records = records;
-    this.#stored = stored;
+    this.#stored = left?.stored ?? new Map<bigint, number>();
     this.#pending = new PendingRecords(records, core.nodes);
-    this.#links = new PendingLinks(records);
-    this.#size = records.size;
+    this.#links = left === undefined ? undefined : new PendingLinks(records);
+    this.#size = left === undefined ? 0 : records.size;
+  }
+
+  /** A node has its record alone from now on. */
+  added(): void {
+    this.#size++;
   }
 
   /** The number of nodes and aliases that are pending: nobody asked for them yet. */
@@ -51,9 +62,8 @@ export class LazyRestore implements RestorableNodes {
     return this.#size;
   }
 
-  /** Of the pending nodes. Some may be restored meanwhile. */
-  ids(): IterableIterator<NodeId> {
-    return this.#pending.ids();
+  names(): IterableIterator<Dentry> {
+    return namesOfPending(this.#records, this);
   }
 
   remembered(): IterableIterator<ForgottenNode> {
@@ -120,11 +130,6 @@ export class LazyRestore implements RestorableNodes {
     to.parent.pendingChildren++;
   }
 
-  /** A node that the kernel was never told of. */
-  drop(slot: number): void {
-    this.#drop(slot);
-  }
-
   /**
    * Drops records that were written for the kernel, which was not told any more, or forgot them meanwhile; and ends cached registrations
    * of backing files, whose descriptors are gone. It looks at every record, so it takes turns.
@@ -135,7 +140,7 @@ export class LazyRestore implements RestorableNodes {
       if (slot % SWEEP_STEP === 0) yield;
       if (!this.isPending(slot)) continue;
       this.#endCachedBacking(slot);
-      if (records.lookupsOf(slot) === 0 && records.kindOf(slot) === RecordKind.node && this.#isLeaf(slot)) this.#drop(slot);
+      if (records.lookupsOf(slot) === 0 && records.kindOf(slot) === RecordKind.node && this.#isLeaf(slot)) this.drop(slot);
     }
   }
 
@@ -163,12 +168,12 @@ export class LazyRestore implements RestorableNodes {
   }
 
   restoreLinked(ino: number): Node | undefined {
-    const slot = this.#links.upper(ino);
+    const slot = this.#links?.upper(ino) ?? 0;
     return slot === 0 || !this.isPending(slot) ? undefined : this.restoreSlot(slot);
   }
 
   restoreLowerLinked(key: string): void {
-    for (const slot of this.#links.takeLower(key)) if (this.isPending(slot)) this.restoreSlot(slot);
+    for (const slot of this.#links?.takeLower(key) ?? []) if (this.isPending(slot)) this.restoreSlot(slot);
   }
 
   /** The kernel forgets a node that nobody asked for: it need not be looked for. */
@@ -178,7 +183,7 @@ export class LazyRestore implements RestorableNodes {
     const left = this.#records.lookupsOf(slot) - count;
     const plain = this.#records.kindOf(slot) === RecordKind.node && this.#isLeaf(slot);
     if (left > 0) return this.#records.setLookups(slot, left);
-    if (plain) return this.#drop(slot);
+    if (plain) return this.drop(slot);
     if (this.restoreId(id)) this.#core.nodes.forget(id, count);
     else this.#records.setLookups(slot, 0);
   }
@@ -211,10 +216,11 @@ export class LazyRestore implements RestorableNodes {
   }
 
   #reportMissing(slot: number): void {
-    const records = this.#records;
-    const names: string[] = [];
-    for (let ref = records.firstName(slot); ref !== 0; ref = records.nextName(ref)) names.push(records.nameText(ref));
-    const detail = { nodeId: records.idOf(slot), names, nameless: records.has(slot, NodeFlag.nameless) };
+    const detail = {
+      nodeId: this.#records.idOf(slot),
+      names: this.#pending.rememberedOf(slot)?.names.map(({ name }) => name) ?? [],
+      nameless: this.#records.has(slot, NodeFlag.nameless),
+    };
     this.#core.events.anomaly("a node that the kernel knows is gone from its place", detail);
   }
 
@@ -243,7 +249,14 @@ export class LazyRestore implements RestorableNodes {
     this.#core.nodes.adopt(node);
     if (node.isDirectory) node.pendingChildren = records.childrenOf(slot);
     else for (const alias of this.#aliasesOf(slot)) this.#buildAlias(node, alias);
+    // Without a journal a record stands for the object, and is of no use beside it.
+    if (this.#core.journal === undefined && !node.isDirectory) this.#dropRecord(node);
     return node;
+  }
+
+  #dropRecord(node: Node): void {
+    this.#records.remove(node.slot);
+    node.slot = 0;
   }
 
   #aliasesOf(slot: number): number[] {
@@ -283,7 +296,7 @@ export class LazyRestore implements RestorableNodes {
     const records = this.#records;
     let placed = false;
     for (let ref = records.firstName(node.slot); ref !== 0; ref = records.nextName(ref)) {
-      const parent = this.#parentNode(records.parentOf(ref));
+      const parent = this.nodeOf(records.parentOf(ref));
       if (parent === undefined) continue;
       const name = records.nameText(ref);
       if (placed) this.#lookForBareName(node, parent, name);
@@ -306,17 +319,16 @@ export class LazyRestore implements RestorableNodes {
     }
   }
 
-  #parentNode(slot: number): Node | undefined {
+  /** The node of a record, which is restored if it is pending; undefined if it is not there any more. */
+  nodeOf(slot: number): Node | undefined {
     return this.isPending(slot) ? this.restoreSlot(slot) : this.#alive(slot);
   }
 
   #placeByName(node: Node, parent: Node, name: ByteName): boolean {
     const core = this.#core;
     if (parent.fd >= 0 || find(core, parent, name, found) !== 0 || found.kind !== node.kind) return false;
-    const { linked, lowerLinked } = {
-      linked: this.#records.has(node.slot, NodeFlag.linked),
-      lowerLinked: this.#records.has(node.slot, NodeFlag.lowerLinked),
-    };
+    const linked = this.#records.has(node.slot, NodeFlag.linked);
+    const lowerLinked = this.#records.has(node.slot, NodeFlag.lowerLinked);
     const { lo, hi, device } = this.#records.linkOf(node.slot);
     if (linked) node.linkKey = hi * 2 ** 32 + lo;
     if (lowerLinked) node.lowerLinkKey = `${device}:${hi}:${lo}`;
@@ -352,7 +364,8 @@ export class LazyRestore implements RestorableNodes {
     if (records.has(slot, NodeFlag.current)) node.observedAlias = alias;
   }
 
-  #drop(slot: number): void {
+  /** The node of a record is gone, or the kernel was never told of it. */
+  drop(slot: number): void {
     const records = this.#records;
     if (!this.#isSound(slot)) return;
     this.#size--;
@@ -376,7 +389,7 @@ export class LazyRestore implements RestorableNodes {
 
   #dropChild(parent: number): void {
     if (this.isPending(parent)) {
-      if (this.#records.lookupsOf(parent) === 0 && this.#isLeaf(parent)) this.#drop(parent);
+      if (this.#records.lookupsOf(parent) === 0 && this.#isLeaf(parent)) this.drop(parent);
       return;
     }
     const node = this.#alive(parent);
@@ -384,11 +397,4 @@ export class LazyRestore implements RestorableNodes {
     node.pendingChildren--;
     this.#core.nodes.letGo(node);
   }
-}
-
-/** An object without a name: only its layer matters. */
-function placeNowhere(node: Node, layer: HostLayer): void {
-  const nowhere = new RealDir(layer, layer.root, "");
-  if (node.isDirectory) node.dirs = [nowhere];
-  else node.dir = nowhere;
 }

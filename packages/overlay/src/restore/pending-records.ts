@@ -1,4 +1,4 @@
-/** The records that have no object: of nodes of an earlier process that nobody has asked for yet. */
+/** The records of nodes that have no object. */
 import { type NodeRecords, RecordKind } from "@sluice/journal";
 import type { ByteName, NodeId } from "@sluice/vfs";
 import type { ForgottenName } from "../node/forgotten-names.js";
@@ -28,11 +28,6 @@ export class PendingRecords {
 
   byName(parent: Node, name: ByteName): number {
     return this.#records.byName(parent.slot, name, this.has);
-  }
-
-  *ids(): IterableIterator<NodeId> {
-    const records = this.#records;
-    for (let slot = 1; slot < records.mark; slot++) if (this.has(slot)) yield records.idOf(slot);
   }
 
   /** Whatever somebody may have a handle of. */

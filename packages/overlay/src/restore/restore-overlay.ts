@@ -9,7 +9,7 @@ import { resolveRequests } from "./resolve-requests.js";
 
 export function restoreOverlay(core: OpenContext, survival: Survival): void {
   const { journal, stored } = survival;
-  const restorable = new LazyRestore(core, journal.nodes, stored);
+  const restorable = new LazyRestore(core, journal.nodes, { stored });
   core.nodes.restorable = restorable;
   core.nodes.skipIds(journal.nextId);
   core.handles.skip(journal.nextHandle);

@@ -1,6 +1,6 @@
 /** Opens the state that a server takes over: the journal in the keeper's memory file, and the keeper's store of descriptors. */
 import { fstatSync } from "node:fs";
-import { Journal, JOURNAL_BYTES, JournalError } from "@sluice/journal";
+import { Journal, JOURNAL_BYTES, JournalError, type JournalMemory, uncountedBytes, viewsOf } from "@sluice/journal";
 import type { KeeperLink } from "@sluice/keeper-link";
 import { native } from "@sluice/native";
 import type { Survival } from "@sluice/overlay";
@@ -8,20 +8,15 @@ import { errnoName } from "@sluice/vfs";
 import { failed } from "@sluice/runtime/cli";
 import type { MountContext } from "../serve/mount-context.js";
 
-/** The types of ES2022 do not know the options. */
-const GrowableMemory = SharedArrayBuffer as unknown as new (bytes: number, options: { maxByteLength: number }) => SharedArrayBuffer;
-
 /**
- * A mapping of its own counts as new memory for V8, which collects all garbage for each: a process that takes fifty mounts over would do
- * nothing else for more than a second. V8 does not count shared memory, and one that may grow consists of whole pages.
+ * A mapping of its own counts as new memory for V8: a process that takes fifty mounts over would collect garbage for more than a second.
  * @returns the negative errno if the file cannot be mapped
  */
 function uncountedMapping(fd: number): Uint8Array | number {
   let place: Uint8Array;
   try {
-    place = new Uint8Array(new GrowableMemory(JOURNAL_BYTES, { maxByteLength: JOURNAL_BYTES }));
+    place = uncountedBytes();
   } catch {
-    // If the kernel promises no memory that it does not have (vm.overcommit_memory=2), this may be too much for a moment.
     const mapping = native.mapShared(fd, JOURNAL_BYTES, true);
     return typeof mapping === "number" ? mapping : mapping.bytes;
   }
@@ -42,11 +37,27 @@ function memoryOf(fd: number, { config: { mountpoint }, undo }: MountContext): B
 
 function parseJournal(bytes: Buffer, mountpoint: string): Journal {
   try {
-    return new Journal({ bytes, words: new Uint32Array(bytes.buffer, bytes.byteOffset, bytes.length / Uint32Array.BYTES_PER_ELEMENT) });
+    return new Journal(viewsOf(bytes));
   } catch (error) {
     if (error instanceof JournalError) throw failed(mountpoint, error.message, "see 'sluice upgrade --help'");
     throw error;
   }
+}
+
+/** Memory for records of nodes without a keeper; it is mapped when somebody asks for it. */
+export function recordMemory({ undo }: Pick<MountContext, "undo">): () => JournalMemory | undefined {
+  let bytes: Uint8Array | undefined;
+  undo.push("let go of the records of nodes", () => {
+    if (bytes !== undefined) native.mapOver(bytes, -1);
+  });
+  return () => {
+    try {
+      bytes = uncountedBytes();
+      return viewsOf(bytes);
+    } catch {
+      return undefined;
+    }
+  };
 }
 
 /** Undefined if there is no keeper: then nothing survives the server, and nothing is written down. */

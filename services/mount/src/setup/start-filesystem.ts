@@ -25,7 +25,7 @@ import { withoutUring } from "./choose-transport.js";
 import { type OpenedDecider, takesOver } from "./open-decider.js";
 import { openBaseRecord } from "./open-base-record.js";
 import { type OpenNext, nextUpper } from "./next-upper.js";
-import { openJournal } from "./open-journal.js";
+import { openJournal, recordMemory } from "./open-journal.js";
 import { watchHiddenNames } from "./watch-hidden-names.js";
 import { watchRevocation } from "./watch-revocation.js";
 import { WithheldNames } from "./withheld-names.js";
@@ -33,6 +33,8 @@ import { writeActivity } from "./write-activity.js";
 
 const INLINE_COPY_BYTES = 256 << 10;
 const MAX_DIRECTORY_FDS = 2048;
+/** Some six megabytes of objects. */
+const MAX_IDLE_OBJECTS = 32_768;
 const MAX_CACHED_BACKINGS = 4096;
 /** Of the limit of open files: most descriptors are for open files. */
 const CACHED_SHARE = 1 / 8;
@@ -93,6 +95,8 @@ function overlayConfig(
     attrTtlMs: config.cacheTtlMs,
     negativeTtlMs: Math.min(config.cacheTtlMs, NEGATIVE_TTL_MS),
     inlineCopyBytes: INLINE_COPY_BYTES,
+    recordMemory: recordMemory(context),
+    maxIdleObjects: MAX_IDLE_OBJECTS,
     maxDirectoryFds: Math.min(MAX_DIRECTORY_FDS, Math.max(FEWEST_DIRECTORY_FDS, Math.floor(limit * DIRECTORY_SHARE))),
     maxCachedBackings: Math.min(MAX_CACHED_BACKINGS, Math.floor(limit * CACHED_SHARE)),
   };
