@@ -27,9 +27,14 @@ interface IdleContext extends RestoreContext {
   readonly backings: Pick<BackingCache, "has">;
 }
 
+interface Book {
+  readonly journal: OverlayJournal;
+  readonly restorable: LazyRestore;
+}
+
 export class IdleObjects {
   readonly #core: IdleContext;
-  readonly #max: number;
+  #max: number;
   /** So many objects are there before the next search. */
   #next: number;
   #searching = false;
@@ -39,7 +44,8 @@ export class IdleObjects {
   constructor(core: IdleContext) {
     this.#core = core;
     this.#max = core.config.maxIdleObjects;
-    this.#next = this.#max + slackOf(this.#max);
+    // The first search lets nothing go: it makes a difference between earlier and later.
+    this.#next = this.#max - slackOf(this.#max);
     this.#book = core.journal;
   }
 
@@ -55,10 +61,15 @@ export class IdleObjects {
   }
 
   *#search(): Generator<void, undefined> {
-    const { nodes, calls } = this.#core;
-    const book = this.#open();
-    if (book === undefined) return;
+    const { nodes } = this.#core;
     const now = nodes.clock++;
+    const book = nodes.objects > this.#max ? this.#open() : undefined;
+    if (book !== undefined) yield* this.#searchFor(book, now);
+    this.#next = Math.max(nodes.objects, this.#max) + slackOf(this.#max);
+  }
+
+  *#searchFor(book: Book, now: number): Generator<void, undefined> {
+    const { nodes, calls } = this.#core;
     let before = Math.min(now, calls.oldest);
     let looked = 0;
     for (const node of nodes.all()) {
@@ -67,18 +78,17 @@ export class IdleObjects {
         // Something may have begun that needs all of them.
         before = Math.min(now, calls.oldest);
       }
-      if (nodes.objects <= this.#max) break;
+      if (nodes.objects <= this.#max) return;
       if (node.usedAt < before && this.#isIdle(node)) this.#letGo(book, node);
     }
-    this.#next = Math.max(nodes.objects, this.#max) + slackOf(this.#max);
   }
 
   /** The place of the records; undefined if there is no memory for it. */
-  #open(): { journal: OverlayJournal; restorable: LazyRestore } | undefined {
+  #open(): Book | undefined {
     const { nodes } = this.#core;
     this.#book ??= this.#begin();
     if (this.#book === undefined) {
-      this.#next = Infinity;
+      this.#max = Infinity;
       return undefined;
     }
     nodes.restorable ??= new LazyRestore(this.#core, this.#book.records.nodes, undefined);
@@ -99,7 +109,7 @@ export class IdleObjects {
     return (node.io === undefined || isUnused(node.io)) && !this.#core.backings.has(node);
   }
 
-  #letGo({ journal, restorable }: { journal: OverlayJournal; restorable: LazyRestore }, node: Node): void {
+  #letGo({ journal, restorable }: Book, node: Node): void {
     const { parent } = node;
     // No room is left.
     if (parent === undefined || journal.slotOf(node) === 0) return;

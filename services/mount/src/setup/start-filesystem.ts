@@ -33,8 +33,8 @@ import { writeActivity } from "./write-activity.js";
 
 const INLINE_COPY_BYTES = 256 << 10;
 const MAX_DIRECTORY_FDS = 2048;
-/** Some six megabytes of objects. */
-const MAX_IDLE_OBJECTS = 32_768;
+/** Some 13 MB. */
+const MAX_IDLE_OBJECTS = 65_536;
 const MAX_CACHED_BACKINGS = 4096;
 /** Of the limit of open files: most descriptors are for open files. */
 const CACHED_SHARE = 1 / 8;
