@@ -10,6 +10,9 @@ const { CHUNKS, HEADER_BYTES, SHORT_PAUSES, cachePath, checksum, identity, load,
 /** Chance must not show in the bytes, nor memory that was used before, of which V8 writes some: in so large a heap nothing is collected. */
 const SAME_BYTES = ["--hash-seed=1", "--initial-heap-size=1024"];
 const SAME_BYTES_OFF = ["--hash-seed=0", "--initial-heap-size=0"];
+/** V8 looks through the whole heap for each function with machine code that it is asked for breakpoints of: half of the time here. */
+const NO_MACHINE_CODE = "--no-sparkplug";
+const NO_MACHINE_CODE_OFF = "--sparkplug";
 /** @param {string} ending */
 const filesIn = (ending) =>
   readdirSync(CHUNKS, { recursive: true, encoding: "utf8" })
@@ -68,7 +71,7 @@ function make() {
   if (process.features.inspector) loadAndCompile();
   else loadAll();
   if (identity === undefined) return;
-  for (const flag of SAME_BYTES_OFF) setFlagsFromString(flag);
+  for (const flag of [...SAME_BYTES_OFF, NO_MACHINE_CODE_OFF]) setFlagsFromString(flag);
   writeCaches("initial");
   setFlagsFromString(SHORT_PAUSES.on);
   writeCaches("short-pauses");
@@ -78,4 +81,4 @@ if (process.execArgv.length > 0) {
   make();
   process.exit();
 }
-process.exitCode = spawnSync(process.execPath, [...SAME_BYTES, __filename], { env: {}, stdio: "inherit" }).status ?? 1;
+process.exitCode = spawnSync(process.execPath, [...SAME_BYTES, NO_MACHINE_CODE, __filename], { env: {}, stdio: "inherit" }).status ?? 1;
