@@ -1,5 +1,6 @@
 // The caches of compiled code that the build makes beside the chunks of the bundle: V8 accepts them, and a start without them, or with
 // damaged ones, differs in its time alone.
+import { execFileSync } from "node:child_process";
 import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -26,7 +27,7 @@ beforeAll(async () => {
 
 function bundleCopy(): string {
   const copy = join(scratch(), "bundle");
-  cpSync(BUNDLE, copy, { recursive: true, dereference: true });
+  execFileSync("cp", ["--recursive", "--dereference", BUNDLE, copy]);
   return copy;
 }
 

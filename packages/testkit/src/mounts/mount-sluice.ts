@@ -74,11 +74,19 @@ const SETTLE_MS = 15_000;
 const POLL_MS = 20;
 /** Arguments of a mount that another process holds or makes. */
 const NOT_SHARED = /^--(keeper|host-service)/;
+/** Arguments of a command that may lead to such a mount, or leaves it to another process. */
+const STARTS_ONCE = /^--(keeper|host-service|background|config)/;
 const MAX_LOG_CHARACTERS = 1 << 20;
+
+/** Starts as a mount service does, if it would start itself again for that: with the same privilege. */
+function privilegedAsService(args: readonly string[], { as, env }: ScriptOptions): boolean {
+  return as === undefined && env === undefined && args[0] === "mount" && !args.some((arg) => STARTS_ONCE.test(arg));
+}
 
 /** Runs `sluice …` to its end. Never rejects. */
 export function runSluice(args: readonly string[], options: ScriptOptions = {}): Promise<ScriptResult> {
-  return runScript([process.execPath, CLI, ...args], options);
+  const argv = [process.execPath, CLI, ...args];
+  return runScript(privilegedAsService(args, options) ? withServicePrivilege(argv) : argv, options);
 }
 
 async function jsonOf(args: readonly string[]): Promise<unknown> {

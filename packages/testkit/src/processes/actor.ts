@@ -24,6 +24,7 @@ export interface PlainStat {
 const program = fileURLToPath(new URL("../../programs/actor-process.cjs", import.meta.url));
 /** An actor that hangs in a request of a stopped daemon ends only with the mount, which is unmounted after it. */
 const LET_GO_MS = 2_000;
+const POLL_MS = 25;
 let syscalls: string | undefined;
 
 /** Built on first use: once for all files of a process in `npm test`, which removes it at its end, and else once a file. */
@@ -134,8 +135,10 @@ export async function within<T>(limitMs: number, promise: Promise<T>): Promise<T
 /** Repeats `test` until it returns true. Throws an error that names `what` after `limitMs`. */
 export async function eventually(what: string, limitMs: number, test: () => boolean | Promise<boolean>): Promise<void> {
   const end = Date.now() + limitMs;
-  while (!(await test())) {
+  for (let begun = Date.now(); !(await test()); begun = Date.now()) {
     if (Date.now() > end) throw new Error(`did not happen within ${limitMs} ms: ${what}`);
-    await new Promise((resolve) => setTimeout(resolve, 25));
+    // A test that starts a command each time would take a processor from the event that it waits for.
+    const pauseMs = Math.max(POLL_MS, 2 * (Date.now() - begun));
+    await new Promise((resolve) => setTimeout(resolve, pauseMs));
   }
 }
