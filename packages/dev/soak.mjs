@@ -14,6 +14,7 @@ const SOAKS = /** @type {const} */ ({
   differential: ["test/differential/differential.test.ts"],
   exercisers: ["test/fault/exercisers"],
   mutants: ["test/mutants"],
+  podman: ["test/dropin/podman.test.ts"],
   release: ["test/release"],
   restacked: ["test/e2e/layers/restacked-work.test.ts"],
   sessions: ["test/run"],

@@ -36,7 +36,9 @@ eventually() {
   done
   ok "$name"
 }
-in_consumer() { $compose exec -T consumer "$@"; }
+# Not by docker compose, which reads its files and asks the engine for everything of the project each time.
+consumer="docker exec $COMPOSE_PROJECT_NAME-consumer-1"
+in_consumer() { $consumer "$@"; }
 in_mount() { $compose exec -T mount "$@"; }
 sluice() { in_mount sluice "$@"; }
 # Reads user.sluice.NAME of a file of the merged tree, from the host's side.
@@ -115,7 +117,7 @@ look_at_tree() {
   expect "the write lands in the upper layer, as its writer" "^1000 18" stat -c '%u %s' "$SLUICE_DATA/upper/upper/note.txt"
   check "the lower layer is untouched" test ! -e "$SLUICE_DATA/lower/note.txt"
   expect "a denied open fails with EACCES" "Permission denied" in_consumer cat /merged/tree/secrets/token
-  $compose exec -T -d consumer sh -c 'exec sleep 600 </merged/tree/hello.txt 3</merged/tree/datasets/metered/table.csv'
+  docker exec -d "$COMPOSE_PROJECT_NAME-consumer-1" sh -c 'exec sleep 600 </merged/tree/hello.txt 3</merged/tree/datasets/metered/table.csv'
   eventually "a granted open is in force" 10 sh -c "node $repository/test/compose/read-xattr.mjs $tree/hello.txt user.sluice.mode | grep -q passthrough"
   expect "and it is passthrough" "passthrough" tells mode hello.txt
   expect "a mediated open is not" "^mediated" tells mode datasets/metered/table.csv
@@ -150,7 +152,7 @@ look_at_scaling() {
   check "and scaled down again" $compose up -d --no-build --pull never --no-recreate --scale decision=2
   eventually "the mount asks the two that are left" 30 replicas_ready 2
   # Its clock started when the certificates were replaced, a while ago.
-  eventually "a new connection by the renewed certificates is made" 20 sh -c "docker restart -t 1 \$($compose ps -q decision | head -n 1) >/dev/null && sleep 2 && $compose exec -T consumer sh -c 'echo renewed >/merged/tree/renewed.txt'"
+  eventually "a new connection by the renewed certificates is made" 20 sh -c "docker restart -t 1 \$($compose ps -q decision | head -n 1) >/dev/null && sleep 2 && $consumer sh -c 'echo renewed >/merged/tree/renewed.txt'"
   eventually "and both are asked again" 30 replicas_ready 2
   expect "who shows no certificate gets no answer" "decision-health: decision:50051" in_mount node /opt/sluice/deploy/docker/decision-health.mjs decision:50051
 }
@@ -226,19 +228,19 @@ look_at_upgrade() {
 look_at_restart() {
   keeper=$($compose ps -q keeper)
   check "the keeper is killed" docker kill -s KILL "$keeper"
-  eventually "others are told so" 10 sh -c "$compose exec -T consumer cat /merged/tree/hello.txt 2>&1 | grep -Eq 'not connected|Transport endpoint'"
+  eventually "others are told so" 10 sh -c "$consumer cat /merged/tree/hello.txt 2>&1 | grep -Eq 'not connected|Transport endpoint'"
   check "it is started again" docker start "$keeper"
-  eventually "a consumer that was there before sees the new mount" 60 sh -c "$compose exec -T consumer cat /merged/tree/hello.txt | grep -q 'from the lower layer'"
+  eventually "a consumer that was there before sees the new mount" 60 sh -c "$consumer cat /merged/tree/hello.txt | grep -q 'from the lower layer'"
   expect "there is one mount, not a pile of them" "^1$" sh -c "grep -c '$tree .* fuse.sluice' /proc/self/mountinfo"
   eventually "and the server is healthy, which came by itself" 120 healthy mount
 }
 
 look_at_backends() {
   check "a Cerbos server decides" docker compose $files -f "$repository/deploy/compose/backend-cerbos.yml" up -d --no-build --pull never --wait --wait-timeout 120 decision
-  eventually "its denial holds" 20 sh -c "$compose exec -T consumer cat /merged/tree/secrets/token 2>&1 | grep -q denied"
+  eventually "its denial holds" 20 sh -c "$consumer cat /merged/tree/secrets/token 2>&1 | grep -q denied"
   eventually "its grant holds" 20 in_consumer cat /merged/tree/hello.txt
   check "Cerbos is stopped" $all stop -t 1 cerbos
-  eventually "and without it nothing is granted: it was its word" 20 sh -c "! $compose exec -T consumer cat /merged/tree/note.txt"
+  eventually "and without it nothing is granted: it was its word" 20 sh -c "! $consumer cat /merged/tree/note.txt"
   look_at_nats
 }
 
@@ -251,7 +253,7 @@ look_at_nats() {
   expect "its denial holds" "Permission denied" in_consumer cat /merged/tree/secrets/token
   sed -i 's/^default: grant/default: deny/' "$SLUICE_POLICY_DIR/policy.yaml"
   check "an edit is published" $nats up --no-build --pull never publish
-  eventually "and holds" 30 sh -c "$compose exec -T consumer cat /merged/tree/note.txt 2>&1 | grep -q denied"
+  eventually "and holds" 30 sh -c "$consumer cat /merged/tree/note.txt 2>&1 | grep -q denied"
 }
 
 volumes="docker compose -p volumes -f $repository/test/compose/volume.yml"
@@ -312,9 +314,9 @@ look_at_metrics() {
 
 look_at_policy() {
   sed -i 's/^default: grant/default: deny/' "$SLUICE_POLICY_DIR/policy.yaml"
-  eventually "a policy edit takes effect" 20 sh -c "! $compose exec -T consumer cat /merged/tree/note.txt"
+  eventually "a policy edit takes effect" 20 sh -c "! $consumer cat /merged/tree/note.txt"
   sed -i 's/^default: deny/default: grant/' "$SLUICE_POLICY_DIR/policy.yaml"
-  eventually "and back" 20 sh -c "$compose exec -T consumer cat /merged/tree/note.txt"
+  eventually "and back" 20 sh -c "$consumer cat /merged/tree/note.txt"
 }
 
 take_down() {

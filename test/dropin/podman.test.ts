@@ -1,9 +1,11 @@
-// podman and buildah on sluice-overlayfs: run-podman.sh does the work and names each check, also without vitest.
+// podman and buildah on sluice-overlayfs: run-podman.sh does the work and names each check, also without vitest. `npm test` has root's mounts
+// made by their own processes or by a host service, drawn by SLUICE_SEED, and `npm run test:soak podman` by both.
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { asOrdinaryUser, describeResult, requires, runScript, scratch } from "@sluice/testkit";
+import { asOrdinaryUser, describeResult, drawnCases, requires, runScript, scratch } from "@sluice/testkit";
 import { expect } from "vitest";
+import { chooseSeed } from "../fault/exercisers/policies.js";
 
 const SCRIPT = fileURLToPath(new URL("./run-podman.sh", import.meta.url));
 const LIMIT_MS = 10 * 60_000;
@@ -19,9 +21,13 @@ const rootless = requires(
   "command newgidmap",
 );
 
-for (const [user, { test }, become] of [
+const ROOTS = [
   ["root", asRoot, (): string[] => []],
   ["root, by a host service,", asRoot, (): string[] => ["env", "BY_SERVICE=yes"]],
+] as const;
+
+for (const [user, { test }, become] of [
+  ...drawnCases(ROOTS, 1, chooseSeed()),
   ["an ordinary user with subordinate ids", rootless, (): string[] => asOrdinaryUser([])],
 ] as const)
   test(
