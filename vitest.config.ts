@@ -33,6 +33,23 @@ const MOUNTLESS = [
   "test/shipped/{caches,loaded,start}.test.ts",
 ];
 
+/**
+ * The longest, whose mounts are few or in namespaces of their own. They wait for engines, browsers and installers: beside three files that
+ * mount they use what these leave of the processors, one file at a time and the longest first. The mounts of a fourth file of the other kind
+ * would be copied into more mount namespaces of neighbours, and their ends would wait for these.
+ */
+const LONG = [
+  "test/compose/compose.test.ts",
+  "test/conformance/conformance.test.ts",
+  "test/dropin/podman.test.ts",
+  "test/console/pages.test.ts",
+  "test/bench/bench.test.ts",
+  "test/release/installed.test.ts",
+  "test/portable/conformance.test.ts",
+  "test/guides/guides.test.ts",
+  "test/conformance/formats.test.ts",
+];
+
 /** They start our programs or workers, and so need a build. */
 const NEED_PROCESSES = [
   "packages/decision-client/src/restart.test.ts",
@@ -70,29 +87,20 @@ const SHARED_PROCESS = { isolate: false, setupFiles: [SETUP] };
 /** Some commands use the service at the usual socket by default, and a test beside them may have one there. */
 const ENV = { SLUICE_HOST_SERVICE: "off" };
 
-/**
- * They take longest, of those that mount. As the last one each would run alone, and vitest begins with the largest files, of which podman's
- * is the opposite.
- */
+/** They take longest, of those that mount. As the last one each would run alone, and vitest begins with the largest files. */
 const FIRST = [
-  "test/compose/compose.test.ts",
-  "test/conformance/conformance.test.ts",
+  ...LONG,
   "test/run/forks.test.ts",
-  "test/dropin/podman.test.ts",
-  "test/release/installed.test.ts",
   "test/fault/keeper/host-take-over.test.ts",
+  "test/e2e/commands/unmount-in-use.test.ts",
+  "test/differential/differential.test.ts",
   "test/e2e/host-service/user-mount-attacks.test.ts",
   "test/run/by-host-service.test.ts",
-  "test/console/pages.test.ts",
-  "test/bench/bench.test.ts",
   "test/shipped/caches.test.ts",
-  "test/e2e/commands/unmount-in-use.test.ts",
   "test/e2e/host-service/many-mounts.test.ts",
-  "test/differential/differential.test.ts",
   "test/fault/keeper/end-of-life.test.ts",
   "test/fault/keeper/upgrade.test.ts",
   "test/fault/bypass/planted-bugs.test.ts",
-  "test/portable/conformance.test.ts",
   "test/fault/keeper/joined-server.test.ts",
   "test/mutants/mutants.test.ts",
   "test/fault/decision-answers.test.ts",
@@ -175,14 +183,28 @@ export default defineConfig({
         test: {
           name: "mount-pairs",
           include: ["test/**/*.test.ts"],
-          exclude: [...ALONE, ...MOUNTLESS, ...WHOLE_RELEASE],
+          exclude: [...ALONE, ...MOUNTLESS, ...LONG, ...WHOLE_RELEASE],
           // More than the processors of a small machine: they wait for timers, for the disk and for each other's ends.
           maxWorkers: 3,
           expect: POLLS,
           testTimeout: MOUNT_LIMIT_MS,
+          hookTimeout: MOUNT_LIMIT_MS,
+          sequence: { groupOrder: 1 },
+          env: ENV,
+          ...SHARED_PROCESS,
+        },
+      },
+      {
+        test: {
+          name: "mount-long",
+          include: LONG,
+          fileParallelism: false,
+          maxWorkers: 1,
+          expect: POLLS,
+          testTimeout: MOUNT_LIMIT_MS,
           // The conformance suite removes some 340 trees in one hook.
           hookTimeout: 300_000,
-          sequence: { groupOrder: 1 },
+          sequence: { groupOrder: 2 },
           env: ENV,
           ...SHARED_PROCESS,
         },
@@ -196,7 +218,7 @@ export default defineConfig({
           expect: POLLS,
           testTimeout: MOUNT_LIMIT_MS,
           hookTimeout: MOUNT_LIMIT_MS,
-          sequence: { groupOrder: 2 },
+          sequence: { groupOrder: 3 },
           env: ENV,
           ...SHARED_PROCESS,
         },
@@ -212,7 +234,7 @@ export default defineConfig({
           expect: POLLS,
           testTimeout: MOUNT_LIMIT_MS,
           hookTimeout: MOUNT_LIMIT_MS,
-          sequence: { groupOrder: 3 },
+          sequence: { groupOrder: 4 },
           ...SHARED_PROCESS,
         },
       },

@@ -224,7 +224,12 @@ describe("the runs of vitest of npm test", () => {
     const steps = plannedRuns([], "").map((step) => step.map(({ argv }) => projectsOf(argv)));
     expect(steps.flat(2).toSorted()).toEqual(projects.toSorted());
     const besideMounts = steps.filter((step) => step.some((run) => run.includes("mount"))).flat(2);
-    expect(besideMounts).not.toContain("mount-pairs");
+    expect(besideMounts.filter((name) => /^mount-|^uring/.test(name))).toEqual(["uring"]);
+    expect(
+      plannedRuns([], "")
+        .flatMap((step) => step.filter(({ yields }) => yields))
+        .map(({ argv }) => argv[0]),
+    ).toEqual(["--project=unit"]);
   });
 
   test("are one run with the given words", () => {

@@ -2,21 +2,26 @@
 // itself starts the files of a project only behind those of the project before, so two runs go beside each other.
 import { spawn } from "node:child_process";
 import { readFileSync } from "node:fs";
+import { setPriority } from "node:os";
 import { join } from "node:path";
 
-/** By step: projects of `vitest.config.ts` by run. The runs of a step go beside each other. */
+/**
+ * By step: projects of `vitest.config.ts` by run. The runs of a step go beside each other. One that `yields` leaves the processors to the
+ * others while they want them: files that mount one at a time make the length of the first step.
+ * @type {readonly (readonly { projects: readonly string[], yields?: boolean }[])[]}
+ */
 const STEPS = [
-  [
-    ["mount", "uring"],
-    ["unit", "processes", "own-heap", "mountless"],
-  ],
-  [["mount-pairs"]],
+  [{ projects: ["mount", "uring"] }, { projects: ["unit", "processes", "own-heap", "mountless"], yields: true }],
+  [{ projects: ["mount-pairs"] }, { projects: ["mount-long"] }],
 ];
 
 // A test blocked in a system call on a dead mount cannot time out by itself: after its mount is cut off, vitest gets this long to report it.
 const GRACE_MS = 30_000;
 
-/** @typedef {{ argv: readonly string[], report: string }} Run */
+/** Nice: a third of the share of others. With less, tests would not end within their limits if the machine does much else. */
+const YIELDING = 5;
+
+/** @typedef {{ argv: readonly string[], report: string, yields?: boolean }} Run */
 
 /**
  * @param {readonly string[]} argv of `npm test`: if it names anything, one run does it all
@@ -27,7 +32,10 @@ export function plannedRuns(argv, directory) {
   let count = 0;
   const run = (/** @type {readonly string[]} */ more) => ({ argv: more, report: join(directory, `report-${count++}.json`) });
   if (argv.length > 0) return [[run(argv)]];
-  return STEPS.map((step) => step.map((projects) => run(projects.map((name) => `--project=${name}`))));
+  const runOf = (/** @type {(typeof STEPS)[number][number]} */ { projects, yields = false }) => {
+    return { ...run(projects.map((name) => `--project=${name}`)), yields };
+  };
+  return STEPS.map((step) => step.map(runOf));
 }
 
 /**
@@ -65,12 +73,14 @@ export class VitestRuns {
   }
 
   /** @param {Run} run @returns {Promise<number>} */
-  #start({ argv, report }) {
+  #start({ argv, report, yields }) {
     if (this.#isEnded) return Promise.resolve(1);
     const words = ["run", "--reporter=default", "--reporter=json", `--outputFile.json=${report}`, ...argv];
     const vitest = join(this.root, "node_modules/vitest/vitest.mjs");
     const child = spawn(process.execPath, [vitest, ...words], { cwd: this.root, env: this.env, stdio: "inherit" });
     this.#children.add(child);
+    // Its threads and children, which do not exist yet, inherit it.
+    if (yields && child.pid !== undefined) setPriority(child.pid, YIELDING);
     return new Promise((resolve) => {
       child.on("close", (code) => {
         this.#children.delete(child);
