@@ -4,6 +4,11 @@
 #include <stdio.h>
 
 struct args args_read(napi_env env, napi_callback_info info, size_t least) {
+  if (fsetid_is_out) fsetid_put_back();
+  return args_read_as_is(env, info, least);
+}
+
+struct args args_read_as_is(napi_env env, napi_callback_info info, size_t least) {
   struct args args;
   args.env = env;
   args.count = MAX_ARGUMENTS;

@@ -46,11 +46,26 @@ static _Thread_local struct {
   bool active;
   bool identity_changed;
   bool groups_changed;
+  /* The caller has no CAP_FSETID, whatever the daemon has. */
+  bool without_fsetid;
   mode_t umask;
   uint64_t effective;
   int group_count;
   gid_t groups[GROUPS_MAX_KEPT];
 } daemon_self;
+
+_Thread_local bool fsetid_is_out = false;
+
+/* While the thread acts as a caller that goes without it, it stays out, and is still due. */
+void fsetid_put_back(void) {
+  struct capabilities now;
+  if (!fsetid_is_out || (daemon_self.active && daemon_self.without_fsetid)) return;
+  if (capabilities_read(&now) < 0) return;
+  now.effective |= BIT(CAP_FSETID);
+  if (capabilities_write(&now) < 0) return;
+  fsetid_is_out = false;
+  if (daemon_self.active) daemon_self.effective |= BIT(CAP_FSETID);
+}
 
 /* A server that runs as its only caller has the caller's groups already, and may take no others. */
 static bool groups_held(const gid_t *groups, int count) {
@@ -119,6 +134,7 @@ static int64_t become(uint32_t uid, uint32_t gid) {
   daemon_self.effective = now.effective;
   daemon_self.identity_changed = status == 0;
   if (status < 0) return status;
+  daemon_self.without_fsetid = uid != 0;
   uint64_t effective = uid == 0 ? now.effective : now.effective & ~BIT(CAP_FSETID);
   if (!identity_take(SYS_setfsgid, gid) || !identity_take(SYS_setfsuid, uid)) return -EPERM;
   return effective_take(effective);
@@ -146,7 +162,7 @@ int arg_groups(struct args *args, size_t index, gid_t groups[GROUPS_MAX_GIVEN]) 
 }
 
 static napi_value as_caller(napi_env env, napi_callback_info info) {
-  struct args args = args_read(env, info, 3);
+  struct args args = args_read_as_is(env, info, 3);
   gid_t groups[GROUPS_MAX_GIVEN];
   uint32_t uid = arg_uint(&args, 0);
   uint32_t gid = arg_uint(&args, 1);
@@ -156,6 +172,7 @@ static napi_value as_caller(napi_env env, napi_callback_info info) {
   if (daemon_self.active) restore();
   daemon_self.active = true;
   daemon_self.identity_changed = false;
+  daemon_self.without_fsetid = false;
   daemon_self.umask = umask((mode_t)mask);
   int64_t status = groups_replace(groups, group_count);
   if (status == 0) status = become(uid, gid);
@@ -173,6 +190,7 @@ static napi_value effective_capabilities(napi_env env, napi_callback_info info) 
   (void)info;
   struct capabilities now = {0, 0, 0};
   napi_value mask;
+  fsetid_put_back();
   capabilities_read(&now);
   napi_create_bigint_uint64(env, now.effective, &mask);
   return mask;
@@ -206,8 +224,8 @@ static bool is_on_read_only_mount(int fd, int64_t flags) {
 }
 
 static napi_value backing_open_without_fsetid(napi_env env, napi_callback_info info) {
-  struct args args = args_read(env, info, 2);
-  struct capabilities before;
+  struct args args = args_read_as_is(env, info, 2);
+  struct capabilities now;
   int fuse_fd = arg_int(&args, 0);
   int fd = arg_int(&args, 1);
   bool read_only = args.count > 2 && arg_bool(&args, 2);
@@ -215,15 +233,18 @@ static napi_value backing_open_without_fsetid(napi_env env, napi_callback_info i
   int64_t status = fuse_backing_refuse(fd);
   /* Two changes of credentials take longer than everything else here. */
   if (status >= 0 && read_only && is_on_read_only_mount(fd, status)) return result_number(env, fuse_backing_open(fuse_fd, fd));
-  if (status >= 0) status = capabilities_read(&before);
+  if (status >= 0) status = capabilities_read(&now);
   if (status < 0) return result_number(env, status);
-  if (!(before.effective & BIT(CAP_FSETID))) return result_number(env, fuse_backing_open(fuse_fd, fd));
-  struct capabilities without = before;
+  /* Whether it is out is asked of the kernel each time: a file that was registered with it would keep suid when it is written. */
+  if (!(now.effective & BIT(CAP_FSETID))) return result_number(env, fuse_backing_open(fuse_fd, fd));
+  struct capabilities without = now;
   without.effective &= ~BIT(CAP_FSETID);
   status = capabilities_write(&without);
   if (status < 0) return result_number(env, status);
   int64_t id = fuse_backing_open(fuse_fd, fd);
-  capabilities_write(&before);
+  /* asDaemon gives back the daemon's own set: here it must not be due. */
+  if (daemon_self.active) capabilities_write(&now);
+  else fsetid_is_out = true;
   return result_number(env, id);
 }
 

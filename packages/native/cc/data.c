@@ -4,6 +4,7 @@
 #include <linux/fs.h>
 #include <sys/file.h>
 #include <sys/ioctl.h>
+#include <sys/stat.h>
 #include <sys/uio.h>
 
 int64_t data_transfer(const struct transfer *transfer) {
@@ -32,7 +33,7 @@ struct transfer data_arguments(struct args *args, bool writing) {
 }
 
 static napi_value fs_pread(napi_env env, napi_callback_info info) {
-  struct args args = args_read(env, info, 6);
+  struct args args = args_read_as_is(env, info, 6);
   struct transfer transfer = data_arguments(&args, false);
   if (args.failure) return args_failed(&args);
   return result_number(env, data_transfer(&transfer));
@@ -54,7 +55,7 @@ static napi_value fs_ftruncate(napi_env env, napi_callback_info info) {
 }
 
 static napi_value fs_lseek(napi_env env, napi_callback_info info) {
-  struct args args = args_read(env, info, 3);
+  struct args args = args_read_as_is(env, info, 3);
   int fd = arg_int(&args, 0);
   int64_t offset = arg_offset(&args, 1);
   int whence = arg_int(&args, 2);
@@ -71,7 +72,7 @@ static napi_value fs_ficlone(napi_env env, napi_callback_info info) {
 }
 
 static napi_value fs_fsync(napi_env env, napi_callback_info info) {
-  struct args args = args_read(env, info, 1);
+  struct args args = args_read_as_is(env, info, 1);
   int fd = arg_int(&args, 0);
   if (args.failure) return args_failed(&args);
   return result(env, fsync(fd));
@@ -79,7 +80,7 @@ static napi_value fs_fsync(napi_env env, napi_callback_info info) {
 
 /* The kernel moves an int here, whatever the ioctl's number says of a long. */
 static napi_value fs_get_flags(napi_env env, napi_callback_info info) {
-  struct args args = args_read(env, info, 1);
+  struct args args = args_read_as_is(env, info, 1);
   uint32_t flags[2] = {0, 0};
   int fd = arg_int(&args, 0);
   if (args.failure) return args_failed(&args);
@@ -156,13 +157,20 @@ static int64_t write_piece(int fd, const uint8_t *bytes, size_t length, off_t po
   return 0;
 }
 
+/* Whether writing to the file clears a bit of its mode without CAP_FSETID, or nobody can tell. */
+static bool may_have_suid(int fd) {
+  struct stat stat;
+  return syscall(SYS_fstat, fd, &stat) < 0 || (stat.st_mode & (S_ISUID | S_ISGID)) != 0;
+}
+
 static napi_value fs_copy_bytes(napi_env env, napi_callback_info info) {
-  struct args args = args_read(env, info, 3);
+  struct args args = args_read_as_is(env, info, 3);
   uint8_t bytes[COPY_PIECE];
   int target = arg_int(&args, 0);
   int source = arg_int(&args, 1);
   int64_t length = arg_offset(&args, 2);
   if (args.failure) return args_failed(&args);
+  if (fsetid_is_out && may_have_suid(target)) fsetid_put_back();
   int64_t done = 0;
   while (done < length) {
     int64_t piece = length - done < COPY_PIECE ? length - done : COPY_PIECE;

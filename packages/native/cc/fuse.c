@@ -46,7 +46,7 @@ static napi_value backing_open(napi_env env, napi_callback_info info) {
 }
 
 static napi_value backing_close(napi_env env, napi_callback_info info) {
-  struct args args = args_read(env, info, 2);
+  struct args args = args_read_as_is(env, info, 2);
   int fuse_fd = arg_int(&args, 0);
   uint32_t id = arg_uint(&args, 1);
   if (args.failure) return args_failed(&args);
@@ -87,7 +87,7 @@ static struct slice arg_clock(struct args *args, size_t index) {
 }
 
 static napi_value monotonic_clock(napi_env env, napi_callback_info info) {
-  struct args args = args_read(env, info, 1);
+  struct args args = args_read_as_is(env, info, 1);
   struct slice clock = arg_clock(&args, 0);
   if (args.failure) return args_failed(&args);
   tell_time(clock);
@@ -99,7 +99,7 @@ static napi_value monotonic_clock(napi_env env, napi_callback_info info) {
  * come back after milliseconds, while a sleeper is woken up at once.
  */
 static napi_value read_request(napi_env env, napi_callback_info info) {
-  struct args args = args_read(env, info, 6);
+  struct args args = args_read_as_is(env, info, 6);
   int fd = arg_int(&args, 0);
   struct slice piece = arg_piece(&args, 1);
   int64_t limit_us = arg_int64(&args, 4);
@@ -119,7 +119,7 @@ static napi_value read_request(napi_env env, napi_callback_info info) {
 }
 
 static napi_value write_reply(napi_env env, napi_callback_info info) {
-  struct args args = args_read(env, info, 5);
+  struct args args = args_read_as_is(env, info, 5);
   int fd = arg_int(&args, 0);
   struct slice piece = arg_piece(&args, 1);
   struct slice clock = arg_clock(&args, 4);

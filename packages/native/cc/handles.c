@@ -10,7 +10,7 @@ struct handle {
 };
 
 static napi_value fs_name_to_handle_at(napi_env env, napi_callback_info info) {
-  struct args args = args_read(env, info, 4);
+  struct args args = args_read_as_is(env, info, 4);
   struct name name;
   struct handle handle = {0};
   int mount_id;
@@ -27,7 +27,7 @@ static napi_value fs_name_to_handle_at(napi_env env, napi_callback_info info) {
 }
 
 static napi_value fs_open_by_handle_at(napi_env env, napi_callback_info info) {
-  struct args args = args_read(env, info, 4);
+  struct args args = args_read_as_is(env, info, 4);
   struct handle handle = {0};
   int mount_fd = arg_int(&args, 0);
   handle.type = arg_int(&args, 1);

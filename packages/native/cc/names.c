@@ -15,19 +15,25 @@ int64_t names_openat(int dirfd, const char *name, int flags, mode_t mode) {
   return or_errno(syscall(SYS_openat, dirfd, name, flags | O_CLOEXEC, mode));
 }
 
+/* A file that is made with sgid keeps it, and one that is truncated keeps suid, only by CAP_FSETID. */
+static bool opens_with_fsetid(int64_t flags, uint64_t mode) {
+  return (flags & O_TRUNC) != 0 || ((flags & O_CREAT) != 0 && (mode & S_ISGID) != 0) || (flags & O_TMPFILE) == O_TMPFILE;
+}
+
 static napi_value fs_openat(napi_env env, napi_callback_info info) {
-  struct args args = args_read(env, info, 4);
+  struct args args = args_read_as_is(env, info, 4);
   struct name name;
   int dirfd = arg_int(&args, 0);
   arg_name(&args, 1, &name);
   int flags = arg_int(&args, 2);
   uint32_t mode = arg_uint(&args, 3);
   if (args.failure) return args_failed(&args);
+  if (opens_with_fsetid(flags, mode)) fsetid_put_back();
   return result_number(env, names_openat(dirfd, name.bytes, flags, mode));
 }
 
 static napi_value fs_openat2(napi_env env, napi_callback_info info) {
-  struct args args = args_read(env, info, 5);
+  struct args args = args_read_as_is(env, info, 5);
   struct name path;
   struct {
     uint64_t flags, mode, resolve;
@@ -38,12 +44,13 @@ static napi_value fs_openat2(napi_env env, napi_callback_info info) {
   how.mode = arg_uint(&args, 3);
   how.resolve = arg_uint(&args, 4);
   if (args.failure) return args_failed(&args);
+  if (opens_with_fsetid((int64_t)how.flags, how.mode)) fsetid_put_back();
   return result(env, syscall(SLUICE_SYS_openat2, dirfd, path.bytes, &how, sizeof how));
 }
 
 /* Linux has closed the descriptor even if it answers EINTR: closing again would hit somebody else's. */
 static napi_value fs_close(napi_env env, napi_callback_info info) {
-  struct args args = args_read(env, info, 1);
+  struct args args = args_read_as_is(env, info, 1);
   int fd = arg_int(&args, 0);
   if (args.failure) return args_failed(&args);
   int status = close(fd);
@@ -67,7 +74,7 @@ static napi_value fs_dup2(napi_env env, napi_callback_info info) {
 }
 
 static napi_value fs_getdents64(napi_env env, napi_callback_info info) {
-  struct args args = args_read(env, info, 2);
+  struct args args = args_read_as_is(env, info, 2);
   int fd = arg_int(&args, 0);
   struct slice bytes = arg_bytes(&args, 1);
   if (args.failure) return args_failed(&args);
@@ -75,7 +82,7 @@ static napi_value fs_getdents64(napi_env env, napi_callback_info info) {
 }
 
 static napi_value fs_mkdirat(napi_env env, napi_callback_info info) {
-  struct args args = args_read(env, info, 3);
+  struct args args = args_read_as_is(env, info, 3);
   struct name name;
   int dirfd = arg_int(&args, 0);
   arg_name(&args, 1, &name);
@@ -98,7 +105,7 @@ static napi_value fs_mknodat(napi_env env, napi_callback_info info) {
 }
 
 static napi_value fs_symlinkat(napi_env env, napi_callback_info info) {
-  struct args args = args_read(env, info, 3);
+  struct args args = args_read_as_is(env, info, 3);
   struct name target, name;
   arg_name(&args, 0, &target);
   int dirfd = arg_int(&args, 1);
@@ -108,7 +115,7 @@ static napi_value fs_symlinkat(napi_env env, napi_callback_info info) {
 }
 
 static napi_value fs_linkat(napi_env env, napi_callback_info info) {
-  struct args args = args_read(env, info, 5);
+  struct args args = args_read_as_is(env, info, 5);
   struct name from, to;
   int from_dirfd = arg_int(&args, 0);
   arg_name(&args, 1, &from);
@@ -120,7 +127,7 @@ static napi_value fs_linkat(napi_env env, napi_callback_info info) {
 }
 
 static napi_value fs_unlinkat(napi_env env, napi_callback_info info) {
-  struct args args = args_read(env, info, 3);
+  struct args args = args_read_as_is(env, info, 3);
   struct name name;
   int dirfd = arg_int(&args, 0);
   arg_name(&args, 1, &name);
@@ -130,7 +137,7 @@ static napi_value fs_unlinkat(napi_env env, napi_callback_info info) {
 }
 
 static napi_value fs_renameat2(napi_env env, napi_callback_info info) {
-  struct args args = args_read(env, info, 5);
+  struct args args = args_read_as_is(env, info, 5);
   struct name from, to;
   int from_dirfd = arg_int(&args, 0);
   arg_name(&args, 1, &from);
@@ -142,7 +149,7 @@ static napi_value fs_renameat2(napi_env env, napi_callback_info info) {
 }
 
 static napi_value fs_readlinkat(napi_env env, napi_callback_info info) {
-  struct args args = args_read(env, info, 3);
+  struct args args = args_read_as_is(env, info, 3);
   struct name name;
   int dirfd = arg_int(&args, 0);
   arg_name(&args, 1, &name);
@@ -182,8 +189,14 @@ static napi_value fs_fchmodat(napi_env env, napi_callback_info info) {
   return result_number(env, names_fchmodat(dirfd, name.bytes, mode, flags));
 }
 
+/* Whether the object has sgid, or nobody can tell: a change of its owner then clears more without CAP_FSETID. */
+static bool may_have_sgid(int dirfd, const char *name, int flags) {
+  struct stat stat;
+  return syscall(SYS_newfstatat, dirfd, name, &stat, flags) < 0 || (stat.st_mode & S_ISGID) != 0;
+}
+
 static napi_value fs_fchownat(napi_env env, napi_callback_info info) {
-  struct args args = args_read(env, info, 5);
+  struct args args = args_read_as_is(env, info, 5);
   struct name name;
   int dirfd = arg_int(&args, 0);
   arg_name(&args, 1, &name);
@@ -191,12 +204,13 @@ static napi_value fs_fchownat(napi_env env, napi_callback_info info) {
   uint32_t gid = arg_uint(&args, 3);
   int flags = arg_int(&args, 4);
   if (args.failure) return args_failed(&args);
+  if (fsetid_is_out && may_have_sgid(dirfd, name.bytes, flags)) fsetid_put_back();
   return result(env, fchownat(dirfd, name.bytes, uid, gid, flags));
 }
 
 /* Flat arguments: dirfd, name, flags, then seconds and nanoseconds of atime and of mtime. */
 static napi_value fs_utimensat(napi_env env, napi_callback_info info) {
-  struct args args = args_read(env, info, 7);
+  struct args args = args_read_as_is(env, info, 7);
   struct name name;
   struct timespec times[2];
   int dirfd = arg_int(&args, 0);
@@ -217,12 +231,13 @@ static struct timespec time_of(const uint32_t *words, size_t seconds, size_t nan
 }
 
 static napi_value fs_set_mode_and_times(napi_env env, napi_callback_info info) {
-  struct args args = args_read(env, info, 2);
+  struct args args = args_read_as_is(env, info, 2);
   int fd = arg_int(&args, 0);
   struct slice slice = arg_typed(&args, 1, napi_uint32_array);
   if (!args.failure && slice.length < 16) args_throw_range(&args, "the array must hold the words of a stat");
   if (args.failure) return args_failed(&args);
   const uint32_t *words = (const uint32_t *)(const void *)slice.data;
+  if (words[15] & S_ISGID) fsetid_put_back();
   const struct timespec times[2] = {time_of(words, 6, 12), time_of(words, 8, 13)};
   int64_t status = S_ISLNK(words[15]) ? 0 : names_fchmodat(fd, "", words[15] & 07777, AT_EMPTY_PATH);
   if (status < 0) return result_number(env, status);
@@ -231,7 +246,7 @@ static napi_value fs_set_mode_and_times(napi_env env, napi_callback_info info) {
 
 /* The times are restored by the way: whether that works makes no difference to the result. */
 static napi_value fs_move_keeping_times(napi_env env, napi_callback_info info) {
-  struct args args = args_read(env, info, 4);
+  struct args args = args_read_as_is(env, info, 4);
   struct name from, to;
   struct stat before;
   int from_dirfd = arg_int(&args, 0);

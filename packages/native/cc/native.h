@@ -79,7 +79,9 @@ struct args {
 };
 #define ARGS_THROWN (-1)
 
+/* Puts CAP_FSETID back first, if it is out: see below. */
 struct args args_read(napi_env env, napi_callback_info info, size_t least);
+struct args args_read_as_is(napi_env env, napi_callback_info info, size_t least);
 void args_throw_type(struct args *args, size_t index, const char *expected);
 void args_throw_range(struct args *args, const char *message);
 /* What to return when `args->failure` is set: the negative errno, or NULL with the exception pending. */
@@ -152,6 +154,14 @@ int64_t data_transfer(const struct transfer *transfer);
 #define GROUPS_MAX_GIVEN 256
 /* The number of groups in an array of at most GROUPS_MAX_GIVEN; -1 if the argument is absent or undefined. */
 int arg_groups(struct args *args, size_t index, gid_t groups[GROUPS_MAX_GIVEN]);
+
+/*
+ * The registration of a backing file takes CAP_FSETID out of this thread's effective set, and leaves it out: the next one needs
+ * that again, and each change takes more than a microsecond. `args_read` puts it back, so only functions that ask for their
+ * arguments by `args_read_as_is` run without it: those to which it makes no difference, or which put it back themselves if it does.
+ */
+extern _Thread_local bool fsetid_is_out;
+void fsetid_put_back(void);
 
 int64_t fuse_backing_refuse(int fd);
 int64_t fuse_backing_open(int fuse_fd, int fd);

@@ -58,7 +58,7 @@ static void fill(uint32_t *words, const struct stat_result *stat) {
 }
 
 napi_value stat_statx(napi_env env, napi_callback_info info) {
-  struct args args = args_read(env, info, 4);
+  struct args args = args_read_as_is(env, info, 4);
   struct name name;
   struct stat_result stat;
   int dirfd = arg_int(&args, 0);
@@ -82,7 +82,7 @@ napi_value stat_statx(napi_env env, napi_callback_info info) {
  * statx(2) and close(2). -EAGAIN if a name on the way would have to be looked up.
  */
 napi_value stat_cached(napi_env env, napi_callback_info info) {
-  struct args args = args_read(env, info, 2);
+  struct args args = args_read_as_is(env, info, 2);
   struct name path;
   struct stat_result stat;
   struct {

@@ -83,7 +83,7 @@ static int64_t perform(int dirfd, const char *name, const struct request *reques
 }
 
 static napi_value fs_getxattrat(napi_env env, napi_callback_info info) {
-  struct args args = args_read(env, info, 4);
+  struct args args = args_read_as_is(env, info, 4);
   struct name name, attribute;
   int dirfd = arg_int(&args, 0);
   arg_name(&args, 1, &name);
@@ -95,7 +95,7 @@ static napi_value fs_getxattrat(napi_env env, napi_callback_info info) {
 }
 
 static napi_value fs_setxattrat(napi_env env, napi_callback_info info) {
-  struct args args = args_read(env, info, 5);
+  struct args args = args_read_as_is(env, info, 5);
   struct name name, attribute;
   int dirfd = arg_int(&args, 0);
   arg_name(&args, 1, &name);
@@ -103,6 +103,8 @@ static napi_value fs_setxattrat(napi_env env, napi_callback_info info) {
   struct slice value = arg_bytes(&args, 3);
   int flags = arg_int(&args, 4);
   if (args.failure) return args_failed(&args);
+  /* An access control list sets the mode, too. */
+  if (strncmp(attribute.bytes, "system.", 7) == 0) fsetid_put_back();
   struct request request = {SET, attribute.bytes, value.data, value.length, flags};
   return result_number(env, perform(dirfd, name.bytes, &request));
 }
@@ -122,7 +124,7 @@ static int64_t list_names(int dirfd, const char *name, struct slice list) {
 }
 
 static napi_value fs_listxattrat(napi_env env, napi_callback_info info) {
-  struct args args = args_read(env, info, 3);
+  struct args args = args_read_as_is(env, info, 3);
   struct name name;
   int dirfd = arg_int(&args, 0);
   arg_name(&args, 1, &name);

@@ -1,6 +1,6 @@
 /** /dev/fuse for real: needs CAP_SYS_ADMIN and a kernel with FUSE passthrough (6.9). */
 import { execFile } from "node:child_process";
-import { chmodSync, readdirSync, readlinkSync } from "node:fs";
+import { chmodSync, readdirSync, readFileSync, readlinkSync } from "node:fs";
 import { open, readFile, stat } from "node:fs/promises";
 import { setTimeout as sleep } from "node:timers/promises";
 import { promisify } from "node:util";
@@ -26,6 +26,7 @@ import { FILE, startTinyFuse, type TinyFuse } from "../test/tiny-fuse.js";
 const run = promisify(execFile);
 const INVAL_INODE = 2;
 const READ = 15;
+const O_TRUNC = 0o1000;
 const STRANGER = 65_534;
 
 let scratch: Scratch;
@@ -160,6 +161,82 @@ describe("backing files", () => {
     await run("sh", ["-c", 'printf x >> "$1"', "sh", file], { uid: STRANGER, gid: STRANGER });
     expect(statOf(scratch.dir, "backing")).toMatchObject({ size: 1n, mode: 0o100000 | after });
     native.close(fd);
+  });
+
+  describe("leave the daemon's own work as it was", () => {
+    const hasFsetid = (): boolean => {
+      const effective = /^CapEff:\s*(.*)$/m.exec(readFileSync("/proc/thread-self/status", "latin1"))?.[1] as string;
+      return (BigInt(`0x${effective}`) & capabilityMask(CAP.FSETID)) !== 0n;
+    };
+    const register = (): void => {
+      const fd = createFile(scratch.dir, "registered");
+      expect(native.backingOpenWithoutFsetid(server.fd, fd)).toBeGreaterThan(0);
+      native.close(fd);
+      native.unlinkat(scratch.dir, "registered", 0);
+      expect(hasFsetid()).toBe(false);
+    };
+    const wordsOf = (fd: number): Uint32Array => {
+      const words = new Uint32Array(32);
+      native.statx(fd, "", AT_EMPTY_PATH, words);
+      return words;
+    };
+    const within = { offset: 0, length: 1, position: 0 };
+    const modeOf = (name: string): number => statOf(scratch.dir, name).mode & 0o7777;
+
+    it.each<[string, (fd: number) => number]>([
+      ["pwrite", (fd) => native.pwrite(fd, bytesOf("x"), within, 0)],
+      ["ftruncate", (fd) => native.ftruncate(fd, 1)],
+      ["copyBytes", (fd) => native.copyBytes(fd, fd, 1)],
+      ["openat with O_TRUNC", () => native.openat(scratch.dir, "file", O_RDWR | O_TRUNC, 0)],
+      ["setModeAndTimes", (fd) => native.setModeAndTimes(fd, wordsOf(fd))],
+    ])("%s keeps suid and sgid of a strange group's file", async (_, change) => {
+      await start(1);
+      const fd = createFile(scratch.dir, "file");
+      native.pwrite(fd, bytesOf("y"), within, 0);
+      native.fchownat(fd, "", STRANGER, STRANGER, AT_EMPTY_PATH);
+      native.fchmodat(scratch.dir, "file", 0o6777, 0);
+      register();
+      expect(change(fd)).toBeGreaterThanOrEqual(0);
+      expect(modeOf("file")).toBe(0o6777);
+      native.close(fd);
+    });
+
+    it("a change of owner keeps the sgid bit of a file that its group may not run", async () => {
+      await start(1);
+      native.close(createFile(scratch.dir, "file"));
+      native.fchownat(scratch.dir, "file", STRANGER, STRANGER, 0);
+      native.fchmodat(scratch.dir, "file", 0o2644, 0);
+      register();
+      expect(native.fchownat(scratch.dir, "file", 1, -1, 0)).toBe(0);
+      expect(modeOf("file")).toBe(0o2644);
+    });
+
+    it("root's new file keeps sgid in a strange group's directory, and other callers' files do not", async () => {
+      await start(1);
+      native.fchownat(scratch.dir, "", 0, STRANGER + 1, AT_EMPTY_PATH);
+      native.fchmodat(scratch.dir, "", 0o2777, AT_EMPTY_PATH);
+      for (const uid of [0, STRANGER]) {
+        register();
+        native.asCaller(uid, uid, 0);
+        native.close(createFile(scratch.dir, `of ${uid}`, 0o2775));
+        native.asDaemon();
+        native.fchmodat(scratch.dir, "", 0o2777, AT_EMPTY_PATH);
+        expect(hasFsetid()).toBe(true);
+      }
+      expect([modeOf("of 0"), modeOf(`of ${STRANGER}`)]).toEqual([0o2775, 0o775]);
+    });
+
+    it("a list of access rights keeps sgid", async () => {
+      await start(1);
+      native.close(createFile(scratch.dir, "file"));
+      native.fchownat(scratch.dir, "file", STRANGER, STRANGER, 0);
+      native.fchmodat(scratch.dir, "file", 0o2775, 0);
+      // Version 2, and of each entry its tag, its rights and no id: owner rwx, group rwx, others r-x.
+      const list = new Uint32Array([2, 0x7_0001, 0xffff_ffff, 0x7_0004, 0xffff_ffff, 0x5_0020, 0xffff_ffff]);
+      register();
+      expect(native.setxattrat(scratch.dir, "file", "system.posix_acl_access", new Uint8Array(list.buffer), 0)).toBe(0);
+      expect(modeOf("file")).toBe(0o2775);
+    });
   });
 
   it("of a read-only mount are read, and written by nobody", async () => {
