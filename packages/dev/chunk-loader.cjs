@@ -18,8 +18,11 @@ const WRAPPER = "(function (exports, require, __filename) {";
 /** Of Node, for a program that waits for something that cannot happen any more. */
 const EXIT_UNFINISHED = 13;
 const INITIAL_FLAGS = cachedDataVersionTag();
-/** The flag that keepPausesShort (packages/runtime) changes, and its value before. */
-const SHORT_PAUSES = { on: "--semi-space-growth-factor=1", off: "--semi-space-growth-factor=2" };
+/** The flags that keepPausesShort (packages/runtime) changes, and their values before. */
+const SHORT_PAUSES = {
+  on: "--semi-space-growth-factor=1 --no-parallel-scavenge",
+  off: "--semi-space-growth-factor=2 --parallel-scavenge",
+};
 
 /** This Node. V8 compares less: another build of the same version could read a cache wrongly. Undefined: it cannot be known. */
 function nodeIdentity() {
