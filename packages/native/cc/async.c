@@ -81,6 +81,28 @@ static napi_value start(struct args *args, struct work *work) {
   return promise;
 }
 
+static void do_nothing(napi_env env, void *data) {
+  (void)env;
+  (void)data;
+}
+
+static void forget(napi_env env, napi_status status, void *data) {
+  (void)status;
+  napi_delete_async_work(env, *(napi_async_work *)data);
+  free(data);
+}
+
+void pool_begin(napi_env env) {
+  static bool begun = false;
+  napi_async_work *work = begun ? NULL : malloc(sizeof *work);
+  napi_value name;
+  if (work == NULL) return;
+  begun = true;
+  napi_create_string_latin1(env, "sluice.pool", NAPI_AUTO_LENGTH, &name);
+  if (napi_create_async_work(env, NULL, name, do_nothing, forget, work, work) == napi_ok) napi_queue_async_work(env, *work);
+  else free(work);
+}
+
 static int64_t run_umount(struct work *work) {
   return or_errno(umount2(work->name, work->flags));
 }

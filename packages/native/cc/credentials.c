@@ -237,6 +237,7 @@ static napi_value backing_open_without_fsetid(napi_env env, napi_callback_info i
   if (status < 0) return result_number(env, status);
   /* Whether it is out is asked of the kernel each time: a file that was registered with it would keep suid when it is written. */
   if (!(now.effective & BIT(CAP_FSETID))) return result_number(env, fuse_backing_open(fuse_fd, fd));
+  pool_begin(env);
   struct capabilities without = now;
   without.effective &= ~BIT(CAP_FSETID);
   status = capabilities_write(&without);

@@ -162,6 +162,8 @@ int arg_groups(struct args *args, size_t index, gid_t groups[GROUPS_MAX_GIVEN]);
  */
 extern _Thread_local bool fsetid_is_out;
 void fsetid_put_back(void);
+/* Starts the threads of the pool, which keep the rights that this thread has when they start. */
+void pool_begin(napi_env env);
 
 int64_t fuse_backing_refuse(int fd);
 int64_t fuse_backing_open(int fuse_fd, int fd);

@@ -246,8 +246,8 @@ export interface Native extends NameCalls {
   effectiveCapabilities(): bigint;
   setEffectiveCapabilities(mask: bigint): number;
   /**
-   * BACKING_OPEN of a regular file that `fd` has open, with CAP_FSETID dropped from this thread for the call: so that the kernel
-   * clears suid on passthrough writes. With `readOnly` it stays if the file lies on a read-only mount: a promise that nobody makes
+   * BACKING_OPEN of a regular file that `fd` has open, without CAP_FSETID in this thread's effective set: so that the kernel
+   * clears suid on passthrough writes. The next call to which the capability makes a difference puts it back. With `readOnly` it stays if the file lies on a read-only mount: a promise that nobody makes
    * that writable. -EINVAL of anything else, -EBADF of an O_PATH descriptor.
    */
   backingOpenWithoutFsetid(fuseFd: number, fd: number, readOnly?: boolean): number;

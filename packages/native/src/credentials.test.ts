@@ -205,3 +205,26 @@ describe("limits of a process", () => {
     expect(seen).toEqual([0, "1", 0, 0, 0, -errno.EINVAL, 0, 100, true, -errno.EINVAL, process.umask(), 0o27]);
   });
 });
+
+describe("CAP_FSETID between two registrations of backing files", () => {
+  it("is out of this thread alone, and not of pool threads that start meanwhile", () => {
+    const without = inChild(`const fs = require("fs");
+      const hasNone = (thread) => !(BigInt("0x" + fs.readFileSync("/proc/self/task/" + thread + "/status", "latin1").match(/CapEff:\\s*(.*)/)[1]) & 16n);
+      native.backingOpenWithoutFsetid(-1, fs.openSync("/proc/self/exe", "r"));
+      fs.promises.stat("/").then(() => print(fs.readdirSync("/proc/self/task").filter(hasNone).map((thread) => Number(thread) === process.pid)))`);
+    expect(without).toEqual([true]);
+  });
+
+  it("comes back with the next call to which it makes a difference, also after acting as a caller", () => {
+    const seen = inChild(`const fs = require("fs");
+      const has = () => (BigInt("0x" + status("CapEff")) & 16n) !== 0n;
+      const register = () => { native.backingOpenWithoutFsetid(-1, fs.openSync("/proc/self/exe", "r")); return has(); };
+      const seen = [has(), register()];
+      native.asCaller(1000, 1000, 0); native.ftruncate(-1, 0); seen.push(has());
+      native.asDaemon(); seen.push(has()); native.ftruncate(-1, 0); seen.push(has(), register());
+      native.asCaller(0, 7, 0); native.ftruncate(-1, 0); seen.push(has());
+      native.asDaemon(); seen.push(has());
+      print(seen)`);
+    expect(seen).toEqual([true, false, false, false, true, false, true, true]);
+  });
+});
