@@ -6,7 +6,6 @@
 const { readFileSync, statSync } = require("node:fs");
 const { isBuiltin } = require("node:module");
 const { dirname, join, relative } = require("node:path");
-const { cachedDataVersionTag, setFlagsFromString } = require("node:v8");
 const vm = require("node:vm");
 const { crc32 } = require("node:zlib");
 
@@ -17,7 +16,7 @@ const HEADER_BYTES = 8;
 const WRAPPER = "(function (exports, require, __filename) {";
 /** Of Node, for a program that waits for something that cannot happen any more. */
 const EXIT_UNFINISHED = 13;
-const INITIAL_FLAGS = cachedDataVersionTag();
+const V8 = "node:v8";
 /** The flags that keepPausesShort (packages/runtime) changes, and their values before. */
 const SHORT_PAUSES = {
   on: "--semi-space-growth-factor=1 --no-parallel-scavenge",
@@ -44,8 +43,20 @@ const cachePath = (file, flags) => `${file}.${flags}.cache`;
 /** Of a cache and everything that it belongs to. V8 itself looks at little more than lengths. @param {Buffer} source @param {Buffer} data */
 const checksum = (source, data) => crc32(data, crc32(source, identity));
 
+/**
+ * The module that changes flags, and the tag of the initial ones. Node loads it for 2 ms, so this waits for a chunk that wants it.
+ * @type {{ v8: typeof import("node:v8"), initialFlags: number } | undefined}
+ */
+let flags;
+
+function requireV8() {
+  const v8 = require(V8);
+  flags ??= { v8, initialFlags: v8.cachedDataVersionTag() };
+  return v8;
+}
+
 /** keepPausesShort alone changes flags. */
-const hasInitialFlags = () => cachedDataVersionTag() === INITIAL_FLAGS;
+const hasInitialFlags = () => flags === undefined || flags.v8.cachedDataVersionTag() === flags.initialFlags;
 
 /** @param {string} file @param {Buffer} source */
 function cachedData(file, source) {
@@ -66,12 +77,14 @@ const loaded = new Map();
 
 /** V8 takes Node's own caches, of Node's own modules, with its initial flags alone. @param {string} name */
 function requireOutside(name) {
-  if (hasInitialFlags() || !isBuiltin(name)) return require(name);
-  setFlagsFromString(SHORT_PAUSES.off);
+  if (name === V8) return requireV8();
+  if (flags === undefined || hasInitialFlags() || !isBuiltin(name)) return require(name);
+  const { v8 } = flags;
+  v8.setFlagsFromString(SHORT_PAUSES.off);
   try {
     return require(name);
   } finally {
-    setFlagsFromString(SHORT_PAUSES.on);
+    v8.setFlagsFromString(SHORT_PAUSES.on);
   }
 }
 

@@ -1,5 +1,5 @@
 /** The `sluice` command. */
-import { EXIT, keepPausesShort, runCli } from "@sluice/runtime/cli";
+import { EXIT, runCli } from "@sluice/runtime/cli";
 import { FIRST_STEPS } from "./first-steps.js";
 import { buildProgram } from "./program.js";
 
@@ -33,7 +33,8 @@ if (process.argv[2] === undefined) {
   process.stderr.write(FIRST_STEPS);
   process.exit(EXIT.USAGE);
 }
-if (SERVING_MOUNTS.has(process.argv[2] ?? "")) keepPausesShort();
+// No other command waits for the module of Node that this takes.
+if (SERVING_MOUNTS.has(process.argv[2] ?? "")) (await import("@sluice/runtime/short-pauses")).keepPausesShort();
 const code = await runCli(await buildProgram(process.argv[2]));
 // Writes to a socket, such as the standard output of a child of Node, wait in this process if its reader is slow. A server does not wait.
 if (!SERVING.has(process.argv[2] ?? ""))

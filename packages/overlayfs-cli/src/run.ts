@@ -1,5 +1,5 @@
 /** Runs an invocation of either form of this command, to an exit code. */
-import { CliError, EXIT, errorLine, inInitialNamespace, keepPausesShort, VERSION } from "@sluice/runtime/cli";
+import { CliError, EXIT, errorLine, inInitialNamespace, VERSION } from "@sluice/runtime/cli";
 import { HELP } from "./help-text.js";
 import { installLinks } from "./install-links.js";
 import type { Invocation, MountInvocation } from "./invocation.js";
@@ -21,7 +21,7 @@ async function mount(invocation: MountInvocation): Promise<number> {
   if (!foreground && (await mountInService(args, initialNamespace))) return EXIT.DONE;
   const argv = ownProcessArguments(args);
   if (!foreground) return (await import("./launch.js")).launch(argv, logPlace(logFile));
-  keepPausesShort();
+  (await import("@sluice/runtime/short-pauses")).keepPausesShort();
   const { serve } = await import("./serve.js");
   const log = logFile === undefined ? [] : [`--log-file=${logPlace(logFile)}`];
   // fuse-overlayfs prints nothing when it serves.

@@ -4,7 +4,7 @@
  */
 import { closeSync, openSync, writeSync } from "node:fs";
 import { native } from "@sluice/native";
-import { keepPausesShort } from "@sluice/runtime/cli";
+import { keepPausesShort } from "@sluice/runtime/short-pauses";
 
 const STDERR = 2;
 const READY_FD = 3;

@@ -1,7 +1,6 @@
 /** The part of this package that a command needs before it loads a service, without logger and metrics. */
 export { CliError, codeOf, EXIT, type ExitCode, errorLine, failed, lacking, unfit, wrong } from "./cli-error.js";
 export { escapeBytes, escapeLine, escapeName, escapeTextName } from "./escape-name.js";
-export { keepPausesShort } from "./keep-pauses-short.js";
 export { inInitialNamespace } from "./user-namespace.js";
 export { LOG_LEVELS, type LogLevel } from "./log-levels.js";
 export { runCli } from "./run-cli.js";
