@@ -261,13 +261,14 @@ async function runInStage(
       complain(told, await exit);
     }
     run.onServing({ passthrough: mounted[2] === "on", policy: mounted[1] ?? "", by: mounted[3] });
-    const { control } = order.files;
-    if (control !== undefined)
-      prompt = promptForPerson({ name: session.name, view: session.path("view"), control }, { terminal, silent: run.silent });
     terminal?.begin();
     const words = options(outsideSockets());
     pipe(STAGE_FD.options).end(words.map((word) => `${word}\0`).join(""));
     pipe(STAGE_FD.go).end(`${GO}\n`);
+    // While the sandbox begins: a question that comes earlier waits for its answer, and is shown then.
+    const { control } = order.files;
+    if (control !== undefined)
+      prompt = promptForPerson({ name: session.name, view: session.path("view"), control }, { terminal, silent: run.silent });
     const exitCode = await exit;
     if (!told.text.startsWith(`${ENTERED}\n`)) complain(told, exitCode);
     return { exitCode, hasBegun: (await begun).startsWith(`${BEGUN}\n`) };
@@ -279,18 +280,31 @@ async function runInStage(
 
 const ENDING = ["SIGTERM", "SIGINT", "SIGHUP"] as const;
 
-/** Resolves to the result of `work`, and to whether a signal asked this process to end meanwhile. `giveUp` is called for the signal. */
-async function noteSignals<T>(work: () => Promise<T>, giveUp: () => void): Promise<[result: T, isToEnd: boolean]> {
+interface Noted<T> {
+  result: T;
+  /** A signal asked this process to end meanwhile. */
+  isToEnd: boolean;
+  /** Ends the notice. Node takes a millisecond to take its hooks down and make others, so the next ones come first. */
+  unhook(): void;
+}
+
+/** Resolves with the result of `work`. `giveUp` is called for a signal. */
+async function noteSignals<T>(work: () => Promise<T>, giveUp: () => void): Promise<Noted<T>> {
   let isToEnd = false;
   const note = (): void => {
     isToEnd = true;
     giveUp();
   };
+  const unhook = (): void => {
+    for (const signal of ENDING) process.off(signal, note);
+  };
   for (const signal of ENDING) process.on(signal, note);
   try {
-    return [await work(), isToEnd];
-  } finally {
-    for (const signal of ENDING) process.off(signal, note);
+    const result = await work();
+    return { result, isToEnd, unhook };
+  } catch (error) {
+    unhook();
+    throw error;
   }
 }
 
@@ -325,11 +339,15 @@ async function prepare(run: SessionRun, surroundings: Surroundings): Promise<Pre
 }
 
 async function runOnView(run: SessionRun, surroundings: Surroundings): Promise<CommandEnd> {
-  const [{ stage, served }, isToEnd] = await noteSignals(
+  const { result, isToEnd, unhook } = await noteSignals(
     () => prepare(run, surroundings),
     () => run.view?.giveUp(),
   );
-  if (!isToEnd) return runInStage(run, surroundings, { ...stage, served });
+  const { stage, served } = result;
+  // By then it passes signals on.
+  const ending = isToEnd ? undefined : runInStage(run, surroundings, { ...stage, served });
+  unhook();
+  if (ending !== undefined) return ending;
   await dismiss(stage);
   throw failed("sluice run", "it was told to end before the command began", "run it again");
 }

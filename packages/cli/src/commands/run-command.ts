@@ -67,7 +67,7 @@ async function openLocked(args: RunArguments, command: readonly string[]): Promi
   if (args.resume !== undefined && args.name !== undefined && !fromCheckpoint)
     throw wrong("--name", "it cannot be combined with --resume", "leave one of them out");
   if (args.resume === undefined) (await import("@sluice/sandbox/view-order")).checkBase(currentDirectory());
-  await (await import("./sessions/fork-command.js")).freeName(args.name);
+  if (args.name !== undefined) await (await import("./sessions/fork-command.js")).freeName(args.name);
   const session = await (async () => {
     if (args.resume === undefined) return createSession(currentDirectory(), { name: args.name, command, policy: args.policy });
     return fromCheckpoint
