@@ -4,7 +4,7 @@
  */
 import { everyThreadWithin } from "@sluice/native";
 import { leave, runKeeper, UnassignedServer } from "@sluice/service-keeper";
-import { beginUserMount, prepareUserMount, untilConnected } from "@sluice/service-mount/user-mount";
+import { beginUserMount, prepareUserMount, rehearseUserMount, untilConnected } from "@sluice/service-mount/user-mount";
 import { becomeKeeper, serverProgram, userServerProgram } from "./become-keeper.js";
 
 /** @throws CliError */
@@ -22,6 +22,8 @@ function begin(connection: number, first: UnassignedServer): ReturnType<typeof b
 export async function keepUserMount(): Promise<void> {
   prepareUserMount();
   const first = new UnassignedServer(userServerProgram);
+  // The server loads its own code meanwhile.
+  rehearseUserMount();
   const connection = await untilConnected();
   if (connection === undefined) return first.drop();
   const mount = begin(connection, first);

@@ -6,6 +6,7 @@ import { connect } from "node:net";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { connectDecider, whenReady } from "@sluice/decision-client/connect";
+import { runDirectories } from "@sluice/mount-control";
 import { native, toBytes } from "@sluice/native";
 import {
   cleanUp,
@@ -165,17 +166,18 @@ test("a decision process without a user serves the policy of its own program unt
   await once(child, "exit");
 });
 
-test("processes of the next mount leave no socket of their rehearsal, and remove that of a killed one", async () => {
-  const killed = "/run/sluice/rehearsal-999999999.sock";
-  mkdirSync("/run/sluice", { recursive: true });
-  writeFileSync(killed, "");
+test("processes of the next mount leave nothing of their rehearsals, and remove what a killed one left", async () => {
+  const killed = ["/run/sluice/rehearsal-999999999.sock", "/run/sluice/rehearsal-999999998"];
+  mkdirSync(join(killed[1] as string, "upper"), { recursive: true });
+  writeFileSync(killed[0] as string, "");
   const host = await startForUsers();
-  const { servers } = await untilReady(host);
+  const { keepers, servers } = await untilReady(host);
   const home = await UserHome.make({ lower: { word: file("x") } }, host);
   const command = await home.mount();
   expect(servers).toContain(await serverOf(home.mountpoint));
-  expect(existsSync(`/run/sluice/rehearsal-${servers[0]}.sock`)).toBe(false);
-  expect(existsSync(killed)).toBe(false);
+  const planned = `/run/sluice/rehearsal-${keepers[0]}`;
+  const places = [...killed, `/run/sluice/rehearsal-${servers[0]}.sock`, planned, ...runDirectories(join(planned, "view"))];
+  expect(places.filter((path) => existsSync(path))).toEqual([]);
   command.kill("SIGTERM");
   await command.finished;
 });

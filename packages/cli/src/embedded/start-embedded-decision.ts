@@ -28,13 +28,13 @@ const BACKLOG = 64;
 const OTHERS_ENTER = 0o711;
 
 /** Of the process with this number. */
-const REHEARSAL = /^rehearsal-(\d+)\.sock$/;
+const REHEARSAL = /^rehearsal-(\d+)(\.sock)?$/;
 
-/** A service that ends kills processes that rehearse. */
+/** A service that ends kills processes that rehearse, with their sockets and directories. */
 function removeRehearsals(): void {
   for (const name of readdirSync(RUN_DIRECTORY)) {
     const pid = REHEARSAL.exec(name)?.[1];
-    if (pid !== undefined && !existsSync(`/proc/${pid}`)) rmSync(join(RUN_DIRECTORY, name), { force: true });
+    if (pid !== undefined && !existsSync(`/proc/${pid}`)) rmSync(join(RUN_DIRECTORY, name), { recursive: true, force: true });
   }
 }
 

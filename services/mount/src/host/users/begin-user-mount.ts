@@ -15,11 +15,13 @@ import type { MountConfig } from "../../config/mount-config.js";
 import { type HandedSession, handedFds, handedFrom } from "../../keeper/handed-session.js";
 import { mountPlan, type ServerConfig, type SupervisedMount } from "../../keeper/start-keeper.js";
 import { preflight } from "../../preflight/preflight.js";
+import { type Tell, toStandardError } from "../../preflight/tell.js";
 import { serverMask } from "../../privilege/least-privilege.js";
 import { refuseConfined } from "./confined-peer.js";
 import { HANDED_FD } from "../../keeper/serve-for-keeper.js";
 import { type GivenDirectory, lookAtFile, lookAtGiven, refuseForeignMountpoint, refuseUncovering } from "./given-directories.js";
 import { type Peer, peerOfSocket } from "./peer-of-socket.js";
+import { rehearseWith } from "./rehearse-user-mount.js";
 import { configOf, parseSpec, type UserSpec } from "./user-spec.js";
 
 export { untilConnected } from "./spare-process.js";
@@ -93,12 +95,12 @@ function refuseForeign({ mountpoint, lowers, above, upper, work }: Given, { uid 
 }
 
 /** Judges paths as the user could. They may lead elsewhere by now: the descriptors count. @throws CliError */
-function judgeAsUser(config: MountConfig, { uid, gid, groups }: Peer): void {
+function judgeAsUser(config: MountConfig, { uid, gid, groups }: Peer, tell: Tell): void {
   // access(2) asks for the real ids.
   check(native.actAsUser(uid, gid, groups, true), "act as the user of the mount");
   let judged: MountConfig;
   try {
-    judged = preflight(config, { forUser: true });
+    judged = preflight(config, { forUser: true, tell });
   } finally {
     check(native.actAsUser(0, 0, [], true), "act as root again");
   }
@@ -159,14 +161,8 @@ export function prepareUserMount(): void {
   writeFileSync("/proc/self/oom_score_adj", "0");
 }
 
-/** `tell` gets whether the mount ends with the connection. @returns the mount that this process is to keep. @throws CliError */
-export function beginUserMount(connection: number, tell: (attached: boolean) => void): SupervisedMount {
-  const peer = peerOfSocket(connection);
-  if (peer === undefined || peer.uid === 0) throw failed(SERVICE, "the caller is unknown, or root", "root uses the other socket");
-  refuseConfined(connection, peer);
-  const { spec, fds } = receive(connection);
-  native.close(connection);
-  tell(spec.attached);
+/** `fds`: those that the form announces. `tell` gets warnings. @returns the mount that this process is to keep. @throws CliError */
+function planUserMount(spec: UserSpec, fds: readonly number[], peer: Peer, tell: Tell): SupervisedMount {
   const given = lookAtAll(spec, fds);
   refuseForeign(given, peer);
   const { uid, gid, groups } = peer;
@@ -178,7 +174,7 @@ export function beginUserMount(connection: number, tell: (attached: boolean) => 
     work: given.work?.path,
     user,
   };
-  judgeAsUser(configOf(spec, { ...paths, policyFile: undefined }), peer);
+  judgeAsUser(configOf(spec, { ...paths, policyFile: undefined }), peer, tell);
   const policy = given.policyFd === undefined ? undefined : { name: spec.policyName, bytes: policyOf(given.policyFd) };
   const { path: runDirectory, policyFile } = makeDirectory(paths.mountpoint, policy, peer);
   const config = configOf(spec, { ...paths, policyFile });
@@ -190,4 +186,20 @@ export function beginUserMount(connection: number, tell: (attached: boolean) => 
     serverConfig: JSON.stringify(server),
     ...{ runDirectory, user, becomesUser: true, graceMs: config.graceMs, capabilities: serverMask },
   };
+}
+
+/** `tell` gets whether the mount ends with the connection. @returns the mount that this process is to keep. @throws CliError */
+export function beginUserMount(connection: number, tell: (attached: boolean) => void): SupervisedMount {
+  const peer = peerOfSocket(connection);
+  if (peer === undefined || peer.uid === 0) throw failed(SERVICE, "the caller is unknown, or root", "root uses the other socket");
+  refuseConfined(connection, peer);
+  const { spec, fds } = receive(connection);
+  native.close(connection);
+  tell(spec.attached);
+  return planUserMount(spec, fds, peer, toStandardError);
+}
+
+/** Makes the next call of beginUserMount faster. Call it before a user is known. */
+export function rehearseUserMount(): void {
+  rehearseWith(planUserMount);
 }

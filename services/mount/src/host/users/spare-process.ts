@@ -3,7 +3,7 @@
  * has nothing of a user until then.
  */
 import { type ChildProcess, spawn } from "node:child_process";
-import { check, native, untilReadable } from "@sluice/native";
+import { check, native, POLL, untilReadable } from "@sluice/native";
 
 /** The command line of a process that begins a mount. It gets the connection over the socket that is its descriptor 3. */
 export interface UserProgram {
@@ -60,6 +60,11 @@ export class SpareProcess {
     this.#child.kill("SIGKILL");
     return new Promise((resolve) => this.#child.once("close", () => resolve()));
   }
+}
+
+/** For that process: somebody waits for it. */
+export function isAwaited(): boolean {
+  return (native.pollNow(LINK_FD, POLL.IN, 0) & POLL.IN) !== 0;
 }
 
 /** For that process: resolves to the connection; to undefined if the service ends before. */

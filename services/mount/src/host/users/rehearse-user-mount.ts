@@ -1,0 +1,72 @@
+/**
+ * Prepares the process for the next mount of an ordinary user, which somebody waits for: V8 compiles code, and Node loads its own modules, when they
+ * are used for the first time. So it plans a mount of directories of its own, as it will plan that of the user. It has nothing of a user yet.
+ */
+import { constants, mkdirSync, openSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { RUN_DIRECTORY, removeRunDirectories } from "@sluice/mount-control";
+import { native } from "@sluice/native";
+import { refuseConfined } from "./confined-peer.js";
+import type { Tell } from "../../preflight/tell.js";
+import { type Peer, peerOfSocket } from "./peer-of-socket.js";
+import { isAwaited } from "./spare-process.js";
+import { parseSpec, type UserSpec } from "./user-spec.js";
+
+const DIRECTORIES = ["view", "lower", "", "upper", "work"];
+const POLICY = "policy.yaml";
+const PRIVATE = 0o700;
+const OTHERS_ENTER = 0o711;
+
+/** Plans the mount of this form, with the descriptors that it announces. */
+type Plan = (spec: UserSpec, fds: readonly number[], peer: Peer, tell: Tell) => unknown;
+
+/** As that of a session. */
+const SPEC: UserSpec = {
+  ...{ version: 2, attached: false, lowers: 1, writable: true, policy: true, policyName: POLICY },
+  ...{ session: false, control: false, answers: false, decisionLog: false, formerUppers: 0, mountFlags: 0, xino: "auto" },
+  ...{ nonEmpty: false, coherentReaders: false, sharedLower: false, cacheTtlMs: 0, maxStackDepth: 1, locks: "auto", onOutage: "deny" },
+  ...{ staleForMs: 0, decisionTimeoutMs: 1000, askTimeoutMs: null, graceMs: 1000, name: null, logLevel: "info" },
+};
+
+/** Of this process. It has no_new_privs, which a user's process must not have. */
+function lookForConfinement(socket: number, peer: Peer): void {
+  try {
+    refuseConfined(socket, peer);
+  } catch {
+    // The code has run.
+  }
+}
+
+/** `pair`: of sockets. `fds` gets each descriptor that is opened. */
+function rehearse(plan: Plan, { at, pair, fds }: { at: string; pair: Int32Array; fds: number[] }): void {
+  const [ours = -1] = pair;
+  const peer = peerOfSocket(ours);
+  const spec = parseSpec(JSON.stringify(SPEC));
+  if (peer === undefined || spec === undefined) return;
+  lookForConfinement(ours, peer);
+  for (const name of DIRECTORIES) {
+    mkdirSync(join(at, name), { recursive: true, mode: PRIVATE });
+    fds.push(openSync(join(at, name), constants.O_RDONLY | constants.O_DIRECTORY));
+  }
+  writeFileSync(join(at, POLICY), "");
+  fds.push(openSync(join(at, POLICY), constants.O_RDONLY));
+  plan(spec, fds, peer, () => undefined);
+}
+
+/** Leaves nothing, and does nothing if somebody waits already. A failure hinders nobody. */
+export function rehearseWith(plan: Plan): void {
+  if (isAwaited()) return;
+  const at = join(RUN_DIRECTORY, `rehearsal-${process.pid}`);
+  const pair = new Int32Array([-1, -1]);
+  const fds: number[] = [];
+  try {
+    mkdirSync(RUN_DIRECTORY, { recursive: true, mode: OTHERS_ENTER });
+    native.seqpacketPair(pair);
+    rehearse(plan, { at, pair, fds });
+  } catch {
+    // Such as without a place for the directories.
+  }
+  for (const fd of [...pair, ...fds]) if (fd >= 0) native.close(fd);
+  removeRunDirectories(join(at, "view"));
+  rmSync(at, { recursive: true, force: true });
+}
