@@ -34,9 +34,13 @@ export class StackedMounts {
    * Calls `onSluice` on a mount with a new upper layer, then `onKernel` over the same layers; then the upper layer joins the
    * lower ones.
    */
-  async round(onSluice: (mount: SluiceMount) => Promise<void>, onKernel: (mountpoint: string) => Promise<void>): Promise<void> {
+  async round(
+    onSluice: (mount: SluiceMount) => Promise<void>,
+    onKernel: (mountpoint: string) => Promise<void>,
+    env?: Readonly<Record<string, string>>,
+  ): Promise<void> {
     const upper = this.#layer(`upper${++this.#count}`);
-    const mount = await mountSluice({ lowers: this.#lowers, upper, sharedPolicy: this.policy });
+    const mount = await mountSluice({ lowers: this.#lowers, upper, sharedPolicy: this.policy, ...(env === undefined ? {} : { env }) });
     await onSluice(mount);
     await mount.stop();
     const work = this.#layer(`kernel-work${this.#count}`);

@@ -1,12 +1,13 @@
 /**
  * Several processes, one of them without privilege, create, move, link and remove names in a tree each. A model predicts every
  * result. Every tree must equal the model on Sluice, and then on kernel overlayfs over the same layers. Each mount adds a
- * layer to the next one. `npm test` takes some of the policies, drawn by SLUICE_SEED, and `npm run test:soak exercisers` all of them.
+ * layer to the next one. Every other server lets go of each idle object. `npm test` takes some of the policies, drawn by SLUICE_SEED, and `npm run test:soak exercisers` all of them.
  */
 import { chownSync, mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { drawnCases, requires, runScript } from "@sluice/testkit";
 import { beforeAll, expect } from "vitest";
+import { lettingObjectsGo } from "../../e2e/harness/letting-objects-go.js";
 import { compileExerciser } from "./compile-exerciser.js";
 import { expectForgotten, footprintOf } from "./footprint.js";
 import { chooseSeed, POLICIES } from "./policies.js";
@@ -71,14 +72,17 @@ describe("tree exercisers", () => {
     // There are two at least: the second stands on the result of the first one.
     for (let mounts = 0; mounts < 2 || (Date.now() < run.untilMs && !stack.full); mounts++) {
       const to = at + PER_MOUNT;
+      const idle = mounts % 2 === 0 ? lettingObjectsGo() : undefined;
       await stack.round(
         async (mount) => {
-          const stop = mounts % 2 === 0 ? () => undefined : forgetAgainAndAgain();
+          const stop = idle === undefined ? forgetAgainAndAgain() : () => undefined;
           await withLog(mount, () => exercise(mount.mountpoint, { seed: run.seed, from: at, to, options: "n" })).finally(stop);
+          if (idle !== undefined) expect(idle.gone()).toBeGreaterThan(0);
           expectForgotten(await footprintOf(mount));
         },
         // The kernel lists a merged directory's upper inode number until an entry of its parent has been copied up.
         (mountpoint) => exercise(mountpoint, { seed: run.seed, from: to, to, options: "" }),
+        idle?.env,
       );
       at = to;
     }
