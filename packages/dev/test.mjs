@@ -14,7 +14,7 @@ import { makePrograms } from "./tests/programs.mjs";
 import { describeSkips, summarize } from "./tests/summary.mjs";
 import { plannedRuns, readReports, VitestRuns } from "./tests/vitest-runs.mjs";
 
-// With everything installed it takes some 16 minutes on two processors that have nothing else to do.
+// With everything installed it takes some 15 minutes on two processors that have nothing else to do.
 const LIMIT_MS = Number(process.env["SLUICE_TEST_LIMIT_SECONDS"] ?? 2700) * 1000;
 // A process that was told to end as the last test finished gets this long to be gone, on a machine that does much else.
 const SETTLE_MS = 30_000;

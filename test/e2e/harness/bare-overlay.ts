@@ -66,7 +66,7 @@ const SETTINGS: Omit<OverlayConfig, "gate" | "lowers" | "dataLowers" | "upper" |
   maxCachedBackings: 0,
 };
 
-interface More extends Partial<Pick<OverlayConfig, "maxIdleObjects" | "index">> {
+interface More extends Partial<Pick<OverlayConfig, "maxIdleObjects" | "recordMemory">> {
   /** Told of each name that the kernel has to drop. */
   onDropped?: (name: string) => void;
 }

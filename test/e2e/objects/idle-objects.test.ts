@@ -5,7 +5,7 @@
 import { appendFileSync, mkdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setImmediate as nextTurn } from "node:timers/promises";
-import type { Gate, Overlay, Ruling } from "@sluice/overlay";
+import type { Gate, Overlay, OverlayConfig, Ruling } from "@sluice/overlay";
 import { directory, identifyProcess, killProcess, mountSluice, plant, type ProcessIdentity, requires, scratch } from "@sluice/testkit";
 import { Attr, type CallContext, O, S, type SetAttr, type Status } from "@sluice/vfs";
 import { expect } from "vitest";
@@ -30,11 +30,12 @@ class Known {
   readonly dropped: string[] = [];
   readonly overlay: Overlay;
 
-  constructor(gate: Gate = OPEN_GATE) {
+  constructor(gate: Gate = OPEN_GATE, more: Partial<Pick<OverlayConfig, "recordMemory">> = {}) {
     this.base = scratch();
     plant(this.base, { "lower/tree/": directory(), "upper/": directory(), "work/": directory() });
     for (const name of names) writeFileSync(join(this.base, "lower/tree", name), name);
-    this.overlay = overlayOver(this.base, gate, { maxIdleObjects: MAX_OBJECTS, onDropped: (name) => void this.dropped.push(name) });
+    const onDropped = (name: string): void => void this.dropped.push(name);
+    this.overlay = overlayOver(this.base, gate, { maxIdleObjects: MAX_OBJECTS, onDropped, ...more });
     this.tree = this.lookUp(ROOT, "tree").nodeId;
   }
 
@@ -150,6 +151,13 @@ test("names of records that become hidden are dropped by the kernel", async () =
   await known.overlay.dropHiddenNames();
   expect(known.dropped).toContain("file-9");
   expect(known.dropped).not.toContain("file-8");
+});
+
+test("without memory for records, every node stays an object", async () => {
+  const known = new Known(OPEN_GATE, { recordMemory: () => undefined });
+  const first = await known.lookAtAll();
+  expect(known.overlay.status()).toMatchObject({ nodes: FILES + 2, nodeObjects: FILES + 2 });
+  expect(await known.lookAtAll()).toEqual(first);
 });
 
 mounted.test("a mount that lets every idle object go shows what it showed before, also by the next server", async () => {
