@@ -124,7 +124,7 @@ const plain = (value: unknown): unknown =>
     }),
   );
 const writer = new MessageWriter();
-const RUNS = { numRuns: 500, seed: 20_251_125 };
+const RUNS = { numRuns: 200, seed: 20_251_125 };
 
 describe("questions", () => {
   it("are written as the generated code reads them, and read as it writes them", () => {
@@ -237,7 +237,7 @@ describe("bytes that are no message", () => {
           }
         }
       }),
-      { numRuns: 2_000, seed: 7 },
+      { numRuns: 1_000, seed: 7 },
     );
   });
 });
