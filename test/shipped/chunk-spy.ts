@@ -10,6 +10,8 @@ vm.Script = class extends vm.Script {
   }
 };`;
 
+const CHUNK = /^chunk (\S+) (taken|refused|none)\n/gm;
+
 /** Writes the module into this directory. */
 export function writeChunkSpy(directory: string): string {
   const path = join(directory, "chunk-spy.cjs");
@@ -24,9 +26,12 @@ export interface LoadedChunk {
   cache: "taken" | "refused" | "none";
 }
 
+/** The rest of `stderr`. */
+export const withoutChunks = (stderr: string): string => stderr.replaceAll(CHUNK, "");
+
 /** The chunks, in the order in which they were loaded. `stderr`: of the program. */
 export function loadedChunks(stderr: string): LoadedChunk[] {
-  return [...stderr.matchAll(/^chunk (\S+) (taken|refused|none)$/gm)].map(([, name = "", cache]) => ({
+  return [...stderr.matchAll(CHUNK)].map(([, name = "", cache]) => ({
     name,
     cache: cache as LoadedChunk["cache"],
   }));
