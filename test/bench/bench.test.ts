@@ -195,9 +195,12 @@ requires("/dev/fuse", "CAP_SYS_ADMIN", "kernel overlayfs", "command cc").describ
   test("a subject that does not mount is named, the others are measured, and the exit code says so", { timeout: 300_000 }, () => {
     const { tmp, out } = place();
     const named = ["--subject", "broken=/bin/false", "--subject", "absent=/no/such/binary"];
-    const done = bench(tmp, ...TINY, ...named, "--subjects", "native,broken,absent", "--phases", "stat-warm", "--out", out);
+    // With phases whose inputs are made by programs.
+    const phases = "stat-warm,git-clone,npm-ci,imports";
+    const done = bench(tmp, ...TINY, ...named, "--subjects", "native,broken,absent", "--phases", phases, "--out", out);
     expect(done.status).toBe(1);
     expect(done.stderr).toContain("broken: did not mount");
+    expect(done.stderr.match(/^broken: .* in .*$/gm)).toEqual([expect.stringMatching(/^broken: broken in mount: /)]);
     expect(done.stderr).toContain("skipped absent: /no/such/binary cannot be run");
     const report = JSON.parse(readFileSync(join(out, "results.json"), "utf8")) as BenchReport;
     expect(Object.keys(report.storages[0]?.results[0]?.samples ?? {})).toEqual(["native"]);

@@ -36,9 +36,11 @@ interface Opened {
   broken: readonly Broken[];
 }
 
+const programsOf = (phases: readonly Phase[]): Set<string> => new Set(phases.flatMap(({ program }) => program ?? []));
+
 /** An installed subject that does not mount is broken; the others are still measured. */
-async function openSessions({ subjects, bench, cleanUp, progress }: StorageRun): Promise<Opened> {
-  const tree = await plantTree(bench);
+async function openSessions({ subjects, phases, bench, cleanUp, progress }: StorageRun): Promise<Opened> {
+  const tree = await plantTree(bench, programsOf(phases));
   const sessions: Session[] = [];
   const broken: Broken[] = [];
   for (const subject of subjects) {
@@ -71,7 +73,7 @@ export async function measureStorage(run: StorageRun): Promise<Measured> {
   const { phases, bench, warmUps, untilMs, signal, progress } = run;
   const layersOn = bench.storage.kind;
   if (phases.length === 0) return { layersOn, rounds: 0, results: [], memory: {}, broken: [], costs: [] };
-  await makeAssets(bench.storage, bench.sizes);
+  await makeAssets(bench.storage, bench.sizes, programsOf(phases));
   const { sessions, broken } = await openSessions(run);
   const idle = sessions.map((session) => session.residentBytes());
   const outcome = await runRounds({ phases, sessions, bench, warmUps, untilMs, signal, progress });

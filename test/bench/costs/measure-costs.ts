@@ -25,8 +25,6 @@ interface PlantedLayers {
   files: number;
 }
 
-const MOUNTS = 3;
-
 async function plant({ bench }: CostsRun): Promise<PlantedLayers> {
   const folder = join(bench.storage.layers, "costs");
   mkdirSync(join(folder, "tree"), { recursive: true });
@@ -54,7 +52,8 @@ async function withSession<Value>(
 
 async function timeToMount(run: CostsRun, subject: Subject, { tree }: PlantedLayers): Promise<CostPoint> {
   const values: number[] = [];
-  for (let mount = 0; mount < MOUNTS; mount++) values.push(await withSession(run, { subject, tree }, async ({ mountMs }) => mountMs));
+  for (let mount = 0; mount < run.bench.sizes.mounts; mount++)
+    values.push(await withSession(run, { subject, tree }, async ({ mountMs }) => mountMs));
   return { cost: "time to mount", subject: subject.name, unit: "ms", values };
 }
 

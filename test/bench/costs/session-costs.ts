@@ -106,7 +106,7 @@ class Measurement {
     const sizes = PROFILES.standard;
     const none = (): Promise<void> => Promise.resolve();
     const storage = { kind: "ext4", outside: this.#base, layers: this.#base, mounts: this.#base, remove: none } as const;
-    await makeAssets(storage, sizes);
+    await makeAssets(storage, sizes, new Set(["git", "npm"]));
     await plantBuild(this.#base, sizes.buildFiles);
   }
 

@@ -26,7 +26,7 @@ export const GIT_ENVIRONMENT = {
   GIT_COMMITTER_EMAIL: "bench@example.invalid",
 } as const;
 
-const PYTHON = linesOf("python3", ["-c", "import sys; print(sys.executable)"])?.[0] ?? "python3";
+let python: string | undefined;
 
 export function assetsBelow({ outside }: Storage): Assets {
   return {
@@ -35,7 +35,7 @@ export function assetsBelow({ outside }: Storage): Assets {
     sql: join(outside, "inserts.sql"),
     npmProject: join(outside, "npm-project"),
     npmCache: join(outside, "npm-cache"),
-    python: () => PYTHON,
+    python: () => (python ??= linesOf("python3", ["-c", "import sys; print(sys.executable)"])?.[0] ?? "python3"),
   };
 }
 
@@ -91,15 +91,16 @@ async function makeNpmProject(outside: string, assets: Assets, packages: number)
   writeFileSync(lock, readFileSync(lock, "utf8").replaceAll("file:../", `file:${outside}/`));
 }
 
-/** Those whose program the machine has. */
-export async function makeAssets(storage: Storage, sizes: Sizes): Promise<void> {
+/** For phases that call `programs`: those that the machine has. */
+export async function makeAssets(storage: Storage, sizes: Sizes, programs: ReadonlySet<string>): Promise<void> {
+  const wanted = (program: string): boolean => programs.has(program) && findProgram(program) !== undefined;
   const assets = assetsBelow(storage);
   const sources = join(storage.outside, "source");
   writeSources(sources, sizes.sourceFiles);
   await runCommand("tar", ["-cf", assets.archive, "-C", storage.outside, "source"]);
-  if (findProgram("git")) await makeRepository(sources, assets.repository, sizes.sourceFiles);
+  if (wanted("git")) await makeRepository(sources, assets.repository, sizes.sourceFiles);
   const rows = syncedOn(storage.kind, sizes.insertedRows, sizes);
   const inserts = Array.from({ length: rows }, (_, row) => `insert into rows values (${row}, '${"x".repeat(100)}');`);
   writeFileSync(assets.sql, `create table rows (id integer primary key, text);\n${inserts.join("\n")}\n`);
-  if (findProgram("npm")) await makeNpmProject(storage.outside, assets, sizes.npmPackages);
+  if (wanted("npm")) await makeNpmProject(storage.outside, assets, sizes.npmPackages);
 }

@@ -49,7 +49,7 @@ async function plantModules(base: string, bench: Bench): Promise<void> {
   const names = Array.from({ length: bench.sizes.modules }, (_, index) => `part${index}`);
   for (const name of names) writeFileSync(join(folder, `${name}.py`), `def answer():\n    return "${name}"\n`);
   writeFileSync(join(folder, "__init__.py"), `${names.map((name) => `from storm import ${name}`).join("\n")}\n`);
-  // With the compiled form in place, as installed packages have it; without Python the phase is passed over anyway.
+  // With the compiled form in place, as installed packages have it.
   await runCommand(assetsBelow(bench.storage).python(), ["-m", "compileall", "-q", folder]).catch(() => undefined);
 }
 
@@ -64,7 +64,8 @@ async function plantSearch(base: string, bench: Bench): Promise<void> {
   writeFileSync(join(base, "search", "needle.txt"), "a needle in it\n");
 }
 
-export async function plantTree(bench: Bench): Promise<Tree> {
+/** `programs`: those that phases call. */
+export async function plantTree(bench: Bench, programs: ReadonlySet<string>): Promise<Tree> {
   const { sizes, storage, roundsInAll } = bench;
   const [base, top] = [join(storage.layers, "base"), join(storage.layers, "top")];
   for (const folder of [join(base, "scratch"), top]) mkdirSync(folder, { recursive: true });
@@ -77,6 +78,7 @@ export async function plantTree(bench: Bench): Promise<Tree> {
   await plantData(base, sizes.dataMb);
   await plantSearch(base, bench);
   await plantBuild(base, sizes.buildFiles);
-  await plantModules(base, bench);
+  // Without Python the phase is passed over anyway.
+  if (programs.has("python3")) await plantModules(base, bench);
   return { lowers: [top, base], notForMirrors: ["big", "once"] };
 }

@@ -23,12 +23,16 @@ export interface Sizes {
   npmPackages: number;
   /** Times each point of a scaling curve is taken. */
   repetitions: number;
+  /** Mounts whose start is timed. */
+  mounts: number;
   /** Scaling stops here. */
   mostLayers: number;
   mostNames: number;
   /** Files that a killed server knows. */
   mostKnown: number;
   mostClients: number;
+  /** Files that the clients look at together. */
+  clientFiles: number;
   openFiles: number;
   /** How long the machine is left alone to see what a mount takes at rest. */
   restMs: number;
@@ -57,10 +61,12 @@ const STANDARD: Sizes = {
   modules: 200,
   npmPackages: 30,
   repetitions: 3,
+  mounts: 3,
   mostLayers: 128,
   mostNames: 1_000_000,
   mostKnown: 1_000_000,
   mostClients: 64,
+  clientFiles: 6400,
   openFiles: 10_000,
   restMs: 5000,
   churnMs: 20_000,
@@ -122,10 +128,12 @@ export const PROFILES: Readonly<Record<ProfileName, Sizes>> = {
     modules: 5,
     npmPackages: 2,
     repetitions: 1,
+    mounts: 1,
     mostLayers: 3,
     mostNames: 100,
     mostKnown: 100,
     mostClients: 2,
+    clientFiles: 640,
     openFiles: 50,
     restMs: 100,
     churnMs: 200,

@@ -77,14 +77,12 @@ const names: Experiment = {
   },
 };
 
-const CLIENT_FILES = 6400;
-
 const clients: Experiment = {
   quantity: "client processes",
   points: ({ mostClients }) => upTo(mostClients, [1, 2, 4, 16, 64]),
-  plant: (folder, _at, bench) => plantFiles(bench, folder, CLIENT_FILES),
+  plant: (folder, _at, bench) => plantFiles(bench, folder, bench.sizes.clientFiles),
   async measure({ root }, at, bench) {
-    const options = { directory: join(root, "tree"), files: CLIENT_FILES, processes: at, sizeBytes: 16 };
+    const options = { directory: join(root, "tree"), files: bench.sizes.clientFiles, processes: at, sizeBytes: 16 };
     const cold = await runLoad(bench.load, "stat", { ...options, forget: root });
     const open = await runLoad(bench.load, "read", { ...options, loops: 2 });
     return [
