@@ -4,24 +4,26 @@ import { open } from "node:fs/promises";
 import { join } from "node:path";
 import type { DecisionService } from "@sluice/service-decision";
 import { cleanUp, mountSluice, plant, requires, scratch } from "@sluice/testkit";
-import type { Browser, Locator, Page } from "playwright-core";
+import type { Browser, BrowserContext, Locator, Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect } from "vitest";
-import { CHROMIUM, startBrowser } from "./harness/browser.js";
+import { CHROMIUM, startBrowser, startWindow } from "./harness/browser.js";
 import { ask, POLICY, serve } from "./harness/served.js";
 
 const { test: browsed } = requires(`command ${CHROMIUM.split("/").at(-1)}`);
 
 describe("in Chromium", () => {
   let browser: Browser | undefined;
+  let window: BrowserContext | undefined;
   beforeAll(async () => {
     browser = await startBrowser();
+    window = await startWindow(browser);
   });
   afterAll(() => browser?.close());
 
   /** A page that fails the test on an error in it, a refused resource, or a request to another host. */
   async function openPage(service: DecisionService, part: string): Promise<{ page: Page; wrong: string[] }> {
-    if (browser === undefined) throw new Error("Chromium does not start");
-    const page = await browser.newPage({ viewport: { width: 1200, height: 800 } });
+    if (window === undefined) throw new Error("Chromium does not start");
+    const page = await window.newPage();
     cleanUp(() => page.close());
     const wrong: string[] = [];
     page.on("console", (message) => message.type() === "error" && wrong.push(message.text()));
@@ -311,7 +313,7 @@ describe("in Chromium", () => {
     const { service, decider } = await serve();
     const { page, wrong } = await openPage(service, "live");
     await page.locator("#policy", { hasText: "revision 7" }).waitFor();
-    for (let round = 0; round < 20; round++)
+    for (let round = 0; round < 8; round++)
       await Promise.all(Array.from({ length: 500 }, (_, index) => ask(decider, `load/${round}/${index}`)));
     await ask(decider, "the/last/one");
     await page.locator("#decisions tr").filter({ hasText: "the/last/one" }).waitFor({ timeout: 20_000 });

@@ -2,9 +2,9 @@
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { cleanUp, drawnCases, requires, type RunningScript } from "@sluice/testkit";
-import type { Browser, Page } from "playwright-core";
+import type { Browser, BrowserContext, Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect } from "vitest";
-import { startBrowser } from "../console/harness/browser.js";
+import { startBrowser, startWindow } from "../console/harness/browser.js";
 import { chooseSeed } from "../fault/exercisers/policies.js";
 import { CALLERS, NEEDS, Project, rootsViewsShareProcess } from "./sandboxed.js";
 
@@ -15,8 +15,10 @@ const FILES = { a: "one\n", b: "b\n", gone: "gone\n" };
 const { test } = requires(...NEEDS, "command chromium");
 
 let browser: Browser | undefined;
+let window: BrowserContext | undefined;
 beforeAll(async () => {
   browser = await startBrowser();
+  window = await startWindow(browser);
 });
 afterAll(() => browser?.close());
 
@@ -27,10 +29,10 @@ async function serve(project: Project, ...words: string[]): Promise<{ serving: R
 }
 
 /** A page that notes errors in it, refused resources, and requests to another host. */
-async function openPage(link: string): Promise<{ page: Page; wrong: string[] }> {
-  if (browser === undefined) throw new Error("Chromium does not start");
-  const page = await (await browser.newContext()).newPage();
-  cleanUp(() => page.context().close());
+async function openPage(link: string, context = window): Promise<{ page: Page; wrong: string[] }> {
+  if (context === undefined) throw new Error("Chromium does not start");
+  const page = await context.newPage();
+  cleanUp(() => page.close());
   const wrong: string[] = [];
   page.on("console", (message) => message.type() === "error" && wrong.push(message.text()));
   page.on("pageerror", (error) => wrong.push(error.message));
@@ -149,7 +151,9 @@ test(
     await page.reload();
     await page.getByText("session one of").waitFor();
     expect(await call("open", first)).toBe(401);
-    const other = await openPage(link);
+    const stranger = await browser?.newContext();
+    cleanUp(() => stranger?.close());
+    const other = await openPage(link, stranger);
     await other.page.getByText("the link was used").waitFor();
     for (const path of ["../package.json", "%2e%2e/package.json", "constructor", "index.html"])
       expect((await fetch(`${origin}/console/${path}`)).status, path).toBe(404);
