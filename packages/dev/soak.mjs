@@ -8,6 +8,7 @@ import { root } from "./build.mjs";
 const SOAKS = /** @type {const} */ ({
   bypass: ["test/fault/bypass"],
   cache: ["test/decision/cache-soundness.test.ts"],
+  compose: ["test/compose"],
   conformance: ["test/conformance/conformance.test.ts", "test/portable/conformance.test.ts"],
   counts: ["test/e2e/policy/seen-denials.test.ts"],
   csi: ["test/csi/soak.test.ts"],

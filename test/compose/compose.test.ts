@@ -1,11 +1,15 @@
-// docker-compose.yml on a real Docker Engine: run-compose.sh does the work and names each check, also without vitest.
+// docker-compose.yml on a real Docker Engine: run-compose.sh does the work and names each check, also without vitest. `npm test` has volumes of
+// the plugin that the user starts or of the one that Docker runs, drawn by SLUICE_SEED, and `npm run test:soak compose` of both.
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { describeResult, requires, runScript, scratch } from "@sluice/testkit";
+import { describeResult, drawnCases, requires, runScript, scratch } from "@sluice/testkit";
 import { expect } from "vitest";
+import { chooseSeed } from "../fault/exercisers/policies.js";
 
 const SCRIPT = fileURLToPath(new URL("./run-compose.sh", import.meta.url));
+const VOLUMES = ["volumes", "managed"];
+const PARTS = ["replicas", "scaling", "upgrade", "restart", "policy", "metrics", ...drawnCases(VOLUMES, 1, chooseSeed()), "backends"];
 // Takes some two minutes on an idle machine, and twice that if layers have to be copied (vfs).
 const LIMIT_MS = 12 * 60_000;
 
@@ -16,7 +20,7 @@ test(
   async () => {
     const temporary = join(scratch(), "t");
     mkdirSync(temporary);
-    const result = await runScript([SCRIPT], { env: { TMPDIR: temporary }, timeoutMs: LIMIT_MS });
+    const result = await runScript([SCRIPT, ...PARTS], { env: { TMPDIR: temporary }, timeoutMs: LIMIT_MS });
     expect(result.code, describeResult(result)).toBe(0);
     expect(result.stdout).toContain("ok another container sees the merged tree");
     expect(result.stdout).toContain("ok what was mediated waited, and that was all");

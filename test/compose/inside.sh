@@ -121,8 +121,9 @@ look_at_tree() {
   eventually "a granted open is in force" 10 sh -c "node $repository/test/compose/read-xattr.mjs $tree/hello.txt user.sluice.mode | grep -q passthrough"
   expect "and it is passthrough" "passthrough" tells mode hello.txt
   expect "a mediated open is not" "^mediated" tells mode datasets/metered/table.csv
-  expect "the grants name both" "datasets/metered/table.csv" sluice grants /merged/tree --json
-  expect "with the consumer's uid" '"uid": ?1000' sluice grants /merged/tree --json
+  sluice grants /merged/tree --json >"$scratch/grants" 2>&1 || true
+  expect "the grants name both" "datasets/metered/table.csv" cat "$scratch/grants"
+  expect "with the consumer's uid" '"uid": ?1000' cat "$scratch/grants"
 }
 
 # The decider as a whole and each of its two replicas report it.
@@ -146,8 +147,8 @@ look_at_replicas() {
 replicas_ready() { [ "$(sluice status /merged/tree --json | grep -o '"state": *"ready"' | wc -l)" = "$(($1 + 1))" ]; }
 
 look_at_scaling() {
-  check "--scale decision=4 is taken" $compose up -d --no-build --pull never --no-recreate --scale decision=4
-  eventually "the mount asks all four" 30 replicas_ready 4
+  check "--scale decision=3 is taken" $compose up -d --no-build --pull never --no-recreate --scale decision=3
+  eventually "the mount asks all three" 30 replicas_ready 3
   check "the certificates are renewed while all runs" "$repository/deploy/compose/make-certificates.sh" --renew "$SLUICE_DATA/certificates"
   check "and scaled down again" $compose up -d --no-build --pull never --no-recreate --scale decision=2
   eventually "the mount asks the two that are left" 30 replicas_ready 2
