@@ -8,7 +8,7 @@ import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { cleanUp, describeResult, descendantsOf, eventually, runScript, scratch, type ScriptResult, startScript } from "@sluice/testkit";
 import { expect } from "vitest";
-import { loadedChunks, writeChunkSpy } from "../shipped/chunk-spy.js";
+import { type LoadedChunk, loadedChunks, writeChunkSpy } from "../shipped/chunk-spy.js";
 
 const ENTER = fileURLToPath(new URL("./enter-root.sh", import.meta.url));
 const BOOT = fileURLToPath(new URL("./boot-root.sh", import.meta.url));
@@ -62,7 +62,8 @@ const NOT_OURS = "^/(dev|proc|sys|tmp|root|run|var/(log/(apt|dpkg|dnf|hawkey)|ca
 export async function debianRoot(machine: keyof typeof MACHINES): Promise<DebianRoot> {
   const at = join(scratch(), "root");
   mkdirSync(at);
-  await succeed(["tar", "--extract", "--file", await archiveOf(machine), "--directory", at]);
+  const unread = ["doc", "locale"].map((name) => `--exclude=./usr/share/${name}/*`);
+  await succeed(["tar", "--extract", "--file", await archiveOf(machine), "--directory", at, ...unread]);
   await succeed(["cp", FIRST_MINUTE, join(at, "tmp")]);
   const run = async (...argv: string[]): Promise<string> => (await succeed([ENTER, at, ...argv])).stdout;
   const paths = async (): Promise<string[]> => (await run("sh", "-c", `find / -xdev | grep -vE '${NOT_OURS}' | sort`)).split("\n");
@@ -117,9 +118,14 @@ export function expectFirstMinute(stdout: string): void {
   for (const step of ["doctor", "mount with a policy", "run"]) expect(stdout).toContain(`ok ${step}`);
 }
 
-/** The fates of the caches of compiled code when a command of the installed package starts, as in `LoadedChunk`. */
-export async function cachesAtStart(root: DebianRoot, node: string): Promise<string[]> {
+/** The chunks that a command of the installed package loads. */
+export async function chunksAtStart(root: DebianRoot, node: string): Promise<LoadedChunk[]> {
   writeChunkSpy(join(root.at, "tmp"));
   const start = `${node} --require /tmp/chunk-spy.cjs /usr/lib/sluice/packages/cli/dist/main.js --version 2>&1 >/dev/null`;
-  return [...new Set(loadedChunks(await root.run("sh", "-c", start)).map(({ cache }) => cache))];
+  return loadedChunks(await root.run("sh", "-c", start));
+}
+
+/** The fates of their caches of compiled code. */
+export async function cachesAtStart(root: DebianRoot, node: string): Promise<string[]> {
+  return [...new Set((await chunksAtStart(root, node)).map(({ cache }) => cache))];
 }
