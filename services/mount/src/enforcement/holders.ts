@@ -67,10 +67,10 @@ async function holdersIn(pid: number, device: string, inos: ReadonlySet<bigint> 
   };
   // A process may have 65,530 mappings, and as many mounts as it likes.
   const turn = new LoopTurn();
-  const [major = 0, minor = 0] = device.split(":").map(Number);
-  const on = { major, minor };
-  for (const line of (await readFile(`/proc/${pid}/maps`, "latin1")).split("\n")) {
-    const mapping = parseMapping(line, on);
+  const shown = shownInMaps(device);
+  const maps = await readFile(`/proc/${pid}/maps`, "latin1");
+  for (const line of maps.includes(shown) ? maps.split("\n") : []) {
+    const mapping = parseMapping(line, shown);
     if (mapping !== undefined) note(mapping);
     if (turn.isOver) await turn.next();
   }
@@ -83,11 +83,16 @@ async function holdersIn(pid: number, device: string, inos: ReadonlySet<bigint> 
   return [...held.values()].map((holding) => ({ ...holding, uid, gid }));
 }
 
+/** "0:45" as /proc/PID/maps has it: "00:2d" (fs/proc/task_mmu.c, show_vma_header_prefix). */
+function shownInMaps(device: string): string {
+  const numbers = device.split(":").map((number) => Number(number).toString(16).padStart(2, "0"));
+  return numbers.join(":");
+}
+
 /** A line: "7f12-7f13 rw-s 00001000 00:2d 123  /mnt/view/file". The device in hexadecimal, the inode not. */
-function parseMapping(line: string, on: { major: number; minor: number }): Omit<Holder, "uid" | "gid" | "pid"> | undefined {
+function parseMapping(line: string, shown: string): Omit<Holder, "uid" | "gid" | "pid"> | undefined {
   const [, permissions = "", dev = "", ino = "0", path = ""] = /^\S+ (\S+) \S+ (\S+) (\d+)\s*(.*)$/.exec(line) ?? [];
-  const [mappedMajor, mappedMinor] = dev.split(":").map((part) => Number.parseInt(part, 16));
-  if (mappedMajor !== on.major || mappedMinor !== on.minor || ino === "0") return undefined;
+  if (dev !== shown || ino === "0") return undefined;
   return { ino: BigInt(ino), by: "mapping", writes: permissions[1] === "w" && permissions[3] === "s", path };
 }
 
@@ -97,7 +102,10 @@ function parseMapping(line: string, on: { major: number; minor: number }): Omit<
  */
 async function descriptorsOf(pid: number, device: string): Promise<Omit<Holder, "uid" | "gid" | "pid">[]> {
   const found: (Omit<Holder, "uid" | "gid" | "pid"> & { mountId: string; name: string })[] = [];
-  for (const name of await readdir(`/proc/${pid}/fdinfo`)) {
+  const turn = new LoopTurn();
+  for (const name of await readdir(`/proc/${pid}/fd`)) {
+    if (turn.isOver) await turn.next();
+    if (!leadsToFile(pid, name)) continue;
     const info = await readFile(`/proc/${pid}/fdinfo/${name}`, "latin1").catch(() => "");
     const [, flags = "0"] = /^flags:\t(\d+)$/m.exec(info) ?? [];
     const [, mountId] = /^mnt_id:\t(\d+)$/m.exec(info) ?? [];
@@ -109,13 +117,24 @@ async function descriptorsOf(pid: number, device: string): Promise<Omit<Holder, 
   if (found.length === 0) return [];
   const table = await readFile(`/proc/${pid}/mountinfo`, "latin1");
   const ours = new Set<string | undefined>();
-  const turn = new LoopTurn();
   for (const [, id, on] of table.matchAll(/^(\d+) \d+ (\S+) /gm)) {
     if (on === device) ours.add(id);
     if (turn.isOver) await turn.next();
   }
   const held = found.filter(({ mountId }) => ours.has(mountId));
   return Promise.all(held.map(async ({ mountId: _mountId, name, ...holding }) => ({ ...holding, path: await pathOf(pid, name) })));
+}
+
+/**
+ * Not to a pipe, a socket or another object without a path, which most descriptors are: no `fdinfo` is read for these. The kernel answers
+ * without asking the file system, and without a lock that a caller of this mount may hold.
+ */
+function leadsToFile(pid: number, fd: string): boolean {
+  try {
+    return readlinkSync(`/proc/${pid}/fd/${fd}`, "latin1").startsWith("/");
+  } catch {
+    return false; // Closed meanwhile.
+  }
 }
 
 /** The kernel answers without asking the file system. */
