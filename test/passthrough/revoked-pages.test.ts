@@ -284,7 +284,7 @@ test("reads that were under way when their opens were revoked are refused, and l
   const hold = join(scratch(), "hold");
   const plant = fileURLToPath(new URL("./harness/hold-reads.mjs", import.meta.url));
   const stage = await staged(policy("mediate"), {
-    env: { NODE_OPTIONS: `--import=${plant}`, SLUICE_BUNDLE: "off", SLUICE_HOLD_READS: hold },
+    env: { NODE_OPTIONS: `--import=${plant}`, SLUICE_HOLD_READS: hold },
   });
   const { holder, other, path } = stage;
   const unbuffered = await Actor.start(HOLDER);

@@ -11,6 +11,7 @@ const EXIT_MACHINE = 3;
 /** Of Node, for a program that waits for something that cannot happen any more. */
 const EXIT_UNFINISHED = 13;
 
+/** Programs start from it, and not from dist/. */
 function hasBundle() {
   if (process.env["SLUICE_BUNDLE"] === "off") return false;
   try {
@@ -46,4 +47,4 @@ async function start(path, asCompiled) {
   process.off("exit", unfinished);
 }
 
-module.exports = { start };
+module.exports = { hasBundle, start };

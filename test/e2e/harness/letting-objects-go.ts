@@ -16,7 +16,7 @@ export interface LettingObjectsGo {
 export function lettingObjectsGo(): LettingObjectsGo {
   const file = join(scratch(), "gone");
   return {
-    env: { NODE_OPTIONS: `--import=${PLANT}`, SLUICE_BUNDLE: "off", SLUICE_OBJECTS_FILE: file },
+    env: { NODE_OPTIONS: `--import=${PLANT}`, SLUICE_OBJECTS_FILE: file },
     gone: () => statSync(file).size,
   };
 }

@@ -6,6 +6,7 @@ import { once } from "node:events";
 import { existsSync, rmSync, writeFileSync } from "node:fs";
 import { type AddressInfo, createServer } from "node:net";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { Actor, eventually, layers, mountSluice, publicFile, requires, scratch, type SluiceMount, within } from "@sluice/testkit";
 import { O } from "@sluice/vfs";
@@ -13,6 +14,8 @@ import { expect } from "vitest";
 
 const { test } = requires("/dev/fuse", "CAP_SYS_ADMIN");
 const AMPLE_MS = 60_000;
+/** A command each time: without a pause it would take a processor from the mount. */
+const STATUS_PAUSE_MS = 400;
 const PAGE = 4096;
 const policy = (effect: string): string => `version: 1\ndefault: mediate\nrules:\n  - { name: f, path: f, effect: ${effect} }\n`;
 
@@ -30,7 +33,7 @@ async function killedServer(): Promise<StuckServer> {
   const hold = join(scratch(), "hold");
   const plant = fileURLToPath(new URL("../../passthrough/harness/hold-reads.mjs", import.meta.url));
   const { lower, upper } = layers({ upper: { f: publicFile("x".repeat(PAGE)) } });
-  const env = { NODE_OPTIONS: `--import=${plant}`, SLUICE_BUNDLE: "off", SLUICE_HOLD_READS: hold };
+  const env = { NODE_OPTIONS: `--import=${plant}`, SLUICE_HOLD_READS: hold };
   const mount = await mountSluice({ lowers: [lower], upper, policy: policy("mediate"), args: ["--keeper", "on"], env });
   const reader = await Actor.start();
   const fd = await reader.do("open", mount.path("f"), O.RDONLY);
@@ -90,7 +93,7 @@ test("the next server waits for the admin port of a dead one, and serves meanwhi
   expect(await within(AMPLE_MS, other.do("stat", mount.path("f")))).toMatchObject({ size: "4" });
   // The control socket comes first. A server that gave up for the port would not answer for long. It waits 20 s for the port: fifty
   // commands took longer on a busy machine.
-  for (const untilMs = performance.now() + 3_000; performance.now() < untilMs; )
+  for (const untilMs = performance.now() + 3_000; performance.now() < untilMs; await sleep(STATUS_PAUSE_MS))
     expect(await mount.status()).toMatchObject({ mountpoint: mount.mountpoint });
   await close();
   await eventually("the admin port answers", AMPLE_MS, async () => {

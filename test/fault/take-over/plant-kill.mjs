@@ -3,6 +3,7 @@
 // beside it, ".mounted", is there, and end at the time in it.
 import { createHash } from "node:crypto";
 import { appendFileSync, readFileSync } from "node:fs";
+import { withParts } from "../harness/program-parts.mjs";
 import { LAYER_CALLS } from "./layer-calls.mjs";
 
 /** In the order of a request: recorded, intended, done, answer recorded, answer sent, ended. */
@@ -16,9 +17,8 @@ function die() {
   for (;;);
 }
 
-async function plant() {
-  const { native } = await import("@sluice/native");
-  const { RequestRecords } = await import("@sluice/journal");
+/** @param {{ native: typeof import("@sluice/native").native, RequestRecords: typeof import("@sluice/journal").RequestRecords }} parts */
+function plant({ native, RequestRecords }) {
   const countFile = process.env["SLUICE_KILL_COUNT"] ?? "";
   const start = readFileSync(countFile).length;
   appendFileSync(countFile, ".");
@@ -49,4 +49,5 @@ async function plant() {
   };
 }
 
-if (process.argv.includes("mount-server")) await plant();
+if (process.argv.includes("mount-server"))
+  await withParts({ native: () => import("@sluice/native"), RequestRecords: () => import("@sluice/journal") }, plant);

@@ -1,6 +1,7 @@
 // Loaded into a server by NODE_OPTIONS=--import: kills it within the next request that must be done exactly once, before call
 // number N of that request, as the file SLUICE_STEP_FILE says; ".over" beside that file says that there were fewer calls.
 import { readFileSync, unlinkSync, writeFileSync } from "node:fs";
+import { withParts } from "../harness/program-parts.mjs";
 import { LAYER_CALLS } from "./layer-calls.mjs";
 
 const file = process.env["SLUICE_STEP_FILE"] ?? "";
@@ -55,16 +56,14 @@ function arm() {
   counting = true;
 }
 
-async function plant() {
-  const { native } = await import("@sluice/native");
-  const { NodeRecords, RequestRecords } = await import("@sluice/journal");
-  const { HandleRecords } = await import(new URL("../../../packages/journal/dist/handle-records.js", import.meta.url).href);
+/** @param {Record<"native" | "NodeRecords" | "HandleRecords" | "RequestRecords", any>} parts */
+function plant({ native, NodeRecords, HandleRecords, RequestRecords }) {
   wrap(native, CALLS);
   wrap(NodeRecords.prototype, NODES);
   wrap(HandleRecords.prototype, HANDLES);
   wrap(RequestRecords.prototype, REQUESTS);
   const { begin, end } = RequestRecords.prototype;
-  /** @this {import("@sluice/journal").RequestRecords} @param {Parameters<typeof begin>} args */
+  /** @this {import("@sluice/journal").RequestRecords} @param {unknown[]} args */
   RequestRecords.prototype.begin = function (...args) {
     arm();
     step();
@@ -79,4 +78,11 @@ async function plant() {
   };
 }
 
-if (process.argv.includes("mount-server")) await plant();
+const journal = () => import("@sluice/journal");
+const sources = {
+  native: () => import("@sluice/native"),
+  NodeRecords: journal,
+  RequestRecords: journal,
+  HandleRecords: () => import(new URL("../../../packages/journal/dist/handle-records.js", import.meta.url).href),
+};
+if (process.argv.includes("mount-server")) await withParts(sources, plant);

@@ -137,7 +137,6 @@ export async function mountSupervised({
   writeFileSync(countFile, "");
   const planted = {
     NODE_OPTIONS: `--import=${PLANT}`,
-    SLUICE_BUNDLE: "off",
     SLUICE_KILL_SEED: String(plant?.seed),
     SLUICE_KILL_COUNT: countFile,
   };
