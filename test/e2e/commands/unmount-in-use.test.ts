@@ -26,14 +26,13 @@ const SLUICE = fileURLToPath(new URL("../../../packages/cli/bin/sluice.cjs", imp
 const HELPER = fileURLToPath(new URL("../../../packages/overlayfs-cli/bin/umount.fuse.sluice.cjs", import.meta.url));
 
 async function mounted(args: readonly string[] = []): Promise<SluiceMount> {
-  const policy = policyOf("mediate");
   const root = scratch();
   for (const name of ["lower", "upper"]) mkdirSync(join(root, name));
   plant(join(root, "lower"), { file: "lower", "dir/f": "f" });
   return mountSluice({
     lowers: [join(root, "lower")],
     upper: join(root, "upper"),
-    ...(args.includes("--keeper") ? { policy } : { sharedPolicy: policy }),
+    sharedPolicy: policyOf("mediate"),
     args,
   });
 }
@@ -105,17 +104,12 @@ for (const [keeper, args] of [
       expect(await mount.exited).toEqual({ code: 0, signal: null });
     });
 
-    test("gives up after --wait DURATION, and the mount continues", async () => {
+    test("gives up after --wait DURATION and the mount continues, and cuts users off with --force, and names them", async () => {
       const mount = await mounted(args);
-      const holder = await writer(mount);
+      const first = await writer(mount);
       expect(await mount.cli("unmount", "--wait", "300ms")).toMatchObject({ code: 4, stdout: "" });
-      expect(await holder.letGo()).toBe(0);
+      expect(await first.letGo()).toBe(0);
       expect(readFileSync(mount.path("written"), "utf8")).toBe("whole\n");
-      await mount.stop();
-    });
-
-    test("cuts users off with --force, and names them", async () => {
-      const mount = await mounted(args);
       const holder = await writer(mount);
       const forced = await mount.cli("unmount", "--force");
       expect(forced).toMatchObject({ code: 0, stdout: `unmounted ${mount.mountpoint}\n` });

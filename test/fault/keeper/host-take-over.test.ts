@@ -25,7 +25,7 @@ import {
 } from "@sluice/testkit";
 import { seededRandom } from "@sluice/testkit/random";
 import { Errno, O } from "@sluice/vfs";
-import { expect } from "vitest";
+import { afterAll, beforeAll, expect } from "vitest";
 import { chooseSeed } from "../exercisers/policies.js";
 import { LOAD } from "./load.js";
 
@@ -34,6 +34,21 @@ const AMPLE_MS = 60_000;
 /** `npm run test:soak take-over` kills more often. */
 const KILLS = soakBudgetMs(0) > 0 ? 30 : 2;
 const DENY_SECRET = policyOf("grant", { name: "no-secret", path: "secret", effect: "deny" });
+
+/** Of the tests that end no service. */
+let shared: HostService | undefined;
+
+beforeAll(async () => {
+  shared = await startHostService(["--keeper", "on"]);
+});
+afterAll(() => {
+  shared = undefined;
+});
+
+function sharedHost(): HostService {
+  if (shared === undefined) throw new Error("there is no service");
+  return shared;
+}
 
 function mountIn(host: HostService, policy?: string, args: readonly string[] = []): Promise<SluiceMount> {
   const { lower, upper } = layers({ lower: { f: file("lower"), secret: file("secret") } });
@@ -51,6 +66,8 @@ async function killServer(host: HostService): Promise<void> {
   killProcess(server);
   await untilOtherServes(host, server.pid);
 }
+
+const takeOvers = (host: HostService): number => host.log().split("a new server has taken over").length - 1;
 
 interface KeeperStatus {
   keeper: { pid: number; restarts: number };
@@ -94,7 +111,7 @@ test("no call on any mount fails while the service is killed again and again", a
 });
 
 test("a mount that is made after a kill has no restart, and ends while the others go on", async () => {
-  const host = await startHostService(["--keeper", "on"]);
+  const host = sharedHost();
   const first = await mountIn(host);
   await killServer(host);
   const second = await mountIn(host, DENY_SECRET);
@@ -109,7 +126,7 @@ test("a mount that is made after a kill has no restart, and ends while the other
 });
 
 test("the keeper holds nothing of a mount that has ended, or could not be made", async () => {
-  const host = await startHostService(["--keeper", "on"]);
+  const host = sharedHost();
   const held = (): number => openDescriptors(host.pid).length;
   const keeper = await mountIn(host);
   await eventually("a process stands by", AMPLE_MS, () => host.standby !== undefined);
@@ -140,7 +157,7 @@ test("SIGTERM to the keeper ends all mounts, also right after the service was ki
 });
 
 test("a mount whose command was killed with the service ends", async () => {
-  const host = await startHostService(["--keeper", "on"]);
+  const host = sharedHost();
   const mount = await mountIn(host);
   const background = layers({ lower: { f: "stays" } });
   const at = `${background.upper}.mnt`;
@@ -159,7 +176,7 @@ test("a mount whose command was killed with the service ends", async () => {
 });
 
 test("open files outlive the service, passthrough ones and mediated ones", async () => {
-  const host = await startHostService(["--keeper", "on"]);
+  const host = sharedHost();
   const mounts = await Promise.all([mountIn(host, policyOf("grant")), mountIn(host, policyOf("mediate"))]);
   const actor = await Actor.start();
   const opened = await Promise.all(mounts.map((mount) => actor.do("open", mount.path("f"), O.RDONLY)));
@@ -174,7 +191,7 @@ test("open files outlive the service, passthrough ones and mediated ones", async
 });
 
 test("a command waits while no process serves the mount", async () => {
-  const host = await startHostService(["--keeper", "on"]);
+  const host = sharedHost();
   const mount = await mountIn(host);
   await eventually("a process stands by", AMPLE_MS, () => host.standby !== undefined);
   const { server } = host;
@@ -189,17 +206,18 @@ test("a command waits while no process serves the mount", async () => {
 });
 
 test("all mounts go over to another process in an upgrade, by command and by SIGHUP", async () => {
-  const host = await startHostService(["--keeper", "on"]);
+  const host = sharedHost();
   const mounts = await Promise.all([mountIn(host), mountIn(host, policyOf("grant"))]);
   const loads = await Promise.all(mounts.map(startLoad));
   const pids = [host.server?.pid];
+  const before = takeOvers(host);
   expect(await runSluice(["upgrade", host.socket])).toMatchObject({ code: 0, stdout: `upgraded ${host.socket}\n`, stderr: "" });
   pids.push(host.server?.pid);
   host.signal("SIGHUP");
   await untilOtherServes(host, pids[1]);
   pids.push(host.server?.pid);
   expect(new Set(pids).size).toBe(3);
-  await eventually("it is told", AMPLE_MS, () => host.log().split("a new server has taken over").length === 3);
+  await eventually("it is told", AMPLE_MS, () => takeOvers(host) === before + 2);
   for (const load of loads) expect(await endLoad(load)).toMatchObject({ stderr: "", whole: true });
   for (const mount of mounts) {
     expect((await keeperStatus(mount)).keeper).toMatchObject({ restarts: 0 });
@@ -210,7 +228,7 @@ test("all mounts go over to another process in an upgrade, by command and by SIG
 });
 
 test("a mount that the next process cannot serve ends after a few attempts, and the others go on", async () => {
-  const host = await startHostService(["--keeper", "on"]);
+  const host = sharedHost();
   const authority = join(scratch(), "authority.pem");
   writeFileSync(authority, "");
   const remote = ["--decision", "dns:localhost:1", "--decision-ca", authority, "--on-outage", "mediate"];
@@ -229,7 +247,7 @@ test("a mount that the next process cannot serve ends after a few attempts, and 
 });
 
 test("a mount whose command is told to stop while no process serves ends, and leaves nothing", async () => {
-  const host = await startHostService(["--keeper", "on"]);
+  const host = sharedHost();
   const [mount, other] = await Promise.all([mountIn(host, policyOf("grant")), mountIn(host)]);
   await eventually("a process stands by", AMPLE_MS, () => host.standby !== undefined);
   const { server, standby } = host;
