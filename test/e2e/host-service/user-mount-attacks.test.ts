@@ -15,8 +15,10 @@ import {
   type ScriptResult,
   startScript,
   symlink,
+  type Credentials,
+  type Tree,
 } from "@sluice/testkit";
-import { expect } from "vitest";
+import { beforeAll, expect } from "vitest";
 import { OTHER, sluiceAs, startForUsers, USER, UserHome, usersShareHost } from "./user-home.js";
 
 usersShareHost();
@@ -41,22 +43,72 @@ function expectNoSecret({ stdout }: ScriptResult): void {
   expect(stdout).not.toContain("secret");
 }
 
+/** One mount, with a directory for each test that needs no mount of its own. */
+let shared: UserHome;
+
+const LOWER: Tree = {
+  "closed/private/": directory({ mode: 0o700 }),
+  "closed/private/word": file("secret"),
+  "closed/private/deep/word": file("secret"),
+  "file/word": file("secret", { mode: 0o600 }),
+  "file/own": file("x", OWN),
+  "marks/closed/": directory({ mode: 0o700 }),
+  "marks/closed/word": file("secret"),
+  "marks/open/": directory(),
+  "marks/hidden": file("secret", { mode: 0o600 }),
+  "links/to": symlink("/etc/shadow"),
+  "links/up": symlink("../../../../../etc"),
+  "links/own": symlink("word"),
+  "special/null": charDevice(1, 3, { mode: 0o666 }),
+  "others/readable": file("theirs"),
+  "turns/word": file("public"),
+};
+const UPPER: Tree = {
+  "closed/private/": directory({ mode: 0o755, ...OWN }),
+  "marks/r/": directory({
+    ...OWN,
+    xattrs: { "user.overlay.redirect": "/marks/closed", "trusted.overlay.redirect": "/marks/closed" },
+  }),
+  "marks/s/": directory({ ...OWN, xattrs: { "user.overlay.redirect": "../../../etc", "user.overlay.origin": Buffer.alloc(29, 1) } }),
+  "marks/m": file("", {
+    ...OWN,
+    xattrs: { "user.overlay.metacopy": "", "user.overlay.redirect": "/marks/hidden", "trusted.overlay.metacopy": "" },
+  }),
+  "special/zero": charDevice(1, 5, { mode: 0o666 }),
+  "others/theirs": file("theirs", { mode: 0o644 }),
+  "others/dir/": directory({ mode: 0o755 }),
+  "others/dir/f": file("theirs"),
+};
+const OWN_DIRECTORIES: Tree = Object.fromEntries(
+  ["closed", "file", "marks", "links", "special", "others", "turns"].map((name) => [`${name}/`, directory(OWN)]),
+);
+
+beforeAll(async () => {
+  shared = await UserHome.make({ lower: { ...OWN_DIRECTORIES, ...LOWER }, upper: { ...OWN_DIRECTORIES, ...UPPER } });
+  const program = shared.at("lower", "special", "id");
+  await asRoot("cp", "/usr/bin/id", program);
+  chmodSync(program, 0o4755);
+  await shared.mount();
+});
+
+/** A shell script in a directory of the shared mount. */
+function within(name: string): (script: string, as?: Credentials) => Promise<ScriptResult> {
+  return (script, as) => shared.sh(`cd ${name} || exit 99; ${script}`, as);
+}
+
 describe("a user's mount shows nothing that the user may not see", () => {
   test("a private directory of a lower layer stays closed below an open one of the upper layer", async () => {
-    const home = await UserHome.make({
-      lower: { "private/": directory({ mode: 0o700 }), "private/word": file("secret"), "private/deep/word": file("secret") },
-      upper: { "private/": directory({ mode: 0o755, ...OWN }) },
-    });
-    await home.mount();
+    const sh = within("closed");
+    expect(await sh("ls")).toMatchObject({ code: 0, stdout: "private\n" });
     for (const script of ["cat private/word", "cat private/deep/word", "ls private", "ls private/deep", "mv private/word out; cat out"])
-      expectNoSecret(await home.sh(script));
-    expectNoSecret(await home.sh("mv private p; cat p/word; ls p"));
-    expectNoSecret(await home.sh("cp -a private copy; cat copy/word"));
+      expectNoSecret(await sh(script));
+    expectNoSecret(await sh("mv private p; cat p/word; ls p"));
+    expectNoSecret(await sh("cp -a private copy; cat copy/word"));
   });
 
   test("a private file stays closed, also by a copy-up, a link and a change of its mode", async () => {
-    const home = await UserHome.make({ lower: { word: file("secret", { mode: 0o600 }), own: file("x", OWN) } });
-    await home.mount();
+    const sh = within("file");
+    expect(await sh("cat own")).toMatchObject({ stdout: "x" });
     for (const script of [
       "cat word",
       "chmod 644 word; cat word",
@@ -64,40 +116,23 @@ describe("a user's mount shows nothing that the user may not see", () => {
       "echo >>word; cat word",
       "mv word own; cat own",
     ])
-      expectNoSecret(await home.sh(script));
-    expect(await home.sh("head -c 1 word", { uid: 0, gid: 0 })).not.toMatchObject({ code: 0 });
+      expectNoSecret(await sh(script));
+    expect(await sh("head -c 1 word", { uid: 0, gid: 0 })).not.toMatchObject({ code: 0 });
   });
 
   test("marks that the user made lead to no file elsewhere", async () => {
-    const outside = scratch();
-    const home = await UserHome.make({
-      lower: {
-        "closed/": directory({ mode: 0o700 }),
-        "closed/word": file("secret"),
-        "open/": directory(),
-        hidden: file("secret", { mode: 0o600 }),
-      },
-      upper: {
-        "r/": directory({ ...OWN, xattrs: { "user.overlay.redirect": "/closed", "trusted.overlay.redirect": "/closed" } }),
-        "s/": directory({ ...OWN, xattrs: { "user.overlay.redirect": "../../../etc", "user.overlay.origin": Buffer.alloc(29, 1) } }),
-        m: file("", {
-          ...OWN,
-          xattrs: { "user.overlay.metacopy": "", "user.overlay.redirect": "/hidden", "trusted.overlay.metacopy": "" },
-        }),
-      },
-    });
-    writeFileSync(join(outside, "word"), "secret", { mode: 0o600 });
-    await home.mount();
+    const sh = within("marks");
+    expect((await sh("ls")).stdout).toContain("open\n");
     for (const script of ["cat r/word; ls r", "cat s/passwd; ls s", "cat m", "getfattr -d -m - r s m 2>&1"])
-      expectNoSecret(await home.sh(script));
-    expect((await home.sh("cat s/passwd")).stdout).not.toContain("root:");
+      expectNoSecret(await sh(script));
+    expect((await sh("cat s/passwd")).stdout).not.toContain("root:");
   });
 
   test("a link in a layer leads no further than it leads the user", async () => {
-    const home = await UserHome.make({ lower: { to: symlink("/etc/shadow"), up: symlink("../../../../etc"), own: symlink("word") } });
+    const sh = within("links");
     const shadow = readFileSync("/etc/shadow", "latin1").split("\n")[0] as string;
-    await home.mount();
-    expect((await home.sh("cat to up/shadow; cp -L to copy; cat copy")).stdout).not.toContain(shadow);
+    expect((await sh("ls")).stdout).toContain("to\n");
+    expect((await sh("cat to up/shadow; cp -L to copy; cat copy")).stdout).not.toContain(shadow);
   });
 
   test("a directory that another mount covers is not uncovered", async () => {
@@ -111,34 +146,25 @@ describe("a user's mount shows nothing that the user may not see", () => {
   });
 
   test("set-user-id programs and devices of a layer have no effect", async () => {
-    const home = await UserHome.make({
-      lower: { null: charDevice(1, 3, { mode: 0o666 }) },
-      upper: { zero: charDevice(1, 5, { mode: 0o666 }) },
-    });
-    await asRoot("cp", "/usr/bin/id", home.at("lower", "id"));
-    chmodSync(home.at("lower", "id"), 0o4755);
-    await home.mount();
-    expect(await home.sh("./id -u")).toMatchObject({ stdout: `${USER.uid}\n` });
-    expect(await home.sh("cat null")).toMatchObject({ code: 1 });
-    expect(await home.sh("head -c 1 zero")).toMatchObject({ code: 1 });
-    expect(await home.sh("mknod made c 1 3")).toMatchObject({ code: 1 });
+    const sh = within("special");
+    expect(await sh("./id -u")).toMatchObject({ stdout: `${USER.uid}\n` });
+    expect(await sh("cat null")).toMatchObject({ code: 1 });
+    expect(await sh("head -c 1 zero")).toMatchObject({ code: 1 });
+    expect(await sh("mknod made c 1 3")).toMatchObject({ code: 1 });
   });
 });
 
 describe("a user's mount changes nothing that the user may not change", () => {
   test("files of others in the upper layer stay as they are", async () => {
-    const home = await UserHome.make({
-      lower: { readable: file("theirs") },
-      upper: { theirs: file("theirs", { mode: 0o644 }), "dir/": directory({ mode: 0o755 }), "dir/f": file("theirs") },
-    });
-    await home.mount();
-    expect(await home.sh("cat theirs dir/f readable")).toMatchObject({ stdout: "theirstheirstheirs" });
-    await home.sh(
+    const sh = within("others");
+    expect(await sh("cat theirs dir/f readable")).toMatchObject({ stdout: "theirstheirstheirs" });
+    await sh(
       "echo mine >theirs; chmod 666 theirs; chown $(id -u) theirs; echo mine >dir/f; echo mine >dir/g; rm -f dir/f; truncate -s 0 theirs",
     );
-    expect(readFileSync(home.at("upper", "theirs"), "utf8")).toBe("theirs");
-    expect(readFileSync(home.at("upper", "dir", "f"), "utf8")).toBe("theirs");
-    expect(existsSync(home.at("upper", "dir", "g"))).toBe(false);
+    const upper = shared.at("upper", "others");
+    expect(readFileSync(join(upper, "theirs"), "utf8")).toBe("theirs");
+    expect(readFileSync(join(upper, "dir", "f"), "utf8")).toBe("theirs");
+    expect(existsSync(join(upper, "dir", "g"))).toBe(false);
   });
 
   test("a directory of somebody else is no upper layer", async () => {
@@ -151,13 +177,13 @@ describe("a user's mount changes nothing that the user may not change", () => {
   });
 
   test("a file that turns private stays closed to opens that come later", async () => {
-    const home = await UserHome.make({ lower: { word: file("public") } });
-    await home.mount();
-    expect(await home.sh("cat word")).toMatchObject({ stdout: "public" });
-    chmodSync(home.at("lower", "word"), 0o600);
-    writeFileSync(home.at("lower", "word"), "secret");
+    const sh = within("turns");
+    expect(await sh("cat word")).toMatchObject({ stdout: "public" });
+    const word = shared.at("lower", "turns", "word");
+    chmodSync(word, 0o600);
+    writeFileSync(word, "secret");
     // The kernel shows cached attributes; the server opens the file itself, or refuses.
-    expectNoSecret(await home.sh("cat word"));
+    expectNoSecret(await sh("cat word"));
   });
 });
 
@@ -214,21 +240,33 @@ describe("a mount point of the host service", () => {
   });
 });
 
-/** A client that speaks to the service as it likes: FDS are opened O_PATH unless they begin with "r:". */
+/**
+ * A client that speaks to the service as it likes: each argument is a request, [text, ...paths], on a connection of its own. Paths are opened
+ * O_PATH. It prints the answers to one request as a line.
+ */
 const HOSTILE = `
 const { native } = await import(process.env.SLUICE_NATIVE_URL);
-const [socket, bytes, ...paths] = process.argv.slice(1);
-const connection = native.seqpacketConnect(socket);
-if (connection < 0) throw new Error("no connection: " + connection);
-const fds = paths.map((path) => native.openat(-100, path.replace(/^r:/, ""), path.startsWith("r:") ? 0o4000 : 0o10000000, 0));
-const record = Buffer.from(bytes);
-if (bytes !== "") native.sendMessage(connection, record, record.length, Int32Array.from(fds), fds.length, 1000);
-const answer = Buffer.alloc(9000);
-for (let got = 1; got > 0 || got === -104; ) {
-  got = native.receiveMessage(connection, answer, new Int32Array(0), 25000);
-  if (got > 0) console.log(answer.toString("utf8", 0, got & 0xffff));
+const [socket, ...requests] = process.argv.slice(1);
+for (const request of requests) {
+  const [bytes, ...paths] = JSON.parse(request);
+  const connection = native.seqpacketConnect(socket);
+  if (connection < 0) throw new Error("no connection: " + connection);
+  const fds = paths.map((path) => native.openat(-100, path, 0o10000000, 0));
+  const record = Buffer.from(bytes);
+  if (bytes !== "") native.sendMessage(connection, record, record.length, Int32Array.from(fds), fds.length, 1000);
+  const answer = Buffer.alloc(9000);
+  const said = [];
+  for (let got = 1; got > 0 || got === -104; ) {
+    got = native.receiveMessage(connection, answer, new Int32Array(0), 25000);
+    if (got > 0) said.push(answer.toString("utf8", 0, got & 0xffff));
+  }
+  for (const fd of [...fds, connection]) if (fd >= 0) native.close(fd);
+  console.log(JSON.stringify(said.join("\\n")));
 }
 `;
+
+/** A form, or another text, and paths of descriptors. */
+type Request = readonly [unknown, ...string[]];
 
 const FORM = {
   ...{ version: 2, attached: true, lowers: 1, writable: false, policy: false, mountFlags: 1, xino: "auto", nonEmpty: false },
@@ -241,10 +279,18 @@ describe("a hostile client of the host service", () => {
   test("gets nothing by a request of another form", async () => {
     const home = await UserHome.make({ lower: { word: file("secret", { mode: 0o600 }) } });
     const socket = join(home.host.socket, "..", "users.sock");
-    const say = (form: unknown, ...paths: readonly string[]): Promise<ScriptResult> =>
-      runScript(HOSTILE, { as: USER, args: [socket, typeof form === "string" ? form : JSON.stringify(form), ...paths] });
+    /** The answers to each. */
+    const say = async (requests: readonly Request[]): Promise<string[]> => {
+      const texts = requests.map(([form, ...paths]) => JSON.stringify([typeof form === "string" ? form : JSON.stringify(form), ...paths]));
+      const { stdout, stderr } = await runScript(HOSTILE, { as: USER, args: [socket, ...texts] });
+      expect(stderr).toBe("");
+      return stdout
+        .trim()
+        .split("\n")
+        .map((line) => JSON.parse(line) as string);
+    };
     const [mount, lower, word] = [home.mountpoint, home.at("lower"), home.at("lower", "word")];
-    const malformed: readonly (readonly [unknown, ...string[]])[] = [
+    const malformed: readonly Request[] = [
       ["garbage", mount, lower],
       [{ ...FORM, version: 1 }, mount, lower],
       [{ ...FORM, control: true }, mount, lower, lower],
@@ -261,21 +307,30 @@ describe("a hostile client of the host service", () => {
       [{ ...FORM, __proto__: null, user: 0 }, mount, lower],
       [[FORM], mount, lower],
     ];
-    for (const [form, ...paths] of malformed) expect(await say(form, ...paths)).toMatchObject({ stdout: text("the request is malformed") });
-    expect(await say(FORM, mount, word)).toMatchObject({ stdout: text("not a directory") });
-    expect(await say(FORM, mount, `r:${home.at("nothing")}`)).toMatchObject({ stdout: text("") });
-    expect(await say({ ...FORM, writable: true }, mount, lower, "/", "/etc", "/var")).toMatchObject({ stdout: text("x") });
-    for (const life of ["/dev/null", lower, word])
-      expect(await say({ ...FORM, session: true }, mount, lower, lower, life)).toMatchObject({ stdout: text("this part of a session") });
-    expect(await say({ ...FORM, session: true }, mount, lower, "/proc/self/fd", lower)).toMatchObject({ stdout: text("of the type proc") });
-    expect(await say({ ...FORM, policy: true }, mount, lower, "/dev/null")).not.toMatchObject({ stdout: text("mounted") });
+    const refused: readonly (readonly [string, Request])[] = [
+      ...malformed.map((request) => ["the request is malformed", request] as const),
+      ["not a directory", [FORM, mount, word]],
+      ...["/dev/null", lower, word].map(
+        (life) => ["this part of a session", [{ ...FORM, session: true }, mount, lower, lower, life]] as const,
+      ),
+      ["of the type proc", [{ ...FORM, session: true }, mount, lower, "/proc/self/fd", lower]],
+    ];
+    const answers = await say(refused.map(([, request]) => request));
+    expect(answers).toEqual(refused.map(([why]) => text(why)));
+    const others: readonly Request[] = [
+      [{ ...FORM, writable: true }, mount, lower, "/", "/etc", "/var"],
+      [{ ...FORM, policy: true }, mount, lower, "/dev/null"],
+    ];
+    const [foreign, device] = await say(others);
+    expect(foreign).toMatch(/^x/m);
+    expect(device).not.toContain("mounted");
     expect(home.mounts).toBe(0);
   });
 
   test("hinders nobody else by its silence, and not itself for ever", async () => {
     const host = await startForUsers(2);
     const socket = join(host.socket, "..", "users.sock");
-    const silent = [0, 1].map(() => startScript(HOSTILE, { as: OTHER, args: [socket, ""], timeoutMs: 150_000 }));
+    const silent = [0, 1].map(() => startScript(HOSTILE, { as: OTHER, args: [socket, JSON.stringify([""])], timeoutMs: 150_000 }));
     const home = await UserHome.make({ lower: { word: file("x") } }, host);
     await home.mount();
     for (const { finished } of silent) expect(await finished).toMatchObject({ stdout: text("sent no request") });
@@ -313,9 +368,7 @@ describe("a hostile client of the host service", () => {
   });
 
   test("cannot end the mount of another user", async () => {
-    const home = await UserHome.make({ lower: { word: file("x") } });
-    await home.mount();
-    expect(await sluiceAs(OTHER, "unmount", "--force", home.mountpoint)).not.toMatchObject({ code: 0 });
-    expect(await home.sh("cat word")).toMatchObject({ stdout: "x" });
+    expect(await sluiceAs(OTHER, "unmount", "--force", shared.mountpoint)).not.toMatchObject({ code: 0 });
+    expect(await within("turns")("ls")).toMatchObject({ stdout: "word\n" });
   });
 });
