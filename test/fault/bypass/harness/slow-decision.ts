@@ -1,10 +1,11 @@
-/** Decision services with late answers, as processes of their own: see slow-decision-process.mjs. */
+/** Decision services with late answers, as processes of their own: see plant-delays.mjs. */
 import { chmodSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { type RunningScript, scratch, startScript } from "@sluice/testkit";
 
-const PROCESS = fileURLToPath(new URL("./slow-decision-process.mjs", import.meta.url));
+const PLANT = new URL("./plant-delays.mjs", import.meta.url).href;
+const SERVICE = fileURLToPath(new URL("../../../../services/decision/bin/sluice-decision.cjs", import.meta.url));
 const LIFE_MS = 24 * 3_600_000;
 
 export interface SlowDecisionOptions {
@@ -82,7 +83,13 @@ export class SlowDecision {
 
   #startOne(index: number): RunningScript {
     const { longestMs = 0, seed = 1, askTimeoutMs } = this.#options;
-    const args = [this.#socket(index), this.policyFile, String(longestMs), String(seed + index), String(askTimeoutMs ?? "")];
-    return startScript([process.execPath, PROCESS, ...args], { timeoutMs: LIFE_MS });
+    const argv = [process.execPath, "--import", PLANT, SERVICE, "decision", "--policy", this.policyFile, "--log-level", "warn"];
+    const asking = askTimeoutMs === undefined ? [] : ["--ask-timeout", `${askTimeoutMs}ms`];
+    const env = {
+      SLUICE_LONGEST_DELAY_MS: String(longestMs),
+      SLUICE_DELAY_SEED: String(seed + index),
+      SLUICE_DELAYED_POLICY: this.policyFile,
+    };
+    return startScript([...argv, "--listen", `unix://${this.#socket(index)}`, ...asking], { env, timeoutMs: LIFE_MS });
   }
 }
