@@ -61,9 +61,9 @@ interface Stage {
   end(): Promise<void>;
 }
 
-async function staged(before: string, { args = [], env = {} }: { args?: string[]; env?: Record<string, string> } = {}): Promise<Stage> {
+async function staged(before: string, { args = [], env }: { args?: string[]; env?: Record<string, string> } = {}): Promise<Stage> {
   const { lower, upper } = layers({ upper: { f: publicFile(OLD) } });
-  const mount = await mountSluice({ lowers: [lower], upper, policy: before, args, env });
+  const mount = await mountSluice({ lowers: [lower], upper, policy: before, args, ...(env === undefined ? {} : { env }) });
   const [holder, other] = [await Actor.start(HOLDER), await Actor.start()];
   return {
     mount,

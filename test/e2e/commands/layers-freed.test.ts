@@ -39,12 +39,23 @@ function makeBase(): Base {
   return { device, path };
 }
 
+interface Used {
+  args: readonly string[];
+  /** The mount has a decision service of its own, which ends with it. */
+  decides: boolean;
+}
+
 /** A mount of these layers, used: files are granted and mediated, copied up, and closed again. */
-async function used({ path }: Base, args: readonly string[]): Promise<SluiceMount> {
+async function used({ path }: Base, { args, decides }: Used): Promise<SluiceMount> {
   for (const name of ["lower", "upper"]) mkdirSync(join(path, name));
   plant(join(path, "lower"), { "d/passed": "passed", "d/metered": "metered", "d/changed": "changed" });
   const policy = policyOf("grant", { name: "slow", path: "d/metered", effect: "mediate" });
-  const mount = await mountSluice({ lowers: [join(path, "lower")], upper: join(path, "upper"), policy, args });
+  const mount = await mountSluice({
+    lowers: [join(path, "lower")],
+    upper: join(path, "upper"),
+    ...(decides ? { policy } : { sharedPolicy: policy }),
+    args,
+  });
   const work = "cat d/passed d/metered; echo more >> d/changed; mkdir new; echo made > new/file; ls -R > /dev/null; stat new d/*";
   await runScript(["sh", "-c", `cd "$0" && ${work}`, mount.mountpoint]);
   return mount;
@@ -76,7 +87,7 @@ for (const args of [[], ["--keeper", "on"], ["-o", "volatile"]]) {
   for (const [name, unmount] of Object.entries(UNMOUNTS)) {
     test(`${name} of a mount${["", ...args].join(" ")} leaves nothing that holds the layers`, async () => {
       const base = makeBase();
-      const mount = await used(base, args);
+      const mount = await used(base, { args, decides: name === "sluice unmount" });
       expect(await unmount(mount)).toMatchObject({ code: 0, stderr: "" });
       // No wait between these steps: the server may still be ending.
       execFileSync("umount", [base.path]);
@@ -136,7 +147,7 @@ for (const args of [[], ["--keeper", "on"], ["-o", "volatile"]]) {
   traced.test(`after a plain umount(2), a mount${["", ...args].join(" ")} releases the layers before anything else`, async () => {
     const base = makeBase();
     // Idle polling writes its end to a device of its own.
-    const mount = await used(base, [...args, "--idle-polling", "off"]);
+    const mount = await used(base, { args: [...args, "--idle-polling", "off"], decides: true });
     const turn = await lastTurn(mount, base);
     expect(turn.held.length).toBeGreaterThan(0);
     // The server's log. Writes to other descriptors may be libuv's, which wakes its threads.

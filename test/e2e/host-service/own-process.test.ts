@@ -18,7 +18,7 @@ import {
   type SluiceMount,
   startHostService,
 } from "@sluice/testkit";
-import { expect } from "vitest";
+import { beforeAll, expect } from "vitest";
 
 const { describe, test } = requires("/dev/fuse", "CAP_SYS_ADMIN");
 const stacked = requires("/dev/fuse", "CAP_SYS_ADMIN", "kernel overlayfs");
@@ -35,13 +35,15 @@ interface Served {
   lower: string;
 }
 
-/** A service with a mount, which has the directories `a` and `point` and the file `policy.yaml`. */
-async function served(): Promise<Served> {
+/** A service with a mount, which has the directories `a` and `point` and the file `policy.yaml`. No test here ends it. */
+let all: Served;
+
+beforeAll(async () => {
   const host = await startHostService();
   const { lower, upper } = layers({ lower: { "a/word": "deep", "point/x": "", "policy.yaml": policyOf("grant") } });
   const mount = await mountSluice({ lowers: [lower], upper, args: host.args });
-  return { host, mount, lower };
-}
+  all = { host, mount, lower };
+});
 
 function emptyDirectory(): string {
   const path = join(scratch(), "merged");
@@ -49,8 +51,8 @@ function emptyDirectory(): string {
   return path;
 }
 
-async function expectServes({ mount }: Served): Promise<void> {
-  expect(await (await Actor.start()).do("contents", mount.path("a", "word"))).toBe("deep");
+async function expectServes(): Promise<void> {
+  expect(await (await Actor.start()).do("contents", all.mount.path("a", "word"))).toBe("deep");
 }
 
 /** The arguments of a mount whose server would have to ask itself. */
@@ -71,19 +73,17 @@ const SELF: Readonly<Record<string, (mount: SluiceMount, lower: string) => strin
 describe("a mount on another one of the same process is refused:", () => {
   for (const [what, argsOf] of Object.entries(SELF)) {
     test(what, async () => {
-      const all = await served();
       const refused = await runSluice(["mount", ...all.host.args, ...argsOf(all.mount, all.lower)]);
       expect(refused).toMatchObject({ code: 4, stderr: expect.stringContaining("which the same host service serves (EDEADLK)") as string });
-      await expectServes(all);
+      await expectServes();
     });
   }
 
   stacked.test("a layer on a kernel overlay over it", async () => {
-    const all = await served();
     const overlay = mountKernelOverlay({ lowers: [all.mount.mountpoint, all.lower] });
     const refused = await runSluice(["mount", ...all.host.args, "--lower", join(overlay, "a"), emptyDirectory()]);
     expect(refused).toMatchObject({ code: 4, stderr: expect.stringContaining("EDEADLK") as string });
-    await expectServes(all);
+    await expectServes();
   });
 });
 
@@ -96,9 +96,8 @@ describe("an option that needs a process of its own is refused:", () => {
   ];
   for (const option of OPTIONS) {
     test(option.join(" "), async () => {
-      const host = await startHostService();
       const { lower } = layers({});
-      const refused = await runSluice(["mount", ...host.args, ...option, "--lower", lower, emptyDirectory()]);
+      const refused = await runSluice(["mount", ...all.host.args, ...option, "--lower", lower, emptyDirectory()]);
       expect(refused).toMatchObject({ code: 2, stdout: "" });
       expect(refused.stderr).toContain(`sluice: ${option[0]}`);
       expect(refused.stderr).toContain("or mount with --host-service off");
@@ -160,7 +159,7 @@ describe("--host-service auto", () => {
   });
 
   test("is read from a configuration file and the environment like every option", async () => {
-    const host = await startHostService();
+    const { host } = all;
     const { lower } = layers({ lower: { word: "x" } });
     const [mountpoint, file] = [emptyDirectory(), join(scratch(), "mount.yaml")];
     writeFileSync(file, `lower: [${lower}]\nmountpoint: ${mountpoint}\nbackground: true\nname: from-file\nlocks: nobody\n`);
@@ -169,5 +168,6 @@ describe("--host-service auto", () => {
     const made = await runSluice(["mount", "--config", file, "--locks", "kernel"], { env: { SLUICE_HOST_SERVICE: host.socket } });
     expect(made).toMatchObject({ code: 0, stdout: expect.stringContaining("by the host service") as string });
     expect((await runSluice(["status", mountpoint, "--json"])).stdout).toContain('"name": "from-file"');
+    expect((await runSluice(["unmount", mountpoint])).code).toBe(0);
   });
 });

@@ -33,7 +33,7 @@ const CLI = "packages/cli/bin/sluice.cjs";
 const POLICY = policyOf("grant", { name: "no-secrets", path: "secrets/**", effect: "deny" });
 const SECRETS = 300;
 /** More than a second's names, in a soak a million. */
-const OPENS = soakBudgetMs(0) > 0 ? 1_000_000 : 20_000;
+const OPENS = soakBudgetMs(0) > 0 ? 1_000_000 : 8_000;
 const OPENERS = 4;
 const PATIENCE_MS = 60_000;
 
