@@ -207,13 +207,13 @@ describe("a mount is refused as by a process of its own, and leaves nothing behi
 
 describe("mounts that come and go", () => {
   test(
-    "leave no descriptor and no process, twenty of them, twice",
+    "leave no descriptor and no process, ten of them, twice",
     async () => {
       const before = leftOf(host);
       for (let round = 0; round < 2; round++) {
-        const makings = Array.from({ length: 20 }, (_, at) => {
+        const makings = Array.from({ length: 10 }, (_, at) => {
           const { lower, upper } = layers({ lower: { word: String(at) } });
-          return mountSluice({ lowers: [lower], upper, args: host.args, ...(at % 5 === 0 ? { policy: policyOf("grant") } : {}) });
+          return mountSluice({ lowers: [lower], upper, args: host.args, ...(at % 3 === 0 ? { policy: policyOf("grant") } : {}) });
         });
         const mounts = await Promise.all(makings);
         for (const [at, mount] of mounts.entries()) {

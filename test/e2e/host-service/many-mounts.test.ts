@@ -3,7 +3,7 @@ import { existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from "no
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { credentials, status } from "@grpc/grpc-js";
-import { wire } from "@sluice/host-api";
+import { mountsOf, wire } from "@sluice/host-api";
 import {
   Actor,
   bytes,
@@ -24,12 +24,34 @@ import {
   statusOf,
 } from "@sluice/testkit";
 import { Errno } from "@sluice/vfs";
-import { expect } from "vitest";
+import { afterAll, beforeAll, expect } from "vitest";
 
 const { describe, test } = requires("/dev/fuse", "CAP_SYS_ADMIN");
 
 const CLI = fileURLToPath(new URL("../../../packages/cli/bin/sluice.cjs", import.meta.url));
 const DENY_SECRET = policyOf("grant", { name: "no-secret", path: "secret", effect: "deny" });
+
+/** Of the tests that neither end it nor start it in another way. */
+let shared: HostService | undefined;
+
+beforeAll(async () => {
+  shared = await startHostService();
+});
+afterAll(() => {
+  shared = undefined;
+});
+
+/** The mounts of the test before, and their decision services, have ended. */
+async function unusedHost(): Promise<HostService> {
+  const host = shared;
+  if (host === undefined) throw new Error("there is no service");
+  await eventually(
+    "its mounts have ended",
+    30_000,
+    async () => host.children().length === 0 && (await mountsOf(host.socket, 30_000)).length === 0,
+  );
+  return host;
+}
 
 /** A mount of a lower layer with the files `secret` and `word`, which say `name`. */
 function mountNamed(host: HostService, name: string, policy?: string, args: readonly string[] = []): Promise<SluiceMount> {
@@ -50,7 +72,7 @@ function isMounted({ mountpoint }: SluiceMount): boolean {
 
 describe("two mounts in one process", () => {
   test("keep their layers, policies, control sockets and log lines apart", async () => {
-    const host = await startHostService();
+    const host = await unusedHost();
     const [one, other] = await Promise.all([mountNamed(host, "one", DENY_SECRET), mountNamed(host, "other", policyOf("grant"))]);
     const actor = await Actor.start();
     expect(one.readyLine).toContain(`by the host service, pid ${host.pid}`);
@@ -70,7 +92,7 @@ describe("two mounts in one process", () => {
   });
 
   test("poll for no request, and do again once there is one", async () => {
-    const host = await startHostService();
+    const host = await unusedHost();
     const one = await mountNamed(host, "one");
     const other = await mountNamed(host, "other");
     expect((await one.cli("status")).stdout).toContain("this process serves several mounts");
@@ -79,7 +101,7 @@ describe("two mounts in one process", () => {
   });
 
   test("end apart from each other", async () => {
-    const host = await startHostService();
+    const host = await unusedHost();
     const one = await mountNamed(host, "one", DENY_SECRET);
     const other = await mountNamed(host, "other");
     const actor = await Actor.start();
@@ -93,7 +115,7 @@ describe("two mounts in one process", () => {
   });
 
   test("serve on while the decision service of one of them hangs", async () => {
-    const host = await startHostService();
+    const host = await unusedHost();
     const directory = scratch();
     const [policy, target] = [join(directory, "policy.yaml"), `unix://${join(directory, "decision.sock")}`];
     writeFileSync(policy, DENY_SECRET);
@@ -119,7 +141,7 @@ describe("two mounts in one process", () => {
 
 describe("mounts with the same policy file", () => {
   test("share a decision service, and an edit reaches each of them", async () => {
-    const host = await startHostService();
+    const host = await unusedHost();
     const policyFile = join(scratch(), "policy.yaml");
     writeFileSync(policyFile, policyOf("grant"));
     const mounts: SluiceMount[] = [];
@@ -138,7 +160,7 @@ describe("mounts with the same policy file", () => {
   });
 
   test("have decisions of their own in different files, by the same process", async () => {
-    const host = await startHostService();
+    const host = await unusedHost();
     const policyFile = join(scratch(), "policy.yaml");
     writeFileSync(policyFile, policyOf("grant"));
     const logs = ["a.log", "b.log"].map((name) => join(scratch(), name));
@@ -155,7 +177,7 @@ describe("mounts with the same policy file", () => {
 
 describe("a host service", () => {
   test("lists its mounts, and ends one, over gRPC", async () => {
-    const host = await startHostService();
+    const host = await unusedHost();
     const [one, other] = [await mountNamed(host, "one"), await mountNamed(host, "other")];
     const client = new wire.HostServiceClient(`unix://${host.socket}`, credentials.createInsecure());
     cleanUp(() => client.close());
@@ -247,7 +269,7 @@ describe("the end of", () => {
   });
 
   test("the command ends its mount alone, if it is in the foreground", async () => {
-    const host = await startHostService();
+    const host = await unusedHost();
     const [killed, other] = [await mountNamed(host, "killed", DENY_SECRET), await mountNamed(host, "other")];
     await killed.kill();
     await eventually("the mount has ended", 30_000, () => !isMounted(killed));
@@ -256,7 +278,7 @@ describe("the end of", () => {
   });
 
   test("the command leaves its mount, if it is in the background", async () => {
-    const host = await startHostService();
+    const host = await unusedHost();
     const { lower } = layers({ lower: { word: "kept" } });
     const mountpoint = join(scratch(), "merged");
     mkdirSync(mountpoint);

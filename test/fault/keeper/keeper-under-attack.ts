@@ -2,6 +2,7 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { chmodSync, closeSync, mkdirSync, openSync, writeFileSync } from "node:fs";
+import { createRequire } from "node:module";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import {
@@ -18,7 +19,10 @@ import {
   scriptOutput,
 } from "@sluice/testkit";
 
-const KEEPER_MAIN = fileURLToPath(new URL("../../../packages/cli/dist/keeper-main.js", import.meta.url));
+const REPOSITORY = fileURLToPath(new URL("../../../", import.meta.url));
+/** As the commands in bin/ choose it. */
+const { hasBundle } = createRequire(import.meta.url)("../../../packages/runtime/bin/start.cjs") as { hasBundle(): boolean };
+const KEEPER_MAIN = join(REPOSITORY, hasBundle() ? "bundle" : "", "packages/cli/dist/keeper-main.js");
 const HOSTILE = fileURLToPath(new URL("hostile-process.mjs", import.meta.url));
 
 export interface AttackPaths {
