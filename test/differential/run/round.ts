@@ -5,9 +5,8 @@ import type { Snapshot } from "../../conformance/tree/snapshot-tree.js";
 import { type Control, isControl, type Operation } from "../script/operation.js";
 import type { Sequence, Setting } from "../script/script.js";
 import { type Layers, plantLayers } from "./layers.js";
-import { lookFromOutside } from "./look-from-outside.js";
 import { type Implementation, type Mounted, type MountOptions, mountSide } from "./mount-side.js";
-import { runSide } from "./run-side.js";
+import { runSide, type SideResult } from "./run-side.js";
 import type { Outcome } from "./side-process.js";
 
 export interface NamedSequence extends Sequence {
@@ -86,9 +85,14 @@ function prepare(setting: Setting, sequences: readonly NamedSequence[]): readonl
 /** The kernel's mounts and layers always answer. */
 const lookAtKernel = ({ mountpoint }: Mounted): Snapshot => lookHere({ kind: "merged", path: mountpoint });
 
-/** `again`: a mount of Sluice's layers by the kernel. */
-async function lookAround(half: Half, mounted: Mounted, setting: Setting, again: (() => Promise<Mounted>) | undefined): Promise<Trees> {
-  const merged = again === undefined ? lookAtKernel(mounted) : await lookFromOutside(mounted.mountpoint);
+interface Look {
+  mounted: Mounted;
+  merged: Snapshot;
+  /** A mount of Sluice's layers by the kernel. */
+  again: (() => Promise<Mounted>) | undefined;
+}
+
+async function lookAround(half: Half, setting: Setting, { mounted, merged, again }: Look): Promise<Trees> {
   await mounted.stop();
   const upper = setting.readOnly ? {} : lookHere({ kind: "upper", path: half.layers.upper });
   const lowersAfter = lowerTrees(half.layers);
@@ -117,26 +121,31 @@ class PhaseRun {
     return mountSide(side, this.#halves[side].layers, this.#setting, this.#options);
   }
 
-  async run(side: Implementation, mounted: Mounted, operations: ReadonlyMap<string, Operation[]>): ReturnType<typeof runSide> {
+  async run(
+    side: Implementation,
+    mounted: Mounted,
+    { operations, last }: { operations: Phase["operations"]; last: boolean },
+  ): Promise<SideResult> {
     const { upper, lowers } = this.#halves[side].layers;
-    return runSide({
+    const work = {
       mountpoint: mounted.mountpoint,
       // Only if the kernel made the layers: then no bug of Sluice can show an impossible state.
       layers: side === "kernel" ? { upper: this.#setting.readOnly ? undefined : upper, lowers } : undefined,
       forgetful: this.#setting.forgetful,
       sequences: [...operations].map(([name, own]) => ({ name, operations: own })),
-    });
+    };
+    return runSide(work, { looks: last });
   }
 
-  async look(side: Implementation, mounted: Mounted): Promise<Trees> {
+  async look(side: Implementation, mounted: Mounted, merged: Snapshot): Promise<Trees> {
     const half = this.#halves[side];
     // Runs that swap have Sluice serve the kernel's layers; another mount of them here would take as long as the run.
     const again = side === "sluice" ? () => mountSide("kernel", half.layers, this.#setting, this.#options) : undefined;
-    return lookAround(half, mounted, this.#setting, again);
+    return lookAround(half, this.#setting, { mounted, merged, again });
   }
 }
 
-type Sides = Record<Implementation, Awaited<ReturnType<typeof runSide>>>;
+type Sides = Record<Implementation, SideResult>;
 
 function collect(steps: Map<string, Step[]>, { kernel, sluice }: Sides, operations: ReadonlyMap<string, Operation[]>): void {
   for (const [name, own] of operations) {
@@ -160,16 +169,18 @@ async function runPhases(setting: Setting, sequences: readonly NamedSequence[], 
   const phases = phasesOf(sequences);
   for (const [index, { swapped, operations }] of phases.entries()) {
     const run = new PhaseRun(setting, halves, { swapped, options });
+    const part = { operations, last: index === phases.length - 1 };
     // Both run at the same time: each waits for its own calls most of the time.
     const [kernel, sluice] = await Promise.all([run.mount("kernel"), run.mount("sluice")]);
-    const [onKernel, onSluice] = await Promise.all([run.run("kernel", kernel, operations), run.run("sluice", sluice, operations)]);
+    const [onKernel, onSluice] = await Promise.all([run.run("kernel", kernel, part), run.run("sluice", sluice, part)]);
     const sides = { kernel: onKernel, sluice: onSluice };
     collect(steps, sides, operations);
     const trouble = sides.kernel.trouble ?? sides.sluice.trouble;
-    const last = index === phases.length - 1 || trouble !== undefined;
-    if (last) {
+    if (part.last || trouble !== undefined) {
       const trees =
-        trouble === undefined ? { kernel: await run.look("kernel", kernel), sluice: await run.look("sluice", sluice) } : NO_TREES;
+        trouble === undefined
+          ? { kernel: await run.look("kernel", kernel, onKernel.tree), sluice: await run.look("sluice", sluice, onSluice.tree) }
+          : NO_TREES;
       return { steps, trees, trouble };
     }
     await kernel.stop();

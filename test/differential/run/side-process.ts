@@ -1,19 +1,21 @@
 /**
  * Runs sequences of calls on one mounted tree, each call by its process, one after the other, and prints
- * a line of JSON for each sequence. A process of its own, since a call may hang for good if the file system fails.
+ * a line of JSON for each sequence; then reads the tree. A process of its own, since a call may hang for good if the file system fails.
+ * It makes root's calls itself.
  *
  * Arguments: a file with an `Assignment`.
  */
 import { type ChildProcess, spawn } from "node:child_process";
-import { readFileSync, writeSync } from "node:fs";
+import { readFileSync, writeFileSync, writeSync } from "node:fs";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import { O } from "@sluice/vfs";
 import { dropCaches, forgetterOf } from "../../conformance/probe/forget-names.js";
+import { lookHere } from "../../conformance/tree/look-here.js";
 import { isError } from "../script/is-error.js";
 import { type Actor, ACTORS, type Operation } from "../script/operation.js";
-import type { Order } from "./actor-process.js";
 import { OpenFiles, type RealNames } from "./open-files.js";
+import { type Order, Orders } from "./orders.js";
 import { realPath, type Roots, type State, stateOf } from "./object-state.js";
 
 export interface Assignment {
@@ -21,6 +23,8 @@ export interface Assignment {
   /** The layers on the disk, for the states of objects; undefined if the states are not needed. */
   layers: Roots | undefined;
   forgetful: boolean;
+  /** The file for the merged tree after the last sequence; undefined if it is not needed. */
+  look: string | undefined;
   sequences: readonly { name: string; operations: readonly Operation[] }[];
 }
 
@@ -122,7 +126,7 @@ const busy = (Object.keys(ACTORS) as Actor[]).filter((name) =>
 );
 // Once for all sequences, since each has directories of its own in the layers, which nobody looked at since.
 if (assignment.forgetful) dropCaches();
-const actors = new Map(busy.map((name) => [name, new ActorProcess(name)]));
+const actors = new Map(busy.map((name) => [name, name === "root" ? new Orders(name) : new ActorProcess(name)]));
 for (const { name, operations } of assignment.sequences) {
   say({ began: name });
   say({ ended: name, outcomes: await run(name, operations) });
@@ -130,5 +134,9 @@ for (const { name, operations } of assignment.sequences) {
 // Closes the files that are still open, so that the mount can be unmounted.
 for (const actor of actors.values()) {
   await actor.order({ root: "" });
-  actor.end();
+  if (actor instanceof ActorProcess) actor.end();
+}
+if (assignment.look !== undefined) {
+  say({ began: "the look at the tree" });
+  writeFileSync(assignment.look, JSON.stringify(lookHere({ kind: "merged", path: assignment.mountpoint })));
 }
