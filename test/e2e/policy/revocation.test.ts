@@ -9,6 +9,7 @@ import {
   mountsShareProcess,
   mountSluice,
   plant,
+  plantDeep,
   requires,
   runScript,
   scratch,
@@ -127,6 +128,27 @@ endingHolders(
       await spared.waitFor("spared ");
     }
     await ended(other, allowed);
+    await mount.stop();
+  },
+  120_000,
+);
+
+endingHolders(
+  "--on-revoke sigterm ends a holder of a file whose path is too long to be told",
+  async () => {
+    const lower = scratch();
+    const depth = plantDeep(lower).length;
+    const mount = await mountSluice({
+      lowers: [lower],
+      upper: plant(scratch(), {}),
+      policy: allow("grant"),
+      args: ["--on-revoke", "sigterm"],
+    });
+    const script = `for at in $(seq ${depth}); do cd -P n*; done; exec 3<> first; sleep 60 < /dev/null > /dev/null 2>&1 & echo $!`;
+    const pid = Number((await runScript(["sh", "-c", script], { cwd: mount.mountpoint })).stdout);
+    writeFileSync(mount.policyFile as string, refuse("grant").replace('"f"', '"**/first"'));
+    await eventually("the holder is gone", AMPLE_MS, async () => (await runScript(["sh", "-c", `kill -0 ${pid}`])).code !== 0);
+    expect((await status(mount)).signalled).toBe(1);
     await mount.stop();
   },
   120_000,

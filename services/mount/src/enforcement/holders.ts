@@ -133,7 +133,8 @@ function leadsToFile(pid: number, fd: string): boolean {
   try {
     return readlinkSync(`/proc/${pid}/fd/${fd}`, "latin1").startsWith("/");
   } catch {
-    return false; // Closed meanwhile.
+    // Its path is too long (ENAMETOOLONG), or it was closed meanwhile.
+    return true;
   }
 }
 
