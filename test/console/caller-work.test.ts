@@ -37,6 +37,8 @@ const candidateCall = (candidate: string, path = "a"): string => JSON.stringify(
 const padded = (bytes: number): string => `version: 1\ndefault: deny\n${"# x\n".repeat(bytes / 4)}`;
 const error = ({ body }: Answer): string => (JSON.parse(body) as { error: string }).error;
 
+const ENOUGH = 100;
+
 /** The number of decisions, one after the other, between the end of the request's body and its answer. */
 async function decisionsMeanwhile(decider: Decider, answer: Promise<Answer> & { sent: Promise<void> }): Promise<number> {
   let answered = false;
@@ -45,8 +47,8 @@ async function decisionsMeanwhile(decider: Decider, answer: Promise<Answer> & { 
   let count = 0;
   for (; !answered; count++) {
     await ask(decider, "public/a");
-    // The process that works on the call needs a processor, too.
-    await sleep(1);
+    // The process that works on the call needs a processor, too. Once enough have been made, a few show that they continue.
+    await sleep(count <= ENOUGH ? 1 : 25);
   }
   return count;
 }
@@ -55,7 +57,7 @@ describe("a candidate policy", () => {
   test("of a megabyte is answered, and decisions continue while it is checked", { timeout: 120_000 }, async () => {
     const { service, decider } = await serve();
     const answer = post(service, "ask", candidateCall(padded(1_000_000)));
-    expect(await decisionsMeanwhile(decider, answer)).toBeGreaterThan(100);
+    expect(await decisionsMeanwhile(decider, answer)).toBeGreaterThan(ENOUGH);
     const { status, body } = await answer;
     expect(status).toBe(200);
     expect(JSON.parse(body)).toMatchObject({ inForce: { effect: "grant" }, candidate: { effect: "deny" } });
@@ -69,7 +71,7 @@ describe("a candidate policy", () => {
       (_, i) => `  - { name: r${i}, effect: deny, when: "resource.path.matches('^${pattern}z$')" }\n`,
     );
     const answer = post(service, "ask", candidateCall(`version: 1\ndefault: grant\nrules:\n${rules.join("")}`, "a".repeat(4_096)));
-    expect(await decisionsMeanwhile(decider, answer)).toBeGreaterThan(100);
+    expect(await decisionsMeanwhile(decider, answer)).toBeGreaterThan(ENOUGH);
     const said = await answer;
     expect([said.status, error(said)]).toEqual([
       422,
@@ -82,8 +84,8 @@ describe("a candidate policy", () => {
 
   test("is cut off with a sentence if it needs too much memory, and decisions continue", { timeout: 120_000 }, async () => {
     const { service, decider } = await serve();
-    const answer = post(service, "replay", `{"log":"","candidate":[${"{},".repeat(10_000_000)}{}]}`);
-    expect(await decisionsMeanwhile(decider, answer)).toBeGreaterThan(100);
+    const answer = post(service, "replay", `{"log":"","candidate":[${"{},".repeat(6_000_000)}{}]}`);
+    expect(await decisionsMeanwhile(decider, answer)).toBeGreaterThan(ENOUGH);
     const said = await answer;
     // On a busy machine the time may be up first.
     expect([said.status, error(said)]).toEqual([422, expect.stringMatching(/needed more than \d+ MiB of memory|took more than \d+ s/)]);
@@ -92,7 +94,7 @@ describe("a candidate policy", () => {
 
 test("callers beyond a limit are told to try again, and the others are answered one after the other", { timeout: 120_000 }, async () => {
   const { service } = await serve();
-  const answers = await Promise.all(Array.from({ length: 12 }, () => post(service, "ask", candidateCall(padded(100_000)))));
+  const answers = await Promise.all(Array.from({ length: 12 }, () => post(service, "ask", candidateCall(padded(4_000)))));
   const refused = answers.filter(({ status }) => status === 503);
   expect(answers.filter(({ status }) => status === 200).length).toBeGreaterThanOrEqual(4);
   expect(refused.length).toBeGreaterThanOrEqual(1);

@@ -31,6 +31,23 @@ function outsideState(): string {
     .join("\n");
 }
 
+/** Puts the link in place of a directory and takes it away again, at any moment and without a turn of the processor for each. */
+const SWAPS = `import { existsSync, renameSync } from "node:fs";
+const [at, name, stop, pauseMs] = process.argv.slice(1);
+const pause = (ms) => Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms);
+process.chdir(at);
+console.log("swaps");
+for (; !existsSync(stop); pause(Number(pauseMs))) {
+  try {
+    for (const [from, to] of [[name, "held"], ["link", name], [name, "link"], ["held", name]]) {
+      renameSync(from, to);
+      pause(2 * Math.random());
+    }
+  } catch {
+    // The driver made the directory meanwhile.
+  }
+}`;
+
 describe("a volume on a claim", () => {
   beforeAll(async () => {
     on = await startClaimNode();
@@ -129,11 +146,11 @@ describe("a volume on a claim", () => {
       rmSync(join(outside, "work/upper"), { recursive: true });
       symlinkSync(join(outside, "upper"), join(claim.path, "sluice/work/link"));
       symlinkSync(outside, join(claim.path, "link"));
-      const swap = (name: string): string => `mv -T ${name} held && mv -T link ${name} && mv -T ${name} link && mv -T held ${name}`;
+      const stop = join(claim.path, "stop");
       const scripts = [
-        `cd ${claim.path}/sluice/work && echo swaps; while [ ! -e ${claim.path}/stop ]; do ${swap("upper")}; done`,
-        `cd ${claim.path} && echo swaps; while [ ! -e stop ]; do ${swap("sluice")}; sleep 0.01; done`,
-      ].map((script) => startScript(["sh", "-c", script]));
+        [join(claim.path, "sluice/work"), "upper", stop, "1"],
+        [claim.path, "sluice", stop, "11"],
+      ].map((args) => startScript(SWAPS, { args }));
       for (const script of scripts) await script.waitFor("swaps");
       let tries = 0;
       for (; tries < 25; tries++) {
@@ -145,7 +162,7 @@ describe("a volume on a claim", () => {
         expect(await node.unpublish(volume)).toMatchObject(OK);
         expect(outsideState()).toBe(before);
       }
-      writeFileSync(join(claim.path, "stop"), "");
+      writeFileSync(stop, "");
       for (const script of scripts) await script.finished;
       expect(outsideState()).toBe(before);
       expect(leftovers(node)).toEqual([]);

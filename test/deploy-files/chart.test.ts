@@ -84,13 +84,22 @@ function namedBy(object: Manifest): string[] {
 const { describe: withHelm } = requires("helm");
 
 withHelm("the chart", () => {
-  const helm = (...args: string[]): string =>
-    execFileSync(execFileSync(process.execPath, [FETCH_HELM], { encoding: "utf8" }).trim(), args, { encoding: "utf8", stdio: "pipe" });
+  let program: string | undefined;
+  const helm = (...args: string[]): string => {
+    program ??= execFileSync(process.execPath, [FETCH_HELM], { encoding: "utf8" }).trim();
+    return execFileSync(program, args, { encoding: "utf8", stdio: "pipe" });
+  };
 
+  const byValues = new Map<string, Manifest[]>();
   function rendered(values: object): Manifest[] {
+    const text = JSON.stringify(values);
+    const known = byValues.get(text);
+    if (known !== undefined) return known;
     const file = join(scratch(), "values.json");
-    writeFileSync(file, JSON.stringify(values));
-    return documents(helm("template", "sluice", place("chart"), "--namespace", "sluice", "--values", file));
+    writeFileSync(file, text);
+    const objects = documents(helm("template", "sluice", place("chart"), "--namespace", "sluice", "--values", file));
+    byValues.set(text, objects);
+    return objects;
   }
 
   test("has no fault that helm knows, and refuses a value that it does not know", () => {
