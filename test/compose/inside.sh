@@ -39,7 +39,7 @@ eventually() {
 # Not by docker compose, which reads its files and asks the engine for everything of the project each time.
 consumer="docker exec $COMPOSE_PROJECT_NAME-consumer-1"
 in_consumer() { $consumer "$@"; }
-in_mount() { $compose exec -T mount "$@"; }
+in_mount() { docker exec "$COMPOSE_PROJECT_NAME-mount-1" "$@"; }
 sluice() { in_mount sluice "$@"; }
 # Reads user.sluice.NAME of a file of the merged tree, from the host's side.
 tells() { node "$repository/test/compose/read-xattr.mjs" "$tree/$2" "user.sluice.$1"; }
@@ -261,9 +261,9 @@ volumes="docker compose -p volumes -f $repository/test/compose/volume.yml"
 # A container with a volume of either plugin; the places of its mounts match $1.
 use_volume() {
   check "compose brings up a container with a volume of the plugin" $volumes up -d --pull never
-  expect "it reads the merged tree" "^from the lower layer" $volumes exec -T reader cat /gated/hello.txt
-  expect "the policy holds" "Permission denied" $volumes exec -T reader cat /gated/secrets/token
-  check "it writes" $volumes exec -T reader sh -c 'echo "from the reader" >/gated/datasets/metered/note'
+  expect "it reads the merged tree" "^from the lower layer" docker exec volumes-reader-1 cat /gated/hello.txt
+  expect "the policy holds" "Permission denied" docker exec volumes-reader-1 cat /gated/secrets/token
+  check "it writes" docker exec volumes-reader-1 sh -c 'echo "from the reader" >/gated/datasets/metered/note'
   expect "docker tells where it is" "$1" docker volume inspect -f '{{.Mountpoint}}' volumes_gated
   expect "a volume in use is not removed" "in use" docker volume rm volumes_gated
 }
@@ -283,7 +283,7 @@ look_at_volumes() {
   node "$repository/packages/cli/bin/sluice.cjs" volume-plugin --root "$scratch/volumes" >>"$scratch/plugin.log" 2>&1 &
   plugin=$!
   eventually "it still knows the volume" 20 sh -c "docker volume inspect -f '{{.Status.users}}' volumes_gated | grep -qx 1"
-  expect "and the container reads on" "^from the lower layer" $volumes exec -T reader cat /gated/hello.txt
+  expect "and the container reads on" "^from the lower layer" docker exec volumes-reader-1 cat /gated/hello.txt
   leave_volume "$scratch/volumes"
   kill "$plugin"
   wait "$plugin" || true
@@ -297,7 +297,7 @@ look_at_managed() {
   expect "a wrong option is named" "'size' is not an option" docker volume create -d "$VOLUME_DRIVER" -o lower="$SLUICE_DATA/lower" -o size=1 wrong
   use_volume "/volumes/volumes_gated/merged$"
   place=$(ls -d "$scratch"/engine/plugins/*/propagated-mount/volumes/volumes_gated/merged)
-  $volumes exec -T -d reader sh -c 'exec sleep 600 </gated/hello.txt'
+  docker exec -d volumes-reader-1 sh -c 'exec sleep 600 </gated/hello.txt'
   eventually "what is granted passes through" 10 sh -c "node $repository/test/compose/read-xattr.mjs $place/hello.txt user.sluice.mode | grep -q passthrough"
   leave_volume "propagated-mount"
   check "the plugin is removed" sh -c "docker plugin disable $VOLUME_DRIVER && docker plugin rm $VOLUME_DRIVER"
