@@ -4,7 +4,8 @@ import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { eventually, policyOf, requires, type RunningScript } from "@sluice/testkit";
 import { describe, expect } from "vitest";
-import { CALLERS, NEEDS, Project, rootsViewsShareProcess } from "./sandboxed.js";
+import { chooseSeed } from "../fault/exercisers/policies.js";
+import { CALLERS, NEEDS, Project, rootsViewsShareProcess, testsInTurn } from "./sandboxed.js";
 
 rootsViewsShareProcess();
 
@@ -13,6 +14,7 @@ const { test } = requires(...NEEDS, "command script");
 const CLI = fileURLToPath(new URL("../../packages/cli/bin/sluice.cjs", import.meta.url));
 const POLICY = policyOf("grant", { name: "keys", path: "**/*.key", effect: "ask" });
 const WAIT_MS = 60_000;
+const seed = chooseSeed();
 const FILES = { "a.key": "secret\n", plain: "text\n" };
 
 function asking(project: Project): string {
@@ -51,7 +53,8 @@ async function asked(project: Project, running: RunningScript): Promise<Ask> {
 
 for (const caller of CALLERS) {
   describe(`a question for a person in a session of ${caller}`, () => {
-    test(`is shown to ${caller}, and answered from another terminal`, async () => {
+    const testInTurn = testsInTurn(caller, test, seed);
+    testInTurn(`is shown to ${caller}, and answered from another terminal`, async () => {
       const project = new Project(caller, FILES);
       const running = project.start(["run", "--policy", asking(project), "--name", "one", "--", "cat", "a.key"], { terminal: true });
       await running.waitFor("[o]nce, [s]ession, [a]lways or [d]eny");
@@ -88,7 +91,7 @@ for (const caller of CALLERS) {
       expect((await running.finished).stdout).toContain("secret");
     });
 
-    test(`answered 'always' by ${caller} holds in the next session of the directory, until it is revoked`, async () => {
+    testInTurn(`answered 'always' by ${caller} holds in the next session of the directory, until it is revoked`, async () => {
       const project = new Project(caller, FILES);
       const policy = asking(project);
       const first = project.start(["run", "--policy", policy, "--name", "one", "--", "cat", "a.key"]);
@@ -117,7 +120,7 @@ for (const caller of CALLERS) {
       expect((await second.finished).stderr).toContain("Permission denied");
     });
 
-    test(`is read at the terminal of ${caller} if the command has none`, async () => {
+    testInTurn(`is read at the terminal of ${caller} if the command has none`, async () => {
       const project = new Project(caller, FILES);
       const out = join(dirname(project.base), "out");
       writeFileSync(out, "", { mode: 0o666 });

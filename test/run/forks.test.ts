@@ -234,11 +234,12 @@ testAsCaller("a session with a file open for writing is not forked: its program 
 });
 
 const traced = requires(...NEEDS, "command strace");
-/** `npm test` kills at every third step on average, drawn by SLUICE_SEED, and `npm run test:soak sessions` at each. */
-const LONGEST_STRIDE = isSoak ? 1 : 5;
+/** `npm test` kills at every sixth step on average, drawn by SLUICE_SEED, and `npm run test:soak sessions` at each. */
+const LONGEST_STRIDE = isSoak ? 1 : 11;
 const stride = (): number => 1 + random.below(LONGEST_STRIDE);
-/** At which a mount is killed. */
-const FEW_CALLS = 2;
+/** At which a mount is killed, and at which a fork is that copies. */
+const FEW_CALLS = 1;
+const FEW_STEPS_OF_COPY = 2;
 
 traced.test(
   "a fork that is killed at any step loses no change of the session",
@@ -335,13 +336,14 @@ traced.test(
     await running.waitFor("ready");
     const inject = (call: string, when: number): string =>
       `set -- strace -f -qq -o /dev/null -e trace=${call} -e inject=${call}:signal=KILL:when=${when} "$@"`;
-    for (const [call, when] of [
+    const steps = [
       ["mkdirat", 3],
       ["symlinkat", 1],
       ["syncfs", 1],
       ["renameat2", 1],
       ["renameat2", 2],
-    ] as const)
+    ] as const;
+    for (const [call, when] of drawnCases(steps, FEW_STEPS_OF_COPY, seed))
       expect((await project.sluice(["fork", "one", "two"], { before: inject(call, when) })).code, `${call} ${when}`).not.toBe(0);
     expect(existsSync(project.session("two"))).toBe(false);
     running.write("go\n");

@@ -1,8 +1,9 @@
 // `sluice run --freeze`: a directory that changes during the session, as root and as an ordinary user.
 import { readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { requires, scratch } from "@sluice/testkit";
+import { drawnCases, requires, scratch } from "@sluice/testkit";
 import { describe, expect } from "vitest";
+import { chooseSeed } from "../fault/exercisers/policies.js";
 import { CALLERS, NEEDS, Project } from "./sandboxed.js";
 
 const { test } = requires(...NEEDS, "loop devices", "command mkfs.btrfs");
@@ -10,7 +11,8 @@ const LIMIT_MS = 180_000;
 const LARGE = "large\n".repeat(400_000);
 const FILES = { f: "old\n", g: "old\n", large: LARGE, "dir/x": "x\n", "dir/gone": "gone\n" };
 
-describe.each(CALLERS)("as %s", (caller) => {
+/** `npm run test:soak sessions` runs it as both. */
+describe.each(drawnCases(CALLERS, 1, chooseSeed()))("as %s", (caller) => {
   test(
     "a change of the directory is not seen by the session and its forks, and is a conflict only where both changed",
     async () => {

@@ -4,7 +4,9 @@ import { dirname, join } from "node:path";
 import { eventually, policyOf, requires } from "@sluice/testkit";
 import { describe, expect } from "vitest";
 import { chooseSeed } from "../fault/exercisers/policies.js";
-import { CALLERS, NEEDS, Project, testsInTurn } from "./sandboxed.js";
+import { CALLERS, NEEDS, Project, rootsViewsShareProcess, testsInTurn } from "./sandboxed.js";
+
+rootsViewsShareProcess();
 import type { Terminal } from "./terminal.js";
 
 const { test } = requires(...NEEDS, "pseudo-terminals", "command setsid", "command stty");

@@ -4,7 +4,9 @@ import { join } from "node:path";
 import { requires, scratch, treeHash } from "@sluice/testkit";
 import { describe, expect } from "vitest";
 import { chooseSeed } from "../fault/exercisers/policies.js";
-import { CALLERS, NEEDS, procFile, Project, testsInTurn } from "./sandboxed.js";
+import { CALLERS, NEEDS, procFile, Project, rootsViewsShareProcess, testsInTurn } from "./sandboxed.js";
+
+rootsViewsShareProcess();
 
 const { test } = requires(...NEEDS);
 const seed = chooseSeed();

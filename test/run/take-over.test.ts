@@ -2,7 +2,8 @@
 import { execFileSync } from "node:child_process";
 import { existsSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
-import { diffSnapshots, requires, snapshot, type ScriptResult } from "@sluice/testkit";
+import { diffSnapshots, requires, snapshot, type ScriptResult, soakBudgetMs } from "@sluice/testkit";
+import { seededRandom } from "@sluice/testkit/random";
 import { describe, expect } from "vitest";
 import { chooseSeed } from "../fault/exercisers/policies.js";
 import { CALLERS, NEEDS, Project, uidOf, rootsViewsShareProcess, testsInTurn } from "./sandboxed.js";
@@ -43,6 +44,8 @@ function differences(one: string, other: string): string[] {
 const lines = ({ stdout }: ScriptResult): string[] => stdout.trimEnd().split("\n");
 
 const killing = requires(...NEEDS, "command strace");
+/** `npm test` kills at every fifth rename on average, drawn by SLUICE_SEED, and `npm run test:soak sessions` at each. */
+const LONGEST_STRIDE = soakBudgetMs(0) > 0 ? 1 : 9;
 
 killing.test(
   "an apply that is killed at a rename is reversed or finished by the next command",
@@ -52,7 +55,8 @@ killing.test(
     execFileSync("cp", ["-a", project.base, before]);
     await changed(project, CHANGE);
     let ended = false;
-    for (let at = 1; !ended; at += 3) {
+    const { below } = seededRandom(seed);
+    for (let at = 1 + below(LONGEST_STRIDE); !ended; at += 1 + below(LONGEST_STRIDE)) {
       const strace = `set -- strace -f -qq -o /dev/null -e trace=renameat2 -e inject=renameat2:signal=KILL:when=${at} "$@"`;
       ended = (await project.sluice(["apply", "one"], { before: strace })).code === 0;
       const { stdout } = await project.sluice(["diff", "one"]);
