@@ -12,6 +12,7 @@ const SOAKS = /** @type {const} */ ({
   conformance: ["test/conformance/conformance.test.ts", "test/portable/conformance.test.ts"],
   counts: ["test/e2e/policy/seen-denials.test.ts"],
   csi: ["test/csi/soak.test.ts"],
+  "direct-writes": ["test/e2e/io/direct-writes.test.ts"],
   differential: ["test/differential/differential.test.ts"],
   exercisers: ["test/fault/exercisers"],
   mutants: ["test/mutants"],

@@ -23,7 +23,7 @@ for (const engine of ["libaio", "io_uring"]) {
       async () => {
         const place = await enter(world, scratch({ on: "ext4-loop" }));
         for (const direct of ["0", "1"]) {
-          const options = [`--ioengine=${engine}`, "--iodepth=16", `--direct=${direct}`, "--verify=crc32c", "--size=16m", "--bs=4k"];
+          const options = [`--ioengine=${engine}`, "--iodepth=16", `--direct=${direct}`, "--verify=crc32c", "--size=6m", "--bs=4k"];
           const done = await runScript(["fio", "--name=verify", "--rw=randwrite", "--verify_fatal=1", ...options], {
             cwd: place.path,
             timeoutMs: LIMIT_MS,

@@ -2,14 +2,15 @@
 import { execFileSync } from "node:child_process";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { mountSluice, mountsShareProcess, requires, scratch, scriptOutput } from "@sluice/testkit";
+import { mountSluice, mountsShareProcess, requires, scratch, scriptOutput, soakBudgetMs } from "@sluice/testkit";
 import { expect } from "vitest";
 
 mountsShareProcess();
 
 const { test } = requires("/dev/fuse", "CAP_SYS_ADMIN", "command cc");
 const SOURCE = fileURLToPath(new URL("../harness/direct-writes.c", import.meta.url));
-const ROUNDS = "300";
+/** The readers keep the processors busy meanwhile. `npm run test:soak direct-writes` takes more. */
+const ROUNDS = soakBudgetMs(0) > 0 ? "1000" : "100";
 
 for (const effect of ["grant", "mediate"]) {
   test(`readers beside asynchronous direct writes see what was written: ${effect}`, async () => {
