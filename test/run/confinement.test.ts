@@ -5,12 +5,10 @@ import { join } from "node:path";
 import { execFileSync } from "node:child_process";
 import { cleanUp, requires, runScript, scratch } from "@sluice/testkit";
 import { describe, expect } from "vitest";
-import { chooseSeed } from "../fault/exercisers/policies.js";
-import { CALLERS, NEEDS, Project, testsInTurn, uidOf } from "./sandboxed.js";
+import { CALLERS, NEEDS, Project, uidOf } from "./sandboxed.js";
 
 const { test } = requires(...NEEDS);
 const LIMIT_MS = 180_000;
-const seed = chooseSeed();
 const FILES = { f: "one\n", ".env": "SECRET=1\n", ".git/config": "[core]\n", ".git/hooks/pre-commit.sample": "", "dir/.env": "SECRET=2\n" };
 
 /** "NAME: yes" if the shell text succeeds, and else "NAME: no". */
@@ -43,7 +41,6 @@ const connect = (path: string): string =>
   `"${process.execPath}" -e 'require("net").connect("${path}").on("error", () => process.exit(1)).on("data", () => process.exit(0))'`;
 
 describe.each(CALLERS)("as %s", (caller) => {
-  const testInTurn = testsInTurn(caller, test, seed);
   test(
     "the agent policy hides secrets, and keeps git from running what the command wrote",
     async () => {
@@ -167,7 +164,7 @@ describe.each(CALLERS)("as %s", (caller) => {
     LIMIT_MS,
   );
 
-  testInTurn(
+  test(
     "--socket lets the command reach one socket",
     async () => {
       const project = new Project(caller, FILES);
@@ -183,7 +180,7 @@ describe.each(CALLERS)("as %s", (caller) => {
     LIMIT_MS,
   );
 
-  testInTurn(
+  test(
     "--net none leaves the command a loopback device of its own alone",
     async () => {
       const project = new Project(caller, FILES);
@@ -193,7 +190,7 @@ describe.each(CALLERS)("as %s", (caller) => {
     LIMIT_MS,
   );
 
-  testInTurn(
+  test(
     "programs that sandbox themselves by bubblewrap work inside",
     async () => {
       const project = new Project(caller, FILES);
