@@ -21,7 +21,7 @@ const SOAKS = /** @type {const} */ ({
   restacked: ["test/e2e/layers/restacked-work.test.ts"],
   sessions: ["test/run"],
   storm: ["test/passthrough/storm.test.ts"],
-  "take-over": ["test/fault/take-over", "test/fault/keeper/host-take-over.test.ts"],
+  "take-over": ["test/fault/take-over", "test/fault/keeper/host-take-over.test.ts", "test/fault/keeper/end-of-life.test.ts"],
 });
 
 const DEFAULT_SECONDS = 1800;

@@ -5,6 +5,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import {
   bytes,
   descendantsOf,
+  drawnCases,
   file,
   isAlive,
   killProcess,
@@ -20,6 +21,7 @@ import {
   type SluiceMount,
 } from "@sluice/testkit";
 import { expect } from "vitest";
+import { chooseSeed } from "../exercisers/policies.js";
 import { AttackedKeeper, attackPaths } from "./keeper-under-attack.js";
 import { abort, expectNothingLeft } from "./nothing-left.js";
 
@@ -62,6 +64,9 @@ const serverOf = (mount: SluiceMount): ProcessIdentity => {
 };
 
 const POLICY = policyOf("grant");
+/** After the server's death. `npm run test:soak take-over` takes all of them. */
+const MOMENTS_MS = [0, 2, 10, 40, 100, 180, 260];
+const FEW = 3;
 
 describe("a mount with a keeper ends", () => {
   test("by SIGTERM, together with its decision service", async () => {
@@ -73,7 +78,7 @@ describe("a mount with a keeper ends", () => {
   });
 
   test("by SIGTERM at the moments when its server dies and the next one starts", async () => {
-    for (const afterMs of [0, 0, 2, 10, 40, 100, 180, 260]) {
+    for (const afterMs of drawnCases(MOMENTS_MS, FEW, chooseSeed())) {
       const it = await supervised();
       killProcess(serverOf(it.mount));
       if (afterMs > 0) await sleep(afterMs);
