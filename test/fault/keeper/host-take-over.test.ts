@@ -31,6 +31,8 @@ import { LOAD } from "./load.js";
 
 const { test } = requires("/dev/fuse", "CAP_SYS_ADMIN");
 const AMPLE_MS = 60_000;
+/** Several loads at once work on mounts of one process, which has requests all the time. */
+const ROUND_MS = "4";
 /** `npm run test:soak take-over` kills more often. */
 const KILLS = soakBudgetMs(0) > 0 ? 30 : 2;
 const DENY_SECRET = policyOf("grant", { name: "no-secret", path: "secret", effect: "deny" });
@@ -79,7 +81,7 @@ async function keeperStatus(mount: SluiceMount): Promise<KeeperStatus> {
 }
 
 async function startLoad({ mountpoint }: SluiceMount): Promise<RunningScript> {
-  const load = startScript(LOAD, { args: [mountpoint], timeoutMs: 300_000 });
+  const load = startScript(LOAD, { args: [mountpoint, ROUND_MS], timeoutMs: 300_000 });
   await load.waitFor("works");
   return load;
 }

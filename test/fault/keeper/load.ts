@@ -1,6 +1,9 @@
 /** Programs that run during tests of a server's end. */
 
-/** Works until it is told to stop, with names, content and an open file, and prints what went wrong. */
+/**
+ * Works in a directory until it is told to stop, with names, content and an open file, and prints what went wrong. Its second argument is
+ * the time from one round to the next, 1 ms by default.
+ */
 export const LOAD = `
 import { closeSync, openSync, readFileSync, readSync, renameSync, rmSync, writeFileSync, writeSync } from "node:fs";
 process.chdir(process.argv[1]);
@@ -25,5 +28,5 @@ process.stdin.once("data", () => {
   process.exit(0);
 });
 console.log("works");
-setInterval(round, 1);
+setInterval(round, Number(process.argv[2] ?? 1));
 `;
