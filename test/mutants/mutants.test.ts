@@ -18,7 +18,7 @@ mountsShareProcess();
 const { describe, test } = requires("/dev/fuse", "CAP_SYS_ADMIN", "kernel overlayfs", "FUSE passthrough", "command perl");
 const LIMIT_MS = 300_000;
 /** Each takes a second or two. */
-const FEW = 4;
+const FEW = 2;
 const drawn = drawnCases(mutants, FEW, chooseSeed());
 
 async function failuresOf({ setting, sequences }: Round, planted: Planted = {}): Promise<string[]> {

@@ -7,7 +7,7 @@ import { join } from "node:path";
 
 /**
  * By step: projects of `vitest.config.ts` by run. The runs of a step go beside each other. One that `yields` leaves the processors to the
- * others while they want them: files that mount one at a time make the length of the first step.
+ * others while they want them, and the next step does not wait for it: files that mount one at a time make the length of the first step.
  * @type {readonly (readonly { projects: readonly string[], yields?: boolean }[])[]}
  */
 const STEPS = [
@@ -64,12 +64,14 @@ export class VitestRuns {
 
   /** @param {readonly (readonly Run[])[]} steps @returns {Promise<number>} the exit code of the first run that failed */
   async run(steps) {
-    let failed = 0;
+    /** @type {Promise<number>[]} */
+    const codes = [];
     for (const step of steps) {
-      const codes = await Promise.all(step.map((run) => this.#start(run)));
-      failed ||= codes.find((code) => code !== 0) ?? 0;
+      const started = step.map((run) => ({ code: this.#start(run), yields: run.yields === true }));
+      codes.push(...started.map(({ code }) => code));
+      await Promise.all(started.flatMap(({ code, yields }) => (yields ? [] : [code])));
     }
-    return failed;
+    return (await Promise.all(codes)).find((code) => code !== 0) ?? 0;
   }
 
   /** @param {Run} run @returns {Promise<number>} */

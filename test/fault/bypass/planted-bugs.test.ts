@@ -14,7 +14,7 @@ import { huntRevocations } from "./harness/hunt-revocations.js";
 const { describe, test } = requires("/dev/fuse", "CAP_SYS_ADMIN", "FUSE passthrough", "command cc");
 /** A hunt ends with its first violation. */
 const LONGEST_MS = 180_000;
-const FEW = 2;
+const FEW = 1;
 const PATIENCE_MS = 6_000;
 
 const GRANTED: Configuration = { name: "granted", flow: "granted", replicas: 1 };
