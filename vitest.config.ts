@@ -1,6 +1,7 @@
 // Tests beside the sources run in parallel; most of them need no build (`npm run test:unit`). Tests in test/ mount. They run a few files
 // at a time, as each waits for half of its time, and one file at a time if they look at something that all mounts share: `npm test` runs
 // these beside tests that mount nothing (packages/dev/tests/vitest-runs.mjs).
+import { availableParallelism } from "node:os";
 import { defineConfig } from "vitest/config";
 import { BaseSequencer, type TestSpecification } from "vitest/node";
 
@@ -62,6 +63,9 @@ const NEED_PROCESSES = [
   "packages/testkit/src/processes/run-script.test.ts",
   "services/decision/src/{decision-service,hostile-policies,hot-swap,policy-compare,policy-run}.test.ts",
 ];
+
+/** One more than processors, since a file waits now and then for its programs. */
+const WORKERS = availableParallelism() + 1;
 
 /** It looks at the heap of its process, which others fill. */
 const OWN_HEAP = ["packages/runtime/src/keep-pauses-short.test.ts"];
@@ -138,7 +142,7 @@ export default defineConfig({
           // Files share a process: half of the time goes into loading the same modules otherwise.
           isolate: false,
           setupFiles: ["./packages/testkit/src/file-clean-up.ts"],
-          maxWorkers: "100%",
+          maxWorkers: WORKERS,
           expect: POLLS,
           testTimeout: UNIT_LIMIT_MS,
           sequence: { groupOrder: 0 },
@@ -150,7 +154,7 @@ export default defineConfig({
           include: NEED_PROCESSES,
           isolate: false,
           setupFiles: ["./packages/testkit/dist/file-clean-up.js", "./packages/testkit/dist/policies/held-cedar.js"],
-          maxWorkers: "100%",
+          maxWorkers: WORKERS,
           expect: POLLS,
           testTimeout: UNIT_LIMIT_MS,
           sequence: { groupOrder: 0 },
@@ -160,7 +164,7 @@ export default defineConfig({
         test: {
           name: "own-heap",
           include: OWN_HEAP,
-          maxWorkers: "100%",
+          maxWorkers: WORKERS,
           expect: POLLS,
           testTimeout: UNIT_LIMIT_MS,
           sequence: { groupOrder: 0 },
@@ -170,7 +174,7 @@ export default defineConfig({
         test: {
           name: "mountless",
           include: MOUNTLESS,
-          maxWorkers: "100%",
+          maxWorkers: WORKERS,
           expect: POLLS,
           testTimeout: MOUNT_LIMIT_MS,
           hookTimeout: MOUNT_LIMIT_MS,
