@@ -61,6 +61,7 @@ function delayAnswers({ FileBackend }) {
     return made;
   }
   Object.defineProperty(FileBackend.prototype, "policy", { get: policyInForce });
+  process.stdout.write("answers come late\n");
 }
 
 /** The module exports no class. */

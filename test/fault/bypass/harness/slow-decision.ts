@@ -34,12 +34,14 @@ export class SlowDecision {
     writeFileSync(this.policyFile, options.policy);
   }
 
-  /** Resolves when all replicas are ready. */
+  /** Resolves when all replicas are ready. @throws if a replica would answer as fast as any other */
   static async start(options: SlowDecisionOptions): Promise<SlowDecision> {
     const decision = new SlowDecision(options);
     const { replicas = 1 } = options;
     for (let index = 0; index < replicas; index++) decision.#services.push(decision.#startOne(index));
     await Promise.all(decision.#services.map((service) => service.waitFor("deciding at")));
+    if (!decision.#services.every((service) => service.stdout().includes("answers come late")))
+      throw new Error("the delays were not planted: does plant-delays.mjs name the variable of the backend's class?");
     return decision;
   }
 
