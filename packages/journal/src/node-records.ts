@@ -24,11 +24,17 @@ export class NodeRecords extends NodeReading {
     this.words[Header.busy] = 0;
   }
 
-  /** Returns its slot, or 0 if there is no room. A name, if it has one, belongs to the directory in `parent`'s slot. */
+  /** Returns its slot, or 0 if there is no room for it and its name. The name, if it has one, belongs to the directory in `parent`'s slot. */
   addNode(node: NewNode, flags: number, parent: number, name: string): number {
     this.#begin();
     const slot = this.#takeSlot(node.id);
     if (slot === 0) return 0;
+    const ref = parent === 0 ? 0 : this.#newName(parent, name, 0);
+    if (parent !== 0 && ref === 0) {
+      this.table.give(slot);
+      this.#end();
+      return 0;
+    }
     const at = this.table.at(slot);
     const words = this.words;
     words[at + Word.lookups] = node.lookups;
@@ -36,7 +42,6 @@ export class NodeRecords extends NodeReading {
     words[at + Word.inoHi] = node.inoHi;
     words[at + Word.linkLo] = 0;
     words[at + Word.linkHi] = 0;
-    const ref = parent === 0 ? 0 : this.#newName(parent, name, 0);
     words[at + Word.names] = ref;
     words[at + Word.state] = RecordKind.node | (node.kind >>> 8) | flags;
     this.index.addId(slot);
@@ -45,7 +50,9 @@ export class NodeRecords extends NodeReading {
     return slot;
   }
 
+  /** Returns its slot, or 0 if there is no room for it, or was none for its node (`node` is 0). */
   addAlias(id: number, node: number, about: { lookups: number; flags: number }): number {
+    if (node === 0) return 0;
     this.#begin();
     const slot = this.#takeSlot(id);
     if (slot === 0) return 0;
@@ -276,6 +283,11 @@ export class NodeRecords extends NodeReading {
         if (this.parentOf(name) >= this.mark) throw damaged(`record ${slot}`);
       }
     }
+  }
+
+  /** A name that did not fit is missing. */
+  hasName(slot: number, parent: number, name: string): boolean {
+    return this.#find(slot, parent, name) >= 0;
   }
 
   /** The word that refers to a name, or -1. */

@@ -5,6 +5,7 @@
 import { appendFileSync, mkdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setImmediate as nextTurn } from "node:timers/promises";
+import { Journal, type JournalMemory, uncountedBytes, viewsOf } from "@sluice/journal";
 import type { Gate, Overlay, OverlayConfig, Ruling } from "@sluice/overlay";
 import { directory, identifyProcess, killProcess, mountSluice, plant, type ProcessIdentity, requires, scratch } from "@sluice/testkit";
 import { Attr, type CallContext, O, S, type SetAttr, type Status } from "@sluice/vfs";
@@ -24,6 +25,10 @@ const SHORTEN: SetAttr = {
   ...{ mode: undefined, uid: undefined, gid: undefined, atime: undefined, mtime: undefined, handle: undefined, killSuidgid: false },
   size: 3,
 };
+/** Tables of the journal, packages/journal/src/layout.ts; the places that a full one has for all files. */
+const [NODES, ARENA, ROOM] = [0, 5, 100];
+/** The word of a table's description with the number of its places. */
+const capacityAt = (table: number): number => 16 + table * 4 + 2;
 const names = Array.from({ length: FILES }, (_, number) => `file-${number}`);
 
 class Known {
@@ -159,6 +164,30 @@ test("without memory for records, every node stays an object", async () => {
   expect(known.overlay.status()).toMatchObject({ nodes: FILES + 2, nodeObjects: FILES + 2 });
   expect(await known.lookAtAll()).toEqual(first);
 });
+
+for (const [what, table] of [
+  ["records", NODES],
+  ["names", ARENA],
+] as const) {
+  test(`a file stays an object if there is no room for more ${what}`, async () => {
+    const recordMemory = (): JournalMemory => {
+      const memory = viewsOf(uncountedBytes());
+      expect(new Journal(memory).nodes.used).toBe(0);
+      memory.words[capacityAt(table)] = ROOM;
+      return memory;
+    };
+    const known = new Known(OPEN_GATE, { recordMemory });
+    const first = await known.lookAtAll();
+    expect(known.objects).toBeGreaterThan(FILES - ROOM);
+    expect(known.objects).toBeLessThan(FILES);
+    expect(await known.lookAtAll()).toEqual(first);
+    for (const { nodeId, ino } of first) expect(known.statOf(nodeId)).toEqual({ ino, nlink: 1 });
+    const other = { newParent: known.tree, newName: "n".repeat(255) };
+    expect(await known.overlay.rename(call, { parent: known.tree, name: "file-1", ...other, flags: 0 })).toBe(0);
+    expect(known.lookUp(known.tree, other.newName).nodeId).toBe(first[1]?.nodeId);
+    expect(known.statOf(first[1]?.nodeId as number)).toMatchObject({ ino: first[1]?.ino });
+  });
+}
 
 mounted.test("a mount that lets every idle object go shows what it showed before, also by the next server", async () => {
   const lower = join(scratch(), "lower");

@@ -60,10 +60,16 @@ export class OverlayJournal {
     if (of.slot !== 0) this.records.nodes.setLookups(of.slot, Math.max(0, of.lookups));
   }
 
-  /** Its slot. If the node is not written down yet, it is now, with all directories above it. */
+  /** Its slot, or 0 if there is no room. If the node is not written down yet, it is now, with all directories above it. */
   slotOf(node: Node): number {
     if (node.slot === 0) this.#record(node);
     return node.slot;
+  }
+
+  /** Does its record lead to it without its object? Not if there was no room for the record, or for its present name. */
+  leadsTo(node: Node, parent: Node): boolean {
+    const slot = this.slotOf(node);
+    return slot !== 0 && this.records.nodes.hasName(slot, parent.slot, node.name);
   }
 
   #record(node: Node): void {
@@ -75,6 +81,8 @@ export class OverlayJournal {
 
   #recordOne(node: Node): void {
     const { nodes } = this.records;
+    // No room was left for its directory.
+    if (node.parent?.slot === 0) return;
     const flags = (node.shown ? NodeFlag.shown : 0) | (node.writtenPastUs ? NodeFlag.writtenPastUs : 0);
     node.slot = nodes.addNode(node, flags, node.parent?.slot ?? 0, node.name);
     if (node.slot === 0) return;

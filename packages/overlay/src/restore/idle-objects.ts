@@ -111,8 +111,7 @@ export class IdleObjects {
 
   #letGo({ journal, restorable }: Book, node: Node): void {
     const { parent } = node;
-    // No room is left.
-    if (parent === undefined || journal.slotOf(node) === 0) return;
+    if (parent === undefined || !journal.leadsTo(node, parent)) return;
     this.#core.nodes.letObjectGo(node, parent);
     restorable.added();
   }
