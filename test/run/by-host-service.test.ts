@@ -1,6 +1,6 @@
 // `sluice run` whose view a host service mounts: the promises of a session hold as they do in its own namespaces. With
 // SLUICE_RUN_BY_SERVICE every other test of this folder runs so, too.
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync, readFileSync, utimesSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { type HostService, requires, scratch, type ScriptResult, soakBudgetMs, startScript } from "@sluice/testkit";
@@ -194,6 +194,18 @@ describe.each(CALLERS)("as %s", (caller) => {
     LIMIT_MS,
   );
 });
+
+test(
+  "a user's file that was only touched meanwhile is no conflict",
+  async () => {
+    const project = projectOf("an ordinary user");
+    expect(await project.sluice(["run", "--name", "one", "--", "sh", "-c", "echo two >> f"])).toMatchObject({ code: 0 });
+    utimesSync(join(project.base, "f"), 1, 1);
+    const { stdout } = await project.sluice(["diff", "one"]);
+    expect(stdout).toBe("M f\n1 modified\n");
+  },
+  LIMIT_MS,
+);
 
 test(
   "the session of a user goes on if the service is killed, and its mount ends with the session",

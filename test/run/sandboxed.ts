@@ -84,6 +84,8 @@ export class Project {
   readonly state: string;
   readonly #home: string;
   readonly host: Host | undefined;
+  /** Of an ordinary user without a host service: the further groups. */
+  groups: readonly number[] = [];
 
   /**
    * `files`: the content of each, by its path below the directory. They belong to the caller. `host` mounts the views; with "none" the
@@ -117,7 +119,7 @@ export class Project {
   #argv(words: readonly string[], shell: string): string[] {
     const argv = ["bash", "-c", shell, "sh", process.execPath, CLI, ...words];
     if (this.caller === "root") return argv;
-    return this.host === undefined ? asOrdinaryUser(argv) : [...AS_USER, ...argv];
+    return this.host === undefined ? asOrdinaryUser(argv, this.groups) : [...AS_USER, ...argv];
   }
 
   #env(env: Readonly<Record<string, string>>): Record<string, string> {

@@ -36,10 +36,14 @@ export interface Known {
 
 export const NOTHING_KNOWN: Known = { applied: new Map(), records: new BaseRecords([]) };
 
-/** As the record has it: in a user namespace the mount knows the session's owner as root, and nobody else. */
-function ownerOf({ uid, gid }: Attr, inNamespace: boolean): string {
-  const inside = (id: number, own: number | undefined): number => (id === own ? 0 : NOBODY);
-  return inNamespace ? `${inside(uid, process.geteuid?.())}:${inside(gid, process.getegid?.())}` : `${uid}:${gid}`;
+/**
+ * The forms that the record of a user's session may have of it. A host service knows both ids. In a user namespace the mount knows the session's
+ * owner as root, and nobody else; it shows all groups of the owner's files as theirs, which earlier versions did not.
+ */
+function ownerForms({ uid, gid }: Attr): string[] {
+  const user = uid === process.geteuid?.() ? 0 : NOBODY;
+  const group = gid === process.getegid?.() ? 0 : NOBODY;
+  return [`${uid}:${gid}`, `${user}:${group}`, `${user}:${user === 0 ? 0 : group}`];
 }
 
 class Judge {
@@ -48,7 +52,7 @@ class Judge {
   /** Otherwise a copy may be one of a copy, and says nothing of the time at which the first one was made. */
   readonly #copiesAreFirst: boolean;
   readonly #known: Known;
-  readonly #inNamespace: boolean;
+  readonly #isOfUser: boolean;
   readonly #moved: ReadonlySet<string>;
 
   constructor(stack: LayerStack, moved: ReadonlySet<string>, known: Known) {
@@ -56,7 +60,7 @@ class Judge {
     this.#begun = known.begun ?? bornAt(stack.rootOf({ layer: stack.uppers - 1, path: "" }).attr);
     this.#copiesAreFirst = known.begun === undefined;
     this.#known = known;
-    this.#inNamespace = stack.tree({ layer: 0, path: "" }).prefix === "user.overlay.";
+    this.#isOfUser = stack.tree({ layer: 0, path: "" }).prefix === "user.overlay.";
     this.#moved = moved;
   }
 
@@ -87,10 +91,14 @@ class Judge {
     return records.hasSeen(identity) || this.#isOld(before.object, after);
   }
 
+  #isOwner(recorded: string, attr: Attr): boolean {
+    return this.#isOfUser ? ownerForms(attr).includes(recorded) : recorded === `${attr.uid}:${attr.gid}`;
+  }
+
   /** Somebody touched the object, gave it another name, or wrote the same bytes. Of a change of its attributes alone nothing else tells. */
   #isSame(entry: BaseEntry, { object, data }: Side): boolean {
     const { attr } = object;
-    if (entry.mode !== attr.mode || entry.owner !== ownerOf(attr, this.#inNamespace)) return false;
+    if (entry.mode !== attr.mode || !this.#isOwner(entry.owner, attr)) return false;
     if (isDirectory(attr)) return true;
     const explained = entry.links !== attr.nlink || entry.ino !== attr.ino || entry.modified !== `${attr.mtimeSec}.${attr.mtimeNsec}`;
     if (!explained || entry.size !== attr.size) return false;

@@ -6,6 +6,7 @@
  */
 import { native } from "@sluice/native";
 import { AT, type Attr, O, RESOLVE, SEEK } from "@sluice/vfs";
+import { showGroup } from "./foreign-group.js";
 import type { Permit } from "./permit.js";
 
 export { SEAL } from "@sluice/native";
@@ -105,10 +106,14 @@ export function readWhole(fd: number, maxBytes: number): Buffer | undefined {
 
 /** statx of one name, without following a link. Gives 0 or the negative errno. */
 export function statName(dirFd: number, name: string, attr: Attr): number {
-  return sys.statx(dirFd, name, AT.SYMLINK_NOFOLLOW, attr.words);
+  const status = sys.statx(dirFd, name, AT.SYMLINK_NOFOLLOW, attr.words);
+  showGroup(attr);
+  return status;
 }
 
 /** statx of the object of a descriptor. */
 export function statFd(fd: number, attr: Attr): number {
-  return sys.statx(fd, "", AT.EMPTY_PATH | AT.SYMLINK_NOFOLLOW, attr.words);
+  const status = sys.statx(fd, "", AT.EMPTY_PATH | AT.SYMLINK_NOFOLLOW, attr.words);
+  showGroup(attr);
+  return status;
 }

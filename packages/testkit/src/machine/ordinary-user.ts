@@ -17,12 +17,16 @@ replace() { mount --bind "$own/etc/$1" "/etc/$1"; }
 { cat /etc/group; echo "$USER_NAME:x:$USER_ID:"; } > "$own/etc/group"; replace group
 for file in subuid subgid; do echo "$USER_NAME:$SUBORDINATE:65536" > "$own/etc/$file"; replace $file; done
 export HOME="$own/home" XDG_RUNTIME_DIR="$own/run" USER=$USER_NAME
-exec setpriv --reuid=$USER_ID --regid=$USER_ID --clear-groups "$@"
+exec setpriv --reuid=$USER_ID --regid=$USER_ID $USER_GROUPS "$@"
 `;
 
-/** The command that runs `argv` as that user; needs CAP_SYS_ADMIN, unshare and setpriv. The home directory is empty. */
-export function asOrdinaryUser(argv: readonly string[]): string[] {
+/**
+ * The command that runs `argv` as that user; needs CAP_SYS_ADMIN, unshare and setpriv. The home directory is empty. `groups`: the user's
+ * further groups.
+ */
+export function asOrdinaryUser(argv: readonly string[], groups: readonly number[] = []): string[] {
   const { name, uid } = ORDINARY_USER;
-  const variables = [`USER_NAME=${name}`, `USER_ID=${uid}`, `SUBORDINATE=${SUBORDINATE}`];
+  const option = groups.length === 0 ? "--clear-groups" : `--groups=${groups.join(",")}`;
+  const variables = [`USER_NAME=${name}`, `USER_ID=${uid}`, `USER_GROUPS=${option}`, `SUBORDINATE=${SUBORDINATE}`];
   return ["env", ...variables, "unshare", "--mount", "--propagation", "private", "sh", "-c", BECOME, "sh", scratch(), ...argv];
 }

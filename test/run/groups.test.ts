@@ -1,0 +1,99 @@
+// A user's files of another group of theirs in a session without a host service, whose user namespace has no id for that group.
+import { chmodSync, chownSync, readFileSync, statSync } from "node:fs";
+import { join } from "node:path";
+import { ORDINARY_USER, requires, scratch } from "@sluice/testkit";
+import { expect } from "vitest";
+import { NEEDS, Project } from "./sandboxed.js";
+
+const { test } = requires(...NEEDS);
+const { uid, gid } = ORDINARY_USER;
+const GROUP = 4711;
+const OTHER_USER = 4712;
+const LIMIT_MS = 180_000;
+const FILES = { written: "1\n", mode: "", moved: "", removed: "", truncated: "long\n", special: "", own: "", theirs: "", "sub/f": "" };
+
+/** A directory that a group works in: it hands its group down. */
+function groupProject(): Project {
+  const project = new Project("an ordinary user", FILES, scratch(), "none");
+  for (const name of ["", "sub", ...Object.keys(FILES)]) chownSync(join(project.base, name), uid, GROUP);
+  chownSync(join(project.base, "own"), uid, gid);
+  chownSync(join(project.base, "theirs"), OTHER_USER, GROUP);
+  chmodSync(join(project.base, "special"), 0o2755);
+  for (const name of ["", "sub"]) chmodSync(join(project.base, name), 0o2775);
+  project.groups = [GROUP];
+  return project;
+}
+
+const WORK = [
+  "echo 2 >> written",
+  "chmod 640 mode",
+  "mv moved renamed",
+  "rm removed sub/f",
+  "echo s > truncated",
+  "echo >> special && chmod 2755 special",
+  "mkdir -p sub/deep/er",
+  "echo new | tee new sub/deep/er/new > /dev/null",
+  "ln written linked",
+].join(" && ");
+
+test(
+  "a user changes files of another group of theirs, which keep the group, and new ones get that of their directory",
+  async () => {
+    const project = groupProject();
+    const of = (name: string): { gid: number; mode: number } => {
+      const { gid: group, mode } = statSync(join(project.base, name));
+      return { gid: group, mode: mode & 0o7777 };
+    };
+    const ran = await project.sluice(["run", "--on-exit", "apply", "--", "sh", "-c", `${WORK} && cat theirs && ! rm -f theirs`]);
+    expect(ran).toMatchObject({ code: 0 });
+    expect(readFileSync(join(project.base, "written"), "utf8")).toBe("1\n2\n");
+    for (const name of ["written", "renamed", "truncated", "linked", "new", "sub/deep/er/new"])
+      expect(of(name), name).toMatchObject({ gid: GROUP });
+    expect(of("mode")).toEqual({ gid: GROUP, mode: 0o640 });
+    expect(of("special")).toEqual({ gid: GROUP, mode: 0o2755 });
+    expect(of("sub/deep/er")).toMatchObject({ gid: GROUP });
+    expect(of("own")).toMatchObject({ gid });
+    expect(of("theirs")).toMatchObject({ gid: GROUP });
+    expect(project.exists("removed")).toBe(false);
+  },
+  LIMIT_MS,
+);
+
+test(
+  "the groups are restored after a killed command, and only what changed is listed",
+  async () => {
+    const project = groupProject();
+    const running = project.start([
+      "run",
+      "--name",
+      "one",
+      "--",
+      "sh",
+      "-c",
+      "chmod 600 mode && chmod 644 mode && echo 2 >> written; echo ready; sleep 1000",
+    ]);
+    await running.waitFor("ready");
+    running.kill("SIGKILL");
+    await running.finished;
+    // A command that works on it as a whole comes first.
+    const applied = await project.sluice(["apply", "one", "--json"]);
+    expect(applied).toMatchObject({ code: 0 });
+    expect(statSync(join(project.base, "written")).gid).toBe(GROUP);
+    expect(statSync(join(project.base, "mode"))).toMatchObject({ gid: GROUP });
+    expect(readFileSync(join(project.base, "written"), "utf8")).toBe("1\n2\n");
+  },
+  LIMIT_MS,
+);
+
+test(
+  "a file of a group that its owner has left becomes theirs",
+  async () => {
+    const project = groupProject();
+    project.groups = [];
+    const ran = await project.sluice(["run", "--name", "one", "--", "sh", "-c", "echo 2 >> written"]);
+    expect(ran).toMatchObject({ code: 0 });
+    expect((await project.sluice(["apply", "one"])).code).toBe(0);
+    expect(statSync(join(project.base, "written"))).toMatchObject({ uid, gid });
+  },
+  LIMIT_MS,
+);
