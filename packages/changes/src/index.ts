@@ -8,7 +8,7 @@ export { completeSelection } from "./complete-selection.js";
 export { conflictLabel, differenceLine, type DifferenceReport, kindOf, reportOf, shownDifferences, summaryOf } from "./describe.js";
 export type { Difference, OnProgress } from "./difference.js";
 export { forTerminal } from "./patch/for-terminal.js";
-export { restoreGroups } from "./restore-groups.js";
+export { restoreOriginalIds } from "./restore-ids.js";
 export { reviewLayers } from "./review.js";
 export { reviewPlace } from "./review-session.js";
 export { selectorOf } from "./selection.js";

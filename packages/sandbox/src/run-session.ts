@@ -5,7 +5,7 @@ import { homedir } from "node:os";
 import type { Readable, Writable } from "node:stream";
 import { isBeneath, readMountTable } from "@sluice/mount-control";
 import { CliError, EXIT, failed, lacking, wrong } from "@sluice/runtime/cli";
-import { noteShownGroups, type Session, statePath } from "@sluice/sessions";
+import { noteShownIds, type Session, statePath } from "@sluice/sessions";
 import { bwrapArguments, type Confinement } from "./bwrap-arguments.js";
 import { CallerTerminal } from "./caller-terminal.js";
 import { checkDevices } from "./check-devices.js";
@@ -190,7 +190,7 @@ const socketsOf = (session: Session): string => (session.record.userXattr ? SOCK
 function stageServer({ session, sluice, order }: SessionRun, capabilities: readonly string[]): StageServer {
   const socketDirectory = socketsOf(session);
   if (socketDirectory === SOCKETS_OF_ROOT) mkdirSync(socketDirectory, { recursive: true, mode: 0o711 });
-  else noteShownGroups({ fd: session.fd, path: session.directory });
+  else noteShownIds({ fd: session.fd, path: session.directory });
   return { command: [...sluice, ...viewWords(order)], capabilities, socketDirectory };
 }
 

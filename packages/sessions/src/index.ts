@@ -3,7 +3,7 @@ export { becomeOwner } from "./become-owner.js";
 export { splitName } from "./names.js";
 export type { Checkpoint, SessionRecord } from "./record.js";
 export { isRunning, type NextNames, Session, type TakeNext } from "./session.js";
-export { forgetShownGroups, hasShownGroups, noteShownGroups } from "./shown-groups.js";
+export { forgetShownIds, hasShownIds, noteShownIds } from "./shown-ids.js";
 export {
   addCheckpoint,
   addCheckpointRunning,

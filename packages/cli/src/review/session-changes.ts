@@ -8,7 +8,7 @@ import {
   hasApply,
   type Place,
   recoverApply,
-  restoreGroups,
+  restoreOriginalIds,
   reviewLayers,
   reviewPlace,
   selectorOf,
@@ -16,7 +16,7 @@ import {
 import { type LayerStack, openTree, type Tree } from "@sluice/layer-tools";
 import { escapeTextName, wrong } from "@sluice/runtime/cli";
 import { withProgress } from "./show-progress.js";
-import { forgetShownGroups, hasShownGroups, listSessions, removeSession, removeUnusedLayers, type Session } from "@sluice/sessions";
+import { forgetShownIds, hasShownIds, listSessions, removeSession, removeUnusedLayers, type Session } from "@sluice/sessions";
 
 /** Undefined if there is no such session. @throws CliError if it cannot be used */
 export function findSession(name: string): Session | undefined {
@@ -58,17 +58,17 @@ export async function soleUpper(session: Session): Promise<Place> {
 }
 
 /** The command has ended, or was killed before. The session is locked. @throws CliError */
-export function restoreShownGroups(session: Session): void {
+export function restoreIds(session: Session): void {
   const directory = { fd: session.fd, path: session.directory };
-  if (!hasShownGroups(directory)) return;
-  restoreGroups(placeOf(session));
-  forgetShownGroups(directory);
+  if (!hasShownIds(directory)) return;
+  restoreOriginalIds(placeOf(session));
+  forgetShownIds(directory);
 }
 
 /** Before a command runs in a session again: its layers are not changed under it. The session is locked. @throws CliError */
 export function recoverSession(session: Session): void {
   if (hasApply({ directory: { fd: session.fd, path: session.directory } })) recover(placeOf(session));
-  restoreShownGroups(session);
+  restoreIds(session);
 }
 
 /** Before a session is removed: nothing of it stays in its directory, which may be gone. The session is locked. @throws CliError */

@@ -6,7 +6,7 @@
  */
 import { native } from "@sluice/native";
 import { AT, type Attr, O, RESOLVE, SEEK } from "@sluice/vfs";
-import { showGroup } from "./foreign-group.js";
+import { showAcl, showGroup } from "./foreign-ids.js";
 import type { Permit } from "./permit.js";
 
 export { SEAL } from "@sluice/native";
@@ -93,7 +93,8 @@ export function closeFd(fd: number): void {
 
 /** Reads an extended attribute of (descriptor, name); "" stands for the descriptor's own object. Gives its length, or the negative errno. */
 export function readXattr(fd: number, name: string, attribute: string, into: Buffer): number {
-  return sys.getxattrat(fd, name, attribute, into);
+  const length = sys.getxattrat(fd, name, attribute, into);
+  return length <= 0 ? length : showAcl(attribute, into, length);
 }
 
 /** Reads a file from its start, `maxBytes` at most. Undefined if that fails. */

@@ -1,4 +1,6 @@
-// A user's files of another group of theirs in a session without a host service, whose user namespace has no id for that group.
+// A user's files of another group of theirs, and with access control lists for others, in a session without a host service: its user namespace
+// has no ids for them.
+import { execFileSync } from "node:child_process";
 import { chmodSync, chownSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { ORDINARY_USER, requires, scratch } from "@sluice/testkit";
@@ -6,6 +8,7 @@ import { expect } from "vitest";
 import { NEEDS, Project } from "./sandboxed.js";
 
 const { test } = requires(...NEEDS);
+const withAcls = requires(...NEEDS, "command setfacl", "command getfacl");
 const { uid, gid } = ORDINARY_USER;
 const GROUP = 4711;
 const OTHER_USER = 4712;
@@ -60,7 +63,7 @@ test(
 );
 
 test(
-  "the groups are restored after a killed command, and only what changed is listed",
+  "the groups are restored after a killed command",
   async () => {
     const project = groupProject();
     const running = project.start([
@@ -76,7 +79,7 @@ test(
     running.kill("SIGKILL");
     await running.finished;
     // A command that works on it as a whole comes first.
-    const applied = await project.sluice(["apply", "one", "--json"]);
+    const applied = await project.sluice(["apply", "one"]);
     expect(applied).toMatchObject({ code: 0 });
     expect(statSync(join(project.base, "written")).gid).toBe(GROUP);
     expect(statSync(join(project.base, "mode"))).toMatchObject({ gid: GROUP });
@@ -94,6 +97,36 @@ test(
     expect(ran).toMatchObject({ code: 0 });
     expect((await project.sluice(["apply", "one"])).code).toBe(0);
     expect(statSync(join(project.base, "written"))).toMatchObject({ uid, gid });
+  },
+  LIMIT_MS,
+);
+
+withAcls.test(
+  "a user changes files with access control lists for others, which keep them, and new ones get those of their directory",
+  async () => {
+    const project = new Project(
+      "an ordinary user",
+      { written: "1\n", mode: "", moved: "", cleared: "", "handing/f": "" },
+      scratch(),
+      "none",
+    );
+    const at = (name: string): string => join(project.base, name);
+    const acl = (name: string): string => execFileSync("getfacl", ["-cnp", at(name)], { encoding: "latin1" });
+    for (const name of ["written", "mode", "moved", "cleared"])
+      execFileSync("setfacl", ["-m", `u:${OTHER_USER}:rw,g:${GROUP}:r`, at(name)]);
+    execFileSync("setfacl", ["-d", "-m", `u:${OTHER_USER}:rwx,u:${uid}:rwx`, at("handing")]);
+    const before = ["written", "moved", "handing"].map(acl);
+    const script =
+      "echo 2 >> written && chmod 600 mode && mv moved renamed && setfacl -b cleared && rm handing/f && mkdir handing/deep && echo n > handing/deep/new";
+    const ran = await project.sluice(["run", "--on-exit", "apply", "--", "sh", "-c", `${script} && getfacl -cn written`]);
+    expect(ran).toMatchObject({ code: 0 });
+    // Others have no id in it.
+    expect(ran.stdout).not.toMatch(/^(user|group):\d/m);
+    expect(["written", "renamed", "handing"].map(acl)).toEqual(before);
+    expect(acl("mode")).toMatch(new RegExp(`^user:${OTHER_USER}:rw-\\s`, "m"));
+    expect(acl("cleared")).not.toMatch(/^(user|group):\d/m);
+    expect(acl("handing/deep")).toMatch(new RegExp(`^default:user:${OTHER_USER}:rwx$`, "m"));
+    expect(acl("handing/deep/new")).toMatch(new RegExp(`^user:${OTHER_USER}:rwx\\s`, "m"));
   },
   LIMIT_MS,
 );
