@@ -89,6 +89,22 @@ test(
 );
 
 test(
+  "the groups are restored in a fork of a session whose command still works",
+  async () => {
+    const project = groupProject();
+    const running = project.start(["run", "--name", "one", "--", "sh", "-c", "echo 2 >> written; echo ready; sleep 1000"]);
+    await running.waitFor("ready");
+    expect(await project.sluice(["fork", "one", "two"])).toMatchObject({ code: 0 });
+    running.kill("SIGTERM");
+    await running.finished;
+    expect(await project.sluice(["apply", "two"])).toMatchObject({ code: 0 });
+    expect(statSync(join(project.base, "written")).gid).toBe(GROUP);
+    expect(readFileSync(join(project.base, "written"), "utf8")).toBe("1\n2\n");
+  },
+  LIMIT_MS,
+);
+
+test(
   "a file of a group that its owner has left becomes theirs",
   async () => {
     const project = groupProject();

@@ -190,7 +190,7 @@ const socketsOf = (session: Session): string => (session.record.userXattr ? SOCK
 function stageServer({ session, sluice, order }: SessionRun, capabilities: readonly string[]): StageServer {
   const socketDirectory = socketsOf(session);
   if (socketDirectory === SOCKETS_OF_ROOT) mkdirSync(socketDirectory, { recursive: true, mode: 0o711 });
-  else noteShownIds({ fd: session.fd, path: session.directory });
+  else noteShownIds(session.place);
   return { command: [...sluice, ...viewWords(order)], capabilities, socketDirectory };
 }
 

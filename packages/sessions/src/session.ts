@@ -114,6 +114,10 @@ export class Session {
   get directory(): string {
     return this.#place.path;
   }
+  /** Its directory, open; it is closed with the session. */
+  get place(): Place {
+    return this.#place;
+  }
   get upper(): string {
     return this.path("upper");
   }

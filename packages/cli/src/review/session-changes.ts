@@ -53,16 +53,17 @@ export async function soleUpper(session: Session): Promise<Place> {
   if (session.record.layers.length > 0) {
     await session.mergeLayers();
     removeUnusedLayers();
+    restoreIds(session);
   }
   return placeOf(session);
 }
 
 /** The command has ended, or was killed before. The session is locked. @throws CliError */
 export function restoreIds(session: Session): void {
-  const directory = { fd: session.fd, path: session.directory };
-  if (!hasShownIds(directory)) return;
+  if (!hasShownIds(session.place)) return;
   restoreOriginalIds(placeOf(session));
-  forgetShownIds(directory);
+  // Files that a fork of a working session has in a layer get theirs when its layers are one: nothing writes in a layer.
+  if (session.record.layers.length === 0) forgetShownIds(session.place);
 }
 
 /** Before a command runs in a session again: its layers are not changed under it. The session is locked. @throws CliError */

@@ -5,6 +5,8 @@ import {
   becomeOwner,
   forkRunning,
   forkSession,
+  hasShownIds,
+  noteShownIds,
   isDiscarded,
   openSession,
   type Session,
@@ -69,8 +71,12 @@ export async function forkOf(from: string, { name, stop = false }: { name: strin
   const { session, isRunning } = await openToCopy(old, stop);
   try {
     await freeName(name);
-    if (isRunning && checkpoint === undefined) return await forkRunning(session, name, runningMount(session));
-    return forkSession(session, { name, checkpoint });
+    const fork =
+      isRunning && checkpoint === undefined
+        ? await forkRunning(session, name, runningMount(session))
+        : forkSession(session, { name, checkpoint });
+    if (hasShownIds(session.place)) noteShownIds(fork.place);
+    return fork;
   } finally {
     session.close();
   }
