@@ -78,7 +78,7 @@ test(
     await running.waitFor("ready");
     running.kill("SIGKILL");
     await running.finished;
-    // A command that works on it as a whole comes first.
+    expect((await project.sluice(["diff", "one"])).stdout).toBe("M written\n1 modified\n");
     const applied = await project.sluice(["apply", "one"]);
     expect(applied).toMatchObject({ code: 0 });
     expect(statSync(join(project.base, "written")).gid).toBe(GROUP);

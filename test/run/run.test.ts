@@ -212,11 +212,17 @@ test(
   async () => {
     const project = new Project("root", FILES);
     const root = join(project.base, "..");
-    for (const cwd of ["/", root, join(root, "home")]) {
-      const { code, stderr } = await project.sluice(["run", "--", "true"], { cwd });
-      expect(stderr).toMatch(/your home directory lies in it/);
-      expect(code).toBe(4);
-    }
+    for (const [cwd, why] of [
+      ["/", "your home directory lies in it"],
+      [root, "your home directory lies in it"],
+      [join(root, "home"), "it is your home directory"],
+    ] as const)
+      expect(await project.sluice(["run", "--", "true"], { cwd })).toMatchObject({
+        code: 4,
+        stderr: expect.stringContaining(why) as unknown,
+      });
+    const noSession = expect.stringContaining("none: there is neither a session nor a mount point with this name") as unknown;
+    expect(await project.sluice(["diff", "none"])).toMatchObject({ code: 4, stderr: noSession });
     const inState = await project.sluice(["run", "--", "true"], { before: "mkdir -p $XDG_STATE_HOME/sluice; cd $XDG_STATE_HOME/sluice" });
     expect(inState).toMatchObject({ code: 4, stderr: expect.stringContaining("the state of Sluice lies in it, or around it") as unknown });
     expect((await project.sluice(["run", "--policy", "none", "--", "true"])).stderr).toMatch(/none is neither a file nor one of agent/);

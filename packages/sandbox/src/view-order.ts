@@ -66,7 +66,11 @@ export function checkBase(base: string): void {
   const state = statePath();
   const home = existsSync(homedir()) ? realpathSync(homedir()) : undefined;
   if (home !== undefined && isBeneath(home, base))
-    throw unfit(base, "your home directory lies in it", "run the command in a directory of one project");
+    throw unfit(
+      base,
+      home === base ? "it is your home directory" : "your home directory lies in it",
+      "run the command in a directory of one project",
+    );
   if (isBeneath(state, base) || isBeneath(base, state))
     throw unfit(base, "the state of Sluice lies in it, or around it", "run the command in another directory, or set XDG_STATE_HOME");
 }

@@ -1,5 +1,6 @@
 /** `sluice diff`: the changes of a session, or of an upper layer. */
-import { escapeName, wrong } from "@sluice/runtime/cli";
+import { existsSync } from "node:fs";
+import { escapeName, unfit, wrong } from "@sluice/runtime/cli";
 import type { Session } from "@sluice/sessions";
 import { type Command, Option } from "commander";
 import { type Change, walkUpper } from "@sluice/layer-tools";
@@ -30,6 +31,8 @@ function plain({ path, from, ...change }: Change): Change {
   return { ...change, path: toText(path), ...(from === undefined ? {} : { from: toText(from) }) };
 }
 
+const NOTHING = "there is neither a session nor a mount point with this name (ENOENT)";
+
 /** With the library for patches: other commands do not load it. */
 const reviews = () => Promise.all([import("../review/session-changes.js"), import("../review/show-changes.js")]);
 
@@ -43,17 +46,17 @@ async function showOnWeb(session: Session, words: readonly string[]): Promise<tr
 /** Undefined unless the first word names a session. A session that runs is not recovered: its runner has done that. */
 async function diffSession(target: string | undefined, words: readonly string[], args: DiffArguments): Promise<true | undefined> {
   if (target === undefined || target.includes("/")) return undefined;
-  const [{ findSession, placeOf, recover, reviewSession }, { showReview }] = await reviews();
+  const [{ findSession, placeOf, recoverSession, reviewSession }, { showReview }] = await reviews();
   (await import("@sluice/sessions")).becomeOwner();
   const session = findSession(target);
+  if (session === undefined && !existsSync(target)) throw unfit(target, NOTHING, "see 'sluice sessions'");
   if (session === undefined) return undefined;
   if (args.upper !== undefined || args.lower !== undefined) throw wrong("diff", "a session and layers are given", "give one of the two");
   if (args.web === true) return showOnWeb(session, words);
   const runs = session.isRunning();
   if (!runs) session.lock();
-  const place = placeOf(session);
-  if (!runs) recover(place);
-  await showReview(await reviewSession(place, words), args);
+  if (!runs) recoverSession(session);
+  await showReview(await reviewSession(placeOf(session), words), args);
   return true;
 }
 

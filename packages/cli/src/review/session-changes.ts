@@ -42,7 +42,7 @@ export function placeOf(session: Session): Place {
 }
 
 /** Ends an apply or undo that was killed. The session is locked. @throws CliError */
-export function recover(place: Place): void {
+function recover(place: Place): void {
   const recovery = recoverApply(place);
   if (recovery !== undefined) process.stderr.write(`sluice: ${place.name}: an interrupted command was ended: ${recovery}\n`);
 }

@@ -43,6 +43,6 @@ export async function undo(name: string | undefined): Promise<void> {
   for (const path of undone.newer)
     process.stderr.write(`sluice: ${escapeName(path)}: the session has a newer change, and keeps that one\n`);
   process.stdout.write(
-    `undone in ${escapeTextName(session.base)}: ${undone.paths} paths of session ${session.name}${wasDiscarded ? ", which is there again" : ""}\n`,
+    `undone in ${escapeTextName(session.base)}: ${undone.paths} ${undone.paths === 1 ? "path" : "paths"} of session ${session.name}${wasDiscarded ? ", which is there again" : ""}\n`,
   );
 }
