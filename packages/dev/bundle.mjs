@@ -10,6 +10,7 @@ import { basename, dirname, join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
 import { rolldown } from "rolldown";
 import { root } from "./build.mjs";
+import { loadLate } from "./late-chunks.mjs";
 import { nameFunctions } from "./name-functions.mjs";
 
 const OUT = join(root, "bundle");
@@ -65,6 +66,14 @@ export const OUTSIDE = ["@cedar-policy/cedar-wasm", "fuse-native"];
 
 /** Packages that name their place, but only in functions that nobody here calls (channelz, ORCA, pino's transports). */
 const NAME_THEIR_PLACE = new Set(["@grpc/grpc-js", "pino", "thread-stream", "commander"]);
+
+/**
+ * Parts that commands use and servers do not: a chunk of these modules alone loads another one when it uses something of it. A command uses few
+ * of them, and servers use no late loads while they answer.
+ */
+const LOADED_LATE = ["base-record", "changes", "cli/dist/review", "layer-tools", "sandbox", "sessions"].map((name) =>
+  join(root, "packages", name, "/"),
+);
 
 const packageOf = (/** @type {string} */ id) => /.*\/node_modules\/((?:@[^/]+\/)?[^/]+)/.exec(id)?.[1];
 
@@ -128,7 +137,9 @@ function changedAt(paths) {
 function candidates() {
   const projects = ["packages", "services"].flatMap((kind) => readdirSync(join(root, kind)).map((name) => `${kind}/${name}`));
   const scripts = PROGRAMS.filter((path) => path.startsWith("deploy/"));
-  const own = ["bundle.mjs", "name-functions.mjs", basename(STARTED_FUNCTIONS), LOADER, CACHE_MAKER].map((name) => `packages/dev/${name}`);
+  const own = ["bundle.mjs", "late-chunks.mjs", "name-functions.mjs", basename(STARTED_FUNCTIONS), LOADER, CACHE_MAKER].map(
+    (name) => `packages/dev/${name}`,
+  );
   return [...projects.map((project) => `${project}/dist/.tsbuildinfo`), ...scripts, "package-lock.json", ...own];
 }
 
@@ -200,7 +211,28 @@ async function joinModules(out, plugins) {
     comments: false,
   });
   await bundle.close();
+  loadSomeLate(out, output);
   return output;
+}
+
+/** @param {string} out the bundle @param {import("rolldown").RolldownOutput["output"]} output */
+function loadSomeLate(out, output) {
+  /** @param {(id: string) => boolean} fits @returns {Set<string>} names of the chunks whose modules all fit */
+  const withModules = (fits) =>
+    new Set(
+      output.flatMap((chunk) =>
+        chunk.type === "chunk" && chunk.moduleIds.length > 0 && chunk.moduleIds.every(fits) ? [chunk.fileName] : [],
+      ),
+    );
+  const isOfCommands = (/** @type {string} */ id) => LOADED_LATE.some((place) => id.startsWith(place));
+  const late = withModules((id) => isOfCommands(id) || packageOf(id) !== undefined);
+  for (const name of withModules(isOfCommands)) {
+    const path = join(out, name);
+    writeFileSync(
+      path,
+      loadLate(readFileSync(path, "utf8"), (other) => late.has(join(dirname(name), other))),
+    );
+  }
 }
 
 /**

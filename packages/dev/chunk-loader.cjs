@@ -102,6 +102,16 @@ function load(file) {
   loaded.set(file, { exports, source, script });
   /** @param {string} name a chunk, or a module that stays outside */
   const requireFrom = (name) => (name.startsWith(".") ? load(join(dirname(file), name)) : requireOutside(name));
+  /** @param {Record<string, string>} chunks by the names that the text has for them */
+  requireFrom.late = (chunks) => {
+    const late = {};
+    for (const [name, path] of Object.entries(chunks)) {
+      /** @type {Exports | undefined} */
+      let found;
+      Object.defineProperty(late, name, { get: () => (found ??= requireFrom(path)) });
+    }
+    return late;
+  };
   script.runInThisContext()(exports, requireFrom, file);
   return exports;
 }

@@ -3,9 +3,11 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { compileFunction } from "node:vm";
 import { runScript, scratch } from "@sluice/testkit";
 import { beforeAll, expect, test } from "vitest";
 import { buildBundle } from "../../packages/dev/build.mjs";
+import { loadLate } from "../../packages/dev/late-chunks.mjs";
 import { loadedChunks, writeChunkSpy } from "./chunk-spy.js";
 
 const BUNDLE = fileURLToPath(new URL("../../bundle/", import.meta.url));
@@ -37,12 +39,18 @@ function loadedBy(path: string): Set<string> {
   return packages;
 }
 
-/** The packages whose modules a command loads before it ends. */
-async function loadedWhile(...args: readonly string[]): Promise<string[]> {
+/** The chunks that a command loads before it ends. */
+async function chunksWhile(...args: readonly string[]): Promise<string[]> {
   const main = join(BUNDLE, "packages/cli/dist/main.js");
   const { stderr } = await runScript([process.execPath, "--require", writeChunkSpy(scratch()), main, ...args]);
   const files = loadedChunks(stderr).map(({ name }) => name);
   expect(files.length).toBeGreaterThan(5);
+  return files;
+}
+
+/** The packages whose modules a command loads before it ends. */
+async function loadedWhile(...args: readonly string[]): Promise<string[]> {
+  const files = await chunksWhile(...args);
   return [...new Set(files.flatMap((name) => packagesIn(join(BUNDLE, name))))].sort();
 }
 
@@ -87,4 +95,49 @@ test("a mount loads neither gRPC nor protobuf, which load with a decision servic
   ];
   expect(late.filter((name) => mount.has(name))).toEqual([]);
   expect(loadedBy("chunks/connect.js")).toContain("@grpc/grpc-js");
+});
+
+test("a command that looks for a session loads no module that reads or compares layers", async () => {
+  const loaded = await chunksWhile("run", "--host-service", "off", "--resume", "none", "--", "true");
+  for (const name of ["chunks/layer-stack.js", "chunks/write-layer.js"]) {
+    expect(packagesIn(join(BUNDLE, name))).toContain("packages/layer-tools");
+    expect(loaded).not.toContain(name);
+  }
+});
+
+/** Runs the text of a chunk, as the loader does. */
+function runChunk(text: string, chunks: Record<string, object>): { exports: Record<string, unknown>; loaded: string[] } {
+  const loaded: string[] = [];
+  const load = (path: string): object => {
+    loaded.push(path);
+    return chunks[path] as object;
+  };
+  const late = (names: Record<string, string>): object =>
+    Object.defineProperties({}, Object.fromEntries(Object.entries(names).map(([name, path]) => [name, { get: () => load(path) }])));
+  const exports: Record<string, unknown> = {};
+  (compileFunction(text, ["exports", "require"]) as (...given: unknown[]) => void)(exports, Object.assign(load, { late }));
+  return { exports, loaded };
+}
+
+test("a late chunk is loaded by its first use: a call, a new object, and a class that extends one of it", () => {
+  const text = `
+    const require_a = require("./a.js");
+    const require_b = require("./b.js");
+    exports.early = require_b.value;
+    exports.call = () => require_a.twice(2);
+    exports.make = () => new require_a.Point(3).x;
+    exports.extend = () => new (class extends require_a.Point {})(4).x;
+    exports.names = () => ({ require_a: 1 }).require_a;`;
+  class Point {
+    constructor(readonly x: number) {}
+  }
+  const chunks = { "./a.js": { twice: (n: number) => 2 * n, Point }, "./b.js": { value: 1 } };
+  const { exports, loaded } = runChunk(
+    loadLate(text, (path) => path === "./a.js"),
+    chunks,
+  );
+  expect(loaded).toEqual(["./b.js"]);
+  const called = ["names", "call", "make", "extend"].map((name) => (exports[name] as () => unknown)());
+  expect(called).toEqual([1, 4, 3, 4]);
+  expect(loaded).toContain("./a.js");
 });
