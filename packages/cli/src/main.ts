@@ -21,12 +21,21 @@ const SERVING_MOUNTS = new Set(["mount", "mount-server", "user-server", "serve",
 /** Somebody waits for the end of these, and they have loaded the addon. */
 const AWAITED = new Set(["run", "user-mount", "user-server"]);
 
-if (!SERVING.has(process.argv[2] ?? "")) {
-  process.stdout.on("error", (error: NodeJS.ErrnoException) => {
+/** Standard output, once this command has used it. Node takes some milliseconds to open it, and not every command writes there. */
+let output: NodeJS.WriteStream | undefined;
+
+function endWithReader(stream: NodeJS.WriteStream): NodeJS.WriteStream {
+  return stream.on("error", (error: NodeJS.ErrnoException) => {
     // The reader is gone, or the terminal (EIO): the command ends, as with SIGPIPE.
     if (error.code === "EPIPE" || error.code === "EIO") process.exit(1);
     throw error;
   });
+}
+
+if (!SERVING.has(process.argv[2] ?? "")) {
+  const opened = Object.getOwnPropertyDescriptor(process, "stdout")?.get;
+  const get = (): NodeJS.WriteStream => (output ??= endWithReader(opened?.call(process) as NodeJS.WriteStream));
+  if (opened !== undefined) Object.defineProperty(process, "stdout", { configurable: true, enumerable: true, get });
 }
 
 if (process.argv[2] === undefined) {
@@ -38,8 +47,8 @@ if (SERVING_MOUNTS.has(process.argv[2] ?? "")) (await import("@sluice/runtime/sh
 const code = await runCli(await buildProgram(process.argv[2]));
 // Writes to a socket, such as the standard output of a child of Node, wait in this process if its reader is slow. A server does not wait.
 if (!SERVING.has(process.argv[2] ?? ""))
-  for (const stream of [process.stdout, process.stderr])
-    if (stream.writableLength > 0) await new Promise((resolve) => stream.write("", resolve));
+  for (const stream of [output, process.stderr])
+    if (stream !== undefined && stream.writableLength > 0) await new Promise((resolve) => stream.write("", resolve));
 if (AWAITED.has(process.argv[2] ?? "")) (await import("@sluice/native")).leaveNow(code);
 // Nobody needs the handles that still hold the event loop, such as a gRPC channel that is closing.
 process.exit(code);

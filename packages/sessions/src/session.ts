@@ -28,8 +28,7 @@ import { writeSnapshot } from "./snapshot.js";
 import { below, makePrivate, openPrivate, type Place } from "./state-directory.js";
 
 /** The two layers of the view of the directory, and the two of the view of $HOME. */
-export const LAYERS = ["upper", "work", "home/upper", "home/work"] as const;
-export type LayerName = (typeof LAYERS)[number];
+export type LayerName = "upper" | "work" | "home/upper" | "home/work";
 /** The mount point of the session. Only the namespace of a command that runs has the mount. */
 export const VIEW = "view";
 
@@ -213,7 +212,7 @@ export class Session {
     removeNext(this.#place);
     completeMerge(this.#place, () => this.#write({ ...this.#record, layers: [] }));
     completeFreeze(this.#place, this.#record);
-    for (const name of ["work", "home/upper", "home/work"]) makePrivate(this.#place, name);
+    makePrivate(this.#place, "work");
     const [top] = this.#record.layers;
     if (top === undefined || isOwnUpper(this.#place)) return;
     const below = openLayerTree(top, this.#record.userXattr);

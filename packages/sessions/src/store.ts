@@ -5,7 +5,7 @@ import { AT, Attr, Errno, errnoName, RENAME } from "@sluice/vfs";
 import { checkName, drawHidden, drawName, isName } from "./names.js";
 import { holdingLayers, holdingLayersFor, makeUpper, openLayerTree, removeUnused } from "./layers.js";
 import { type Checkpoint, type SessionRecord, writeRecord } from "./record.js";
-import { LAYERS, Session, type State, type TakeNext, VIEW } from "./session.js";
+import { Session, type State, type TakeNext, VIEW } from "./session.js";
 import { below, makePrivate, openPrivate, openState, type Place } from "./state-directory.js";
 
 const MAX_DRAWS = 64;
@@ -106,8 +106,8 @@ function sweep(sessions: Place): void {
 }
 
 function fill(place: Place, record: SessionRecord): void {
-  makePrivate(place, "home");
-  for (const name of [...LAYERS, VIEW]) if (name !== "upper") makePrivate(place, name);
+  // A view of $HOME makes the parts of `home` that it needs.
+  for (const name of ["home", "work", VIEW]) makePrivate(place, name);
   const [top] = record.layers;
   if (top === undefined) {
     makePrivate(place, "upper");

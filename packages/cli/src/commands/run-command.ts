@@ -110,12 +110,14 @@ async function run(words: readonly string[], args: RunArguments, sluice: readonl
     let refused: string | undefined;
     const asked = await askForView({ hostService: args.hostService, onRefusal: (problem) => (refused = problem) }, order);
     const { runSession } = await import("@sluice/sandbox");
+    // Node takes a millisecond to open it: the service works meanwhile, and waits for nothing of this process.
+    if (asked !== undefined) void process.stderr;
     const { write: writable = [], readOnly = [], socket: sockets = [], net: network } = args;
     const onServing = (serving: Serving): void => {
       if (args.json !== true)
         announce(session, learns ? "learn" : args.policy, { ...serving, ...(refused === undefined ? {} : { refused }) });
-      // While the command begins, so that nobody waits for it at the end.
-      void import("../review/end-run.js");
+      // While the command begins, so that nobody waits for them at the end.
+      void Promise.all([import("../review/end-run.js"), import("../review/session-activity.js"), import("../review/session-changes.js")]);
     };
     const { exitCode, hasBegun } = await runSession({
       session,

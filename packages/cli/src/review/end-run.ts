@@ -133,8 +133,8 @@ export async function endRun(session: Session, exitCode: number, args: EndArgume
   const conflicts = found.filter(({ conflict }) => conflict !== undefined).length;
   const ending: Ending = { session, exitCode, changes, conflicts, denied: deniedIn(readActivity(session)), review };
   const quiet = args.json === true;
-  const asks = !quiet && hasTerminal() && !TOLD_TO_END.includes(exitCode);
-  const onExit = args.onExit ?? (asks ? "ask" : "keep");
+  const onExit = args.onExit ?? "ask";
+  const asks = onExit === "ask" && !quiet && hasTerminal() && !TOLD_TO_END.includes(exitCode);
   const summary = summaryLine(ending);
   if (!quiet) process.stderr.write(`sluice: ${summary}${onExit === "discard" ? " · discarded" : ""}\n`);
   const outcome = await carryOut(ending, onExit === "ask" && !asks ? "keep" : onExit, hasChanges);
