@@ -1,8 +1,9 @@
 /**
  * The call Mount of the contract in plain lines of JSON, on the same socket: a command that waits for its mount does not load gRPC for it. A line is a message of the contract as the generated code has it. The service tells the two by the first byte.
  */
-import { connect, type Socket } from "node:net";
+import type { Socket } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
+import { native, toBytes } from "@sluice/native";
 import { EXIT, failed } from "@sluice/runtime/cli";
 import { errorOf, HostUnreachable } from "./failure.js";
 import type { Failure, MountRequest, MountResponse, MountSpec } from "./gen/sluice/host/v1/host.js";
@@ -47,10 +48,13 @@ function failureIn({ $case }: PlainRequest, failure: Failure): Failure {
   return $case === "attach" ? { ...failure, exitCode: EXIT.FAILED, needsOwnProcess: false } : failure;
 }
 
+const lineOf = (request: PlainRequest): string => `${JSON.stringify(request)}\n`;
+
 class PlainCalls {
   /** Of the mount, if another process can take it over. */
   mountpoint: string | undefined;
   #stops = 0;
+  #isGivenUp = false;
   #socket: Socket | undefined;
 
   constructor(
@@ -67,26 +71,42 @@ class PlainCalls {
   /** Nobody follows the mount any more, if the service makes it. */
   giveUp(): void {
     this.mountpoint = undefined;
+    this.#isGivenUp = true;
     this.#socket?.destroy();
   }
 
-  #send(request: PlainRequest, sent?: () => void): void {
-    this.#socket?.write(`${JSON.stringify(request)}\n`, sent);
+  #send(request: PlainRequest): void {
+    this.#socket?.write(lineOf(request));
   }
 
   /** Resolves at the end of the call. @throws CliError or NeedsOwnProcess as the mount */
-  run(first: PlainRequest): Promise<CallEnd> {
+  async run(first: PlainRequest): Promise<CallEnd> {
+    const fd = native.unixConnect(toBytes(this.path));
+    const line = Buffer.from(lineOf(first));
+    const sent = fd < 0 ? 0 : Math.max(0, native.write(fd, line, 0, line.length));
+    this.follower.asked?.();
+    if (fd < 0) return "unanswered";
+    // Node takes some milliseconds to load it: the service works meanwhile.
+    const { Socket } = await import("node:net");
+    const socket = new Socket({ fd, readable: true, writable: true });
+    this.#socket = socket;
+    const end = this.#follow(socket, first);
+    if (sent < line.length) socket.write(line.subarray(sent));
+    if (this.#stops > 0) this.#send({ $case: "stop", value: {} });
+    if (this.#isGivenUp) socket.destroy();
+    return end;
+  }
+
+  #follow(socket: Socket, first: PlainRequest): Promise<CallEnd> {
     return new Promise((resolve, reject) => {
       let end: CallEnd = "unanswered";
-      const socket = connect(this.path);
-      this.#socket = socket;
       const read = lineReader((line) => {
         const response = JSON.parse(line) as PlainResponse;
         end = after(end, response);
         if (response.$case === "ended" && response.value.failure !== undefined) reject(errorOf(failureIn(first, response.value.failure)));
         this.#take(response);
       });
-      socket.on("data", (chunk) => {
+      socket.on("data", (chunk: Buffer) => {
         try {
           read(chunk);
         } catch {
@@ -99,8 +119,6 @@ class PlainCalls {
         this.#socket = undefined;
         resolve(end);
       });
-      this.#send(first, this.follower.asked);
-      if (this.#stops > 0) this.#send({ $case: "stop", value: {} });
     });
   }
 

@@ -225,7 +225,7 @@ static napi_value seqpacket_listen(napi_env env, napi_callback_info info) {
   return listen_by(env, info, SOCK_SEQPACKET);
 }
 
-static napi_value seqpacket_connect(napi_env env, napi_callback_info info) {
+static napi_value connect_by(napi_env env, napi_callback_info info, int type) {
   struct args args = args_read(env, info, 1);
   struct name path;
   struct sockaddr_un address = {.sun_family = AF_UNIX};
@@ -233,12 +233,20 @@ static napi_value seqpacket_connect(napi_env env, napi_callback_info info) {
   if (args.failure) return args_failed(&args);
   int64_t status = address_of(&path, &address);
   if (status < 0) return result_number(env, status);
-  int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+  int fd = socket(AF_UNIX, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
   if (fd < 0) return result_number(env, -errno);
   if (connect(fd, (const struct sockaddr *)&address, sizeof address) == 0) return result_number(env, fd);
   status = -errno;
   close(fd);
   return result_number(env, status);
+}
+
+static napi_value unix_connect(napi_env env, napi_callback_info info) {
+  return connect_by(env, info, SOCK_STREAM);
+}
+
+static napi_value seqpacket_connect(napi_env env, napi_callback_info info) {
+  return connect_by(env, info, SOCK_SEQPACKET);
 }
 
 static napi_value accept_socket(napi_env env, napi_callback_info info) {
@@ -308,6 +316,7 @@ const struct exported process_functions[] = {
   {"peerGroups", peer_groups},
   {"unixListen", unix_listen},
   {"seqpacketListen", seqpacket_listen},
+  {"unixConnect", unix_connect},
   {"seqpacketConnect", seqpacket_connect},
   {"acceptSocket", accept_socket},
   {NULL, NULL},

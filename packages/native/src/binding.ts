@@ -309,6 +309,8 @@ export interface Native extends NameCalls {
   peerGroups(fd: number, gids: Uint32Array): number;
   /** socket, bind, chmod(mode), listen: a listening unix stream socket at `path`. */
   unixListen(path: string, mode: number, backlog: number): number;
+  /** Connects to one, as `seqpacketConnect`. */
+  unixConnect(path: string): number;
   /** The same of a SOCK_SEQPACKET socket, for `acceptSocket`. */
   seqpacketListen(path: string, mode: number, backlog: number): number;
   /** Connects to one, without waiting: -ENOENT, -ECONNREFUSED if nobody listens, -EAGAIN if too many wait. */

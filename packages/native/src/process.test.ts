@@ -1,6 +1,6 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { readFileSync } from "node:fs";
+import { readFileSync, readSync } from "node:fs";
 import { connect, createServer } from "node:net";
 import { Worker } from "node:worker_threads";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
@@ -109,6 +109,20 @@ describe("unix sockets", () => {
     expect(native.seqpacketConnect(path)).toBe(-111);
     expect(native.seqpacketListen(path, 0o600, 4)).toBe(-98);
     expect(native.seqpacketConnect("")).toBe(-errno.ENOENT);
+  });
+
+  it("connects to a stream socket without waiting, and tells if nobody listens", () => {
+    const path = `${scratch.path}/stream`;
+    expect(native.unixConnect(path)).toBe(-errno.ENOENT);
+    const listener = native.unixListen(path, 0o600, 4);
+    const client = native.unixConnect(path);
+    const accepted = native.acceptSocket(listener);
+    expect(native.write(client, Buffer.from("one"), 0, 3)).toBe(3);
+    const bytes = Buffer.alloc(8);
+    expect(readSync(accepted, bytes, 0, 8, null)).toBe(3);
+    expect(bytes.toString("latin1", 0, 3)).toBe("one");
+    for (const fd of [client, accepted, listener]) native.close(fd);
+    expect(native.unixConnect(path)).toBe(-111);
   });
 
   it("answers invalid socket paths and descriptors with errors", () => {
