@@ -3,7 +3,7 @@ export { asCaller, registerAsCaller } from "./privileged/as-caller.js";
 export { claimUpper, isClaimed, isClaimedDirectory, untilLetGo } from "./privileged/claim-upper.js";
 export { LayerError } from "./privileged/layer-error.js";
 export { identityOf } from "./privileged/layer-identity.js";
-export { mountForCaller } from "./privileged/mount-for-caller.js";
+export { mountForCaller, mountNowhere } from "./privileged/mount-for-caller.js";
 export { abortDevice, mountOn, type MountPoint, openDevice, openMountpoint, unmountDevice } from "./privileged/mount-device.js";
 export { closeLayers, openLayers } from "./privileged/open-layers.js";
 export { joinKeeper, type Namespaces, namespacesHere, OFFER_VERSION, type Offer } from "./join-keeper.js";

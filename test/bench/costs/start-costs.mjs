@@ -16,7 +16,7 @@ import { fileURLToPath } from "node:url";
 const rounds = Number(process.argv[2] ?? 12);
 const directories = [fileURLToPath(new URL("../../..", import.meta.url)), ...process.argv.slice(3).map((path) => resolve(path))];
 const USER = { uid: 1000, gid: 1000 };
-const PAUSE_MS = 1_600;
+const PAUSE_MS = 2_500;
 
 const at = mkdtempSync(join(tmpdir(), "sluice-starts-"));
 chmodSync(at, 0o755);

@@ -92,8 +92,10 @@ function must(status: number, mountpoint: string, remedy: string): number {
 
 const REFUSED = "the kernel refused it";
 
+type Owned = Pick<MountPlan, "mountpoint" | "source" | "subtype" | "flags"> & { caller: Pick<PlanCaller, "uid" | "gid"> };
+
 /** The words of a FUSE mount for its owner alone. */
-function configure(context: number, fuseFd: number, { caller, ...plan }: MountPlan & { caller: PlanCaller }): number {
+function configure(context: number, fuseFd: number, { caller, ...plan }: Owned): number {
   const words: [string, string][] = [
     ["source", plan.source],
     ["subtype", plan.subtype],
@@ -111,8 +113,8 @@ function configure(context: number, fuseFd: number, { caller, ...plan }: MountPl
   return 0;
 }
 
-/** @returns a mount that is nowhere yet, and goes with its descriptor */
-function makeMount(fuseFd: number, plan: MountPlan & { caller: PlanCaller }): number {
+/** @returns a mount that is nowhere yet, and goes with its descriptor. @throws FsError */
+export function mountNowhere(fuseFd: number, plan: Owned): number {
   const context = must(native.fsopen("fuse"), plan.mountpoint, "the kernel has no fuse file system; load the module (modprobe fuse)");
   try {
     must(configure(context, fuseFd, plan), plan.mountpoint, REFUSED);
@@ -146,7 +148,7 @@ export function mountForCaller(
   plan: MountPlan & { caller: PlanCaller },
   at: number,
 ): { place: HeldPlace; path: string; connection: string | undefined } {
-  const mounted = makeMount(fuseFd, plan);
+  const mounted = mountNowhere(fuseFd, plan);
   try {
     must(native.mountSetattr(mounted, "", AT.EMPTY_PATH, attributesOf(plan.flags), MOUNT_ATTR.ATIME_MASK), plan.mountpoint, REFUSED);
     const moved = native.moveMount(mounted, at);

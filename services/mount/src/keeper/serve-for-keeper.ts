@@ -12,7 +12,6 @@ import { dropOtherCapabilities } from "../privilege/least-privilege.js";
 import { STANDARD } from "../privilege/pass-descriptors.js";
 import { becomeUserHere, takeUser, userOf } from "../privilege/take-user.js";
 import type { MountHost } from "../mount-host.js";
-import { rehearseDecisions } from "../setup/rehearse-decisions.js";
 
 /** As services/keeper starts it: after standard input, output and error. */
 const LINK_FD = STANDARD;
@@ -94,7 +93,11 @@ export async function serveAssigned(host: MountHost): Promise<void> {
   await host.readyDecisions?.keepForUser();
   await Promise.all([import("../serve/run-mount.js"), import("../setup/start-filesystem.js"), import("@sluice/decision-client/connect")]);
   const isAwaited = (native.pollNow(linkSocket, POLL.IN, 0) & POLL.IN) !== 0;
-  if (!isAwaited && host.readyDecisions !== undefined) await rehearseDecisions(host.readyDecisions);
+  if (!isAwaited && host.readyDecisions !== undefined) {
+    const { rehearseServing } = await import("../host/users/rehearse-serving.js");
+    // The keeper starts another server in place of one that ends.
+    if (!(await rehearseServing(host.readyDecisions))) return;
+  }
   const assigned = await assignment(linkSocket);
   if (assigned === undefined) return;
   const { server, session } = assigned;

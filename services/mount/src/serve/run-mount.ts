@@ -145,9 +145,9 @@ export function prepareServer(config: MountConfig): Logger {
 export async function runServer(
   config: MountConfig,
   host: MountHost,
-  { logger, ...keeper }: KeeperSession & { logger: Logger },
+  { logger, owner = ownProcess(host), ...keeper }: KeeperSession & { logger: Logger; owner?: MountOwner },
 ): Promise<void> {
-  await run({ config, logger, keeper, owner: ownProcess(host) }, host);
+  await run({ config, logger, keeper, owner }, host);
 }
 
 /** Serves a mount of a process before this one, in one of `owner`. The configuration has passed preflight. */

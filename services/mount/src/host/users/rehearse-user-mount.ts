@@ -9,24 +9,16 @@ import { native } from "@sluice/native";
 import { refuseConfined } from "./confined-peer.js";
 import type { Tell } from "../../preflight/tell.js";
 import { type Peer, peerOfSocket } from "./peer-of-socket.js";
+import { REHEARSAL_POLICY, REHEARSAL_SPEC } from "./rehearsal-spec.js";
 import { isAwaited } from "./spare-process.js";
 import { parseSpec, type UserSpec } from "./user-spec.js";
 
 const DIRECTORIES = ["view", "lower", "", "upper", "work"];
-const POLICY = "policy.yaml";
 const PRIVATE = 0o700;
 const OTHERS_ENTER = 0o711;
 
 /** Plans the mount of this form, with the descriptors that it announces. */
 type Plan = (spec: UserSpec, fds: readonly number[], peer: Peer, tell: Tell) => unknown;
-
-/** As that of a session. */
-const SPEC: UserSpec = {
-  ...{ version: 2, attached: false, lowers: 1, writable: true, policy: true, policyName: POLICY },
-  ...{ session: false, control: false, answers: false, decisionLog: false, formerUppers: 0, mountFlags: 0, xino: "auto" },
-  ...{ nonEmpty: false, coherentReaders: false, sharedLower: false, cacheTtlMs: 0, maxStackDepth: 1, locks: "auto", onOutage: "deny" },
-  ...{ staleForMs: 0, decisionTimeoutMs: 1000, askTimeoutMs: null, graceMs: 1000, name: null, logLevel: "info" },
-};
 
 /** Of this process. It has no_new_privs, which a user's process must not have. */
 function lookForConfinement(socket: number, peer: Peer): void {
@@ -41,15 +33,15 @@ function lookForConfinement(socket: number, peer: Peer): void {
 function rehearse(plan: Plan, { at, pair, fds }: { at: string; pair: Int32Array; fds: number[] }): void {
   const [ours = -1] = pair;
   const peer = peerOfSocket(ours);
-  const spec = parseSpec(JSON.stringify(SPEC));
+  const spec = parseSpec(JSON.stringify(REHEARSAL_SPEC));
   if (peer === undefined || spec === undefined) return;
   lookForConfinement(ours, peer);
   for (const name of DIRECTORIES) {
     mkdirSync(join(at, name), { recursive: true, mode: PRIVATE });
     fds.push(openSync(join(at, name), constants.O_RDONLY | constants.O_DIRECTORY));
   }
-  writeFileSync(join(at, POLICY), "");
-  fds.push(openSync(join(at, POLICY), constants.O_RDONLY));
+  writeFileSync(join(at, REHEARSAL_POLICY), "");
+  fds.push(openSync(join(at, REHEARSAL_POLICY), constants.O_RDONLY));
   plan(spec, fds, peer, () => undefined);
 }
 
