@@ -53,12 +53,19 @@ const CHUNK_BYTES = 1 << 20;
 const DIRENT_BYTES = 1 << 16;
 const XATTR_BYTES = 1 << 16;
 
+/** Made once, since a snapshot has many entries and waits for nothing: no two of its steps use one at a time. */
+const BUFFERS = {
+  content: Buffer.allocUnsafeSlow(CHUNK_BYTES),
+  dirents: Buffer.allocUnsafeSlow(DIRENT_BYTES),
+  xattrNames: Buffer.allocUnsafeSlow(XATTR_BYTES),
+  xattrValue: Buffer.allocUnsafeSlow(XATTR_BYTES),
+};
+
 interface Walk {
   options: SnapshotOptions;
   entries: Map<string, EntrySnapshot>;
   /** "dev:ino" → first path. */
   seen: Map<string, string>;
-  chunk: Uint8Array;
 }
 
 function word(words: Uint32Array, index: number): number {
@@ -79,39 +86,45 @@ function statOf(fd: number, path: string): Uint32Array {
   return words;
 }
 
-function targetOf(fd: number, path: string, buffer: Uint8Array): string {
-  const length = check(native.readlinkat(fd, "", buffer), `read the link ${path}`);
-  return Buffer.from(buffer.buffer, buffer.byteOffset, length).toString("latin1");
+function targetOf(fd: number, path: string): string {
+  const length = check(native.readlinkat(fd, "", BUFFERS.content), `read the link ${path}`);
+  return BUFFERS.content.toString("latin1", 0, length);
 }
 
 const ENOTSUP = 95;
 
 function xattrsOf(fd: number, path: string, ignore: RegExp | undefined): Record<string, string> {
-  const list = new Uint8Array(XATTR_BYTES);
-  const length = native.listxattrat(fd, "", list);
-  if (length === -ENOTSUP) return {};
+  const { xattrNames, xattrValue } = BUFFERS;
+  const length = native.listxattrat(fd, "", xattrNames);
+  if (length === -ENOTSUP || length === 0) return {};
   check(length, `list the attributes of ${path}`);
-  const names = Buffer.from(list.buffer, 0, length).toString("latin1").split("\0").filter(Boolean).sort();
-  const value = new Uint8Array(XATTR_BYTES);
+  const names = xattrNames.toString("latin1", 0, length).split("\0").filter(Boolean).sort();
   const compared = names.filter((name) => !ignore?.test(name));
   return Object.fromEntries(
     compared.map((name) => {
-      const size = check(native.getxattrat(fd, "", name, value), `read ${name} of ${path}`);
-      return [name, Buffer.from(value.buffer, 0, size).toString("hex")];
+      const size = check(native.getxattrat(fd, "", name, xattrValue), `read ${name} of ${path}`);
+      return [name, xattrValue.toString("hex", 0, size)];
     }),
   );
 }
 
-function contentOf(directoryFd: number, name: string, { path, chunk }: { path: string; chunk: Uint8Array }): string {
+interface LocatedEntry {
+  directoryFd: number;
+  name: string;
+  path: string;
+}
+
+function contentOf({ directoryFd, name, path }: LocatedEntry): string {
   const fd = check(native.openat(directoryFd, name, O.RDONLY | O.NOFOLLOW | O.CLOEXEC | O.NONBLOCK, 0), `open ${path}`);
   try {
-    return readThrough(fd, path, chunk).digest("hex");
+    return readThrough(fd, path).digest("hex");
   } finally {
     native.close(fd);
   }
 }
 
-function readThrough(fd: number, path: string, chunk: Uint8Array): Hash {
+function readThrough(fd: number, path: string): Hash {
+  const chunk = BUFFERS.content;
   const hash = createHash("sha256");
   for (let position = 0; ; ) {
     const count = check(native.pread(fd, chunk, { offset: 0, length: chunk.length, position }, 0), `read ${path}`);
@@ -122,7 +135,7 @@ function readThrough(fd: number, path: string, chunk: Uint8Array): Hash {
 }
 
 function namesIn(fd: number, path: string): string[] {
-  const buffer = new Uint8Array(DIRENT_BYTES);
+  const buffer = BUFFERS.dirents;
   const names: string[] = [];
   for (;;) {
     const length = check(native.getdents64(fd, buffer), `list ${path}`);
@@ -145,13 +158,8 @@ function deviceFact(type: EntrySnapshot["type"], words: Uint32Array): Pick<Entry
   return type === "character-device" || type === "block-device" ? { device: word(words, StatWord.rdev).toString(16) } : {};
 }
 
-interface LocatedEntry {
-  directoryFd: number;
-  name: string;
-  path: string;
-}
-
-function entryOf(walk: Walk, { directoryFd, name, path }: LocatedEntry, fd: number): EntrySnapshot {
+function entryOf(walk: Walk, located: LocatedEntry, fd: number): EntrySnapshot {
+  const { path } = located;
   const words = statOf(fd, path);
   const mode = word(words, StatWord.mode);
   const type = TYPES.get(mode & S.IFMT) ?? "file";
@@ -163,10 +171,10 @@ function entryOf(walk: Walk, { directoryFd, name, path }: LocatedEntry, fd: numb
     mtimeNs: timeNs(words, StatWord.mtimeLo, StatWord.mtimeHi, StatWord.mtimeNsec),
     ...(walk.options.atime ? { atimeNs: timeNs(words, StatWord.atimeLo, StatWord.atimeHi, StatWord.atimeNsec) } : {}),
     ...deviceFact(type, words),
-    ...(type === "symlink" ? { target: targetOf(fd, path, walk.chunk) } : {}),
+    ...(type === "symlink" ? { target: targetOf(fd, path) } : {}),
     xattrs: xattrsOf(fd, path, walk.options.ignoreXattrs),
     ...linkFacts(walk, words, path),
-    ...(type === "file" && !walk.options.namesOnly ? { content: contentOf(directoryFd, name, { path, chunk: walk.chunk }) } : {}),
+    ...(type === "file" && !walk.options.namesOnly ? { content: contentOf(located) } : {}),
   };
 }
 
@@ -205,7 +213,7 @@ function openRoot(root: string, preservesAtime: boolean): number {
  * @throws NativeError if anything cannot be read: a snapshot with holes in it would compare equal to too much.
  */
 export function snapshot(root: string, options: SnapshotOptions = {}): Snapshot {
-  const walk: Walk = { options, entries: new Map(), seen: new Map(), chunk: new Uint8Array(CHUNK_BYTES) };
+  const walk: Walk = { options, entries: new Map(), seen: new Map() };
   const fd = openRoot(root, options.atime === true);
   try {
     visit(walk, { directoryFd: fd, name: ".", path: "" });
@@ -229,7 +237,7 @@ export function treeHash(root: string, options: SnapshotOptions = { atime: true,
 function differences(path: string, a: EntrySnapshot, b: EntrySnapshot): string[] {
   const fields = [...new Set([...Object.keys(a), ...Object.keys(b)])] as (keyof EntrySnapshot)[];
   return fields
-    .filter((field) => plain(a[field]) !== plain(b[field]))
+    .filter((field) => a[field] !== b[field] && plain(a[field]) !== plain(b[field]))
     .map((field) => `${path || "."}: ${field} ${plain(a[field])} ≠ ${plain(b[field])}`);
 }
 
