@@ -1,5 +1,6 @@
 /** A process that is killed: from the n-th call that changes something on, no system call of it happens any more. */
 import { native } from "@sluice/native";
+import { O } from "@sluice/vfs";
 
 const CHANGING = [
   "copyFileRangeAsync",
@@ -24,9 +25,17 @@ const CHANGING = [
   "write",
 ] as const;
 
+/** They take the flags as their third argument. */
+const OPENING: ReadonlySet<string> = new Set(["openat", "openat2"]);
+
 class Killed extends Error {}
 
-/** Runs `work` until it makes its call number `survives + 1`. @returns whether it came to its end before */
+/** An open for reading leaves everything as it is: to die before it is to die before the next change. */
+function changes(name: string, args: readonly unknown[]): boolean {
+  return !OPENING.has(name) || (Number(args[2]) & (O.CREAT | O.TRUNC)) !== 0;
+}
+
+/** Runs `work` until it makes its change number `survives + 1`. @returns whether it came to its end before */
 export async function untilCall(survives: number, work: () => unknown): Promise<boolean> {
   const real = { ...native };
   const calls = native as unknown as Record<string, unknown>; // the real ones are put back below
@@ -34,17 +43,17 @@ export async function untilCall(survives: number, work: () => unknown): Promise<
   for (const name of CHANGING) {
     const call = real[name] as (...args: unknown[]) => unknown;
     calls[name] = (...args: unknown[]) => {
-      if (left-- <= 0) throw new Killed(name);
+      if (left >= 0 && changes(name, args)) left--;
+      if (left < 0) throw new Killed(name);
       return call(...args);
     };
   }
   try {
     await work();
-    return true;
   } catch (error) {
-    if (error instanceof Killed || left < 0) return false;
-    throw error;
+    if (!(error instanceof Killed) && left >= 0) throw error;
   } finally {
     Object.assign(native, real);
   }
+  return left >= 0;
 }
