@@ -1,6 +1,7 @@
 /** Compares the table with the plainest model: the holders of each byte. */
+import assert from "node:assert/strict";
 import { seededRandom } from "@sluice/testkit/random";
-import { Errno, type Status } from "@sluice/vfs";
+import { Errno, LoopTurn, type Status } from "@sluice/vfs";
 import { expect, test } from "vitest";
 import { LockTable } from "./lock-table.js";
 
@@ -22,7 +23,7 @@ class Model {
   }
 }
 
-/** One random step on both; the model's word is what must come out. */
+/** One random step on both; the model's word is what must come out. Here and below, `assert` in loops: `expect` takes longer than a lock. */
 function step(parts: { table: LockTable<object>; file: object; model: Model; next: (below: number) => number }): void {
   const { table, file, model, next } = parts;
   const owner = OWNERS[next(3)] as bigint;
@@ -31,16 +32,16 @@ function step(parts: { table: LockTable<object>; file: object; model: Model; nex
   const range = { owner, start: BigInt(at[0]), end: BigInt(at[1]) };
   const kind = next(4);
   if (kind === 0) {
-    expect(table.unlockRange(file, range)).toBe(0);
+    assert.equal(table.unlockRange(file, range), 0);
     return model.set(owner, undefined, at);
   }
   const write = kind === 1;
   const blocked = model.blocked(owner, write, at);
   const lock = { ...range, handle: Number(owner), pid: Number(owner), write };
   const inTheWay = table.inTheWay(file, lock);
-  expect(inTheWay === undefined || (inTheWay.start <= lock.end && inTheWay.end >= lock.start)).toBe(true);
-  expect(inTheWay !== undefined).toBe(blocked);
-  expect(table.lockRange(file, lock, undefined)).toBe(blocked ? Errno.EAGAIN : 0);
+  assert.ok(inTheWay === undefined || (inTheWay.start <= lock.end && inTheWay.end >= lock.start));
+  assert.equal(inTheWay !== undefined, blocked);
+  assert.equal(table.lockRange(file, lock, undefined), blocked ? Errno.EAGAIN : 0);
   if (!blocked) model.set(owner, write ? "w" : "r", at);
 }
 
@@ -63,6 +64,11 @@ const caller = () => {
   return { abort, signal: abort.signal };
 };
 
+/** Until the next round of the event loop, long work gives way after its first step, however fast the machine is. */
+function othersWait(): void {
+  void new LoopTurn().next();
+}
+
 const WAYS_TO_END: Readonly<Record<string, (table: LockTable<object>, file: object) => Status>> = {
   "a close by the process": (table, file) => table.dropOwner(file, 1n),
   "the last close of the open file": (table, file) => table.dropHandle(file, 1),
@@ -72,14 +78,13 @@ const WAYS_TO_END: Readonly<Record<string, (table: LockTable<object>, file: obje
 test.each(Object.keys(WAYS_TO_END))("%s that ends very many ranges gives way to others, and ends all of them", async (way) => {
   const table = new LockTable<object>();
   const file = {};
-  const COUNT = 100_000;
+  const COUNT = 1_000;
   const one = (owner: bigint, at: number) => {
     return { owner, handle: Number(owner), pid: 1, write: true, start: BigInt(2 * at), end: BigInt(2 * at) };
   };
-  // One comparison for all: an assertion takes longer than a lock.
-  const taken = new Set(Array.from({ length: COUNT }, (_, at) => table.lockRange(file, one(1n, at), undefined)));
-  expect(taken).toEqual(new Set([0]));
+  for (let at = 0; at < COUNT; at++) assert.equal(table.lockRange(file, one(1n, at), undefined), 0);
   const last = Promise.resolve(table.lockRange(file, one(2n, COUNT - 1), caller()));
+  othersWait();
   const ended = WAYS_TO_END[way]?.(table, file);
   expect(ended).toBeInstanceOf(Promise);
   expect(table.lockRange(file, one(2n, 0), undefined)).toBe(0);
@@ -159,26 +164,27 @@ test("very many who wait are woken in turns, and whoever lets go meanwhile is no
   const file = {};
   const order: bigint[] = [];
   const waits: Promise<number>[] = [];
+  const LAST = 2_000n;
   expect(table.lockRange(file, by(1n, true), undefined)).toBe(0);
-  for (let owner = 2n; owner < 30_000n; owner++) {
-    const woken = Promise.resolve(table.lockRange(file, by(owner, owner === 29_999n), caller()));
+  for (let owner = 2n; owner <= LAST; owner++) {
+    const woken = Promise.resolve(table.lockRange(file, by(owner, owner === LAST), caller()));
     waits.push(woken.then((errno) => (order.push(owner), errno)));
   }
+  othersWait();
   expect(table.dropOwner(file, 1n)).toBe(0);
   // The event loop goes round before the last of them has its lock.
   await new Promise((resolve) => {
     setImmediate(resolve);
   });
+  const readers = waits.splice(0, Number(LAST) - 2);
   expect(order.length).toBeGreaterThan(0);
-  expect(order.length).toBeLessThan(29_997);
+  expect(order.length).toBeLessThan(readers.length);
   expect(table.lockRange(file, by(1n, true), undefined)).toBe(Errno.EAGAIN);
-  const readers = waits.splice(0, 29_997);
   expect(new Set(await Promise.all(readers))).toEqual(new Set([0]));
   expect(order).toEqual(order.toSorted((a, b) => Number(a - b)));
-  const dropped = new Set(Array.from({ length: 29_997 }, (_, at) => table.dropOwner(file, BigInt(2 + at))));
-  expect(dropped).toEqual(new Set([0]));
+  for (let owner = 2n; owner < LAST; owner++) assert.equal(table.dropOwner(file, owner), 0);
   expect(await waits[0]).toBe(0);
-  expect(table.dropOwner(file, 29_999n)).toBe(0);
+  expect(table.dropOwner(file, LAST)).toBe(0);
   expect(table.size).toBe(0);
 });
 
@@ -202,20 +208,20 @@ test("a process of very many ranges and very many processes on one file hold wha
   const file = {};
   const at = (owner: bigint, start: bigint, write = true) => ({ ...by(owner, write), start, end: start });
   for (let i = 0n; i < 3_000n; i++) {
-    expect(table.lockRange(file, at(1n, i * 4n), undefined)).toBe(0);
-    expect(table.lockRange(file, at(2n + i, i * 4n + 2n, i % 2n === 0n), undefined)).toBe(0);
+    assert.equal(table.lockRange(file, at(1n, i * 4n), undefined), 0);
+    assert.equal(table.lockRange(file, at(2n + i, i * 4n + 2n, i % 2n === 0n), undefined), 0);
   }
   for (let i = 0n; i < 3_000n; i++) {
-    expect(table.inTheWay(file, at(9_999n, i * 4n))?.owner).toBe(1n);
-    expect(table.inTheWay(file, at(9_999n, i * 4n + 1n))).toBeUndefined();
-    expect(table.lockRange(file, at(9_999n, i * 4n + 2n, false), undefined)).toBe(i % 2n === 0n ? Errno.EAGAIN : 0);
+    assert.equal(table.inTheWay(file, at(9_999n, i * 4n))?.owner, 1n);
+    assert.equal(table.inTheWay(file, at(9_999n, i * 4n + 1n)), undefined);
+    assert.equal(table.lockRange(file, at(9_999n, i * 4n + 2n, false), undefined), i % 2n === 0n ? Errno.EAGAIN : 0);
   }
   // Of all that are in the way, the first who came.
   expect(table.inTheWay(file, by(9_999n, true))?.owner).toBe(1n);
   expect(await table.dropOwner(file, 1n)).toBe(0);
   expect(table.lockRange(file, at(9_999n, 400n), undefined)).toBe(0);
   expect(table.inTheWay(file, at(5n, 400n))?.owner).toBe(9_999n);
-  for (let i = 0n; i < 3_000n; i++) expect(await table.dropHandle(file, Number(2n + i))).toBe(0);
+  for (let i = 0n; i < 3_000n; i++) assert.equal(await table.dropHandle(file, Number(2n + i)), 0);
   expect(await table.unlockRange(file, { owner: 9_999n, start: 0n, end: 1n << 62n })).toBe(0);
   expect(table.size).toBe(0);
 });
