@@ -188,6 +188,19 @@ test("very many who wait are woken in turns, and whoever lets go meanwhile is no
   expect(table.size).toBe(0);
 });
 
+test.each([1, 16, 100])("%i readers that let go as soon as they are woken let the writer behind them in", async (readers) => {
+  const table = new LockTable<object>();
+  const file = {};
+  expect(table.lockRange(file, by(1n, true), undefined)).toBe(0);
+  for (let owner = 2n; owner < 2 + readers; owner++) {
+    void Promise.resolve(table.lockRange(file, by(owner, false), caller())).then(() => table.dropOwner(file, owner));
+  }
+  const writer = Promise.resolve(table.lockRange(file, by(1_000n, true), caller()));
+  othersWait();
+  expect(table.dropOwner(file, 1n)).toBe(0);
+  expect(await writer).toBe(0);
+});
+
 test("flock gives up what it has before it takes the other kind", async () => {
   const table = new LockTable<object>();
   const file = {};

@@ -230,13 +230,14 @@ export class LockTable<File extends object> {
   /** Grants waiters their locks in the order of arrival, in turns of the event loop, since there may be many. */
   #wake(file: File, locked: Locked): void {
     if (locked.waking) return;
-    const finish = (): void => {
-      locked.waking = false;
-      this.#forgetIfIdle(file, locked);
-    };
-    if (locked.news === undefined) return finish();
+    if (locked.news === undefined) return this.#forgetIfIdle(file, locked);
     locked.waking = true;
     const woken = inTurns(this.#lookAtWaiters(locked));
+    // A lock can be let go between the last look and this continuation: that is news as well.
+    const finish = (): void => {
+      locked.waking = false;
+      this.#wake(file, locked);
+    };
     if (woken instanceof Promise) void woken.then(finish);
     else finish();
   }
