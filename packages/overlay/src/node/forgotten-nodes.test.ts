@@ -1,3 +1,4 @@
+import assert from "node:assert/strict";
 import { seededRandom } from "@sluice/testkit/random";
 import { S } from "@sluice/vfs";
 import { expect, test } from "vitest";
@@ -128,11 +129,11 @@ test("equals a plain list of records, over random changes", () => {
       const found = fileAt(5, name, parent);
       found.inoLo = 1;
       const known = model.take(parent.id, name);
-      expect(forgotten.take(found, parent, name)).toBe(known?.inoLo === 1 ? known.id : 0);
-      expect(found.unseenNames).toEqual(known?.inoLo === 1 && known.names.length > 1 ? known.names : undefined);
+      assert.equal(forgotten.take(found, parent, name), known?.inoLo === 1 ? known.id : 0);
+      assert.deepEqual(found.unseenNames, known?.inoLo === 1 && known.names.length > 1 ? known.names : undefined);
     }
-    if (turn % 100 === 0) expect([...forgotten.all()]).toEqual([...model.records.values()].reverse());
+    if (turn % 100 === 0) assert.deepEqual([...forgotten.all()], [...model.records.values()].reverse());
     const id = 10 + below(60);
-    expect(forgotten.get(id)).toEqual(model.records.get(id));
+    assert.deepEqual(forgotten.get(id), model.records.get(id));
   }
 });

@@ -1,4 +1,5 @@
 /** The table of ids behaves as a Map does, and holds nothing of removed entries. */
+import assert from "node:assert/strict";
 import { seededRandom } from "@sluice/testkit/random";
 import { describe, expect, it } from "vitest";
 import { IdPages } from "./id-pages.js";
@@ -24,10 +25,10 @@ describe("id pages", () => {
         pages.set(id, thing);
         map.set(id, thing);
       }
-      expect(pages.size).toBe(map.size);
-      expect(pages.get(id)).toBe(map.get(id));
+      assert.equal(pages.size, map.size);
+      assert.equal(pages.get(id), map.get(id));
     }
-    for (const [id, thing] of map) expect(pages.get(id)).toBe(thing);
+    for (const [id, thing] of map) assert.equal(pages.get(id), thing);
     expect(new Set(pages.values())).toEqual(new Set(map.values()));
   });
 

@@ -40,10 +40,11 @@ describe("a rule that never matches", () => {
     expect(advice(first, second)).toEqual([]);
   });
 
-  it("is found among ten thousand rules without comparing each with each", () => {
-    const many = Array.from({ length: 9_998 }, (_, index) => `name: r${index}, path: 'd${index}/**', effect: deny`);
-    const found = advice(...many, "name: late, path: d9000/x.txt, effect: grant");
-    expect(found).toEqual([expect.stringContaining("rule 'late': it is never reached: rule 'r9000' takes all of it") as string]);
+  // Pairs of a thousand rules are 25 times as many as are compared at all.
+  it("is found among a thousand rules without comparing each with each", () => {
+    const many = Array.from({ length: 998 }, (_, index) => `name: r${index}, path: 'd${index}/**', effect: deny`);
+    const found = advice(...many, "name: late, path: d900/x.txt, effect: grant");
+    expect(found).toEqual([expect.stringContaining("rule 'late': it is never reached: rule 'r900' takes all of it") as string]);
   });
 
   it.each([
