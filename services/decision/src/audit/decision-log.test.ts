@@ -272,7 +272,7 @@ describe("a server", () => {
     }
     expect(counts.outcomes["http dropped"]).toBe(15);
     expect(log.room()).toBeUndefined();
-    await log.close();
+    await log.close(50);
     expect(counts.outcomes).toEqual({ "http dropped": 25, "file sent": 25 });
     expect(got).toEqual([]);
   });

@@ -27,8 +27,8 @@ export interface DecisionLog {
   record(question: Question, decision: Decision, tookNs: bigint): void;
   /** Decisions given again, by reference. `reportId` repeats where a report came twice. False: it has no room for them now. */
   recordHits(mount: string, reportId: string, hits: readonly CacheHits[]): boolean;
-  /** Resolves when everything recorded is written, or as much of it as could be. */
-  close(): Promise<void>;
+  /** Resolves when everything recorded is written, or as much of it as could be within that time. */
+  close(withinMs?: number): Promise<void>;
 }
 
 export const SILENT_REPORTS: QueueReports & { ruledOut(): void; warned(warning: Error): void } = {
@@ -102,8 +102,8 @@ class QueuedLog implements DecisionLog {
     return true;
   }
 
-  async close(): Promise<void> {
-    await Promise.all(this.queues.map((queue) => queue.close(CLOSE_MS)));
+  async close(withinMs = CLOSE_MS): Promise<void> {
+    await Promise.all(this.queues.map((queue) => queue.close(withinMs)));
   }
 
   /** Those that have to be waited for. */
