@@ -7,6 +7,7 @@
 #include <linux/seccomp.h>
 #include <poll.h>
 #include <pthread.h>
+#include <semaphore.h>
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -36,7 +37,9 @@ static napi_value seals_of(napi_env env, napi_callback_info info) {
 
 struct watch {
   int signal;
+  int parent;
   int pidfd;
+  sem_t armed;
 };
 
 /*
@@ -44,16 +47,19 @@ struct watch {
  * this thread would forget it, and it says nothing where the parent was gone before; a pidfd forgets nothing.
  */
 static void *watch_parent(void *argument) {
-  struct watch watch = *(struct watch *)argument;
+  struct watch *watch = argument;
+  int signal = watch->signal;
+  struct pollfd ended = {.fd = watch->pidfd, .events = POLLIN, .revents = 0};
   sigset_t all;
-  free(argument);
   sigfillset(&all);
   pthread_sigmask(SIG_SETMASK, &all, NULL);
   prctl(PR_SET_NAME, "parent-watch", 0, 0, 0);
-  prctl(PR_SET_PDEATHSIG, watch.signal, 0, 0, 0);
-  struct pollfd ended = {.fd = watch.pidfd, .events = POLLIN, .revents = 0};
+  prctl(PR_SET_PDEATHSIG, signal, 0, 0, 0);
+  if (getppid() != watch->parent) kill(getpid(), signal);
+  /* `watch` lies on the stack of its maker, who goes on now. */
+  sem_post(&watch->armed);
   while (poll(&ended, 1, -1) <= 0) continue;
-  kill(getpid(), watch.signal);
+  kill(getpid(), signal);
   return NULL;
 }
 
@@ -64,21 +70,20 @@ static napi_value die_with_parent(napi_env env, napi_callback_info info) {
   if (args.failure) return args_failed(&args);
   int pidfd = (int)syscall(SLUICE_SYS_pidfd_open, parent, 0);
   if (pidfd < 0) return result_number(env, -errno);
-  struct watch *watch = malloc(sizeof *watch);
+  struct watch watch = {.signal = signal, .parent = parent, .pidfd = pidfd};
   pthread_t thread;
-  int failure = watch == NULL ? ENOMEM : 0;
   /* Looked at with the pidfd in hand, so that it is the parent's and not of another process that got its number. */
-  if (failure == 0 && getppid() != parent) failure = ESRCH;
-  if (failure == 0) {
-    *watch = (struct watch){signal, pidfd};
-    failure = pthread_create(&thread, NULL, watch_parent, watch);
-  }
+  int failure = getppid() == parent ? 0 : ESRCH;
+  sem_init(&watch.armed, 0, 0);
+  if (failure == 0) failure = pthread_create(&thread, NULL, watch_parent, &watch);
   if (failure == 0) {
     pthread_detach(thread);
-    return result_number(env, 0);
+    /* A process that is stopped before the death signal is set would outlive its parent. */
+    while (sem_wait(&watch.armed) < 0) continue;
+  } else {
+    close(pidfd);
   }
-  free(watch);
-  close(pidfd);
+  sem_destroy(&watch.armed);
   return result_number(env, -failure);
 }
 
