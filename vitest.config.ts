@@ -120,16 +120,40 @@ const FIRST = [
   "test/fault/daemon-killed.test.ts",
 ];
 
-/** The place in FIRST, or behind all of them. */
-function placeOf({ moduleId }: TestSpecification): number {
-  const at = FIRST.findIndex((path) => moduleId.endsWith(path));
-  return at < 0 ? FIRST.length : at;
+/**
+ * They wait for time to pass, some for seconds. vitest would begin with all of them, as they take longest, and leave the processors idle. One
+ * after the other they leave these to the other workers. The longest are first.
+ */
+const WAITING = [
+  "packages/decision-client/src/decider.test.ts",
+  "packages/decision-client/src/cached-answers.test.ts",
+  "packages/policy-backends/src/grpc/grpc.test.ts",
+  "services/mount/src/control/control.test.ts",
+  "packages/sandbox/src/command-terminal.test.ts",
+  "services/decision/src/audit/decision-log.test.ts",
+  "services/mount/src/telemetry/server-watch.test.ts",
+  "packages/cli/src/embedded/file-watch.test.ts",
+];
+
+/** Files that the other workers run meanwhile. */
+const BESIDE_WAITING = 10;
+
+/** The place in a list of paths, or behind all of them. */
+function placeIn(list: readonly string[], { moduleId }: TestSpecification): number {
+  const at = list.findIndex((path) => moduleId.endsWith(path));
+  return at < 0 ? list.length : at;
 }
 
 class LongestFirst extends BaseSequencer {
   override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
     const sorted = await super.sort(files);
-    return sorted.toSorted((one, other) => placeOf(one) - placeOf(other));
+    const placed = sorted.toSorted((one, other) => placeIn(FIRST, one) - placeIn(FIRST, other));
+    const mixed = placed.filter((file) => placeIn(WAITING, file) === WAITING.length);
+    const waiting = placed
+      .filter((file) => !mixed.includes(file))
+      .toSorted((one, other) => placeIn(WAITING, one) - placeIn(WAITING, other));
+    for (const [at, file] of waiting.entries()) mixed.splice(at * (BESIDE_WAITING + 1), 0, file);
+    return mixed;
   }
 }
 
