@@ -52,6 +52,8 @@ export interface DecisionServiceOptions {
   adminToken?: string | undefined;
   /** How long a call to the console may work on its input, in seconds; 20 by default. */
   consoleCallBudgetS?: number | undefined;
+  /** The module that works on it; this package's own by default, and its bundled form starts faster. */
+  consoleCallProgram?: string | undefined;
   /** Serve AuthZEN 1.0, with the certificates of `tls` if there are any. */
   authzen?: { address: string; url?: string | undefined; token?: string | undefined } | undefined;
   /** How long a caller waits for a person; 60 s by default. */
@@ -317,7 +319,18 @@ class RunningService implements DecisionService {
     const hasToken = adminToken !== undefined;
     const { Console } = await import("./console/console.js");
     const page = new Console(
-      { backend, policyFile, mounts, lookAtMounts, history, startedMs, desk, hasToken, callBudgetS: options.consoleCallBudgetS },
+      {
+        backend,
+        policyFile,
+        mounts,
+        lookAtMounts,
+        history,
+        startedMs,
+        desk,
+        hasToken,
+        callBudgetS: options.consoleCallBudgetS,
+        callProgram: options.consoleCallProgram,
+      },
       feed,
       { host, token: adminToken },
     );

@@ -24,6 +24,8 @@ export interface ConsoleParts {
   hasToken: boolean;
   /** How long a call may work on its input, in seconds. */
   callBudgetS?: number | undefined;
+  /** The module that works on them. */
+  callProgram?: string | undefined;
 }
 
 /** A larger one takes too long to be put into an answer. */

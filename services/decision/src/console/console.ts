@@ -37,7 +37,7 @@ export class Console {
     private readonly feed: DecisionFeed,
     private readonly rules: AccessRules,
   ) {
-    this.aside = new WorkAside(parts.callBudgetS);
+    this.aside = new WorkAside(parts.callBudgetS, parts.callProgram);
   }
 
   /** True where the request was the console's. */

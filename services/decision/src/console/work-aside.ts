@@ -18,8 +18,8 @@ function tooMuch(what: string): WorkFailure {
   return new WorkFailure(422, `checking and evaluating this ${what}: send a smaller policy, or a part of the log`);
 }
 
-async function work(call: CallName, body: Uint8Array, budgetS: number): Promise<string> {
-  const child = spawn(process.execPath, [`--max-old-space-size=${HEAP_MB}`, PROGRAM, call], {
+async function work(call: CallName, body: Uint8Array, { budgetS, program }: { budgetS: number; program: string }): Promise<string> {
+  const child = spawn(process.execPath, [`--max-old-space-size=${HEAP_MB}`, program, call], {
     cwd: "/",
     env: { NODE_ENV: "production" },
     stdio: ["pipe", "pipe", "ignore"],
@@ -46,14 +46,17 @@ async function work(call: CallName, body: Uint8Array, budgetS: number): Promise<
 export class WorkAside {
   private last: Promise<unknown> = Promise.resolve();
 
-  constructor(private readonly budgetS = BUDGET_S) {}
+  constructor(
+    private readonly budgetS = BUDGET_S,
+    private readonly program = PROGRAM,
+  ) {}
 
   /**
    * The outcome as JSON; undefined if nobody has `wanted` it any more when its turn came. Rejects with `WorkFailure`, or if
    * no process can be started.
    */
   run(call: CallName, body: Uint8Array, wanted: () => boolean): Promise<string | undefined> {
-    const mine = this.last.then(() => (wanted() ? work(call, body, this.budgetS) : undefined));
+    const mine = this.last.then(() => (wanted() ? work(call, body, { budgetS: this.budgetS, program: this.program }) : undefined));
     this.last = mine.catch(() => undefined);
     return mine;
   }
