@@ -67,38 +67,6 @@ export enum PluginCapability_Service_Type {
   UNRECOGNIZED = -1,
 }
 
-export function pluginCapability_Service_TypeFromJSON(object: any): PluginCapability_Service_Type {
-  switch (object) {
-    case 0:
-    case "UNKNOWN":
-      return PluginCapability_Service_Type.UNKNOWN;
-    case 1:
-    case "CONTROLLER_SERVICE":
-      return PluginCapability_Service_Type.CONTROLLER_SERVICE;
-    case 2:
-    case "VOLUME_ACCESSIBILITY_CONSTRAINTS":
-      return PluginCapability_Service_Type.VOLUME_ACCESSIBILITY_CONSTRAINTS;
-    case -1:
-    case "UNRECOGNIZED":
-    default:
-      return PluginCapability_Service_Type.UNRECOGNIZED;
-  }
-}
-
-export function pluginCapability_Service_TypeToJSON(object: PluginCapability_Service_Type): string {
-  switch (object) {
-    case PluginCapability_Service_Type.UNKNOWN:
-      return "UNKNOWN";
-    case PluginCapability_Service_Type.CONTROLLER_SERVICE:
-      return "CONTROLLER_SERVICE";
-    case PluginCapability_Service_Type.VOLUME_ACCESSIBILITY_CONSTRAINTS:
-      return "VOLUME_ACCESSIBILITY_CONSTRAINTS";
-    case PluginCapability_Service_Type.UNRECOGNIZED:
-    default:
-      return "UNRECOGNIZED";
-  }
-}
-
 export interface ProbeRequest {
 }
 
@@ -184,63 +152,6 @@ export enum VolumeCapability_AccessMode_Mode {
   UNRECOGNIZED = -1,
 }
 
-export function volumeCapability_AccessMode_ModeFromJSON(object: any): VolumeCapability_AccessMode_Mode {
-  switch (object) {
-    case 0:
-    case "UNKNOWN":
-      return VolumeCapability_AccessMode_Mode.UNKNOWN;
-    case 1:
-    case "SINGLE_NODE_WRITER":
-      return VolumeCapability_AccessMode_Mode.SINGLE_NODE_WRITER;
-    case 2:
-    case "SINGLE_NODE_READER_ONLY":
-      return VolumeCapability_AccessMode_Mode.SINGLE_NODE_READER_ONLY;
-    case 3:
-    case "MULTI_NODE_READER_ONLY":
-      return VolumeCapability_AccessMode_Mode.MULTI_NODE_READER_ONLY;
-    case 4:
-    case "MULTI_NODE_SINGLE_WRITER":
-      return VolumeCapability_AccessMode_Mode.MULTI_NODE_SINGLE_WRITER;
-    case 5:
-    case "MULTI_NODE_MULTI_WRITER":
-      return VolumeCapability_AccessMode_Mode.MULTI_NODE_MULTI_WRITER;
-    case 6:
-    case "SINGLE_NODE_SINGLE_WRITER":
-      return VolumeCapability_AccessMode_Mode.SINGLE_NODE_SINGLE_WRITER;
-    case 7:
-    case "SINGLE_NODE_MULTI_WRITER":
-      return VolumeCapability_AccessMode_Mode.SINGLE_NODE_MULTI_WRITER;
-    case -1:
-    case "UNRECOGNIZED":
-    default:
-      return VolumeCapability_AccessMode_Mode.UNRECOGNIZED;
-  }
-}
-
-export function volumeCapability_AccessMode_ModeToJSON(object: VolumeCapability_AccessMode_Mode): string {
-  switch (object) {
-    case VolumeCapability_AccessMode_Mode.UNKNOWN:
-      return "UNKNOWN";
-    case VolumeCapability_AccessMode_Mode.SINGLE_NODE_WRITER:
-      return "SINGLE_NODE_WRITER";
-    case VolumeCapability_AccessMode_Mode.SINGLE_NODE_READER_ONLY:
-      return "SINGLE_NODE_READER_ONLY";
-    case VolumeCapability_AccessMode_Mode.MULTI_NODE_READER_ONLY:
-      return "MULTI_NODE_READER_ONLY";
-    case VolumeCapability_AccessMode_Mode.MULTI_NODE_SINGLE_WRITER:
-      return "MULTI_NODE_SINGLE_WRITER";
-    case VolumeCapability_AccessMode_Mode.MULTI_NODE_MULTI_WRITER:
-      return "MULTI_NODE_MULTI_WRITER";
-    case VolumeCapability_AccessMode_Mode.SINGLE_NODE_SINGLE_WRITER:
-      return "SINGLE_NODE_SINGLE_WRITER";
-    case VolumeCapability_AccessMode_Mode.SINGLE_NODE_MULTI_WRITER:
-      return "SINGLE_NODE_MULTI_WRITER";
-    case VolumeCapability_AccessMode_Mode.UNRECOGNIZED:
-    default:
-      return "UNRECOGNIZED";
-  }
-}
-
 export interface DeleteVolumeRequest {
   volumeId: string;
 }
@@ -308,33 +219,6 @@ export enum ControllerServiceCapability_RPC_Type {
   UNRECOGNIZED = -1,
 }
 
-export function controllerServiceCapability_RPC_TypeFromJSON(object: any): ControllerServiceCapability_RPC_Type {
-  switch (object) {
-    case 0:
-    case "UNKNOWN":
-      return ControllerServiceCapability_RPC_Type.UNKNOWN;
-    case 1:
-    case "CREATE_DELETE_VOLUME":
-      return ControllerServiceCapability_RPC_Type.CREATE_DELETE_VOLUME;
-    case -1:
-    case "UNRECOGNIZED":
-    default:
-      return ControllerServiceCapability_RPC_Type.UNRECOGNIZED;
-  }
-}
-
-export function controllerServiceCapability_RPC_TypeToJSON(object: ControllerServiceCapability_RPC_Type): string {
-  switch (object) {
-    case ControllerServiceCapability_RPC_Type.UNKNOWN:
-      return "UNKNOWN";
-    case ControllerServiceCapability_RPC_Type.CREATE_DELETE_VOLUME:
-      return "CREATE_DELETE_VOLUME";
-    case ControllerServiceCapability_RPC_Type.UNRECOGNIZED:
-    default:
-      return "UNRECOGNIZED";
-  }
-}
-
 export interface NodePublishVolumeRequest {
   volumeId: string;
   /** An absolute path whose parent exists. */
@@ -386,38 +270,6 @@ export enum VolumeUsage_Unit {
   UNRECOGNIZED = -1,
 }
 
-export function volumeUsage_UnitFromJSON(object: any): VolumeUsage_Unit {
-  switch (object) {
-    case 0:
-    case "UNKNOWN":
-      return VolumeUsage_Unit.UNKNOWN;
-    case 1:
-    case "BYTES":
-      return VolumeUsage_Unit.BYTES;
-    case 2:
-    case "INODES":
-      return VolumeUsage_Unit.INODES;
-    case -1:
-    case "UNRECOGNIZED":
-    default:
-      return VolumeUsage_Unit.UNRECOGNIZED;
-  }
-}
-
-export function volumeUsage_UnitToJSON(object: VolumeUsage_Unit): string {
-  switch (object) {
-    case VolumeUsage_Unit.UNKNOWN:
-      return "UNKNOWN";
-    case VolumeUsage_Unit.BYTES:
-      return "BYTES";
-    case VolumeUsage_Unit.INODES:
-      return "INODES";
-    case VolumeUsage_Unit.UNRECOGNIZED:
-    default:
-      return "UNRECOGNIZED";
-  }
-}
-
 export interface VolumeCondition {
   abnormal: boolean;
   message: string;
@@ -447,58 +299,6 @@ export enum NodeServiceCapability_RPC_Type {
   SINGLE_NODE_MULTI_WRITER = 5,
   VOLUME_MOUNT_GROUP = 6,
   UNRECOGNIZED = -1,
-}
-
-export function nodeServiceCapability_RPC_TypeFromJSON(object: any): NodeServiceCapability_RPC_Type {
-  switch (object) {
-    case 0:
-    case "UNKNOWN":
-      return NodeServiceCapability_RPC_Type.UNKNOWN;
-    case 1:
-    case "STAGE_UNSTAGE_VOLUME":
-      return NodeServiceCapability_RPC_Type.STAGE_UNSTAGE_VOLUME;
-    case 2:
-    case "GET_VOLUME_STATS":
-      return NodeServiceCapability_RPC_Type.GET_VOLUME_STATS;
-    case 3:
-    case "EXPAND_VOLUME":
-      return NodeServiceCapability_RPC_Type.EXPAND_VOLUME;
-    case 4:
-    case "VOLUME_CONDITION":
-      return NodeServiceCapability_RPC_Type.VOLUME_CONDITION;
-    case 5:
-    case "SINGLE_NODE_MULTI_WRITER":
-      return NodeServiceCapability_RPC_Type.SINGLE_NODE_MULTI_WRITER;
-    case 6:
-    case "VOLUME_MOUNT_GROUP":
-      return NodeServiceCapability_RPC_Type.VOLUME_MOUNT_GROUP;
-    case -1:
-    case "UNRECOGNIZED":
-    default:
-      return NodeServiceCapability_RPC_Type.UNRECOGNIZED;
-  }
-}
-
-export function nodeServiceCapability_RPC_TypeToJSON(object: NodeServiceCapability_RPC_Type): string {
-  switch (object) {
-    case NodeServiceCapability_RPC_Type.UNKNOWN:
-      return "UNKNOWN";
-    case NodeServiceCapability_RPC_Type.STAGE_UNSTAGE_VOLUME:
-      return "STAGE_UNSTAGE_VOLUME";
-    case NodeServiceCapability_RPC_Type.GET_VOLUME_STATS:
-      return "GET_VOLUME_STATS";
-    case NodeServiceCapability_RPC_Type.EXPAND_VOLUME:
-      return "EXPAND_VOLUME";
-    case NodeServiceCapability_RPC_Type.VOLUME_CONDITION:
-      return "VOLUME_CONDITION";
-    case NodeServiceCapability_RPC_Type.SINGLE_NODE_MULTI_WRITER:
-      return "SINGLE_NODE_MULTI_WRITER";
-    case NodeServiceCapability_RPC_Type.VOLUME_MOUNT_GROUP:
-      return "VOLUME_MOUNT_GROUP";
-    case NodeServiceCapability_RPC_Type.UNRECOGNIZED:
-    default:
-      return "UNRECOGNIZED";
-  }
 }
 
 export interface NodeGetInfoRequest {
@@ -552,15 +352,6 @@ export const GetPluginInfoRequest: MessageFns<GetPluginInfoRequest> = {
     } finally {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
     }
-  },
-
-  fromJSON(_: any): GetPluginInfoRequest {
-    return {};
-  },
-
-  toJSON(_: GetPluginInfoRequest): unknown {
-    const obj: any = {};
-    return obj;
   },
 
   create(base?: DeepPartial<GetPluginInfoRequest>): GetPluginInfoRequest {
@@ -642,51 +433,6 @@ export const GetPluginInfoResponse: MessageFns<GetPluginInfoResponse> = {
     }
   },
 
-  fromJSON(object: any): GetPluginInfoResponse {
-    return {
-      name: isSet(object.name) ? globalThis.String(object.name) : "",
-      vendorVersion: isSet(object.vendorVersion)
-        ? globalThis.String(object.vendorVersion)
-        : isSet(object.vendor_version)
-        ? globalThis.String(object.vendor_version)
-        : "",
-      manifest: isObject(object.manifest)
-        ? (globalThis.Object.entries(object.manifest) as [string, any][]).reduce(
-          (acc: { [key: string]: string }, [key, value]: [string, any]) => {
-            globalThis.Object.defineProperty(acc, key, {
-              value: globalThis.String(value),
-              enumerable: true,
-              configurable: true,
-              writable: true,
-            });
-            return acc;
-          },
-          {},
-        )
-        : {},
-    };
-  },
-
-  toJSON(message: GetPluginInfoResponse): unknown {
-    const obj: any = {};
-    if (message.name !== "") {
-      obj.name = message.name;
-    }
-    if (message.vendorVersion !== "") {
-      obj.vendorVersion = message.vendorVersion;
-    }
-    if (message.manifest) {
-      const entries = globalThis.Object.entries(message.manifest) as [string, string][];
-      if (entries.length > 0) {
-        obj.manifest = {};
-        entries.forEach(([k, v]) => {
-          obj.manifest[k] = v;
-        });
-      }
-    }
-    return obj;
-  },
-
   create(base?: DeepPartial<GetPluginInfoResponse>): GetPluginInfoResponse {
     return GetPluginInfoResponse.fromPartial(base ?? {});
   },
@@ -763,24 +509,6 @@ export const GetPluginInfoResponse_ManifestEntry: MessageFns<GetPluginInfoRespon
     }
   },
 
-  fromJSON(object: any): GetPluginInfoResponse_ManifestEntry {
-    return {
-      key: isSet(object.key) ? globalThis.String(object.key) : "",
-      value: isSet(object.value) ? globalThis.String(object.value) : "",
-    };
-  },
-
-  toJSON(message: GetPluginInfoResponse_ManifestEntry): unknown {
-    const obj: any = {};
-    if (message.key !== "") {
-      obj.key = message.key;
-    }
-    if (message.value !== "") {
-      obj.value = message.value;
-    }
-    return obj;
-  },
-
   create(base?: DeepPartial<GetPluginInfoResponse_ManifestEntry>): GetPluginInfoResponse_ManifestEntry {
     return GetPluginInfoResponse_ManifestEntry.fromPartial(base ?? {});
   },
@@ -824,15 +552,6 @@ export const GetPluginCapabilitiesRequest: MessageFns<GetPluginCapabilitiesReque
     } finally {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
     }
-  },
-
-  fromJSON(_: any): GetPluginCapabilitiesRequest {
-    return {};
-  },
-
-  toJSON(_: GetPluginCapabilitiesRequest): unknown {
-    const obj: any = {};
-    return obj;
   },
 
   create(base?: DeepPartial<GetPluginCapabilitiesRequest>): GetPluginCapabilitiesRequest {
@@ -887,22 +606,6 @@ export const GetPluginCapabilitiesResponse: MessageFns<GetPluginCapabilitiesResp
     } finally {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
     }
-  },
-
-  fromJSON(object: any): GetPluginCapabilitiesResponse {
-    return {
-      capabilities: globalThis.Array.isArray(object?.capabilities)
-        ? object.capabilities.map((e: any) => PluginCapability.fromJSON(e))
-        : [],
-    };
-  },
-
-  toJSON(message: GetPluginCapabilitiesResponse): unknown {
-    const obj: any = {};
-    if (message.capabilities?.length) {
-      obj.capabilities = message.capabilities.map((e) => PluginCapability.toJSON(e));
-    }
-    return obj;
   },
 
   create(base?: DeepPartial<GetPluginCapabilitiesResponse>): GetPluginCapabilitiesResponse {
@@ -960,22 +663,6 @@ export const PluginCapability: MessageFns<PluginCapability> = {
     } finally {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
     }
-  },
-
-  fromJSON(object: any): PluginCapability {
-    return {
-      type: isSet(object.service)
-        ? { $case: "service", value: PluginCapability_Service.fromJSON(object.service) }
-        : undefined,
-    };
-  },
-
-  toJSON(message: PluginCapability): unknown {
-    const obj: any = {};
-    if (message.type?.$case === "service") {
-      obj.service = PluginCapability_Service.toJSON(message.type.value);
-    }
-    return obj;
   },
 
   create(base?: DeepPartial<PluginCapability>): PluginCapability {
@@ -1040,18 +727,6 @@ export const PluginCapability_Service: MessageFns<PluginCapability_Service> = {
     }
   },
 
-  fromJSON(object: any): PluginCapability_Service {
-    return { type: isSet(object.type) ? pluginCapability_Service_TypeFromJSON(object.type) : 0 };
-  },
-
-  toJSON(message: PluginCapability_Service): unknown {
-    const obj: any = {};
-    if (message.type !== 0) {
-      obj.type = pluginCapability_Service_TypeToJSON(message.type);
-    }
-    return obj;
-  },
-
   create(base?: DeepPartial<PluginCapability_Service>): PluginCapability_Service {
     return PluginCapability_Service.fromPartial(base ?? {});
   },
@@ -1094,15 +769,6 @@ export const ProbeRequest: MessageFns<ProbeRequest> = {
     } finally {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
     }
-  },
-
-  fromJSON(_: any): ProbeRequest {
-    return {};
-  },
-
-  toJSON(_: ProbeRequest): unknown {
-    const obj: any = {};
-    return obj;
   },
 
   create(base?: DeepPartial<ProbeRequest>): ProbeRequest {
@@ -1157,18 +823,6 @@ export const ProbeResponse: MessageFns<ProbeResponse> = {
     } finally {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
     }
-  },
-
-  fromJSON(object: any): ProbeResponse {
-    return { ready: isSet(object.ready) ? Boolean(object.ready) : undefined };
-  },
-
-  toJSON(message: ProbeResponse): unknown {
-    const obj: any = {};
-    if (message.ready !== undefined) {
-      obj.ready = message.ready;
-    }
-    return obj;
   },
 
   create(base?: DeepPartial<ProbeResponse>): ProbeResponse {
@@ -1273,67 +927,6 @@ export const CreateVolumeRequest: MessageFns<CreateVolumeRequest> = {
     }
   },
 
-  fromJSON(object: any): CreateVolumeRequest {
-    return {
-      name: isSet(object.name) ? globalThis.String(object.name) : "",
-      capacityRange: isSet(object.capacityRange)
-        ? CapacityRange.fromJSON(object.capacityRange)
-        : isSet(object.capacity_range)
-        ? CapacityRange.fromJSON(object.capacity_range)
-        : undefined,
-      volumeCapabilities: globalThis.Array.isArray(object?.volumeCapabilities)
-        ? object.volumeCapabilities.map((e: any) => VolumeCapability.fromJSON(e))
-        : globalThis.Array.isArray(object?.volume_capabilities)
-        ? object.volume_capabilities.map((e: any) => VolumeCapability.fromJSON(e))
-        : [],
-      parameters: isObject(object.parameters)
-        ? (globalThis.Object.entries(object.parameters) as [string, any][]).reduce(
-          (acc: { [key: string]: string }, [key, value]: [string, any]) => {
-            globalThis.Object.defineProperty(acc, key, {
-              value: globalThis.String(value),
-              enumerable: true,
-              configurable: true,
-              writable: true,
-            });
-            return acc;
-          },
-          {},
-        )
-        : {},
-      volumeContentSource: isSet(object.volumeContentSource)
-        ? VolumeContentSource.fromJSON(object.volumeContentSource)
-        : isSet(object.volume_content_source)
-        ? VolumeContentSource.fromJSON(object.volume_content_source)
-        : undefined,
-    };
-  },
-
-  toJSON(message: CreateVolumeRequest): unknown {
-    const obj: any = {};
-    if (message.name !== "") {
-      obj.name = message.name;
-    }
-    if (message.capacityRange !== undefined) {
-      obj.capacityRange = CapacityRange.toJSON(message.capacityRange);
-    }
-    if (message.volumeCapabilities?.length) {
-      obj.volumeCapabilities = message.volumeCapabilities.map((e) => VolumeCapability.toJSON(e));
-    }
-    if (message.parameters) {
-      const entries = globalThis.Object.entries(message.parameters) as [string, string][];
-      if (entries.length > 0) {
-        obj.parameters = {};
-        entries.forEach(([k, v]) => {
-          obj.parameters[k] = v;
-        });
-      }
-    }
-    if (message.volumeContentSource !== undefined) {
-      obj.volumeContentSource = VolumeContentSource.toJSON(message.volumeContentSource);
-    }
-    return obj;
-  },
-
   create(base?: DeepPartial<CreateVolumeRequest>): CreateVolumeRequest {
     return CreateVolumeRequest.fromPartial(base ?? {});
   },
@@ -1416,24 +1009,6 @@ export const CreateVolumeRequest_ParametersEntry: MessageFns<CreateVolumeRequest
     }
   },
 
-  fromJSON(object: any): CreateVolumeRequest_ParametersEntry {
-    return {
-      key: isSet(object.key) ? globalThis.String(object.key) : "",
-      value: isSet(object.value) ? globalThis.String(object.value) : "",
-    };
-  },
-
-  toJSON(message: CreateVolumeRequest_ParametersEntry): unknown {
-    const obj: any = {};
-    if (message.key !== "") {
-      obj.key = message.key;
-    }
-    if (message.value !== "") {
-      obj.value = message.value;
-    }
-    return obj;
-  },
-
   create(base?: DeepPartial<CreateVolumeRequest_ParametersEntry>): CreateVolumeRequest_ParametersEntry {
     return CreateVolumeRequest_ParametersEntry.fromPartial(base ?? {});
   },
@@ -1477,15 +1052,6 @@ export const VolumeContentSource: MessageFns<VolumeContentSource> = {
     } finally {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
     }
-  },
-
-  fromJSON(_: any): VolumeContentSource {
-    return {};
-  },
-
-  toJSON(_: VolumeContentSource): unknown {
-    const obj: any = {};
-    return obj;
   },
 
   create(base?: DeepPartial<VolumeContentSource>): VolumeContentSource {
@@ -1540,18 +1106,6 @@ export const CreateVolumeResponse: MessageFns<CreateVolumeResponse> = {
     } finally {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
     }
-  },
-
-  fromJSON(object: any): CreateVolumeResponse {
-    return { volume: isSet(object.volume) ? Volume.fromJSON(object.volume) : undefined };
-  },
-
-  toJSON(message: CreateVolumeResponse): unknown {
-    const obj: any = {};
-    if (message.volume !== undefined) {
-      obj.volume = Volume.toJSON(message.volume);
-    }
-    return obj;
   },
 
   create(base?: DeepPartial<CreateVolumeResponse>): CreateVolumeResponse {
@@ -1626,32 +1180,6 @@ export const CapacityRange: MessageFns<CapacityRange> = {
     } finally {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
     }
-  },
-
-  fromJSON(object: any): CapacityRange {
-    return {
-      requiredBytes: isSet(object.requiredBytes)
-        ? BigInt(object.requiredBytes)
-        : isSet(object.required_bytes)
-        ? BigInt(object.required_bytes)
-        : 0n,
-      limitBytes: isSet(object.limitBytes)
-        ? BigInt(object.limitBytes)
-        : isSet(object.limit_bytes)
-        ? BigInt(object.limit_bytes)
-        : 0n,
-    };
-  },
-
-  toJSON(message: CapacityRange): unknown {
-    const obj: any = {};
-    if (message.requiredBytes !== 0n) {
-      obj.requiredBytes = message.requiredBytes.toString();
-    }
-    if (message.limitBytes !== 0n) {
-      obj.limitBytes = message.limitBytes.toString();
-    }
-    return obj;
   },
 
   create(base?: DeepPartial<CapacityRange>): CapacityRange {
@@ -1742,68 +1270,6 @@ export const Volume: MessageFns<Volume> = {
     }
   },
 
-  fromJSON(object: any): Volume {
-    return {
-      capacityBytes: isSet(object.capacityBytes)
-        ? BigInt(object.capacityBytes)
-        : isSet(object.capacity_bytes)
-        ? BigInt(object.capacity_bytes)
-        : 0n,
-      volumeId: isSet(object.volumeId)
-        ? globalThis.String(object.volumeId)
-        : isSet(object.volume_id)
-        ? globalThis.String(object.volume_id)
-        : "",
-      volumeContext: isObject(object.volumeContext)
-        ? (globalThis.Object.entries(object.volumeContext) as [string, any][]).reduce(
-          (acc: { [key: string]: string }, [key, value]: [string, any]) => {
-            globalThis.Object.defineProperty(acc, key, {
-              value: globalThis.String(value),
-              enumerable: true,
-              configurable: true,
-              writable: true,
-            });
-            return acc;
-          },
-          {},
-        )
-        : isObject(object.volume_context)
-        ? (globalThis.Object.entries(object.volume_context) as [string, any][]).reduce(
-          (acc: { [key: string]: string }, [key, value]: [string, any]) => {
-            globalThis.Object.defineProperty(acc, key, {
-              value: globalThis.String(value),
-              enumerable: true,
-              configurable: true,
-              writable: true,
-            });
-            return acc;
-          },
-          {},
-        )
-        : {},
-    };
-  },
-
-  toJSON(message: Volume): unknown {
-    const obj: any = {};
-    if (message.capacityBytes !== 0n) {
-      obj.capacityBytes = message.capacityBytes.toString();
-    }
-    if (message.volumeId !== "") {
-      obj.volumeId = message.volumeId;
-    }
-    if (message.volumeContext) {
-      const entries = globalThis.Object.entries(message.volumeContext) as [string, string][];
-      if (entries.length > 0) {
-        obj.volumeContext = {};
-        entries.forEach(([k, v]) => {
-          obj.volumeContext[k] = v;
-        });
-      }
-    }
-    return obj;
-  },
-
   create(base?: DeepPartial<Volume>): Volume {
     return Volume.fromPartial(base ?? {});
   },
@@ -1880,24 +1346,6 @@ export const Volume_VolumeContextEntry: MessageFns<Volume_VolumeContextEntry> = 
     } finally {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
     }
-  },
-
-  fromJSON(object: any): Volume_VolumeContextEntry {
-    return {
-      key: isSet(object.key) ? globalThis.String(object.key) : "",
-      value: isSet(object.value) ? globalThis.String(object.value) : "",
-    };
-  },
-
-  toJSON(message: Volume_VolumeContextEntry): unknown {
-    const obj: any = {};
-    if (message.key !== "") {
-      obj.key = message.key;
-    }
-    if (message.value !== "") {
-      obj.value = message.value;
-    }
-    return obj;
   },
 
   create(base?: DeepPartial<Volume_VolumeContextEntry>): Volume_VolumeContextEntry {
@@ -1986,34 +1434,6 @@ export const VolumeCapability: MessageFns<VolumeCapability> = {
     }
   },
 
-  fromJSON(object: any): VolumeCapability {
-    return {
-      accessType: isSet(object.block)
-        ? { $case: "block", value: VolumeCapability_BlockVolume.fromJSON(object.block) }
-        : isSet(object.mount)
-        ? { $case: "mount", value: VolumeCapability_MountVolume.fromJSON(object.mount) }
-        : undefined,
-      accessMode: isSet(object.accessMode)
-        ? VolumeCapability_AccessMode.fromJSON(object.accessMode)
-        : isSet(object.access_mode)
-        ? VolumeCapability_AccessMode.fromJSON(object.access_mode)
-        : undefined,
-    };
-  },
-
-  toJSON(message: VolumeCapability): unknown {
-    const obj: any = {};
-    if (message.accessType?.$case === "block") {
-      obj.block = VolumeCapability_BlockVolume.toJSON(message.accessType.value);
-    } else if (message.accessType?.$case === "mount") {
-      obj.mount = VolumeCapability_MountVolume.toJSON(message.accessType.value);
-    }
-    if (message.accessMode !== undefined) {
-      obj.accessMode = VolumeCapability_AccessMode.toJSON(message.accessMode);
-    }
-    return obj;
-  },
-
   create(base?: DeepPartial<VolumeCapability>): VolumeCapability {
     return VolumeCapability.fromPartial(base ?? {});
   },
@@ -2078,15 +1498,6 @@ export const VolumeCapability_BlockVolume: MessageFns<VolumeCapability_BlockVolu
     } finally {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
     }
-  },
-
-  fromJSON(_: any): VolumeCapability_BlockVolume {
-    return {};
-  },
-
-  toJSON(_: VolumeCapability_BlockVolume): unknown {
-    const obj: any = {};
-    return obj;
   },
 
   create(base?: DeepPartial<VolumeCapability_BlockVolume>): VolumeCapability_BlockVolume {
@@ -2165,40 +1576,6 @@ export const VolumeCapability_MountVolume: MessageFns<VolumeCapability_MountVolu
     }
   },
 
-  fromJSON(object: any): VolumeCapability_MountVolume {
-    return {
-      fsType: isSet(object.fsType)
-        ? globalThis.String(object.fsType)
-        : isSet(object.fs_type)
-        ? globalThis.String(object.fs_type)
-        : "",
-      mountFlags: globalThis.Array.isArray(object?.mountFlags)
-        ? object.mountFlags.map((e: any) => globalThis.String(e))
-        : globalThis.Array.isArray(object?.mount_flags)
-        ? object.mount_flags.map((e: any) => globalThis.String(e))
-        : [],
-      volumeMountGroup: isSet(object.volumeMountGroup)
-        ? globalThis.String(object.volumeMountGroup)
-        : isSet(object.volume_mount_group)
-        ? globalThis.String(object.volume_mount_group)
-        : "",
-    };
-  },
-
-  toJSON(message: VolumeCapability_MountVolume): unknown {
-    const obj: any = {};
-    if (message.fsType !== "") {
-      obj.fsType = message.fsType;
-    }
-    if (message.mountFlags?.length) {
-      obj.mountFlags = message.mountFlags;
-    }
-    if (message.volumeMountGroup !== "") {
-      obj.volumeMountGroup = message.volumeMountGroup;
-    }
-    return obj;
-  },
-
   create(base?: DeepPartial<VolumeCapability_MountVolume>): VolumeCapability_MountVolume {
     return VolumeCapability_MountVolume.fromPartial(base ?? {});
   },
@@ -2256,18 +1633,6 @@ export const VolumeCapability_AccessMode: MessageFns<VolumeCapability_AccessMode
     }
   },
 
-  fromJSON(object: any): VolumeCapability_AccessMode {
-    return { mode: isSet(object.mode) ? volumeCapability_AccessMode_ModeFromJSON(object.mode) : 0 };
-  },
-
-  toJSON(message: VolumeCapability_AccessMode): unknown {
-    const obj: any = {};
-    if (message.mode !== 0) {
-      obj.mode = volumeCapability_AccessMode_ModeToJSON(message.mode);
-    }
-    return obj;
-  },
-
   create(base?: DeepPartial<VolumeCapability_AccessMode>): VolumeCapability_AccessMode {
     return VolumeCapability_AccessMode.fromPartial(base ?? {});
   },
@@ -2323,24 +1688,6 @@ export const DeleteVolumeRequest: MessageFns<DeleteVolumeRequest> = {
     }
   },
 
-  fromJSON(object: any): DeleteVolumeRequest {
-    return {
-      volumeId: isSet(object.volumeId)
-        ? globalThis.String(object.volumeId)
-        : isSet(object.volume_id)
-        ? globalThis.String(object.volume_id)
-        : "",
-    };
-  },
-
-  toJSON(message: DeleteVolumeRequest): unknown {
-    const obj: any = {};
-    if (message.volumeId !== "") {
-      obj.volumeId = message.volumeId;
-    }
-    return obj;
-  },
-
   create(base?: DeepPartial<DeleteVolumeRequest>): DeleteVolumeRequest {
     return DeleteVolumeRequest.fromPartial(base ?? {});
   },
@@ -2383,15 +1730,6 @@ export const DeleteVolumeResponse: MessageFns<DeleteVolumeResponse> = {
     } finally {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
     }
-  },
-
-  fromJSON(_: any): DeleteVolumeResponse {
-    return {};
-  },
-
-  toJSON(_: DeleteVolumeResponse): unknown {
-    const obj: any = {};
-    return obj;
   },
 
   create(base?: DeepPartial<DeleteVolumeResponse>): DeleteVolumeResponse {
@@ -2489,91 +1827,6 @@ export const ValidateVolumeCapabilitiesRequest: MessageFns<ValidateVolumeCapabil
     }
   },
 
-  fromJSON(object: any): ValidateVolumeCapabilitiesRequest {
-    return {
-      volumeId: isSet(object.volumeId)
-        ? globalThis.String(object.volumeId)
-        : isSet(object.volume_id)
-        ? globalThis.String(object.volume_id)
-        : "",
-      volumeContext: isObject(object.volumeContext)
-        ? (globalThis.Object.entries(object.volumeContext) as [string, any][]).reduce(
-          (acc: { [key: string]: string }, [key, value]: [string, any]) => {
-            globalThis.Object.defineProperty(acc, key, {
-              value: globalThis.String(value),
-              enumerable: true,
-              configurable: true,
-              writable: true,
-            });
-            return acc;
-          },
-          {},
-        )
-        : isObject(object.volume_context)
-        ? (globalThis.Object.entries(object.volume_context) as [string, any][]).reduce(
-          (acc: { [key: string]: string }, [key, value]: [string, any]) => {
-            globalThis.Object.defineProperty(acc, key, {
-              value: globalThis.String(value),
-              enumerable: true,
-              configurable: true,
-              writable: true,
-            });
-            return acc;
-          },
-          {},
-        )
-        : {},
-      volumeCapabilities: globalThis.Array.isArray(object?.volumeCapabilities)
-        ? object.volumeCapabilities.map((e: any) => VolumeCapability.fromJSON(e))
-        : globalThis.Array.isArray(object?.volume_capabilities)
-        ? object.volume_capabilities.map((e: any) => VolumeCapability.fromJSON(e))
-        : [],
-      parameters: isObject(object.parameters)
-        ? (globalThis.Object.entries(object.parameters) as [string, any][]).reduce(
-          (acc: { [key: string]: string }, [key, value]: [string, any]) => {
-            globalThis.Object.defineProperty(acc, key, {
-              value: globalThis.String(value),
-              enumerable: true,
-              configurable: true,
-              writable: true,
-            });
-            return acc;
-          },
-          {},
-        )
-        : {},
-    };
-  },
-
-  toJSON(message: ValidateVolumeCapabilitiesRequest): unknown {
-    const obj: any = {};
-    if (message.volumeId !== "") {
-      obj.volumeId = message.volumeId;
-    }
-    if (message.volumeContext) {
-      const entries = globalThis.Object.entries(message.volumeContext) as [string, string][];
-      if (entries.length > 0) {
-        obj.volumeContext = {};
-        entries.forEach(([k, v]) => {
-          obj.volumeContext[k] = v;
-        });
-      }
-    }
-    if (message.volumeCapabilities?.length) {
-      obj.volumeCapabilities = message.volumeCapabilities.map((e) => VolumeCapability.toJSON(e));
-    }
-    if (message.parameters) {
-      const entries = globalThis.Object.entries(message.parameters) as [string, string][];
-      if (entries.length > 0) {
-        obj.parameters = {};
-        entries.forEach(([k, v]) => {
-          obj.parameters[k] = v;
-        });
-      }
-    }
-    return obj;
-  },
-
   create(base?: DeepPartial<ValidateVolumeCapabilitiesRequest>): ValidateVolumeCapabilitiesRequest {
     return ValidateVolumeCapabilitiesRequest.fromPartial(base ?? {});
   },
@@ -2664,24 +1917,6 @@ export const ValidateVolumeCapabilitiesRequest_VolumeContextEntry: MessageFns<
     }
   },
 
-  fromJSON(object: any): ValidateVolumeCapabilitiesRequest_VolumeContextEntry {
-    return {
-      key: isSet(object.key) ? globalThis.String(object.key) : "",
-      value: isSet(object.value) ? globalThis.String(object.value) : "",
-    };
-  },
-
-  toJSON(message: ValidateVolumeCapabilitiesRequest_VolumeContextEntry): unknown {
-    const obj: any = {};
-    if (message.key !== "") {
-      obj.key = message.key;
-    }
-    if (message.value !== "") {
-      obj.value = message.value;
-    }
-    return obj;
-  },
-
   create(
     base?: DeepPartial<ValidateVolumeCapabilitiesRequest_VolumeContextEntry>,
   ): ValidateVolumeCapabilitiesRequest_VolumeContextEntry {
@@ -2758,24 +1993,6 @@ export const ValidateVolumeCapabilitiesRequest_ParametersEntry: MessageFns<
     }
   },
 
-  fromJSON(object: any): ValidateVolumeCapabilitiesRequest_ParametersEntry {
-    return {
-      key: isSet(object.key) ? globalThis.String(object.key) : "",
-      value: isSet(object.value) ? globalThis.String(object.value) : "",
-    };
-  },
-
-  toJSON(message: ValidateVolumeCapabilitiesRequest_ParametersEntry): unknown {
-    const obj: any = {};
-    if (message.key !== "") {
-      obj.key = message.key;
-    }
-    if (message.value !== "") {
-      obj.value = message.value;
-    }
-    return obj;
-  },
-
   create(
     base?: DeepPartial<ValidateVolumeCapabilitiesRequest_ParametersEntry>,
   ): ValidateVolumeCapabilitiesRequest_ParametersEntry {
@@ -2845,26 +2062,6 @@ export const ValidateVolumeCapabilitiesResponse: MessageFns<ValidateVolumeCapabi
     } finally {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
     }
-  },
-
-  fromJSON(object: any): ValidateVolumeCapabilitiesResponse {
-    return {
-      confirmed: isSet(object.confirmed)
-        ? ValidateVolumeCapabilitiesResponse_Confirmed.fromJSON(object.confirmed)
-        : undefined,
-      message: isSet(object.message) ? globalThis.String(object.message) : "",
-    };
-  },
-
-  toJSON(message: ValidateVolumeCapabilitiesResponse): unknown {
-    const obj: any = {};
-    if (message.confirmed !== undefined) {
-      obj.confirmed = ValidateVolumeCapabilitiesResponse_Confirmed.toJSON(message.confirmed);
-    }
-    if (message.message !== "") {
-      obj.message = message.message;
-    }
-    return obj;
   },
 
   create(base?: DeepPartial<ValidateVolumeCapabilitiesResponse>): ValidateVolumeCapabilitiesResponse {
@@ -2965,83 +2162,6 @@ export const ValidateVolumeCapabilitiesResponse_Confirmed: MessageFns<ValidateVo
     }
   },
 
-  fromJSON(object: any): ValidateVolumeCapabilitiesResponse_Confirmed {
-    return {
-      volumeContext: isObject(object.volumeContext)
-        ? (globalThis.Object.entries(object.volumeContext) as [string, any][]).reduce(
-          (acc: { [key: string]: string }, [key, value]: [string, any]) => {
-            globalThis.Object.defineProperty(acc, key, {
-              value: globalThis.String(value),
-              enumerable: true,
-              configurable: true,
-              writable: true,
-            });
-            return acc;
-          },
-          {},
-        )
-        : isObject(object.volume_context)
-        ? (globalThis.Object.entries(object.volume_context) as [string, any][]).reduce(
-          (acc: { [key: string]: string }, [key, value]: [string, any]) => {
-            globalThis.Object.defineProperty(acc, key, {
-              value: globalThis.String(value),
-              enumerable: true,
-              configurable: true,
-              writable: true,
-            });
-            return acc;
-          },
-          {},
-        )
-        : {},
-      volumeCapabilities: globalThis.Array.isArray(object?.volumeCapabilities)
-        ? object.volumeCapabilities.map((e: any) => VolumeCapability.fromJSON(e))
-        : globalThis.Array.isArray(object?.volume_capabilities)
-        ? object.volume_capabilities.map((e: any) => VolumeCapability.fromJSON(e))
-        : [],
-      parameters: isObject(object.parameters)
-        ? (globalThis.Object.entries(object.parameters) as [string, any][]).reduce(
-          (acc: { [key: string]: string }, [key, value]: [string, any]) => {
-            globalThis.Object.defineProperty(acc, key, {
-              value: globalThis.String(value),
-              enumerable: true,
-              configurable: true,
-              writable: true,
-            });
-            return acc;
-          },
-          {},
-        )
-        : {},
-    };
-  },
-
-  toJSON(message: ValidateVolumeCapabilitiesResponse_Confirmed): unknown {
-    const obj: any = {};
-    if (message.volumeContext) {
-      const entries = globalThis.Object.entries(message.volumeContext) as [string, string][];
-      if (entries.length > 0) {
-        obj.volumeContext = {};
-        entries.forEach(([k, v]) => {
-          obj.volumeContext[k] = v;
-        });
-      }
-    }
-    if (message.volumeCapabilities?.length) {
-      obj.volumeCapabilities = message.volumeCapabilities.map((e) => VolumeCapability.toJSON(e));
-    }
-    if (message.parameters) {
-      const entries = globalThis.Object.entries(message.parameters) as [string, string][];
-      if (entries.length > 0) {
-        obj.parameters = {};
-        entries.forEach(([k, v]) => {
-          obj.parameters[k] = v;
-        });
-      }
-    }
-    return obj;
-  },
-
   create(
     base?: DeepPartial<ValidateVolumeCapabilitiesResponse_Confirmed>,
   ): ValidateVolumeCapabilitiesResponse_Confirmed {
@@ -3138,24 +2258,6 @@ export const ValidateVolumeCapabilitiesResponse_Confirmed_VolumeContextEntry: Me
     }
   },
 
-  fromJSON(object: any): ValidateVolumeCapabilitiesResponse_Confirmed_VolumeContextEntry {
-    return {
-      key: isSet(object.key) ? globalThis.String(object.key) : "",
-      value: isSet(object.value) ? globalThis.String(object.value) : "",
-    };
-  },
-
-  toJSON(message: ValidateVolumeCapabilitiesResponse_Confirmed_VolumeContextEntry): unknown {
-    const obj: any = {};
-    if (message.key !== "") {
-      obj.key = message.key;
-    }
-    if (message.value !== "") {
-      obj.value = message.value;
-    }
-    return obj;
-  },
-
   create(
     base?: DeepPartial<ValidateVolumeCapabilitiesResponse_Confirmed_VolumeContextEntry>,
   ): ValidateVolumeCapabilitiesResponse_Confirmed_VolumeContextEntry {
@@ -3235,24 +2337,6 @@ export const ValidateVolumeCapabilitiesResponse_Confirmed_ParametersEntry: Messa
     }
   },
 
-  fromJSON(object: any): ValidateVolumeCapabilitiesResponse_Confirmed_ParametersEntry {
-    return {
-      key: isSet(object.key) ? globalThis.String(object.key) : "",
-      value: isSet(object.value) ? globalThis.String(object.value) : "",
-    };
-  },
-
-  toJSON(message: ValidateVolumeCapabilitiesResponse_Confirmed_ParametersEntry): unknown {
-    const obj: any = {};
-    if (message.key !== "") {
-      obj.key = message.key;
-    }
-    if (message.value !== "") {
-      obj.value = message.value;
-    }
-    return obj;
-  },
-
   create(
     base?: DeepPartial<ValidateVolumeCapabilitiesResponse_Confirmed_ParametersEntry>,
   ): ValidateVolumeCapabilitiesResponse_Confirmed_ParametersEntry {
@@ -3300,15 +2384,6 @@ export const ControllerGetCapabilitiesRequest: MessageFns<ControllerGetCapabilit
     } finally {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
     }
-  },
-
-  fromJSON(_: any): ControllerGetCapabilitiesRequest {
-    return {};
-  },
-
-  toJSON(_: ControllerGetCapabilitiesRequest): unknown {
-    const obj: any = {};
-    return obj;
   },
 
   create(base?: DeepPartial<ControllerGetCapabilitiesRequest>): ControllerGetCapabilitiesRequest {
@@ -3363,22 +2438,6 @@ export const ControllerGetCapabilitiesResponse: MessageFns<ControllerGetCapabili
     } finally {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
     }
-  },
-
-  fromJSON(object: any): ControllerGetCapabilitiesResponse {
-    return {
-      capabilities: globalThis.Array.isArray(object?.capabilities)
-        ? object.capabilities.map((e: any) => ControllerServiceCapability.fromJSON(e))
-        : [],
-    };
-  },
-
-  toJSON(message: ControllerGetCapabilitiesResponse): unknown {
-    const obj: any = {};
-    if (message.capabilities?.length) {
-      obj.capabilities = message.capabilities.map((e) => ControllerServiceCapability.toJSON(e));
-    }
-    return obj;
   },
 
   create(base?: DeepPartial<ControllerGetCapabilitiesResponse>): ControllerGetCapabilitiesResponse {
@@ -3436,22 +2495,6 @@ export const ControllerServiceCapability: MessageFns<ControllerServiceCapability
     } finally {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
     }
-  },
-
-  fromJSON(object: any): ControllerServiceCapability {
-    return {
-      type: isSet(object.rpc)
-        ? { $case: "rpc", value: ControllerServiceCapability_RPC.fromJSON(object.rpc) }
-        : undefined,
-    };
-  },
-
-  toJSON(message: ControllerServiceCapability): unknown {
-    const obj: any = {};
-    if (message.type?.$case === "rpc") {
-      obj.rpc = ControllerServiceCapability_RPC.toJSON(message.type.value);
-    }
-    return obj;
   },
 
   create(base?: DeepPartial<ControllerServiceCapability>): ControllerServiceCapability {
@@ -3514,18 +2557,6 @@ export const ControllerServiceCapability_RPC: MessageFns<ControllerServiceCapabi
     } finally {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
     }
-  },
-
-  fromJSON(object: any): ControllerServiceCapability_RPC {
-    return { type: isSet(object.type) ? controllerServiceCapability_RPC_TypeFromJSON(object.type) : 0 };
-  },
-
-  toJSON(message: ControllerServiceCapability_RPC): unknown {
-    const obj: any = {};
-    if (message.type !== 0) {
-      obj.type = controllerServiceCapability_RPC_TypeToJSON(message.type);
-    }
-    return obj;
   },
 
   create(base?: DeepPartial<ControllerServiceCapability_RPC>): ControllerServiceCapability_RPC {
@@ -3630,80 +2661,6 @@ export const NodePublishVolumeRequest: MessageFns<NodePublishVolumeRequest> = {
     }
   },
 
-  fromJSON(object: any): NodePublishVolumeRequest {
-    return {
-      volumeId: isSet(object.volumeId)
-        ? globalThis.String(object.volumeId)
-        : isSet(object.volume_id)
-        ? globalThis.String(object.volume_id)
-        : "",
-      targetPath: isSet(object.targetPath)
-        ? globalThis.String(object.targetPath)
-        : isSet(object.target_path)
-        ? globalThis.String(object.target_path)
-        : "",
-      volumeCapability: isSet(object.volumeCapability)
-        ? VolumeCapability.fromJSON(object.volumeCapability)
-        : isSet(object.volume_capability)
-        ? VolumeCapability.fromJSON(object.volume_capability)
-        : undefined,
-      readonly: isSet(object.readonly) ? globalThis.Boolean(object.readonly) : false,
-      volumeContext: isObject(object.volumeContext)
-        ? (globalThis.Object.entries(object.volumeContext) as [string, any][]).reduce(
-          (acc: { [key: string]: string }, [key, value]: [string, any]) => {
-            globalThis.Object.defineProperty(acc, key, {
-              value: globalThis.String(value),
-              enumerable: true,
-              configurable: true,
-              writable: true,
-            });
-            return acc;
-          },
-          {},
-        )
-        : isObject(object.volume_context)
-        ? (globalThis.Object.entries(object.volume_context) as [string, any][]).reduce(
-          (acc: { [key: string]: string }, [key, value]: [string, any]) => {
-            globalThis.Object.defineProperty(acc, key, {
-              value: globalThis.String(value),
-              enumerable: true,
-              configurable: true,
-              writable: true,
-            });
-            return acc;
-          },
-          {},
-        )
-        : {},
-    };
-  },
-
-  toJSON(message: NodePublishVolumeRequest): unknown {
-    const obj: any = {};
-    if (message.volumeId !== "") {
-      obj.volumeId = message.volumeId;
-    }
-    if (message.targetPath !== "") {
-      obj.targetPath = message.targetPath;
-    }
-    if (message.volumeCapability !== undefined) {
-      obj.volumeCapability = VolumeCapability.toJSON(message.volumeCapability);
-    }
-    if (message.readonly !== false) {
-      obj.readonly = message.readonly;
-    }
-    if (message.volumeContext) {
-      const entries = globalThis.Object.entries(message.volumeContext) as [string, string][];
-      if (entries.length > 0) {
-        obj.volumeContext = {};
-        entries.forEach(([k, v]) => {
-          obj.volumeContext[k] = v;
-        });
-      }
-    }
-    return obj;
-  },
-
   create(base?: DeepPartial<NodePublishVolumeRequest>): NodePublishVolumeRequest {
     return NodePublishVolumeRequest.fromPartial(base ?? {});
   },
@@ -3787,24 +2744,6 @@ export const NodePublishVolumeRequest_VolumeContextEntry: MessageFns<NodePublish
     }
   },
 
-  fromJSON(object: any): NodePublishVolumeRequest_VolumeContextEntry {
-    return {
-      key: isSet(object.key) ? globalThis.String(object.key) : "",
-      value: isSet(object.value) ? globalThis.String(object.value) : "",
-    };
-  },
-
-  toJSON(message: NodePublishVolumeRequest_VolumeContextEntry): unknown {
-    const obj: any = {};
-    if (message.key !== "") {
-      obj.key = message.key;
-    }
-    if (message.value !== "") {
-      obj.value = message.value;
-    }
-    return obj;
-  },
-
   create(base?: DeepPartial<NodePublishVolumeRequest_VolumeContextEntry>): NodePublishVolumeRequest_VolumeContextEntry {
     return NodePublishVolumeRequest_VolumeContextEntry.fromPartial(base ?? {});
   },
@@ -3850,15 +2789,6 @@ export const NodePublishVolumeResponse: MessageFns<NodePublishVolumeResponse> = 
     } finally {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
     }
-  },
-
-  fromJSON(_: any): NodePublishVolumeResponse {
-    return {};
-  },
-
-  toJSON(_: NodePublishVolumeResponse): unknown {
-    const obj: any = {};
-    return obj;
   },
 
   create(base?: DeepPartial<NodePublishVolumeResponse>): NodePublishVolumeResponse {
@@ -3926,32 +2856,6 @@ export const NodeUnpublishVolumeRequest: MessageFns<NodeUnpublishVolumeRequest> 
     }
   },
 
-  fromJSON(object: any): NodeUnpublishVolumeRequest {
-    return {
-      volumeId: isSet(object.volumeId)
-        ? globalThis.String(object.volumeId)
-        : isSet(object.volume_id)
-        ? globalThis.String(object.volume_id)
-        : "",
-      targetPath: isSet(object.targetPath)
-        ? globalThis.String(object.targetPath)
-        : isSet(object.target_path)
-        ? globalThis.String(object.target_path)
-        : "",
-    };
-  },
-
-  toJSON(message: NodeUnpublishVolumeRequest): unknown {
-    const obj: any = {};
-    if (message.volumeId !== "") {
-      obj.volumeId = message.volumeId;
-    }
-    if (message.targetPath !== "") {
-      obj.targetPath = message.targetPath;
-    }
-    return obj;
-  },
-
   create(base?: DeepPartial<NodeUnpublishVolumeRequest>): NodeUnpublishVolumeRequest {
     return NodeUnpublishVolumeRequest.fromPartial(base ?? {});
   },
@@ -3995,15 +2899,6 @@ export const NodeUnpublishVolumeResponse: MessageFns<NodeUnpublishVolumeResponse
     } finally {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
     }
-  },
-
-  fromJSON(_: any): NodeUnpublishVolumeResponse {
-    return {};
-  },
-
-  toJSON(_: NodeUnpublishVolumeResponse): unknown {
-    const obj: any = {};
-    return obj;
   },
 
   create(base?: DeepPartial<NodeUnpublishVolumeResponse>): NodeUnpublishVolumeResponse {
@@ -4071,32 +2966,6 @@ export const NodeGetVolumeStatsRequest: MessageFns<NodeGetVolumeStatsRequest> = 
     }
   },
 
-  fromJSON(object: any): NodeGetVolumeStatsRequest {
-    return {
-      volumeId: isSet(object.volumeId)
-        ? globalThis.String(object.volumeId)
-        : isSet(object.volume_id)
-        ? globalThis.String(object.volume_id)
-        : "",
-      volumePath: isSet(object.volumePath)
-        ? globalThis.String(object.volumePath)
-        : isSet(object.volume_path)
-        ? globalThis.String(object.volume_path)
-        : "",
-    };
-  },
-
-  toJSON(message: NodeGetVolumeStatsRequest): unknown {
-    const obj: any = {};
-    if (message.volumeId !== "") {
-      obj.volumeId = message.volumeId;
-    }
-    if (message.volumePath !== "") {
-      obj.volumePath = message.volumePath;
-    }
-    return obj;
-  },
-
   create(base?: DeepPartial<NodeGetVolumeStatsRequest>): NodeGetVolumeStatsRequest {
     return NodeGetVolumeStatsRequest.fromPartial(base ?? {});
   },
@@ -4162,28 +3031,6 @@ export const NodeGetVolumeStatsResponse: MessageFns<NodeGetVolumeStatsResponse> 
     } finally {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
     }
-  },
-
-  fromJSON(object: any): NodeGetVolumeStatsResponse {
-    return {
-      usage: globalThis.Array.isArray(object?.usage) ? object.usage.map((e: any) => VolumeUsage.fromJSON(e)) : [],
-      volumeCondition: isSet(object.volumeCondition)
-        ? VolumeCondition.fromJSON(object.volumeCondition)
-        : isSet(object.volume_condition)
-        ? VolumeCondition.fromJSON(object.volume_condition)
-        : undefined,
-    };
-  },
-
-  toJSON(message: NodeGetVolumeStatsResponse): unknown {
-    const obj: any = {};
-    if (message.usage?.length) {
-      obj.usage = message.usage.map((e) => VolumeUsage.toJSON(e));
-    }
-    if (message.volumeCondition !== undefined) {
-      obj.volumeCondition = VolumeCondition.toJSON(message.volumeCondition);
-    }
-    return obj;
   },
 
   create(base?: DeepPartial<NodeGetVolumeStatsResponse>): NodeGetVolumeStatsResponse {
@@ -4286,32 +3133,6 @@ export const VolumeUsage: MessageFns<VolumeUsage> = {
     }
   },
 
-  fromJSON(object: any): VolumeUsage {
-    return {
-      available: isSet(object.available) ? BigInt(object.available) : 0n,
-      total: isSet(object.total) ? BigInt(object.total) : 0n,
-      used: isSet(object.used) ? BigInt(object.used) : 0n,
-      unit: isSet(object.unit) ? volumeUsage_UnitFromJSON(object.unit) : 0,
-    };
-  },
-
-  toJSON(message: VolumeUsage): unknown {
-    const obj: any = {};
-    if (message.available !== 0n) {
-      obj.available = message.available.toString();
-    }
-    if (message.total !== 0n) {
-      obj.total = message.total.toString();
-    }
-    if (message.used !== 0n) {
-      obj.used = message.used.toString();
-    }
-    if (message.unit !== 0) {
-      obj.unit = volumeUsage_UnitToJSON(message.unit);
-    }
-    return obj;
-  },
-
   create(base?: DeepPartial<VolumeUsage>): VolumeUsage {
     return VolumeUsage.fromPartial(base ?? {});
   },
@@ -4381,24 +3202,6 @@ export const VolumeCondition: MessageFns<VolumeCondition> = {
     }
   },
 
-  fromJSON(object: any): VolumeCondition {
-    return {
-      abnormal: isSet(object.abnormal) ? globalThis.Boolean(object.abnormal) : false,
-      message: isSet(object.message) ? globalThis.String(object.message) : "",
-    };
-  },
-
-  toJSON(message: VolumeCondition): unknown {
-    const obj: any = {};
-    if (message.abnormal !== false) {
-      obj.abnormal = message.abnormal;
-    }
-    if (message.message !== "") {
-      obj.message = message.message;
-    }
-    return obj;
-  },
-
   create(base?: DeepPartial<VolumeCondition>): VolumeCondition {
     return VolumeCondition.fromPartial(base ?? {});
   },
@@ -4442,15 +3245,6 @@ export const NodeGetCapabilitiesRequest: MessageFns<NodeGetCapabilitiesRequest> 
     } finally {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
     }
-  },
-
-  fromJSON(_: any): NodeGetCapabilitiesRequest {
-    return {};
-  },
-
-  toJSON(_: NodeGetCapabilitiesRequest): unknown {
-    const obj: any = {};
-    return obj;
   },
 
   create(base?: DeepPartial<NodeGetCapabilitiesRequest>): NodeGetCapabilitiesRequest {
@@ -4505,22 +3299,6 @@ export const NodeGetCapabilitiesResponse: MessageFns<NodeGetCapabilitiesResponse
     } finally {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
     }
-  },
-
-  fromJSON(object: any): NodeGetCapabilitiesResponse {
-    return {
-      capabilities: globalThis.Array.isArray(object?.capabilities)
-        ? object.capabilities.map((e: any) => NodeServiceCapability.fromJSON(e))
-        : [],
-    };
-  },
-
-  toJSON(message: NodeGetCapabilitiesResponse): unknown {
-    const obj: any = {};
-    if (message.capabilities?.length) {
-      obj.capabilities = message.capabilities.map((e) => NodeServiceCapability.toJSON(e));
-    }
-    return obj;
   },
 
   create(base?: DeepPartial<NodeGetCapabilitiesResponse>): NodeGetCapabilitiesResponse {
@@ -4578,20 +3356,6 @@ export const NodeServiceCapability: MessageFns<NodeServiceCapability> = {
     } finally {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
     }
-  },
-
-  fromJSON(object: any): NodeServiceCapability {
-    return {
-      type: isSet(object.rpc) ? { $case: "rpc", value: NodeServiceCapability_RPC.fromJSON(object.rpc) } : undefined,
-    };
-  },
-
-  toJSON(message: NodeServiceCapability): unknown {
-    const obj: any = {};
-    if (message.type?.$case === "rpc") {
-      obj.rpc = NodeServiceCapability_RPC.toJSON(message.type.value);
-    }
-    return obj;
   },
 
   create(base?: DeepPartial<NodeServiceCapability>): NodeServiceCapability {
@@ -4656,18 +3420,6 @@ export const NodeServiceCapability_RPC: MessageFns<NodeServiceCapability_RPC> = 
     }
   },
 
-  fromJSON(object: any): NodeServiceCapability_RPC {
-    return { type: isSet(object.type) ? nodeServiceCapability_RPC_TypeFromJSON(object.type) : 0 };
-  },
-
-  toJSON(message: NodeServiceCapability_RPC): unknown {
-    const obj: any = {};
-    if (message.type !== 0) {
-      obj.type = nodeServiceCapability_RPC_TypeToJSON(message.type);
-    }
-    return obj;
-  },
-
   create(base?: DeepPartial<NodeServiceCapability_RPC>): NodeServiceCapability_RPC {
     return NodeServiceCapability_RPC.fromPartial(base ?? {});
   },
@@ -4710,15 +3462,6 @@ export const NodeGetInfoRequest: MessageFns<NodeGetInfoRequest> = {
     } finally {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
     }
-  },
-
-  fromJSON(_: any): NodeGetInfoRequest {
-    return {};
-  },
-
-  toJSON(_: NodeGetInfoRequest): unknown {
-    const obj: any = {};
-    return obj;
   },
 
   create(base?: DeepPartial<NodeGetInfoRequest>): NodeGetInfoRequest {
@@ -4800,40 +3543,6 @@ export const NodeGetInfoResponse: MessageFns<NodeGetInfoResponse> = {
     }
   },
 
-  fromJSON(object: any): NodeGetInfoResponse {
-    return {
-      nodeId: isSet(object.nodeId)
-        ? globalThis.String(object.nodeId)
-        : isSet(object.node_id)
-        ? globalThis.String(object.node_id)
-        : "",
-      maxVolumesPerNode: isSet(object.maxVolumesPerNode)
-        ? BigInt(object.maxVolumesPerNode)
-        : isSet(object.max_volumes_per_node)
-        ? BigInt(object.max_volumes_per_node)
-        : 0n,
-      accessibleTopology: isSet(object.accessibleTopology)
-        ? Topology.fromJSON(object.accessibleTopology)
-        : isSet(object.accessible_topology)
-        ? Topology.fromJSON(object.accessible_topology)
-        : undefined,
-    };
-  },
-
-  toJSON(message: NodeGetInfoResponse): unknown {
-    const obj: any = {};
-    if (message.nodeId !== "") {
-      obj.nodeId = message.nodeId;
-    }
-    if (message.maxVolumesPerNode !== 0n) {
-      obj.maxVolumesPerNode = message.maxVolumesPerNode.toString();
-    }
-    if (message.accessibleTopology !== undefined) {
-      obj.accessibleTopology = Topology.toJSON(message.accessibleTopology);
-    }
-    return obj;
-  },
-
   create(base?: DeepPartial<NodeGetInfoResponse>): NodeGetInfoResponse {
     return NodeGetInfoResponse.fromPartial(base ?? {});
   },
@@ -4896,39 +3605,6 @@ export const Topology: MessageFns<Topology> = {
     } finally {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
     }
-  },
-
-  fromJSON(object: any): Topology {
-    return {
-      segments: isObject(object.segments)
-        ? (globalThis.Object.entries(object.segments) as [string, any][]).reduce(
-          (acc: { [key: string]: string }, [key, value]: [string, any]) => {
-            globalThis.Object.defineProperty(acc, key, {
-              value: globalThis.String(value),
-              enumerable: true,
-              configurable: true,
-              writable: true,
-            });
-            return acc;
-          },
-          {},
-        )
-        : {},
-    };
-  },
-
-  toJSON(message: Topology): unknown {
-    const obj: any = {};
-    if (message.segments) {
-      const entries = globalThis.Object.entries(message.segments) as [string, string][];
-      if (entries.length > 0) {
-        obj.segments = {};
-        entries.forEach(([k, v]) => {
-          obj.segments[k] = v;
-        });
-      }
-    }
-    return obj;
   },
 
   create(base?: DeepPartial<Topology>): Topology {
@@ -5003,24 +3679,6 @@ export const Topology_SegmentsEntry: MessageFns<Topology_SegmentsEntry> = {
     } finally {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
     }
-  },
-
-  fromJSON(object: any): Topology_SegmentsEntry {
-    return {
-      key: isSet(object.key) ? globalThis.String(object.key) : "",
-      value: isSet(object.value) ? globalThis.String(object.value) : "",
-    };
-  },
-
-  toJSON(message: Topology_SegmentsEntry): unknown {
-    const obj: any = {};
-    if (message.key !== "") {
-      obj.key = message.key;
-    }
-    if (message.value !== "") {
-      obj.value = message.value;
-    }
-    return obj;
   },
 
   create(base?: DeepPartial<Topology_SegmentsEntry>): Topology_SegmentsEntry {
@@ -5417,19 +4075,9 @@ export type DeepPartial<T> = T extends bigint ? string | number | bigint
   : T extends {} ? { [K in keyof T]?: DeepPartial<T[K]> }
   : Partial<T>;
 
-function isObject(value: any): boolean {
-  return typeof value === "object" && value !== null;
-}
-
-function isSet(value: any): boolean {
-  return value !== null && value !== undefined;
-}
-
 export interface MessageFns<T> {
   encode(message: T, writer?: BinaryWriter): BinaryWriter;
   decode(input: BinaryReader | Uint8Array, length?: number): T;
-  fromJSON(object: any): T;
-  toJSON(message: T): unknown;
   create(base?: DeepPartial<T>): T;
   fromPartial(object: DeepPartial<T>): T;
 }

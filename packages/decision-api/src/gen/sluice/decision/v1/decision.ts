@@ -50,48 +50,6 @@ export enum Effect {
   UNRECOGNIZED = -1,
 }
 
-export function effectFromJSON(object: any): Effect {
-  switch (object) {
-    case 0:
-    case "EFFECT_UNSPECIFIED":
-      return Effect.UNSPECIFIED;
-    case 1:
-    case "EFFECT_GRANT":
-      return Effect.GRANT;
-    case 2:
-    case "EFFECT_MEDIATE":
-      return Effect.MEDIATE;
-    case 3:
-    case "EFFECT_DENY":
-      return Effect.DENY;
-    case 4:
-    case "EFFECT_ASK":
-      return Effect.ASK;
-    case -1:
-    case "UNRECOGNIZED":
-    default:
-      return Effect.UNRECOGNIZED;
-  }
-}
-
-export function effectToJSON(object: Effect): string {
-  switch (object) {
-    case Effect.UNSPECIFIED:
-      return "EFFECT_UNSPECIFIED";
-    case Effect.GRANT:
-      return "EFFECT_GRANT";
-    case Effect.MEDIATE:
-      return "EFFECT_MEDIATE";
-    case Effect.DENY:
-      return "EFFECT_DENY";
-    case Effect.ASK:
-      return "EFFECT_ASK";
-    case Effect.UNRECOGNIZED:
-    default:
-      return "UNRECOGNIZED";
-  }
-}
-
 /** An access that the caller wants. An open for reading and writing asks for both; the strictest effect holds. */
 export enum Access {
   UNSPECIFIED = 0,
@@ -111,73 +69,6 @@ export enum Access {
   UNRECOGNIZED = -1,
 }
 
-export function accessFromJSON(object: any): Access {
-  switch (object) {
-    case 0:
-    case "ACCESS_UNSPECIFIED":
-      return Access.UNSPECIFIED;
-    case 1:
-    case "ACCESS_READ":
-      return Access.READ;
-    case 2:
-    case "ACCESS_WRITE":
-      return Access.WRITE;
-    case 3:
-    case "ACCESS_EXECUTE":
-      return Access.EXECUTE;
-    case 4:
-    case "ACCESS_CREATE":
-      return Access.CREATE;
-    case 5:
-    case "ACCESS_DELETE":
-      return Access.DELETE;
-    case 6:
-    case "ACCESS_LINK":
-      return Access.LINK;
-    case 7:
-    case "ACCESS_RENAME":
-      return Access.RENAME;
-    case 8:
-    case "ACCESS_TRUNCATE":
-      return Access.TRUNCATE;
-    case 9:
-    case "ACCESS_METADATA":
-      return Access.METADATA;
-    case -1:
-    case "UNRECOGNIZED":
-    default:
-      return Access.UNRECOGNIZED;
-  }
-}
-
-export function accessToJSON(object: Access): string {
-  switch (object) {
-    case Access.UNSPECIFIED:
-      return "ACCESS_UNSPECIFIED";
-    case Access.READ:
-      return "ACCESS_READ";
-    case Access.WRITE:
-      return "ACCESS_WRITE";
-    case Access.EXECUTE:
-      return "ACCESS_EXECUTE";
-    case Access.CREATE:
-      return "ACCESS_CREATE";
-    case Access.DELETE:
-      return "ACCESS_DELETE";
-    case Access.LINK:
-      return "ACCESS_LINK";
-    case Access.RENAME:
-      return "ACCESS_RENAME";
-    case Access.TRUNCATE:
-      return "ACCESS_TRUNCATE";
-    case Access.METADATA:
-      return "ACCESS_METADATA";
-    case Access.UNRECOGNIZED:
-    default:
-      return "UNRECOGNIZED";
-  }
-}
-
 /** The operation of the file system that asks. */
 export enum Operation {
   UNSPECIFIED = 0,
@@ -195,83 +86,6 @@ export enum Operation {
   UNRECOGNIZED = -1,
 }
 
-export function operationFromJSON(object: any): Operation {
-  switch (object) {
-    case 0:
-    case "OPERATION_UNSPECIFIED":
-      return Operation.UNSPECIFIED;
-    case 1:
-    case "OPERATION_OPEN":
-      return Operation.OPEN;
-    case 2:
-    case "OPERATION_CREATE":
-      return Operation.CREATE;
-    case 3:
-    case "OPERATION_TMPFILE":
-      return Operation.TMPFILE;
-    case 4:
-    case "OPERATION_MKNOD":
-      return Operation.MKNOD;
-    case 5:
-    case "OPERATION_MKDIR":
-      return Operation.MKDIR;
-    case 6:
-    case "OPERATION_SYMLINK":
-      return Operation.SYMLINK;
-    case 7:
-    case "OPERATION_LINK":
-      return Operation.LINK;
-    case 8:
-    case "OPERATION_RENAME":
-      return Operation.RENAME;
-    case 9:
-    case "OPERATION_UNLINK":
-      return Operation.UNLINK;
-    case 10:
-    case "OPERATION_RMDIR":
-      return Operation.RMDIR;
-    case 11:
-    case "OPERATION_SETATTR":
-      return Operation.SETATTR;
-    case -1:
-    case "UNRECOGNIZED":
-    default:
-      return Operation.UNRECOGNIZED;
-  }
-}
-
-export function operationToJSON(object: Operation): string {
-  switch (object) {
-    case Operation.UNSPECIFIED:
-      return "OPERATION_UNSPECIFIED";
-    case Operation.OPEN:
-      return "OPERATION_OPEN";
-    case Operation.CREATE:
-      return "OPERATION_CREATE";
-    case Operation.TMPFILE:
-      return "OPERATION_TMPFILE";
-    case Operation.MKNOD:
-      return "OPERATION_MKNOD";
-    case Operation.MKDIR:
-      return "OPERATION_MKDIR";
-    case Operation.SYMLINK:
-      return "OPERATION_SYMLINK";
-    case Operation.LINK:
-      return "OPERATION_LINK";
-    case Operation.RENAME:
-      return "OPERATION_RENAME";
-    case Operation.UNLINK:
-      return "OPERATION_UNLINK";
-    case Operation.RMDIR:
-      return "OPERATION_RMDIR";
-    case Operation.SETATTR:
-      return "OPERATION_SETATTR";
-    case Operation.UNRECOGNIZED:
-    default:
-      return "UNRECOGNIZED";
-  }
-}
-
 export enum FileKind {
   UNSPECIFIED = 0,
   REGULAR = 1,
@@ -284,63 +98,6 @@ export enum FileKind {
   UNRECOGNIZED = -1,
 }
 
-export function fileKindFromJSON(object: any): FileKind {
-  switch (object) {
-    case 0:
-    case "FILE_KIND_UNSPECIFIED":
-      return FileKind.UNSPECIFIED;
-    case 1:
-    case "FILE_KIND_REGULAR":
-      return FileKind.REGULAR;
-    case 2:
-    case "FILE_KIND_DIRECTORY":
-      return FileKind.DIRECTORY;
-    case 3:
-    case "FILE_KIND_SYMLINK":
-      return FileKind.SYMLINK;
-    case 4:
-    case "FILE_KIND_CHARACTER_DEVICE":
-      return FileKind.CHARACTER_DEVICE;
-    case 5:
-    case "FILE_KIND_BLOCK_DEVICE":
-      return FileKind.BLOCK_DEVICE;
-    case 6:
-    case "FILE_KIND_FIFO":
-      return FileKind.FIFO;
-    case 7:
-    case "FILE_KIND_SOCKET":
-      return FileKind.SOCKET;
-    case -1:
-    case "UNRECOGNIZED":
-    default:
-      return FileKind.UNRECOGNIZED;
-  }
-}
-
-export function fileKindToJSON(object: FileKind): string {
-  switch (object) {
-    case FileKind.UNSPECIFIED:
-      return "FILE_KIND_UNSPECIFIED";
-    case FileKind.REGULAR:
-      return "FILE_KIND_REGULAR";
-    case FileKind.DIRECTORY:
-      return "FILE_KIND_DIRECTORY";
-    case FileKind.SYMLINK:
-      return "FILE_KIND_SYMLINK";
-    case FileKind.CHARACTER_DEVICE:
-      return "FILE_KIND_CHARACTER_DEVICE";
-    case FileKind.BLOCK_DEVICE:
-      return "FILE_KIND_BLOCK_DEVICE";
-    case FileKind.FIFO:
-      return "FILE_KIND_FIFO";
-    case FileKind.SOCKET:
-      return "FILE_KIND_SOCKET";
-    case FileKind.UNRECOGNIZED:
-    default:
-      return "UNRECOGNIZED";
-  }
-}
-
 export enum SubjectField {
   /** UNSPECIFIED - like one that is unknown: the answer is not cached */
   UNSPECIFIED = 0,
@@ -350,53 +107,6 @@ export enum SubjectField {
   EXECUTABLE = 4,
   CGROUP = 5,
   UNRECOGNIZED = -1,
-}
-
-export function subjectFieldFromJSON(object: any): SubjectField {
-  switch (object) {
-    case 0:
-    case "SUBJECT_FIELD_UNSPECIFIED":
-      return SubjectField.UNSPECIFIED;
-    case 1:
-    case "SUBJECT_FIELD_UID":
-      return SubjectField.UID;
-    case 2:
-    case "SUBJECT_FIELD_GID":
-      return SubjectField.GID;
-    case 3:
-    case "SUBJECT_FIELD_GROUPS":
-      return SubjectField.GROUPS;
-    case 4:
-    case "SUBJECT_FIELD_EXECUTABLE":
-      return SubjectField.EXECUTABLE;
-    case 5:
-    case "SUBJECT_FIELD_CGROUP":
-      return SubjectField.CGROUP;
-    case -1:
-    case "UNRECOGNIZED":
-    default:
-      return SubjectField.UNRECOGNIZED;
-  }
-}
-
-export function subjectFieldToJSON(object: SubjectField): string {
-  switch (object) {
-    case SubjectField.UNSPECIFIED:
-      return "SUBJECT_FIELD_UNSPECIFIED";
-    case SubjectField.UID:
-      return "SUBJECT_FIELD_UID";
-    case SubjectField.GID:
-      return "SUBJECT_FIELD_GID";
-    case SubjectField.GROUPS:
-      return "SUBJECT_FIELD_GROUPS";
-    case SubjectField.EXECUTABLE:
-      return "SUBJECT_FIELD_EXECUTABLE";
-    case SubjectField.CGROUP:
-      return "SUBJECT_FIELD_CGROUP";
-    case SubjectField.UNRECOGNIZED:
-    default:
-      return "UNRECOGNIZED";
-  }
 }
 
 export enum ResourceFact {
@@ -418,63 +128,6 @@ export enum ResourceFact {
   UNRECOGNIZED = -1,
 }
 
-export function resourceFactFromJSON(object: any): ResourceFact {
-  switch (object) {
-    case 0:
-    case "RESOURCE_FACT_UNSPECIFIED":
-      return ResourceFact.UNSPECIFIED;
-    case 1:
-    case "RESOURCE_FACT_LAYER":
-      return ResourceFact.LAYER;
-    case 2:
-    case "RESOURCE_FACT_KIND":
-      return ResourceFact.KIND;
-    case 3:
-    case "RESOURCE_FACT_SIZE":
-      return ResourceFact.SIZE;
-    case 4:
-    case "RESOURCE_FACT_MODE":
-      return ResourceFact.MODE;
-    case 5:
-    case "RESOURCE_FACT_OWNER":
-      return ResourceFact.OWNER;
-    case 6:
-    case "RESOURCE_FACT_CONTENT":
-      return ResourceFact.CONTENT;
-    case 7:
-    case "RESOURCE_FACT_DIGEST":
-      return ResourceFact.DIGEST;
-    case -1:
-    case "UNRECOGNIZED":
-    default:
-      return ResourceFact.UNRECOGNIZED;
-  }
-}
-
-export function resourceFactToJSON(object: ResourceFact): string {
-  switch (object) {
-    case ResourceFact.UNSPECIFIED:
-      return "RESOURCE_FACT_UNSPECIFIED";
-    case ResourceFact.LAYER:
-      return "RESOURCE_FACT_LAYER";
-    case ResourceFact.KIND:
-      return "RESOURCE_FACT_KIND";
-    case ResourceFact.SIZE:
-      return "RESOURCE_FACT_SIZE";
-    case ResourceFact.MODE:
-      return "RESOURCE_FACT_MODE";
-    case ResourceFact.OWNER:
-      return "RESOURCE_FACT_OWNER";
-    case ResourceFact.CONTENT:
-      return "RESOURCE_FACT_CONTENT";
-    case ResourceFact.DIGEST:
-      return "RESOURCE_FACT_DIGEST";
-    case ResourceFact.UNRECOGNIZED:
-    default:
-      return "UNRECOGNIZED";
-  }
-}
-
 /** The effect on an open while no decision can be had. */
 export enum OutageMode {
   /** UNSPECIFIED - the mount's own mode */
@@ -484,43 +137,6 @@ export enum OutageMode {
   /** STALE - this decision itself, for as long as the mount lets one be stale */
   STALE = 3,
   UNRECOGNIZED = -1,
-}
-
-export function outageModeFromJSON(object: any): OutageMode {
-  switch (object) {
-    case 0:
-    case "OUTAGE_MODE_UNSPECIFIED":
-      return OutageMode.UNSPECIFIED;
-    case 1:
-    case "OUTAGE_MODE_DENY":
-      return OutageMode.DENY;
-    case 2:
-    case "OUTAGE_MODE_MEDIATE":
-      return OutageMode.MEDIATE;
-    case 3:
-    case "OUTAGE_MODE_STALE":
-      return OutageMode.STALE;
-    case -1:
-    case "UNRECOGNIZED":
-    default:
-      return OutageMode.UNRECOGNIZED;
-  }
-}
-
-export function outageModeToJSON(object: OutageMode): string {
-  switch (object) {
-    case OutageMode.UNSPECIFIED:
-      return "OUTAGE_MODE_UNSPECIFIED";
-    case OutageMode.DENY:
-      return "OUTAGE_MODE_DENY";
-    case OutageMode.MEDIATE:
-      return "OUTAGE_MODE_MEDIATE";
-    case OutageMode.STALE:
-      return "OUTAGE_MODE_STALE";
-    case OutageMode.UNRECOGNIZED:
-    default:
-      return "UNRECOGNIZED";
-  }
 }
 
 /** The answer of a person to a question, and for how long it holds. */
@@ -537,53 +153,6 @@ export enum PersonAnswer {
   /** REVOKE - Forget the answer: the next attempt asks again. */
   REVOKE = 5,
   UNRECOGNIZED = -1,
-}
-
-export function personAnswerFromJSON(object: any): PersonAnswer {
-  switch (object) {
-    case 0:
-    case "PERSON_ANSWER_UNSPECIFIED":
-      return PersonAnswer.UNSPECIFIED;
-    case 1:
-    case "PERSON_ANSWER_ONCE":
-      return PersonAnswer.ONCE;
-    case 2:
-    case "PERSON_ANSWER_SESSION":
-      return PersonAnswer.SESSION;
-    case 3:
-    case "PERSON_ANSWER_ALWAYS":
-      return PersonAnswer.ALWAYS;
-    case 4:
-    case "PERSON_ANSWER_DENY":
-      return PersonAnswer.DENY;
-    case 5:
-    case "PERSON_ANSWER_REVOKE":
-      return PersonAnswer.REVOKE;
-    case -1:
-    case "UNRECOGNIZED":
-    default:
-      return PersonAnswer.UNRECOGNIZED;
-  }
-}
-
-export function personAnswerToJSON(object: PersonAnswer): string {
-  switch (object) {
-    case PersonAnswer.UNSPECIFIED:
-      return "PERSON_ANSWER_UNSPECIFIED";
-    case PersonAnswer.ONCE:
-      return "PERSON_ANSWER_ONCE";
-    case PersonAnswer.SESSION:
-      return "PERSON_ANSWER_SESSION";
-    case PersonAnswer.ALWAYS:
-      return "PERSON_ANSWER_ALWAYS";
-    case PersonAnswer.DENY:
-      return "PERSON_ANSWER_DENY";
-    case PersonAnswer.REVOKE:
-      return "PERSON_ANSWER_REVOKE";
-    case PersonAnswer.UNRECOGNIZED:
-    default:
-      return "UNRECOGNIZED";
-  }
 }
 
 export interface Subject {
@@ -787,48 +356,6 @@ export enum Failure_Code {
   INTERNAL = 3,
   OVERLOADED = 4,
   UNRECOGNIZED = -1,
-}
-
-export function failure_CodeFromJSON(object: any): Failure_Code {
-  switch (object) {
-    case 0:
-    case "CODE_UNSPECIFIED":
-      return Failure_Code.UNSPECIFIED;
-    case 1:
-    case "CODE_INVALID_QUESTION":
-      return Failure_Code.INVALID_QUESTION;
-    case 2:
-    case "CODE_DEADLINE":
-      return Failure_Code.DEADLINE;
-    case 3:
-    case "CODE_INTERNAL":
-      return Failure_Code.INTERNAL;
-    case 4:
-    case "CODE_OVERLOADED":
-      return Failure_Code.OVERLOADED;
-    case -1:
-    case "UNRECOGNIZED":
-    default:
-      return Failure_Code.UNRECOGNIZED;
-  }
-}
-
-export function failure_CodeToJSON(object: Failure_Code): string {
-  switch (object) {
-    case Failure_Code.UNSPECIFIED:
-      return "CODE_UNSPECIFIED";
-    case Failure_Code.INVALID_QUESTION:
-      return "CODE_INVALID_QUESTION";
-    case Failure_Code.DEADLINE:
-      return "CODE_DEADLINE";
-    case Failure_Code.INTERNAL:
-      return "CODE_INTERNAL";
-    case Failure_Code.OVERLOADED:
-      return "CODE_OVERLOADED";
-    case Failure_Code.UNRECOGNIZED:
-    default:
-      return "UNRECOGNIZED";
-  }
 }
 
 /** Which accesses and facts the policy in force looks at. */
@@ -1325,40 +852,6 @@ export const Subject: MessageFns<Subject> = {
     }
   },
 
-  fromJSON(object: any): Subject {
-    return {
-      uid: isSet(object.uid) ? globalThis.Number(object.uid) : 0,
-      gid: isSet(object.gid) ? globalThis.Number(object.gid) : 0,
-      groups: globalThis.Array.isArray(object?.groups) ? object.groups.map((e: any) => globalThis.Number(e)) : [],
-      pid: isSet(object.pid) ? globalThis.Number(object.pid) : 0,
-      executable: isSet(object.executable) ? globalThis.String(object.executable) : "",
-      cgroup: isSet(object.cgroup) ? globalThis.String(object.cgroup) : "",
-    };
-  },
-
-  toJSON(message: Subject): unknown {
-    const obj: any = {};
-    if (message.uid !== 0) {
-      obj.uid = Math.round(message.uid);
-    }
-    if (message.gid !== 0) {
-      obj.gid = Math.round(message.gid);
-    }
-    if (message.groups?.length) {
-      obj.groups = message.groups.map((e) => Math.round(e));
-    }
-    if (message.pid !== 0) {
-      obj.pid = Math.round(message.pid);
-    }
-    if (message.executable !== "") {
-      obj.executable = message.executable;
-    }
-    if (message.cgroup !== "") {
-      obj.cgroup = message.cgroup;
-    }
-    return obj;
-  },
-
   create(base?: DeepPartial<Subject>): Subject {
     return Subject.fromPartial(base ?? {});
   },
@@ -1428,28 +921,6 @@ export const Head: MessageFns<Head> = {
     } finally {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
     }
-  },
-
-  fromJSON(object: any): Head {
-    return {
-      bytes: isSet(object.bytes) ? Buffer.from(bytesFromBase64(object.bytes)) : Buffer.alloc(0),
-      askedBytes: isSet(object.askedBytes)
-        ? globalThis.Number(object.askedBytes)
-        : isSet(object.asked_bytes)
-        ? globalThis.Number(object.asked_bytes)
-        : 0,
-    };
-  },
-
-  toJSON(message: Head): unknown {
-    const obj: any = {};
-    if (message.bytes.length !== 0) {
-      obj.bytes = base64FromBytes(message.bytes);
-    }
-    if (message.askedBytes !== 0) {
-      obj.askedBytes = Math.round(message.askedBytes);
-    }
-    return obj;
   },
 
   create(base?: DeepPartial<Head>): Head {
@@ -1651,104 +1122,6 @@ export const Resource: MessageFns<Resource> = {
     }
   },
 
-  fromJSON(object: any): Resource {
-    return {
-      mount: isSet(object.mount) ? globalThis.String(object.mount) : "",
-      paths: globalThis.Array.isArray(object?.paths)
-        ? object.paths.map((e: any) => Buffer.from(bytesFromBase64(e)))
-        : [],
-      layer: isSet(object.layer) ? globalThis.String(object.layer) : "",
-      kind: isSet(object.kind) ? fileKindFromJSON(object.kind) : 0,
-      size: isSet(object.size) ? BigInt(object.size) : 0n,
-      mode: isSet(object.mode) ? globalThis.Number(object.mode) : 0,
-      uid: isSet(object.uid) ? globalThis.Number(object.uid) : 0,
-      gid: isSet(object.gid) ? globalThis.Number(object.gid) : 0,
-      xattrs: isObject(object.xattrs)
-        ? (globalThis.Object.entries(object.xattrs) as [string, any][]).reduce(
-          (acc: { [key: string]: Buffer }, [key, value]: [string, any]) => {
-            globalThis.Object.defineProperty(acc, key, {
-              value: Buffer.from(bytesFromBase64(value as string)),
-              enumerable: true,
-              configurable: true,
-              writable: true,
-            });
-            return acc;
-          },
-          {},
-        )
-        : {},
-      head: isSet(object.head) ? Head.fromJSON(object.head) : undefined,
-      digest: isSet(object.digest) ? globalThis.String(object.digest) : undefined,
-      labels: isObject(object.labels)
-        ? (globalThis.Object.entries(object.labels) as [string, any][]).reduce(
-          (acc: { [key: string]: string }, [key, value]: [string, any]) => {
-            globalThis.Object.defineProperty(acc, key, {
-              value: globalThis.String(value),
-              enumerable: true,
-              configurable: true,
-              writable: true,
-            });
-            return acc;
-          },
-          {},
-        )
-        : {},
-    };
-  },
-
-  toJSON(message: Resource): unknown {
-    const obj: any = {};
-    if (message.mount !== "") {
-      obj.mount = message.mount;
-    }
-    if (message.paths?.length) {
-      obj.paths = message.paths.map((e) => base64FromBytes(e));
-    }
-    if (message.layer !== "") {
-      obj.layer = message.layer;
-    }
-    if (message.kind !== 0) {
-      obj.kind = fileKindToJSON(message.kind);
-    }
-    if (message.size !== 0n) {
-      obj.size = message.size.toString();
-    }
-    if (message.mode !== 0) {
-      obj.mode = Math.round(message.mode);
-    }
-    if (message.uid !== 0) {
-      obj.uid = Math.round(message.uid);
-    }
-    if (message.gid !== 0) {
-      obj.gid = Math.round(message.gid);
-    }
-    if (message.xattrs) {
-      const entries = globalThis.Object.entries(message.xattrs) as [string, Buffer][];
-      if (entries.length > 0) {
-        obj.xattrs = {};
-        entries.forEach(([k, v]) => {
-          obj.xattrs[k] = base64FromBytes(v);
-        });
-      }
-    }
-    if (message.head !== undefined) {
-      obj.head = Head.toJSON(message.head);
-    }
-    if (message.digest !== undefined) {
-      obj.digest = message.digest;
-    }
-    if (message.labels) {
-      const entries = globalThis.Object.entries(message.labels) as [string, string][];
-      if (entries.length > 0) {
-        obj.labels = {};
-        entries.forEach(([k, v]) => {
-          obj.labels[k] = v;
-        });
-      }
-    }
-    return obj;
-  },
-
   create(base?: DeepPartial<Resource>): Resource {
     return Resource.fromPartial(base ?? {});
   },
@@ -1842,24 +1215,6 @@ export const Resource_XattrsEntry: MessageFns<Resource_XattrsEntry> = {
     }
   },
 
-  fromJSON(object: any): Resource_XattrsEntry {
-    return {
-      key: isSet(object.key) ? globalThis.String(object.key) : "",
-      value: isSet(object.value) ? Buffer.from(bytesFromBase64(object.value)) : Buffer.alloc(0),
-    };
-  },
-
-  toJSON(message: Resource_XattrsEntry): unknown {
-    const obj: any = {};
-    if (message.key !== "") {
-      obj.key = message.key;
-    }
-    if (message.value.length !== 0) {
-      obj.value = base64FromBytes(message.value);
-    }
-    return obj;
-  },
-
   create(base?: DeepPartial<Resource_XattrsEntry>): Resource_XattrsEntry {
     return Resource_XattrsEntry.fromPartial(base ?? {});
   },
@@ -1927,24 +1282,6 @@ export const Resource_LabelsEntry: MessageFns<Resource_LabelsEntry> = {
     }
   },
 
-  fromJSON(object: any): Resource_LabelsEntry {
-    return {
-      key: isSet(object.key) ? globalThis.String(object.key) : "",
-      value: isSet(object.value) ? globalThis.String(object.value) : "",
-    };
-  },
-
-  toJSON(message: Resource_LabelsEntry): unknown {
-    const obj: any = {};
-    if (message.key !== "") {
-      obj.key = message.key;
-    }
-    if (message.value !== "") {
-      obj.value = message.value;
-    }
-    return obj;
-  },
-
   create(base?: DeepPartial<Resource_LabelsEntry>): Resource_LabelsEntry {
     return Resource_LabelsEntry.fromPartial(base ?? {});
   },
@@ -2010,24 +1347,6 @@ export const MissingFact: MessageFns<MissingFact> = {
     } finally {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
     }
-  },
-
-  fromJSON(object: any): MissingFact {
-    return {
-      name: isSet(object.name) ? globalThis.String(object.name) : "",
-      reason: isSet(object.reason) ? globalThis.String(object.reason) : "",
-    };
-  },
-
-  toJSON(message: MissingFact): unknown {
-    const obj: any = {};
-    if (message.name !== "") {
-      obj.name = message.name;
-    }
-    if (message.reason !== "") {
-      obj.reason = message.reason;
-    }
-    return obj;
   },
 
   create(base?: DeepPartial<MissingFact>): MissingFact {
@@ -2198,68 +1517,6 @@ export const Question: MessageFns<Question> = {
     }
   },
 
-  fromJSON(object: any): Question {
-    return {
-      operation: isSet(object.operation) ? operationFromJSON(object.operation) : 0,
-      accesses: globalThis.Array.isArray(object?.accesses) ? object.accesses.map((e: any) => accessFromJSON(e)) : [],
-      subject: isSet(object.subject) ? Subject.fromJSON(object.subject) : undefined,
-      resource: isSet(object.resource) ? Resource.fromJSON(object.resource) : undefined,
-      openFlags: isSet(object.openFlags)
-        ? globalThis.Number(object.openFlags)
-        : isSet(object.open_flags)
-        ? globalThis.Number(object.open_flags)
-        : 0,
-      missing: globalThis.Array.isArray(object?.missing) ? object.missing.map((e: any) => MissingFact.fromJSON(e)) : [],
-      lookedFor: globalThis.Array.isArray(object?.lookedFor)
-        ? object.lookedFor.map((e: any) => globalThis.String(e))
-        : globalThis.Array.isArray(object?.looked_for)
-        ? object.looked_for.map((e: any) => globalThis.String(e))
-        : [],
-      mayAsk: isSet(object.mayAsk)
-        ? globalThis.Boolean(object.mayAsk)
-        : isSet(object.may_ask)
-        ? globalThis.Boolean(object.may_ask)
-        : false,
-      awaitsPerson: isSet(object.awaitsPerson)
-        ? globalThis.Boolean(object.awaitsPerson)
-        : isSet(object.awaits_person)
-        ? globalThis.Boolean(object.awaits_person)
-        : false,
-    };
-  },
-
-  toJSON(message: Question): unknown {
-    const obj: any = {};
-    if (message.operation !== 0) {
-      obj.operation = operationToJSON(message.operation);
-    }
-    if (message.accesses?.length) {
-      obj.accesses = message.accesses.map((e) => accessToJSON(e));
-    }
-    if (message.subject !== undefined) {
-      obj.subject = Subject.toJSON(message.subject);
-    }
-    if (message.resource !== undefined) {
-      obj.resource = Resource.toJSON(message.resource);
-    }
-    if (message.openFlags !== 0) {
-      obj.openFlags = Math.round(message.openFlags);
-    }
-    if (message.missing?.length) {
-      obj.missing = message.missing.map((e) => MissingFact.toJSON(e));
-    }
-    if (message.lookedFor?.length) {
-      obj.lookedFor = message.lookedFor;
-    }
-    if (message.mayAsk !== false) {
-      obj.mayAsk = message.mayAsk;
-    }
-    if (message.awaitsPerson !== false) {
-      obj.awaitsPerson = message.awaitsPerson;
-    }
-    return obj;
-  },
-
   create(base?: DeepPartial<Question>): Question {
     return Question.fromPartial(base ?? {});
   },
@@ -2338,24 +1595,6 @@ export const Obligation: MessageFns<Obligation> = {
     }
   },
 
-  fromJSON(object: any): Obligation {
-    return {
-      name: isSet(object.name) ? globalThis.String(object.name) : "",
-      value: isSet(object.value) ? globalThis.String(object.value) : "",
-    };
-  },
-
-  toJSON(message: Obligation): unknown {
-    const obj: any = {};
-    if (message.name !== "") {
-      obj.name = message.name;
-    }
-    if (message.value !== "") {
-      obj.value = message.value;
-    }
-    return obj;
-  },
-
   create(base?: DeepPartial<Obligation>): Obligation {
     return Obligation.fromPartial(base ?? {});
   },
@@ -2424,24 +1663,6 @@ export const Revision: MessageFns<Revision> = {
     } finally {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
     }
-  },
-
-  fromJSON(object: any): Revision {
-    return {
-      sequence: isSet(object.sequence) ? BigInt(object.sequence) : 0n,
-      digest: isSet(object.digest) ? globalThis.String(object.digest) : "",
-    };
-  },
-
-  toJSON(message: Revision): unknown {
-    const obj: any = {};
-    if (message.sequence !== 0n) {
-      obj.sequence = message.sequence.toString();
-    }
-    if (message.digest !== "") {
-      obj.digest = message.digest;
-    }
-    return obj;
   },
 
   create(base?: DeepPartial<Revision>): Revision {
@@ -2616,52 +1837,6 @@ export const Scope: MessageFns<Scope> = {
     }
   },
 
-  fromJSON(object: any): Scope {
-    return {
-      subtree: isSet(object.subtree) ? Buffer.from(bytesFromBase64(object.subtree)) : undefined,
-      subjectFields: globalThis.Array.isArray(object?.subjectFields)
-        ? object.subjectFields.map((e: any) => subjectFieldFromJSON(e))
-        : globalThis.Array.isArray(object?.subject_fields)
-        ? object.subject_fields.map((e: any) => subjectFieldFromJSON(e))
-        : [],
-      resourceFacts: globalThis.Array.isArray(object?.resourceFacts)
-        ? object.resourceFacts.map((e: any) => resourceFactFromJSON(e))
-        : globalThis.Array.isArray(object?.resource_facts)
-        ? object.resource_facts.map((e: any) => resourceFactFromJSON(e))
-        : [],
-      xattrs: globalThis.Array.isArray(object?.xattrs) ? object.xattrs.map((e: any) => globalThis.String(e)) : [],
-      accesses: globalThis.Array.isArray(object?.accesses) ? object.accesses.map((e: any) => accessFromJSON(e)) : [],
-      ttl: isSet(object.ttl) ? Duration.fromJSON(object.ttl) : undefined,
-      except: globalThis.Array.isArray(object?.except) ? object.except.map((e: any) => globalThis.String(e)) : [],
-    };
-  },
-
-  toJSON(message: Scope): unknown {
-    const obj: any = {};
-    if (message.subtree !== undefined) {
-      obj.subtree = base64FromBytes(message.subtree);
-    }
-    if (message.subjectFields?.length) {
-      obj.subjectFields = message.subjectFields.map((e) => subjectFieldToJSON(e));
-    }
-    if (message.resourceFacts?.length) {
-      obj.resourceFacts = message.resourceFacts.map((e) => resourceFactToJSON(e));
-    }
-    if (message.xattrs?.length) {
-      obj.xattrs = message.xattrs;
-    }
-    if (message.accesses?.length) {
-      obj.accesses = message.accesses.map((e) => accessToJSON(e));
-    }
-    if (message.ttl !== undefined) {
-      obj.ttl = Duration.toJSON(message.ttl);
-    }
-    if (message.except?.length) {
-      obj.except = message.except;
-    }
-    return obj;
-  },
-
   create(base?: DeepPartial<Scope>): Scope {
     return Scope.fromPartial(base ?? {});
   },
@@ -2732,28 +1907,6 @@ export const Pending: MessageFns<Pending> = {
     } finally {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
     }
-  },
-
-  fromJSON(object: any): Pending {
-    return {
-      askId: isSet(object.askId)
-        ? globalThis.String(object.askId)
-        : isSet(object.ask_id)
-        ? globalThis.String(object.ask_id)
-        : "",
-      timeout: isSet(object.timeout) ? Duration.fromJSON(object.timeout) : undefined,
-    };
-  },
-
-  toJSON(message: Pending): unknown {
-    const obj: any = {};
-    if (message.askId !== "") {
-      obj.askId = message.askId;
-    }
-    if (message.timeout !== undefined) {
-      obj.timeout = Duration.toJSON(message.timeout);
-    }
-    return obj;
   },
 
   create(base?: DeepPartial<Pending>): Pending {
@@ -2948,82 +2101,6 @@ export const Decision: MessageFns<Decision> = {
     }
   },
 
-  fromJSON(object: any): Decision {
-    return {
-      effect: isSet(object.effect) ? effectFromJSON(object.effect) : 0,
-      errno: isSet(object.errno) ? globalThis.Number(object.errno) : 0,
-      decisionId: isSet(object.decisionId)
-        ? globalThis.String(object.decisionId)
-        : isSet(object.decision_id)
-        ? globalThis.String(object.decision_id)
-        : "",
-      policyId: isSet(object.policyId)
-        ? globalThis.String(object.policyId)
-        : isSet(object.policy_id)
-        ? globalThis.String(object.policy_id)
-        : "",
-      rule: isSet(object.rule) ? globalThis.String(object.rule) : "",
-      revision: isSet(object.revision) ? Revision.fromJSON(object.revision) : undefined,
-      reason: isSet(object.reason) ? globalThis.String(object.reason) : "",
-      obligations: globalThis.Array.isArray(object?.obligations)
-        ? object.obligations.map((e: any) => Obligation.fromJSON(e))
-        : [],
-      scope: isSet(object.scope) ? Scope.fromJSON(object.scope) : undefined,
-      onOutage: isSet(object.onOutage)
-        ? outageModeFromJSON(object.onOutage)
-        : isSet(object.on_outage)
-        ? outageModeFromJSON(object.on_outage)
-        : 0,
-      pending: isSet(object.pending) ? Pending.fromJSON(object.pending) : undefined,
-      byPerson: isSet(object.byPerson)
-        ? globalThis.Boolean(object.byPerson)
-        : isSet(object.by_person)
-        ? globalThis.Boolean(object.by_person)
-        : false,
-    };
-  },
-
-  toJSON(message: Decision): unknown {
-    const obj: any = {};
-    if (message.effect !== 0) {
-      obj.effect = effectToJSON(message.effect);
-    }
-    if (message.errno !== 0) {
-      obj.errno = Math.round(message.errno);
-    }
-    if (message.decisionId !== "") {
-      obj.decisionId = message.decisionId;
-    }
-    if (message.policyId !== "") {
-      obj.policyId = message.policyId;
-    }
-    if (message.rule !== "") {
-      obj.rule = message.rule;
-    }
-    if (message.revision !== undefined) {
-      obj.revision = Revision.toJSON(message.revision);
-    }
-    if (message.reason !== "") {
-      obj.reason = message.reason;
-    }
-    if (message.obligations?.length) {
-      obj.obligations = message.obligations.map((e) => Obligation.toJSON(e));
-    }
-    if (message.scope !== undefined) {
-      obj.scope = Scope.toJSON(message.scope);
-    }
-    if (message.onOutage !== 0) {
-      obj.onOutage = outageModeToJSON(message.onOutage);
-    }
-    if (message.pending !== undefined) {
-      obj.pending = Pending.toJSON(message.pending);
-    }
-    if (message.byPerson !== false) {
-      obj.byPerson = message.byPerson;
-    }
-    return obj;
-  },
-
   create(base?: DeepPartial<Decision>): Decision {
     return Decision.fromPartial(base ?? {});
   },
@@ -3103,24 +2180,6 @@ export const Failure: MessageFns<Failure> = {
     } finally {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
     }
-  },
-
-  fromJSON(object: any): Failure {
-    return {
-      code: isSet(object.code) ? failure_CodeFromJSON(object.code) : 0,
-      message: isSet(object.message) ? globalThis.String(object.message) : "",
-    };
-  },
-
-  toJSON(message: Failure): unknown {
-    const obj: any = {};
-    if (message.code !== 0) {
-      obj.code = failure_CodeToJSON(message.code);
-    }
-    if (message.message !== "") {
-      obj.message = message.message;
-    }
-    return obj;
   },
 
   create(base?: DeepPartial<Failure>): Failure {
@@ -3363,116 +2422,6 @@ export const Capabilities: MessageFns<Capabilities> = {
     }
   },
 
-  fromJSON(object: any): Capabilities {
-    return {
-      revision: isSet(object.revision) ? Revision.fromJSON(object.revision) : undefined,
-      policyId: isSet(object.policyId)
-        ? globalThis.String(object.policyId)
-        : isSet(object.policy_id)
-        ? globalThis.String(object.policy_id)
-        : "",
-      accesses: globalThis.Array.isArray(object?.accesses) ? object.accesses.map((e: any) => accessFromJSON(e)) : [],
-      needsGroups: isSet(object.needsGroups)
-        ? globalThis.Boolean(object.needsGroups)
-        : isSet(object.needs_groups)
-        ? globalThis.Boolean(object.needs_groups)
-        : false,
-      needsExecutable: isSet(object.needsExecutable)
-        ? globalThis.Boolean(object.needsExecutable)
-        : isSet(object.needs_executable)
-        ? globalThis.Boolean(object.needs_executable)
-        : false,
-      needsCgroup: isSet(object.needsCgroup)
-        ? globalThis.Boolean(object.needsCgroup)
-        : isSet(object.needs_cgroup)
-        ? globalThis.Boolean(object.needs_cgroup)
-        : false,
-      xattrs: globalThis.Array.isArray(object?.xattrs) ? object.xattrs.map((e: any) => globalThis.String(e)) : [],
-      unconditionalGrant: isSet(object.unconditionalGrant)
-        ? globalThis.Boolean(object.unconditionalGrant)
-        : isSet(object.unconditional_grant)
-        ? globalThis.Boolean(object.unconditional_grant)
-        : false,
-      callerRules: globalThis.Array.isArray(object?.callerRules)
-        ? object.callerRules.map((e: any) => globalThis.String(e))
-        : globalThis.Array.isArray(object?.caller_rules)
-        ? object.caller_rules.map((e: any) => globalThis.String(e))
-        : [],
-      refusedEdit: isSet(object.refusedEdit)
-        ? globalThis.String(object.refusedEdit)
-        : isSet(object.refused_edit)
-        ? globalThis.String(object.refused_edit)
-        : "",
-      headBytes: isSet(object.headBytes)
-        ? globalThis.Number(object.headBytes)
-        : isSet(object.head_bytes)
-        ? globalThis.Number(object.head_bytes)
-        : 0,
-      needsDigest: isSet(object.needsDigest)
-        ? globalThis.Boolean(object.needsDigest)
-        : isSet(object.needs_digest)
-        ? globalThis.Boolean(object.needs_digest)
-        : false,
-      summary: isSet(object.summary) ? globalThis.String(object.summary) : "",
-      hiddenNames: globalThis.Array.isArray(object?.hiddenNames)
-        ? object.hiddenNames.map((e: any) => globalThis.String(e))
-        : globalThis.Array.isArray(object?.hidden_names)
-        ? object.hidden_names.map((e: any) => globalThis.String(e))
-        : [],
-      asks: isSet(object.asks) ? globalThis.Boolean(object.asks) : false,
-    };
-  },
-
-  toJSON(message: Capabilities): unknown {
-    const obj: any = {};
-    if (message.revision !== undefined) {
-      obj.revision = Revision.toJSON(message.revision);
-    }
-    if (message.policyId !== "") {
-      obj.policyId = message.policyId;
-    }
-    if (message.accesses?.length) {
-      obj.accesses = message.accesses.map((e) => accessToJSON(e));
-    }
-    if (message.needsGroups !== false) {
-      obj.needsGroups = message.needsGroups;
-    }
-    if (message.needsExecutable !== false) {
-      obj.needsExecutable = message.needsExecutable;
-    }
-    if (message.needsCgroup !== false) {
-      obj.needsCgroup = message.needsCgroup;
-    }
-    if (message.xattrs?.length) {
-      obj.xattrs = message.xattrs;
-    }
-    if (message.unconditionalGrant !== false) {
-      obj.unconditionalGrant = message.unconditionalGrant;
-    }
-    if (message.callerRules?.length) {
-      obj.callerRules = message.callerRules;
-    }
-    if (message.refusedEdit !== "") {
-      obj.refusedEdit = message.refusedEdit;
-    }
-    if (message.headBytes !== 0) {
-      obj.headBytes = Math.round(message.headBytes);
-    }
-    if (message.needsDigest !== false) {
-      obj.needsDigest = message.needsDigest;
-    }
-    if (message.summary !== "") {
-      obj.summary = message.summary;
-    }
-    if (message.hiddenNames?.length) {
-      obj.hiddenNames = message.hiddenNames;
-    }
-    if (message.asks !== false) {
-      obj.asks = message.asks;
-    }
-    return obj;
-  },
-
   create(base?: DeepPartial<Capabilities>): Capabilities {
     return Capabilities.fromPartial(base ?? {});
   },
@@ -3566,32 +2515,6 @@ export const DecideRequest: MessageFns<DecideRequest> = {
     }
   },
 
-  fromJSON(object: any): DecideRequest {
-    return {
-      questionId: isSet(object.questionId)
-        ? globalThis.String(object.questionId)
-        : isSet(object.question_id)
-        ? globalThis.String(object.question_id)
-        : "",
-      question: isSet(object.question) ? Question.fromJSON(object.question) : undefined,
-      traceparent: isSet(object.traceparent) ? globalThis.String(object.traceparent) : undefined,
-    };
-  },
-
-  toJSON(message: DecideRequest): unknown {
-    const obj: any = {};
-    if (message.questionId !== "") {
-      obj.questionId = message.questionId;
-    }
-    if (message.question !== undefined) {
-      obj.question = Question.toJSON(message.question);
-    }
-    if (message.traceparent !== undefined) {
-      obj.traceparent = message.traceparent;
-    }
-    return obj;
-  },
-
   create(base?: DeepPartial<DecideRequest>): DecideRequest {
     return DecideRequest.fromPartial(base ?? {});
   },
@@ -3660,28 +2583,6 @@ export const DecideResponse: MessageFns<DecideResponse> = {
     } finally {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
     }
-  },
-
-  fromJSON(object: any): DecideResponse {
-    return {
-      questionId: isSet(object.questionId)
-        ? globalThis.String(object.questionId)
-        : isSet(object.question_id)
-        ? globalThis.String(object.question_id)
-        : "",
-      decision: isSet(object.decision) ? Decision.fromJSON(object.decision) : undefined,
-    };
-  },
-
-  toJSON(message: DecideResponse): unknown {
-    const obj: any = {};
-    if (message.questionId !== "") {
-      obj.questionId = message.questionId;
-    }
-    if (message.decision !== undefined) {
-      obj.decision = Decision.toJSON(message.decision);
-    }
-    return obj;
   },
 
   create(base?: DeepPartial<DecideResponse>): DecideResponse {
@@ -3846,64 +2747,6 @@ export const PersonQuestion: MessageFns<PersonQuestion> = {
     }
   },
 
-  fromJSON(object: any): PersonQuestion {
-    return {
-      askId: isSet(object.askId)
-        ? globalThis.String(object.askId)
-        : isSet(object.ask_id)
-        ? globalThis.String(object.ask_id)
-        : "",
-      question: isSet(object.question) ? Question.fromJSON(object.question) : undefined,
-      rule: isSet(object.rule) ? globalThis.String(object.rule) : "",
-      policyId: isSet(object.policyId)
-        ? globalThis.String(object.policyId)
-        : isSet(object.policy_id)
-        ? globalThis.String(object.policy_id)
-        : "",
-      waiting: isSet(object.waiting) ? globalThis.Number(object.waiting) : 0,
-      sinceMs: isSet(object.sinceMs) ? BigInt(object.sinceMs) : isSet(object.since_ms) ? BigInt(object.since_ms) : 0n,
-      untilMs: isSet(object.untilMs) ? BigInt(object.untilMs) : isSet(object.until_ms) ? BigInt(object.until_ms) : 0n,
-      answer: isSet(object.answer) ? personAnswerFromJSON(object.answer) : 0,
-      answeredBy: isSet(object.answeredBy)
-        ? globalThis.String(object.answeredBy)
-        : isSet(object.answered_by)
-        ? globalThis.String(object.answered_by)
-        : "",
-    };
-  },
-
-  toJSON(message: PersonQuestion): unknown {
-    const obj: any = {};
-    if (message.askId !== "") {
-      obj.askId = message.askId;
-    }
-    if (message.question !== undefined) {
-      obj.question = Question.toJSON(message.question);
-    }
-    if (message.rule !== "") {
-      obj.rule = message.rule;
-    }
-    if (message.policyId !== "") {
-      obj.policyId = message.policyId;
-    }
-    if (message.waiting !== 0) {
-      obj.waiting = Math.round(message.waiting);
-    }
-    if (message.sinceMs !== 0n) {
-      obj.sinceMs = message.sinceMs.toString();
-    }
-    if (message.untilMs !== 0n) {
-      obj.untilMs = message.untilMs.toString();
-    }
-    if (message.answer !== 0) {
-      obj.answer = personAnswerToJSON(message.answer);
-    }
-    if (message.answeredBy !== "") {
-      obj.answeredBy = message.answeredBy;
-    }
-    return obj;
-  },
-
   create(base?: DeepPartial<PersonQuestion>): PersonQuestion {
     return PersonQuestion.fromPartial(base ?? {});
   },
@@ -3969,18 +2812,6 @@ export const ListPersonQuestionsRequest: MessageFns<ListPersonQuestionsRequest> 
     }
   },
 
-  fromJSON(object: any): ListPersonQuestionsRequest {
-    return { mount: isSet(object.mount) ? globalThis.String(object.mount) : "" };
-  },
-
-  toJSON(message: ListPersonQuestionsRequest): unknown {
-    const obj: any = {};
-    if (message.mount !== "") {
-      obj.mount = message.mount;
-    }
-    return obj;
-  },
-
   create(base?: DeepPartial<ListPersonQuestionsRequest>): ListPersonQuestionsRequest {
     return ListPersonQuestionsRequest.fromPartial(base ?? {});
   },
@@ -4034,22 +2865,6 @@ export const ListPersonQuestionsResponse: MessageFns<ListPersonQuestionsResponse
     } finally {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
     }
-  },
-
-  fromJSON(object: any): ListPersonQuestionsResponse {
-    return {
-      questions: globalThis.Array.isArray(object?.questions)
-        ? object.questions.map((e: any) => PersonQuestion.fromJSON(e))
-        : [],
-    };
-  },
-
-  toJSON(message: ListPersonQuestionsResponse): unknown {
-    const obj: any = {};
-    if (message.questions?.length) {
-      obj.questions = message.questions.map((e) => PersonQuestion.toJSON(e));
-    }
-    return obj;
   },
 
   create(base?: DeepPartial<ListPersonQuestionsResponse>): ListPersonQuestionsResponse {
@@ -4129,36 +2944,6 @@ export const AnswerPersonQuestionRequest: MessageFns<AnswerPersonQuestionRequest
     }
   },
 
-  fromJSON(object: any): AnswerPersonQuestionRequest {
-    return {
-      askId: isSet(object.askId)
-        ? globalThis.String(object.askId)
-        : isSet(object.ask_id)
-        ? globalThis.String(object.ask_id)
-        : "",
-      answer: isSet(object.answer) ? personAnswerFromJSON(object.answer) : 0,
-      answeredBy: isSet(object.answeredBy)
-        ? globalThis.String(object.answeredBy)
-        : isSet(object.answered_by)
-        ? globalThis.String(object.answered_by)
-        : "",
-    };
-  },
-
-  toJSON(message: AnswerPersonQuestionRequest): unknown {
-    const obj: any = {};
-    if (message.askId !== "") {
-      obj.askId = message.askId;
-    }
-    if (message.answer !== 0) {
-      obj.answer = personAnswerToJSON(message.answer);
-    }
-    if (message.answeredBy !== "") {
-      obj.answeredBy = message.answeredBy;
-    }
-    return obj;
-  },
-
   create(base?: DeepPartial<AnswerPersonQuestionRequest>): AnswerPersonQuestionRequest {
     return AnswerPersonQuestionRequest.fromPartial(base ?? {});
   },
@@ -4216,18 +3001,6 @@ export const AnswerPersonQuestionResponse: MessageFns<AnswerPersonQuestionRespon
     }
   },
 
-  fromJSON(object: any): AnswerPersonQuestionResponse {
-    return { refused: isSet(object.refused) ? globalThis.String(object.refused) : "" };
-  },
-
-  toJSON(message: AnswerPersonQuestionResponse): unknown {
-    const obj: any = {};
-    if (message.refused !== "") {
-      obj.refused = message.refused;
-    }
-    return obj;
-  },
-
   create(base?: DeepPartial<AnswerPersonQuestionResponse>): AnswerPersonQuestionResponse {
     return AnswerPersonQuestionResponse.fromPartial(base ?? {});
   },
@@ -4270,15 +3043,6 @@ export const GetCapabilitiesRequest: MessageFns<GetCapabilitiesRequest> = {
     } finally {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
     }
-  },
-
-  fromJSON(_: any): GetCapabilitiesRequest {
-    return {};
-  },
-
-  toJSON(_: GetCapabilitiesRequest): unknown {
-    const obj: any = {};
-    return obj;
   },
 
   create(base?: DeepPartial<GetCapabilitiesRequest>): GetCapabilitiesRequest {
@@ -4333,18 +3097,6 @@ export const GetCapabilitiesResponse: MessageFns<GetCapabilitiesResponse> = {
     } finally {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
     }
-  },
-
-  fromJSON(object: any): GetCapabilitiesResponse {
-    return { capabilities: isSet(object.capabilities) ? Capabilities.fromJSON(object.capabilities) : undefined };
-  },
-
-  toJSON(message: GetCapabilitiesResponse): unknown {
-    const obj: any = {};
-    if (message.capabilities !== undefined) {
-      obj.capabilities = Capabilities.toJSON(message.capabilities);
-    }
-    return obj;
   },
 
   create(base?: DeepPartial<GetCapabilitiesResponse>): GetCapabilitiesResponse {
@@ -4404,22 +3156,6 @@ export const Invalidation: MessageFns<Invalidation> = {
     }
   },
 
-  fromJSON(object: any): Invalidation {
-    return {
-      subtrees: globalThis.Array.isArray(object?.subtrees)
-        ? object.subtrees.map((e: any) => Buffer.from(bytesFromBase64(e)))
-        : [],
-    };
-  },
-
-  toJSON(message: Invalidation): unknown {
-    const obj: any = {};
-    if (message.subtrees?.length) {
-      obj.subtrees = message.subtrees.map((e) => base64FromBytes(e));
-    }
-    return obj;
-  },
-
   create(base?: DeepPartial<Invalidation>): Invalidation {
     return Invalidation.fromPartial(base ?? {});
   },
@@ -4462,15 +3198,6 @@ export const WatchRequest: MessageFns<WatchRequest> = {
     } finally {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
     }
-  },
-
-  fromJSON(_: any): WatchRequest {
-    return {};
-  },
-
-  toJSON(_: WatchRequest): unknown {
-    const obj: any = {};
-    return obj;
   },
 
   create(base?: DeepPartial<WatchRequest>): WatchRequest {
@@ -4538,26 +3265,6 @@ export const WatchResponse: MessageFns<WatchResponse> = {
     } finally {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
     }
-  },
-
-  fromJSON(object: any): WatchResponse {
-    return {
-      message: isSet(object.policy)
-        ? { $case: "policy", value: Capabilities.fromJSON(object.policy) }
-        : isSet(object.invalidation)
-        ? { $case: "invalidation", value: Invalidation.fromJSON(object.invalidation) }
-        : undefined,
-    };
-  },
-
-  toJSON(message: WatchResponse): unknown {
-    const obj: any = {};
-    if (message.message?.$case === "policy") {
-      obj.policy = Capabilities.toJSON(message.message.value);
-    } else if (message.message?.$case === "invalidation") {
-      obj.invalidation = Invalidation.toJSON(message.message.value);
-    }
-    return obj;
   },
 
   create(base?: DeepPartial<WatchResponse>): WatchResponse {
@@ -4637,28 +3344,6 @@ export const Hello: MessageFns<Hello> = {
     } finally {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
     }
-  },
-
-  fromJSON(object: any): Hello {
-    return {
-      mount: isSet(object.mount) ? globalThis.String(object.mount) : "",
-      clientVersion: isSet(object.clientVersion)
-        ? globalThis.String(object.clientVersion)
-        : isSet(object.client_version)
-        ? globalThis.String(object.client_version)
-        : "",
-    };
-  },
-
-  toJSON(message: Hello): unknown {
-    const obj: any = {};
-    if (message.mount !== "") {
-      obj.mount = message.mount;
-    }
-    if (message.clientVersion !== "") {
-      obj.clientVersion = message.clientVersion;
-    }
-    return obj;
   },
 
   create(base?: DeepPartial<Hello>): Hello {
@@ -4782,44 +3467,6 @@ export const PendingQuestion: MessageFns<PendingQuestion> = {
     }
   },
 
-  fromJSON(object: any): PendingQuestion {
-    return {
-      id: isSet(object.id) ? BigInt(object.id) : 0n,
-      question: isSet(object.question) ? Question.fromJSON(object.question) : undefined,
-      timeout: isSet(object.timeout) ? Duration.fromJSON(object.timeout) : undefined,
-      questionId: isSet(object.questionId)
-        ? globalThis.String(object.questionId)
-        : isSet(object.question_id)
-        ? globalThis.String(object.question_id)
-        : "",
-      traceparent: isSet(object.traceparent) ? globalThis.String(object.traceparent) : undefined,
-      program: isSet(object.program) ? globalThis.String(object.program) : undefined,
-    };
-  },
-
-  toJSON(message: PendingQuestion): unknown {
-    const obj: any = {};
-    if (message.id !== 0n) {
-      obj.id = message.id.toString();
-    }
-    if (message.question !== undefined) {
-      obj.question = Question.toJSON(message.question);
-    }
-    if (message.timeout !== undefined) {
-      obj.timeout = Duration.toJSON(message.timeout);
-    }
-    if (message.questionId !== "") {
-      obj.questionId = message.questionId;
-    }
-    if (message.traceparent !== undefined) {
-      obj.traceparent = message.traceparent;
-    }
-    if (message.program !== undefined) {
-      obj.program = message.program;
-    }
-    return obj;
-  },
-
   create(base?: DeepPartial<PendingQuestion>): PendingQuestion {
     return PendingQuestion.fromPartial(base ?? {});
   },
@@ -4882,22 +3529,6 @@ export const QuestionBatch: MessageFns<QuestionBatch> = {
     } finally {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
     }
-  },
-
-  fromJSON(object: any): QuestionBatch {
-    return {
-      questions: globalThis.Array.isArray(object?.questions)
-        ? object.questions.map((e: any) => PendingQuestion.fromJSON(e))
-        : [],
-    };
-  },
-
-  toJSON(message: QuestionBatch): unknown {
-    const obj: any = {};
-    if (message.questions?.length) {
-      obj.questions = message.questions.map((e) => PendingQuestion.toJSON(e));
-    }
-    return obj;
   },
 
   create(base?: DeepPartial<QuestionBatch>): QuestionBatch {
@@ -4972,18 +3603,6 @@ export const Cancel: MessageFns<Cancel> = {
     }
   },
 
-  fromJSON(object: any): Cancel {
-    return { ids: globalThis.Array.isArray(object?.ids) ? object.ids.map((e: any) => BigInt(e)) : [] };
-  },
-
-  toJSON(message: Cancel): unknown {
-    const obj: any = {};
-    if (message.ids?.length) {
-      obj.ids = message.ids.map((e) => e.toString());
-    }
-    return obj;
-  },
-
   create(base?: DeepPartial<Cancel>): Cancel {
     return Cancel.fromPartial(base ?? {});
   },
@@ -5053,28 +3672,6 @@ export const Hits: MessageFns<Hits> = {
     }
   },
 
-  fromJSON(object: any): Hits {
-    return {
-      decisionId: isSet(object.decisionId)
-        ? globalThis.String(object.decisionId)
-        : isSet(object.decision_id)
-        ? globalThis.String(object.decision_id)
-        : "",
-      count: isSet(object.count) ? BigInt(object.count) : 0n,
-    };
-  },
-
-  toJSON(message: Hits): unknown {
-    const obj: any = {};
-    if (message.decisionId !== "") {
-      obj.decisionId = message.decisionId;
-    }
-    if (message.count !== 0n) {
-      obj.count = message.count.toString();
-    }
-    return obj;
-  },
-
   create(base?: DeepPartial<Hits>): Hits {
     return Hits.fromPartial(base ?? {});
   },
@@ -5140,28 +3737,6 @@ export const HitReport: MessageFns<HitReport> = {
     } finally {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
     }
-  },
-
-  fromJSON(object: any): HitReport {
-    return {
-      reportId: isSet(object.reportId)
-        ? globalThis.String(object.reportId)
-        : isSet(object.report_id)
-        ? globalThis.String(object.report_id)
-        : "",
-      hits: globalThis.Array.isArray(object?.hits) ? object.hits.map((e: any) => Hits.fromJSON(e)) : [],
-    };
-  },
-
-  toJSON(message: HitReport): unknown {
-    const obj: any = {};
-    if (message.reportId !== "") {
-      obj.reportId = message.reportId;
-    }
-    if (message.hits?.length) {
-      obj.hits = message.hits.map((e) => Hits.toJSON(e));
-    }
-    return obj;
   },
 
   create(base?: DeepPartial<HitReport>): HitReport {
@@ -5273,48 +3848,6 @@ export const LayerReport: MessageFns<LayerReport> = {
     } finally {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
     }
-  },
-
-  fromJSON(object: any): LayerReport {
-    return {
-      name: isSet(object.name) ? globalThis.String(object.name) : "",
-      path: isSet(object.path) ? globalThis.String(object.path) : "",
-      fileSystem: isSet(object.fileSystem)
-        ? globalThis.String(object.fileSystem)
-        : isSet(object.file_system)
-        ? globalThis.String(object.file_system)
-        : "",
-      stackDepth: isSet(object.stackDepth)
-        ? globalThis.Number(object.stackDepth)
-        : isSet(object.stack_depth)
-        ? globalThis.Number(object.stack_depth)
-        : undefined,
-      passthrough: isSet(object.passthrough) ? globalThis.Boolean(object.passthrough) : false,
-      reason: isSet(object.reason) ? globalThis.String(object.reason) : "",
-    };
-  },
-
-  toJSON(message: LayerReport): unknown {
-    const obj: any = {};
-    if (message.name !== "") {
-      obj.name = message.name;
-    }
-    if (message.path !== "") {
-      obj.path = message.path;
-    }
-    if (message.fileSystem !== "") {
-      obj.fileSystem = message.fileSystem;
-    }
-    if (message.stackDepth !== undefined) {
-      obj.stackDepth = Math.round(message.stackDepth);
-    }
-    if (message.passthrough !== false) {
-      obj.passthrough = message.passthrough;
-    }
-    if (message.reason !== "") {
-      obj.reason = message.reason;
-    }
-    return obj;
   },
 
   create(base?: DeepPartial<LayerReport>): LayerReport {
@@ -5490,60 +4023,6 @@ export const GrantReport: MessageFns<GrantReport> = {
     }
   },
 
-  fromJSON(object: any): GrantReport {
-    return {
-      path: isSet(object.path) ? Buffer.from(bytesFromBase64(object.path)) : Buffer.alloc(0),
-      layer: isSet(object.layer) ? globalThis.String(object.layer) : "",
-      flow: isSet(object.flow) ? globalThis.String(object.flow) : "",
-      write: isSet(object.write) ? globalThis.Boolean(object.write) : false,
-      uid: isSet(object.uid) ? globalThis.Number(object.uid) : 0,
-      pid: isSet(object.pid) ? globalThis.Number(object.pid) : 0,
-      rule: isSet(object.rule) ? globalThis.String(object.rule) : "",
-      decisionId: isSet(object.decisionId)
-        ? globalThis.String(object.decisionId)
-        : isSet(object.decision_id)
-        ? globalThis.String(object.decision_id)
-        : "",
-      sinceMs: isSet(object.sinceMs) ? BigInt(object.sinceMs) : isSet(object.since_ms) ? BigInt(object.since_ms) : 0n,
-      now: isSet(object.now) ? effectFromJSON(object.now) : 0,
-    };
-  },
-
-  toJSON(message: GrantReport): unknown {
-    const obj: any = {};
-    if (message.path.length !== 0) {
-      obj.path = base64FromBytes(message.path);
-    }
-    if (message.layer !== "") {
-      obj.layer = message.layer;
-    }
-    if (message.flow !== "") {
-      obj.flow = message.flow;
-    }
-    if (message.write !== false) {
-      obj.write = message.write;
-    }
-    if (message.uid !== 0) {
-      obj.uid = Math.round(message.uid);
-    }
-    if (message.pid !== 0) {
-      obj.pid = Math.round(message.pid);
-    }
-    if (message.rule !== "") {
-      obj.rule = message.rule;
-    }
-    if (message.decisionId !== "") {
-      obj.decisionId = message.decisionId;
-    }
-    if (message.sinceMs !== 0n) {
-      obj.sinceMs = message.sinceMs.toString();
-    }
-    if (message.now !== 0) {
-      obj.now = effectToJSON(message.now);
-    }
-    return obj;
-  },
-
   create(base?: DeepPartial<GrantReport>): GrantReport {
     return GrantReport.fromPartial(base ?? {});
   },
@@ -5664,40 +4143,6 @@ export const OperationReport: MessageFns<OperationReport> = {
     }
   },
 
-  fromJSON(object: any): OperationReport {
-    return {
-      operation: isSet(object.operation) ? globalThis.String(object.operation) : "",
-      count: isSet(object.count) ? BigInt(object.count) : 0n,
-      errors: isSet(object.errors) ? BigInt(object.errors) : 0n,
-      tookUs: isSet(object.tookUs) ? BigInt(object.tookUs) : isSet(object.took_us) ? BigInt(object.took_us) : 0n,
-      worstUs: isSet(object.worstUs)
-        ? BigInt(object.worstUs)
-        : isSet(object.worst_us)
-        ? BigInt(object.worst_us)
-        : undefined,
-    };
-  },
-
-  toJSON(message: OperationReport): unknown {
-    const obj: any = {};
-    if (message.operation !== "") {
-      obj.operation = message.operation;
-    }
-    if (message.count !== 0n) {
-      obj.count = message.count.toString();
-    }
-    if (message.errors !== 0n) {
-      obj.errors = message.errors.toString();
-    }
-    if (message.tookUs !== 0n) {
-      obj.tookUs = message.tookUs.toString();
-    }
-    if (message.worstUs !== undefined) {
-      obj.worstUs = message.worstUs.toString();
-    }
-    return obj;
-  },
-
   create(base?: DeepPartial<OperationReport>): OperationReport {
     return OperationReport.fromPartial(base ?? {});
   },
@@ -5790,36 +4235,6 @@ export const ServerReport: MessageFns<ServerReport> = {
     }
   },
 
-  fromJSON(object: any): ServerReport {
-    return {
-      busy: isSet(object.busy) ? globalThis.Number(object.busy) : 0,
-      collecting: isSet(object.collecting) ? globalThis.Number(object.collecting) : 0,
-      pauseMs: isSet(object.pauseMs)
-        ? globalThis.Number(object.pauseMs)
-        : isSet(object.pause_ms)
-        ? globalThis.Number(object.pause_ms)
-        : 0,
-      queued: isSet(object.queued) ? globalThis.Number(object.queued) : undefined,
-    };
-  },
-
-  toJSON(message: ServerReport): unknown {
-    const obj: any = {};
-    if (message.busy !== 0) {
-      obj.busy = floatToJson(message.busy);
-    }
-    if (message.collecting !== 0) {
-      obj.collecting = floatToJson(message.collecting);
-    }
-    if (message.pauseMs !== 0) {
-      obj.pauseMs = floatToJson(message.pauseMs);
-    }
-    if (message.queued !== undefined) {
-      obj.queued = Math.round(message.queued);
-    }
-    return obj;
-  },
-
   create(base?: DeepPartial<ServerReport>): ServerReport {
     return ServerReport.fromPartial(base ?? {});
   },
@@ -5898,28 +4313,6 @@ export const ReplicaReport: MessageFns<ReplicaReport> = {
     } finally {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
     }
-  },
-
-  fromJSON(object: any): ReplicaReport {
-    return {
-      address: isSet(object.address) ? globalThis.String(object.address) : "",
-      state: isSet(object.state) ? globalThis.String(object.state) : "",
-      revision: isSet(object.revision) ? Revision.fromJSON(object.revision) : undefined,
-    };
-  },
-
-  toJSON(message: ReplicaReport): unknown {
-    const obj: any = {};
-    if (message.address !== "") {
-      obj.address = message.address;
-    }
-    if (message.state !== "") {
-      obj.state = message.state;
-    }
-    if (message.revision !== undefined) {
-      obj.revision = Revision.toJSON(message.revision);
-    }
-    return obj;
   },
 
   create(base?: DeepPartial<ReplicaReport>): ReplicaReport {
@@ -6214,175 +4607,6 @@ export const MountReport: MessageFns<MountReport> = {
     }
   },
 
-  fromJSON(object: any): MountReport {
-    return {
-      mountpoint: isSet(object.mountpoint) ? globalThis.String(object.mountpoint) : "",
-      engine: isSet(object.engine) ? globalThis.String(object.engine) : "",
-      protocol: isSet(object.protocol) ? globalThis.String(object.protocol) : "",
-      transport: isSet(object.transport) ? globalThis.String(object.transport) : "",
-      passthrough: isSet(object.passthrough) ? globalThis.Boolean(object.passthrough) : false,
-      layers: globalThis.Array.isArray(object?.layers) ? object.layers.map((e: any) => LayerReport.fromJSON(e)) : [],
-      layerCount: isSet(object.layerCount)
-        ? globalThis.Number(object.layerCount)
-        : isSet(object.layer_count)
-        ? globalThis.Number(object.layer_count)
-        : 0,
-      grants: globalThis.Array.isArray(object?.grants) ? object.grants.map((e: any) => GrantReport.fromJSON(e)) : [],
-      grantCount: isSet(object.grantCount)
-        ? globalThis.Number(object.grantCount)
-        : isSet(object.grant_count)
-        ? globalThis.Number(object.grant_count)
-        : 0,
-      openFiles: isObject(object.openFiles)
-        ? (globalThis.Object.entries(object.openFiles) as [string, any][]).reduce(
-          (acc: { [key: string]: number }, [key, value]: [string, any]) => {
-            globalThis.Object.defineProperty(acc, key, {
-              value: globalThis.Number(value),
-              enumerable: true,
-              configurable: true,
-              writable: true,
-            });
-            return acc;
-          },
-          {},
-        )
-        : isObject(object.open_files)
-        ? (globalThis.Object.entries(object.open_files) as [string, any][]).reduce(
-          (acc: { [key: string]: number }, [key, value]: [string, any]) => {
-            globalThis.Object.defineProperty(acc, key, {
-              value: globalThis.Number(value),
-              enumerable: true,
-              configurable: true,
-              writable: true,
-            });
-            return acc;
-          },
-          {},
-        )
-        : {},
-      uptimeMs: isSet(object.uptimeMs)
-        ? BigInt(object.uptimeMs)
-        : isSet(object.uptime_ms)
-        ? BigInt(object.uptime_ms)
-        : 0n,
-      operations: globalThis.Array.isArray(object?.operations)
-        ? object.operations.map((e: any) => OperationReport.fromJSON(e))
-        : [],
-      opens: isObject(object.opens)
-        ? (globalThis.Object.entries(object.opens) as [string, any][]).reduce(
-          (acc: { [key: string]: bigint }, [key, value]: [string, any]) => {
-            globalThis.Object.defineProperty(acc, key, {
-              value: BigInt(value as string | number | bigint | boolean),
-              enumerable: true,
-              configurable: true,
-              writable: true,
-            });
-            return acc;
-          },
-          {},
-        )
-        : {},
-      readBytes: isSet(object.readBytes)
-        ? BigInt(object.readBytes)
-        : isSet(object.read_bytes)
-        ? BigInt(object.read_bytes)
-        : 0n,
-      writtenBytes: isSet(object.writtenBytes)
-        ? BigInt(object.writtenBytes)
-        : isSet(object.written_bytes)
-        ? BigInt(object.written_bytes)
-        : 0n,
-      server: isSet(object.server) ? ServerReport.fromJSON(object.server) : undefined,
-      replicas: globalThis.Array.isArray(object?.replicas)
-        ? object.replicas.map((e: any) => ReplicaReport.fromJSON(e))
-        : [],
-      replicaCount: isSet(object.replicaCount)
-        ? globalThis.Number(object.replicaCount)
-        : isSet(object.replica_count)
-        ? globalThis.Number(object.replica_count)
-        : 0,
-      toldTo: isSet(object.toldTo)
-        ? globalThis.String(object.toldTo)
-        : isSet(object.told_to)
-        ? globalThis.String(object.told_to)
-        : "",
-    };
-  },
-
-  toJSON(message: MountReport): unknown {
-    const obj: any = {};
-    if (message.mountpoint !== "") {
-      obj.mountpoint = message.mountpoint;
-    }
-    if (message.engine !== "") {
-      obj.engine = message.engine;
-    }
-    if (message.protocol !== "") {
-      obj.protocol = message.protocol;
-    }
-    if (message.transport !== "") {
-      obj.transport = message.transport;
-    }
-    if (message.passthrough !== false) {
-      obj.passthrough = message.passthrough;
-    }
-    if (message.layers?.length) {
-      obj.layers = message.layers.map((e) => LayerReport.toJSON(e));
-    }
-    if (message.layerCount !== 0) {
-      obj.layerCount = Math.round(message.layerCount);
-    }
-    if (message.grants?.length) {
-      obj.grants = message.grants.map((e) => GrantReport.toJSON(e));
-    }
-    if (message.grantCount !== 0) {
-      obj.grantCount = Math.round(message.grantCount);
-    }
-    if (message.openFiles) {
-      const entries = globalThis.Object.entries(message.openFiles) as [string, number][];
-      if (entries.length > 0) {
-        obj.openFiles = {};
-        entries.forEach(([k, v]) => {
-          obj.openFiles[k] = Math.round(v);
-        });
-      }
-    }
-    if (message.uptimeMs !== 0n) {
-      obj.uptimeMs = message.uptimeMs.toString();
-    }
-    if (message.operations?.length) {
-      obj.operations = message.operations.map((e) => OperationReport.toJSON(e));
-    }
-    if (message.opens) {
-      const entries = globalThis.Object.entries(message.opens) as [string, bigint][];
-      if (entries.length > 0) {
-        obj.opens = {};
-        entries.forEach(([k, v]) => {
-          obj.opens[k] = v.toString();
-        });
-      }
-    }
-    if (message.readBytes !== 0n) {
-      obj.readBytes = message.readBytes.toString();
-    }
-    if (message.writtenBytes !== 0n) {
-      obj.writtenBytes = message.writtenBytes.toString();
-    }
-    if (message.server !== undefined) {
-      obj.server = ServerReport.toJSON(message.server);
-    }
-    if (message.replicas?.length) {
-      obj.replicas = message.replicas.map((e) => ReplicaReport.toJSON(e));
-    }
-    if (message.replicaCount !== 0) {
-      obj.replicaCount = Math.round(message.replicaCount);
-    }
-    if (message.toldTo !== "") {
-      obj.toldTo = message.toldTo;
-    }
-    return obj;
-  },
-
   create(base?: DeepPartial<MountReport>): MountReport {
     return MountReport.fromPartial(base ?? {});
   },
@@ -6487,24 +4711,6 @@ export const MountReport_OpenFilesEntry: MessageFns<MountReport_OpenFilesEntry> 
     }
   },
 
-  fromJSON(object: any): MountReport_OpenFilesEntry {
-    return {
-      key: isSet(object.key) ? globalThis.String(object.key) : "",
-      value: isSet(object.value) ? globalThis.Number(object.value) : 0,
-    };
-  },
-
-  toJSON(message: MountReport_OpenFilesEntry): unknown {
-    const obj: any = {};
-    if (message.key !== "") {
-      obj.key = message.key;
-    }
-    if (message.value !== 0) {
-      obj.value = Math.round(message.value);
-    }
-    return obj;
-  },
-
   create(base?: DeepPartial<MountReport_OpenFilesEntry>): MountReport_OpenFilesEntry {
     return MountReport_OpenFilesEntry.fromPartial(base ?? {});
   },
@@ -6573,24 +4779,6 @@ export const MountReport_OpensEntry: MessageFns<MountReport_OpensEntry> = {
     } finally {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
     }
-  },
-
-  fromJSON(object: any): MountReport_OpensEntry {
-    return {
-      key: isSet(object.key) ? globalThis.String(object.key) : "",
-      value: isSet(object.value) ? BigInt(object.value) : 0n,
-    };
-  },
-
-  toJSON(message: MountReport_OpensEntry): unknown {
-    const obj: any = {};
-    if (message.key !== "") {
-      obj.key = message.key;
-    }
-    if (message.value !== 0n) {
-      obj.value = message.value.toString();
-    }
-    return obj;
   },
 
   create(base?: DeepPartial<MountReport_OpensEntry>): MountReport_OpensEntry {
@@ -6827,76 +5015,6 @@ export const EnforcedDecisions: MessageFns<EnforcedDecisions> = {
     }
   },
 
-  fromJSON(object: any): EnforcedDecisions {
-    return {
-      effect: isSet(object.effect) ? effectFromJSON(object.effect) : 0,
-      errno: isSet(object.errno) ? globalThis.Number(object.errno) : 0,
-      rule: isSet(object.rule) ? globalThis.String(object.rule) : "",
-      reason: isSet(object.reason) ? globalThis.String(object.reason) : "",
-      decisionId: isSet(object.decisionId)
-        ? globalThis.String(object.decisionId)
-        : isSet(object.decision_id)
-        ? globalThis.String(object.decision_id)
-        : "",
-      source: isSet(object.source) ? globalThis.String(object.source) : "",
-      operation: isSet(object.operation) ? operationFromJSON(object.operation) : 0,
-      accesses: globalThis.Array.isArray(object?.accesses) ? object.accesses.map((e: any) => accessFromJSON(e)) : [],
-      path: isSet(object.path) ? Buffer.from(bytesFromBase64(object.path)) : Buffer.alloc(0),
-      uid: isSet(object.uid) ? globalThis.Number(object.uid) : 0,
-      pid: isSet(object.pid) ? globalThis.Number(object.pid) : 0,
-      program: isSet(object.program) ? globalThis.String(object.program) : "",
-      count: isSet(object.count) ? BigInt(object.count) : 0n,
-      sinceMs: isSet(object.sinceMs) ? BigInt(object.sinceMs) : isSet(object.since_ms) ? BigInt(object.since_ms) : 0n,
-    };
-  },
-
-  toJSON(message: EnforcedDecisions): unknown {
-    const obj: any = {};
-    if (message.effect !== 0) {
-      obj.effect = effectToJSON(message.effect);
-    }
-    if (message.errno !== 0) {
-      obj.errno = Math.round(message.errno);
-    }
-    if (message.rule !== "") {
-      obj.rule = message.rule;
-    }
-    if (message.reason !== "") {
-      obj.reason = message.reason;
-    }
-    if (message.decisionId !== "") {
-      obj.decisionId = message.decisionId;
-    }
-    if (message.source !== "") {
-      obj.source = message.source;
-    }
-    if (message.operation !== 0) {
-      obj.operation = operationToJSON(message.operation);
-    }
-    if (message.accesses?.length) {
-      obj.accesses = message.accesses.map((e) => accessToJSON(e));
-    }
-    if (message.path.length !== 0) {
-      obj.path = base64FromBytes(message.path);
-    }
-    if (message.uid !== 0) {
-      obj.uid = Math.round(message.uid);
-    }
-    if (message.pid !== 0) {
-      obj.pid = Math.round(message.pid);
-    }
-    if (message.program !== "") {
-      obj.program = message.program;
-    }
-    if (message.count !== 0n) {
-      obj.count = message.count.toString();
-    }
-    if (message.sinceMs !== 0n) {
-      obj.sinceMs = message.sinceMs.toString();
-    }
-    return obj;
-  },
-
   create(base?: DeepPartial<EnforcedDecisions>): EnforcedDecisions {
     return EnforcedDecisions.fromPartial(base ?? {});
   },
@@ -6990,28 +5108,6 @@ export const UnnamedDecisions: MessageFns<UnnamedDecisions> = {
     }
   },
 
-  fromJSON(object: any): UnnamedDecisions {
-    return {
-      effect: isSet(object.effect) ? effectFromJSON(object.effect) : 0,
-      rule: isSet(object.rule) ? globalThis.String(object.rule) : "",
-      count: isSet(object.count) ? BigInt(object.count) : 0n,
-    };
-  },
-
-  toJSON(message: UnnamedDecisions): unknown {
-    const obj: any = {};
-    if (message.effect !== 0) {
-      obj.effect = effectToJSON(message.effect);
-    }
-    if (message.rule !== "") {
-      obj.rule = message.rule;
-    }
-    if (message.count !== 0n) {
-      obj.count = message.count.toString();
-    }
-    return obj;
-  },
-
   create(base?: DeepPartial<UnnamedDecisions>): UnnamedDecisions {
     return UnnamedDecisions.fromPartial(base ?? {});
   },
@@ -7092,32 +5188,6 @@ export const EnforcedReport: MessageFns<EnforcedReport> = {
     } finally {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
     }
-  },
-
-  fromJSON(object: any): EnforcedReport {
-    return {
-      decisions: globalThis.Array.isArray(object?.decisions)
-        ? object.decisions.map((e: any) => EnforcedDecisions.fromJSON(e))
-        : [],
-      unnamed: globalThis.Array.isArray(object?.unnamed)
-        ? object.unnamed.map((e: any) => UnnamedDecisions.fromJSON(e))
-        : [],
-      missed: isSet(object.missed) ? BigInt(object.missed) : 0n,
-    };
-  },
-
-  toJSON(message: EnforcedReport): unknown {
-    const obj: any = {};
-    if (message.decisions?.length) {
-      obj.decisions = message.decisions.map((e) => EnforcedDecisions.toJSON(e));
-    }
-    if (message.unnamed?.length) {
-      obj.unnamed = message.unnamed.map((e) => UnnamedDecisions.toJSON(e));
-    }
-    if (message.missed !== 0n) {
-      obj.missed = message.missed.toString();
-    }
-    return obj;
   },
 
   create(base?: DeepPartial<EnforcedReport>): EnforcedReport {
@@ -7234,42 +5304,6 @@ export const SessionRequest: MessageFns<SessionRequest> = {
     }
   },
 
-  fromJSON(object: any): SessionRequest {
-    return {
-      message: isSet(object.hello)
-        ? { $case: "hello", value: Hello.fromJSON(object.hello) }
-        : isSet(object.batch)
-        ? { $case: "batch", value: QuestionBatch.fromJSON(object.batch) }
-        : isSet(object.cancel)
-        ? { $case: "cancel", value: Cancel.fromJSON(object.cancel) }
-        : isSet(object.hits)
-        ? { $case: "hits", value: HitReport.fromJSON(object.hits) }
-        : isSet(object.report)
-        ? { $case: "report", value: MountReport.fromJSON(object.report) }
-        : isSet(object.enforced)
-        ? { $case: "enforced", value: EnforcedReport.fromJSON(object.enforced) }
-        : undefined,
-    };
-  },
-
-  toJSON(message: SessionRequest): unknown {
-    const obj: any = {};
-    if (message.message?.$case === "hello") {
-      obj.hello = Hello.toJSON(message.message.value);
-    } else if (message.message?.$case === "batch") {
-      obj.batch = QuestionBatch.toJSON(message.message.value);
-    } else if (message.message?.$case === "cancel") {
-      obj.cancel = Cancel.toJSON(message.message.value);
-    } else if (message.message?.$case === "hits") {
-      obj.hits = HitReport.toJSON(message.message.value);
-    } else if (message.message?.$case === "report") {
-      obj.report = MountReport.toJSON(message.message.value);
-    } else if (message.message?.$case === "enforced") {
-      obj.enforced = EnforcedReport.toJSON(message.message.value);
-    }
-    return obj;
-  },
-
   create(base?: DeepPartial<SessionRequest>): SessionRequest {
     return SessionRequest.fromPartial(base ?? {});
   },
@@ -7384,36 +5418,6 @@ export const Welcome: MessageFns<Welcome> = {
     }
   },
 
-  fromJSON(object: any): Welcome {
-    return {
-      serverVersion: isSet(object.serverVersion)
-        ? globalThis.String(object.serverVersion)
-        : isSet(object.server_version)
-        ? globalThis.String(object.server_version)
-        : "",
-      capabilities: isSet(object.capabilities) ? Capabilities.fromJSON(object.capabilities) : undefined,
-      wantsReports: isSet(object.wantsReports)
-        ? globalThis.Boolean(object.wantsReports)
-        : isSet(object.wants_reports)
-        ? globalThis.Boolean(object.wants_reports)
-        : undefined,
-    };
-  },
-
-  toJSON(message: Welcome): unknown {
-    const obj: any = {};
-    if (message.serverVersion !== "") {
-      obj.serverVersion = message.serverVersion;
-    }
-    if (message.capabilities !== undefined) {
-      obj.capabilities = Capabilities.toJSON(message.capabilities);
-    }
-    if (message.wantsReports !== undefined) {
-      obj.wantsReports = message.wantsReports;
-    }
-    return obj;
-  },
-
   create(base?: DeepPartial<Welcome>): Welcome {
     return Welcome.fromPartial(base ?? {});
   },
@@ -7500,30 +5504,6 @@ export const Answer: MessageFns<Answer> = {
     }
   },
 
-  fromJSON(object: any): Answer {
-    return {
-      id: isSet(object.id) ? BigInt(object.id) : 0n,
-      result: isSet(object.decision)
-        ? { $case: "decision", value: Decision.fromJSON(object.decision) }
-        : isSet(object.failure)
-        ? { $case: "failure", value: Failure.fromJSON(object.failure) }
-        : undefined,
-    };
-  },
-
-  toJSON(message: Answer): unknown {
-    const obj: any = {};
-    if (message.id !== 0n) {
-      obj.id = message.id.toString();
-    }
-    if (message.result?.$case === "decision") {
-      obj.decision = Decision.toJSON(message.result.value);
-    } else if (message.result?.$case === "failure") {
-      obj.failure = Failure.toJSON(message.result.value);
-    }
-    return obj;
-  },
-
   create(base?: DeepPartial<Answer>): Answer {
     return Answer.fromPartial(base ?? {});
   },
@@ -7593,20 +5573,6 @@ export const AnswerBatch: MessageFns<AnswerBatch> = {
     }
   },
 
-  fromJSON(object: any): AnswerBatch {
-    return {
-      answers: globalThis.Array.isArray(object?.answers) ? object.answers.map((e: any) => Answer.fromJSON(e)) : [],
-    };
-  },
-
-  toJSON(message: AnswerBatch): unknown {
-    const obj: any = {};
-    if (message.answers?.length) {
-      obj.answers = message.answers.map((e) => Answer.toJSON(e));
-    }
-    return obj;
-  },
-
   create(base?: DeepPartial<AnswerBatch>): AnswerBatch {
     return AnswerBatch.fromPartial(base ?? {});
   },
@@ -7660,18 +5626,6 @@ export const PolicyChanged: MessageFns<PolicyChanged> = {
     } finally {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
     }
-  },
-
-  fromJSON(object: any): PolicyChanged {
-    return { capabilities: isSet(object.capabilities) ? Capabilities.fromJSON(object.capabilities) : undefined };
-  },
-
-  toJSON(message: PolicyChanged): unknown {
-    const obj: any = {};
-    if (message.capabilities !== undefined) {
-      obj.capabilities = Capabilities.toJSON(message.capabilities);
-    }
-    return obj;
   },
 
   create(base?: DeepPartial<PolicyChanged>): PolicyChanged {
@@ -7731,18 +5685,6 @@ export const GoAway: MessageFns<GoAway> = {
     }
   },
 
-  fromJSON(object: any): GoAway {
-    return { reason: isSet(object.reason) ? globalThis.String(object.reason) : "" };
-  },
-
-  toJSON(message: GoAway): unknown {
-    const obj: any = {};
-    if (message.reason !== "") {
-      obj.reason = message.reason;
-    }
-    return obj;
-  },
-
   create(base?: DeepPartial<GoAway>): GoAway {
     return GoAway.fromPartial(base ?? {});
   },
@@ -7785,15 +5727,6 @@ export const LookedAt: MessageFns<LookedAt> = {
     } finally {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
     }
-  },
-
-  fromJSON(_: any): LookedAt {
-    return {};
-  },
-
-  toJSON(_: LookedAt): unknown {
-    const obj: any = {};
-    return obj;
   },
 
   create(base?: DeepPartial<LookedAt>): LookedAt {
@@ -7848,24 +5781,6 @@ export const HitsTaken: MessageFns<HitsTaken> = {
     } finally {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
     }
-  },
-
-  fromJSON(object: any): HitsTaken {
-    return {
-      reportId: isSet(object.reportId)
-        ? globalThis.String(object.reportId)
-        : isSet(object.report_id)
-        ? globalThis.String(object.report_id)
-        : "",
-    };
-  },
-
-  toJSON(message: HitsTaken): unknown {
-    const obj: any = {};
-    if (message.reportId !== "") {
-      obj.reportId = message.reportId;
-    }
-    return obj;
   },
 
   create(base?: DeepPartial<HitsTaken>): HitsTaken {
@@ -7989,54 +5904,6 @@ export const SessionResponse: MessageFns<SessionResponse> = {
     } finally {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
     }
-  },
-
-  fromJSON(object: any): SessionResponse {
-    return {
-      message: isSet(object.welcome)
-        ? { $case: "welcome", value: Welcome.fromJSON(object.welcome) }
-        : isSet(object.batch)
-        ? { $case: "batch", value: AnswerBatch.fromJSON(object.batch) }
-        : isSet(object.policyChanged)
-        ? { $case: "policyChanged", value: PolicyChanged.fromJSON(object.policyChanged) }
-        : isSet(object.policy_changed)
-        ? { $case: "policyChanged", value: PolicyChanged.fromJSON(object.policy_changed) }
-        : isSet(object.goAway)
-        ? { $case: "goAway", value: GoAway.fromJSON(object.goAway) }
-        : isSet(object.go_away)
-        ? { $case: "goAway", value: GoAway.fromJSON(object.go_away) }
-        : isSet(object.invalidation)
-        ? { $case: "invalidation", value: Invalidation.fromJSON(object.invalidation) }
-        : isSet(object.hitsTaken)
-        ? { $case: "hitsTaken", value: HitsTaken.fromJSON(object.hitsTaken) }
-        : isSet(object.hits_taken)
-        ? { $case: "hitsTaken", value: HitsTaken.fromJSON(object.hits_taken) }
-        : isSet(object.lookedAt)
-        ? { $case: "lookedAt", value: LookedAt.fromJSON(object.lookedAt) }
-        : isSet(object.looked_at)
-        ? { $case: "lookedAt", value: LookedAt.fromJSON(object.looked_at) }
-        : undefined,
-    };
-  },
-
-  toJSON(message: SessionResponse): unknown {
-    const obj: any = {};
-    if (message.message?.$case === "welcome") {
-      obj.welcome = Welcome.toJSON(message.message.value);
-    } else if (message.message?.$case === "batch") {
-      obj.batch = AnswerBatch.toJSON(message.message.value);
-    } else if (message.message?.$case === "policyChanged") {
-      obj.policyChanged = PolicyChanged.toJSON(message.message.value);
-    } else if (message.message?.$case === "goAway") {
-      obj.goAway = GoAway.toJSON(message.message.value);
-    } else if (message.message?.$case === "invalidation") {
-      obj.invalidation = Invalidation.toJSON(message.message.value);
-    } else if (message.message?.$case === "hitsTaken") {
-      obj.hitsTaken = HitsTaken.toJSON(message.message.value);
-    } else if (message.message?.$case === "lookedAt") {
-      obj.lookedAt = LookedAt.toJSON(message.message.value);
-    }
-    return obj;
   },
 
   create(base?: DeepPartial<SessionResponse>): SessionResponse {
@@ -8279,18 +6146,6 @@ export const DecisionServiceClient = makeGenericClientConstructor(
   serviceName: string;
 };
 
-function bytesFromBase64(b64: string): Uint8Array {
-  return Uint8Array.from(globalThis.Buffer.from(b64, "base64"));
-}
-
-function base64FromBytes(arr: Uint8Array): string {
-  return globalThis.Buffer.from(arr).toString("base64");
-}
-
-function floatToJson(value: number | null | undefined): number | string | null | undefined {
-  return typeof value === "number" && !globalThis.Number.isFinite(value) ? globalThis.String(value) : value;
-}
-
 type Builtin = Date | Function | Uint8Array | string | number | boolean | bigint | undefined;
 
 export type DeepPartial<T> = T extends bigint ? string | number | bigint
@@ -8300,19 +6155,9 @@ export type DeepPartial<T> = T extends bigint ? string | number | bigint
   : T extends {} ? { [K in keyof T]?: DeepPartial<T[K]> }
   : Partial<T>;
 
-function isObject(value: any): boolean {
-  return typeof value === "object" && value !== null;
-}
-
-function isSet(value: any): boolean {
-  return value !== null && value !== undefined;
-}
-
 export interface MessageFns<T> {
   encode(message: T, writer?: BinaryWriter): BinaryWriter;
   decode(input: BinaryReader | Uint8Array, length?: number): T;
-  fromJSON(object: any): T;
-  toJSON(message: T): unknown;
   create(base?: DeepPartial<T>): T;
   fromPartial(object: DeepPartial<T>): T;
 }

@@ -140,43 +140,6 @@ export enum HostedMount_State {
   UNRECOGNIZED = -1,
 }
 
-export function hostedMount_StateFromJSON(object: any): HostedMount_State {
-  switch (object) {
-    case 0:
-    case "STATE_UNSPECIFIED":
-      return HostedMount_State.UNSPECIFIED;
-    case 1:
-    case "STATE_STARTING":
-      return HostedMount_State.STARTING;
-    case 2:
-    case "STATE_SERVING":
-      return HostedMount_State.SERVING;
-    case 3:
-    case "STATE_ENDING":
-      return HostedMount_State.ENDING;
-    case -1:
-    case "UNRECOGNIZED":
-    default:
-      return HostedMount_State.UNRECOGNIZED;
-  }
-}
-
-export function hostedMount_StateToJSON(object: HostedMount_State): string {
-  switch (object) {
-    case HostedMount_State.UNSPECIFIED:
-      return "STATE_UNSPECIFIED";
-    case HostedMount_State.STARTING:
-      return "STATE_STARTING";
-    case HostedMount_State.SERVING:
-      return "STATE_SERVING";
-    case HostedMount_State.ENDING:
-      return "STATE_ENDING";
-    case HostedMount_State.UNRECOGNIZED:
-    default:
-      return "UNRECOGNIZED";
-  }
-}
-
 export interface EndMountRequest {
   /** Without symbolic links, as listed. */
   mountpoint: string;
@@ -256,30 +219,6 @@ export const MountRequest: MessageFns<MountRequest> = {
     } finally {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
     }
-  },
-
-  fromJSON(object: any): MountRequest {
-    return {
-      message: isSet(object.begin)
-        ? { $case: "begin", value: MountSpec.fromJSON(object.begin) }
-        : isSet(object.stop)
-        ? { $case: "stop", value: Stop.fromJSON(object.stop) }
-        : isSet(object.attach)
-        ? { $case: "attach", value: Attach.fromJSON(object.attach) }
-        : undefined,
-    };
-  },
-
-  toJSON(message: MountRequest): unknown {
-    const obj: any = {};
-    if (message.message?.$case === "begin") {
-      obj.begin = MountSpec.toJSON(message.message.value);
-    } else if (message.message?.$case === "stop") {
-      obj.stop = Stop.toJSON(message.message.value);
-    } else if (message.message?.$case === "attach") {
-      obj.attach = Attach.toJSON(message.message.value);
-    }
-    return obj;
   },
 
   create(base?: DeepPartial<MountRequest>): MountRequest {
@@ -411,48 +350,6 @@ export const MountSpec: MessageFns<MountSpec> = {
     }
   },
 
-  fromJSON(object: any): MountSpec {
-    return {
-      mountpoint: isSet(object.mountpoint) ? globalThis.String(object.mountpoint) : "",
-      options: globalThis.Array.isArray(object?.options) ? object.options.map((e: any) => MountOption.fromJSON(e)) : [],
-      directory: isSet(object.directory) ? globalThis.String(object.directory) : "",
-      attached: isSet(object.attached) ? globalThis.Boolean(object.attached) : false,
-      abandonedAtEnd: isSet(object.abandonedAtEnd)
-        ? globalThis.Boolean(object.abandonedAtEnd)
-        : isSet(object.abandoned_at_end)
-        ? globalThis.Boolean(object.abandoned_at_end)
-        : false,
-      mountNamespace: isSet(object.mountNamespace)
-        ? globalThis.Number(object.mountNamespace)
-        : isSet(object.mount_namespace)
-        ? globalThis.Number(object.mount_namespace)
-        : 0,
-    };
-  },
-
-  toJSON(message: MountSpec): unknown {
-    const obj: any = {};
-    if (message.mountpoint !== "") {
-      obj.mountpoint = message.mountpoint;
-    }
-    if (message.options?.length) {
-      obj.options = message.options.map((e) => MountOption.toJSON(e));
-    }
-    if (message.directory !== "") {
-      obj.directory = message.directory;
-    }
-    if (message.attached !== false) {
-      obj.attached = message.attached;
-    }
-    if (message.abandonedAtEnd !== false) {
-      obj.abandonedAtEnd = message.abandonedAtEnd;
-    }
-    if (message.mountNamespace !== 0) {
-      obj.mountNamespace = Math.round(message.mountNamespace);
-    }
-    return obj;
-  },
-
   create(base?: DeepPartial<MountSpec>): MountSpec {
     return MountSpec.fromPartial(base ?? {});
   },
@@ -524,24 +421,6 @@ export const MountOption: MessageFns<MountOption> = {
     }
   },
 
-  fromJSON(object: any): MountOption {
-    return {
-      name: isSet(object.name) ? globalThis.String(object.name) : "",
-      values: globalThis.Array.isArray(object?.values) ? object.values.map((e: any) => globalThis.String(e)) : [],
-    };
-  },
-
-  toJSON(message: MountOption): unknown {
-    const obj: any = {};
-    if (message.name !== "") {
-      obj.name = message.name;
-    }
-    if (message.values?.length) {
-      obj.values = message.values;
-    }
-    return obj;
-  },
-
   create(base?: DeepPartial<MountOption>): MountOption {
     return MountOption.fromPartial(base ?? {});
   },
@@ -585,15 +464,6 @@ export const Stop: MessageFns<Stop> = {
     } finally {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
     }
-  },
-
-  fromJSON(_: any): Stop {
-    return {};
-  },
-
-  toJSON(_: Stop): unknown {
-    const obj: any = {};
-    return obj;
   },
 
   create(base?: DeepPartial<Stop>): Stop {
@@ -648,18 +518,6 @@ export const Attach: MessageFns<Attach> = {
     } finally {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
     }
-  },
-
-  fromJSON(object: any): Attach {
-    return { mountpoint: isSet(object.mountpoint) ? globalThis.String(object.mountpoint) : "" };
-  },
-
-  toJSON(message: Attach): unknown {
-    const obj: any = {};
-    if (message.mountpoint !== "") {
-      obj.mountpoint = message.mountpoint;
-    }
-    return obj;
   },
 
   create(base?: DeepPartial<Attach>): Attach {
@@ -739,30 +597,6 @@ export const MountResponse: MessageFns<MountResponse> = {
     } finally {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
     }
-  },
-
-  fromJSON(object: any): MountResponse {
-    return {
-      message: isSet(object.mounted)
-        ? { $case: "mounted", value: Mounted.fromJSON(object.mounted) }
-        : isSet(object.notice)
-        ? { $case: "notice", value: globalThis.String(object.notice) }
-        : isSet(object.ended)
-        ? { $case: "ended", value: Ended.fromJSON(object.ended) }
-        : undefined,
-    };
-  },
-
-  toJSON(message: MountResponse): unknown {
-    const obj: any = {};
-    if (message.message?.$case === "mounted") {
-      obj.mounted = Mounted.toJSON(message.message.value);
-    } else if (message.message?.$case === "notice") {
-      obj.notice = message.message.value;
-    } else if (message.message?.$case === "ended") {
-      obj.ended = Ended.toJSON(message.message.value);
-    }
-    return obj;
   },
 
   create(base?: DeepPartial<MountResponse>): MountResponse {
@@ -850,24 +684,6 @@ export const Mounted: MessageFns<Mounted> = {
     }
   },
 
-  fromJSON(object: any): Mounted {
-    return {
-      line: isSet(object.line) ? globalThis.String(object.line) : "",
-      mountpoint: isSet(object.mountpoint) ? globalThis.String(object.mountpoint) : "",
-    };
-  },
-
-  toJSON(message: Mounted): unknown {
-    const obj: any = {};
-    if (message.line !== "") {
-      obj.line = message.line;
-    }
-    if (message.mountpoint !== "") {
-      obj.mountpoint = message.mountpoint;
-    }
-    return obj;
-  },
-
   create(base?: DeepPartial<Mounted>): Mounted {
     return Mounted.fromPartial(base ?? {});
   },
@@ -922,18 +738,6 @@ export const Ended: MessageFns<Ended> = {
     } finally {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
     }
-  },
-
-  fromJSON(object: any): Ended {
-    return { failure: isSet(object.failure) ? Failure.fromJSON(object.failure) : undefined };
-  },
-
-  toJSON(message: Ended): unknown {
-    const obj: any = {};
-    if (message.failure !== undefined) {
-      obj.failure = Failure.toJSON(message.failure);
-    }
-    return obj;
   },
 
   create(base?: DeepPartial<Ended>): Ended {
@@ -1037,44 +841,6 @@ export const Failure: MessageFns<Failure> = {
     }
   },
 
-  fromJSON(object: any): Failure {
-    return {
-      object: isSet(object.object) ? globalThis.String(object.object) : "",
-      problem: isSet(object.problem) ? globalThis.String(object.problem) : "",
-      remedy: isSet(object.remedy) ? globalThis.String(object.remedy) : "",
-      exitCode: isSet(object.exitCode)
-        ? globalThis.Number(object.exitCode)
-        : isSet(object.exit_code)
-        ? globalThis.Number(object.exit_code)
-        : 0,
-      needsOwnProcess: isSet(object.needsOwnProcess)
-        ? globalThis.Boolean(object.needsOwnProcess)
-        : isSet(object.needs_own_process)
-        ? globalThis.Boolean(object.needs_own_process)
-        : false,
-    };
-  },
-
-  toJSON(message: Failure): unknown {
-    const obj: any = {};
-    if (message.object !== "") {
-      obj.object = message.object;
-    }
-    if (message.problem !== "") {
-      obj.problem = message.problem;
-    }
-    if (message.remedy !== "") {
-      obj.remedy = message.remedy;
-    }
-    if (message.exitCode !== 0) {
-      obj.exitCode = Math.round(message.exitCode);
-    }
-    if (message.needsOwnProcess !== false) {
-      obj.needsOwnProcess = message.needsOwnProcess;
-    }
-    return obj;
-  },
-
   create(base?: DeepPartial<Failure>): Failure {
     return Failure.fromPartial(base ?? {});
   },
@@ -1121,15 +887,6 @@ export const ListMountsRequest: MessageFns<ListMountsRequest> = {
     } finally {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
     }
-  },
-
-  fromJSON(_: any): ListMountsRequest {
-    return {};
-  },
-
-  toJSON(_: ListMountsRequest): unknown {
-    const obj: any = {};
-    return obj;
   },
 
   create(base?: DeepPartial<ListMountsRequest>): ListMountsRequest {
@@ -1184,20 +941,6 @@ export const ListMountsResponse: MessageFns<ListMountsResponse> = {
     } finally {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
     }
-  },
-
-  fromJSON(object: any): ListMountsResponse {
-    return {
-      mounts: globalThis.Array.isArray(object?.mounts) ? object.mounts.map((e: any) => HostedMount.fromJSON(e)) : [],
-    };
-  },
-
-  toJSON(message: ListMountsResponse): unknown {
-    const obj: any = {};
-    if (message.mounts?.length) {
-      obj.mounts = message.mounts.map((e) => HostedMount.toJSON(e));
-    }
-    return obj;
   },
 
   create(base?: DeepPartial<ListMountsResponse>): ListMountsResponse {
@@ -1288,32 +1031,6 @@ export const HostedMount: MessageFns<HostedMount> = {
     }
   },
 
-  fromJSON(object: any): HostedMount {
-    return {
-      mountpoint: isSet(object.mountpoint) ? globalThis.String(object.mountpoint) : "",
-      name: isSet(object.name) ? globalThis.String(object.name) : "",
-      state: isSet(object.state) ? hostedMount_StateFromJSON(object.state) : 0,
-      since: isSet(object.since) ? fromJsonTimestamp(object.since) : undefined,
-    };
-  },
-
-  toJSON(message: HostedMount): unknown {
-    const obj: any = {};
-    if (message.mountpoint !== "") {
-      obj.mountpoint = message.mountpoint;
-    }
-    if (message.name !== "") {
-      obj.name = message.name;
-    }
-    if (message.state !== 0) {
-      obj.state = hostedMount_StateToJSON(message.state);
-    }
-    if (message.since !== undefined) {
-      obj.since = message.since.toISOString();
-    }
-    return obj;
-  },
-
   create(base?: DeepPartial<HostedMount>): HostedMount {
     return HostedMount.fromPartial(base ?? {});
   },
@@ -1383,24 +1100,6 @@ export const EndMountRequest: MessageFns<EndMountRequest> = {
     }
   },
 
-  fromJSON(object: any): EndMountRequest {
-    return {
-      mountpoint: isSet(object.mountpoint) ? globalThis.String(object.mountpoint) : "",
-      force: isSet(object.force) ? globalThis.Boolean(object.force) : false,
-    };
-  },
-
-  toJSON(message: EndMountRequest): unknown {
-    const obj: any = {};
-    if (message.mountpoint !== "") {
-      obj.mountpoint = message.mountpoint;
-    }
-    if (message.force !== false) {
-      obj.force = message.force;
-    }
-    return obj;
-  },
-
   create(base?: DeepPartial<EndMountRequest>): EndMountRequest {
     return EndMountRequest.fromPartial(base ?? {});
   },
@@ -1455,18 +1154,6 @@ export const EndMountResponse: MessageFns<EndMountResponse> = {
     } finally {
       (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
     }
-  },
-
-  fromJSON(object: any): EndMountResponse {
-    return { failure: isSet(object.failure) ? Failure.fromJSON(object.failure) : undefined };
-  },
-
-  toJSON(message: EndMountResponse): unknown {
-    const obj: any = {};
-    if (message.failure !== undefined) {
-      obj.failure = Failure.toJSON(message.failure);
-    }
-    return obj;
   },
 
   create(base?: DeepPartial<EndMountResponse>): EndMountResponse {
@@ -1602,25 +1289,9 @@ function fromTimestamp(t: Timestamp): Date {
   return new globalThis.Date(millis);
 }
 
-function fromJsonTimestamp(o: any): Date {
-  if (o instanceof globalThis.Date) {
-    return o;
-  } else if (typeof o === "string") {
-    return new globalThis.Date(o);
-  } else {
-    return fromTimestamp(Timestamp.fromJSON(o));
-  }
-}
-
-function isSet(value: any): boolean {
-  return value !== null && value !== undefined;
-}
-
 export interface MessageFns<T> {
   encode(message: T, writer?: BinaryWriter): BinaryWriter;
   decode(input: BinaryReader | Uint8Array, length?: number): T;
-  fromJSON(object: any): T;
-  toJSON(message: T): unknown;
   create(base?: DeepPartial<T>): T;
   fromPartial(object: DeepPartial<T>): T;
 }
