@@ -3,6 +3,7 @@
 // make-caches.cjs alone writes caches, in the build or when a package is installed. One that does not belong to this chunk and this Node
 // is not used.
 "use strict";
+const { isAscii } = require("node:buffer");
 const { readFileSync, statSync } = require("node:fs");
 const { isBuiltin } = require("node:module");
 const { dirname, join, relative } = require("node:path");
@@ -14,6 +15,8 @@ const CHUNKS = join(__dirname, "chunks");
 const HEADER_BYTES = 8;
 /** In front of the text of a chunk, which is a function. */
 const WRAPPER = "(function (exports, require, __filename) {";
+const BEGINNING = Buffer.from(WRAPPER);
+const ENDING = Buffer.from("\n})");
 /** Of Node, for a program that waits for something that cannot happen any more. */
 const EXIT_UNFINISHED = 13;
 const V8 = "node:v8";
@@ -88,15 +91,20 @@ function requireOutside(name) {
   }
 }
 
+/** In one string from the first: V8 would copy a joined one, and collect garbage for the parts. @param {Buffer} source */
+function textOf(source) {
+  const text = Buffer.concat([BEGINNING, source, ENDING]);
+  return text.toString(isAscii(source) ? "latin1" : "utf8");
+}
+
 /** @param {string} file @returns {Exports} */
 function load(file) {
   const known = loaded.get(file);
   if (known !== undefined) return known.exports;
   const source = readFileSync(file);
-  const text = `${WRAPPER}${source.toString("utf8")}\n})`;
   // A cache holds this name, which must not show where it was made; a part of a string would bring the whole along.
   const filename = Buffer.from(relative(__dirname, file)).toString();
-  const script = new vm.Script(text, { filename, cachedData: cachedData(file, source) });
+  const script = new vm.Script(textOf(source), { filename, cachedData: cachedData(file, source) });
   /** @type {Exports} */
   const exports = {};
   loaded.set(file, { exports, source, script });
