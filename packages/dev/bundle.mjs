@@ -64,6 +64,9 @@ const SERVED = ["node_modules/uplot/dist/uPlot.iife.min.js"];
 /** Packages that stay outside: an addon, packages that find files by their own place, and packages that are loaded by name at run time. */
 export const OUTSIDE = ["@cedar-policy/cedar-wasm", "fuse-native"];
 
+/** Packages that are neither inside nor deployed: only functions that nobody here calls load them (channelz, ORCA). */
+const NEVER_LOADED = ["@grpc/proto-loader"];
+
 /** Packages that name their place, but only in functions that nobody here calls (channelz, ORCA, pino's transports). */
 const NAME_THEIR_PLACE = new Set(["@grpc/grpc-js", "pino", "thread-stream", "commander"]);
 
@@ -109,6 +112,31 @@ const later = {
     if (!id.endsWith("/node_modules/commander/lib/command.js")) return undefined;
     if (!code.includes(EARLY)) this.error("commander has another text: change EARLY in packages/dev/bundle.mjs");
     return code.replace(EARLY, LATE);
+  },
+};
+
+/**
+ * Modules that few runs of their importers need: a chunk of their own, which the first call loads. Only functions are imported.
+ * @type {Record<string, string>} by the importer
+ */
+const ON_CALL = { "packages/policy-backends/dist/rules/condition.js": "./cel.js" };
+const LOADED = /__sluiceLoaded\(Promise\.resolve\(\)\.then\(\(\) => (require\("[^"]+"\))\)\)/g;
+
+/** @type {import("rolldown").Plugin} */
+const onCall = {
+  name: "on call",
+  transform(code, id) {
+    const name = ON_CALL[relative(root, id)];
+    if (name === undefined) return undefined;
+    const [text = "", words = ""] = new RegExp(`^import \\{ ([\\w, ]+) \\} from "${name}";$`, "m").exec(code) ?? [];
+    if (text === "") this.error(`it imports ${name} in another way: change ON_CALL in packages/dev/bundle.mjs`);
+    const functions = words.split(", ").map((word) => `const ${word} = (...words) => __sluiceLoaded(import("${name}")).${word}(...words);`);
+    return code.replace(text, functions.join(" "));
+  },
+  renderChunk(code) {
+    const loaded = code.replace(LOADED, "$1");
+    if (loaded.includes("__sluiceLoaded")) this.error("rolldown imports late in another way: change LOADED in packages/dev/bundle.mjs");
+    return loaded;
   },
 };
 
@@ -195,10 +223,10 @@ async function joinModules(out, plugins) {
   const bundle = await rolldown({
     input: Object.fromEntries(PROGRAMS.map((path) => [path, join(root, path)])),
     platform: "node",
-    external: [/^node:/, ...OUTSIDE.map((name) => new RegExp(`^${name}(/|$)`))],
+    external: [/^node:/, ...[...OUTSIDE, ...NEVER_LOADED].map((name) => new RegExp(`^${name}(/|$)`))],
     // Of ours a module that nobody uses anything of is left out: none does anything when it is only loaded, but the programs.
     treeshake: { moduleSideEffects: (id) => packageOf(id) !== undefined || isProgram(id) },
-    plugins: [...plugins, later, places, programs],
+    plugins: [...plugins, later, onCall, places, programs],
     logLevel: "warn",
   });
   const { output } = await bundle.write({

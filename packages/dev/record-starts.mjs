@@ -23,6 +23,16 @@ import { nameFunctions } from "./name-functions.mjs";
 /** Any but root. */
 const USER = 1000;
 
+/** CEL is loaded for a condition alone. */
+const CONDITIONAL = {
+  name: "conditional.yaml",
+  text: `version: 1
+default: grant
+rules:
+  - { name: r, when: "resource.size > 1000 && resource.path.startsWith('x') || subject.uid in [1, 2]", effect: mediate }
+`,
+};
+
 /** @type {{ WRAPPER: string }} */
 const { WRAPPER } = createRequire(import.meta.url)("./chunk-loader.cjs");
 
@@ -61,6 +71,7 @@ function script(at) {
     work() { cd "$1"; ls -l . directory; cat a; echo changed >>a; mkdir new; echo new >new/file; mv new/file b; ln b c; rm -r a new c; cd /; }
     ${mounted("")}
     ${mounted(`--policy ${policy}`)}
+    ${mounted(`--policy "${at}/${CONDITIONAL.name}"`)}
     ${mounted(`--policy ${policy} --keeper on`)}
     ${overlayfs} -o "lowerdir=${at}/lower" "${at}/view"
     ls -l "${at}/view"
@@ -81,6 +92,7 @@ function prepare(at) {
   chmodSync(at, 0o755);
   for (const name of ["lower/directory", "view", "home", "project"]) mkdirSync(join(at, name), { recursive: true });
   for (const name of ["lower/a", "lower/directory/x", "project/a", "project/.env"]) writeFileSync(join(at, name), "some text\n");
+  writeFileSync(join(at, CONDITIONAL.name), CONDITIONAL.text);
   mkdirSync(join(at, "called"));
   chmodSync(join(at, "called"), 0o777);
   for (const name of ["home", "project", "project/a", "project/.env"]) chownSync(join(at, name), USER, USER);

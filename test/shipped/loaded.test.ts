@@ -141,3 +141,19 @@ test("a late chunk is loaded by its first use: a call, a new object, and a class
   expect(called).toEqual([1, 4, 3, 4]);
   expect(loaded).toContain("./a.js");
 });
+
+test("a policy loads CEL if it has a condition, and not otherwise", async () => {
+  const checking = (when: string): Promise<string[]> => {
+    const file = join(scratch(), "policy.yaml");
+    writeFileSync(file, `version: 1\ndefault: grant\nrules:\n  - { name: large, ${when}effect: mediate }\n`);
+    return loadedWhile("policy", "check", file);
+  };
+  expect(await checking("path: a, ")).not.toContain("@bufbuild/cel");
+  expect(await checking("when: resource.size > 1, ")).toContain("@bufbuild/cel");
+});
+
+test("gRPC is loaded without the packages that read .proto files", () => {
+  const loaded = loadedBy("chunks/connect.js");
+  expect(loaded).toContain("@grpc/grpc-js");
+  for (const name of ["@grpc/proto-loader", "protobufjs", "long"]) expect(loaded).not.toContain(name);
+});

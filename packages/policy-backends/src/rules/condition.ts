@@ -1,6 +1,6 @@
 /** A rule's `when`: a CEL expression, checked at load and evaluated against the facts of one question. */
-import { celEnv, isCelError, parse, plan } from "@bufbuild/cel";
 import { type Access, type FileKind, plainQuestion, type Question, textOfBytes } from "@sluice/decision-api";
+import { celEnv, isCelError, parse, plan } from "./cel.js";
 import { impossibleCondition } from "./advice/impossible-condition.js";
 import { type ConditionFacts, type ConditionFlaw, type Expr, inspectCondition, LABEL_OR_EMPTY, XATTR_OR_EMPTY } from "./condition-check.js";
 import type { DigestLists } from "./digest-lists.js";
@@ -42,7 +42,13 @@ export interface ConditionContext {
   digests: DigestLists;
 }
 
-const environment = celEnv();
+let environment: ReturnType<typeof celEnv> | undefined;
+
+/** The first condition makes the environment, and loads CEL (cel.ts). */
+function planned(expr: Expr): ReturnType<typeof plan> {
+  environment ??= celEnv();
+  return plan(environment, expr);
+}
 
 /** The facts of one question; path and access are set for each combination by `bindTo`. */
 export function bindingsOf(question: Question, { xattrs: xattrNames, labels: labelNames, headBytes, digests }: ConditionContext): Bindings {
@@ -104,7 +110,7 @@ function typeFlaw(expr: Expr, digestLists: readonly string[]): ConditionFlaw | u
   const names = entryNamesIn(expr);
   const bindings = bindingsOf(SAMPLE, { xattrs: names, labels: names, headBytes: 0, digests });
   bindTo(bindings, "a", "read");
-  const result = plan(environment, expr)({ ...bindings });
+  const result = planned(expr)({ ...bindings });
   if (isCelError(result)) {
     if (/divi|modul|range|overflow|index/i.test(result.message)) return undefined;
     return {
@@ -195,7 +201,7 @@ export function compileCondition(text: string, digestLists: readonly string[]): 
   const { facts, flaws } = inspectCondition(expr, digestLists);
   const found = flaws.length > 0 ? flaws : leaves(expr).flatMap((leaf) => typeFlaw(leaf, digestLists) ?? []);
   if (found.length > 0) return { flaws: placed(found) };
-  const run = plan(environment, expr);
+  const run = planned(expr);
   const condition: Condition = {
     facts,
     note: noteOf(facts),
