@@ -119,7 +119,10 @@ const later = {
  * Modules that few runs of their importers need: a chunk of their own, which the first call loads. Only functions are imported.
  * @type {Record<string, string>} by the importer
  */
-const ON_CALL = { "packages/policy-backends/dist/rules/condition.js": "./cel.js" };
+const ON_CALL = {
+  "packages/policy-backends/dist/load-file.js": "./kinds.js",
+  "packages/policy-backends/dist/rules/condition.js": "./cel.js",
+};
 const LOADED = /__sluiceLoaded\(Promise\.resolve\(\)\.then\(\(\) => (require\("[^"]+"\))\)\)/g;
 
 /** @type {import("rolldown").Plugin} */

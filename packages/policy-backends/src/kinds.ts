@@ -26,7 +26,9 @@ const KINDS: readonly PolicyKind[] = [
   natsKind,
 ] as unknown as readonly PolicyKind[];
 
-export const KIND_NAMES: readonly string[] = ["rules", ...KINDS.map(({ name }) => name)];
+export function kindNames(): readonly string[] {
+  return ["rules", ...KINDS.map(({ name }) => name)];
+}
 
 export function findKind(name: string): PolicyKind | undefined {
   return KINDS.find((kind) => kind.name === name);

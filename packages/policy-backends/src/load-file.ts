@@ -10,7 +10,7 @@ import { FileReader, MAX_POLICY_BYTES } from "./document/file-reader.js";
 import { OWN_DISK, type PolicyDisk } from "./document/policy-disk.js";
 import { DeliveredFiles, type PolicyFiles, sha256, UnreadableFile } from "./document/policy-files.js";
 import { type DocumentWords, MAX_YAML_BYTES, type ParsedYaml, parseYaml, validateYaml } from "./document/yaml-document.js";
-import { findKind, KIND_NAMES } from "./kinds.js";
+import { findKind, kindNames } from "./kinds.js";
 import {
   type BackendEvents,
   type Engine,
@@ -121,8 +121,8 @@ function kindFor(parsed: ParsedYaml, file: string): PolicyKind | undefined {
   if (name === undefined || name === "rules") return undefined;
   const kind = typeof name === "string" ? findKind(name) : undefined;
   if (kind !== undefined) return kind;
-  const near = typeof name === "string" ? didYouMean(name, KIND_NAMES) : undefined;
-  const remedy = near === undefined ? `write one of ${KIND_NAMES.join(", ")}` : `did you mean '${near}'?`;
+  const near = typeof name === "string" ? didYouMean(name, kindNames()) : undefined;
+  const remedy = near === undefined ? `write one of ${kindNames().join(", ")}` : `did you mean '${near}'?`;
   throw mistake(
     file,
     parsed.locate(["kind"]),
