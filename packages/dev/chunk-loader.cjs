@@ -20,6 +20,8 @@ const ENDING = Buffer.from("\n})");
 /** Of Node, for a program that waits for something that cannot happen any more. */
 const EXIT_UNFINISHED = 13;
 const V8 = "node:v8";
+/** An end sooner than that loads less. */
+const REST_AFTER_MS = 2_000;
 /** The flags that keepPausesShort (packages/runtime) changes, and their values before. */
 const SHORT_PAUSES = {
   on: "--semi-space-growth-factor=1 --no-parallel-scavenge",
@@ -97,6 +99,27 @@ function textOf(source) {
   return text.toString(isAscii(source) ? "latin1" : "utf8");
 }
 
+/** @type {(() => void)[]} */
+const rest = [];
+let restIsDue = false;
+
+/**
+ * A package may be replaced while a command works. A chunk that it loads by then would be of another version, so a command that goes on for some
+ * seconds loads all of them, one in a turn of the event loop. @param {() => void} get
+ */
+function loadInTime(get) {
+  rest.push(get);
+  if (restIsDue) return;
+  restIsDue = true;
+  setTimeout(loadRest, REST_AFTER_MS).unref();
+}
+
+function loadRest() {
+  rest.pop()?.();
+  restIsDue = rest.length > 0;
+  if (restIsDue) setImmediate(loadRest).unref();
+}
+
 /** @param {string} file @returns {Exports} */
 function load(file) {
   const known = loaded.get(file);
@@ -116,7 +139,9 @@ function load(file) {
     for (const [name, path] of Object.entries(chunks)) {
       /** @type {Exports | undefined} */
       let found;
-      Object.defineProperty(late, name, { get: () => (found ??= requireFrom(path)) });
+      const get = () => (found ??= requireFrom(path));
+      Object.defineProperty(late, name, { get });
+      loadInTime(get);
     }
     return late;
   };

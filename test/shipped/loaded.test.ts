@@ -1,6 +1,7 @@
 // Modules that programs load at their start from the bundle. Joining modules must not load parts into a keeper that it does not
 // need, nor parts into a mount without a policy whose loading takes longer than its start.
 import { readFileSync, writeFileSync } from "node:fs";
+import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { compileFunction } from "node:vm";
@@ -156,4 +157,20 @@ test("gRPC is loaded without the packages that read .proto files", () => {
   const loaded = loadedBy("chunks/connect.js");
   expect(loaded).toContain("@grpc/grpc-js");
   for (const name of ["@grpc/proto-loader", "protobufjs", "long"]) expect(loaded).not.toContain(name);
+});
+
+test("a program that goes on for some seconds loads its late chunks, and those of these, before a new version replaces them", async () => {
+  const at = scratch();
+  writeFileSync(join(at, "a.js"), 'const late = require.late({ b: "./b.js" }); exports.useB = () => late.b.name;');
+  writeFileSync(join(at, "b.js"), 'const late = require.late({ c: "./c.js" }); exports.name = "b"; exports.useC = () => late.c.name;');
+  writeFileSync(join(at, "c.js"), 'exports.name = "c";');
+  const loader = createRequire(import.meta.url)("../../packages/dev/chunk-loader.cjs") as {
+    load(file: string): { useB(): string };
+    loaded: Map<string, unknown>;
+  };
+  const { useB } = loader.load(join(at, "a.js"));
+  expect(loader.loaded.has(join(at, "b.js"))).toBe(false);
+  await expect.poll(() => loader.loaded.has(join(at, "c.js"))).toBe(true);
+  writeFileSync(join(at, "b.js"), 'exports.name = "another version";');
+  expect(useB()).toBe("b");
 });
