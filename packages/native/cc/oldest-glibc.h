@@ -19,6 +19,10 @@ BIND_OLDEST(pthread_create);
 BIND_OLDEST(pthread_detach);
 BIND_OLDEST(pthread_join);
 BIND_OLDEST(pthread_sigmask);
+BIND_OLDEST(sem_destroy);
+BIND_OLDEST(sem_init);
+BIND_OLDEST(sem_post);
+BIND_OLDEST(sem_wait);
 #endif
 
 #endif
