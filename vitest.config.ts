@@ -157,6 +157,8 @@ class LongestFirst extends BaseSequencer {
   }
 }
 
+const CACHE_KEYS = "exports-in-cache-keys";
+
 /** Cached modules name the files that `exports` of our packages led to when they were transformed. */
 function exportsInCacheKeys(): Plugin {
   const packages = ["packages", "services"].flatMap((each) =>
@@ -166,7 +168,7 @@ function exportsInCacheKeys(): Plugin {
   for (const path of packages) if (existsSync(path)) hash.update(readFileSync(path));
   const key = hash.digest("hex");
   return {
-    name: "exports-in-cache-keys",
+    name: CACHE_KEYS,
     configureVitest({ experimental_defineCacheKeyGenerator: define }) {
       define(() => key);
     },

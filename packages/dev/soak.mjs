@@ -6,10 +6,12 @@ import { root } from "./build.mjs";
 
 /** Names, and the tests that ask `soakBudgetMs` of @sluice/testkit how long they may go on. */
 const SOAKS = /** @type {const} */ ({
+  bench: ["test/bench/bench.test.ts"],
   bypass: ["test/fault/bypass"],
   cache: ["test/decision/cache-soundness.test.ts"],
   compose: ["test/compose"],
   conformance: ["test/conformance/conformance.test.ts", "test/portable/conformance.test.ts"],
+  console: ["test/console/pages.test.ts"],
   counts: ["test/e2e/policy/seen-denials.test.ts"],
   csi: ["test/csi/soak.test.ts"],
   "direct-writes": ["test/e2e/io/direct-writes.test.ts"],

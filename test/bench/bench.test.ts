@@ -3,8 +3,9 @@ import { mkdirSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
-import { mountTable, requires, scratch } from "@sluice/testkit";
+import { everyOther, mountTable, requires, scratch } from "@sluice/testkit";
 import { describe, expect, test } from "vitest";
+import { chooseSeed } from "../fault/exercisers/policies.js";
 import { drawPlot } from "./report/draw-plot.js";
 import type { BenchReport } from "./report/bench-report.js";
 import { judgeFigures } from "./report/figures.js";
@@ -141,8 +142,12 @@ describe("the command line", () => {
 
 const TINY = ["--tiny", "--base", "native"];
 
+/** One of two long runs, which start many mounts: `npm run test:soak bench` makes both. */
+const turn = chooseSeed();
+const [phases, scaleAndCosts] = [everyOther(test, turn), everyOther(requires("/dev/fuse", "CAP_SYS_ADMIN", "command cc").test, turn + 1)];
+
 requires("/dev/fuse", "CAP_SYS_ADMIN", "kernel overlayfs", "command cc").describe("a run", () => {
-  test("measures every subject in every phase, and leaves nothing behind", { timeout: 180_000 }, () => {
+  phases("measures every subject in every phase, and leaves nothing behind", { timeout: 180_000 }, () => {
     const { tmp, out } = place();
     const phases = "stat-cold,create,copy-up,untar,search";
     const done = bench(
@@ -254,7 +259,7 @@ requires("CAP_SYS_ADMIN", "kernel overlayfs", "loop devices", "command mkfs.ext4
   120_000,
 );
 
-requires("/dev/fuse", "CAP_SYS_ADMIN", "command cc").test(
+scaleAndCosts(
   "scaling and costs measure each amount on each subject",
   () => {
     const { tmp, out } = place();

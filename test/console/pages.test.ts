@@ -3,13 +3,17 @@ import { mkdirSync, readFileSync } from "node:fs";
 import { open } from "node:fs/promises";
 import { join } from "node:path";
 import type { DecisionService } from "@sluice/service-decision";
-import { cleanUp, mountSluice, plant, requires, scratch } from "@sluice/testkit";
+import { cleanUp, everyOther, mountSluice, plant, requires, scratch } from "@sluice/testkit";
 import type { Browser, BrowserContext, Locator, Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect } from "vitest";
+import { chooseSeed } from "../fault/exercisers/policies.js";
 import { CHROMIUM, startBrowser, startWindow } from "./harness/browser.js";
 import { ask, POLICY, serve } from "./harness/served.js";
 
-const { test: browsed } = requires(`command ${CHROMIUM.split("/").at(-1)}`);
+const { test: inBrowser } = requires(`command ${CHROMIUM.split("/").at(-1)}`);
+
+/** `npm run test:soak console` opens all pages. */
+const browsed = everyOther(inBrowser, chooseSeed());
 
 describe("in Chromium", () => {
   let browser: Browser | undefined;

@@ -5,6 +5,7 @@ import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import {
   asOrdinaryUser,
+  everyOther,
   mountsShareProcess,
   ORDINARY_USER,
   type RunningScript,
@@ -12,7 +13,6 @@ import {
   scratch,
   type ScriptResult,
   sharedHost,
-  soakBudgetMs,
   startScript,
 } from "@sluice/testkit";
 import { afterAll, beforeAll, beforeEach } from "vitest";
@@ -36,10 +36,7 @@ type Test = (name: string, body: () => Promise<void>, limitMs?: number) => void;
  * ordinary user. `seed` says which. `npm run test:soak sessions` runs each as both.
  */
 export function testsInTurn(caller: Caller, test: Test, seed: number): Test {
-  let turn = seed + CALLERS.indexOf(caller);
-  return (...words) => {
-    if (turn++ % CALLERS.length === 0 || soakBudgetMs(0) > 0) test(...words);
-  };
+  return everyOther(test, seed + CALLERS.indexOf(caller));
 }
 
 /** "" if the process has ended. */

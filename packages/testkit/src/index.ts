@@ -57,7 +57,7 @@ export {
 export { type ScratchOptions, scratch } from "./trees/scratch.js";
 export { decisionOf, type Script, ScriptedDecider } from "./policies/scripted-decider.js";
 export { diffSnapshots, type EntrySnapshot, type Snapshot, type SnapshotOptions, snapshot, treeHash } from "./trees/snapshot.js";
-export { drawnCases, soakBudgetMs } from "./soak.js";
+export { drawnCases, everyOther, soakBudgetMs } from "./soak.js";
 export { tarGz } from "./policies/tar.js";
 export { SERVICE_CAPABILITIES } from "./machine/service-privilege.js";
 export { switchUring, uringCanBeHad } from "./machine/uring-switch.js";

@@ -15,3 +15,13 @@ export function drawnCases<T>(items: readonly T[], few: number, seed: number): r
   const drawn = new Set(Array.from({ length: few }, () => left.splice(below(left.length), 1)).flat());
   return items.filter((item) => drawn.has(item));
 }
+
+type Declare<Words extends unknown[]> = (...words: Words) => void;
+
+/** Declares every other test, beginning with the first or the second one as `turn` is even or odd; in a soak each of them. */
+export function everyOther<Words extends unknown[]>(test: Declare<Words>, turn: number): Declare<Words> {
+  let at = turn;
+  return (...words) => {
+    if (at++ % 2 === 0 || soakBudgetMs(0) > 0) test(...words);
+  };
+}

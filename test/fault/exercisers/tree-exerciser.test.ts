@@ -28,7 +28,7 @@ const PER_MOUNT = shareMs(0) > 0 ? 2 : 1;
 /** Each time takes processor time of the whole machine. */
 const FORGET_EVERY_MS = 250;
 const SPARE_MS = 120_000;
-const FEW = 2;
+const FEW = 1;
 const budgetMs = shareMs(4_000) / Object.keys(POLICIES).length;
 
 interface Stretch {
