@@ -1,11 +1,5 @@
 /** Entries of access control lists that a user namespace has no ids for: see packages/overlay/src/layer/foreign-ids.ts. */
-
-/** struct posix_acl_xattr_header and posix_acl_xattr_entry, little-endian. */
-const [HEADER_BYTES, ENTRY_BYTES, ID_AT] = [4, 8, 4];
-const TAG = { USER: 0x02, GROUP: 0x08, MASK: 0x10 } as const;
-
-export const ACCESS_ACL = "system.posix_acl_access";
-export const DEFAULT_ACL = "system.posix_acl_default";
+import { ACL, ACL_TAG } from "@sluice/vfs";
 
 interface Owner {
   uid: number;
@@ -20,16 +14,16 @@ interface Entry {
 
 function entriesOf(acl: Buffer): Entry[] {
   const entries: Entry[] = [];
-  for (let at = HEADER_BYTES; at + ENTRY_BYTES <= acl.length; at += ENTRY_BYTES) {
-    const bytes = acl.subarray(at, at + ENTRY_BYTES);
-    entries.push({ tag: bytes.readUInt16LE(0), id: bytes.readUInt32LE(ID_AT), bytes });
+  for (let at = ACL.HEADER_BYTES; at + ACL.ENTRY_BYTES <= acl.length; at += ACL.ENTRY_BYTES) {
+    const bytes = acl.subarray(at, at + ACL.ENTRY_BYTES);
+    entries.push({ tag: bytes.readUInt16LE(0), id: bytes.readUInt32LE(ACL.ID_AT), bytes });
   }
   return entries;
 }
 
 /** In the namespace they have no id. */
 function foreignEntries(acl: Buffer, own: Owner): Entry[] {
-  return entriesOf(acl).filter(({ tag, id }) => (tag === TAG.USER && id !== own.uid) || (tag === TAG.GROUP && id !== own.gid));
+  return entriesOf(acl).filter(({ tag, id }) => (tag === ACL_TAG.USER && id !== own.uid) || (tag === ACL_TAG.GROUP && id !== own.gid));
 }
 
 export const hasForeignEntries = (acl: Buffer, own: Owner): boolean => foreignEntries(acl, own).length > 0;
@@ -38,7 +32,7 @@ export const hasForeignEntries = (acl: Buffer, own: Owner): boolean => foreignEn
 export function withForeignEntries(acl: Buffer, original: Buffer, own: Owner): Buffer | undefined {
   const present = entriesOf(acl);
   const missing = foreignEntries(original, own).filter(({ tag, id }) => !present.some((one) => one.tag === tag && one.id === id));
-  if (missing.length === 0 || !present.some(({ tag }) => tag === TAG.MASK)) return undefined;
+  if (missing.length === 0 || !present.some(({ tag }) => tag === ACL_TAG.MASK)) return undefined;
   const all = [...present, ...missing].sort((one, other) => one.tag - other.tag || one.id - other.id);
-  return Buffer.concat([acl.subarray(0, HEADER_BYTES), ...all.map(({ bytes }) => bytes)]);
+  return Buffer.concat([acl.subarray(0, ACL.HEADER_BYTES), ...all.map(({ bytes }) => bytes)]);
 }

@@ -6,10 +6,10 @@
  */
 import { type Hit, isDirectory, LayerStack, walkUppers } from "@sluice/layer-tools";
 import { inDirectory, native } from "@sluice/native";
-import { AT, Attr, S } from "@sluice/vfs";
+import { ACCESS_ACL, AT, Attr, DEFAULT_ACL, S } from "@sluice/vfs";
 import type { Place } from "./apply/place.js";
 import type { Difference } from "./difference.js";
-import { ACCESS_ACL, DEFAULT_ACL, hasForeignEntries, withForeignEntries } from "./foreign-acl.js";
+import { hasForeignEntries, withForeignEntries } from "./foreign-acl.js";
 import { reviewLayers } from "./review.js";
 
 /** fchownat(2): this id stays. */

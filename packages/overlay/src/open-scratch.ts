@@ -2,7 +2,7 @@
  * The directory `work` in the workdir, where overlayfs has it too: emptied of the leftovers of a crash, and locked as long as this
  * overlay lives, so that no second one uses the same upper layer. Holds the mark of a volatile mount, which outlives it.
  */
-import { AT, Attr, Errno, errnoName, FsError, O } from "@sluice/vfs";
+import { ACCESS_ACL, AT, Attr, DEFAULT_ACL, Errno, errnoName, FsError, O } from "@sluice/vfs";
 import type { LayerSpec } from "./contract/config.js";
 import { parseDirents } from "./layer/dirents.js";
 import { type HostLayer, RealDir } from "./layer/host-layer.js";
@@ -66,7 +66,7 @@ function prepare(fd: number, work: LayerSpec, { volatile, goesOn }: { volatile: 
  * @throws FsError if the file system holds no whiteouts, such as another overlay.
  */
 function secureScratch(fd: number, work: LayerSpec): void {
-  for (const acl of ["system.posix_acl_default", "system.posix_acl_access"]) upkeep.removexattrat(fd, "", acl);
+  for (const acl of [DEFAULT_ACL, ACCESS_ACL]) upkeep.removexattrat(fd, "", acl);
   let made = -Errno.EACCES;
   for (let mode = 0; made === -Errno.EACCES && mode <= 0o700; mode += 0o700) {
     upkeep.fchmodat(fd, "", mode, AT.EMPTY_PATH);

@@ -9,4 +9,5 @@ export * from "./flags.js";
 export * from "./kernel-port.js";
 export * from "./loop-turn.js";
 export * from "./out.js";
+export * from "./posix-acl.js";
 export * from "./statuses.js";

@@ -10,7 +10,7 @@
  */
 import { readFileSync } from "node:fs";
 import { StatWord } from "@sluice/native";
-import type { Attr } from "@sluice/vfs";
+import { ACCESS_ACL, ACL, ACL_TAG, type Attr, DEFAULT_ACL } from "@sluice/vfs";
 
 /** No id is this number. */
 const NONE = -1;
@@ -39,20 +39,17 @@ export function showGroup(attr: Attr): void {
   if (attr.gid === foreignGroup && attr.uid !== foreignUser) attr.words[StatWord.gid] = ownGroup;
 }
 
-/** struct posix_acl_xattr_header and posix_acl_xattr_entry, little-endian. */
-const [HEADER_BYTES, ENTRY_BYTES, ID_AT] = [4, 8, 4];
-const TAG = { USER: 0x02, GROUP: 0x08 } as const;
 const NO_ID = 0xffff_ffff;
 
 /** Takes the entries without an id out of an access control list. @returns the length of the rest; that of any other attribute as it is */
 export function showAcl(attribute: string, value: Buffer, length: number): number {
-  if ((foreignUser === NONE && foreignGroup === NONE) || !attribute.startsWith("system.posix_acl_")) return length;
-  let shown = Math.min(length, HEADER_BYTES);
-  for (let at = HEADER_BYTES; at + ENTRY_BYTES <= length; at += ENTRY_BYTES) {
+  if ((foreignUser === NONE && foreignGroup === NONE) || (attribute !== ACCESS_ACL && attribute !== DEFAULT_ACL)) return length;
+  let shown = Math.min(length, ACL.HEADER_BYTES);
+  for (let at = ACL.HEADER_BYTES; at + ACL.ENTRY_BYTES <= length; at += ACL.ENTRY_BYTES) {
     const tag = value.readUInt16LE(at);
-    if ((tag === TAG.USER || tag === TAG.GROUP) && value.readUInt32LE(at + ID_AT) === NO_ID) continue;
-    value.copyWithin(shown, at, at + ENTRY_BYTES);
-    shown += ENTRY_BYTES;
+    if ((tag === ACL_TAG.USER || tag === ACL_TAG.GROUP) && value.readUInt32LE(at + ACL.ID_AT) === NO_ID) continue;
+    value.copyWithin(shown, at, at + ACL.ENTRY_BYTES);
+    shown += ACL.ENTRY_BYTES;
   }
   return shown;
 }

@@ -5,7 +5,7 @@
  * default ACL as it does for everybody). Only where a whiteout is in the way, or where a security module wants a label on it
  * from the beginning, it is made aside and renamed into place, in a staging directory that passes on the same attributes as the real parent.
  */
-import { AT, type ByteName, type CallContext, Errno, NAME_MAX, O, RENAME, S } from "@sluice/vfs";
+import { AT, type ByteName, type CallContext, DEFAULT_ACL, Errno, NAME_MAX, O, RENAME, S } from "@sluice/vfs";
 import { copyUpDirectory } from "../copy-up/copy-up-directory.js";
 import type { CopyUpContext } from "../copy-up/copy-up-context.js";
 import { intendToMake } from "../journal/intents.js";
@@ -123,7 +123,6 @@ interface Stage {
 }
 
 const acl = Buffer.alloc(65_536);
-const DEFAULT_ACL = "system.posix_acl_default";
 
 /** A directory in the scratch area with the parent's group, setgid bit and default ACL. */
 function openStage(core: CopyUpContext, permit: Permit, dirFd: number): Stage {

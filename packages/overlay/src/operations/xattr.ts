@@ -1,5 +1,5 @@
 /** GETXATTR, SETXATTR, LISTXATTR and REMOVEXATTR. Overlay marks stay out of sight; callers' own of that name are escaped. */
-import { AT, type CallContext, type DataOut, Errno, type NodeId, S, type Status, type XattrSetArgs } from "@sluice/vfs";
+import { ACCESS_ACL, AT, type CallContext, type DataOut, Errno, type NodeId, S, type Status, type XattrSetArgs } from "@sluice/vfs";
 import { copyUp } from "../copy-up/copy-up.js";
 import type { IoContext } from "../io/io-context.js";
 import { govern } from "../gate/govern.js";
@@ -147,7 +147,6 @@ export function removexattr(core: IoContext, call: CallContext, request: { id: N
   return govern(core, new ChangingXattr(call, request.id, { act, refuse }));
 }
 
-const ACCESS_ACL = "system.posix_acl_access";
 const XATTR_CREATE = 1;
 
 /** XATTR_CREATE where an earlier process was about to make the attribute, which was not there then: it may be by now. */
