@@ -83,12 +83,10 @@ describe("a hostile server", () => {
 
   test("mounts once, and unmounts that mount alone", async () => {
     const keeper = new AttackedKeeper(attackPaths(), ["twice"]);
-    expect(await keeper.said()).toEqual({
-      again: -Errno.EBUSY,
-      unmount: 0,
-      unmountAgain: -Errno.EINVAL,
-      abortAfter: -Errno.ENOTCONN,
-    });
+    const { abortAfter, ...others } = (await keeper.said()) as Record<string, unknown>;
+    expect(others).toEqual({ again: -Errno.EBUSY, unmount: 0, unmountAgain: -Errno.EINVAL });
+    // The mount namespace of a neighbour may still have a copy: then the connection is not over, and the keeper has no mount to abort.
+    expect([-Errno.ENOTCONN, -Errno.EOPNOTSUPP]).toContain(abortAfter);
     await expectSound(keeper);
   });
 
