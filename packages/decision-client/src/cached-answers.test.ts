@@ -1,12 +1,13 @@
 /** The cached answers and their lifetime, the replica that is asked, and the answer if replicas disagree, over real gRPC. */
 import { type Decider, type Decision, inquiryOf, plainQuestion as question, type Question, wire } from "@sluice/decision-api";
-import { afterEach, describe, expect, it } from "vitest";
+import { afterAll, describe, expect, it, vi } from "vitest";
 import { NO_EVENTS } from "./decision-client-events.js";
 import { connectDecider, type DeciderOptions } from "./connect.js";
 import { answer, CAPABILITIES, DIGEST, grantFor, ScriptedService, type Stream } from "./testing/scripted-service.js";
 
+// The tests of a group wait at the same time.
 const open: (() => Promise<void> | void)[] = [];
-afterEach(async () => {
+afterAll(async () => {
   for (const close of open.splice(0).reverse()) await close();
 });
 
@@ -58,13 +59,14 @@ async function connect(services: readonly ScriptedService[], options: Partial<De
   const target = services.map((service) => service.target).join(",");
   const decider = connectDecider({ target, mount: "m", clientVersion: "0", ...options });
   open.push(() => decider.close());
-  await expect.poll(() => decider.status().replicas.filter(({ state }) => state === "ready").length).toBe(services.length);
+  const ready = (): number => decider.status().replicas.filter(({ state }) => state === "ready").length;
+  await vi.waitFor(() => expect(ready()).toBe(services.length), { timeout: 30_000 });
   return decider;
 }
 
 const cached = (decider: Decider, asked: Question): Decision | undefined => decider.recall?.(inquiryOf(asked));
 
-describe("an answer", () => {
+describe.concurrent("an answer", () => {
   it("with a scope is reused without a question for all that it covers, also a denial", async () => {
     const { service, asked } = await serve({ scope: READ, effect: wire.Effect.DENY });
     const decider = await connect([service]);
@@ -92,7 +94,7 @@ describe("an answer", () => {
     expect(cached(decider, question("d/a"))).toBeUndefined();
   });
 
-  it("is asked for once by many equal questions, and reported as often as it was used", async () => {
+  it("is asked for once by many equal questions, and reported as often as it was used", async ({ expect }) => {
     const { service, asked } = await serve({ scope: { ...READ, subtree: Buffer.from("") } });
     const decider = await connect([service]);
     const all = await Promise.all(Array.from({ length: 10 }, async (_, i) => decider.decide(question("d/a", `q-${i}`), undefined)));
@@ -102,7 +104,7 @@ describe("an answer", () => {
     await expect.poll(() => service.hits).toEqual([{ decisionId: all[0]?.decisionId, count: 10n }]);
   });
 
-  it("with obligations needs a question to find it, and each reuse is counted once", async () => {
+  it("with obligations needs a question to find it, and each reuse is counted once", async ({ expect }) => {
     const obligations = [{ name: "audit", value: "each-io" }];
     const { service, asked } = await serve({ scope: READ, effect: wire.Effect.MEDIATE, obligations });
     const decider = await connect([service]);
@@ -134,7 +136,7 @@ describe("an answer", () => {
     expect(await heard).toBeUndefined();
   });
 
-  it("is dropped if the service says so, below the directories that it names", async () => {
+  it("is dropped if the service says so, below the directories that it names", async ({ expect }) => {
     const { service } = await serve({ scope: READ });
     const decider = await connect([service]);
     for (const path of ["a/x", "b/x"]) await decider.decide(question(path), undefined);
@@ -144,8 +146,8 @@ describe("an answer", () => {
   });
 });
 
-describe("in an outage", () => {
-  it("uses no cached answer as valid, and the rule that decided chooses the outage mode", async () => {
+describe.concurrent("in an outage", () => {
+  it("uses no cached answer as valid, and the rule that decided chooses the outage mode", async ({ expect }) => {
     const { service } = await serve({ scope: READ, onOutage: wire.OutageMode.MEDIATE });
     const decider = await connect([service], { timeoutMs: 1_000 });
     await decider.decide(question(), undefined);
@@ -157,7 +159,7 @@ describe("in an outage", () => {
   });
 });
 
-describe("replicas", () => {
+describe.concurrent("replicas", () => {
   it("with different policies and no order are all asked: the stricter answer holds and is not cached", async () => {
     const lax = await serve({ scope: READ }, { digest: DIGEST, sequence: 0n });
     const strict = await serve({ scope: READ, effect: wire.Effect.DENY }, { digest: OTHER_DIGEST, sequence: 0n });

@@ -1,11 +1,12 @@
 import { type Decider, type Decision, DecisionError, plainQuestion as question, wire } from "@sluice/decision-api";
-import { afterEach, describe, expect, it } from "vitest";
+import { afterAll, describe, expect, it } from "vitest";
 import { NO_EVENTS } from "./decision-client-events.js";
 import { connectDecider, type DeciderOptions, whenReady } from "./connect.js";
 import { answer, CAPABILITIES, DIGEST, grantFor, ScriptedService, type Script } from "./testing/scripted-service.js";
 
+// The tests of a group wait at the same time.
 const open: (() => Promise<void> | void)[] = [];
-afterEach(async () => {
+afterAll(async () => {
   for (const close of open.splice(0).reverse()) await close();
 });
 
@@ -49,7 +50,7 @@ async function ask(service: ScriptedService, options: Partial<DeciderOptions> = 
   return { decider, counts };
 }
 
-describe("a decider", () => {
+describe.concurrent("a decider", () => {
   it("asks all questions of one turn at once, in one message, and tells the facts it looked for", async () => {
     const batches: wire.PendingQuestion[][] = [];
     const service = await serve({
@@ -108,7 +109,7 @@ describe("a decider", () => {
   });
 });
 
-describe("a hostile service", () => {
+describe.concurrent("a hostile service", () => {
   const effectOf = async (decision: Decision | Promise<Decision>): Promise<string> => {
     const { effect, source, errno } = await decision;
     return `${effect} ${source} ${errno}`;
@@ -189,7 +190,7 @@ describe("a hostile service", () => {
     expect(counts.replayed).toBe(3);
   });
 
-  it("is left without harm if it sends an endless message, or no Welcome", async () => {
+  it("is left without harm if it sends an endless message, or no Welcome", async ({ expect }) => {
     const service = await serve({
       batch: (stream, questions) => answer(stream, [grantFor(questions[0]?.id ?? 0n, { reason: "x".repeat(6_000_000) })]),
     });
@@ -245,8 +246,8 @@ describe("a hostile service", () => {
   });
 });
 
-describe("an interruption", () => {
-  it("rejects the call, and tells the service", async () => {
+describe.concurrent("an interruption", () => {
+  it("rejects the call, and tells the service", async ({ expect }) => {
     const told: bigint[] = [];
     const asked: bigint[] = [];
     const service = await serve({
@@ -269,8 +270,8 @@ describe("an interruption", () => {
   });
 });
 
-describe("an outage", () => {
-  it("ends as the operator chose, and a guess is never cached", async () => {
+describe.concurrent("an outage", () => {
+  it("ends as the operator chose, and a guess is never cached", async ({ expect }) => {
     const service = await serve(grantAll);
     const { decider } = await ask(service, { timeoutMs: 1_000, onOutage: { kind: "stale", staleForMs: 60_000 } });
     await whenReady(decider, 30_000);
@@ -292,7 +293,7 @@ describe("an outage", () => {
     expect(await decider.decide(question(), undefined)).toMatchObject({ effect: "deny", source: "outage" });
   });
 
-  it("is reported in status", async () => {
+  it("is reported in status", async ({ expect }) => {
     const service = await serve(grantAll);
     const { decider } = await ask(service, { timeoutMs: 100 });
     await decider.decide(question(), undefined);
@@ -303,7 +304,7 @@ describe("an outage", () => {
     expect(await decider.decide(question(), undefined)).toMatchObject({ effect: "deny", source: "outage" });
   });
 
-  it("under load costs no question and no wrong answer while the service restarts", async () => {
+  it("under load costs no question and no wrong answer while the service restarts", async ({ expect }) => {
     const service = await serve({
       batch: (stream, questions) =>
         answer(
@@ -338,7 +339,7 @@ describe("an outage", () => {
   });
 });
 
-describe("a service that drains", () => {
+describe.concurrent("a service that drains", () => {
   it("answers its open questions, and its successor gets the next ones", async () => {
     const service = await serve({
       batch: (stream, questions) => {
@@ -355,8 +356,8 @@ describe("a service that drains", () => {
   });
 });
 
-describe("two replicas", () => {
-  it("share the questions, and one takes over the unanswered questions of the other", async () => {
+describe.concurrent("two replicas", () => {
+  it("share the questions, and one takes over the unanswered questions of the other", async ({ expect }) => {
     const seen = { one: 0, other: 0 };
     const one = await serve({
       batch: (stream, questions) => {
@@ -387,7 +388,7 @@ describe("two replicas", () => {
   });
 });
 
-describe("a service without Session", () => {
+describe.concurrent("a service without Session", () => {
   const decide =
     (id: (asked: string) => string): wire.DecisionServiceServer["decide"] =>
     (call, callback) =>

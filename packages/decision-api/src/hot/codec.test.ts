@@ -127,7 +127,7 @@ const plain = (value: unknown): unknown =>
     }),
   );
 const writer = new MessageWriter();
-const RUNS = { numRuns: 200, seed: 20_251_125 };
+const RUNS = { numRuns: 100, seed: 20_251_125 };
 
 describe("questions", () => {
   it("are written as the generated code reads them, and read as it writes them", () => {
