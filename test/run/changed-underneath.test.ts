@@ -1,9 +1,12 @@
 // The directory changes while a session has copies of its files: the review compares it with what the session saw.
+import { execFileSync } from "node:child_process";
 import {
   chownSync,
   linkSync,
   mkdirSync,
+  readdirSync,
   readFileSync,
+  readlinkSync,
   renameSync,
   rmSync,
   statSync,
@@ -12,7 +15,7 @@ import {
   writeFileSync,
 } from "node:fs";
 import { dirname, join } from "node:path";
-import { requires, type ScriptResult } from "@sluice/testkit";
+import { diffSnapshots, requires, type ScriptResult, snapshot } from "@sluice/testkit";
 import { describe, expect } from "vitest";
 import { chooseSeed } from "../fault/exercisers/policies.js";
 import { CALLERS, type Caller, NEEDS, Project, rootsViewsShareProcess, testsInTurn } from "./sandboxed.js";
@@ -132,6 +135,32 @@ describe.each(CALLERS)("as %s", (caller) => {
       );
       expect((await project.sluice(["apply", "one"])).code).toBe(5);
       expect(read(project, "gone")).toBe("theirs\n");
+    },
+    LIMIT_MS,
+  );
+
+  test(
+    "links and pipes that were moved are no conflict, and are applied, undone and in the patch",
+    async () => {
+      const project = new Project(caller, { "dir/x": "x\n" });
+      execFileSync("sh", ["-ec", "ln -s dir link; ln -s x dir/in; mkfifo dir/pipe; chown -h --reference=dir link dir/*"], {
+        cwd: project.base,
+      });
+      const script = "mv link moved; mv dir/in in; mv dir/pipe pipe";
+      expect((await project.sluice(["run", "--name", "one", "--", "sh", "-ec", script])).code).toBe(0);
+      const diff = await project.sluice(["diff", "one"]);
+      expect(conflictsIn(diff)).toEqual([]);
+      if (caller === "root") expect(lines(diff)).toEqual(["R dir/in -> in", "R link -> moved", "R dir/pipe -> pipe", "3 renamed"]);
+      const { stdout: patch } = await project.sluice(["diff", "-p", "one"]);
+      const before = snapshot(project.base);
+      expect((await project.sluice(["apply", "one"])).code).toBe(0);
+      expect(readdirSync(project.base).sort()).toEqual(["dir", "in", "moved", "pipe"]);
+      expect(readdirSync(join(project.base, "dir"))).toEqual(["x"]);
+      expect(["in", "moved"].map((name) => readlinkSync(join(project.base, name)))).toEqual(["x", "dir"]);
+      expect((await project.sluice(["undo"])).code).toBe(0);
+      expect(diffSnapshots(before, snapshot(project.base)).filter((line) => !line.includes("mtimeNs"))).toEqual([]);
+      execFileSync("git", ["apply"], { cwd: project.base, input: patch });
+      expect(readdirSync(project.base).sort()).toEqual(["dir", "in", "moved"]);
     },
     LIMIT_MS,
   );

@@ -1,8 +1,8 @@
 /**
  * Finds renamed files: an added one that lies in a renamed directory, that was copied up from a deleted one, or that has the bytes of a
- * deleted one.
+ * deleted one. Links, pipes, sockets and devices count as files, without bytes.
  */
-import { type Hit, isRegular, type LayerStack } from "@sluice/layer-tools";
+import { type Hit, isDirectory, isRegular, type LayerStack } from "@sluice/layer-tools";
 import { aspectsOf, digestOf } from "./aspects.js";
 import type { Difference, Side } from "./difference.js";
 import { handleOf, originBelow } from "./origin.js";
@@ -37,8 +37,12 @@ const place = ({ layer, path }: Hit): string => `${layer}:${path}`;
 
 /** Marks both ends of each rename. */
 export function findRenames(stack: LayerStack, list: readonly Difference[]): void {
-  const gone = list.filter((one): one is Gone => one.after === undefined && one.before !== undefined && isRegular(one.before.object.attr));
-  const come = list.filter((one): one is Come => one.before === undefined && one.after !== undefined && isRegular(one.after.object.attr));
+  const gone = list.filter(
+    (one): one is Gone => one.after === undefined && one.before !== undefined && !isDirectory(one.before.object.attr),
+  );
+  const come = list.filter(
+    (one): one is Come => one.before === undefined && one.after !== undefined && !isDirectory(one.after.object.attr),
+  );
   if (gone.length === 0 || come.length === 0) return;
   const pair = (goneBy: GoneBy, keyOf: (come: Come) => string | undefined): void => {
     for (const one of come) {
@@ -63,10 +67,13 @@ function pairByContent(
   { gone, come }: { gone: readonly Gone[]; come: readonly Come[] },
   pair: (goneBy: GoneBy, keyOf: (come: Come) => string | undefined) => void,
 ): void {
-  const sizes = new Set(come.filter(({ from }) => from === undefined).map(({ after }) => after.object.attr.size));
+  const isFile = ({ object }: Side): boolean => isRegular(object.attr);
+  const sizes = new Set(come.filter(({ from, after }) => from === undefined && isFile(after)).map(({ after }) => after.object.attr.size));
   sizes.delete(0);
-  const candidates = gone.filter(({ to, before }) => to === undefined && sizes.has(before.object.attr.size));
+  const candidates = gone.filter(({ to, before }) => to === undefined && isFile(before) && sizes.has(before.object.attr.size));
   const there = new Set(candidates.map(({ before }) => before.object.attr.size));
   const key = ({ object, data }: Side): string => `${object.attr.size} ${digestOf(stack, data, object.attr.size)}`;
-  pair(new GoneBy(candidates, ({ before }) => key(before)), ({ after }) => (there.has(after.object.attr.size) ? key(after) : undefined));
+  pair(new GoneBy(candidates, ({ before }) => key(before)), ({ after }) =>
+    isFile(after) && there.has(after.object.attr.size) ? key(after) : undefined,
+  );
 }
