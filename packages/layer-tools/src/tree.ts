@@ -19,8 +19,12 @@ export interface Found {
 const MAX_MARK_BYTES = 8192;
 const mark = Buffer.alloc(MAX_MARK_BYTES);
 
-/** A layer that was opened already; the descriptor goes with the tree. */
+/**
+ * A layer that was opened already; the descriptor goes with the tree. The mount of an ordinary user's session reads and makes files of the
+ * user that their mode hides from them: so does whoever reads its layers.
+ */
 export function treeOf(path: string, fd: number, userXattr: boolean): Tree {
+  if (userXattr && process.geteuid?.() !== 0) native.readAsOwner(true);
   return { path, fd, prefix: userXattr ? "user.overlay." : "trusted.overlay." };
 }
 

@@ -32,20 +32,32 @@ static napi_value fs_openat(napi_env env, napi_callback_info info) {
   return result_number(env, names_openat(dirfd, name.bytes, flags, mode));
 }
 
-static napi_value fs_openat2(napi_env env, napi_callback_info info) {
-  struct args args = args_read_as_is(env, info, 5);
-  struct name path;
+struct open_request {
+  int dirfd;
+  const char *path;
   struct {
     uint64_t flags, mode, resolve;
   } how;
-  int dirfd = arg_int(&args, 0);
+};
+
+static int64_t open_resolved(void *data) {
+  struct open_request *request = data;
+  return or_errno(syscall(SLUICE_SYS_openat2, request->dirfd, request->path, &request->how, sizeof request->how));
+}
+
+static napi_value fs_openat2(napi_env env, napi_callback_info info) {
+  struct args args = args_read_as_is(env, info, 5);
+  struct name path;
+  struct open_request request = {.dirfd = arg_int(&args, 0), .path = path.bytes};
   arg_name(&args, 1, &path);
-  how.flags = arg_uint(&args, 2) | O_CLOEXEC;
-  how.mode = arg_uint(&args, 3);
-  how.resolve = arg_uint(&args, 4);
+  request.how.flags = arg_uint(&args, 2) | O_CLOEXEC;
+  request.how.mode = arg_uint(&args, 3);
+  request.how.resolve = arg_uint(&args, 4);
   if (args.failure) return args_failed(&args);
-  if (opens_with_fsetid((int64_t)how.flags, how.mode)) fsetid_put_back();
-  return result(env, syscall(SLUICE_SYS_openat2, dirfd, path.bytes, &how, sizeof how));
+  if (opens_with_fsetid((int64_t)request.how.flags, request.how.mode)) fsetid_put_back();
+  int64_t status = open_resolved(&request);
+  bool reads = (request.how.flags & (O_ACCMODE | O_CREAT | O_TRUNC)) == O_RDONLY;
+  return result_number(env, reads ? retried_as_owner(status, open_resolved, &request) : status);
 }
 
 /* Linux has closed the descriptor even if it answers EINTR: closing again would hit somebody else's. */

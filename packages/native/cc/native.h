@@ -172,6 +172,12 @@ napi_value stat_statx(napi_env env, napi_callback_info info);
 napi_value stat_cached(napi_env env, napi_callback_info info);
 int64_t names_openat(int dirfd, const char *name, int flags, mode_t mode);
 void proc_fd_path(char path[32], int fd);
+/* Reading as the owner: see credentials.c. */
+extern bool reads_as_owner;
+int64_t call_as_owner(int64_t (*call)(void *), void *data);
+static inline int64_t retried_as_owner(int64_t status, int64_t (*call)(void *), void *data) {
+  return status == -EACCES && reads_as_owner ? call_as_owner(call, data) : status;
+}
 /* Set by tests only: behave as on a kernel without fchmodat2 and *xattrat. */
 extern bool assume_old_kernel;
 

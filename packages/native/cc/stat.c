@@ -57,6 +57,18 @@ static void fill(uint32_t *words, const struct stat_result *stat) {
   words[31] = 0;
 }
 
+struct stat_request {
+  int dirfd;
+  const char *name;
+  int flags;
+  struct stat_result *stat;
+};
+
+static int64_t look(void *data) {
+  const struct stat_request *request = data;
+  return or_errno(syscall(SYS_statx, request->dirfd, request->name, request->flags, STAT_MASK, request->stat));
+}
+
 napi_value stat_statx(napi_env env, napi_callback_info info) {
   struct args args = args_read_as_is(env, info, 4);
   struct name name;
@@ -67,7 +79,9 @@ napi_value stat_statx(napi_env env, napi_callback_info info) {
   struct slice words = arg_typed(&args, 3, napi_uint32_array);
   if (!args.failure && words.length < STAT_WORDS) args_throw_range(&args, "the array must hold 32 words");
   if (args.failure) return args_failed(&args);
-  if (syscall(SYS_statx, dirfd, name.bytes, flags, STAT_MASK, &stat) < 0) return result_number(env, -errno);
+  struct stat_request request = {dirfd, name.bytes, flags, &stat};
+  int64_t status = retried_as_owner(look(&request), look, &request);
+  if (status < 0) return result_number(env, status);
   fill((uint32_t *)(void *)words.data, &stat);
   return result_number(env, 0);
 }

@@ -14,6 +14,9 @@ struct request {
   void *value;
   size_t size;
   int flags;
+  /* Of the object. */
+  int dirfd;
+  const char *name;
 };
 
 static int64_t by_descriptor(int fd, const struct request *request) {
@@ -82,6 +85,15 @@ static int64_t perform(int dirfd, const char *name, const struct request *reques
   return status;
 }
 
+static int64_t performed(void *data) {
+  const struct request *request = data;
+  return perform(request->dirfd, request->name, request);
+}
+
+static int64_t perform_reading(struct request *request) {
+  return retried_as_owner(performed(request), performed, request);
+}
+
 static napi_value fs_getxattrat(napi_env env, napi_callback_info info) {
   struct args args = args_read_as_is(env, info, 4);
   struct name name, attribute;
@@ -90,8 +102,8 @@ static napi_value fs_getxattrat(napi_env env, napi_callback_info info) {
   arg_name(&args, 2, &attribute);
   struct slice value = arg_bytes(&args, 3);
   if (args.failure) return args_failed(&args);
-  struct request request = {GET, attribute.bytes, value.data, value.length, 0};
-  return result_number(env, perform(dirfd, name.bytes, &request));
+  struct request request = {GET, attribute.bytes, value.data, value.length, 0, dirfd, name.bytes};
+  return result_number(env, perform_reading(&request));
 }
 
 static napi_value fs_setxattrat(napi_env env, napi_callback_info info) {
@@ -105,8 +117,8 @@ static napi_value fs_setxattrat(napi_env env, napi_callback_info info) {
   if (args.failure) return args_failed(&args);
   /* An access control list sets the mode, too. */
   if (strncmp(attribute.bytes, "system.", 7) == 0) fsetid_put_back();
-  struct request request = {SET, attribute.bytes, value.data, value.length, flags};
-  return result_number(env, perform(dirfd, name.bytes, &request));
+  struct request request = {SET, attribute.bytes, value.data, value.length, flags, dirfd, name.bytes};
+  return result_number(env, performed(&request));
 }
 
 /*
@@ -116,11 +128,11 @@ static napi_value fs_setxattrat(napi_env env, napi_callback_info info) {
 #define SHORT_LIST 1024
 
 static int64_t list_names(int dirfd, const char *name, struct slice list) {
-  struct request request = {LIST, NULL, list.data, list.length < SHORT_LIST ? list.length : SHORT_LIST, 0};
-  int64_t status = perform(dirfd, name, &request);
+  struct request request = {LIST, NULL, list.data, list.length < SHORT_LIST ? list.length : SHORT_LIST, 0, dirfd, name};
+  int64_t status = perform_reading(&request);
   if (status != -ERANGE || list.length <= SHORT_LIST) return status;
   request.size = list.length;
-  return perform(dirfd, name, &request);
+  return perform_reading(&request);
 }
 
 static napi_value fs_listxattrat(napi_env env, napi_callback_info info) {
@@ -140,8 +152,8 @@ static napi_value fs_removexattrat(napi_env env, napi_callback_info info) {
   arg_name(&args, 1, &name);
   arg_name(&args, 2, &attribute);
   if (args.failure) return args_failed(&args);
-  struct request request = {REMOVE, attribute.bytes, NULL, 0, 0};
-  return result_number(env, perform(dirfd, name.bytes, &request));
+  struct request request = {REMOVE, attribute.bytes, NULL, 0, 0, dirfd, name.bytes};
+  return result_number(env, performed(&request));
 }
 
 const struct exported xattr_functions[] = {

@@ -180,6 +180,12 @@ export interface Native extends NameCalls {
   listxattrat(dirfd: number, name: string, list: Uint8Array): number;
   removexattrat(dirfd: number, name: string, attribute: string): number;
 
+  /**
+   * From now on `openat2` for reading, `statx`, `getxattrat` and `listxattrat` reach files and directories of this process's user whose mode
+   * denies it (EACCES): as the user could after a chmod, by a user namespace, if the machine has those. Not for root.
+   */
+  readAsOwner(on: boolean): void;
+
   // --- data ------------------------------------------------------------------------------------------------
   /** preadv2/pwritev2 of one piece: `bytes[offset, offset + length)` at `position`; flags are RWF_ (NOWAIT, APPEND, DSYNC, ...). */
   pread(fd: number, bytes: Uint8Array, range: ByteRange, flags: number): number;

@@ -1,0 +1,77 @@
+// Files and directories whose mode hides them from their owner: the mount of a session reads them, and so does the review.
+import { chmodSync, readdirSync, statSync } from "node:fs";
+import { execFileSync } from "node:child_process";
+import { join } from "node:path";
+import { cleanUp, diffSnapshots, requires, snapshot } from "@sluice/testkit";
+import { describe, expect } from "vitest";
+import { NEEDS, Project } from "./sandboxed.js";
+
+const { test } = requires(...NEEDS);
+const LIMIT_MS = 240_000;
+const FILES = { shut: "shut\n", open: "open\n", "old/f": "old\n", "drop/f": "f\n" };
+const CHANGE = `
+  chmod 644 shut; echo more >> shut; chmod 200 open; echo new > new; chmod 000 new
+  mkdir closed; echo in > closed/in; chmod 000 closed; rm -r old; mkdir old; chmod 000 old; echo x > drop/x
+`;
+const LINES = [
+  "A closed/ (mode 00)",
+  "A closed/in",
+  "A drop/x",
+  "A new (mode 00)",
+  "m old/ (mode 0755 to 00)",
+  "D old/f",
+  "m open (mode 0644 to 0200)",
+  "M shut (mode 00 to 0644)",
+  "1 modified, 4 added, 1 deleted, 2 with other metadata",
+];
+
+function planted(): Project {
+  const project = new Project("an ordinary user", FILES, undefined, "none");
+  chmodSync(join(project.base, "shut"), 0);
+  chmodSync(join(project.base, "drop"), 0o300);
+  return project;
+}
+
+/** The command of the session ends with 7. */
+async function run(project: Project): Promise<void> {
+  const words = ["run", "--policy", "install", "--name", "one", "--", "sh", "-c", `${CHANGE} exit 7`];
+  const { code, stderr } = await project.sluice(words);
+  expect(code, stderr).toBe(7);
+}
+
+async function done(project: Project, words: readonly string[]): Promise<string> {
+  const { code, stdout, stderr } = await project.sluice(words);
+  expect({ code, stderr }).toEqual({ code: 0, stderr: expect.not.stringContaining("EACCES") });
+  return stdout;
+}
+
+describe.each(["the directory's disk", "another disk"])("with the session on %s", (disk) => {
+  test(
+    "a user reviews, forks, applies, undoes and discards a session with files that their mode hides from the user",
+    async () => {
+      const project = planted();
+      if (disk === "another disk") {
+        const { uid, gid } = statSync(project.base);
+        execFileSync("mount", ["-t", "tmpfs", "-o", `mode=0700,uid=${uid},gid=${gid}`, "tmpfs", project.state]);
+        cleanUp(() => void execFileSync("umount", ["-l", project.state]));
+      }
+      const before = snapshot(project.base);
+      await run(project);
+      expect((await done(project, ["diff", "one"])).trimEnd().split("\n")).toEqual(LINES);
+      expect(await done(project, ["sessions"])).toMatch(/^one .* 4 added/m);
+      await done(project, ["fork", "one", "two"]);
+      await done(project, ["discard", "two"]);
+      await done(project, ["apply", "one"]);
+      const modes = ["closed", "new", "old", "open", "shut"].map((name) => statSync(join(project.base, name)).mode & 0o7777);
+      expect(modes).toEqual([0, 0, 0, 0o200, 0o644]);
+      expect(readdirSync(join(project.base, "closed"))).toEqual(["in"]);
+      await done(project, ["undo"]);
+      const after = diffSnapshots(before, snapshot(project.base)).filter((line) => !line.includes("mtimeNs"));
+      expect(after).toEqual([]);
+      expect((await done(project, ["diff", "one"])).trimEnd().split("\n")).toEqual(LINES);
+      await done(project, ["discard", "one"]);
+      expect(readdirSync(join(project.state, "sluice/sessions"))).toEqual([]);
+    },
+    LIMIT_MS,
+  );
+});
