@@ -47,6 +47,26 @@ describe.each(CALLERS)("as %s", (caller) => {
   );
 
   testInTurn(
+    "nothing is applied to a directory on a read-only mount, and the session goes on and can be discarded",
+    async () => {
+      const project = new Project(caller, FILES);
+      expect((await project.sluice(["run", "--name", "one", "--", "sh", "-c", "echo x >> a"])).code).toBe(0);
+      execFileSync("mount", ["--bind", project.base, project.base]);
+      cleanUp(() => void execFileSync("umount", ["-l", project.base]));
+      execFileSync("mount", ["-o", "remount,bind,ro", project.base]);
+      const applied = await project.sluice(["apply", "one"]);
+      expect(applied).toMatchObject({
+        code: 1,
+        stderr: expect.stringMatching(/: a directory cannot be created in it \(EROFS\): mount its disk/),
+      });
+      expect((await project.sluice(["diff", "--name-only", "one"])).stdout).toBe("a\n");
+      expect((await project.sluice(["run", "--resume", "one", "--", "cat", "a"])).stdout).toBe("a\nx\n");
+      expect(await project.sluice(["discard", "one"])).toMatchObject({ code: 0, stderr: "one: discarded\n" });
+    },
+    LIMIT_MS,
+  );
+
+  testInTurn(
     "a session whose disk is full loses nothing, applies nothing by halves, and goes on once there is room",
     async () => {
       const project = new Project(caller, FILES);

@@ -87,7 +87,8 @@ export function exists(fd: number, path: string): boolean {
 /** @throws CliError */
 export function must(status: number, path: string, problem: string): number {
   if (status >= 0) return status;
-  throw failed(path, `${problem} (${errnoName(-status)})`, "check its permissions, and the room on its disk");
+  const remedy = status === -Errno.EROFS ? "mount its disk for writing" : "check its permissions, and the room on its disk";
+  throw failed(path, `${problem} (${errnoName(-status)})`, remedy);
 }
 
 /** An open directory; undefined if it does not exist. */
@@ -131,6 +132,8 @@ export function moveOwn(from: Entry, to: Entry): number {
 
 /** Removes a tree of our own, directories without write permission in it too. @throws CliError */
 export function remove({ fd, path }: { fd: number; path: string }, name: string): void {
+  // A disk that is mounted read-only refuses to remove a name before it looks for it (EROFS).
+  if (!exists(fd, name)) return;
   let last: string | undefined;
   for (;;) {
     const removal = removeTree(fd, name);
