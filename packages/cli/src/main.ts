@@ -1,5 +1,6 @@
 /** The `sluice` command. */
-import { EXIT, runCli } from "@sluice/runtime/cli";
+import { writeSync } from "node:fs";
+import { codeOf, EXIT, errorLine, failed, runCli } from "@sluice/runtime/cli";
 import { FIRST_STEPS } from "./first-steps.js";
 import { buildProgram } from "./program.js";
 
@@ -21,6 +22,8 @@ const SERVING_MOUNTS = new Set(["mount", "mount-server", "user-server", "serve",
 /** Somebody waits for the end of these, and they have loaded the addon. */
 const AWAITED = new Set(["run", "user-mount", "user-server"]);
 
+const STDOUT = 1;
+
 /** Standard output, once this command has used it. Node takes some milliseconds to open it, and not every command writes there. */
 let output: NodeJS.WriteStream | undefined;
 
@@ -32,9 +35,31 @@ function endWithReader(stream: NodeJS.WriteStream): NodeJS.WriteStream {
   });
 }
 
+/** A file takes as much as its disk has room for. Node takes that for the whole, and tells of an error only after the end of most commands. */
+function writeWhole(stream: NodeJS.WriteStream): NodeJS.WriteStream {
+  stream._write = (chunk: Uint8Array, _encoding, done) => {
+    try {
+      for (let at = 0; at < chunk.length; ) at += writeSync(STDOUT, chunk, at);
+    } catch (error) {
+      const { message } = failed("standard output", `it cannot be written (${codeOf(error)})`, "check the room on its disk");
+      process.stderr.write(errorLine(message));
+      process.exit(EXIT.FAILED);
+    }
+    done();
+  };
+  return stream;
+}
+
+/** It is a socket or a terminal, which are read, too, or else a file. */
+const isFile = (stream: NodeJS.WriteStream): boolean => !("read" in stream);
+
+function watched(stream: NodeJS.WriteStream): NodeJS.WriteStream {
+  return isFile(stream) ? writeWhole(stream) : endWithReader(stream);
+}
+
 if (!SERVING.has(process.argv[2] ?? "")) {
   const opened = Object.getOwnPropertyDescriptor(process, "stdout")?.get;
-  const get = (): NodeJS.WriteStream => (output ??= endWithReader(opened?.call(process) as NodeJS.WriteStream));
+  const get = (): NodeJS.WriteStream => (output ??= watched(opened?.call(process) as NodeJS.WriteStream));
   if (opened !== undefined) Object.defineProperty(process, "stdout", { configurable: true, enumerable: true, get });
 }
 

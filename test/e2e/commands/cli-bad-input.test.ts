@@ -4,7 +4,17 @@ import { chmodSync, existsSync, mkdirSync, symlinkSync, writeFileSync } from "no
 import { createServer } from "node:net";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { mountSluice, mountsBelow, requires, runScript, runSluice, type ScriptOptions, type ScriptResult, scratch } from "@sluice/testkit";
+import {
+  cleanUp,
+  mountSluice,
+  mountsBelow,
+  requires,
+  runScript,
+  runSluice,
+  type ScriptOptions,
+  type ScriptResult,
+  scratch,
+} from "@sluice/testkit";
 import { expect } from "vitest";
 
 const { test } = requires("/dev/fuse", "CAP_SYS_ADMIN");
@@ -55,6 +65,20 @@ test("without arguments, names the commands to begin with", async () => {
   expect(code).toBe(2);
   for (const command of ["doctor", "run -- bash", "policy init agent", "mount --lower DIR", "--help"])
     expect(stderr).toContain(`  sluice ${command}`);
+});
+
+test("output to a full disk is an error: a patch and a layer are not cut short silently", () => {
+  const { root, lower, upper } = testLayers();
+  const small = join(root, "small");
+  mkdirSync(small);
+  spawnSync("mount", ["-t", "tmpfs", "-o", "size=64k", "tmpfs", small]);
+  cleanUp(() => void spawnSync("umount", [small]));
+  writeFileSync(join(upper, "text"), "a line\n".repeat(50_000));
+  const into = (file: string): string[] => ["sh", "-c", 'exec "$@" > "$0"', file];
+  const complaint = /^sluice: standard output: it cannot be written \(ENOSPC\): check the room on its disk\n$/;
+  for (const command of [["diff", "-p"], ["export"]])
+    expectComplaint(runChanged(into(join(small, "out")), [...command, "--upper", upper, "--lower", lower]), 1, complaint);
+  expectComplaint(runChanged(into("/dev/full"), ["policy", "schema"]), 1, complaint);
 });
 
 test("refuses an unknown option", async () => {
