@@ -1,5 +1,5 @@
 // `sluice run` as root and as an ordinary user: the changes of a command, its end, and the session that it leaves.
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { requires, scratch, treeHash } from "@sluice/testkit";
 import { describe, expect } from "vitest";
@@ -140,6 +140,23 @@ test(
     // The shell has begun, whatever it says.
     await project.sluice(["run", "--name", "two", "--", "sh", "-c", "no-such-program"]);
     expect(JSON.parse((await project.sluice(["sessions", "--json"])).stdout)).toHaveLength(2);
+  },
+  LIMIT_MS,
+);
+
+test(
+  "a signal before the mount is there ends the run, which says so and leaves nothing",
+  async () => {
+    const project = new Project("root", FILES, scratch(), "none");
+    const bin = scratch();
+    writeFileSync(join(bin, "unshare"), "#!/bin/sh\necho ready\nexec sleep 1000\n", { mode: 0o755 });
+    const running = project.start(["run", "--", "true"], { env: { PATH: `${bin}:/usr/local/bin:/usr/bin:/bin` } });
+    await running.waitFor("ready");
+    running.kill("SIGTERM");
+    const stderr = "sluice: sluice run: it was told to end before the command began: run it again\n";
+    expect(await running.finished).toMatchObject({ code: 1, stderr });
+    expect((await project.sluice(["sessions"])).stderr).toBe("no sessions\n");
+    expect(project.processes()).toEqual([]);
   },
   LIMIT_MS,
 );

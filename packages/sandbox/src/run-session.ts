@@ -156,6 +156,11 @@ function exitOf(stage: ChildProcess): Promise<number> {
   });
 }
 
+/** A signal came. */
+function toldToEnd(): CliError {
+  return failed("sluice run", "it was told to end before the command began", "run it again");
+}
+
 /** @throws CliError with the complaint of the mount's server */
 function complain(told: Told, code: number): never {
   if (!told.text.startsWith(`${ENTERED}\n`)) {
@@ -259,7 +264,9 @@ async function runInStage(
     const mounted = served === undefined ? await told.mounted() : MOUNTED.exec(served.line);
     if (mounted === undefined || mounted === null) {
       pipe(STAGE_FD.go).end();
-      complain(told, await exit);
+      const code = await exit;
+      if (stage.killed) throw toldToEnd();
+      complain(told, code);
     }
     run.onServing({ passthrough: mounted[2] === "on", policy: mounted[1] ?? "", by: mounted[3] });
     terminal?.begin();
@@ -350,7 +357,7 @@ async function runOnView(run: SessionRun, surroundings: Surroundings): Promise<C
   unhook();
   if (ending !== undefined) return ending;
   await dismiss(stage);
-  throw failed("sluice run", "it was told to end before the command began", "run it again");
+  throw toldToEnd();
 }
 
 /** @throws CliError if the command did not begin */
