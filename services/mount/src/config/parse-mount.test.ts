@@ -52,6 +52,8 @@ test.each<[string, Partial<MountArguments>, RegExp]>([
   ["a label without a value", { lower: ["/a"], label: ["team"] }, /--label: "team" is not NAME=VALUE/],
   ["a label given twice", { lower: ["/a"], label: ["a=1", "a=2"] }, /--label: a is given twice/],
   ["a label that is too long", { lower: ["/a"], label: [`a=${"x".repeat(256)}`] }, /--label/],
+  ["a decision timeout of no time", { lower: ["/a"], decisionTimeout: "0" }, /--decision-timeout: "0" is not between/],
+  ["a decision timeout of a year", { lower: ["/a"], decisionTimeout: "8760h" }, /--decision-timeout: "8760h" is not between/],
   ["a data-only layer alone", { lower: ["::/d"] }, /--lower: a layer's name is empty/],
   [
     "more layers than a mount takes",

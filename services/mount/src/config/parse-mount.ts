@@ -89,6 +89,13 @@ export function durationOption(text: string, option: string): number {
   return ms;
 }
 
+/** Within it no answer comes, or a timer of Node does not take it: the service would refuse each question, and the mount ask again for ever. */
+function decisionTimeoutOf(text: string): number {
+  const ms = durationOption(text, "--decision-timeout");
+  if (ms >= 1 && ms <= LONGEST_GRACE_MS) return ms;
+  throw wrong("--decision-timeout", `"${text}" is not between 1 ms and 12 days`, "write for instance 5s");
+}
+
 function oneOf<T extends string>(value: string, allowed: readonly T[], option: string): T {
   const found = allowed.find((name) => name === value);
   if (found === undefined) throw wrong(option, `"${value}" is none of ${allowed.join(", ")}`, "choose one of them");
@@ -285,7 +292,7 @@ export function parseMount(mountpoint: string, args: MountArguments): MountConfi
     onOutage: oneOf<OnOutage>(args.onOutage, ["deny", "mediate", "stale"], "--on-outage"),
     onRevoke: oneOf<OnRevoke>(args.onRevoke, ["report", "sigterm", "sigkill"], "--on-revoke"),
     staleForMs: durationOption(args.staleFor, "--stale-for"),
-    decisionTimeoutMs: durationOption(args.decisionTimeout, "--decision-timeout"),
+    decisionTimeoutMs: decisionTimeoutOf(args.decisionTimeout),
     graceMs: Math.min(durationOption(args.grace, "--grace"), LONGEST_GRACE_MS),
     name: args.name ?? at,
     policyLabels: parseLabels(args.label),
