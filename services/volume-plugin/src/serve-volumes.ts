@@ -1,5 +1,5 @@
 /** `sluice volume-plugin`: serves Docker's volume plugin protocol until it is told to stop. Mounts outlive it. */
-import { CliError, createLogger, EXIT, type LogLevel } from "@sluice/runtime";
+import { CliError, createLogger, escapeLine, EXIT, type LogLevel } from "@sluice/runtime";
 import { startPluginServer } from "./plugin-server.js";
 import { MountCommand, type SluiceCommand } from "./sluice-command.js";
 import { VolumeStore } from "./volume-store.js";
@@ -26,7 +26,7 @@ export async function serveVolumes(flags: VolumePluginFlags, command: SluiceComm
   const { root, host } = flags;
   const volumes = new Volumes({ root, host, store: new VolumeStore(root), command: new MountCommand(command), log });
   const server = await startPluginServer(flags.socket, volumes, log);
-  process.stdout.write(`volumes at ${flags.socket}\n`);
+  process.stdout.write(`volumes at ${escapeLine(flags.socket)}\n`);
   await volumes.recover();
   await new Promise<void>((resolve) => {
     process.once("SIGTERM", resolve);

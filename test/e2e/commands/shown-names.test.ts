@@ -1,6 +1,11 @@
 /** Names of files on a mount, as the commands show them to users. */
+import { mkdirSync } from "node:fs";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 import { bytes, mountSluice, nodePath, plant, policyOf, requires, runSluice, scratch, startScript } from "@sluice/testkit";
 import { expect } from "vitest";
+
+const CLI = fileURLToPath(new URL("../../../packages/cli/bin/sluice.cjs", import.meta.url));
 
 const { test } = requires("/dev/fuse", "CAP_SYS_ADMIN");
 
@@ -23,4 +28,14 @@ test("grants, explain and top show a name in a form that forges no line and comm
   holder.kill();
   await holder.finished;
   await mount.stop();
+});
+
+test("a mount point is shown in such a form when it is mounted and unmounted", async () => {
+  const mountpoint = join(scratch(), "m\x1b[2J");
+  mkdirSync(mountpoint);
+  const mount = startScript([process.execPath, CLI, "mount", "--lower", scratch(), mountpoint]);
+  await mount.waitFor("mounted ");
+  const { stdout } = await runSluice(["unmount", mountpoint]);
+  expect(stdout).toBe(`unmounted ${join(mountpoint, "..")}/m\\033[2J\n`);
+  expect((await mount.finished).stdout).toContain("/m\\033[2J (1 lower, ");
 });

@@ -5,7 +5,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { MNT, native, toBytes } from "@sluice/native";
 import { Errno, errnoName } from "@sluice/vfs";
 import type { Command } from "commander";
-import { codeOf, failed, unfit, wrong } from "@sluice/runtime/cli";
+import { codeOf, escapeLine, failed, unfit, wrong } from "@sluice/runtime/cli";
 import {
   ask,
   type Busy,
@@ -129,7 +129,7 @@ async function unmount(mountpoint: string, { wait, force, control }: UnmountArgu
     if (last.busy === undefined) process.stderr.write(`sluice: ${mountpoint}: cut off: ${users}\n`);
   }
   if (last.busy !== undefined) throw await inUse(mountpoint, last.busy);
-  process.stdout.write(`${last.said}\n`);
+  process.stdout.write(`${escapeLine(last.said)}\n`);
 }
 
 /** The parser takes the mount point in `--wait MOUNTPOINT` for a duration. */

@@ -1,7 +1,7 @@
 /** `sluice upgrade`: asks the keeper of a mount to replace its server with this program. */
 import { lstatSync, readFileSync } from "node:fs";
 import type { Command } from "commander";
-import { failed, unfit } from "@sluice/runtime/cli";
+import { escapeLine, failed, unfit } from "@sluice/runtime/cli";
 import { ask, connectControl, connectKeeper, mountAt, type MountStatus, readMountTable, realMountpoint } from "@sluice/mount-control";
 import type { MountHost } from "@sluice/service-mount";
 
@@ -49,7 +49,7 @@ async function upgrade(mountpoint: string, host: MountHost): Promise<void> {
   const socket = await connectKeeper(mountpoint);
   if (socket === undefined) throw await noKeeper(mountpoint);
   const request = { method: "upgrade", ...program } as const;
-  for await (const _item of ask(socket, request, mountpoint)) process.stdout.write(`upgraded ${mountpoint}\n`);
+  for await (const _item of ask(socket, request, mountpoint)) process.stdout.write(`${escapeLine(`upgraded ${mountpoint}`)}\n`);
 }
 
 export function addUpgradeCommand(program: Command, host: MountHost): void {

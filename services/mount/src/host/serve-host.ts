@@ -5,7 +5,7 @@ import { wire } from "@sluice/host-api";
 import { keepMountTable } from "@sluice/mount-control";
 import { type Greeting, openServiceLink, type ServiceLink } from "@sluice/keeper-link";
 import { createLogger, type Logger, type LogLevel } from "@sluice/runtime";
-import { failed } from "@sluice/runtime/cli";
+import { escapeLine, failed } from "@sluice/runtime/cli";
 import type { MountHost, ReadyDecisions } from "../mount-host.js";
 import { checkMachine, requiredCapabilities } from "../preflight/check-machine.js";
 import { hardenProcess } from "../privilege/harden-process.js";
@@ -157,7 +157,7 @@ export async function runHost(parts: HostParts): Promise<void> {
   const isNext = link?.restored === true;
   // Mounts that were taken over do not wait for it.
   const adminServer = address === undefined ? undefined : await startHostAdmin(mounts, { address, notReady, isNext });
-  if (!isNext) process.stdout.write(`serves mounts at ${options.socket}\n`);
+  if (!isNext) process.stdout.write(`serves mounts at ${escapeLine(options.socket)}\n`);
   if (link !== undefined) void tellReady(mounts, link, readyDecisions);
   void replaced.then(async () => {
     server.leave();

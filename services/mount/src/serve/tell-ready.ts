@@ -21,7 +21,7 @@ function readyLine(parts: MountParts, context: MountContext): string {
   const other = kind.name === "devfuse" ? "" : `; engine ${kind.name}`;
   const pid = context.keeper?.session === undefined ? process.pid : context.keeper.link.keeper?.keeperPid;
   const shared = owner.places === 1 && context.keeper?.session === undefined ? "" : `; by the host service, pid ${pid}`;
-  return `mounted ${config.mountpoint} (${layers}; ${policyWord(parts)}; FUSE ${protocol.major}.${protocol.minor}; ${passthrough}${other}${shared})\n`;
+  return `mounted ${escapeLine(config.mountpoint)} (${layers}; ${policyWord(parts)}; FUSE ${protocol.major}.${protocol.minor}; ${passthrough}${other}${shared})\n`;
 }
 
 /** Tells the keeper that this server serves, and the person or program that mounts that the mount is there. */
