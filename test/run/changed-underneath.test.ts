@@ -165,6 +165,25 @@ describe.each(CALLERS)("as %s", (caller) => {
     LIMIT_MS,
   );
 
+  test(
+    "a file that was moved aside for a new one is no conflict, and is one if the directory lost it",
+    async () => {
+      const project = new Project(caller, { log: "old\n", text: LINES, gone: "gone\n" });
+      const script =
+        "echo more >> log; mv log log.1; echo new > log; sed -i.bak s/1/one/ text; mv gone kept; echo x > gone; echo y >> kept";
+      expect((await project.sluice(["run", "--name", "one", "--", "sh", "-ec", script])).code).toBe(0);
+      expect(conflictsIn(await project.sluice(["diff", "one"]))).toEqual([]);
+      rmSync(join(project.base, "gone"));
+      expect(conflictsIn(await project.sluice(["diff", "one"]))).toContain("A kept [deleted underneath]");
+      const applied = await project.sluice(["apply", "one", "log", "log.1", "text", "text.bak"]);
+      expect(applied.code, applied.stderr).toBe(0);
+      expect(["log", "log.1", "text.bak"].map((name) => read(project, name))).toEqual(["new\n", "old\nmore\n", LINES]);
+      expect((await project.sluice(["undo"])).code).toBe(0);
+      expect(readdirSync(project.base).sort()).toEqual(["log", "text"]);
+    },
+    LIMIT_MS,
+  );
+
   testInTurn(
     "an older directory that is moved into place is a change",
     async () => {

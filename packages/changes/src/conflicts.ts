@@ -54,14 +54,17 @@ class Judge {
   readonly #known: Known;
   readonly #isOfUser: boolean;
   readonly #moved: ReadonlySet<string>;
+  readonly #list: readonly Difference[];
+  #handles: ReadonlySet<string> | undefined;
 
-  constructor(stack: LayerStack, moved: ReadonlySet<string>, known: Known) {
+  constructor(stack: LayerStack, { list, moves }: Differences, known: Known) {
     this.#stack = stack;
+    this.#list = list;
     this.#begun = known.begun ?? bornAt(stack.rootOf({ layer: stack.uppers - 1, path: "" }).attr);
     this.#copiesAreFirst = known.begun === undefined;
     this.#known = known;
     this.#isOfUser = stack.tree({ layer: 0, path: "" }).prefix === "user.overlay.";
-    this.#moved = moved;
+    this.#moved = new Set(moves.map(({ to }) => to));
   }
 
   conflictOf(difference: Difference): string | undefined {
@@ -116,18 +119,30 @@ class Judge {
     return handle !== undefined && handle === originBelow(this.#stack, after.object);
   }
 
-  /** A copy whose original exists no longer, neither at its path nor under a new name. One with several names may lie at the others. */
+  /** The handles of the originals of all differences. Few reviews ask for them. */
+  #originals(): ReadonlySet<string> {
+    if (this.#handles !== undefined) return this.#handles;
+    const handles = this.#list.map(({ before }) => (before === undefined ? undefined : handleOf(this.#stack, before.object)));
+    this.#handles = new Set(handles.filter((handle) => handle !== undefined));
+    return this.#handles;
+  }
+
+  /**
+   * A copy whose original exists no longer, neither at its path nor under a new name. One with several names may lie at the others. The session
+   * may have moved the copy, and made another file at its path.
+   */
   #isOrphan({ path, after, from }: Difference): boolean {
     if (after === undefined || !this.#stack.isUpper(after.object) || from !== undefined || this.#moved.has(path)) return false;
     if (after.type !== "directory" && after.object.attr.nlink > 1) return false;
-    return originBelow(this.#stack, after.object) !== undefined;
+    const origin = originBelow(this.#stack, after.object);
+    return origin !== undefined && !this.#originals().has(origin);
   }
 }
 
 /** Notes the conflict of each difference. The renames have been found. */
-export function findConflicts(stack: LayerStack, { list, moves }: Differences, known: Known): void {
-  const judge = new Judge(stack, new Set(moves.map(({ to }) => to)), known);
-  for (const difference of list) {
+export function findConflicts(stack: LayerStack, differences: Differences, known: Known): void {
+  const judge = new Judge(stack, differences, known);
+  for (const difference of differences.list) {
     const conflict = judge.conflictOf(difference);
     if (conflict !== undefined) difference.conflict = conflict;
   }
