@@ -168,9 +168,9 @@ describe.each(CALLERS)("as %s", (caller) => {
   test(
     "a file that was moved aside for a new one is no conflict, and is one if the directory lost it",
     async () => {
-      const project = new Project(caller, { log: "old\n", text: LINES, gone: "gone\n" });
+      const project = new Project(caller, { log: "old\n", text: LINES, same: "same\n", gone: "gone\n" });
       const script =
-        "echo more >> log; mv log log.1; echo new > log; sed -i.bak s/1/one/ text; mv gone kept; echo x > gone; echo y >> kept";
+        "echo more >> log; mv log log.1; echo new > log; sed -i.bak s/1/one/ text; mv same was; cp was same; mv gone kept; echo x > gone; echo y >> kept";
       expect((await project.sluice(["run", "--name", "one", "--", "sh", "-ec", script])).code).toBe(0);
       expect(conflictsIn(await project.sluice(["diff", "one"]))).toEqual([]);
       rmSync(join(project.base, "gone"));
@@ -179,7 +179,7 @@ describe.each(CALLERS)("as %s", (caller) => {
       expect(applied.code, applied.stderr).toBe(0);
       expect(["log", "log.1", "text.bak"].map((name) => read(project, name))).toEqual(["new\n", "old\nmore\n", LINES]);
       expect((await project.sluice(["undo"])).code).toBe(0);
-      expect(readdirSync(project.base).sort()).toEqual(["log", "text"]);
+      expect(readdirSync(project.base).sort()).toEqual(["log", "same", "text"]);
     },
     LIMIT_MS,
   );

@@ -5,7 +5,7 @@
  * the copy.
  */
 import { type BaseEntry, BaseRecords, identityIn } from "@sluice/base-record";
-import { type Hit, isDirectory, isRegular, type LayerStack, readTarget, typeName } from "@sluice/layer-tools";
+import { type Hit, isDirectory, isRegular, type LayerStack, readTarget, typeName, walkUppers } from "@sluice/layer-tools";
 import { StatWord } from "@sluice/native";
 import { type Attr, S } from "@sluice/vfs";
 import { aspectsOf, digestOf } from "./aspects.js";
@@ -119,10 +119,11 @@ class Judge {
     return handle !== undefined && handle === originBelow(this.#stack, after.object);
   }
 
-  /** The handles of the originals of all differences. Few reviews ask for them. */
+  /** The handles of all originals that are there, also of those that a copy with the same bytes replaces. Few reviews ask for them. */
   #originals(): ReadonlySet<string> {
     if (this.#handles !== undefined) return this.#handles;
-    const handles = this.#list.map(({ before }) => (before === undefined ? undefined : handleOf(this.#stack, before.object)));
+    const originals = [...this.#list.map(({ before }) => before?.object), ...Array.from(walkUppers(this.#stack), ({ before }) => before)];
+    const handles = originals.map((original) => (original === undefined ? undefined : handleOf(this.#stack, original)));
     this.#handles = new Set(handles.filter((handle) => handle !== undefined));
     return this.#handles;
   }
