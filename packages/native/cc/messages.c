@@ -156,6 +156,13 @@ static napi_value status_flags(napi_env env, napi_callback_info info) {
   return result(env, fcntl(fd, F_GETFL));
 }
 
+static napi_value descriptor_flags(napi_env env, napi_callback_info info) {
+  struct args args = args_read(env, info, 1);
+  int fd = arg_int(&args, 0);
+  if (args.failure) return args_failed(&args);
+  return result(env, fcntl(fd, F_GETFD));
+}
+
 static napi_value shutdown_sending(napi_env env, napi_callback_info info) {
   struct args args = args_read(env, info, 1);
   int fd = arg_int(&args, 0);
@@ -165,5 +172,5 @@ static napi_value shutdown_sending(napi_env env, napi_callback_info info) {
 
 const struct exported messages_functions[] = {
   {"seqpacketPair", seqpacket_pair}, {"shutdownSending", shutdown_sending}, {"sendMessage", send_message}, {"receiveMessage", receive_message},
-  {"pollNow", poll_now},             {"statusFlags", status_flags}, {NULL, NULL},
+  {"pollNow", poll_now},             {"statusFlags", status_flags}, {"descriptorFlags", descriptor_flags}, {NULL, NULL},
 };

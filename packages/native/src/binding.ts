@@ -342,6 +342,8 @@ export interface Native extends NameCalls {
   pollNow(fd: number, events: number, timeoutMs: number): number;
   /** fcntl(F_GETFL): access mode and status flags (O_PATH, O_APPEND, ...). */
   statusFlags(fd: number): number;
+  /** fcntl(F_GETFD): 1 if it is close-on-exec, else 0. */
+  descriptorFlags(fd: number): number;
 
   // --- memory that outlives a process, and privileges it gives up -----------------------------------------------
   /** memfd_create(2), close-on-exec and sealable. `name` shows in /proc only. */

@@ -76,8 +76,8 @@ const isTool = (name: string): boolean => name.startsWith(".") || TOOLS.has(name
  * have put a link on its path, and an overlay shows no mount in its layers.
  */
 export function homeView(home: string, places: HomePlaces, mounted: readonly string[]): HomeView {
-  const view: HomeView = { shown: [], links: [], hidden: hiddenIn(home), own: [], changeable: [] };
   const names = readdirSync(home);
+  const view: HomeView = { shown: [], links: [], hidden: hiddenIn(home, names), own: [], changeable: [] };
   const isFree = (path: string): boolean => !mounted.some((other) => isBeneath(other, path));
   for (const name of names) {
     const path = join(home, name);
@@ -108,9 +108,12 @@ function addChangeable(view: HomeView, { path, name, real }: { path: string; nam
 }
 
 /** bubblewrap covers no link, but its target. */
-function hiddenIn(home: string): HomeView["hidden"] {
-  return [...CREDENTIALS].flatMap((name) => {
-    // Most are not there, and an exception costs a hundred times as much as this look.
+function hiddenIn(home: string, names: readonly string[]): HomeView["hidden"] {
+  const there = new Set(names);
+  // Most are not there, and each look takes a call of the kernel.
+  const perhaps = [...CREDENTIALS].filter((name) => there.has(name.split("/", 1)[0] ?? ""));
+  return perhaps.flatMap((name) => {
+    // An exception costs a hundred times as much.
     if (!existsSync(join(home, name))) return [];
     try {
       const path = realpathSync(join(home, name));
