@@ -80,9 +80,10 @@ static void tell_time(struct slice clock) {
   memcpy(clock.data, &us, sizeof us);
 }
 
+/* As bytes: Node looks for the kind of a typed array by asking for one after the other, and for this one first of all but one. */
 static struct slice arg_clock(struct args *args, size_t index) {
-  struct slice clock = arg_typed(args, index, napi_float64_array);
-  if (!args->failure && clock.length == 0) args_throw_range(args, "the clock must hold a number");
+  struct slice clock = arg_bytes(args, index);
+  if (!args->failure && clock.length < sizeof(double)) args_throw_range(args, "the clock must hold a number");
   return clock;
 }
 
@@ -108,7 +109,7 @@ static napi_value read_request(napi_env env, napi_callback_info info) {
   int64_t until = limit_us == 0 ? 0 : monotonic_us() + limit_us;
   ssize_t count;
   for (;;) {
-    count = read(fd, piece.data, piece.length);
+    count = syscall(SYS_read, fd, piece.data, piece.length);
     if (count >= 0 || (errno != EAGAIN && errno != EINTR)) break;
     if (limit_us == 0 ? errno == EAGAIN : monotonic_us() >= until) break;
   }
@@ -125,7 +126,7 @@ static napi_value write_reply(napi_env env, napi_callback_info info) {
   struct slice clock = arg_clock(&args, 4);
   if (args.failure) return args_failed(&args);
   ssize_t count;
-  do count = write(fd, piece.data, piece.length);
+  do count = syscall(SYS_write, fd, piece.data, piece.length);
   while (count < 0 && errno == EINTR);
   int failure = errno;
   tell_time(clock);

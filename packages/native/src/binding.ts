@@ -127,11 +127,11 @@ export interface Native extends NameCalls {
   read(fd: number, bytes: Uint8Array, offset: number, length: number): number;
   write(fd: number, bytes: Uint8Array, offset: number, length: number): number;
   /** As read, trying again for up to `limitUs` if nothing is there. Leaves the time in `clock`, as monotonicClock does. */
-  readRequest(fd: number, bytes: Uint8Array, offset: number, length: number, limitUs: number, clock: Float64Array): number;
+  readRequest(fd: number, bytes: Uint8Array, offset: number, length: number, limitUs: number, clock: Uint8Array): number;
   /** As write. Leaves the time in `clock`. */
-  writeReply(fd: number, bytes: Uint8Array, offset: number, length: number, clock: Float64Array): number;
-  /** CLOCK_MONOTONIC in microseconds, as the first of `clock`. */
-  monotonicClock(clock: Float64Array): number;
+  writeReply(fd: number, bytes: Uint8Array, offset: number, length: number, clock: Uint8Array): number;
+  /** CLOCK_MONOTONIC in microseconds, into the 8 bytes of a double at the start of `clock`. */
+  monotonicClock(clock: Uint8Array): number;
   /** writev(2) of two pieces: a reply's header and its data. */
   write2(fd: number, head: Uint8Array, headLength: number, body: Uint8Array, bodyOffset: number, bodyLength: number): number;
   /**

@@ -17,8 +17,8 @@ export interface Channel {
 /** The channel on an open /dev/fuse descriptor. It does not own the descriptor. */
 export function deviceChannel(fd: number): Channel {
   return {
-    read: (into, length) => native.readRequest(fd, into, 0, length, 0, clock.memory),
-    readWithin: (into, length, limitUs) => native.readRequest(fd, into, 0, length, limitUs, clock.memory),
-    write: (bytes, length) => native.writeReply(fd, bytes, 0, length, clock.memory),
+    read: (into, length) => native.readRequest(fd, into, 0, length, 0, clock.bytes),
+    readWithin: (into, length, limitUs) => native.readRequest(fd, into, 0, length, limitUs, clock.bytes),
+    write: (bytes, length) => native.writeReply(fd, bytes, 0, length, clock.bytes),
   };
 }

@@ -6,16 +6,18 @@ import { native } from "@sluice/native";
 
 class Clock {
   /** One number: the time. */
-  readonly memory = new Float64Array(1);
+  readonly #memory = new Float64Array(1);
+  /** The same, for the addon. */
+  readonly bytes = new Uint8Array(this.#memory.buffer);
 
   /** Reads the time. */
   tick(): void {
-    native.monotonicClock(this.memory);
+    native.monotonicClock(this.bytes);
   }
 
   /** The last time read: microseconds since some moment. */
   get us(): number {
-    return this.memory[0] as number;
+    return this.#memory[0] as number;
   }
 }
 
