@@ -63,8 +63,9 @@ static napi_value fs_lseek(napi_env env, napi_callback_info info) {
   return result_offset(env, or_errno(lseek(fd, offset, whence)));
 }
 
+/* Without CAP_FSETID the target would lose suid and sgid: it is a new file, which has neither. */
 static napi_value fs_ficlone(napi_env env, napi_callback_info info) {
-  struct args args = args_read(env, info, 2);
+  struct args args = args_read_as_is(env, info, 2);
   int target = arg_int(&args, 0);
   int source = arg_int(&args, 1);
   if (args.failure) return args_failed(&args);
