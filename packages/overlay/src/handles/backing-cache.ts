@@ -52,7 +52,7 @@ export class BackingCache {
     const cached = this.#byNode.get(node);
     if (cached === undefined) return undefined;
     const dirFd = isPlain(node) ? core.fds.of(node.top) : -1;
-    if (dirFd >= 0 && statName(dirFd, node.realName, attr) === 0) return this.match(node, attr);
+    if (dirFd >= 0 && statName(dirFd, node.realName, attr) === 0) return this.#claim(node, cached, attr);
     this.#end(node, cached);
     return undefined;
   }
@@ -60,7 +60,10 @@ export class BackingCache {
   /** The cached registration of the very file that has these attributes. */
   match(node: Node, attr: Attr): Backing | undefined {
     const cached = this.#byNode.get(node);
-    if (cached === undefined) return undefined;
+    return cached === undefined ? undefined : this.#claim(node, cached, attr);
+  }
+
+  #claim(node: Node, cached: Backing, attr: Attr): Backing | undefined {
     if (isSame(cached, attr) && cached.layer === node.dataLayer) {
       this.#forget(node);
       return cached;

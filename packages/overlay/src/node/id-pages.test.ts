@@ -70,4 +70,21 @@ describe("id pages", () => {
     expect([...pages.values()]).toEqual([{ name: "older" }, { name: "newer" }]);
     expect([pages.size, pages.get(3)?.name, pages.get(2_000)?.name, pages.get(1_000 - 1)]).toEqual([2, "older", "newer", undefined]);
   });
+
+  it("keeps an entry of a page that went with its last entry, whatever page is used next", () => {
+    const pages = new IdPages<Thing>();
+    pages.set(1_000, { name: "newest" });
+    pages.set(1, { name: "first" });
+    pages.delete(1);
+    pages.set(1, { name: "second" });
+    expect([pages.get(1_000)?.name, pages.get(1)?.name, pages.size]).toEqual(["newest", "second", 2]);
+  });
+
+  it("has no entry under the former numbers of a page that serves new ones", () => {
+    const pages = new IdPages<Thing>();
+    pages.set(5, { name: "old" });
+    pages.delete(5);
+    pages.set(70, { name: "new" });
+    expect([pages.get(70 - 64), pages.get(70)?.name]).toEqual([undefined, "new"]);
+  });
 });

@@ -17,17 +17,20 @@ export class IdPages<Value extends object> {
   readonly #pages = new Map<number, Page<Value>>();
   #newest = -1;
   #size = 0;
+  /** The page that was used last: most ids lie in the page of the id before, which spares looking for it. */
+  #recent = -1;
+  #recentPage: Page<Value> | undefined = undefined;
 
   get size(): number {
     return this.#size;
   }
 
   get(id: number): Value | undefined {
-    return this.#pages.get(pageOf(id))?.values[id % PAGE_IDS];
+    return this.#page(pageOf(id))?.values[id % PAGE_IDS];
   }
 
   set(id: number, value: Value): void {
-    const page = this.#pages.get(pageOf(id)) ?? this.#add(pageOf(id));
+    const page = this.#page(pageOf(id)) ?? this.#add(pageOf(id));
     const at = id % PAGE_IDS;
     if (page.values[at] === undefined) {
       page.used++;
@@ -37,18 +40,19 @@ export class IdPages<Value extends object> {
   }
 
   delete(id: number): void {
-    const page = this.#pages.get(pageOf(id));
+    const page = this.#page(pageOf(id));
     const at = id % PAGE_IDS;
     if (page?.values[at] === undefined) return;
     page.values[at] = undefined;
     page.used--;
     this.#size--;
-    if (page.used === 0 && pageOf(id) !== this.#newest) this.#pages.delete(pageOf(id));
+    if (page.used === 0 && pageOf(id) !== this.#newest) this.#drop(pageOf(id));
   }
 
   clear(): void {
     this.#pages.clear();
-    this.#newest = -1;
+    this.#recent = this.#newest = -1;
+    this.#recentPage = undefined;
     this.#size = 0;
   }
 
@@ -69,8 +73,24 @@ export class IdPages<Value extends object> {
   #emptied(): Page<Value> | undefined {
     const page = this.#pages.get(this.#newest);
     if (page?.used !== 0) return undefined;
-    this.#pages.delete(this.#newest);
+    this.#drop(this.#newest);
     return page;
+  }
+
+  #page(number: number): Page<Value> | undefined {
+    if (number === this.#recent) return this.#recentPage;
+    const page = this.#pages.get(number);
+    if (page === undefined) return undefined;
+    this.#recent = number;
+    this.#recentPage = page;
+    return page;
+  }
+
+  #drop(number: number): void {
+    this.#pages.delete(number);
+    if (number !== this.#recent) return;
+    this.#recent = -1;
+    this.#recentPage = undefined;
   }
 }
 
