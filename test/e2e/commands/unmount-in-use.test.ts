@@ -23,6 +23,7 @@ import { expect } from "vitest";
 
 const { describe, test } = requires("/dev/fuse", "CAP_SYS_ADMIN", "command unshare");
 const SLUICE = fileURLToPath(new URL("../../../packages/cli/bin/sluice.cjs", import.meta.url));
+const NATIVE = new URL("../../../packages/native/dist/index.js", import.meta.url).href;
 const HELPER = fileURLToPath(new URL("../../../packages/overlayfs-cli/bin/umount.fuse.sluice.cjs", import.meta.url));
 
 async function mounted(args: readonly string[] = []): Promise<SluiceMount> {
@@ -166,6 +167,37 @@ for (const args of [[], ["--keeper", "on"]]) {
     expect(await other.exited).toEqual({ code: 0, signal: null });
   });
 }
+
+/** Its file is in a message that nobody has received yet: no process shows it in /proc. */
+const FILE_IN_A_MESSAGE = `
+  import { closeSync, openSync, readSync, writeSync } from "node:fs";
+  const { native } = await import(process.argv[1]);
+  const [pair, files] = [new Int32Array(2), new Int32Array(1)];
+  native.seqpacketPair(pair);
+  files[0] = openSync(process.env.M + "/written", "w");
+  native.sendMessage(pair[0], Buffer.from("x"), 1, files, 1, 0);
+  closeSync(files[0]);
+  console.log("ready");
+  readSync(0, Buffer.alloc(9));
+  native.receiveMessage(pair[1], Buffer.alloc(9), files, 0);
+  writeSync(files[0], "whole\\n");
+`;
+
+test("is refused because of a file that no process shows, in a copy of the mount in another mount namespace", async () => {
+  const mount = await mounted();
+  const { upper } = (await mount.status()) as { upper: string };
+  const script = ["--input-type=module", "-e", FILE_IN_A_MESSAGE, NATIVE];
+  const holder = startScript(["unshare", "--mount", "--propagation", "private", process.execPath, ...script], {
+    env: { M: mount.mountpoint },
+  });
+  await holder.waitFor("ready");
+  const refused = await mount.cli("unmount");
+  expect(refused).toMatchObject({ code: 4, stderr: expect.stringContaining("users that this process cannot see in /proc (EBUSY)") });
+  holder.write("go\n");
+  expect(await holder.finished).toMatchObject({ code: 0, stderr: "" });
+  expect(readFileSync(join(upper, "written"), "utf8")).toBe("whole\n");
+  expect(await mount.exited).toEqual({ code: 0, signal: null });
+});
 
 test("leaves a mount alone that somebody bound to another place in another mount namespace, and names the place", async () => {
   const mount = await mounted();

@@ -79,20 +79,27 @@ async function watchAsks({ gate, engine, config }: MountParts, { send, gone }: P
   unlisten();
 }
 
+const openFilesOf =
+  ({ overlay }: MountParts) =>
+  (): number =>
+    overlay.status().openFiles;
+
 /** A caller who waits for a person has no open file yet, but is in the way. */
-async function unmountPastWaits({ engine, gate }: MountParts): Promise<number> {
+async function unmountPastWaits(parts: MountParts): Promise<number> {
+  const { engine, gate } = parts;
+  const inUse = { engine, openFiles: openFilesOf(parts) };
   const waited = gate.people.waiting > 0;
   gate.people.endAll();
-  const errno = await tryUnmount(engine);
+  const errno = await tryUnmount(inUse);
   if (errno !== Errno.EBUSY || !waited) return errno;
   // Its open ends when it has run.
   await sleep(LEAVE_MS);
-  return tryUnmount(engine);
+  return tryUnmount(inUse);
 }
 
 async function isForgotten(parts: MountParts): Promise<boolean> {
   const { device, config, engine } = parts;
-  if (!(await isForgottenCopy({ engine, ...usersOf(parts) }))) return false;
+  if (!(await isForgottenCopy({ engine, openFiles: openFilesOf(parts), ...usersOf(parts) }))) return false;
   return (await bindsElsewhere(device, config.mountpoint)).length === 0;
 }
 
@@ -104,7 +111,7 @@ async function endIfUnused(parts: MountParts, stop: StopRequests): Promise<numbe
   // The last copy may go while users are looked for: then the server ends, and waits for no answer that takes long.
   const ends = await Promise.race([hold.freed.then(() => true), isForgotten(parts)]);
   // If the last user has left meanwhile, the look for a copy unmounts by itself.
-  if (!ends) return (await tryUnmount(engine)) === 0 ? undefined : errno;
+  if (!ends) return (await tryUnmount({ engine, openFiles: openFilesOf(parts) })) === 0 ? undefined : errno;
   // The stop cuts the copy off.
   stop.request();
   return undefined;

@@ -256,7 +256,11 @@ export interface ServedFilesystem extends Running, OpenedDecider {
  * `onMounted` is called as soon as there is something to unmount.
  * @throws CliError; then `context.undo`, to which `onMounted` may add steps, has the rest
  */
-export function startFilesystem(context: MountContext, opened: OpenedDecider, onMounted: (engine: Engine) => void): ServedFilesystem {
+export function startFilesystem(
+  context: MountContext,
+  opened: OpenedDecider,
+  onMounted: (engine: Engine, overlay: Overlay) => void,
+): ServedFilesystem {
   const { keeper, telemetry, undo } = context;
   const restored = keeper?.link.restored === true;
   telemetry.restarts = keeper?.link.keeper?.restarts ?? 0;
@@ -265,7 +269,7 @@ export function startFilesystem(context: MountContext, opened: OpenedDecider, on
   const { kind, started } = startBest(context, gate, opened);
   if (restored) telemetry.restoredInMs = performance.now() - begunMs;
   const { engine, overlay, openNext } = started;
-  onMounted(engine);
+  onMounted(engine, overlay);
   watchPolicy(context, kind, opened);
   // In the turn of the event loop that sees the end, however the mount ended: umount(2) by itself waits for nobody.
   void engine.ended.then(() => context.hold.letGo());

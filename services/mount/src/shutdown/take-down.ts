@@ -7,6 +7,8 @@ import { usersInWords } from "./mount-users.js";
 
 /** The kernel ends the connection with its last reference; after that only our own clean-up remains. */
 const ENDED_MS = 5_000;
+/** The same if no file is open: nothing has to be written back, and only a copy in another mount namespace holds the connection for long. */
+const ENDED_UNUSED_MS = 500;
 const RETRY_MS = 100;
 /** How long umount(2) may take after the end of the connection. */
 const RETURNED_MS = 20_000;
@@ -21,6 +23,8 @@ export interface TakeDownParts {
   stop: StopRequests;
   logger: Logger;
   graceMs: number;
+  /** How many files are open, as the kernel told. One whose last process is ending counts until its pages are written. */
+  openFiles(): number;
   /** The users of the mount now. */
   users(): Promise<string[]>;
   /** Why some users may be invisible from here; undefined: none are. */
@@ -54,28 +58,35 @@ export async function untilReturned(engine: Engine): Promise<void> {
   if (call !== undefined) await within(call, RETURNED_MS);
 }
 
+async function untilEnded({ engine, openFiles }: Pick<TakeDownParts, "engine" | "openFiles">): Promise<boolean> {
+  return (await within(engine.ended, ENDED_UNUSED_MS)) || (openFiles() > 0 && (await within(engine.ended, ENDED_MS)));
+}
+
 /**
  * Unmounts if nobody uses the mount. @returns 0 if the connection has ended; otherwise the positive errno, and the mount stays as it was.
  * EBUSY also means that the mount is gone from its mount point, but a copy remains elsewhere.
  */
-export async function tryUnmount(engine: Engine): Promise<number> {
+export async function tryUnmount(parts: Pick<TakeDownParts, "engine" | "openFiles">): Promise<number> {
+  const { engine } = parts;
   if (await within(engine.ended, 0)) {
     await untilReturned(engine);
     return 0;
   }
   const errno = await callUnmount(engine);
+  if (errno === 0 && (await untilEnded(parts))) return 0;
   // Another unmount, or somebody's umount(8), may have come first.
-  if ((errno === 0 || errno === Errno.EINVAL) && (await within(engine.ended, errno === 0 ? ENDED_MS : RETRY_MS))) return 0;
+  if (errno === Errno.EINVAL && (await within(engine.ended, RETRY_MS))) return 0;
   return errno === 0 || errno === Errno.EINVAL ? Errno.EBUSY : errno;
 }
 
-async function untilUnused({ engine, stop, graceMs }: TakeDownParts): Promise<boolean> {
+async function untilUnused(parts: TakeDownParts): Promise<boolean> {
+  const { engine, stop, graceMs } = parts;
   const hurry = stop.reached(HURRY);
   for (const untilMs = Date.now() + graceMs; !stop.hurried; ) {
     const leftMs = untilMs - Date.now();
     if (leftMs <= 0) return false;
     await within(Promise.race([engine.ended, hurry]), Math.min(RETRY_MS, leftMs));
-    if ((await tryUnmount(engine)) === 0) return true;
+    if ((await tryUnmount(parts)) === 0) return true;
   }
   return false;
 }
@@ -84,8 +95,10 @@ async function untilUnused({ engine, stop, graceMs }: TakeDownParts): Promise<bo
  * The mount is gone from its mount point, and only a copy in another mount namespace is left (`unshare --mount` makes one). The connection
  * would live as long as that namespace.
  */
-export async function isForgottenCopy({ engine, users, unseen }: Pick<TakeDownParts, "engine" | "users" | "unseen">): Promise<boolean> {
-  return unseen() === undefined && (await callUnmount(engine)) === Errno.EINVAL && (await users()).length === 0;
+export async function isForgottenCopy(parts: Pick<TakeDownParts, "engine" | "openFiles" | "users" | "unseen">): Promise<boolean> {
+  const { engine, openFiles, users, unseen } = parts;
+  if (openFiles() > 0 || unseen() !== undefined) return false;
+  return (await callUnmount(engine)) === Errno.EINVAL && (await users()).length === 0 && openFiles() === 0;
 }
 
 async function cutConnection({ engine, logger }: TakeDownParts): Promise<void> {
@@ -98,12 +111,12 @@ async function cutConnection({ engine, logger }: TakeDownParts): Promise<void> {
 
 /** Always ends with the connection ended. */
 export async function takeDown(parts: TakeDownParts): Promise<TakenDown> {
-  const { engine, stop, logger, graceMs, tell } = parts;
+  const { stop, logger, graceMs, tell } = parts;
   if (stop.abandoned) {
     await cutConnection(parts);
     return "clean";
   }
-  const errno = await tryUnmount(engine);
+  const errno = await tryUnmount(parts);
   if (errno === 0) return "clean";
   if (errno !== Errno.EBUSY) logger.error({ errno: errnoName(errno) }, "the mount cannot be unmounted");
   if (await isForgottenCopy(parts)) {

@@ -20,17 +20,17 @@ export function usersOf({ config: { mountpoint }, device }: Pick<MountContext, "
 }
 
 /** The layers are free when it resolves, whatever else is still to be taken down. */
-async function unmount(context: MountContext, engine: Engine): Promise<TakenDown> {
+async function unmount(context: MountContext, engine: Engine, openFiles: () => number): Promise<TakenDown> {
   const { config, stop, logger, tell } = context;
-  const how = await takeDown({ engine, stop, logger, tell, graceMs: config.graceMs, ...usersOf(context) });
+  const how = await takeDown({ engine, stop, logger, tell, graceMs: config.graceMs, openFiles, ...usersOf(context) });
   logger.info({ how }, "unmounted");
   return how;
 }
 
 /** Unmounts at the first call; further calls wait for the same. */
-export function unmountOnce(context: MountContext, engine: Engine): () => Promise<TakenDown> {
+export function unmountOnce(context: MountContext, engine: Engine, openFiles: () => number): () => Promise<TakenDown> {
   let down: Promise<TakenDown> | undefined;
-  return () => (down ??= unmount(context, engine));
+  return () => (down ??= unmount(context, engine, openFiles));
 }
 
 export function cutOffError({ mountpoint, graceMs }: MountConfig): Error {
