@@ -147,11 +147,11 @@ describe("a volume on a claim", () => {
       symlinkSync(join(outside, "upper"), join(claim.path, "sluice/work/link"));
       symlinkSync(outside, join(claim.path, "link"));
       const stop = join(claim.path, "stop");
-      const scripts = [
-        [join(claim.path, "sluice/work"), "upper", stop, "1"],
-        [claim.path, "sluice", stop, "11"],
-      ].map((args) => startScript(SWAPS, { args }));
-      for (const script of scripts) await script.waitFor("swaps");
+      // The inner one is in its directory before the outer one takes that directory's path away.
+      const inner = startScript(SWAPS, { args: [join(claim.path, "sluice/work"), "upper", stop, "1"] });
+      await inner.waitFor("swaps");
+      const outer = startScript(SWAPS, { args: [claim.path, "sluice", stop, "11"] });
+      await outer.waitFor("swaps");
       let tries = 0;
       for (; tries < 25; tries++) {
         const volume = writable(nextPod(), "swapped");
@@ -163,7 +163,7 @@ describe("a volume on a claim", () => {
         expect(outsideState()).toBe(before);
       }
       writeFileSync(stop, "");
-      for (const script of scripts) await script.finished;
+      for (const script of [inner, outer]) await script.finished;
       expect(outsideState()).toBe(before);
       expect(leftovers(node)).toEqual([]);
     });
