@@ -3,6 +3,7 @@ import { expect, it } from "vitest";
 import { Errno } from "@sluice/vfs";
 import { RequestPool } from "../requests/buffer-pools.js";
 import { InFlight } from "../requests/interrupts.js";
+import { clock } from "../polling/clock.js";
 import { connections } from "../polling/connections.js";
 import { ReadLoop } from "./read-loop.js";
 import type { Session } from "../session.js";
@@ -30,23 +31,33 @@ it("lets timers and sockets run, however many requests are answered by promises 
   expect(left).toBeGreaterThan(REQUESTS / 2);
 });
 
-it("serves a few requests in a turn while other connections share the thread", () => {
-  const served = (): number => {
-    const read = (): number => 40;
+it("ends a turn after some time, and after less of it while other connections share the thread", () => {
+  /** @returns the number of requests in a turn, and in the one after an answer */
+  const served = (requestUs: number): [number, number] => {
+    let requests = 0;
+    const time = new Float64Array(clock.bytes.buffer);
+    const handle = (): boolean => {
+      requests++;
+      time[0] = clock.us + requestUs;
+      return false;
+    };
     const loop = new ReadLoop({
-      channel: { read, readWithin: read, write: () => 0 },
-      session: { handle: () => false } as unknown as Session,
+      channel: { read: () => 40, readWithin: () => 40, write: () => 0 },
+      session: { handle } as unknown as Session,
       requests: new RequestPool(4096),
       inFlight: new InFlight(),
       onEnd: () => undefined,
     });
-    return loop.wake(false);
+    const first = loop.wake(false);
+    loop.linger();
+    return [first, requests - first];
   };
   connections.begun();
-  const alone = served();
+  expect(served(10)).toEqual([128, 128]);
+  expect(served(1_000)).toEqual([3, 3]);
   connections.begun();
-  const shared = served();
+  expect(served(10)).toEqual([10, 0]);
+  expect(served(1_000)).toEqual([1, 0]);
   connections.ended();
   connections.ended();
-  expect(shared).toBeLessThanOrEqual(alone / 8);
 });

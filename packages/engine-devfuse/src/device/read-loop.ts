@@ -14,10 +14,10 @@ import type { Session } from "../session.js";
 
 /** A few milliseconds of metadata operations, including their waits. */
 const REQUESTS_PER_TURN = 128;
-/** Of a connection that shares the thread: the others wait for its turn. */
-const SHARED_REQUESTS_PER_TURN = 8;
-
-const requestsPerTurn = (): number => (connections.several ? SHARED_REQUESTS_PER_TURN : REQUESTS_PER_TURN);
+/** Since its first request: a request can take as long as a disk does. */
+const TURN_US = 2_500;
+/** Of a connection that shares the thread: the others wait for its turn. A turn of the event loop itself takes some 8 us, a look-up 10. */
+const SHARED_TURN_US = 100;
 
 export interface ReadLoopParts {
   readonly channel: Channel;
@@ -53,10 +53,12 @@ export class ReadLoop {
 
   /**
    * A request that waited was answered, outside of any turn: its client may send the next one at once. Bounded as a turn is:
-   * if the requests wait for promises alone, the event loop gets no turn of its own in between.
+   * if the requests wait for promises alone, the event loop gets no turn of its own in between. Others that share the thread
+   * would wait for that.
    */
   linger(): void {
-    if (this.#parts.inFlight.size === 0 && this.#lingered < requestsPerTurn()) this.#lingered += this.#turn(true);
+    if (connections.several || this.#parts.inFlight.size > 0 || this.#lingered >= REQUESTS_PER_TURN) return;
+    this.#lingered += this.#turn(true);
   }
 
   /** Stops reading: the channel's descriptor belongs to another process, or is about to be closed. */
@@ -71,12 +73,15 @@ export class ReadLoop {
 
   #turn(answered: boolean): number {
     let served = 0;
-    const limit = requestsPerTurn();
-    for (let i = 0; i < limit && !this.#over; i++) {
+    let endUs = 0;
+    const limitUs = connections.several ? SHARED_TURN_US : TURN_US;
+    for (let i = 0; i < REQUESTS_PER_TURN && !this.#over; i++) {
       const length = this.#next(answered || i > 0);
+      if (i === 0) endUs = clock.us + limitUs;
       if (length > 0) {
         this.#dispatch(length);
         served += 1;
+        if (clock.us >= endUs) break;
       } else if (!this.#goesOn(length)) break;
     }
     return served;
