@@ -1,5 +1,6 @@
 import { spawn, spawnSync } from "node:child_process";
 import { mkdirSync, readdirSync, readFileSync } from "node:fs";
+import { cpus } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
@@ -21,6 +22,20 @@ function place(): { tmp: string; out: string } {
   const [tmp, out] = [join(folder, "tmp"), join(folder, "out")];
   mkdirSync(tmp);
   return { tmp, out };
+}
+
+/** The children of the process that work without an end. */
+function workersOf(parent: number): number {
+  const isWorker = (pid: string): boolean => {
+    try {
+      const ofParent = readFileSync(`/proc/${pid}/status`, "latin1").includes(`PPid:\t${parent}\n`);
+      return ofParent && readFileSync(`/proc/${pid}/cmdline`, "latin1").includes("for (;;);");
+    } catch {
+      // It has ended.
+      return false;
+    }
+  };
+  return readdirSync("/proc").filter((pid) => /^\d+$/.test(pid) && isWorker(pid)).length;
 }
 
 /** The benchmark looks for programs itself, and names what is missing. */
@@ -79,6 +94,24 @@ describe("the summary of samples", () => {
     expect(judged([9, 9, 13])).toMatchObject({ outcome: "short", withinSpread: true });
   });
 
+  test("a figure beside busy processors is of that part of the run alone, and others of none of it", () => {
+    const part = (busy: boolean, ns: number) => ({
+      layersOn: "tmpfs",
+      busy,
+      rounds: 1,
+      results: [{ ...result({ sluice: [ns], peer: [30] }, "ns/op"), name: "create", group: "metadata" }],
+      memory: {},
+    });
+    const subjects = [{ name: "peer", about: "", kind: "peer" }];
+    const report = { base: "peer", storages: [part(false, 10), part(true, 20)], subjects, scale: [], costs: [] };
+    const means = judgeFigures(report as unknown as BenchReport).filter(({ found }) => found !== "–");
+    expect(means.map(({ what, on, found }) => [what, on, found])).toEqual([
+      ["names and attributes, against the best FUSE peer: create", "tmpfs", "3.00 (3.00–3.00)"],
+      ["names and attributes, geometric mean", "tmpfs", "3.00"],
+      ["names and attributes beside busy processors, geometric mean", "tmpfs, other processors busy", "1.50"],
+    ]);
+  });
+
   test("rewrites the marked parts of a page, and nothing else", () => {
     const report = reportOf({ sluice: [1], overlayfs: [2] }, [
       { name: "overlayfs", about: "of the kernel", kind: "kernel" },
@@ -134,6 +167,7 @@ describe("the command line", () => {
       "--costs",
       "--figures",
       "--minutes",
+      "--busy",
       "--render",
     ])
       expect(stdout).toContain(option);
@@ -231,6 +265,24 @@ requires("/dev/fuse", "CAP_SYS_ADMIN", "kernel overlayfs", "command cc").describ
     expect(leftBelow(tmp)).toEqual([]);
   });
 });
+
+requires("CAP_SYS_ADMIN", "kernel overlayfs", "command cc", "command taskset").test(
+  "--busy has a program work on each processor but the first until the end",
+  async () => {
+    const { tmp, out } = place();
+    const args = [...TINY, "--busy", "--rounds", "5", "--subjects", "native,overlayfs", "--phases", "create", "--out", out];
+    const child = spawn(process.execPath, [MAIN, ...args], { env: environment(tmp), stdio: ["ignore", "pipe", "ignore"] });
+    let [said, most] = ["", 0];
+    child.stdout.setEncoding("utf8").on("data", (text: string) => (said += text));
+    const code = new Promise<number | null>((resolve) => child.on("close", resolve));
+    const working = (): number => workersOf(child.pid as number);
+    for (; child.exitCode === null; await sleep(5)) most = Math.max(most, working());
+    expect([await code, most, working()]).toEqual([0, cpus().length - 1, 0]);
+    expect(readdirSync(out)).toContain("metadata-tmpfs-busy.svg");
+    expect(said).toContain("layers on tmpfs, other processors busy");
+  },
+  120_000,
+);
 
 requires("CAP_SYS_ADMIN", "kernel overlayfs", "loop devices", "command mkfs.ext4", "command cc").test(
   "layers may lie on an ext4 of the run's own",

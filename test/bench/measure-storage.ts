@@ -3,6 +3,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { messageOf } from "./bench-error.js";
 import type { CleanUp } from "./clean-up.js";
 import type { CostPoint } from "./costs/cost-point.js";
+import { keepOthersBusy } from "./machine/busy-processors.js";
 import { processorNsBetween } from "./machine/processes.js";
 import { makeAssets } from "./phases/assets.js";
 import type { Bench, Phase } from "./phases/phase.js";
@@ -21,6 +22,8 @@ export interface StorageRun {
   untilMs: number;
   /** Whether what they take at rest is asked for: it is waited for. */
   atRest: boolean;
+  /** Other programs work on each processor but the first. */
+  busy: boolean;
   cleanUp: CleanUp;
   signal: AbortSignal;
   progress(line: string): void;
@@ -70,18 +73,20 @@ async function restOf(sessions: readonly Session[], restMs: number): Promise<Cos
 }
 
 export async function measureStorage(run: StorageRun): Promise<Measured> {
-  const { phases, bench, warmUps, untilMs, signal, progress } = run;
+  const { phases, bench, warmUps, untilMs, signal, progress, busy } = run;
   const layersOn = bench.storage.kind;
-  if (phases.length === 0) return { layersOn, rounds: 0, results: [], memory: {}, broken: [], costs: [] };
+  if (phases.length === 0) return { layersOn, busy, rounds: 0, results: [], memory: {}, broken: [], costs: [] };
   await makeAssets(bench.storage, bench.sizes, programsOf(phases));
   const { sessions, broken } = await openSessions(run);
   const idle = sessions.map((session) => session.residentBytes());
+  const leaveAlone = busy ? run.cleanUp.add(keepOthersBusy()) : undefined;
   const outcome = await runRounds({ phases, sessions, bench, warmUps, untilMs, signal, progress });
+  await leaveAlone?.();
   const costs = run.atRest ? await restOf(sessions, bench.sizes.restMs) : [];
   const memory = sessions.map((session, at) => {
     return [session.subject.name, { idleBytes: idle[at] ?? 0, afterBytes: session.residentBytes() }] as const;
   });
   for (const session of sessions) await session.stop();
   const { rounds, results } = outcome;
-  return { layersOn, rounds, results, memory: Object.fromEntries(memory), broken: [...broken, ...outcome.broken], costs };
+  return { layersOn, busy, rounds, results, memory: Object.fromEntries(memory), broken: [...broken, ...outcome.broken], costs };
 }

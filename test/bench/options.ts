@@ -30,6 +30,8 @@ export interface BenchOptions {
   figures: boolean;
   /** Nobody's idle processors halt during the run. */
   neverHalt: boolean;
+  /** Other programs work on each processor but the first: always, or in a part of the run that is added, or never. */
+  busy: "all" | "besides" | "never";
   /** No round and no point of a curve is begun that would end after these; at least one round counts. */
   minutes: number;
   /** A directory for the JSON and the plots; nothing is written without it. */
@@ -66,12 +68,14 @@ tree, and prints ratios with their spread. Needs root, cc, and fio for the data 
   --costs               also: time to mount, processor time at rest, pauses for garbage, growth under churn, size on disk
   --decisions [PART]    only the figures of the decision plane: open, wire, rules, memory, or all of them; three to ten minutes
   --never-halt          let no idle processor halt while anything is measured: what is left is work, for every subject
+  --busy                have another program work on each processor but the first while anything is measured; --figures and
+                        --full add names and attributes measured so
   --out DIR             write results.json, one plot a group, and the tables into the marked parts of DIR.md, where that exists
   --render DIR          measure nothing: make plots and DIR.md anew from DIR/results.json
   --help
 
 Subjects: native, overlayfs, fuse-overlayfs, mergerfs, sluice (no policy), sluice-uring (the same by FUSE over io_uring, which
-is switched on while it starts), sluice-granted, sluice-mediated, sluice-halting (--idle-polling off; only where named), sluice-judging (a rule that judges moves; only where named), sluice-portable (the fuse-native engine), passthrough_hp (libfuse's
+is switched on while it starts), sluice-granted, sluice-mediated, sluice-halting (--idle-polling off; names and attributes), sluice-judging (a rule that judges moves; only where named), sluice-portable (the fuse-native engine), passthrough_hp (libfuse's
 example, where it is in PATH), and those named with --subject.
 
 Exit codes: 0 measured, also where a figure is short; 1 a subject or a phase broke; 2 the command line is wrong; 3 the machine
@@ -121,6 +125,7 @@ const FLAGS = {
   costs: { type: "boolean" },
   figures: { type: "boolean" },
   "never-halt": { type: "boolean" },
+  busy: { type: "boolean" },
   minutes: { type: "string" },
   out: { type: "string" },
   render: { type: "string" },
@@ -168,6 +173,7 @@ export function readOptions(argv: readonly string[]): BenchOptions | undefined {
     costs: values.costs ?? everything,
     figures: values.figures ?? everything,
     neverHalt: values["never-halt"] ?? false,
+    busy: values.busy === true ? "all" : everything ? "besides" : "never",
     minutes: minutesOf(values.minutes, profile === "figures" ? FIGURES_MINUTES : Number.POSITIVE_INFINITY),
     out: values.out,
     render: values.render,

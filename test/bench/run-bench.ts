@@ -20,6 +20,7 @@ import type { Experiment } from "./scale/experiments.js";
 import { chooseExperiments, runScale } from "./scale/run-scale.js";
 import type { ScalePoint } from "./scale/scale-point.js";
 import { type Choice, chooseSubjects } from "./subjects/choose-subjects.js";
+import type { Subject } from "./subjects/subject.js";
 
 function say(line: string): void {
   process.stderr.write(`${line}\n`);
@@ -34,7 +35,6 @@ interface RunParts {
   options: BenchOptions;
   choice: Choice;
   experiments: readonly Experiment[];
-  phases: readonly Phase[];
   startedMs: number;
   cleanUp: CleanUp;
   signal: AbortSignal;
@@ -46,11 +46,42 @@ interface Found {
   costs: CostPoint[];
 }
 
-// Of the time there is: how far the rounds on the first file system may come, the curves and costs, the rounds on the second.
-const [FIRST_SHARE, CURVES_SHARE, ALL] = [0.42, 0.72, 1];
+/** Rounds with the layers on one file system. */
+interface Part {
+  kind: StorageKind;
+  /** Beside other programs. */
+  busy: boolean;
+  phases: readonly Phase[];
+  subjects: readonly Subject[];
+  /** Curves and costs are measured after it. */
+  curves: boolean;
+  /** Of the time there is, when it has passed the part begins no further round. */
+  untilShare: number;
+}
 
-async function measureOn(kind: StorageKind, isFirst: boolean, parts: RunParts): Promise<Found> {
-  const { options, choice, experiments, phases, startedMs, cleanUp, signal } = parts;
+// How far the first part may come, its curves and costs, the middle parts, and the last one.
+const [FIRST_SHARE, CURVES_SHARE, MIDDLE_SHARE, ALL] = [0.4, 0.67, 0.92, 1];
+
+/** Overlays that a parallel build may have below it. */
+const isComparedBusy = ({ kind, phasesOnly, supervised }: Subject): boolean =>
+  kind === "kernel" || kind === "peer" || (kind === "sluice" && phasesOnly !== true && supervised !== true);
+
+function partsOf({ layersOn, busy }: BenchOptions, subjects: readonly Subject[], phases: readonly Phase[]): Part[] {
+  const alike = { phases, busy: busy === "all" };
+  const parts = layersOn.map((kind, at) => ({
+    ...alike,
+    kind,
+    curves: at === 0,
+    subjects: subjects.filter(({ slow }) => at === 0 || !slow),
+  }));
+  const names = busy === "besides" ? phases.filter(({ group }) => group === "metadata") : [];
+  const besides = { busy: true, phases: names, subjects: subjects.filter(isComparedBusy), curves: false };
+  if (names.length > 0) parts.push(...layersOn.slice(0, 1).map((kind) => ({ ...besides, kind })));
+  return parts.map((part, at) => ({ ...part, untilShare: at === parts.length - 1 ? ALL : at === 0 ? FIRST_SHARE : MIDDLE_SHARE }));
+}
+
+async function measurePart({ kind, busy, phases, subjects, curves, untilShare }: Part, parts: RunParts): Promise<Found> {
+  const { options, choice, experiments, startedMs, cleanUp, signal } = parts;
   const untilMs = (share: number): number => startedMs + options.minutes * 60_000 * share;
   const storage = await makeStorage(kind, cleanUp);
   const bench: Bench = {
@@ -59,14 +90,14 @@ async function measureOn(kind: StorageKind, isFirst: boolean, parts: RunParts): 
     storage,
     roundsInAll: options.rounds + options.warmUps,
   };
-  const atRest = isFirst && options.costs;
+  const atRest = curves && options.costs;
   const shared = { bench, cleanUp, signal, progress: say };
-  const subjects = choice.subjects.filter(({ slow }) => isFirst || slow !== true);
-  const common = { ...shared, subjects, phases, warmUps: options.warmUps, atRest };
-  const measured = await measureStorage({ ...common, untilMs: untilMs(isFirst && options.layersOn.length > 1 ? FIRST_SHARE : ALL) });
-  const whole = { ...shared, subjects: choice.subjects.filter(({ phasesOnly }) => phasesOnly !== true), untilMs: untilMs(CURVES_SHARE) };
+  const common = { ...shared, subjects, phases, busy, warmUps: options.warmUps, atRest };
+  const measured = await measureStorage({ ...common, untilMs: untilMs(untilShare) });
+  const inCurves = choice.subjects.filter(({ phasesOnly, namesOnly }) => phasesOnly !== true && namesOnly !== true);
+  const whole = { ...shared, subjects: inCurves, untilMs: untilMs(CURVES_SHARE) };
   const costs = atRest ? await measureCosts(whole) : [];
-  const scale = isFirst && options.scale ? await runScale({ ...whole, experiments }) : [];
+  const scale = curves && options.scale ? await runScale({ ...whole, experiments }) : [];
   await storage.remove();
   return { storages: [measured], scale, costs: [...measured.costs, ...costs] };
 }
@@ -82,7 +113,7 @@ function reportOf({ options, choice, startedMs }: RunParts, machine: Machine, { 
     base: names.includes(options.base) ? options.base : (names[0] ?? options.base),
     subjects: choice.subjects.map(({ name, about, kind }) => ({ name, about, kind })),
     skipped: choice.skipped,
-    storages: storages.map(({ layersOn, rounds, results, memory }) => ({ layersOn, rounds, results, memory })),
+    storages: storages.map(({ layersOn, busy, rounds, results, memory }) => ({ layersOn, busy, rounds, results, memory })),
     scale,
     costs,
   };
@@ -97,14 +128,14 @@ export async function runBench(options: BenchOptions, cleanUp: CleanUp, signal: 
   for (const { name, why } of choice.skipped) say(`skipped ${name}: ${why}`);
   if (options.neverHalt) cleanUp.add(neverHalt());
   const machine = describeMachine();
-  const parts: RunParts = { options, choice, experiments, phases, startedMs: Date.now(), cleanUp, signal };
+  const parts: RunParts = { options, choice, experiments, startedMs: Date.now(), cleanUp, signal };
   const found: Found = { storages: [], scale: [], costs: [] };
-  for (const [at, kind] of options.layersOn.entries()) {
-    say(`layers on ${kind}`);
-    const part = await measureOn(kind, at === 0, parts);
-    found.storages.push(...part.storages);
-    found.scale = [...found.scale, ...part.scale];
-    found.costs.push(...part.costs);
+  for (const part of partsOf(options, choice.subjects, phases)) {
+    say(`layers on ${part.kind}${part.busy ? ", other processors busy" : ""}`);
+    const { storages, scale, costs } = await measurePart(part, parts);
+    found.storages.push(...storages);
+    found.scale = [...found.scale, ...scale];
+    found.costs.push(...costs);
   }
   const report = reportOf(parts, machine, found);
   process.stdout.write(printReport(report, options.figures));

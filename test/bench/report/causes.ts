@@ -15,6 +15,8 @@ const NO_REQUEST =
 const SEVERAL_ASK = "several threads or processes ask at once, and one thread answers";
 const ONE_REQUEST =
   "one request each, for every subject: the scheduler's choice of processors for server and client matters more than the work";
+const WEIGHT =
+  "a short request is mostly the switches between client and server; opens, creations and copy-ups are more requests and system calls than the peer's (as with copy-up and create above)";
 
 /** By phase, for figures on names, attributes and work. */
 const BY_PHASE: Readonly<Record<string, string>> = {
@@ -62,6 +64,8 @@ const BY_FIGURE: Readonly<Record<string, string>> = {
   "the same by io_uring, geometric mean":
     "rings gain by placement: a thread on each processor answers where the request was made; one event loop keeps little of this gain (transports.md)",
   "names and attributes, geometric mean": "the short phases above, and those that the kernel answers itself, which are 1 for every subject",
+  "names and attributes with idle polling off, geometric mean": WEIGHT,
+  "names and attributes beside busy processors, geometric mean": WEIGHT,
   "cached stat, 128 layers against 1": "the kernel answers it itself, with any number of layers: this is the variation between rounds",
   "64 clients against the best FUSE peer at 64: stat, not cached": ONE_THREAD,
   "64 clients against the best FUSE peer at 64: open, read, close": ONE_THREAD,

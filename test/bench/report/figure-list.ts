@@ -10,6 +10,8 @@ export interface PhaseFigure {
   atLeast: number;
   /** Judged as one: the geometric mean over the phases. */
   mean?: boolean;
+  /** Of the part of the run in which other programs work. */
+  busy?: boolean;
 }
 
 const CACHED_DATA = ["seq-read", "rand-read", "seq-write", "rand-write", "mmap-read", "mmap-write"];
@@ -44,6 +46,23 @@ export const PHASE_FIGURES: readonly PhaseFigure[] = [
     against: "peers",
     atLeast: 2,
     mean: true,
+  },
+  {
+    what: "names and attributes with idle polling off, geometric mean",
+    phases: "metadata",
+    subject: "sluice-halting",
+    against: "peers",
+    atLeast: 1.3,
+    mean: true,
+  },
+  {
+    what: "names and attributes beside busy processors, geometric mean",
+    phases: "metadata",
+    ...plain,
+    against: "peers",
+    atLeast: 1.2,
+    mean: true,
+    busy: true,
   },
   { what: "cached stat, against kernel overlayfs", phases: ["stat-warm"], ...plain, against: "overlayfs", atLeast: 0.95 },
   { what: "open with a kept grant, against kernel overlayfs", phases: ["open-close"], ...granted, against: "overlayfs", atLeast: 0 },

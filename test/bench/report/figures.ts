@@ -2,7 +2,7 @@
 import { type PhaseResult, ratioOf } from "../run/measurements.js";
 import { geometricMean, type Spread, spreadOf } from "../run/statistics.js";
 import type { ScalePoint } from "../scale/scale-point.js";
-import type { BenchReport, StorageReport } from "./bench-report.js";
+import { type BenchReport, conditionsOf, type StorageReport } from "./bench-report.js";
 import { causeOf } from "./causes.js";
 import { CURVE_FIGURES, type CurveFigure, type Limit, LIMITS, PHASE_FIGURES, type PhaseFigure } from "./figure-list.js";
 import { formatRatio } from "./format.js";
@@ -45,12 +45,13 @@ function phasesOf({ phases }: PhaseFigure, results: readonly PhaseResult[]): rea
   return typeof phases === "string" ? results.filter(({ group }) => group === phases) : results.filter(({ name }) => phases.includes(name));
 }
 
-function judgePhases(figure: PhaseFigure, { layersOn, results }: StorageReport, peers: readonly string[]): FigureOutcome[] {
-  const found = phasesOf(figure, results).flatMap((result) => {
+function judgePhases(figure: PhaseFigure, storage: StorageReport, peers: readonly string[]): FigureOutcome[] {
+  if ((figure.busy === true) !== (storage.busy === true)) return [];
+  const found = phasesOf(figure, storage.results).flatMap((result) => {
     const ratio = judged(result, figure, peers);
     return ratio === undefined ? [] : [{ name: result.name, ratio }];
   });
-  const common = { on: layersOn, wanted: figure.atLeast === 0 ? "" : `≥ ${figure.atLeast.toFixed(2)}` };
+  const common = { on: conditionsOf(storage), wanted: figure.atLeast === 0 ? "" : `≥ ${figure.atLeast.toFixed(2)}` };
   if (found.length === 0) return [{ ...common, what: figure.what, found: "–", outcome: "not measured", cause: "" }];
   if (figure.mean) {
     const mean = geometricMean(found.map(({ ratio }) => ratio.median));

@@ -1,6 +1,6 @@
 /** Rewrites the marked parts of a page from a report, and leaves the text between them alone. */
 import { BenchError } from "../bench-error.js";
-import type { BenchReport } from "./bench-report.js";
+import { type BenchReport, plotName } from "./bench-report.js";
 import { judgeFigures } from "./figures.js";
 import { machineLines } from "./print-report.js";
 import { costsTable, figuresTable, GROUPS, groupTable, memoryTable, scaleTables, type Table } from "./tables.js";
@@ -24,7 +24,7 @@ function resultsOf(report: BenchReport, folder: string): string {
   const parts = report.storages.flatMap((storage) =>
     GROUPS.flatMap((group) => {
       const table = groupTable(group, storage, report);
-      return table ? [`#### ${table.title}`, `![${table.title}](${folder}/${group}-${storage.layersOn}.svg)`, tableOf(table)] : [];
+      return table ? [`#### ${table.title}`, `![${table.title}](${folder}/${plotName(group, storage)}.svg)`, tableOf(table)] : [];
     }),
   );
   return parts.join("\n\n");

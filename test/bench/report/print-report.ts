@@ -1,11 +1,11 @@
 /** The whole report as text: the run and its machine, the tables, and the figures if asked for. */
-import type { BenchReport } from "./bench-report.js";
+import { type BenchReport, conditionsOf } from "./bench-report.js";
 import { formatTable } from "./format.js";
 import { costsTable, figuresTable, GROUPS, groupTable, memoryTable, processorTable, scaleTables, type Table } from "./tables.js";
 
 /** The run and its machine: a line each. */
 export function machineLines({ machine, loadAtEnd, minutes, storages, profile, skipped }: BenchReport): string[] {
-  const rounds = storages.map((storage) => `${storage.rounds} with the layers on ${storage.layersOn}`).join(", ");
+  const rounds = storages.map((storage) => `${storage.rounds} with the layers on ${conditionsOf(storage)}`).join(", ");
   return [
     `Linux ${machine.kernel}, ${machine.cpus} × ${machine.cpu}, ${machine.memoryGib} GiB, node ${machine.node}`,
     `profile ${profile}, interleaved rounds: ${rounds}; ${minutes} minutes in all`,

@@ -1,7 +1,7 @@
 /** The results of a run as tables, for a terminal and for the docs alike. */
 import { type PhaseResult, ratioOf, valuesOf } from "../run/measurements.js";
 import { spreadOf } from "../run/statistics.js";
-import type { BenchReport, StorageReport } from "./bench-report.js";
+import { type BenchReport, conditionsOf, type StorageReport } from "./bench-report.js";
 import { judgeFigures } from "./figures.js";
 import { formatRatio, formatValue } from "./format.js";
 
@@ -36,29 +36,30 @@ export function groupTable(group: GroupName, storage: StorageReport, report: Ben
   if (results.length === 0) return undefined;
   const others = report.subjects.map(({ name }) => name).filter((name) => name !== report.base);
   const rows = results.map((result) => rowOf(result, others, report.base));
-  const title = `${GROUP_TITLES[group]}, layers on ${storage.layersOn}: times as fast as ${report.base}`;
+  const title = `${GROUP_TITLES[group]}, layers on ${conditionsOf(storage)}: times as fast as ${report.base}`;
   return { title, rows: [["phase", report.base, ...others], ...rows] };
 }
 
 /** The processor time of each daemon: the part of a round trip that a busy machine does not blur. */
-export function processorTable({ layersOn, results }: StorageReport, { subjects }: BenchReport): Table | undefined {
+export function processorTable(storage: StorageReport, { subjects }: BenchReport): Table | undefined {
+  const { results } = storage;
   const spent = (result: PhaseResult, subject: string): number => spreadOf(result.daemonCpuMs[subject] ?? []).median;
   const daemons = subjects.map(({ name }) => name).filter((name) => results.some((result) => spent(result, name) > 0));
   if (daemons.length === 0) return undefined;
   const cell = (value: number): string => (Number.isNaN(value) ? "–" : value.toFixed(1));
   const rows = results.map((result) => [result.name, ...daemons.map((subject) => cell(spent(result, subject)))]);
-  const title = `Processor time of the daemons, layers on ${layersOn}, ms a round (what a phase makes and removes is in it)`;
+  const title = `Processor time of the daemons, layers on ${conditionsOf(storage)}, ms a round (what a phase makes and removes is in it)`;
   return { title, rows: [["phase", ...daemons], ...rows] };
 }
 
 const mib = (bytes: number): string => `${(bytes / 1024 ** 2).toFixed(1)} MiB`;
 
-export function memoryTable({ layersOn, memory }: StorageReport): Table | undefined {
-  const rows = Object.entries(memory).filter(([, { idleBytes }]) => idleBytes > 0);
+export function memoryTable(storage: StorageReport): Table | undefined {
+  const rows = Object.entries(storage.memory).filter(([, { idleBytes }]) => idleBytes > 0);
   if (rows.length === 0) return undefined;
   const cells = rows.map(([name, { idleBytes, afterBytes }]) => [name, mib(idleBytes), mib(afterBytes)]);
   return {
-    title: `Resident memory of each daemon with its children, layers on ${layersOn}`,
+    title: `Resident memory of each daemon with its children, layers on ${conditionsOf(storage)}`,
     rows: [["subject", "mounted", "after the rounds"], ...cells],
   };
 }

@@ -2,18 +2,18 @@
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { basename, join, resolve } from "node:path";
 import { BenchError, messageOf } from "../bench-error.js";
-import type { BenchReport } from "./bench-report.js";
+import { type BenchReport, conditionsOf, plotName } from "./bench-report.js";
 import { drawPlot } from "./draw-plot.js";
 import { renderPage } from "./markdown.js";
 import { GROUP_TITLES, GROUPS } from "./tables.js";
 
 function writePlots(folder: string, report: BenchReport): void {
   const names = report.subjects.map(({ name }) => name);
-  for (const { layersOn, results } of report.storages) {
+  for (const storage of report.storages) {
     for (const group of GROUPS) {
-      const own = results.filter((result) => result.group === group);
-      const title = `${GROUP_TITLES[group]}, layers on ${layersOn}`;
-      if (own.length > 0) writeFileSync(join(folder, `${group}-${layersOn}.svg`), drawPlot(title, own, names, report.base));
+      const own = storage.results.filter((result) => result.group === group);
+      const title = `${GROUP_TITLES[group]}, layers on ${conditionsOf(storage)}`;
+      if (own.length > 0) writeFileSync(join(folder, `${plotName(group, storage)}.svg`), drawPlot(title, own, names, report.base));
     }
   }
 }

@@ -38,6 +38,7 @@ function unfit(phase: Phase, { subject }: Session): string | undefined {
   if (phase.program !== undefined && !findProgram(phase.program)) return `skipped: ${phase.program} is not installed`;
   // A floor like passthrough_hp has a descriptor open of each file that the kernel knows.
   if (phase.many && (subject.slow || subject.kind === "floor")) return "skipped: too many files for it";
+  if (subject.namesOnly && phase.group !== "metadata") return "skipped: measured on names and attributes alone";
   return phase.copyUp && subject.mirrors ? "skipped: it does no copy-up" : undefined;
 }
 

@@ -22,6 +22,7 @@ interface Variant {
   mostRounds?: number;
   slow?: true;
   phasesOnly?: true;
+  namesOnly?: true;
   /** Only if it is asked for. */
   named?: true;
 }
@@ -31,7 +32,7 @@ const ENABLE_URING = "/sys/module/fuse/parameters/enable_uring";
 const VARIANTS: readonly Variant[] = [
   { name: "sluice", about: "Sluice without a policy: kernel passthrough, nobody asked", engine: "devfuse" },
   { name: "sluice-uring", about: "the same, its requests by io_uring instead of read(2)", engine: "devfuse", transport: "uring" },
-  { name: "sluice-halting", about: "the same as sluice, with --idle-polling off", engine: "devfuse", halting: true, named: true },
+  { name: "sluice-halting", about: "the same as sluice, with --idle-polling off", engine: "devfuse", halting: true, namesOnly: true },
   {
     name: "sluice-granted",
     about: "Sluice, a decision service that grants every open: kernel passthrough",
@@ -133,6 +134,7 @@ export const sluiceSubjects: readonly Subject[] = VARIANTS.map((variant) => ({
   supervised: variant.supervised === true,
   phasesOnly: variant.phasesOnly === true,
   slow: variant.slow === true,
+  namesOnly: variant.namesOnly === true,
   onlyNamed: variant.named === true,
   ...(variant.mostRounds === undefined ? {} : { mostRounds: variant.mostRounds }),
   missing: () => whyMissing(variant),

@@ -30,6 +30,8 @@ export interface Subject {
   slow?: boolean;
   /** Left out of curves and costs: they would tell nothing that another subject does not. */
   phasesOnly?: boolean;
+  /** Measured on names and attributes alone, and in no curves and costs: the rest does not depend on its difference. */
+  namesOnly?: boolean;
   /** Measured only if it is asked for by name. */
   onlyNamed?: boolean;
   /** Another server goes on when its server is killed. */
