@@ -19,15 +19,13 @@ import {
 import { native } from "@sluice/native";
 import { Errno } from "@sluice/vfs";
 import { expect, vi } from "vitest";
-import { NOTHING_KNOWN } from "../conflicts.js";
-import { completeSelection } from "../complete-selection.js";
 import { reviewLayers } from "../review.js";
-import { selectorOf } from "../selection.js";
 import { untilCall } from "../testing/dying-system.js";
 import { type PlantedSession, plantSession, type Where } from "../testing/plant-session.js";
+import { reviewed } from "../testing/reviewed.js";
 import { applyDifferences } from "./apply.js";
 import { recoverApply } from "./recover.js";
-import { appliedStates, undoApply } from "./undo.js";
+import { undoApply } from "./undo.js";
 
 const { test } = requires("CAP_SYS_ADMIN", "command setfacl", "command getfacl");
 const OLD = { mtimeNs: 1_000_000_000n };
@@ -92,25 +90,6 @@ function contentOf(path: string): Snapshot {
 /** The whole upper layer, marks and times too, but the times of its root, which entries leave as a whole. */
 function wholeOf(path: string): Snapshot {
   return new Map([...snapshot(path, { hardLinks: true })].filter(([name]) => name !== ""));
-}
-
-interface Reviewed {
-  apply(words?: string[]): Promise<void>;
-  conflicts: string[];
-}
-
-function reviewed(session: PlantedSession): Reviewed {
-  const stack = session.stack();
-  const all = reviewLayers(stack, { ...NOTHING_KNOWN, applied: appliedStates(session.place) });
-  return {
-    apply(words = []) {
-      const isSelected = selectorOf(session.base, words);
-      const wanted = all.list.filter(({ path }) => isSelected(path));
-      const chosen = completeSelection(all, wanted);
-      return applyDifferences(session.place, stack, { chosen, rest: all.list.filter((one) => !chosen.includes(one)) });
-    },
-    conflicts: all.list.filter(({ conflict }) => conflict !== undefined).map(({ path }) => path),
-  };
 }
 
 async function apply(session: PlantedSession, words: string[] = []): Promise<void> {

@@ -9,7 +9,7 @@ import { AT, Attr, Errno, O } from "@sluice/vfs";
 import type { Difference, OnProgress } from "../difference.js";
 import { sealOf } from "../identity.js";
 import { abandonApply, finishApply } from "./finish.js";
-import { leavesOf } from "./leaves.js";
+import { Leaves } from "./leaves.js";
 import { isOwn, MovableObjects, OwnPlaces } from "./own-objects.js";
 import { APPLY, look, must, openIn, type Place } from "./place.js";
 import { Plan, type Planned } from "./plan.js";
@@ -92,18 +92,19 @@ class Apply {
   }
 
   /** The upper layer, if its objects can be renamed into the directory. */
-  #movable(): MovableObjects | undefined {
+  #movable(leaves: Leaves): MovableObjects | undefined {
     const { upper, directory } = this.#place;
-    return this.#record.slots.in === "session" && mountOf(upper.fd) === mountOf(directory.fd) ? new MovableObjects(upper.fd) : undefined;
+    if (this.#record.slots.in !== "session" || mountOf(upper.fd) !== mountOf(directory.fd)) return undefined;
+    return new MovableObjects(upper.fd, leaves);
   }
 
   async #plan(
     stack: LayerStack,
     slots: number,
-    { chosen, merged }: Omit<Selection, "rest" | "onProgress">,
+    { chosen, merged, leaves }: Omit<Selection, "rest" | "onProgress"> & { leaves: Leaves },
     onProgress: OnProgress,
   ): Promise<Planned[]> {
-    const movable = this.#movable();
+    const movable = this.#movable(leaves);
     try {
       const planned = await new Plan(stack, slots, { merged, movable }).make(chosen, onProgress);
       this.#record.parents = movable?.parents() ?? [];
@@ -143,10 +144,11 @@ class Apply {
       const slots = openSlots(this.#record, this.#place, this.#directory);
       try {
         const progress = (part: number) => (done: number) => onProgress?.(part * chosen.length + done, PARTS * chosen.length);
-        const planned = await this.#plan(stack, slots, { chosen, merged }, progress(0));
+        const leaves = new Leaves(stack, rest);
+        const planned = await this.#plan(stack, slots, { chosen, merged, leaves }, progress(0));
         await this.#begin(planned, slots);
         const seals = await this.#run(planned, slots, progress(1));
-        this.#write(DONE, { leaves: leavesOf(stack, rest), seals });
+        this.#write(DONE, { leaves: leaves.list(), seals });
       } finally {
         native.close(slots);
       }

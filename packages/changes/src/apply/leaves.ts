@@ -6,24 +6,53 @@ import { isDirectory, join, type LayerStack } from "@sluice/layer-tools";
 import { above } from "../complete-selection.js";
 import type { Difference } from "../difference.js";
 
-/** @param rest the differences that are not applied */
-export function leavesOf(stack: LayerStack, rest: readonly Difference[]): string[] {
-  const needed = new Set<string>();
-  for (const { path } of rest) for (const one of [path, ...above(path)]) needed.add(one);
-  const leaves: string[] = [];
-  const directories = [""];
-  for (let at = directories.pop(); at !== undefined; at = directories.pop()) {
-    for (const name of stack.names([{ layer: 0, path: at }])) {
-      const path = join(at, name);
-      if (!needed.has(path)) leaves.push(path);
-      else if (merges(stack, at, name)) directories.push(path);
-    }
+export class Leaves {
+  readonly #stack: LayerStack;
+  /** The differences that stay, and the directories above them. */
+  readonly #needed = new Set<string>();
+  readonly #merging = new Map<string, boolean>();
+
+  /** @param rest the differences that are not applied */
+  constructor(stack: LayerStack, rest: readonly Difference[]) {
+    this.#stack = stack;
+    for (const { path } of rest) for (const one of [path, ...above(path)]) this.#needed.add(one);
   }
-  return leaves;
+
+  /** Whether the upper object leaves, by itself or with a directory. Without the others the session would not show the one of the base. */
+  has(path: string): boolean {
+    for (const one of [...above(path)].reverse()) {
+      if (!this.#needed.has(one)) return true;
+      if (!this.#merges(one)) return false;
+    }
+    return !this.#needed.has(path);
+  }
+
+  /** The paths of the parts. */
+  list(): string[] {
+    const leaves: string[] = [];
+    const directories = [""];
+    for (let at = directories.pop(); at !== undefined; at = directories.pop()) {
+      for (const name of this.#stack.names([{ layer: 0, path: at }])) {
+        const path = join(at, name);
+        if (!this.#needed.has(path)) leaves.push(path);
+        else if (this.#merges(path)) directories.push(path);
+      }
+    }
+    return leaves;
+  }
+
+  #merges(path: string): boolean {
+    const known = this.#merging.get(path);
+    if (known !== undefined) return known;
+    const slash = path.lastIndexOf("/");
+    const merges = mergesIn(this.#stack, path.slice(0, Math.max(0, slash)), path.slice(slash + 1));
+    this.#merging.set(path, merges);
+    return merges;
+  }
 }
 
 /** Without the upper object, an entry of an opaque or renamed directory would not show the one at the same path below. */
-function merges(stack: LayerStack, directory: string, name: string): boolean {
+function mergesIn(stack: LayerStack, directory: string, name: string): boolean {
   const hit = stack.look({ layer: 0, path: directory }, name);
   if (hit === undefined || hit === "whiteout" || hit.opaque || !isDirectory(hit.attr)) return false;
   return stack.mark(hit, "redirect") === undefined;

@@ -8,6 +8,7 @@ import { escapeName } from "@sluice/runtime/cli";
 import { AT, Attr, Errno, UTIME } from "@sluice/vfs";
 import { above } from "../complete-selection.js";
 import type { Side } from "../difference.js";
+import type { Leaves } from "./leaves.js";
 import { LastDirectory, must, type UseName } from "./place.js";
 import type { Mark, OwnStep, ParentTimes, Step } from "./record.js";
 
@@ -25,11 +26,13 @@ export const isOwn = (step: Step): step is OwnStep => (step.do === "add" || step
 /** An upper layer whose objects can be renamed into the directory. */
 export class MovableObjects {
   readonly #upper: LastDirectory;
+  readonly #leaves: Leaves;
   readonly #isRoot = process.geteuid?.() === 0;
   readonly #parents = new Map<string, (ParentTimes & { isWritable: boolean }) | undefined>();
 
-  constructor(upper: number) {
+  constructor(upper: number, leaves: Leaves) {
     this.#upper = new LastDirectory(upper);
+    this.#leaves = leaves;
   }
 
   /** The marks of an object that can leave the session as it is; undefined if it has to be copied. */
@@ -37,6 +40,8 @@ export class MovableObjects {
     const { attr, listed, layer } = object;
     if (type === "directory" || layer !== 0 || object.path !== path || data.layer !== 0 || data.path !== path) return undefined;
     if (attr.nlink !== 1 || listed === undefined || (attr.attributes & UNMOVABLE) !== 0 || !this.#isWritableIn(path)) return undefined;
+    // In a directory that hides the one of the base, the session goes on showing its own object.
+    if (!this.#leaves.has(path)) return undefined;
     const { prefix } = stack.tree(object);
     const marks = listed.filter((name) => isMark(prefix, name));
     if (marks.length === 0) return [];
