@@ -1,5 +1,5 @@
 // Files and directories whose mode hides them from their owner: the mount of a session reads them, and so does the review.
-import { chmodSync, readdirSync, statSync } from "node:fs";
+import { chmodSync, readdirSync, readFileSync, statSync } from "node:fs";
 import { execFileSync } from "node:child_process";
 import { join } from "node:path";
 import { cleanUp, diffSnapshots, requires, snapshot } from "@sluice/testkit";
@@ -75,3 +75,37 @@ describe.each(["the directory's disk", "another disk"])("with the session on %s"
     LIMIT_MS,
   );
 });
+
+const REST = ["list/g", "list/more", "list/more/n", "ro/g", "ro/new"];
+const CLOSED = { "ro/f": "old\n", "ro/g": "old\n", "list/deep/f": "old\n", "list/g": "old\n" };
+/** The program opens the directories, works in them, and closes them again. */
+const CHANGE_CLOSED = `
+  chmod -R u+rwX ro list; echo new > ro/f; rm ro/g; echo n > ro/new; chmod 555 ro
+  echo new > list/deep/f; echo new > list/g; mkdir list/more; echo n > list/more/n; chmod 444 list/deep list/more list
+`;
+
+test(
+  "a user applies changes in directories that their mode closes to the user, in parts, and undoes that",
+  async () => {
+    const project = new Project("an ordinary user", CLOSED, undefined, "none");
+    const modes: readonly (readonly [string, number])[] = [
+      ["ro", 0o555],
+      ["list/deep", 0o444],
+      ["list", 0o444],
+    ];
+    for (const [path, mode] of modes) chmodSync(join(project.base, path), mode);
+    const before = snapshot(project.base);
+    expect((await project.sluice(["run", "--policy", "install", "--name", "one", "--", "sh", "-c", CHANGE_CLOSED])).code).toBe(0);
+    const all = await done(project, ["diff", "one"]);
+    await done(project, ["apply", "one", "ro/f", "list/deep"]);
+    expect(readFileSync(join(project.base, "list/deep/f"), "utf8")).toBe("new\n");
+    expect((await done(project, ["diff", "--name-only", "one"])).trimEnd().split("\n").sort()).toEqual(REST);
+    await done(project, ["undo"]);
+    expect(diffSnapshots(before, snapshot(project.base)).filter((line) => !line.includes("mtimeNs"))).toEqual([]);
+    expect(await done(project, ["diff", "one"])).toBe(all);
+    await done(project, ["apply", "one"]);
+    expect(readdirSync(join(project.base, "ro")).sort()).toEqual(["f", "new"]);
+    expect(statSync(join(project.base, "list")).mode & 0o7777).toBe(0o444);
+  },
+  LIMIT_MS,
+);

@@ -287,8 +287,9 @@ static napi_value set_umask(napi_env env, napi_callback_info info) {
 
 /*
  * Reading as the owner. The mount of an ordinary user's session has all rights over the user's files, by a user namespace, and
- * leaves files and directories whose mode hides them from their own owner. A command that reads such layers gets the same rights
- * for single calls: a child that shares memory and descriptors makes the call in a user namespace with the ids of the user alone.
+ * leaves files and directories whose mode hides them from their own owner. A command that reads such layers, and moves objects out of
+ * them, gets the same rights for single calls: a child that shares memory and descriptors makes the call in a user namespace with the
+ * ids of the user alone.
  * The user could do as much by a chmod, which would change the files.
  */
 bool reads_as_owner = false;

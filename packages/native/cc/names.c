@@ -148,16 +148,30 @@ static napi_value fs_unlinkat(napi_env env, napi_callback_info info) {
   return result(env, unlinkat(dirfd, name.bytes, flags));
 }
 
+struct rename_request {
+  int from_dirfd;
+  const char *from;
+  int to_dirfd;
+  const char *to;
+  uint32_t flags;
+};
+
+static int64_t renamed(void *data) {
+  struct rename_request *request = data;
+  return or_errno(syscall(SYS_renameat2, request->from_dirfd, request->from, request->to_dirfd, request->to, request->flags));
+}
+
 static napi_value fs_renameat2(napi_env env, napi_callback_info info) {
   struct args args = args_read_as_is(env, info, 5);
   struct name from, to;
-  int from_dirfd = arg_int(&args, 0);
+  struct rename_request request = {.from = from.bytes, .to = to.bytes};
+  request.from_dirfd = arg_int(&args, 0);
   arg_name(&args, 1, &from);
-  int to_dirfd = arg_int(&args, 2);
+  request.to_dirfd = arg_int(&args, 2);
   arg_name(&args, 3, &to);
-  uint32_t flags = arg_uint(&args, 4);
+  request.flags = arg_uint(&args, 4);
   if (args.failure) return args_failed(&args);
-  return result(env, syscall(SYS_renameat2, from_dirfd, from.bytes, to_dirfd, to.bytes, flags));
+  return result_number(env, retried_as_owner(renamed(&request), renamed, &request));
 }
 
 static napi_value fs_readlinkat(napi_env env, napi_callback_info info) {

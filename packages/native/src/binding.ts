@@ -181,8 +181,9 @@ export interface Native extends NameCalls {
   removexattrat(dirfd: number, name: string, attribute: string): number;
 
   /**
-   * From now on `openat2` for reading, `statx`, `getxattrat` and `listxattrat` reach files and directories of this process's user whose mode
-   * denies it (EACCES): as the user could after a chmod, by a user namespace, if the machine has those. Not for root.
+   * From now on `openat2` for reading, `statx`, `renameat2` and the calls for extended attributes reach files and directories of this
+   * process's user whose mode denies it (EACCES): as the user could after a chmod, by a user namespace, if the machine has those. Not for
+   * root.
    */
   readAsOwner(on: boolean): void;
 
