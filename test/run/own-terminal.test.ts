@@ -1,6 +1,7 @@
 // The terminal of the command in `sluice run`: it has one of its own, and the caller's terminal is the caller's again at every end.
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { eventually, policyOf, requires } from "@sluice/testkit";
 import { describe, expect } from "vitest";
 import { chooseSeed } from "../fault/exercisers/policies.js";
@@ -13,6 +14,7 @@ const { test } = requires(...NEEDS, "pseudo-terminals", "command setsid", "comma
 const seed = chooseSeed();
 const LIMIT_MS = 180_000;
 const WAIT_MS = 60_000;
+const SOON_MS = 1000;
 const FILES = { "a.key": "secret\n", plain: "text\n" };
 const END = "[d]iscard ?";
 
@@ -133,6 +135,40 @@ test(
     expect(await terminal.finished).toBeLessThan(2);
     expect(terminal.text()).toContain(first === "a.key" ? "secret" : "other");
     expect(terminal.text()).toContain(`cat: ${other}: Permission denied`);
+  },
+  LIMIT_MS,
+);
+
+test(
+  "keys that were typed for a question without Enter are no answer to the next one",
+  async () => {
+    const project = new Project("root", { ...FILES, "b.key": "other\n" });
+    const policy = join(dirname(project.base), "policy.yaml");
+    writeFileSync(policy, policyOf("grant", { name: "keys", path: "**/*.key", effect: "ask" }), { mode: 0o644 });
+    const script = "cat a.key & while ! [ -e asked ]; do sleep 0.1; done; cat b.key; wait";
+    const words = ["run", "--policy", policy, "--name", "one", "--on-exit", "keep", "--", "sh", "-c", script];
+    const terminal = project.onTerminal(words);
+    await untilAsked(terminal, "a.key");
+    terminal.write("o");
+    await terminal.waitFor("\no");
+    writeFileSync(project.session("one", "upper/asked"), "");
+    const waiting = async (): Promise<{ askId: string; paths: string[] }[]> =>
+      JSON.parse((await project.sluice(["asks", "one", "--json"])).stdout || "[]") as { askId: string; paths: string[] }[];
+    await eventually("both wait", WAIT_MS, async () => (await waiting()).length === 2);
+    const first = (await waiting()).find(({ paths }) => paths.includes("a.key"));
+    await project.sluice(["answer", first?.askId ?? "", "deny"]);
+    await terminal.waitFor("asks for: read b.key");
+    const choices = (): number => terminal.text().split("[o]nce").length;
+    const before = choices();
+    // Nothing that is typed within a moment after the question counts.
+    await sleep(SOON_MS);
+    await eventually("the choices are shown again", WAIT_MS, () => {
+      terminal.write("\r");
+      return choices() > before;
+    });
+    terminal.write("d\r");
+    await terminal.finished;
+    expect(terminal.text()).not.toMatch(/^other/m);
   },
   LIMIT_MS,
 );

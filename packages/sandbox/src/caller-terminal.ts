@@ -94,8 +94,11 @@ export class CallerTerminal {
 
   /** Holds the output of the command, and passes lines on that are typed from now on. @returns false if none can be read here */
   listen(onLine: (line: string) => void): boolean {
+    const wasListening = this.#reader === "person";
     this.#onLine = onLine;
     this.#serve();
+    // Half of a line may be there, which was typed for the last listener.
+    if (wasListening) this.#forgetTyped();
     if (this.#reader === "person") return true;
     this.#onLine = undefined;
     return false;
@@ -140,7 +143,6 @@ export class CallerTerminal {
     if (wanted === this.#reader) return;
     const before = this.#reader;
     this.#reader = wanted;
-    this.#typed = "";
     this.command?.hold("question", wanted === "person");
     if (wanted === undefined) {
       this.#keys?.destroy();
@@ -149,9 +151,14 @@ export class CallerTerminal {
       return;
     }
     this.#takeMode(wanted);
-    if (wanted === "person" || before === "person") native.flushInput(this.#fd);
+    if (wanted === "person" || before === "person") this.#forgetTyped();
     this.#keys ??= this.#read();
   };
+
+  #forgetTyped(): void {
+    this.#typed = "";
+    native.flushInput(this.#fd);
+  }
 
   /** Without a terminal as standard input, and with a pipe as output, the keys are another program's: `make </dev/null | less`. */
   #wantedReader(): Reader | undefined {
