@@ -1,5 +1,5 @@
 // The command of `sluice run` tries to reach what is hidden from it. Each line of a probe is an attempt.
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { chmodSync, existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { createServer, type Server } from "node:net";
 import { join } from "node:path";
 import { execFileSync } from "node:child_process";
@@ -176,6 +176,34 @@ describe.each(CALLERS)("as %s", (caller) => {
       const words = ["run", "--read-only", sockets, "--socket", paths.shown, "--socket", paths.hidden, "--", "sh", "-c", attempts(texts)];
       const { stdout, stderr } = await project.sluice(words);
       expect(answers(stdout), stderr).toEqual({ shown: "yes", other: "no", hidden: "yes" });
+    },
+    LIMIT_MS,
+  );
+
+  test(
+    "the command reaches no socket by a name that its program did not bind, such as a relative one",
+    async () => {
+      const project = new Project(caller, FILES);
+      const [other, alias] = [scratch(), scratch()];
+      chmodSync(other, 0o777);
+      execFileSync("mount", ["--bind", other, alias]);
+      cleanUp(() => void execFileSync("umount", [alias]));
+      const program = `const { createServer } = require("net");
+        const listen = (name, then) => createServer((socket) => socket.end("reached")).listen(name, then);
+        const { linkSync, renameSync } = require("fs");
+        listen("relative", () => listen("${other}/early", () => (linkSync("early", "linked"), renameSync("early", "late"))));
+        const parent = process.ppid;
+        setInterval(() => process.ppid === parent || process.exit(), 100);`;
+      const before = `(cd "${other}" && exec "${process.execPath}" -e '${program}') & until [ -S "${other}/late" ]; do sleep 0.1; done`;
+      const names = { relative: join(other, "relative"), renamed: join(other, "late"), linked: join(other, "linked") };
+      const texts = Object.fromEntries(
+        Object.entries({ ...names, mounted: join(alias, "late") }).map(([name, path]) => [name, connect(path)]),
+      );
+      const reached = await runScript(["sh", "-c", `${before}; ${attempts(texts)}`], { timeoutMs: LIMIT_MS });
+      expect(answers(reached.stdout), reached.stderr).toEqual(all(texts, "yes"));
+      const words = ["run", "--read-only", other, "--read-only", alias, "--", "sh", "-c", attempts(texts)];
+      const { stdout, stderr } = await project.sluice(words, { before: `rm -f "${other}"/*; ${before}` });
+      expect(answers(stdout), stderr).toEqual(all(texts, "no"));
     },
     LIMIT_MS,
   );

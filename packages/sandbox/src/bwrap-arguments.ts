@@ -6,6 +6,7 @@ import { existsSync, realpathSync } from "node:fs";
 import { isBeneath, type MountRow } from "@sluice/mount-control";
 import { aliasesOf } from "./aliases.js";
 import type { HomeView } from "./home-view.js";
+import { isSocket } from "./outside-sockets.js";
 
 export interface Confinement {
   /** As root no user namespace is made, and the command has `ROOT_CAPABILITIES`. */
@@ -130,9 +131,14 @@ function views(plan: Confinement): string[] {
   ];
 }
 
-/** Those to cover one by one. bubblewrap fails if one is gone, and those of other sessions go at any time: the state is covered as a whole. */
+/**
+ * Those to cover one by one, at each path by which a mount shows them. bubblewrap fails if one is gone, and those of other sessions go at any
+ * time: the state is covered as a whole.
+ */
 function coveredSockets(plan: Confinement, sockets: readonly string[]): string[] {
-  return sockets.filter((path) => !plan.reachable.includes(path) && !isBeneath(path, plan.state) && isSeen(path, plan));
+  const shown = sockets.filter((path) => !plan.reachable.includes(path) && !isBeneath(path, plan.state));
+  const aliases = shown.flatMap((path) => aliasesOf(path, plan.mounts).map((alias) => alias.path));
+  return [...new Set([...shown, ...aliases.filter(isSocket)])].filter((path) => isSeen(path, plan));
 }
 
 /** A function of the sockets of other programs, as they are when the command begins. The rest is planned before. */
