@@ -1,7 +1,9 @@
 // `sluice run` as root and as an ordinary user: the changes of a command, its end, and the session that it leaves.
-import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { once } from "node:events";
+import { chmodSync, existsSync, readFileSync, writeFileSync } from "node:fs";
+import { createServer } from "node:net";
 import { join } from "node:path";
-import { requires, scratch, treeHash } from "@sluice/testkit";
+import { cleanUp, requires, scratch, treeHash } from "@sluice/testkit";
 import { describe, expect } from "vitest";
 import { chooseSeed } from "../fault/exercisers/policies.js";
 import { CALLERS, NEEDS, procFile, Project, rootsViewsShareProcess, testsInTurn } from "./sandboxed.js";
@@ -43,6 +45,27 @@ describe.each(CALLERS)("as %s", (caller) => {
       expect((await project.sluice(["sessions"])).stdout).toMatch(/^NAME .*\none .* 1 modified, 1 added, 2 deleted\n$/);
       expect(await project.sluice(["discard", "one"])).toMatchObject({ code: 0, stderr: "one: discarded\n" });
       expect(existsSync(project.session("one"))).toBe(false);
+    },
+    LIMIT_MS,
+  );
+
+  test(
+    "the command begins although a socket that it would see goes while its sandbox starts",
+    async () => {
+      const project = new Project(caller, FILES);
+      const [sockets, programs] = [scratch(), scratch()];
+      const [gone, left] = [join(sockets, "gone"), join(sockets, "left")];
+      const servers = [gone, left].map((path) => createServer().listen(path));
+      cleanUp(() => servers.forEach((server) => server.close()));
+      await Promise.all(servers.map((server) => once(server, "listening")));
+      for (const path of [sockets, gone, left]) chmodSync(path, 0o777);
+      // The real one comes after it in PATH.
+      writeFileSync(join(programs, "bwrap"), `#!/bin/sh\nrm -f ${gone}\nPATH=\${PATH#*:} exec bwrap "$@"\n`, { mode: 0o755 });
+      const env = { PATH: `${programs}:/usr/local/bin:/usr/bin:/bin` };
+      const words = ["run", "--read-only", sockets, "--", "sh", "-c", `ls ${sockets}; test -S ${left} || echo covered; exit 7`];
+      const { code, stdout, stderr } = await project.sluice(words, { env });
+      expect({ code, stdout }, stderr).toEqual({ code: 7, stdout: "left\ncovered\n" });
+      expect(stderr).not.toContain("bwrap");
     },
     LIMIT_MS,
   );

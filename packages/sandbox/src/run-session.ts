@@ -1,9 +1,10 @@
 /** Runs one command in a locked session: the namespaces, the mount in them, and the sandbox, in this order. */
 import { type ChildProcess, spawn } from "node:child_process";
-import { existsSync, mkdirSync, realpathSync, statSync } from "node:fs";
+import { existsSync, mkdirSync, realpathSync, statSync, writeSync } from "node:fs";
 import { homedir } from "node:os";
 import type { Readable, Writable } from "node:stream";
 import { isBeneath, readMountTable } from "@sluice/mount-control";
+import { check, native } from "@sluice/native";
 import { CliError, EXIT, failed, lacking, wrong } from "@sluice/runtime/cli";
 import { noteShownIds, type Session, statePath } from "@sluice/sessions";
 import { bwrapArguments, type Confinement } from "./bwrap-arguments.js";
@@ -17,8 +18,9 @@ import { closeInherited } from "./inherited-files.js";
 import { promptForPerson } from "./person-prompt.js";
 import { outsideSockets } from "./outside-sockets.js";
 import { type AskedView, type ServedView, type ViewOrder, viewWords } from "./view-order.js";
-import { BEGUN, ENDED, ENTERED, GO, STAGE_FD, stageCommand, type StageServer, VIEW_IS_THERE } from "./stage-script.js";
+import { BEGUN, ENDED, ENTERED, STAGE_FD, stageCommand, type StageServer, VIEW_IS_THERE } from "./stage-script.js";
 import { callFilter } from "./call-filter.js";
+import { SandboxStart } from "./sandbox-start.js";
 
 export interface SessionRun {
   session: Session;
@@ -57,6 +59,7 @@ export interface Serving {
 const SOCKETS_OF_ROOT = "/run/sluice";
 const SOCKETS_OF_USER = "/sys/fs/fuse/connections";
 const SIGNAL_EXIT = 128;
+const EMPTY = Buffer.alloc(0);
 const MOUNTED = /^mounted .*?; policy (?:[^;]*?: )?(.*?); FUSE .*passthrough (on|off)(?:.*; by (the host service, pid \d+))?/m;
 
 function added(paths: readonly string[], option: string, base: string): string[] {
@@ -187,6 +190,8 @@ interface Stage {
   confinement: Confinement;
   /** The options of its sandbox: as `bwrapArguments`. */
   options(sockets: readonly string[]): string[];
+  /** The file for these options. */
+  file: number;
   pipe(fd: number): Writable & Readable;
 }
 
@@ -197,6 +202,13 @@ function stageServer({ session, sluice, order }: SessionRun, capabilities: reado
   if (socketDirectory === SOCKETS_OF_ROOT) mkdirSync(socketDirectory, { recursive: true, mode: 0o711 });
   else noteShownIds(session.place);
   return { command: [...sluice, ...viewWords(order)], capabilities, socketDirectory };
+}
+
+/** `bytes` fit into one write. */
+function memoryFile(name: string, bytes: Buffer): number {
+  const fd = check(native.memoryFile(name), "make a memory file");
+  writeSync(fd, bytes);
+  return fd;
 }
 
 /** @param capabilities those of the server that mounts the view; undefined: the stage waits for the view */
@@ -211,21 +223,26 @@ function startStage(
   const server = capabilities === undefined ? undefined : stageServer(run, capabilities);
   const [program, ...words] = stageCommand({ programs, server, asRoot, overlays, terminal: terminal?.replaced[0] }, command);
   const standard = [0, 1, 2].map((fd) => (terminal?.replaced.includes(fd) === true ? terminal.command?.far : "inherit"));
+  // They go with this process.
+  const file = memoryFile("options", EMPTY);
+  const files = new Map<number, number>([
+    [STAGE_FD.filter, memoryFile("filter", callFilter())],
+    [STAGE_FD.options, file],
+  ]);
   const stage = spawn(program, words, {
     cwd: "/",
     env: environmentFor(session.name, session.base),
-    stdio: [...standard, ...Object.values(STAGE_FD).map(() => "pipe" as const)],
+    stdio: [...standard, ...Object.values(STAGE_FD).map((fd) => files.get(fd) ?? ("pipe" as const))],
   });
   const pipe = (fd: number): Writable & Readable => {
     const stream = stage.stdio[fd] as Writable & Readable; // a pipe is a duplex stream
     stream.on("error", () => undefined); // the end of the stage tells of itself
     return stream;
   };
-  pipe(STAGE_FD.filter).end(callFilter());
   const exit = exitOf(stage);
   exit.catch(() => undefined); // whoever waits for it hears of it
   // While the view is being mounted.
-  return { process: stage, exit, confinement, options: bwrapArguments(confinement), pipe };
+  return { process: stage, exit, confinement, options: bwrapArguments(confinement), file, pipe };
 }
 
 export interface CommandEnd {
@@ -248,12 +265,17 @@ function textOf(stream: Readable, onText: (text: string) => void): Promise<strin
 async function runInStage(
   run: SessionRun,
   { terminal }: Surroundings,
-  { process: stage, exit, options, pipe, served }: Stage & { served: ServedView | undefined },
+  { process: stage, exit, options, file, pipe, served }: Stage & { served: ServedView | undefined },
 ): Promise<CommandEnd> {
   const { session, order } = run;
   terminal?.attach();
   if (served !== undefined) pipe(STAGE_FD.go).write(`${VIEW_IS_THERE}\n`);
+  const sandbox = new SandboxStart({
+    options: () => options(outsideSockets()),
+    ...{ file, go: pipe(STAGE_FD.go), onComplaint: (text) => void process.stderr.write(text) },
+  });
   const begun = textOf(pipe(STAGE_FD.begun), (text) => {
+    sandbox.heard(text);
     // Whoever waits for the end hears of a failure.
     if (text.endsWith(`${ENDED}\n`)) served?.end().catch(() => undefined);
   });
@@ -270,16 +292,14 @@ async function runInStage(
     }
     run.onServing({ passthrough: mounted[2] === "on", policy: mounted[1] ?? "", by: mounted[3] });
     terminal?.begin();
-    const words = options(outsideSockets());
-    pipe(STAGE_FD.options).end(words.map((word) => `${word}\0`).join(""));
-    pipe(STAGE_FD.go).end(`${GO}\n`);
+    sandbox.begin();
     // While the sandbox begins: a question that comes earlier waits for its answer, and is shown then.
     const { control } = order.files;
     if (control !== undefined)
       prompt = promptForPerson({ name: session.name, view: session.path("view"), control }, { terminal, silent: run.silent });
     const exitCode = await exit;
     if (!told.text.startsWith(`${ENTERED}\n`)) complain(told, exitCode);
-    return { exitCode, hasBegun: (await begun).startsWith(`${BEGUN}\n`) };
+    return { exitCode, hasBegun: (await begun).split("\n").includes(BEGUN) };
   } finally {
     prompt?.close();
     unhook();

@@ -5,16 +5,26 @@
 import type { Programs } from "./find-programs.js";
 import type { HomeOverlay } from "./home-view.js";
 
-/** Descriptors of the script. Neither the server nor the command gets one that it does not need. */
+/** Descriptors of the script. Neither the server nor the command gets one that it does not need. `filter` and `options` are files. */
 export const STAGE_FD = { go: 3, told: 4, filter: 5, options: 6, begun: 7 } as const;
 /** For the moment in which another file is standard input. */
 const INPUT_FD = 8;
+/** Standard error, while `begun` gets the complaints of the sandbox. */
+const ERROR_FD = 9;
 /** The first line on `told`, and the last one, after the end of the server. The lines between them are the server's. */
 export const ENTERED = "entered";
 export const ENDED = "ended";
-/** The words on `begun`: the program of the command was found; and `ENDED`, in a stage without a server, when all its programs have ended. */
+/**
+ * The words on `begun`: the sandbox is there; the program of the command was found; the sandbox has ended; and `ENDED`, in a stage without a
+ * server, when all its programs have ended.
+ */
+export const INSIDE = "inside";
 export const BEGUN = "begun";
-/** The words on `go`: the view is there, for a stage that waits for it; and the command may start. Anything else ends the stage. */
+export const TRIED = "tried";
+/**
+ * The words on `go`: the view is there, for a stage that waits for it; and the command may start, after a sandbox that did not start again.
+ * Anything else ends the stage.
+ */
 export const VIEW_IS_THERE = "view";
 export const GO = "go";
 
@@ -64,9 +74,11 @@ const setOf = (names: readonly string[]): string => ["-all", ...names.map((name)
 
 /** In the sandbox. A terminal must be standard input to become the controlling one, and env(1) tells why a program does not start. */
 function commandLine({ programs: { bwrap, env, setsid, sh }, terminal }: Stage): string {
-  const { begun, filter, options } = STAGE_FD;
+  const { begun, filter, go, options } = STAGE_FD;
   const hasTerminal = terminal !== undefined;
   const starts = `
+    exec 2>&${ERROR_FD} ${ERROR_FD}>&-
+    echo ${INSIDE} >&${begun}
     command -v -- "$1" >/dev/null 2>&1 && echo ${BEGUN} >&${begun}
     exec ${line([env, `--default-signal=${OF_TERMINAL}`, "--"])} "$@" ${begun}>&- ${hasTerminal ? `<&${INPUT_FD} ${INPUT_FD}<&-` : ""}`;
   const words = [
@@ -81,7 +93,10 @@ function commandLine({ programs: { bwrap, env, setsid, sh }, terminal }: Stage):
     "-c",
     starts,
   ];
-  return `${line([...words, "sluice-command"])} "$@" ${hasTerminal ? `${INPUT_FD}<&0 <&${terminal}` : ""}`;
+  // Opened again, so that each sandbox reads them from their beginnings.
+  const files = [filter, options].map((fd) => `${fd}</proc/self/fd/${fd}`).join(" ");
+  const input = hasTerminal ? `${INPUT_FD}<&0 <&${terminal}` : "";
+  return `${line([...words, "sluice-command"])} "$@" ${input} ${files} ${ERROR_FD}>&2 2>&${begun} ${go}<&-`;
 }
 
 const CLOSED = `${STAGE_FD.go}<&- ${STAGE_FD.filter}<&- ${STAGE_FD.options}<&- ${STAGE_FD.begun}>&-`;
@@ -122,7 +137,7 @@ const TELL_END = `
 
 function script(stage: Stage): string {
   const { programs, server, asRoot, overlays } = stage;
-  const { go, told } = STAGE_FD;
+  const { begun, go, told } = STAGE_FD;
   const home = overlays.map((overlay) => `  ${overlayLine(programs, asRoot, overlay)}`);
   return `
 trap : TERM
@@ -133,9 +148,12 @@ read -r word <&${go}
 code=
 ${home.length === 0 ? "" : "wait $home || { word=; code=3; }"}
 if [ "$word" = ${GO} ]; then
-  exec ${go}<&-
-  ${commandLine(stage)}
-  code=$?
+  while [ "$word" = ${GO} ]; do
+    ${commandLine(stage)}
+    code=$?
+    echo ${TRIED} >&${begun}
+    read -r word <&${go} || word=
+  done
   ${server === undefined ? TELL_END : ""}
 fi
 ${server === undefined ? "" : END_SERVER}
