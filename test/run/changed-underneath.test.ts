@@ -222,6 +222,46 @@ describe.each(CALLERS)("as %s", (caller) => {
   );
 });
 
+const MAKES_DIRECTORIES =
+  "mkdir new aside; echo $NAME > new/$NAME; mkdir aside/in; echo $NAME > aside/in/$NAME; mv aside made; rm -r whole; mkdir whole";
+
+/** Two sessions that make the same directories, of which the first one has been applied. */
+async function twoMakers(caller: Caller): Promise<Project> {
+  const project = new Project(caller, FILES);
+  for (const name of ["one", "two"]) {
+    const script = MAKES_DIRECTORIES.replaceAll("$NAME", name);
+    const { code, stderr } = await project.sluice(["run", "--name", name, "--", "sh", "-ec", script]);
+    expect(code, stderr).toBe(0);
+  }
+  expect((await project.sluice(["apply", "one"])).code).toBe(0);
+  return project;
+}
+
+test(
+  "directories that two sessions made hold the files of both, after each apply and in a session that goes on",
+  async () => {
+    const project = await twoMakers(CALLERS[seed % CALLERS.length] as Caller);
+    expect(lines(await project.sluice(["diff", "two"]))).toEqual(["A made/in/two", "A new/two", "2 added"]);
+    const script = "cat new/* made/in/*; ls whole; echo more > new/more; rm -r moved; mkdir moved; ls moved";
+    const resumed = await project.sluice(["run", "--resume", "two", "--", "sh", "-ec", script]);
+    expect(resumed).toMatchObject({ code: 0, stdout: "one\ntwo\none\ntwo\n" });
+    expect(lines(await project.sluice(["diff", "two"]))).toEqual([
+      "A made/in/two",
+      "D moved/in",
+      "A new/more",
+      "A new/two",
+      "3 added, 1 deleted",
+    ]);
+    expect((await project.sluice(["apply", "two"])).code).toBe(0);
+    expect(["new", "made/in", "moved"].map((path) => readdirSync(join(project.base, path)).sort())).toEqual([
+      ["more", "one", "two"],
+      ["one", "two"],
+      [],
+    ]);
+  },
+  LIMIT_MS,
+);
+
 test(
   "git's lock that both sides took is a conflict",
   async () => {

@@ -45,8 +45,7 @@ export function createObject(core: CopyUpContext, permit: Permit, creation: Crea
   const labelled = creation.asDaemon !== true && creation.call.labels !== undefined;
   const made = labelled ? -Errno.EEXIST : makeAs(permit, creation, { dirFd, name });
   if (made !== -Errno.EEXIST) {
-    // Nothing below can show through today, but a name added to a lower layer later must not either (as overlayfs does).
-    if (made >= 0 && creation.directory && parent.isMerged) writeOpaque(core.marks, dirFd, name);
+    if (made >= 0 && creation.directory && hidesLaterNames(core, parent)) writeOpaque(core.marks, dirFd, name);
     return made;
   }
   const inWay = core.scratchAttr;
@@ -54,6 +53,15 @@ export function createObject(core: CopyUpContext, permit: Permit, creation: Crea
   if (labelled && there === -Errno.ENOENT) return makeAside(core, permit, creation, { dirFd, overWhiteout: false });
   if (there < 0 || !isWhiteout(inWay)) return -Errno.EEXIST;
   return makeAside(core, permit, creation, { dirFd, overWhiteout: true });
+}
+
+/**
+ * Whether a new directory is opaque though nothing lies below it. A name added to a lower layer later must not show through, as with
+ * overlayfs, which sets no mark either if others may change its layers (fs/overlayfs/dir.c ovl_create_upper, ovl_allow_offline_changes):
+ * the directory would hide theirs of the same name.
+ */
+function hidesLaterNames({ config }: CopyUpContext, parent: Node): boolean {
+  return parent.isMerged && !config.sharedLower;
 }
 
 function makeAs(permit: Permit, creation: Creation, at: { dirFd: number; name: ByteName }): number {
@@ -94,7 +102,7 @@ function makeAside(core: CopyUpContext, permit: Permit, creation: Creation, dest
 function hideLayersBelow(core: CopyUpContext, creation: Creation, at: { fd: number; name: string; overWhiteout: boolean }): number {
   if (!creation.directory) return 0;
   if (at.overWhiteout) return hideBelow(core.marks, at.fd, at.name);
-  if (creation.parent.isMerged) writeOpaque(core.marks, at.fd, at.name);
+  if (hidesLaterNames(core, creation.parent)) writeOpaque(core.marks, at.fd, at.name);
   return 0;
 }
 

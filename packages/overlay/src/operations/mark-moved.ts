@@ -9,6 +9,8 @@ import type { DataLocation } from "../layer/data-location.js";
 import { statName } from "../layer/system-calls.js";
 import { type DirectoryMarks, readDirectoryMarks, writeOpaque } from "../marks/directory-marks.js";
 import { readRedirect, writeRedirect } from "../marks/redirect.js";
+import { existsBelow } from "../merge/find.js";
+import type { MergedLayers } from "../merge/merged-layers.js";
 import type { Node } from "../node/node.js";
 import { aim } from "../node/open-node.js";
 import type { CopyUpContext } from "../copy-up/copy-up-context.js";
@@ -18,9 +20,10 @@ const REDIRECT_MAX = 4096;
 const marks: DirectoryMarks = { opaque: false, xattrWhiteouts: false, impure: false, redirect: undefined };
 
 /** 0 or a positive errno. */
-export function markMoved(core: CopyUpContext, plan: RenamePlan, node: Node): number {
+export function markMoved(core: CopyUpContext & MergedLayers, plan: RenamePlan, node: Node): number {
   const into = node === plan.node ? plan.newParent : plan.parent;
-  if (node.isDirectory) return markDirectory(core, { plan, into }, node);
+  const name = node === plan.node ? plan.newName : plan.name;
+  if (node.isDirectory) return markDirectory(core, { plan, into, name }, node);
   markImpure(core, into);
   return redirectData(core, node, plan.parent === plan.newParent);
 }
@@ -47,7 +50,14 @@ function hasSeveralNames(core: CopyUpContext, { dir, name }: DataLocation): bool
   return dirFd >= 0 && statName(dirFd, name, core.scratchAttr) === 0 && core.scratchAttr.nlink > 1;
 }
 
-function markDirectory(core: CopyUpContext, { plan, into }: { plan: RenamePlan; into: Node }, node: Node): number {
+/** The new name of a directory. */
+interface Target {
+  plan: RenamePlan;
+  into: Node;
+  name: ByteName;
+}
+
+function markDirectory(core: CopyUpContext & MergedLayers, { plan, into, name }: Target, node: Node): number {
   const own = node.upperDir;
   if (own === undefined) return Errno.ESTALE;
   const fd = core.fds.of(own);
@@ -56,6 +66,8 @@ function markDirectory(core: CopyUpContext, { plan, into }: { plan: RenamePlan; 
   if (lower === undefined) {
     // Nothing below belongs to it; at the new place something might, unless that is of the upper layer alone (ovl_rename).
     if (!into.isMerged) return 0;
+    // Others change the layers: see hidesLaterNames.
+    if (core.config.sharedLower && !existsBelow(core, into, name)) return 0;
     const status = node.opaque && hasMark(core, fd) ? 0 : writeOpaque(core.marks, fd, "");
     return status === -Errno.EOPNOTSUPP ? Errno.EXDEV : -status || 0;
   }
