@@ -27,6 +27,8 @@ function bornAt({ words }: Attr): bigint {
 export interface Known {
   /** The states that applies and their undoing gave to a path: they are not somebody else's change. */
   applied: ReadonlyMap<string, ReadonlySet<string>>;
+  /** So many names of each inode are kept for an undo: see `inodeKeyOf`. */
+  keptNames?: ReadonlyMap<string, number>;
   records: BaseRecords;
   /** The number of the layer that shows the lower layer as the session saw it, if there is one. */
   snapshot?: number | undefined;

@@ -51,6 +51,15 @@ function detailsOfNew(stack: LayerStack, { object, type }: Side): string[] {
   return details;
 }
 
+const MAX_NAMES = 3;
+
+function linkDetails({ sameFile = [], oldNames = 0 }: Difference): string[] {
+  const more = sameFile.length > MAX_NAMES ? ` and ${sameFile.length - MAX_NAMES} more` : "";
+  const same = sameFile.length === 0 ? [] : [`same file as ${sameFile.slice(0, MAX_NAMES).map(escapeName).join(", ")}${more}`];
+  if (oldNames === 0) return same;
+  return [...same, oldNames === 1 ? "1 other name keeps the old file" : `${oldNames} other names keep the old file`];
+}
+
 function detailsOf(stack: LayerStack, one: Difference, origin: Difference | undefined): string[] {
   const before = origin?.before ?? one.before;
   if (one.after === undefined) return [];
@@ -73,7 +82,7 @@ export function conflictLabel({ conflict, merge }: Difference): string | undefin
 export function differenceLine(stack: LayerStack, one: Difference, origin: Difference | undefined): string {
   const slash = (one.after ?? one.before)?.type === "directory" ? "/" : "";
   const from = one.from === undefined ? "" : `${escapeName(one.from)} -> `;
-  const details = detailsOf(stack, one, origin);
+  const details = [...detailsOf(stack, one, origin), ...linkDetails(one)];
   const shown = details.length === 0 ? "" : ` (${details.join(", ")})`;
   const conflict = conflictLabel(one) ?? (origin === undefined ? undefined : conflictLabel(origin));
   return `${LETTERS[kindOf(one)]} ${from}${escapeName(one.path)}${slash}${shown}${conflict === undefined ? "" : ` [${conflict}]`}\n`;
@@ -106,6 +115,10 @@ export interface DifferenceReport {
   aspects: readonly Aspect[];
   before: SideReport | null;
   after: SideReport | null;
+  /** Other names of the same file. */
+  sameFile?: string[];
+  /** The number of names that keep the old file. */
+  oldNames?: number;
   conflict: string | null;
   /** The number of conflicts in the merge; null if there is none. */
   merge: { conflicts: number } | null;
@@ -120,7 +133,7 @@ function sideReport(stack: LayerStack, side: Side | undefined): SideReport | nul
 
 /** For programs: names as text, without escapes. */
 export function reportOf(stack: LayerStack, one: Difference): DifferenceReport {
-  const { path, from, aspects, before, after, conflict, merge } = one;
+  const { path, from, aspects, before, after, conflict, merge, sameFile, oldNames } = one;
   return {
     kind: kindOf(one),
     path: toText(path),
@@ -128,6 +141,8 @@ export function reportOf(stack: LayerStack, one: Difference): DifferenceReport {
     aspects,
     before: sideReport(stack, before),
     after: sideReport(stack, after),
+    ...(sameFile === undefined ? {} : { sameFile: sameFile.map(toText) }),
+    ...(oldNames === undefined ? {} : { oldNames }),
     conflict: conflict ?? null,
     merge: merge === undefined ? null : { conflicts: merge.conflicts },
   };

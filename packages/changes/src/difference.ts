@@ -23,6 +23,10 @@ export interface Difference {
   from?: string;
   /** Of a deleted object: the path that it has now. */
   to?: string;
+  /** The other names that the merged tree shows of the same file, if it has several. */
+  sameFile?: readonly string[];
+  /** Of a file that was changed in place: so many names of the lower file are not among the changed ones, and stay with it. */
+  oldNames?: number;
   /** It changed in the lower layers since the upper layer was begun: applying the difference would lose that. */
   conflict?: string;
   /** Only with a conflict, and only if the two can be merged. */

@@ -8,6 +8,9 @@ export const NS = 1_000_000_000n;
 /** Nanoseconds since 1970. */
 export const changedAt = (attr: Attr): bigint => BigInt(attr.ctimeSec) * NS + BigInt(attr.ctimeNsec);
 
+/** The same for all names of an inode. */
+export const inodeKeyOf = ({ words, ino }: Attr): string => `${words[StatWord.devMajor]}:${words[StatWord.devMinor]} ${ino}`;
+
 export function identityOf(attr: Attr): string {
   const { words, ino, size, mode } = attr;
   return `${words[StatWord.devMajor]}:${words[StatWord.devMinor]} ${ino} ${size} ${mode} ${changedAt(attr)}`;

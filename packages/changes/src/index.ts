@@ -7,6 +7,7 @@ export { appliedAt, undoApply, type Undone } from "./apply/undo.js";
 export { completeSelection } from "./complete-selection.js";
 export { conflictLabel, differenceLine, type DifferenceReport, kindOf, reportOf, shownDifferences, summaryOf } from "./describe.js";
 export type { Difference, OnProgress } from "./difference.js";
+export { linkNames } from "./link-names.js";
 export { forTerminal } from "./patch/for-terminal.js";
 export { restoreOriginalIds } from "./restore-ids.js";
 export { reviewLayers } from "./review.js";

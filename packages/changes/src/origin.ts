@@ -3,7 +3,8 @@ import { type Hit, isDirectory, join, type LayerPath, type LayerStack } from "@s
 import { native } from "@sluice/native";
 import { AT } from "@sluice/vfs";
 
-const HEADER = 21;
+/** Of a mark, before the handle. */
+export const ORIGIN_HEADER_BYTES = 21;
 const TYPE_AT = 4;
 const handle = Buffer.alloc(128);
 
@@ -14,13 +15,21 @@ function identity(type: number, bytes: Buffer): string {
 /** Undefined if it was not copied up, or if its file system has no handles. */
 export function originOf(stack: LayerStack, upper: Hit): string | undefined {
   const mark = stack.rawMark(upper, "origin");
-  return mark === undefined || mark.length <= HEADER ? undefined : identity(mark[TYPE_AT] as number, mark.subarray(HEADER));
+  return mark === undefined || mark.length <= ORIGIN_HEADER_BYTES
+    ? undefined
+    : identity(mark[TYPE_AT] as number, mark.subarray(ORIGIN_HEADER_BYTES));
+}
+
+/** The handle of a lower object itself, valid until the next call. */
+export function rawHandleOf(stack: LayerStack, lower: Hit): { type: number; bytes: Buffer } | undefined {
+  const both = stack.withObject(lower, (fd) => native.nameToHandleAt(fd, "", AT.EMPTY_PATH, handle));
+  return both < 0 ? undefined : { type: both >>> 16, bytes: handle.subarray(0, both & 0xffff) };
 }
 
 /** The same for a lower object itself. */
 export function handleOf(stack: LayerStack, lower: Hit): string | undefined {
-  const both = stack.withObject(lower, (fd) => native.nameToHandleAt(fd, "", AT.EMPTY_PATH, handle));
-  return both < 0 ? undefined : identity(both >>> 16, handle.subarray(0, both & 0xffff));
+  const found = rawHandleOf(stack, lower);
+  return found === undefined ? undefined : identity(found.type, found.bytes);
 }
 
 /** The objects of the frozen layers of a session, by their handles. */

@@ -2,6 +2,7 @@
 import { BaseRecords } from "@sluice/base-record";
 import { LayerStack } from "@sluice/layer-tools";
 import type { Place } from "./apply/place.js";
+import { keptNames } from "./apply/finish.js";
 import { appliedStates } from "./apply/undo.js";
 import type { OnProgress } from "./difference.js";
 import { findMerges } from "./merge.js";
@@ -17,7 +18,7 @@ export function reviewPlace(place: Place, onProgress?: OnProgress): { stack: Lay
   const stack = new LayerStack(merging, { uppers: 1 + frozen.length, dataOnly });
   const snapshot = place.snapshot === undefined ? undefined : merging.length;
   const records = new BaseRecords(place.records ?? []);
-  const all = reviewLayers(stack, { applied: appliedStates(place), records, begun, snapshot }, onProgress);
+  const all = reviewLayers(stack, { applied: appliedStates(place), keptNames: keptNames(place), records, begun, snapshot }, onProgress);
   findMerges(stack, all.list, { records, directory: place.directory.path });
   return { stack, all };
 }

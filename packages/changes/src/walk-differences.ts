@@ -4,12 +4,15 @@
  */
 import { dataOf, Deeper, type Hit, isDirectory, join, type LayerPath, type LayerStack, typeName, unnested } from "@sluice/layer-tools";
 import { aspectsOf } from "./aspects.js";
+import { inodeKeyOf } from "./identity.js";
 import type { Difference, Move, OnProgress, Side } from "./difference.js";
 
 export interface Differences {
   /** Sorted by the names in their paths, a directory before its entries. */
   list: Difference[];
   moves: Move[];
+  /** Of upper objects with several names, by their inodes: the lower objects at those names that show no difference. */
+  unchanged: ReadonlyMap<string, readonly Hit[]>;
 }
 
 function sideOf(stack: LayerStack, hits: readonly Hit[]): Side | undefined {
@@ -29,6 +32,7 @@ const AT_ONCE = 1024;
 
 class Comparison {
   readonly moves: Move[] = [];
+  readonly unchanged = new Map<string, Hit[]>();
 
   constructor(readonly stack: LayerStack) {}
 
@@ -58,8 +62,15 @@ class Comparison {
     const after = sideOf(this.stack, now);
     const aspects = before === undefined || after === undefined ? [] : aspectsOf(this.stack, before, after);
     if (before === undefined || after === undefined || aspects.length > 0) yield { path, before, after, aspects };
+    else this.#noteUnchanged(before.object, after.object);
     this.#noteMove(path, inside(now));
     yield new Deeper(this.directory(path, inside(now), inside(then)));
+  }
+
+  #noteUnchanged(lower: Hit, upper: Hit): void {
+    if (isDirectory(upper.attr) || upper.attr.nlink < 2 || !this.stack.isUpper(upper)) return;
+    const key = inodeKeyOf(upper.attr);
+    this.unchanged.set(key, [...(this.unchanged.get(key) ?? []), lower]);
   }
 
   #noteMove(to: string, now: readonly Hit[]): void {
@@ -77,5 +88,5 @@ export function findDifferences(stack: LayerStack, onProgress?: OnProgress): Dif
     list.push(one);
     onProgress?.(list.length);
   }
-  return { list, moves: comparison.moves };
+  return { list, moves: comparison.moves, unchanged: comparison.unchanged };
 }

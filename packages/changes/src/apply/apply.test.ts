@@ -20,9 +20,9 @@ import { native } from "@sluice/native";
 import { Errno } from "@sluice/vfs";
 import { expect, vi } from "vitest";
 import { reviewLayers } from "../review.js";
+import { applyPlanted as apply, reviewed } from "../testing/apply-planted.js";
 import { untilCall } from "../testing/dying-system.js";
-import { type PlantedSession, plantSession, type Where } from "../testing/plant-session.js";
-import { reviewed } from "../testing/reviewed.js";
+import { plantSession, type Where } from "../testing/plant-session.js";
 import { applyDifferences } from "./apply.js";
 import { recoverApply } from "./recover.js";
 import { undoApply } from "./undo.js";
@@ -51,6 +51,9 @@ const BASE: Tree = {
   "pair/b": hardLink("pair/a"),
   "late/a": file("the same"),
   "late/b": hardLink("late/a"),
+  "stay/a": file("a name of it stays"),
+  "stay/b": hardLink("stay/a"),
+  "stay/gone": hardLink("stay/a"),
 };
 const UPPER: Tree = {
   edited: file("new\n", {
@@ -76,6 +79,10 @@ const UPPER: Tree = {
   "pair/a": file("changed by both names"),
   "pair/b": hardLink("pair/a"),
   late: whiteout(),
+  "stay/a": whiteout(),
+  "stay/gone": whiteout(),
+  "stay/b": file("a name of it stays"),
+  "stay/new": hardLink("stay/b"),
   pipe: fifo({ mode: 0o620 }),
   "sealed/": directory({ mode: 0o555, mtimeNs: 7_000_000_000n }),
   "sealed/in": file("sealed"),
@@ -92,13 +99,10 @@ function wholeOf(path: string): Snapshot {
   return new Map([...snapshot(path, { hardLinks: true })].filter(([name]) => name !== ""));
 }
 
-async function apply(session: PlantedSession, words: string[] = []): Promise<void> {
-  await reviewed(session).apply(words);
-}
-
 test("applies everything, with owners, modes, times, attributes and hard links, and undoes it", async () => {
   const session = await plantSession(BASE, UPPER);
   const [before, changes] = [contentOf(session.base), contentOf(session.upper)];
+  const stays = statSync(join(session.base, "stay/b")).ino;
   await apply(session);
   expect(session.review()).toEqual([]);
   expect(readdirSync(session.upper)).toEqual([]);
@@ -110,6 +114,7 @@ test("applies everything, with owners, modes, times, attributes and hard links, 
     xattrs: { "user.note": expect.anything() },
   });
   expect(statSync(join(session.base, "two/names")).ino).toBe(statSync(join(session.base, "two/again")).ino);
+  expect(statSync(join(session.base, "stay/new")).ino).toBe(stays);
   expect(now.get("sealed")).toMatchObject({ mode: "555", mtimeNs: 7_000_000_000n });
   expect(undoApply(session.place)).toMatchObject({ done: true, newer: [] });
   expect(diffSnapshots(contentOf(session.base), before)).toEqual([]);

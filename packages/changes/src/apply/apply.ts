@@ -2,18 +2,19 @@
  * Takes differences over into the base, all or nothing. New objects are made in slots beside it, on the same file system. Then each step
  * is one rename. A record on disk makes the next command undo or finish an apply that was killed at any point.
  */
-import type { LayerStack } from "@sluice/layer-tools";
+import { type Hit, isDirectory, type LayerStack } from "@sluice/layer-tools";
 import { native, openBeneath, StatWord } from "@sluice/native";
 import { unfit } from "@sluice/runtime/cli";
 import { AT, Attr, Errno, O } from "@sluice/vfs";
 import type { Difference, OnProgress } from "../difference.js";
-import { sealOf } from "../identity.js";
+import type { Differences } from "../walk-differences.js";
+import { inodeKeyOf, sealOf } from "../identity.js";
 import { abandonApply, finishApply } from "./finish.js";
 import { Leaves } from "./leaves.js";
 import { isOwn, MovableObjects, OwnPlaces } from "./own-objects.js";
 import { APPLY, look, must, openIn, type Place } from "./place.js";
-import { Plan, type Planned } from "./plan.js";
-import { type ApplyRecord, BEGUN, DONE, slotsOf, writeApplyRecord } from "./record.js";
+import { Plan, type Planned, reviewed } from "./plan.js";
+import { type ApplyRecord, BEGUN, DONE, type Inode, slotsOf, writeApplyRecord } from "./record.js";
 import { Steps } from "./steps.js";
 
 const PRIVATE = 0o700;
@@ -60,6 +61,8 @@ export interface Selection {
   rest: readonly Difference[];
   /** Those of the chosen ones of which the merge is applied, in place of the session's content. */
   merged?: ReadonlySet<Difference> | undefined;
+  /** As in `Differences`. */
+  unchanged?: Differences["unchanged"] | undefined;
   /** First every new object is made, then every step is done. */
   onProgress?: OnProgress;
 }
@@ -68,6 +71,7 @@ class Apply {
   readonly #place: Place;
   readonly #directory: number;
   #record: ApplyRecord;
+  #linked: readonly Inode[] = [];
 
   constructor(place: Place, directory: number) {
     this.#place = place;
@@ -101,13 +105,15 @@ class Apply {
   async #plan(
     stack: LayerStack,
     slots: number,
-    { chosen, merged, leaves }: Omit<Selection, "rest" | "onProgress"> & { leaves: Leaves },
+    { chosen, merged, leaves, unchanged = new Map() }: Omit<Selection, "rest" | "onProgress"> & { leaves: Leaves },
     onProgress: OnProgress,
   ): Promise<Planned[]> {
     const movable = this.#movable(leaves);
     try {
-      const planned = await new Plan(stack, slots, { merged, movable }).make(chosen, onProgress);
+      const plan = new Plan(stack, slots, { merged, movable, unchanged, base: this.#place.base.fd });
+      const planned = await plan.make(chosen, onProgress);
       this.#record.parents = movable?.parents() ?? [];
+      this.#linked = plan.linked;
       return planned;
     } finally {
       movable?.close();
@@ -116,7 +122,7 @@ class Apply {
 
   async #run(planned: readonly Planned[], slots: number, onProgress: (done: number) => void): Promise<ApplyRecord["seals"]> {
     const own = new OwnPlaces(this.#place.upper.fd);
-    const steps = new Steps(this.#place.base.fd, slots, own);
+    const steps = new Steps(this.#place.base.fd, slots, { own, linked: this.#linked });
     try {
       for (const [index, one] of planned.entries()) {
         if (!one.run(steps)) {
@@ -138,14 +144,15 @@ class Apply {
     await this.#begin(planned, slots);
   }
 
-  async run(stack: LayerStack, { chosen, rest, merged, onProgress }: Selection): Promise<void> {
-    this.#write(BEGUN, {});
+  async run(stack: LayerStack, selection: Selection): Promise<void> {
+    const { chosen, rest, merged, unchanged, onProgress } = selection;
+    this.#write(BEGUN, { names: namesOf(selection) });
     try {
       const slots = openSlots(this.#record, this.#place, this.#directory);
       try {
         const progress = (part: number) => (done: number) => onProgress?.(part * chosen.length + done, PARTS * chosen.length);
-        const leaves = new Leaves(stack, rest);
-        const planned = await this.#plan(stack, slots, { chosen, merged, leaves }, progress(0));
+        const leaves = new Leaves(stack, rest, unchanged);
+        const planned = await this.#plan(stack, slots, { chosen, merged, leaves, unchanged }, progress(0));
         await this.#begin(planned, slots);
         const seals = await this.#run(planned, slots, progress(1));
         this.#write(DONE, { leaves: leaves.list(), seals });
@@ -158,6 +165,20 @@ class Apply {
     }
     finishApply(this.#place, this.#directory, this.#record);
   }
+}
+
+const hasSeveralNames = ({ attr }: Hit): boolean => !isDirectory(attr) && attr.nlink > 1;
+
+/** The names of files of which a step may take or link another name. */
+function namesOf({ chosen, rest, unchanged = new Map() }: Selection): NonNullable<ApplyRecord["names"]> {
+  const taken = chosen.flatMap(({ before }) => (before === undefined ? [] : [before.object]));
+  const touched = new Set([...taken, ...[...unchanged.values()].flat()].filter(hasSeveralNames).map(({ attr }) => inodeKeyOf(attr)));
+  if (touched.size === 0) return [];
+  return [...chosen, ...rest].flatMap((one) => {
+    const { path, before } = one;
+    if (before === undefined || !hasSeveralNames(before.object) || !touched.has(inodeKeyOf(before.object.attr))) return [];
+    return [{ path, before: reviewed(before, one) }];
+  });
 }
 
 /** A directory that gets its metadata at the end has one step. */

@@ -5,10 +5,10 @@
 import { inDirectory, native } from "@sluice/native";
 import { escapeName, unfit } from "@sluice/runtime/cli";
 import { Errno, RENAME } from "@sluice/vfs";
-import { contentStateOf, identityOf } from "../identity.js";
+import { contentStateOf, identityOf, sealOf } from "../identity.js";
 import { OwnPlaces, restoreTimes } from "./own-objects.js";
 import { APPLY, exists, look, moveOwn, must, openIn, type Place, REMAINS, remove, UNDO } from "./place.js";
-import { addKnown, type ApplyRecord, DONE, readApplyRecord, slotsOf } from "./record.js";
+import { addKnown, type ApplyRecord, DONE, readApplyRecord, readKnown, slotsOf, writeApplyRecord } from "./record.js";
 import { isInode, Steps } from "./steps.js";
 
 /** In the directory of an apply: the parts that left the upper layer. */
@@ -47,9 +47,46 @@ export function forgetUndo(place: Place): void {
   discard(place, UNDO);
 }
 
+/** The number of names of each inode that the last apply keeps for its undo. */
+export function keptNames(place: Place): ReadonlyMap<string, number> {
+  const names = new Map<string, number>();
+  const record = inApply(place, UNDO, (directory) => readApplyRecord(directory, DONE, place.directory.path));
+  for (const step of record?.steps ?? []) {
+    if (step.do !== "remove" && step.do !== "replace") continue;
+    const inode = `${step.before.device} ${step.before.ino}`;
+    names.set(inode, (names.get(inode) ?? 0) + 1);
+  }
+  return names;
+}
+
+/** Of paths whose file the last apply kept another name of: the state changes when that name is removed. */
+function sealsOnKept(place: Place, { seals }: ApplyRecord): string[] {
+  const kept = keptNames(place);
+  if (kept.size === 0) return [];
+  return seals.flatMap(([path, seal]) => {
+    if (seal === null || !kept.has(seal.split(" ", 2).join(" "))) return [];
+    const attr = look(place.base.fd, path);
+    return attr !== undefined && sealOf(attr) === seal ? [path] : [];
+  });
+}
+
+function sealAgain(place: Place, directory: number, { record, paths }: { record: ApplyRecord; paths: readonly string[] }): void {
+  if (paths.length === 0) return;
+  const seals = record.seals.map(([path, seal]): [string, string | null] => {
+    const attr = paths.includes(path) ? look(place.base.fd, path) : undefined;
+    return [path, attr === undefined ? seal : sealOf(attr)];
+  });
+  writeApplyRecord(directory, DONE, { ...record, seals });
+}
+
 /** The changes are in the base: they leave the session, and can be undone from now on. */
 export function finishApply(place: Place, directory: number, record: ApplyRecord): void {
+  // The last apply may keep names of files that are still in the directory.
+  const earlier = stillKnown(place, inApply(place, UNDO, (last) => readApplyRecord(last, DONE, place.directory.path))?.names);
+  const paths = sealsOnKept(place, record);
   forgetUndo(place);
+  sealAgain(place, directory, { record, paths });
+  noteRestored(place, { steps: [], names: [...earlier, ...(record.names ?? [])] });
   const made = native.mkdirat(directory, LEFT, 0o700);
   if (made !== -Errno.EEXIST) must(made, place.directory.path, "a directory cannot be created");
   inApply(place, `${APPLY}/${LEFT}`, (left) => {
@@ -73,7 +110,7 @@ function reverseAll(place: Place, directory: number, record: ApplyRecord, left?:
   const slots = openIn(at.fd, record.slots.name);
   const own = new OwnPlaces(place.upper.fd, left === undefined ? undefined : { fd: left, leaves: record.leaves });
   try {
-    const steps = new Steps(place.base.fd, slots ?? -1, own);
+    const steps = new Steps(place.base.fd, slots ?? -1, { own });
     for (const step of record.steps) steps.openNew(step);
     const stuck = [...record.steps].reverse().flatMap((step) => steps.reverse(step) ?? []);
     if (stuck.length === 0) return steps.newer;
@@ -91,13 +128,22 @@ function reverseAll(place: Place, directory: number, record: ApplyRecord, left?:
 }
 
 /** They were moved away and back, or their metadata was set again: that is not somebody else's change. */
-function noteRestored(place: Place, { steps }: ApplyRecord): void {
-  const restored = steps.flatMap((step): [string, string][] => {
-    const attr = step.do === "add" ? undefined : look(place.base.fd, step.path);
-    if (step.do === "add" || !isInode(attr, step.before) || contentStateOf(attr) !== step.before.state) return [];
-    return [[step.path, identityOf(attr)]];
+function noteRestored(place: Place, { steps, names = [] }: Pick<ApplyRecord, "steps" | "names">): void {
+  const restored = [...steps, ...names].flatMap((one): [string, string][] => {
+    const attr = "before" in one ? look(place.base.fd, one.path) : undefined;
+    if (!("before" in one) || !isInode(attr, one.before) || contentStateOf(attr) !== one.before.state) return [];
+    return [[one.path, identityOf(attr)]];
   });
   if (restored.length > 0) addKnown(place, restored);
+}
+
+/** Of the names of files whose other names were applied: those that nobody has changed since. */
+function stillKnown(place: Place, names: ApplyRecord["names"] = []): NonNullable<ApplyRecord["names"]> {
+  const known = new Map(names.length === 0 ? [] : readKnown(place));
+  return names.filter(({ path }) => {
+    const attr = look(place.base.fd, path);
+    return attr !== undefined && known.get(path) === identityOf(attr);
+  });
 }
 
 function hasNotedRestored(place: Place, record: ApplyRecord): boolean {
@@ -113,8 +159,8 @@ function hasNotedRestored(place: Place, record: ApplyRecord): boolean {
 export function abandonApply(place: Place, directory: number, record: ApplyRecord): void {
   reverseAll(place, directory, record);
   restoreTimes(place.upper.fd, record.parents ?? []);
-  const isNoted = hasNotedRestored(place, record);
   removeSlots(place, directory, record);
+  const isNoted = hasNotedRestored(place, record);
   discard(place, APPLY);
   // On a full disk its own record had the room.
   if (!isNoted) noteRestored(place, record);
@@ -133,14 +179,16 @@ function putBack(place: Place, left: number, { path, index }: { path: string; in
 
 /** The base becomes as it was, and the session has its changes again. @returns paths at which the session has newer ones */
 export function finishUndo(place: Place, directory: number, record: ApplyRecord): string[] {
+  const names = stillKnown(place, record.names);
   const newer = inApply(place, `${UNDO}/${LEFT}`, (left) => {
     const paths = reverseAll(place, directory, record, left);
-    noteRestored(place, record);
     const lost = [...record.leaves.entries()].flatMap(([index, path]) => (putBack(place, left, { path, index }) ? [] : [path]));
     return [...paths, ...lost];
   });
   restoreTimes(place.upper.fd, record.parents ?? []);
   removeSlots(place, directory, record);
+  // A slot may have a name of a file that stays: its removal is the last change.
+  noteRestored(place, { steps: record.steps, names });
   discard(place, UNDO);
   return newer ?? [];
 }

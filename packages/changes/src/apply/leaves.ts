@@ -4,6 +4,8 @@
  */
 import { isDirectory, join, type LayerStack } from "@sluice/layer-tools";
 import { above } from "../complete-selection.js";
+import { inodeKeyOf } from "../identity.js";
+import type { Differences } from "../walk-differences.js";
 import type { Difference } from "../difference.js";
 
 export class Leaves {
@@ -12,10 +14,12 @@ export class Leaves {
   readonly #needed = new Set<string>();
   readonly #merging = new Map<string, boolean>();
 
-  /** @param rest the differences that are not applied */
-  constructor(stack: LayerStack, rest: readonly Difference[]) {
+  /** @param rest the differences that are not applied. A name of the same file stays with them: without it they would be another file */
+  constructor(stack: LayerStack, rest: readonly Difference[], unchanged: Differences["unchanged"] = new Map()) {
     this.#stack = stack;
-    for (const { path } of rest) for (const one of [path, ...above(path)]) this.#needed.add(one);
+    const inodes = new Set(rest.map(({ after }) => (after === undefined ? "" : inodeKeyOf(after.object.attr))));
+    const names = [...unchanged].filter(([inode]) => inodes.has(inode)).flatMap(([, lower]) => lower);
+    for (const { path } of [...rest, ...names]) for (const one of [path, ...above(path)]) this.#needed.add(one);
   }
 
   /** Whether the upper object leaves, by itself or with a directory. Without the others the session would not show the one of the base. */

@@ -14,7 +14,7 @@ import {
 import { type Random, seededRandom } from "@sluice/testkit/random";
 import { expect } from "vitest";
 import { type PlantedSession, plantSession } from "../testing/plant-session.js";
-import { reviewed } from "../testing/reviewed.js";
+import { reviewed } from "../testing/apply-planted.js";
 import { undoApply } from "./undo.js";
 
 const { test } = requires("CAP_SYS_ADMIN", "kernel overlayfs");

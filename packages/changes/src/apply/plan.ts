@@ -1,14 +1,14 @@
 /** The steps of an apply in their order, and the new objects in their slots. */
 import { writeFileSync } from "node:fs";
-import { isDirectory, type LayerStack, furnish, furnitureOf, makeObject } from "@sluice/layer-tools";
-import { native, StatWord } from "@sluice/native";
+import { type Hit, isDirectory, type LayerStack, furnish, furnitureOf, makeObject } from "@sluice/layer-tools";
+import { inDirectory, native } from "@sluice/native";
 import { AT, Attr, O, UTIME } from "@sluice/vfs";
 import type { Difference, OnProgress, Side } from "../difference.js";
-import { contentStateOf } from "../identity.js";
+import { contentStateOf, inodeKeyOf } from "../identity.js";
 import type { MovableObjects } from "./own-objects.js";
 import { must } from "./place.js";
 import type { Inode, Reviewed, Step } from "./record.js";
-import { inodeOf, metadataOf, type Steps } from "./steps.js";
+import { inodeOf, isInode, metadataOf, type Steps } from "./steps.js";
 
 /** A step, and the call that runs it. */
 export interface Planned {
@@ -21,6 +21,9 @@ export interface Planned {
 
 export interface PlanOptions {
   merged?: ReadonlySet<Difference> | undefined;
+  /** As in `Differences`, and the directory that they lie in. */
+  unchanged: ReadonlyMap<string, readonly Hit[]>;
+  base: number;
   /** Undefined if the upper layer and the directory do not lie on one mount. */
   movable: MovableObjects | undefined;
 }
@@ -28,8 +31,6 @@ export interface PlanOptions {
 const PRIVATE = 0o700;
 /** A merge is newer than both of its sides: a build has to see that. */
 const JUST_NOW = { atimeSec: 0, atimeNsec: UTIME.NOW, mtimeSec: 0, mtimeNsec: UTIME.NOW };
-
-const keyOf = ({ words }: Attr): string => [words[StatWord.devMajor], words[StatWord.devMinor], words[0], words[1]].join(":");
 
 /** The lower object of a difference. */
 interface Old {
@@ -47,7 +48,7 @@ interface New {
   content: Buffer | undefined;
 }
 
-function reviewed({ object: { attr } }: Side, { conflict }: Difference): Reviewed {
+export function reviewed({ object: { attr } }: Side, { conflict }: Difference): Reviewed {
   return { ...inodeOf(attr), state: conflict === undefined ? contentStateOf(attr) : undefined };
 }
 
@@ -65,13 +66,20 @@ export class Plan {
   readonly #linked = new Map<string, number>();
   readonly #merged: ReadonlySet<Difference>;
   readonly #movable: MovableObjects | undefined;
+  readonly #base: number;
+  /** Names in the directory that stay, by the inode of the session's file: a further name of it becomes one of theirs. */
+  readonly #staying: Map<string, readonly Hit[]>;
+  /** Objects of the directory that got another name, which changes their ctime. */
+  readonly linked: Inode[] = [];
   #next = 0;
 
-  constructor(stack: LayerStack, slots: number, { merged = new Set(), movable }: PlanOptions) {
+  constructor(stack: LayerStack, slots: number, { merged = new Set(), movable, unchanged, base }: PlanOptions) {
     this.#stack = stack;
     this.#slots = slots;
     this.#merged = merged;
     this.#movable = movable;
+    this.#base = base;
+    this.#staying = new Map(unchanged);
   }
 
   /** Removals first, entries before their directory; then the rest, a directory before its entries; then directories get their metadata. */
@@ -80,6 +88,7 @@ export class Plan {
     const removed: Planned[] = [];
     const others: Planned[] = [];
     const last: Planned[] = [];
+    for (const one of chosen) if (onlyMetadata(one)) this.#noteStaying(one.before as Side, one.after as Side);
     for (const [index, one] of chosen.entries()) {
       onProgress(index);
       const { path, before, after } = one;
@@ -93,6 +102,13 @@ export class Plan {
       }
     }
     return [...opened, ...removed.reverse(), ...others, ...last.reverse()];
+  }
+
+  /** It gets other metadata, with all its names. */
+  #noteStaying({ object }: Side, after: Side): void {
+    if (isDirectory(object.attr) || after.object.attr.nlink < 2) return;
+    const key = inodeKeyOf(after.object.attr);
+    this.#staying.set(key, [...(this.#staying.get(key) ?? []), object]);
   }
 
   #open({ path, side: { object }, reviewed: before }: Old): Planned {
@@ -150,13 +166,14 @@ export class Plan {
       must(native.mkdirat(this.#slots, name, PRIVATE), path, "its copy cannot be made");
       return;
     }
-    const key = keyOf(object.attr);
+    const key = inodeKeyOf(object.attr);
     const first = object.attr.nlink > 1 ? this.#linked.get(key) : undefined;
     if (first !== undefined) {
       must(native.linkat(this.#slots, String(first), this.#slots, name, 0), path, "its copy cannot be linked");
       return;
     }
     this.#linked.set(key, slot);
+    if (object.attr.nlink > 1 && content === undefined && this.#linkStaying(key, name)) return;
     await makeObject({ stack: this.#stack, path, object }, data, { directory: this.#slots, name });
     if (content !== undefined) this.#replaceContent(path, name, content);
     // Attributes of an O_PATH descriptor are listed by its name in /proc, which takes longer.
@@ -168,6 +185,23 @@ export class Plan {
     } finally {
       native.close(fd);
     }
+  }
+
+  /** @returns false if there is none, or the user may not link it: then the file is copied */
+  #linkStaying(key: string, slot: string): boolean {
+    return (this.#staying.get(key) ?? []).some(({ path, attr }) => {
+      const status = inDirectory(this.#base, path, (directory, name) => native.linkat(directory, name, this.#slots, slot, 0));
+      if (status < 0) return false;
+      const made = new Attr();
+      const inode = inodeOf(attr);
+      native.statx(this.#slots, slot, AT.SYMLINK_NOFOLLOW, made.words);
+      if (isInode(made, inode) && contentStateOf(made) === contentStateOf(attr)) {
+        this.linked.push(inode);
+        return true;
+      }
+      must(native.unlinkat(this.#slots, slot, 0), path, "a link cannot be removed");
+      return false;
+    });
   }
 
   #replaceContent(path: string, name: string, content: Buffer): void {

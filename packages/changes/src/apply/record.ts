@@ -71,6 +71,8 @@ export interface ApplyRecord {
   /** The directory of the slots, on the file system of the base: in the directory of the apply, or of the base. */
   slots: { in: "session" | "base"; name: string };
   steps: Step[];
+  /** Objects with several names: a step with one of them changes the ctime of the others. Earlier versions wrote none. */
+  names?: { path: string; before: Reviewed }[];
   /** Of the directories that objects leave. */
   parents?: ParentTimes[];
   /** Paths of the upper layer that the session no longer needs. */

@@ -30,6 +30,8 @@ export const inodeOf = ({ words, ino }: Attr): Inode => ({
   born: `${words[StatWord.btimeHi]}:${words[StatWord.btimeLo]}.${words[StatWord.btimeNsec]}`,
 });
 
+const keyOf = ({ device, ino, born }: Inode): string => `${device} ${ino} ${born}`;
+
 export function isInode(attr: Attr | undefined, { device, ino, born }: Inode): attr is Attr {
   if (attr?.ino !== ino) return false;
   const here = inodeOf(attr);
@@ -59,7 +61,9 @@ export class Steps {
   /** Of reversed steps: the session has newer objects at these paths. */
   readonly newer: string[] = [];
 
-  constructor(base: number, slots: number, own: OwnPlaces) {
+  /** `linked`: objects of the base that have got another name in a slot. */
+  constructor(base: number, slots: number, { own, linked = [] }: { own: OwnPlaces; linked?: readonly Inode[] }) {
+    for (const inode of linked) this.#moved.add(keyOf(inode));
     this.#base = base;
     this.#slots = slots;
     this.#own = own;
@@ -121,7 +125,7 @@ export class Steps {
   #isReviewed({ before }: Extract<MovingStep, { before: Inode }>, here: Attr | undefined, reviewed: Attr): boolean {
     if (!isInode(here, before)) return false;
     if (isDirectory(here)) return true;
-    const key = here.nlink > 1 ? JSON.stringify(before) : "";
+    const key = here.nlink > 1 ? keyOf(before) : "";
     const moved = this.#moved.has(key);
     if (key !== "") this.#moved.add(key);
     return moved ? contentStateOf(here) === contentStateOf(reviewed) : sameIdentity(here, reviewed);

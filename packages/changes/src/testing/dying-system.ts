@@ -12,6 +12,7 @@ const CHANGING = [
   "linkat",
   "mkdirat",
   "mknodat",
+  "moveKeepingTimes",
   "openat",
   "openat2",
   "pwriteAsync",

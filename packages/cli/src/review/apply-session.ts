@@ -21,11 +21,16 @@ export interface ApplyArguments extends ConflictArguments {
 }
 
 /** In words: "3 modified; 1 merged; in the session remain 2 added". */
-function told(applied: readonly Difference[], rest: readonly Difference[], numbers: { merged: number; dropped: number }): string {
-  const { merged, dropped } = numbers;
+function told(
+  applied: readonly Difference[],
+  rest: readonly Difference[],
+  numbers: { merged: number; separated: number; dropped: number },
+): string {
+  const { merged, separated, dropped } = numbers;
   return [
     summaryOf(shownDifferences(applied)),
     ...(merged === 0 ? [] : [`${merged} of them merged`]),
+    ...(separated === 0 ? [] : [`${separated} of them separated from other names of the file`]),
     ...(dropped === 0 ? [] : [`${dropped} as in the directory`]),
     ...(rest.length === 0 ? [] : [`in the session remain ${summaryOf(shownDifferences(rest))}`]),
   ].join("; ");
@@ -50,11 +55,16 @@ export async function applyReview(
   if (chosen.length === 0 && dropped.size === 0) throw unfit(place.name, "there is nothing to apply", "see 'sluice diff'");
   const applied = new Set(chosen);
   const rest = all.list.filter((one) => !applied.has(one) && !dropped.has(one));
+  const left = new Set(all.list.filter((one) => !applied.has(one)).map(({ path }) => path));
+  const separated = chosen.filter(({ sameFile = [] }) => sameFile.some((path) => left.has(path))).length;
   // The layers show other objects once it is done.
   const reports = args.json === true ? shownDifferences(chosen).map((one) => reportOf(stack, one)) : undefined;
-  await withProgress("applying", (onProgress) => applyDifferences(place, stack, { chosen, rest, merged, onProgress }));
+  await withProgress("applying", (onProgress) =>
+    applyDifferences(place, stack, { chosen, rest, merged, unchanged: all.unchanged, onProgress }),
+  );
   removeDiscarded();
-  const line = told(chosen, rest, { merged: chosen.filter((one) => merged.has(one)).length, dropped: dropped.size });
+  const numbers = { merged: chosen.filter((one) => merged.has(one)).length, separated, dropped: dropped.size };
+  const line = told(chosen, rest, numbers);
   return {
     line: `applied to ${escapeTextName(place.base.path)}: ${line}`,
     report: reports === undefined ? undefined : { session: place.name, base: place.base.path, applied: reports, left: rest.length },

@@ -8,7 +8,7 @@ import type { Session } from "@sluice/sessions";
 import { applyReview } from "./apply-session.js";
 import { ask, hasTerminal } from "./ask-terminal.js";
 import { deniedIn, denialSummary, readActivity } from "./session-activity.js";
-import { behind, discardSession, placeOf, restoreIds, type Review, reviewSession, soleUpper } from "./session-changes.js";
+import { behind, discardSession, placeOf, completeLayers, type Review, reviewSession, soleUpper } from "./session-changes.js";
 import { showReview } from "./show-changes.js";
 
 export const ON_EXIT = ["ask", "apply", "keep", "discard"] as const;
@@ -124,7 +124,7 @@ function writeReport(file: string, report: unknown): void {
 /** The session is locked, and its command has ended. It sets the exit code. @throws CliError */
 export async function endRun(session: Session, exitCode: number, args: EndArguments): Promise<void> {
   process.exitCode = exitCode;
-  restoreIds(session);
+  completeLayers(session);
   const changes = countChanges(session);
   const hasChanges = Object.values(changes).some((count: number) => count > 0);
   // Only of one upper layer changes can be applied.

@@ -6,6 +6,7 @@ import {
   type Differences,
   forgetUndo,
   hasApply,
+  linkNames,
   type Place,
   recoverApply,
   restoreOriginalIds,
@@ -14,6 +15,7 @@ import {
   selectorOf,
 } from "@sluice/changes";
 import { type LayerStack, openTree, type Tree } from "@sluice/layer-tools";
+import { native } from "@sluice/native";
 import { escapeTextName, wrong } from "@sluice/runtime/cli";
 import { withProgress } from "./show-progress.js";
 import { forgetShownIds, hasShownIds, listSessions, removeSession, removeUnusedLayers, type Session } from "@sluice/sessions";
@@ -53,13 +55,22 @@ export async function soleUpper(session: Session): Promise<Place> {
   if (session.record.layers.length > 0) {
     await session.mergeLayers();
     removeUnusedLayers();
-    restoreIds(session);
+    completeLayers(session);
   }
   return placeOf(session);
 }
 
-/** The command has ended, or was killed before. The session is locked. @throws CliError */
-export function restoreIds(session: Session): void {
+/** Only a session of root has an index. */
+function completeLinks(session: Session): void {
+  if (session.record.userXattr) return;
+  const work = session.openLayer("work");
+  linkNames(work, () => placeOf(session));
+  native.close(work.fd);
+}
+
+/** The command has ended, or was killed before: its layers get all that only a mount would show. The session is locked. @throws CliError */
+export function completeLayers(session: Session): void {
+  completeLinks(session);
   if (!hasShownIds(session.place)) return;
   restoreOriginalIds(placeOf(session));
   // Files that a fork of a working session has in a layer get theirs when its layers are one: nothing writes in a layer.
@@ -69,7 +80,7 @@ export function restoreIds(session: Session): void {
 /** Before a command runs in a session again: its layers are not changed under it. The session is locked. @throws CliError */
 export function recoverSession(session: Session): void {
   if (hasApply({ directory: { fd: session.fd, path: session.directory } })) recover(placeOf(session));
-  restoreIds(session);
+  completeLayers(session);
 }
 
 /** Before a session is removed: nothing of it stays in its directory, which may be gone. The session is locked. @throws CliError */

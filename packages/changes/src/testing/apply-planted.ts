@@ -1,11 +1,11 @@
-/** The review of a planted session, as the commands make it, and an apply of a part. */
-import { applyDifferences } from "../apply/apply.js";
-import { appliedStates } from "../apply/undo.js";
-import { completeSelection } from "../complete-selection.js";
+/** Reviews a planted session, and applies a selection of it as `sluice apply` does. */
 import { NOTHING_KNOWN } from "../conflicts.js";
+import { completeSelection } from "../complete-selection.js";
 import type { Difference } from "../difference.js";
 import { reviewLayers } from "../review.js";
 import { selectorOf } from "../selection.js";
+import { applyDifferences } from "../apply/apply.js";
+import { appliedStates } from "../apply/undo.js";
 import type { PlantedSession } from "./plant-session.js";
 
 export interface Reviewed {
@@ -23,9 +23,14 @@ export function reviewed(session: PlantedSession): Reviewed {
       const isSelected = selectorOf(session.base, words);
       const wanted = all.list.filter(({ path }) => isSelected(path));
       const chosen = completeSelection(all, wanted);
-      return applyDifferences(session.place, stack, { chosen, rest: all.list.filter((one) => !chosen.includes(one)) });
+      const rest = all.list.filter((one) => !chosen.includes(one));
+      return applyDifferences(session.place, stack, { chosen, rest, unchanged: all.unchanged });
     },
     all: all.list,
     conflicts: all.list.filter(({ conflict }) => conflict !== undefined).map(({ path }) => path),
   };
+}
+
+export async function applyPlanted(session: PlantedSession, words: string[] = []): Promise<void> {
+  await reviewed(session).apply(words);
 }
