@@ -1,8 +1,9 @@
 /** Compares two objects. Content is compared byte by byte: neither a time nor a size says that it is the same. */
-import { type Hit, isDirectory, isMark, isRegular, type LayerStack, readTarget, readXattrs } from "@sluice/layer-tools";
+import { type Hit, isDirectory, isRegular, type LayerStack, readTarget } from "@sluice/layer-tools";
 import { native } from "@sluice/native";
 import { failed } from "@sluice/runtime/cli";
 import { errnoName, S } from "@sluice/vfs";
+import { sameAttributes } from "./attributes.js";
 import type { Aspect, Side } from "./difference.js";
 
 const PIECE_BYTES = 1 << 20;
@@ -47,15 +48,6 @@ function sameContent(stack: LayerStack, before: Side, after: Side): boolean {
   if (isRegular(now)) return old.sizeExact === now.sizeExact && sameBytes(stack, before.data, after.data, now.size);
   if ((now.mode & S.IFMT) === S.IFLNK) return readTarget(stack, before.object) === readTarget(stack, after.object);
   return old.rdev === now.rdev;
-}
-
-const hasAttributes = (stack: LayerStack, hit: Hit): boolean =>
-  hit.listed === undefined || hit.listed.some((name) => !isMark(stack.tree(hit).prefix, name));
-
-function sameAttributes(stack: LayerStack, before: Hit, after: Hit): boolean {
-  if (!hasAttributes(stack, before) && !hasAttributes(stack, after)) return true;
-  const [old, now] = [readXattrs(stack, before), readXattrs(stack, after)];
-  return old.length === now.length && old.every(([name, value], at) => now[at]?.[0] === name && value.equals(now[at][1]));
 }
 
 /** Empty if they are the same, but for their times. */

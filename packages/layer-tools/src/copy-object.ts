@@ -4,7 +4,7 @@ import { escapeName, failed } from "@sluice/runtime/cli";
 import { AT, type Attr, Errno, errnoName, O, S, SEEK } from "@sluice/vfs";
 import { deviceOf } from "./export-layer.js";
 import { type Hit, isRegular, type LayerStack } from "./layer-stack.js";
-import { readTarget, readXattrs } from "./read-object.js";
+import { isMark, readTarget, readXattrs } from "./read-object.js";
 import { shownPath } from "./walk-layers.js";
 
 const PIECE_BYTES = 8n << 20n;
@@ -100,7 +100,7 @@ function removeOthers(fd: number, wanted: ReadonlySet<string>, { path, marks }: 
   if (length === -Errno.EOPNOTSUPP) return;
   checked(length, path, "its attributes cannot be listed");
   for (const name of list.toString("latin1", 0, length).split("\0")) {
-    if (name === "" || wanted.has(name) || name.startsWith(marks) || name.startsWith("security.")) continue;
+    if (name === "" || wanted.has(name) || isMark(marks, name) || name.startsWith("security.")) continue;
     checked(native.removexattrat(fd, "", name), path, `its attribute ${escapeName(name)} cannot be removed`);
   }
 }

@@ -8,7 +8,7 @@ export { holdUnmounted } from "./hold-layer.js";
 export { type Hit, isDirectory, isRegular, type LayerPath, LayerStack } from "./layer-stack.js";
 export { mend, mendText } from "./mend.js";
 export { type UpperItem, walkUppers } from "./merge-uppers.js";
-export { isMark, readTarget, readXattrs } from "./read-object.js";
+export { isMark, readTarget, readXattrs, shownName } from "./read-object.js";
 export { resetLayer } from "./reset-layer.js";
 export { join, openTree, type Tree, treeOf } from "./tree.js";
 export { Deeper, unnested } from "./unnested.js";

@@ -14,15 +14,20 @@ export function isMark(prefix: string, name: string): boolean {
   return name.startsWith(prefix) && !name.startsWith(`${prefix}overlay.`);
 }
 
-/** Extended attributes without overlayfs' own marks, by name, sorted. */
-export function readXattrs(stack: LayerStack, place: LayerPath): [name: string, value: Buffer][] {
+/** An attribute of a caller whose name looks like a mark: the name that the caller gave it. Any other name stays as it is. */
+export function shownName(prefix: string, stored: string): string {
+  return stored.startsWith(`${prefix}overlay.`) ? prefix + stored.slice(prefix.length + "overlay.".length) : stored;
+}
+
+/** Extended attributes by name, sorted; without overlayfs' own marks, unless the tree is no layer of an overlay. */
+export function readXattrs(stack: LayerStack, place: LayerPath, { isPlain = false } = {}): [name: string, value: Buffer][] {
   const { prefix } = stack.tree(place);
   return stack.withObject(place, (fd) => {
     const length = native.listxattrat(fd, "", list);
     if (length === -Errno.EOPNOTSUPP) return [];
     if (length < 0) throw failed(stack.shown(place), `its attributes cannot be listed (${errnoName(-length)})`, "run as root");
     const names = list.toString("latin1", 0, length).split("\0");
-    const shown = names.filter((name) => name !== "" && !isMark(prefix, name));
+    const shown = names.filter((name) => name !== "" && (isPlain || !isMark(prefix, name)));
     return shown.sort().map((name): [string, Buffer] => [name, readXattr(stack, place, { fd, name })]);
   });
 }

@@ -2,7 +2,7 @@
  * Objects of the session that become objects of the directory as they are: a rename lets them change places, so nothing is copied. The object
  * that the directory had lies in the session meanwhile. The record names such a step with the marks that the object loses.
  */
-import { isMark, type LayerStack } from "@sluice/layer-tools";
+import { isMark, type LayerStack, shownName } from "@sluice/layer-tools";
 import { inDirectory, native, readNames } from "@sluice/native";
 import { escapeName } from "@sluice/runtime/cli";
 import { AT, Attr, Errno, UTIME } from "@sluice/vfs";
@@ -44,6 +44,8 @@ export class MovableObjects {
     if (!this.#leaves.has(path)) return undefined;
     const { prefix } = stack.tree(object);
     const marks = listed.filter((name) => isMark(prefix, name));
+    // The attribute gets another name in the directory.
+    if (listed.some((name) => shownName(prefix, name) !== name)) return undefined;
     if (marks.length === 0) return [];
     // Any other mark says that the object is not the whole one. Marks of users are changed only by those who may write the file.
     if (marks.some((name) => name !== `${prefix}origin`)) return undefined;

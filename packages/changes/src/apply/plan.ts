@@ -1,8 +1,9 @@
 /** The steps of an apply in their order, and the new objects in their slots. */
 import { writeFileSync } from "node:fs";
-import { type Hit, isDirectory, type LayerStack, furnish, furnitureOf, makeObject } from "@sluice/layer-tools";
+import { type Hit, isDirectory, type LayerStack, furnish, type Furniture, makeObject } from "@sluice/layer-tools";
 import { inDirectory, native } from "@sluice/native";
 import { AT, Attr, O, UTIME } from "@sluice/vfs";
+import { attributesOf } from "../attributes.js";
 import type { Difference, OnProgress, Side } from "../difference.js";
 import { contentStateOf, inodeKeyOf } from "../identity.js";
 import type { MovableObjects } from "./own-objects.js";
@@ -116,6 +117,11 @@ export class Plan {
     return { step, run: (steps) => steps.openUp(path, before, object.attr.mode) };
   }
 
+  #furniture(path: string, object: Hit, before: Side | undefined): Furniture {
+    const { prefix } = this.#stack.tree(object);
+    return { path, attr: object.attr, attributes: attributesOf(this.#stack, object, before?.object), marks: prefix };
+  }
+
   #remove({ path, side, reviewed: before }: Old): Planned {
     const step: Step = { do: "remove", path, slot: this.#next++, before, directory: side.type === "directory" };
     return { step, run: (steps) => steps.run(step, side.object.attr) };
@@ -123,7 +129,7 @@ export class Plan {
 
   #metadata({ path, side, reviewed: before }: Old, after: Side): Planned {
     const step: Step = { do: "furnish", path, before, old: metadataOf(this.#stack, side.object) };
-    const furniture = furnitureOf({ stack: this.#stack, path, object: after.object });
+    const furniture = this.#furniture(path, after.object, side);
     return { step, run: (steps) => steps.furnish({ path, inode: before }, furniture) };
   }
 
@@ -131,7 +137,7 @@ export class Plan {
     const slot = this.#next++;
     const takesDirectory = old?.side.type === "directory";
     const marks = content !== undefined || takesDirectory ? undefined : this.#movable?.marksOf(this.#stack, path, after);
-    const inode = marks === undefined ? await this.#copy({ path, after, content }, slot) : inodeOf(after.object.attr);
+    const inode = marks === undefined ? await this.#copy({ path, old, after, content }, slot) : inodeOf(after.object.attr);
     const directory = after.type === "directory";
     const put = { path, slot, after: inode, directory };
     const step: Extract<Step, { do: "add" | "replace" }> =
@@ -141,26 +147,26 @@ export class Plan {
       step.marks = marks;
       const copy = async (): Promise<void> => {
         delete step.marks;
-        step.after = await this.#copy({ path, after, content }, slot);
+        step.after = await this.#copy({ path, old, after, content }, slot);
       };
       return { step, run, copy };
     }
     // Its new entries change its times, and its mode may forbid them.
     if (directory) {
-      const furniture = furnitureOf({ stack: this.#stack, path, object: after.object });
+      const furniture = this.#furniture(path, after.object, old?.side);
       last.push({ step, run: (steps) => steps.furnish({ path, inode }, furniture) });
     }
     return { step, run };
   }
 
-  async #copy(object: Omit<New, "old">, slot: number): Promise<Inode> {
+  async #copy(object: New, slot: number): Promise<Inode> {
     await this.#stage(object, slot);
     const made = new Attr();
     must(native.statx(this.#slots, String(slot), AT.SYMLINK_NOFOLLOW, made.words), object.path, "its copy cannot be read");
     return inodeOf(made);
   }
 
-  async #stage({ path, after: { object, data, type }, content }: Omit<New, "old">, slot: number): Promise<void> {
+  async #stage({ path, old, after: { object, data, type }, content }: New, slot: number): Promise<void> {
     const name = String(slot);
     if (type === "directory") {
       must(native.mkdirat(this.#slots, name, PRIVATE), path, "its copy cannot be made");
@@ -180,7 +186,7 @@ export class Plan {
     const flags = type === "regular" ? O.RDONLY : O.PATH;
     const fd = must(native.openat(this.#slots, name, flags | O.NOFOLLOW | O.CLOEXEC, 0), path, "its copy cannot be opened");
     try {
-      furnish(furnitureOf({ stack: this.#stack, path, object }), fd);
+      furnish(this.#furniture(path, object, old?.side), fd);
       if (content !== undefined) must(native.utimensat(fd, "", JUST_NOW, AT.EMPTY_PATH), path, "its times cannot be set");
     } finally {
       native.close(fd);

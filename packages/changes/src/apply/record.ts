@@ -32,6 +32,8 @@ export interface Metadata {
   mtimeSec: number;
   mtimeNsec: number;
   attributes: [name: string, value: string][];
+  /** These are all attributes of the object, and not without those whose names look like marks. */
+  areAll?: true;
 }
 
 /** A mark of overlayfs in base64. */

@@ -40,8 +40,11 @@ export function isInode(attr: Attr | undefined, { device, ino, born }: Inode): a
 
 export function metadataOf(stack: LayerStack, object: Hit): Metadata {
   const { mode, uid, gid, atimeSec, atimeNsec, mtimeSec, mtimeNsec } = object.attr;
-  const attributes = readXattrs(stack, object).map(([name, value]): [string, string] => [name, value.toString("base64")]);
-  return { mode, uid, gid, atimeSec, atimeNsec, mtimeSec, mtimeNsec, attributes };
+  const attributes = readXattrs(stack, object, { isPlain: true }).map(([name, value]): [string, string] => [
+    name,
+    value.toString("base64"),
+  ]);
+  return { mode, uid, gid, atimeSec, atimeNsec, mtimeSec, mtimeNsec, attributes, areAll: true };
 }
 
 function changed(path: string): Error {
@@ -228,10 +231,10 @@ function restore(fd: number, old: Metadata): void {
   const here = AT.EMPTY_PATH | AT.SYMLINK_NOFOLLOW;
   native.fchownat(fd, "", old.uid, old.gid, here);
   const wanted = new Map(old.attributes);
+  const kept = old.areAll === true ? /^security\./ : /^(?:trusted\.overlay|user\.overlay|security)\./;
   const length = Math.max(0, native.listxattrat(fd, "", list));
   for (const name of list.toString("latin1", 0, length).split("\0")) {
-    if (name !== "" && !wanted.has(name) && !/^(?:trusted\.overlay|user\.overlay|security)\./.test(name))
-      native.removexattrat(fd, "", name);
+    if (name !== "" && !wanted.has(name) && !kept.test(name)) native.removexattrat(fd, "", name);
   }
   for (const [name, value] of wanted) native.setxattrat(fd, "", name, Buffer.from(value, "base64"), 0);
   if ((old.mode & S.IFMT) !== S.IFLNK) native.fchmodat(fd, "", old.mode & 0o7777, AT.EMPTY_PATH);
