@@ -43,6 +43,8 @@ export interface SessionRun {
   view: AskedView | undefined;
   /** No line may be written on standard error. */
   silent: boolean;
+  /** A signal came before. */
+  isToldToEnd: boolean;
   /** Called when the mount serves, before the command begins. */
   onServing(serving: Serving): void;
 }
@@ -384,6 +386,10 @@ async function runOnView(run: SessionRun, surroundings: Surroundings): Promise<C
 export async function runSession(run: SessionRun): Promise<CommandEnd> {
   let terminal: CallerTerminal | undefined;
   try {
+    if (run.isToldToEnd) {
+      run.view?.giveUp();
+      throw toldToEnd();
+    }
     checkDevices();
     closeInherited();
     const programs = findPrograms(run.session.base);

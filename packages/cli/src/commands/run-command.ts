@@ -8,6 +8,7 @@ import type { Session } from "@sluice/sessions";
 import { native } from "@sluice/native";
 import { type Command, Option } from "commander";
 import type { EndArguments } from "../review/end-run.js";
+import { EarlySignals } from "./sessions/early-signals.js";
 import { collect } from "./shared-options.js";
 
 interface RunArguments extends EndArguments {
@@ -59,8 +60,10 @@ function policyFile(given: string): string {
   return path;
 }
 
-async function openLocked(args: RunArguments, command: readonly string[]): Promise<Session> {
-  const { createSession, openSession } = await import("@sluice/sessions");
+const isNew = ({ resume }: RunArguments): boolean => resume === undefined || resume.includes("@");
+
+async function openLocked(args: RunArguments, command: readonly string[], signals: EarlySignals): Promise<Session> {
+  const { createSession, openSession, removeSession } = await import("@sluice/sessions");
   if (args.resume !== undefined && args.freeze === true)
     throw wrong("--freeze", "it cannot be combined with --resume", "leave it out: a session stays as it began");
   const fromCheckpoint = args.resume?.includes("@") === true;
@@ -76,11 +79,14 @@ async function openLocked(args: RunArguments, command: readonly string[]): Promi
   })();
   try {
     session.lock();
+    signals.endBy(() => {
+      if (isNew(args)) removeSession(session);
+    });
     if (args.resume !== undefined) (await import("../review/session-changes.js")).recoverSession(session);
     else if (args.freeze === true) await session.snapshotBase();
     return session;
   } catch (error) {
-    if (args.freeze === true) (await import("@sluice/sessions")).removeSession(session);
+    if (args.freeze === true) removeSession(session);
     session.close();
     throw error;
   }
@@ -96,11 +102,26 @@ function announce(session: Session, policy: string, { passthrough, policy: summa
 }
 
 async function run(words: readonly string[], args: RunArguments, sluice: readonly [string, ...string[]]): Promise<void> {
+  const signals = new EarlySignals();
+  try {
+    await runWith(signals, { words, args, sluice });
+  } finally {
+    signals.unhook();
+  }
+}
+
+interface Called {
+  words: readonly string[];
+  args: RunArguments;
+  /** How this program is called. */
+  sluice: readonly [string, ...string[]];
+}
+
+async function runWith(signals: EarlySignals, { words, args, sluice }: Called): Promise<void> {
   const learns = args.learn !== undefined;
   const file = learns ? LEARNING_POLICY : policyFile(args.policy);
-  const session = await openLocked(args, words);
-  const isNew = args.resume === undefined || args.resume.includes("@");
-  let isEmpty = isNew;
+  const session = await openLocked(args, words, signals);
+  let isEmpty = isNew(args);
   try {
     session.begin(words, learns ? "learn" : args.policy);
     if (learns) native.unlinkat(session.fd, "decisions", 0);
@@ -108,6 +129,7 @@ async function run(words: readonly string[], args: RunArguments, sluice: readonl
     const { askForView } = await import("./sessions/view-in-service.js");
     const order = viewOrder(session, { policyFile: file, logsDecisions: learns });
     let refused: string | undefined;
+    signals.noteOnly();
     const asked = await askForView({ hostService: args.hostService, onRefusal: (problem) => (refused = problem) }, order);
     const { runSession } = await import("@sluice/sandbox");
     // Node takes a millisecond to open it: the service works meanwhile, and waits for nothing of this process.
@@ -119,7 +141,7 @@ async function run(words: readonly string[], args: RunArguments, sluice: readonl
       // While the command begins, so that nobody waits for them at the end.
       void Promise.all([import("../review/end-run.js"), import("../review/session-activity.js"), import("../review/session-changes.js")]);
     };
-    const { exitCode, hasBegun } = await runSession({
+    const running = runSession({
       session,
       command: words,
       policyFile: file,
@@ -132,12 +154,20 @@ async function run(words: readonly string[], args: RunArguments, sluice: readonl
       order,
       view: asked,
       silent: args.json === true,
+      isToldToEnd: signals.hasTold,
       onServing,
     });
+    // It takes them itself.
+    signals.unhook();
+    const { exitCode, hasBegun } = await running;
     isEmpty = false;
     session.end();
     if (args.learn !== undefined) (await import("../learn/learn-session.js")).learn(session, args.learn);
-    await (await import("../review/end-run.js")).endRun(session, exitCode, isNew && !hasBegun ? { ...args, onExit: "discard" } : args);
+    await (await import("../review/end-run.js")).endRun(
+      session,
+      exitCode,
+      isNew(args) && !hasBegun ? { ...args, onExit: "discard" } : args,
+    );
   } finally {
     if (isEmpty) (await import("@sluice/sessions")).removeSession(session);
     session.close();
