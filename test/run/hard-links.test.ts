@@ -187,6 +187,23 @@ test(
 );
 
 test(
+  "a name that somebody removed meanwhile is a conflict, and the others are not",
+  async () => {
+    const project = linked();
+    await run(project, "echo b >> f; ln f new");
+    rmSync(join(project.base, "g"));
+    expect((await diff(project)).filter((line) => line.includes("underneath"))).toEqual([
+      "A g (same file as dir/deep/h, f, new) [deleted underneath]",
+      "2 modified, 2 added; 1 changed underneath",
+    ]);
+    await apply(project, "--take-directory", "g");
+    expect(existsSync(join(project.base, "g"))).toBe(false);
+    expect(areOne(project, "f", "dir/deep/h", "new")).toBe(true);
+  },
+  LIMIT_MS,
+);
+
+test(
   "a file that was replaced in the directory before its other name changed stays as it is there",
   async () => {
     const project = linked();

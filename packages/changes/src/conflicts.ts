@@ -57,7 +57,7 @@ class Judge {
   readonly #isOfUser: boolean;
   readonly #moved: ReadonlySet<string>;
   readonly #list: readonly Difference[];
-  #handles: ReadonlySet<string> | undefined;
+  #handles: Map<string, Hit> | undefined;
 
   constructor(stack: LayerStack, { list, moves }: Differences, known: Known) {
     this.#stack = stack;
@@ -121,24 +121,31 @@ class Judge {
     return handle !== undefined && handle === originBelow(this.#stack, after.object);
   }
 
-  /** The handles of all originals that are there, also of those that a copy with the same bytes replaces. Few reviews ask for them. */
-  #originals(): ReadonlySet<string> {
+  /** All originals that are there by their handles, also those that a copy with the same bytes replaces. Few reviews ask for them. */
+  #originals(): ReadonlyMap<string, Hit> {
     if (this.#handles !== undefined) return this.#handles;
     const originals = [...this.#list.map(({ before }) => before?.object), ...Array.from(walkUppers(this.#stack), ({ before }) => before)];
-    const handles = originals.map((original) => (original === undefined ? undefined : handleOf(this.#stack, original)));
-    this.#handles = new Set(handles.filter((handle) => handle !== undefined));
+    this.#handles = new Map();
+    for (const original of originals) {
+      const handle = original === undefined ? undefined : handleOf(this.#stack, original);
+      if (handle !== undefined) this.#handles.set(handle, original as Hit);
+    }
     return this.#handles;
   }
 
   /**
-   * A copy whose original exists no longer, neither at its path nor under a new name. One with several names may lie at the others. The session
-   * may have moved the copy, and made another file at its path.
+   * A copy whose original exists no longer, neither at its path nor under a new name; or one that has several names and no longer this one.
+   * The session may have moved the copy, and made another file at its path.
    */
   #isOrphan({ path, after, from }: Difference): boolean {
     if (after === undefined || !this.#stack.isUpper(after.object) || from !== undefined || this.#moved.has(path)) return false;
-    if (after.type !== "directory" && after.object.attr.nlink > 1) return false;
+    const recorded = after.type !== "directory" && after.object.attr.nlink > 1 ? this.#known.records.at(path) : undefined;
+    if (after.type !== "directory" && after.object.attr.nlink > 1 && recorded === undefined) return false;
     const origin = originBelow(this.#stack, after.object);
-    return origin !== undefined && !this.#originals().has(origin);
+    if (origin === undefined) return false;
+    const original = this.#originals().get(origin);
+    // The session may have linked another file there, which has no other name at this path.
+    return original === undefined || (recorded !== undefined && recorded.ino === original.attr.ino);
   }
 }
 

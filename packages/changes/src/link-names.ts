@@ -3,6 +3,7 @@
  * hard links (workdir/index) leads from the other names of such a file, which are in a lower layer alone, to the changed one. All that reads
  * layers without a mount does not know the index. So each of these names becomes a link, and then the index is empty.
  */
+import { BaseRecorder, BaseRecords, identityIn } from "@sluice/base-record";
 import { furnish, furnitureOf, type Hit, isDirectory, join, type LayerPath, LayerStack, type Tree } from "@sluice/layer-tools";
 import { native, openBeneath, readNames } from "@sluice/native";
 import { AT, Attr, Errno, O, S } from "@sluice/vfs";
@@ -51,20 +52,29 @@ class Linking {
   readonly #work: number;
   readonly #index: number;
   readonly #entries: ReadonlySet<string>;
+  readonly #records: readonly number[];
+  #seen: BaseRecords | undefined;
+  #recorder: BaseRecorder | undefined;
   /** Of the file system of each layer. */
   readonly #uuids = new Map<number, Buffer>();
 
-  constructor(stack: LayerStack, { work, index, entries }: { work: number; index: number; entries: readonly string[] }) {
+  constructor(
+    stack: LayerStack,
+    records: readonly number[],
+    { work, index, entries }: { work: number; index: number; entries: readonly string[] },
+  ) {
     this.#stack = stack;
     this.#upper = stack.tree({ layer: 0, path: "" });
     this.#work = work;
     this.#index = index;
     this.#entries = new Set(entries);
+    this.#records = records;
   }
 
   link(): void {
     const pending: Directory[] = [{ path: "", places: this.#stack.roots(), object: undefined, above: undefined }];
     for (let at = pending.pop(); at !== undefined; at = pending.pop()) this.#directory(at, pending);
+    this.#recorder?.close();
   }
 
   #directory(at: Directory, pending: Directory[]): void {
@@ -82,6 +92,7 @@ class Linking {
   #name(at: Directory, name: string, lower: Hit): void {
     const entry = this.#originMark(lower)?.toString("hex");
     if (entry === undefined || !this.#entries.has(entry)) return;
+    this.#note(lower);
     const into = this.#openUpper(at);
     try {
       const attr = new Attr();
@@ -92,6 +103,16 @@ class Linking {
     } finally {
       native.close(into);
     }
+  }
+
+  /** For the review, unless the file has changed since the session saw it by another name: then the name is a conflict. */
+  #note(lower: Hit): void {
+    const own = this.#records.at(-1);
+    if (own === undefined || lower.layer !== this.#stack.uppers) return;
+    this.#seen ??= new BaseRecords(this.#records);
+    if (!this.#seen.hasSeen(identityIn(lower.attr))) return;
+    this.#recorder ??= new BaseRecorder(native.dupfd(own));
+    this.#recorder.note(lower.path, lower.attr);
   }
 
   /** As the mount writes it of a lower object; undefined if its file system has no handles. */
@@ -159,15 +180,15 @@ class Linking {
  * The session is locked, and no mount uses its layers. It can be repeated.
  * @param work its work directory. @param place called if there is something to do. @throws CliError
  */
-export function linkNames(work: Tree, place: () => Pick<Place, "upper" | "frozen" | "base" | "snapshot">): void {
+export function linkNames(work: Tree, place: () => Pick<Place, "upper" | "frozen" | "base" | "snapshot" | "records">): void {
   const index = openOf(work.fd, INDEX);
   if (index === undefined) return;
   try {
     const entries = entriesOf(index);
     if (entries.length === 0) return;
-    const { upper, frozen = [], base, snapshot = base } = place();
+    const { upper, frozen = [], base, snapshot = base, records = [] } = place();
     const stack = new LayerStack([upper, ...frozen, snapshot], { uppers: 1 + frozen.length });
-    new Linking(stack, { work: work.fd, index, entries }).link();
+    new Linking(stack, records, { work: work.fd, index, entries }).link();
     for (const name of entries) {
       native.removexattrat(index, name, `${upper.prefix}nlink`);
       must(native.unlinkat(index, name, 0), INDEX, "an entry cannot be removed");
