@@ -45,6 +45,34 @@ async function done(project: Project, words: readonly string[]): Promise<string>
   return stdout;
 }
 
+test(
+  "a user changes entries of directories without write or search permission, which get their modes back",
+  async () => {
+    const project = new Project("an ordinary user", { "d/x": "x", "d/y": "y", "deep/in/z": "z" }, undefined, "none");
+    const modes = (): number[] => ["d", "deep/in", "deep"].map((path) => statSync(join(project.base, path)).mode & 0o777);
+    chmodSync(join(project.base, "d"), 0o555);
+    for (const path of ["deep/in", "deep"]) chmodSync(join(project.base, path), 0);
+    const before = snapshot(project.base);
+    const script =
+      "chmod 755 d; rm d/x; chmod 555 d; chmod 700 deep deep/in; echo more >> deep/in/z; echo n > deep/n; chmod 0 deep/in deep";
+    const { code, stderr } = await project.sluice(["run", "--name", "one", "--", "sh", "-ec", script]);
+    expect(code, stderr).toBe(0);
+    expect((await done(project, ["diff", "one"])).split("\n").slice(0, -1)).toEqual([
+      "D d/x",
+      "M deep/in/z",
+      "A deep/n",
+      "1 modified, 1 added, 1 deleted",
+    ]);
+    await done(project, ["apply", "one"]);
+    expect(modes()).toEqual([0o555, 0, 0]);
+    expect([readdirSync(join(project.base, "d")), readdirSync(join(project.base, "deep")).sort()]).toEqual([["y"], ["in", "n"]]);
+    await done(project, ["undo"]);
+    expect(modes()).toEqual([0o555, 0, 0]);
+    expect(diffSnapshots(before, snapshot(project.base)).filter((line) => !line.includes("mtimeNs"))).toEqual([]);
+  },
+  LIMIT_MS,
+);
+
 describe.each(["the directory's disk", "another disk"])("with the session on %s", (disk) => {
   test(
     "a user reviews, forks, applies, undoes and discards a session with files that their mode hides from the user",
