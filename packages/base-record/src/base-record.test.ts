@@ -6,7 +6,7 @@ import { AT, Attr, O } from "@sluice/vfs";
 import { expect, test } from "vitest";
 import { BaseRecorder } from "./base-recorder.js";
 import { BaseRecords } from "./base-records.js";
-import { CONTENTS, ENTRIES, identityIn, MAX_COPIED_BYTES } from "./entry.js";
+import { type BaseEntry, CONTENTS, ENTRIES, identityIn, MAX_COPIED_BYTES } from "./entry.js";
 
 const openAt = (path: string): number => openRealDirectory(path, O.RDONLY);
 
@@ -54,6 +54,18 @@ test("a file is found by its path with its bytes, and by its identity under anot
   expect(records.hasSeen(identityIn(open(join(at, "small")).attr))).toBe(true);
   linkSync(join(at, "small"), join(at, "again"));
   expect(records.hasSeen(identityIn(open(join(at, "again")).attr))).toBe(false);
+});
+
+test("another name of a recorded file has its bytes, and in another record its identity alone", async () => {
+  const [at, first, second] = [scratch(), scratch(), scratch()];
+  writeFileSync(join(at, "one"), "one");
+  const { fd, attr } = open(join(at, "one"));
+  await recorderIn(first).noteFile("one", attr, fd);
+  const entry = recordsIn(first).withIdentity(identityIn(attr));
+  for (const directory of [first, second]) expect(recorderIn(directory).noteName("two", entry as BaseEntry)).toBe(0);
+  expect(contentAt(recordsIn(first), "two")).toBe("one");
+  expect(contentAt(recordsIn(second), "two")).toBeUndefined();
+  expect(recordsIn(second).at("two")?.identity).toBe(identityIn(attr));
 });
 
 test("a line that was cut short is skipped, and a damaged content is none", async () => {

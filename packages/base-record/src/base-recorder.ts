@@ -40,6 +40,11 @@ export class BaseRecorder {
     return this.#write(target === undefined ? entryOf(path, attr) : { ...entryOf(path, attr), target });
   }
 
+  /** Another name of a file that has an entry. Its content is found only if that entry is in this record. 0 or a positive errno. */
+  noteName(path: ByteName, entry: BaseEntry): number {
+    return this.#write({ ...entry, path });
+  }
+
   /** `source` is open for reading, and `attr` are the attributes that it had before it was copied. 0 or a positive errno. */
   noteFile(path: ByteName, attr: Attr, source: number): Status {
     const { size } = attr;

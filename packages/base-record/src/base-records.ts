@@ -33,14 +33,14 @@ export class BaseRecords {
   /** Each with the directory of its record. */
   readonly #byPath = new Map<ByteName, { entry: BaseEntry; directory: number }>();
   /** A file with several names may have been copied by another one. */
-  readonly #identities = new Set<string>();
+  readonly #identities = new Map<string, BaseEntry>();
 
   /** @param directories descriptors, which stay the caller's. An entry of a later one replaces those of earlier ones */
   constructor(directories: readonly number[]) {
     for (const directory of directories) {
       for (const entry of readEntries(directory)) {
         this.#byPath.set(entry.path, { entry, directory });
-        this.#identities.add(entry.identity);
+        this.#identities.set(entry.identity, entry);
       }
     }
   }
@@ -51,6 +51,11 @@ export class BaseRecords {
 
   hasSeen(identity: string): boolean {
     return this.#identities.has(identity);
+  }
+
+  /** The entry of another name of the same file. */
+  withIdentity(identity: string): BaseEntry | undefined {
+    return this.#identities.get(identity);
   }
 
   /** The bytes that the session saw at a path; undefined if they are not there, or were damaged. */

@@ -110,9 +110,10 @@ class Linking {
     const own = this.#records.at(-1);
     if (own === undefined || lower.layer !== this.#stack.uppers) return;
     this.#seen ??= new BaseRecords(this.#records);
-    if (!this.#seen.hasSeen(identityIn(lower.attr))) return;
+    const entry = this.#seen.withIdentity(identityIn(lower.attr));
+    if (entry === undefined) return;
     this.#recorder ??= new BaseRecorder(native.dupfd(own));
-    this.#recorder.note(lower.path, lower.attr);
+    this.#recorder.noteName(lower.path, entry);
   }
 
   /** As the mount writes it of a lower object; undefined if its file system has no handles. */
