@@ -180,9 +180,17 @@ testAsCaller(
     const changes = async (name: string): Promise<string[]> => (await ran(project, ["diff", name])).split("\n").slice(0, -2);
     expect(await changes("two")).toEqual(["A new/", "A new/f"]);
     expect(await changes("four")).toEqual(["A new/", "A new/f"]);
-    const third = ["D kept/a", "A new/", "A new/g", "A new/h", "D whole/old", "A whole/w"];
+    const third = ["D kept/a", "A new/", "A new/g (same file as new/h)", "A new/h (same file as new/g)", "D whole/old", "A whole/w"];
     expect(await changes("three")).toEqual(third);
-    const last = ["A dir/sub/new/", "A dir/sub/new/g", "A dir/sub/new/h", "D gone", "D kept/a", "D whole/old", "A whole/w"];
+    const last = [
+      "A dir/sub/new/",
+      "A dir/sub/new/g (same file as dir/sub/new/h)",
+      "A dir/sub/new/h (same file as dir/sub/new/g)",
+      "D gone",
+      "D kept/a",
+      "D whole/old",
+      "A whole/w",
+    ];
     expect(await changes("one")).toEqual(last);
     for (const [name, shown] of [
       ["three", "1\n2\n1\n2\n600 2\n"],
