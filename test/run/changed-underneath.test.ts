@@ -56,6 +56,27 @@ const write = (project: Project, path: string, text: string): void => writeFileS
 describe.each(CALLERS)("as %s", (caller) => {
   const testInTurn = testsInTurn(caller, test, seed);
   testInTurn(
+    "a fork and a checkpoint take no file that an undo gave back for somebody else's change, but a later apply",
+    async () => {
+      const project = await changed(caller);
+      const done = async (words: string[]): Promise<void> => {
+        const { code, stderr } = await project.sluice(words);
+        expect(code, stderr).toBe(0);
+      };
+      for (const words of [["apply", "one"], ["undo"], ["fork", "one", "two"], ["checkpoint", "one", "mark"]]) await done(words);
+      await done(["fork", "one@mark", "three"]);
+      const conflicts = async (session: string): Promise<string[]> =>
+        conflictsIn(await project.sluice(["diff", session])).map((line) => line.slice(0, line.indexOf(" [")));
+      for (const session of ["two", "three"]) expect(await conflicts(session), session).toEqual([]);
+      await done(["run", "--resume", "one", "--policy", "install", "--", "sh", "-c", "echo again >> same"]);
+      await done(["apply", "one", "same"]);
+      await done(["fork", "one@mark", "four"]);
+      for (const session of ["two", "three", "four"]) expect(await conflicts(session), session).toEqual(["M same"]);
+    },
+    LIMIT_MS,
+  );
+
+  testInTurn(
     "merges texts that changed on both sides, shows the merge, and applies it if it is clean",
     async () => {
       const project = await changed(caller);

@@ -3,7 +3,7 @@ export { applyDifferences, type Selection } from "./apply/apply.js";
 export { forgetUndo } from "./apply/finish.js";
 export type { Place } from "./apply/place.js";
 export { hasApply, recoverApply } from "./apply/recover.js";
-export { appliedAt, undoApply, type Undone } from "./apply/undo.js";
+export { appliedAt, noteStates, passStates, undoApply, type Undone } from "./apply/undo.js";
 export { completeSelection } from "./complete-selection.js";
 export { conflictLabel, differenceLine, type DifferenceReport, kindOf, reportOf, shownDifferences, summaryOf } from "./describe.js";
 export type { Difference, OnProgress } from "./difference.js";

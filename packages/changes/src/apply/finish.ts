@@ -15,7 +15,7 @@ import { isInode, Steps } from "./steps.js";
 const LEFT = "left";
 
 /** Runs `use` on the directory of an apply, if it exists. */
-export function inApply<T>(place: Place, name: string, use: (directory: number) => T): T | undefined {
+export function inApply<T>(place: Pick<Place, "directory">, name: string, use: (directory: number) => T): T | undefined {
   const directory = openIn(place.directory.fd, name);
   if (directory === undefined) return undefined;
   try {

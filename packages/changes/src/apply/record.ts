@@ -92,7 +92,8 @@ export const UNDOING = "undoing.json";
 /** In the session's directory: states of objects that an apply moved away and back, which therefore look changed. */
 const KNOWN = "known.json";
 
-type States = [path: string, identity: string][];
+export type States = [path: string, identity: string][];
+type PlaceOnDisk = Pick<Place, "directory">;
 
 /** The content of a file that this package wrote; undefined if it does not exist. `shown` is for errors. @throws CliError */
 function readJson(directory: number, name: string, shown: string): unknown {
@@ -139,13 +140,21 @@ export function writeApplyRecord(directory: number, name: string, { steps, ...re
   writeJson(directory, name, name === BEGUN ? { ...record, steps } : record);
 }
 
+/** `checkpoint`: as they were when the session got it. */
+const knownOf = (checkpoint: string | undefined): string => (checkpoint === undefined ? KNOWN : `known@${checkpoint}.json`);
+
 /** Undone applies leave these. @throws CliError */
-export function readKnown(place: Place): States {
-  return (readJson(place.directory.fd, KNOWN, place.directory.path) as States | undefined) ?? [];
+export function readKnown({ directory: { fd, path } }: PlaceOnDisk, checkpoint?: string): States {
+  return (readJson(fd, knownOf(checkpoint), path) as States | undefined) ?? [];
 }
 
-export function addKnown(place: Place, states: States): void {
+export function addKnown(place: PlaceOnDisk, states: States): void {
   writeJson(place.directory.fd, KNOWN, [...new Map([...readKnown(place), ...states])]);
+}
+
+/** Those of an earlier checkpoint of the name go. @throws CliError */
+export function writeKnown({ directory }: PlaceOnDisk, checkpoint: string, states: States): void {
+  writeJson(directory.fd, knownOf(checkpoint), [...new Map(states)]);
 }
 
 export function slotsOf(record: ApplyRecord, place: Place, directory: number): { fd: number; path: string } {

@@ -5,7 +5,7 @@ import { unfit } from "@sluice/runtime/cli";
 import { sealOf } from "../identity.js";
 import { finishUndo, inApply } from "./finish.js";
 import { look, must, openIn, type Place, UNDO } from "./place.js";
-import { type ApplyRecord, DONE, readApplyRecord, readKnown, UNDOING } from "./record.js";
+import { addKnown, type ApplyRecord, DONE, readApplyRecord, readKnown, type States, UNDOING, writeKnown } from "./record.js";
 
 /** The paths that somebody changed since, or added to a directory that would go. */
 function changedSince(base: number, { seals, steps }: ApplyRecord): string[] {
@@ -43,14 +43,28 @@ export function undoApply(place: Place): Undone {
   return undone;
 }
 
+function listStates(place: Pick<Place, "directory">): States {
+  const record = inApply(place, UNDO, (directory) => readApplyRecord(directory, DONE, place.directory.path));
+  const seals = (record?.seals ?? []).flatMap(([path, seal]): States => (seal === null ? [] : [[path, seal]]));
+  return [...readKnown(place), ...seals];
+}
+
 /** The states that the last apply gave to paths, and those of objects that an undone one gave back. @throws CliError */
 export function appliedStates(place: Place): ReadonlyMap<string, ReadonlySet<string>> {
   const states = new Map<string, Set<string>>();
-  const record = inApply(place, UNDO, (directory) => readApplyRecord(directory, DONE, place.directory.path));
-  for (const [path, identity] of [...readKnown(place), ...(record?.seals ?? [])]) {
-    if (identity !== null) states.set(path, (states.get(path) ?? new Set()).add(identity));
-  }
+  for (const [path, identity] of listStates(place)) states.set(path, (states.get(path) ?? new Set()).add(identity));
   return states;
+}
+
+/** A checkpoint has these states from now on. @throws CliError */
+export function noteStates(place: Pick<Place, "directory">, checkpoint: string): void {
+  writeKnown(place, checkpoint, listStates(place));
+}
+
+/** Gives them to a fork. Those of a checkpoint say nothing of later applies, which it has not seen. @throws CliError */
+export function passStates(from: Pick<Place, "directory">, to: Pick<Place, "directory">, checkpoint: string | undefined): void {
+  const states = checkpoint === undefined ? listStates(from) : readKnown(from, checkpoint);
+  if (states.length > 0) addKnown(to, states);
 }
 
 /** When the last apply ended, in milliseconds since 1970; undefined if there is none to undo. */

@@ -7,6 +7,8 @@ import {
   forgetUndo,
   hasApply,
   linkNames,
+  noteStates,
+  passStates,
   type Place,
   recoverApply,
   restoreOriginalIds,
@@ -41,6 +43,18 @@ export function placeOf(session: Session): Place {
     snapshot: snapshot === null ? undefined : session.openLowest(),
     begun: begun === null ? undefined : BigInt(begun),
   };
+}
+
+const onDisk = ({ fd, directory: path }: Session): Pick<Place, "directory"> => ({ directory: { fd, path } });
+
+/** The fork takes no file that an apply or its undoing made in the directory for somebody else's change. @throws CliError */
+export function passApplied(from: Session, to: Session, checkpoint: string | undefined): void {
+  passStates(onDisk(from), onDisk(to), checkpoint);
+}
+
+/** The same for the forks of a new checkpoint. @throws CliError */
+export function noteApplied(session: Session, checkpoint: string): void {
+  noteStates(onDisk(session), checkpoint);
 }
 
 /** Ends an apply or undo that was killed. The session is locked. @throws CliError */
@@ -79,7 +93,7 @@ export function completeLayers(session: Session): void {
 
 /** Before a command runs in a session again: its layers are not changed under it. The session is locked. @throws CliError */
 export function recoverSession(session: Session): void {
-  if (hasApply({ directory: { fd: session.fd, path: session.directory } })) recover(placeOf(session));
+  if (hasApply(onDisk(session))) recover(placeOf(session));
   completeLayers(session);
 }
 

@@ -76,6 +76,7 @@ export async function forkOf(from: string, { name, stop = false }: { name: strin
         ? await forkRunning(session, name, runningMount(session))
         : forkSession(session, { name, checkpoint });
     if (hasShownIds(session.place)) noteShownIds(fork.place);
+    (await import("../../review/session-changes.js")).passApplied(session, fork, checkpoint);
     return fork;
   } finally {
     session.close();
@@ -97,6 +98,7 @@ async function checkpoint(name: string, mark: string, { stop }: ForkArguments): 
   try {
     if (isRunning) await addCheckpointRunning(session, mark, runningMount(session));
     else addCheckpoint(session, mark);
+    (await import("../../review/session-changes.js")).noteApplied(session, mark);
   } finally {
     session.close();
   }
