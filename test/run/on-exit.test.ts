@@ -1,5 +1,5 @@
 // The end of `sluice run`: the summary, the report, and the question to a person at a terminal.
-import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { requires, type RunningScript } from "@sluice/testkit";
 import { describe, expect } from "vitest";
@@ -23,6 +23,24 @@ async function untilAsked(script: RunningScript, question: string, nth = 1): Pro
 
 describe.each(CALLERS)("as %s", (caller) => {
   const testInTurn = testsInTurn(caller, test, seed);
+  testInTurn(
+    "commands name the session whose directory is gone, and can discard it",
+    async () => {
+      const project = new Project(caller, FILES);
+      expect((await project.sluice(["run", "--name", "one", "--", "touch", "n"])).code).toBe(0);
+      const away = `${project.base}-away`;
+      renameSync(project.base, away);
+      const gone = `sluice: ${project.base}: the directory of session one is not there (ENOENT): move it back, or run: sluice discard one\n`;
+      for (const command of ["diff", "apply"])
+        expect(await project.sluice([command, "one"], { cwd: away })).toMatchObject({ code: 4, stderr: gone });
+      renameSync(away, project.base);
+      expect(await project.sluice(["diff", "one"])).toMatchObject({ code: 0, stdout: "A n\n1 added\n" });
+      renameSync(project.base, away);
+      expect((await project.sluice(["discard", "one"], { cwd: away })).code).toBe(0);
+    },
+    LIMIT_MS,
+  );
+
   testInTurn(
     "the summary and the reports tell denials and changes underneath, with escaped names",
     async () => {

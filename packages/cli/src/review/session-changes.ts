@@ -1,5 +1,5 @@
 /** The changes of a session, for the commands that show, apply and undo them. */
-import { existsSync } from "node:fs";
+import { existsSync, lstatSync } from "node:fs";
 import {
   appliedAt,
   type Difference,
@@ -18,7 +18,7 @@ import {
 } from "@sluice/changes";
 import { type LayerStack, openTree, type Tree } from "@sluice/layer-tools";
 import { native } from "@sluice/native";
-import { escapeTextName, wrong } from "@sluice/runtime/cli";
+import { escapeTextName, unfit, wrong } from "@sluice/runtime/cli";
 import { withProgress } from "./show-progress.js";
 import { forgetShownIds, hasShownIds, listSessions, removeSession, removeUnusedLayers, type Session } from "@sluice/sessions";
 
@@ -33,9 +33,15 @@ export function findSession(name: string): Session | undefined {
   return found;
 }
 
+/** @throws CliError */
+function openBase({ name, base, record }: Session): Tree {
+  if (lstatSync(base, { throwIfNoEntry: false }) !== undefined) return openTree(base, record.userXattr);
+  throw unfit(base, `the directory of session ${name} is not there (ENOENT)`, `move it back, or run: sluice discard ${name}`);
+}
+
 export function placeOf(session: Session): Place {
   const directory = { fd: session.fd, path: session.directory };
-  const base = openTree(session.base, session.record.userXattr);
+  const base = openBase(session);
   const [[upper, ...frozen], records] = session.settled(() => [session.openLayers() as [Tree, ...Tree[]], session.openRecords()] as const);
   const { begun, snapshot } = session.record;
   return {
