@@ -4,6 +4,7 @@
 // CommonJS, since chunk-loader.cjs starts that faster, from caches of compiled code.
 // Does nothing if nothing changed. Run by itself, it is the second half of `npm run build`.
 import { spawnSync } from "node:child_process";
+import { createHash } from "node:crypto";
 import { copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { basename, dirname, join, relative } from "node:path";
@@ -71,12 +72,24 @@ const NEVER_LOADED = ["@grpc/proto-loader"];
 const NAME_THEIR_PLACE = new Set(["@grpc/grpc-js", "pino", "thread-stream", "commander"]);
 
 /**
- * Parts that commands use and servers do not: a chunk of these modules alone loads another one when it uses something of it. A command uses few
- * of them, and servers use no late loads while they answer.
+ * Modules that few runs of their importers need. Each has a chunk of its own, which its first use loads (late-chunks.mjs).
+ * Their importers import them like any other module, and use nothing of them while they are loaded themselves.
  */
-const LOADED_LATE = ["base-record", "changes", "cli/dist/review", "layer-tools", "sandbox", "sessions"].map((name) =>
-  join(root, "packages", name, "/"),
-);
+export const LOADED_LATE = [
+  "packages/changes/dist/aspects.js",
+  "packages/changes/dist/describe.js",
+  "packages/changes/dist/patch/git-patch.js",
+  "packages/cli/dist/review/apply-session.js",
+  "packages/cli/dist/review/ask-terminal.js",
+  "packages/cli/dist/review/show-changes.js",
+  "packages/layer-tools/dist/copy-object.js",
+  "packages/layer-tools/dist/layer-stack.js",
+  "packages/layer-tools/dist/read-object.js",
+  "packages/layer-tools/dist/walk-layers.js",
+  "packages/layer-tools/dist/write-layer.js",
+  "packages/policy-backends/dist/kinds.js",
+  "packages/policy-backends/dist/rules/cel.js",
+];
 
 const packageOf = (/** @type {string} */ id) => /.*\/node_modules\/((?:@[^/]+\/)?[^/]+)/.exec(id)?.[1];
 
@@ -115,31 +128,25 @@ const later = {
   },
 };
 
-/**
- * Modules that few runs of their importers need: a chunk of their own, which the first call loads. Only functions are imported.
- * @type {Record<string, string>} by the importer
- */
-const ON_CALL = {
-  "packages/policy-backends/dist/load-file.js": "./kinds.js",
-  "packages/policy-backends/dist/rules/condition.js": "./cel.js",
-};
-const LOADED = /__sluiceLoaded\(Promise\.resolve\(\)\.then\(\(\) => (require\("[^"]+"\))\)\)/g;
+/** In front of the path of a module that is loaded late, in an import of it. */
+const LATE_PREFIX = "late:";
 
-/** @type {import("rolldown").Plugin} */
-const onCall = {
-  name: "on call",
-  transform(code, id) {
-    const name = ON_CALL[relative(root, id)];
-    if (name === undefined) return undefined;
-    const [text = "", words = ""] = new RegExp(`^import \\{ ([\\w, ]+) \\} from "${name}";$`, "m").exec(code) ?? [];
-    if (text === "") this.error(`it imports ${name} in another way: change ON_CALL in packages/dev/bundle.mjs`);
-    const functions = words.split(", ").map((word) => `const ${word} = (...words) => __sluiceLoaded(import("${name}")).${word}(...words);`);
-    return code.replace(text, functions.join(" "));
+/** @param {string} path in the checkout */
+const chunkName = (path) => `chunks/${path}`;
+
+/**
+ * Imports of these modules become imports of something outside, so that no module is in a chunk with one of them, or needs one for its own start.
+ * @type {import("rolldown").Plugin}
+ */
+const late = {
+  name: "late",
+  buildStart() {
+    for (const path of LOADED_LATE) this.emitFile({ type: "chunk", id: join(root, path), name: path.replace(/\.js$/, "") });
   },
-  renderChunk(code) {
-    const loaded = code.replace(LOADED, "$1");
-    if (loaded.includes("__sluiceLoaded")) this.error("rolldown imports late in another way: change LOADED in packages/dev/bundle.mjs");
-    return loaded;
+  async resolveId(source, importer, { kind }) {
+    if (kind !== "import-statement" || importer === undefined || !source.startsWith(".")) return undefined;
+    const path = relative(root, join(dirname(importer), source));
+    return LOADED_LATE.includes(path) ? { id: `${LATE_PREFIX}${path}`, external: true, moduleSideEffects: false } : undefined;
   },
 };
 
@@ -229,7 +236,7 @@ async function joinModules(out, plugins) {
     external: [/^node:/, ...[...OUTSIDE, ...NEVER_LOADED].map((name) => new RegExp(`^${name}(/|$)`))],
     // Of ours a module that nobody uses anything of is left out: none does anything when it is only loaded, but the programs.
     treeshake: { moduleSideEffects: (id) => packageOf(id) !== undefined || isProgram(id) },
-    plugins: [...plugins, later, onCall, places, programs],
+    plugins: [...plugins, later, late, places, programs],
     logLevel: "warn",
   });
   const { output } = await bundle.write({
@@ -242,28 +249,65 @@ async function joinModules(out, plugins) {
     comments: false,
   });
   await bundle.close();
-  loadSomeLate(out, output);
+  const chunks = output.filter((file) => file.type === "chunk");
+  const made = new Set(chunks.map(({ fileName }) => fileName));
+  for (const name of chunksOf(out)) if (!made.has(name)) rmSync(join(out, name));
+  loadSomeLate(out, chunks);
+  nameBuild(out);
   return output;
 }
 
-/** @param {string} out the bundle @param {import("rolldown").RolldownOutput["output"]} output */
-function loadSomeLate(out, output) {
-  /** @param {(id: string) => boolean} fits @returns {Set<string>} names of the chunks whose modules all fit */
-  const withModules = (fits) =>
-    new Set(
-      output.flatMap((chunk) =>
-        chunk.type === "chunk" && chunk.moduleIds.length > 0 && chunk.moduleIds.every(fits) ? [chunk.fileName] : [],
-      ),
-    );
-  const isOfCommands = (/** @type {string} */ id) => LOADED_LATE.some((place) => id.startsWith(place));
-  const late = withModules((id) => isOfCommands(id) || packageOf(id) !== undefined);
-  for (const name of withModules(isOfCommands)) {
-    const path = join(out, name);
-    writeFileSync(
-      path,
-      loadLate(readFileSync(path, "utf8"), (other) => late.has(join(dirname(name), other))),
-    );
+/** @typedef {import("rolldown").OutputChunk} Chunk */
+
+/** A chunk that is loaded late, as the text of another one names it. */
+const LATE_IMPORT = new RegExp(`require\\("${LATE_PREFIX}([^"]+)"\\)`, "g");
+
+/** The names of the chunks that are loaded late by this one. @param {Chunk | undefined} chunk @returns {string[]} */
+const lateImports = (chunk) => [...(chunk?.code.matchAll(LATE_IMPORT) ?? [])].map(([, path]) => chunkName(path ?? ""));
+
+/** Adds chunks and all that they load. @param {ReadonlyMap<string, Chunk>} chunks @param {readonly string[]} names @param {Set<string>} found */
+function addChunks(chunks, names, found) {
+  for (const name of names) {
+    const chunk = chunks.get(name);
+    if (chunk === undefined || found.has(name)) continue;
+    found.add(name);
+    addChunks(chunks, chunk.imports, found);
+    addChunks(chunks, lateImports(chunk), found);
   }
+}
+
+/** A chunk, and all that it loads with itself. @param {ReadonlyMap<string, Chunk>} chunks @param {string} name @param {Set<string>} found */
+function withImports(chunks, name, found = new Set()) {
+  if (found.has(name)) return found;
+  found.add(name);
+  for (const other of chunks.get(name)?.imports ?? []) withImports(chunks, other, found);
+  return found;
+}
+
+/** @param {string} out the bundle @param {readonly Chunk[]} output */
+function loadSomeLate(out, output) {
+  const chunks = new Map(output.map((chunk) => [chunk.fileName, chunk]));
+  for (const chunk of output) {
+    const late = lateImports(chunk);
+    if (late.length === 0) continue;
+    const { fileName } = chunk;
+    const early = withImports(chunks, fileName);
+    const all = new Set(early);
+    addChunks(chunks, late, all);
+    const inText = (/** @type {string} */ name) => `./${relative(dirname(fileName), name)}`;
+    const held = [...all].filter((name) => !early.has(name)).map(inText);
+    const find = (/** @type {string} */ path) =>
+      path.startsWith(LATE_PREFIX) ? inText(chunkName(path.slice(LATE_PREFIX.length))) : undefined;
+    writeFileSync(join(out, fileName), loadLate(chunk.code, { name: fileName, find, held }));
+  }
+}
+
+/** A chunk names its build in its first line, so that no program loads parts of two (chunk-loader.cjs). Equal chunks make an equal name. @param {string} out */
+function nameBuild(out) {
+  const texts = new Map(chunksOf(out).map((name) => [name, readFileSync(join(out, name), "utf8")]));
+  const digest = createHash("sha256").update(JSON.stringify([...texts]));
+  const line = `// build ${digest.digest("hex").slice(0, 16)}\n`;
+  for (const [name, text] of texts) writeFileSync(join(out, name), line + text);
 }
 
 /**
@@ -272,7 +316,7 @@ function loadSomeLate(out, output) {
  */
 function writeProgram(out, path) {
   const loader = JSON.stringify(relative(dirname(path), LOADER));
-  const run = `run(${JSON.stringify(path)});\n`;
+  const run = `${path.endsWith("-worker.js") ? "runThread" : "run"}(${JSON.stringify(path)});\n`;
   write(out, path, path.endsWith(".mjs") ? `import loader from ${loader};\nawait loader.${run}` : `void require(${loader}).${run}`);
 }
 
@@ -346,8 +390,6 @@ async function makeBundle() {
   const before = changedAt(candidates());
   const output = await writeBundle(OUT);
   const ids = output.flatMap((chunk) => (chunk.type === "chunk" ? chunk.moduleIds : []));
-  const made = new Set(output.map(({ fileName }) => fileName));
-  for (const name of chunksOf(OUT)) if (!made.has(name)) rmSync(join(OUT, name));
   // An earlier version named its commands otherwise.
   for (const directory of new Set(Object.keys(COMMANDS).map(dirname))) rmSync(join(OUT, directory), { recursive: true, force: true });
   for (const [bin, program] of Object.entries(COMMANDS)) {

@@ -20,8 +20,13 @@ const ENDING = Buffer.from("\n})");
 /** Of Node, for a program that waits for something that cannot happen any more. */
 const EXIT_UNFINISHED = 13;
 const V8 = "node:v8";
-/** An end sooner than that loads less. */
-const REST_AFTER_MS = 2_000;
+const THREADS = "node:worker_threads";
+/** An end sooner than that reads less. */
+const HOLD_AFTER_MS = 2_000;
+/** The first line of every chunk, `// build 0123456789abcdef`, names the build that it belongs to. */
+const BUILD_BYTES = 26;
+/** The data of a thread's environment that has it. */
+const BUILD = "sluice build";
 /** The flags that keepPausesShort (packages/runtime) changes, and their values before. */
 const SHORT_PAUSES = {
   on: "--semi-space-growth-factor=1 --no-parallel-scavenge",
@@ -76,13 +81,38 @@ function cachedData(file, source) {
   return isOurs ? data : undefined;
 }
 
+/** Of the first chunk, or of the process that this is a thread of: a chunk of another build has other functions. @type {Buffer | undefined} */
+let build;
+
+/** The package was replaced or removed since this program started. */
+class ReplacedError extends Error {
+  /** @param {string} file @param {string} problem @param {unknown} [cause] */
+  constructor(file, problem, cause) {
+    const remedy = "restart it, or if a keeper or a host service started it, run 'sluice upgrade'";
+    super(`${file}: ${problem} since this program started: ${remedy}`, { cause });
+  }
+}
+
+/** @param {string} file @returns {Buffer} @throws ReplacedError */
+function readChunk(file) {
+  let source;
+  try {
+    source = readFileSync(file);
+  } catch (cause) {
+    throw build === undefined ? cause : new ReplacedError(file, "the file was removed (ENOENT)", cause);
+  }
+  build ??= source.subarray(0, BUILD_BYTES);
+  if (!build.equals(source.subarray(0, BUILD_BYTES)))
+    throw new ReplacedError(file, "another build of Sluice has replaced the file (ESTALE)");
+  return source;
+}
+
 /** @typedef {Record<string, any>} Exports */
 /** @type {Map<string, { exports: Exports, source: Buffer, script: vm.Script }>} by path */
 const loaded = new Map();
 
 /** V8 takes Node's own caches, of Node's own modules, with its initial flags alone. @param {string} name */
-function requireOutside(name) {
-  if (name === V8) return requireV8();
+function requireWithInitialFlags(name) {
   if (flags === undefined || hasInitialFlags() || !isBuiltin(name)) return require(name);
   const { v8 } = flags;
   v8.setFlagsFromString(SHORT_PAUSES.off);
@@ -93,38 +123,74 @@ function requireOutside(name) {
   }
 }
 
+/** @param {string} name */
+function requireOutside(name) {
+  if (name === V8) return requireV8();
+  const found = requireWithInitialFlags(name);
+  // A thread takes chunks of the same build alone.
+  if (name === THREADS) found.setEnvironmentData(BUILD, build?.toString());
+  return found;
+}
+
 /** In one string from the first: V8 would copy a joined one, and collect garbage for the parts. @param {Buffer} source */
 function textOf(source) {
   const text = Buffer.concat([BEGINNING, source, ENDING]);
   return text.toString(isAscii(source) ? "latin1" : "utf8");
 }
 
-/** @type {(() => void)[]} */
-const rest = [];
-let restIsDue = false;
+/** Texts of chunks that nobody has used yet. @type {Map<string, Buffer>} by path */
+const held = new Map();
+/** @type {{ directory: string, names: readonly string[] }[]} */
+const toHold = [];
+let holds = false;
 
 /**
- * A package may be replaced while a command works. A chunk that it loads by then would be of another version, so a command that goes on for some
- * seconds loads all of them, one in a turn of the event loop. @param {() => void} get
+ * The package may be replaced while a program works, and its late chunks are of another build then. So a program that goes on for some seconds
+ * holds the texts of these: loading them would take ten times the memory. @param {string} directory @param {readonly string[]} names
  */
-function loadInTime(get) {
-  rest.push(get);
-  if (restIsDue) return;
-  restIsDue = true;
-  setTimeout(loadRest, REST_AFTER_MS).unref();
+function holdInTime(directory, names) {
+  toHold.push({ directory, names });
+  if (holds) return;
+  holds = true;
+  setTimeout(holdNext, HOLD_AFTER_MS).unref();
 }
 
-function loadRest() {
-  rest.pop()?.();
-  restIsDue = rest.length > 0;
-  if (restIsDue) setImmediate(loadRest).unref();
+/** @param {string} file */
+function hold(file) {
+  try {
+    if (!loaded.has(file) && !held.has(file)) held.set(file, readChunk(file));
+  } catch {
+    // Its first use tells.
+  }
+}
+
+/** The chunks of one importer in a turn of the event loop. */
+function holdNext() {
+  const next = toHold.pop();
+  holds = next !== undefined;
+  if (next === undefined) return;
+  for (const name of next.names) hold(join(next.directory, name));
+  setImmediate(holdNext).unref();
+}
+
+/** @param {string} file @returns {Buffer} */
+function textFor(file) {
+  const text = held.get(file);
+  held.delete(file);
+  try {
+    // V8 takes a cache for it.
+    return readChunk(file);
+  } catch (error) {
+    if (text === undefined) throw error;
+    return text;
+  }
 }
 
 /** @param {string} file @returns {Exports} */
 function load(file) {
   const known = loaded.get(file);
   if (known !== undefined) return known.exports;
-  const source = readFileSync(file);
+  const source = textFor(file);
   // A cache holds this name, which must not show where it was made; a part of a string would bring the whole along.
   const filename = Buffer.from(relative(__dirname, file)).toString();
   const script = new vm.Script(textOf(source), { filename, cachedData: cachedData(file, source) });
@@ -133,19 +199,24 @@ function load(file) {
   loaded.set(file, { exports, source, script });
   /** @param {string} name a chunk, or a module that stays outside */
   const requireFrom = (name) => (name.startsWith(".") ? load(join(dirname(file), name)) : requireOutside(name));
-  /** @param {Record<string, string>} chunks by the names that the text has for them */
-  requireFrom.late = (chunks) => {
+  /** @param {Record<string, string>} chunks by the names that the text has for them @param {readonly string[]} all that these load */
+  requireFrom.late = (chunks, all) => {
     const late = {};
     for (const [name, path] of Object.entries(chunks)) {
       /** @type {Exports | undefined} */
       let found;
-      const get = () => (found ??= requireFrom(path));
-      Object.defineProperty(late, name, { get });
-      loadInTime(get);
+      Object.defineProperty(late, name, { get: () => (found ??= requireFrom(path)) });
     }
+    holdInTime(dirname(file), all);
     return late;
   };
-  script.runInThisContext()(exports, requireFrom, file);
+  try {
+    script.runInThisContext()(exports, requireFrom, file);
+  } catch (error) {
+    // The file may come back.
+    if (error instanceof ReplacedError) loaded.delete(file);
+    throw error;
+  }
   return exports;
 }
 
@@ -157,4 +228,25 @@ async function run(path) {
   process.off("exit", unfinished);
 }
 
-module.exports = { CHUNKS, HEADER_BYTES, SHORT_PAUSES, WRAPPER, cachePath, cachedData, checksum, identity, load, loaded, run };
+/** The same in a thread. @param {string} path */
+async function runThread(path) {
+  const parent = require(THREADS).getEnvironmentData(BUILD);
+  build = parent === undefined ? undefined : Buffer.from(parent);
+  await run(path);
+}
+
+module.exports = {
+  CHUNKS,
+  HEADER_BYTES,
+  SHORT_PAUSES,
+  WRAPPER,
+  cachePath,
+  cachedData,
+  checksum,
+  held,
+  identity,
+  load,
+  loaded,
+  run,
+  runThread,
+};

@@ -1,6 +1,6 @@
 // Modules that programs load at their start from the bundle. Joining modules must not load parts into a keeper that it does not
 // need, nor parts into a mount without a policy whose loading takes longer than its start.
-import { readFileSync, writeFileSync } from "node:fs";
+import { copyFileSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -8,6 +8,7 @@ import { compileFunction } from "node:vm";
 import { runScript, scratch } from "@sluice/testkit";
 import { beforeAll, expect, test } from "vitest";
 import { buildBundle } from "../../packages/dev/build.mjs";
+import { LOADED_LATE } from "../../packages/dev/bundle.mjs";
 import { loadLate } from "../../packages/dev/late-chunks.mjs";
 import { loadedChunks, writeChunkSpy } from "./chunk-spy.js";
 
@@ -98,13 +99,34 @@ test("a mount loads neither gRPC nor protobuf, which load with a decision servic
   expect(loadedBy("chunks/connect.js")).toContain("@grpc/grpc-js");
 });
 
-test("a command that looks for a session loads no module that reads or compares layers", async () => {
+test("a short session loads no module that few sessions need", async () => {
   const loaded = await chunksWhile("run", "--host-service", "off", "--resume", "none", "--", "true");
-  for (const name of ["chunks/layer-stack.js", "chunks/write-layer.js"]) {
-    expect(packagesIn(join(BUNDLE, name))).toContain("packages/layer-tools");
-    expect(loaded).not.toContain(name);
-  }
+  expect(LOADED_LATE.filter((path) => loaded.includes(`chunks/${path}`))).toEqual([]);
 });
+
+test("no chunk loads a module that is loaded late when it is loaded itself", async () => {
+  const text = `
+    const { CHUNKS, load, loaded } = require(${JSON.stringify(join(BUNDLE, "chunk-loader.cjs"))});
+    const late = new Set(process.argv.slice(1).map((path) => CHUNKS + "/" + path));
+    for (const name of require("node:fs").readdirSync(CHUNKS, { recursive: true })) {
+      const file = CHUNKS + "/" + name;
+      if (!name.endsWith("js") || late.has(file)) continue;
+      try {
+        load(file);
+      } catch (error) {
+        // A package outside of the bundle is not installed.
+        if (error.code !== "MODULE_NOT_FOUND") throw error;
+      }
+    }
+    console.log(loaded.size, JSON.stringify([...late].filter((file) => loaded.has(file))));`;
+  const { stderr, stdout } = await runScript([process.execPath, "-e", text, ...LOADED_LATE]);
+  expect(stderr).toBe("");
+  const [, count, early] = /^(\d+) (.*)\n$/.exec(stdout) ?? [];
+  expect(Number(count)).toBeGreaterThan(100);
+  expect(early).toBe("[]");
+});
+
+const LATE_A = { name: "chunk.js", find: (path: string) => (path === "late:a" ? "./a.js" : undefined), held: ["./a.js", "./c.js"] };
 
 /** Runs the text of a chunk, as the loader does. */
 function runChunk(text: string, chunks: Record<string, object>): { exports: Record<string, unknown>; loaded: string[] } {
@@ -113,34 +135,45 @@ function runChunk(text: string, chunks: Record<string, object>): { exports: Reco
     loaded.push(path);
     return chunks[path] as object;
   };
-  const late = (names: Record<string, string>): object =>
-    Object.defineProperties({}, Object.fromEntries(Object.entries(names).map(([name, path]) => [name, { get: () => load(path) }])));
+  const late = (names: Record<string, string>, held: readonly string[]): object => {
+    expect(held).toEqual(LATE_A.held);
+    return Object.defineProperties({}, Object.fromEntries(Object.entries(names).map(([name, path]) => [name, { get: () => load(path) }])));
+  };
   const exports: Record<string, unknown> = {};
   (compileFunction(text, ["exports", "require"]) as (...given: unknown[]) => void)(exports, Object.assign(load, { late }));
   return { exports, loaded };
 }
 
-test("a late chunk is loaded by its first use: a call, a new object, and a class that extends one of it", () => {
+test("a late chunk is loaded by its first use: a call, a new object, a field of one, and a class that extends one of it", () => {
   const text = `
-    const require_a = require("./a.js");
+    let late_a = require("late:a");
     const require_b = require("./b.js");
     exports.early = require_b.value;
-    exports.call = () => require_a.twice(2);
-    exports.make = () => new require_a.Point(3).x;
-    exports.extend = () => new (class extends require_a.Point {})(4).x;
-    exports.names = () => ({ require_a: 1 }).require_a;`;
+    exports.call = () => late_a.twice(2);
+    exports.make = () => new late_a.Point(3).x;
+    exports.extend = () => new (class extends late_a.Point {})(4).x;
+    class Field { point = new late_a.Point(5); }
+    exports.field = () => new Field().point.x;
+    exports.names = () => ({ late_a: 1 }).late_a;`;
   class Point {
     constructor(readonly x: number) {}
   }
   const chunks = { "./a.js": { twice: (n: number) => 2 * n, Point }, "./b.js": { value: 1 } };
-  const { exports, loaded } = runChunk(
-    loadLate(text, (path) => path === "./a.js"),
-    chunks,
-  );
+  const { exports, loaded } = runChunk(loadLate(text, LATE_A), chunks);
   expect(loaded).toEqual(["./b.js"]);
-  const called = ["names", "call", "make", "extend"].map((name) => (exports[name] as () => unknown)());
-  expect(called).toEqual([1, 4, 3, 4]);
+  const called = ["names", "call", "make", "extend", "field"].map((name) => (exports[name] as () => unknown)());
+  expect(called).toEqual([1, 4, 3, 4, 5]);
   expect(loaded).toContain("./a.js");
+});
+
+test.each([
+  "exports.value = late_a.twice(2);",
+  "class Derived extends late_a.Point {}",
+  "class Holder { static point = late_a.origin; }",
+  "const other = late_a;",
+  'if (exports) require("late:a");',
+])("the build fails if a chunk uses a late one while it is loaded itself: %s", (use) => {
+  expect(() => loadLate(`let late_a = require("late:a");\n${use}`, LATE_A)).toThrow("chunk.js uses ./a.js while it is loaded itself");
 });
 
 test("a policy loads CEL if it has a condition, and not otherwise", async () => {
@@ -159,18 +192,44 @@ test("gRPC is loaded without the packages that read .proto files", () => {
   for (const name of ["@grpc/proto-loader", "protobufjs", "long"]) expect(loaded).not.toContain(name);
 });
 
-test("a program that goes on for some seconds loads its late chunks, and those of these, before a new version replaces them", async () => {
+interface Loader {
+  load(file: string): { useB(): string };
+  held: Map<string, unknown>;
+  loaded: Map<string, unknown>;
+}
+
+/** Chunks that load each other late, from a to c, and a loader of their own. */
+function lateChunks(): { at: string; loader: Loader; write(name: string, build: string, text: string): void } {
   const at = scratch();
-  writeFileSync(join(at, "a.js"), 'const late = require.late({ b: "./b.js" }); exports.useB = () => late.b.name;');
-  writeFileSync(join(at, "b.js"), 'const late = require.late({ c: "./c.js" }); exports.name = "b"; exports.useC = () => late.c.name;');
-  writeFileSync(join(at, "c.js"), 'exports.name = "c";');
-  const loader = createRequire(import.meta.url)("../../packages/dev/chunk-loader.cjs") as {
-    load(file: string): { useB(): string };
-    loaded: Map<string, unknown>;
-  };
+  const loader = join(at, "loader.cjs");
+  copyFileSync(join(BUNDLE, "../packages/dev/chunk-loader.cjs"), loader);
+  const write = (name: string, build: string, text: string): void =>
+    writeFileSync(join(at, name), `// build ${build.repeat(16).slice(0, 16)}\n${text}`);
+  write("a.js", "1", 'const late = require.late({ b: "./b.js" }, ["./b.js", "./c.js"]); exports.useB = () => late.b.name();');
+  write("b.js", "1", 'const c = require("./c.js"); exports.name = () => "b" + c.name;');
+  write("c.js", "1", 'exports.name = "c";');
+  return { at, write, loader: createRequire(import.meta.url)(loader) as Loader };
+}
+
+test("a program that goes on for some seconds holds its late chunks, and uses them after a new version replaced or removed them", async () => {
+  const { at, loader, write } = lateChunks();
   const { useB } = loader.load(join(at, "a.js"));
-  expect(loader.loaded.has(join(at, "b.js"))).toBe(false);
-  await expect.poll(() => loader.loaded.has(join(at, "c.js"))).toBe(true);
-  writeFileSync(join(at, "b.js"), 'exports.name = "another version";');
-  expect(useB()).toBe("b");
+  await expect.poll(() => loader.held.size).toBe(2);
+  expect(loader.loaded.size).toBe(1);
+  write("b.js", "2", 'exports.name = () => "another build";');
+  rmSync(join(at, "c.js"));
+  expect(useB()).toBe("bc");
+  expect(loader.held.size).toBe(0);
+});
+
+test("a chunk of another build is not loaded, and the error names it and the remedy", () => {
+  const { at, loader, write } = lateChunks();
+  const { useB } = loader.load(join(at, "a.js"));
+  write("c.js", "2", 'exports.name = "c";');
+  expect(useB).toThrow(/c\.js: another build of Sluice has replaced the file \(ESTALE\).*: restart it.*'sluice upgrade'/);
+  rmSync(join(at, "c.js"));
+  expect(useB).toThrow(/c\.js: the file was removed \(ENOENT\).*: restart it.*'sluice upgrade'/);
+  // A build with the same content is the same.
+  write("c.js", "1", 'exports.name = "c";');
+  expect(useB()).toBe("bc");
 });

@@ -44,11 +44,12 @@ export interface ConditionContext {
 
 let environment: ReturnType<typeof celEnv> | undefined;
 
-/** The first condition makes the environment, and loads CEL (cel.ts). */
-function planned(expr: Expr): ReturnType<typeof plan> {
-  environment ??= celEnv();
-  return plan(environment, expr);
+/** The first condition makes the environment, and loads CEL (cel.ts). @throws if that is of another build by now */
+function prepareCel(): ReturnType<typeof celEnv> {
+  return (environment ??= celEnv());
 }
+
+const planned = (expr: Expr): ReturnType<typeof plan> => plan(prepareCel(), expr);
 
 /** The facts of one question; path and access are set for each combination by `bindTo`. */
 export function bindingsOf(question: Question, { xattrs: xattrNames, labels: labelNames, headBytes, digests }: ConditionContext): Bindings {
@@ -138,6 +139,8 @@ function entryNamesIn(expr: Expr): string[] {
 }
 
 function parseCondition(text: string): ReturnType<typeof parse> | Flaw {
+  // A failure of that is no mistake in the condition.
+  prepareCel();
   try {
     return parse(text);
   } catch (error) {
