@@ -3,6 +3,7 @@ export * from "./activity-file.js";
 export { askLayers, type MountLayers } from "./ask-layers.js";
 export { ask, askOnce, connectControl, connectKeeper, daemonStatus, noDaemon, untilFreed } from "./control-client.js";
 export * from "./control-protocol.js";
+export { removeDeadDirectoriesLater } from "./dead-directories.js";
 export { splitEscaped, unescapeName } from "./escaped-list.js";
 export { type LowerList, MAX_LOWERS, parseLowerList } from "./lower-list.js";
 export { checkNoKernelOverlay, kernelWriters } from "./kernel-overlays.js";

@@ -2,14 +2,31 @@
  * The directory of a mount's sockets: private, and named after the mount point, so that commands find it. It is in /run, or below the
  * user's own runtime or temporary directory if the daemon may not write to /run.
  */
-import { chmodSync, chownSync, lstatSync, mkdirSync, readdirSync, realpathSync, rmdirSync, unlinkSync } from "node:fs";
+import {
+  chmodSync,
+  chownSync,
+  closeSync,
+  constants,
+  lstatSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  realpathSync,
+  rmdirSync,
+  type Stats,
+  unlinkSync,
+  utimesSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { basename, dirname, join, resolve } from "node:path";
+import { LOCK, native } from "@sluice/native";
 import { codeOf, failed } from "@sluice/runtime/cli";
 import { ownPath } from "./own-path.js";
 
 /** The names of the sockets in it. */
 export const CONTROL_SOCKET = "control.sock";
+/** Of the embedded decision service. */
+export const DECISION_SOCKET = "decision.sock";
 /** sun_path of sockaddr_un, less the ending zero. */
 export const MAX_SOCKET_PATH_BYTES = 107;
 export const KEEPER_SOCKET = "keeper.sock";
@@ -19,7 +36,8 @@ export const SHARED_KEEPER_SOCKET = "shared-keeper.sock";
 /** Of root's mounts. */
 export const RUN_DIRECTORY = "/run/sluice";
 
-function bases(): string[] {
+/** The directories that run directories are in, the likeliest first. */
+export function runBases(): string[] {
   const own = process.env["XDG_RUNTIME_DIR"];
   const uid = process.geteuid?.() ?? 0;
   return [RUN_DIRECTORY, ...(own === undefined ? [] : [join(own, "sluice")]), join(tmpdir(), `sluice-${uid}`)];
@@ -36,12 +54,17 @@ export function realMountpoint(mountpoint: string): string {
   }
 }
 
-/** All candidates for the mount's directory, the likeliest first. `mountpoint` is a real path. */
-export function runDirectories(mountpoint: string): string[] {
+/** `mountpoint` is a real path. */
+export function directoryNameOf(mountpoint: string): string {
   // Loaded by the first call: a command that looks for no mount starts faster.
   const hash = process.getBuiltinModule("node:crypto").createHash("sha256");
-  const name = hash.update(mountpoint).digest("hex").slice(0, 16);
-  return bases().map((base) => join(base, name));
+  return hash.update(mountpoint).digest("hex").slice(0, 16);
+}
+
+/** All candidates for the mount's directory, the likeliest first. `mountpoint` is a real path. */
+export function runDirectories(mountpoint: string): string[] {
+  const name = directoryNameOf(mountpoint);
+  return runBases().map((base) => join(base, name));
 }
 
 /** The candidates that only root or this user can have created: a command believes the answer of a socket there. */
@@ -56,10 +79,13 @@ export function trustedRunDirectories(mountpoint: string): string[] {
   });
 }
 
+/** In /tmp another user could have created it first. */
+export function isOwnDirectory(stat: Stats): boolean {
+  return stat.isDirectory() && stat.uid === process.geteuid?.() && (stat.mode & 0o022) === 0;
+}
+
 function checkOwn(path: string): void {
-  const stat = lstatSync(path);
-  // In /tmp another user could have created it first.
-  if (!stat.isDirectory() || stat.uid !== process.geteuid?.() || (stat.mode & 0o022) !== 0) {
+  if (!isOwnDirectory(lstatSync(path))) {
     throw failed(path, "it belongs to somebody else or can be written by others (EPERM)", "remove it");
   }
 }
@@ -68,11 +94,38 @@ function checkOwn(path: string): void {
  * Removes a directory and the sockets in it, but no subdirectory, and only from a directory of our own: it may belong to a user (`--user`),
  * who must not lead this process elsewhere.
  */
-function removeFlat(directory: string): void {
+export function removeFlat(directory: string): void {
   if (lstatSync(directory, { throwIfNoEntry: false })?.isDirectory() !== true) return;
   checkOwn(dirname(directory));
   for (const name of readdirSync(directory)) unlinkSync(join(directory, name));
   rmdirSync(directory);
+}
+
+/** Undefined if there is none of this user, who alone could hold its lock. */
+function openOwn(directory: string): number | undefined {
+  try {
+    if (!isOwnDirectory(lstatSync(directory))) return undefined;
+    return openSync(directory, constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW);
+  } catch {
+    return undefined;
+  }
+}
+
+/** Nobody removes it as a dead one meanwhile (dead-directories.ts). */
+function whileLocked(directory: string, act: () => void): void {
+  const fd = openOwn(directory);
+  if (fd === undefined) return act();
+  try {
+    native.flock(fd, LOCK.EX);
+    act();
+  } finally {
+    closeSync(fd);
+  }
+}
+
+/** Its sockets are about to be there again. It may have been removed a moment ago. */
+function touch(directory: string): void {
+  if (lstatSync(directory, { throwIfNoEntry: false })?.isDirectory() === true) utimesSync(directory, new Date(), new Date());
 }
 
 function makePrivate(directory: string, goesOn: boolean): void {
@@ -80,7 +133,7 @@ function makePrivate(directory: string, goesOn: boolean): void {
   mkdirSync(base, { recursive: true, mode: 0o700 });
   checkOwn(base);
   // No Sluice mount is there any more: the directory belongs to a mount that died, or that is ending.
-  if (!goesOn) removeFlat(directory);
+  whileLocked(directory, () => (goesOn ? touch : removeFlat)(directory));
   mkdirSync(directory, { recursive: true, mode: 0o700 });
   checkOwn(directory);
 }
@@ -97,7 +150,7 @@ export function makeRunDirectory(mountpoint: string, goesOn = false): { path: st
     }
   }
   throw failed(
-    bases()[0] as string,
+    runBases()[0] as string,
     `no directory for sockets can be created (${codeOf(problem)})`,
     "make /run writable or set XDG_RUNTIME_DIR",
   );

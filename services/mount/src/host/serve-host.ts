@@ -2,7 +2,7 @@
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { Server, ServerCredentials } from "@grpc/grpc-js";
 import { wire } from "@sluice/host-api";
-import { keepMountTable } from "@sluice/mount-control";
+import { keepMountTable, removeDeadDirectoriesLater } from "@sluice/mount-control";
 import { type Greeting, openServiceLink, type ServiceLink } from "@sluice/keeper-link";
 import { createLogger, type Logger, type LogLevel } from "@sluice/runtime";
 import { escapeLine, failed } from "@sluice/runtime/cli";
@@ -158,6 +158,7 @@ export async function runHost(parts: HostParts): Promise<void> {
   // Mounts that were taken over do not wait for it.
   const adminServer = address === undefined ? undefined : await startHostAdmin(mounts, { address, notReady, isNext });
   if (!isNext) process.stdout.write(`serves mounts at ${escapeLine(options.socket)}\n`);
+  removeDeadDirectoriesLater();
   if (link !== undefined) void tellReady(mounts, link, readyDecisions);
   void replaced.then(async () => {
     server.leave();

@@ -4,7 +4,7 @@
  */
 import { setTimeout as sleep } from "node:timers/promises";
 import { untilLetGo } from "@sluice/keeper-link";
-import { mountAt, readMountTable } from "@sluice/mount-control";
+import { mountAt, readMountTable, removeDeadDirectoriesLater } from "@sluice/mount-control";
 import type { Logger } from "@sluice/runtime";
 import { failed } from "@sluice/runtime/cli";
 import type { Engine } from "@sluice/vfs";
@@ -112,6 +112,7 @@ async function serve(context: MountContext, host: MountHost): Promise<void> {
   serves = true;
   if (keeper !== undefined) leaveToNextServer({ keeper, owner, engine, logger, leaveSockets: runDirectory.leave });
   tellReady(context, parts);
+  removeDeadDirectoriesLater();
   await Promise.race([engine.ended, stop.reached(1)]);
   // Before the listeners close: a caller of the control socket who asked for it waits for the answer.
   if ((await unmount?.()) === "cut off") throw cutOffError(config);

@@ -1,0 +1,134 @@
+/** Run directories of killed processes beside those of live ones, and beside traps. */
+import { spawnSync } from "node:child_process";
+import {
+  chmodSync,
+  chownSync,
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  mkdtempSync,
+  rmSync,
+  symlinkSync,
+  utimesSync,
+  writeFileSync,
+} from "node:fs";
+import { createServer, type Server } from "node:net";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import { afterEach, beforeEach, expect, it } from "vitest";
+import { removeDeadDirectories } from "./dead-directories.js";
+import { makeRunDirectory, runDirectories } from "./run-directory.js";
+
+const former = { TMPDIR: process.env["TMPDIR"], XDG_RUNTIME_DIR: process.env["XDG_RUNTIME_DIR"] };
+let home: string;
+let servers: Server[];
+
+beforeEach(() => {
+  home = mkdtempSync(join(tmpdir(), "sluice-dead-"));
+  servers = [];
+  process.env["TMPDIR"] = home;
+  delete process.env["XDG_RUNTIME_DIR"];
+});
+afterEach(() => {
+  for (const server of servers) server.close();
+  for (const [name, value] of Object.entries(former)) {
+    if (value === undefined) delete process.env[name];
+    else process.env[name] = value;
+  }
+  rmSync(home, { recursive: true });
+});
+
+const clear = (): Promise<void> => removeDeadDirectories([dirname(directory("/nowhere"))]);
+
+/** As old as that of a mount which has run for a while. */
+function age(directory: string): string {
+  const then = Date.now() / 1000 - 3600;
+  utimesSync(directory, then, then);
+  return directory;
+}
+
+/** In the last of the places: below the temporary directory. */
+function directory(mountpoint: string): string {
+  const path = runDirectories(mountpoint).at(-1) as string;
+  mkdirSync(path, { recursive: true, mode: 0o700 });
+  return path;
+}
+
+async function listen(path: string): Promise<void> {
+  const server = createServer();
+  servers.push(server);
+  await new Promise<void>((resolve) => server.listen(path, resolve));
+}
+
+/** A socket whose process was killed. */
+function dead(path: string): void {
+  const text = "require('node:net').createServer().listen(process.argv[1], () => process.kill(process.pid, 'SIGKILL'))";
+  spawnSync(process.execPath, ["-e", text, path]);
+  expect(lstatSync(path).isSocket()).toBe(true);
+}
+
+it("removes the directory of a killed process, and one in which no socket was made", async () => {
+  const killed = directory("/nowhere/killed");
+  dead(join(killed, "control.sock"));
+  symlinkSync(join(directory("/nowhere/keeper"), "keeper.sock"), join(killed, "shared-keeper.sock"));
+  const empty = directory("/nowhere/empty");
+  for (const each of [killed, empty]) age(each);
+  await clear();
+  expect([killed, empty].filter((path) => existsSync(path))).toEqual([]);
+});
+
+it("keeps a directory as long as one process listens there, be it the keeper of a killed server", async () => {
+  const live = directory("/nowhere/live");
+  await listen(join(live, "control.sock"));
+  const held = directory("/nowhere/held");
+  dead(join(held, "control.sock"));
+  await listen(join(held, "keeper.sock"));
+  const shared = directory("/nowhere/shared");
+  dead(join(shared, "control.sock"));
+  symlinkSync(join(held, "keeper.sock"), join(shared, "shared-keeper.sock"));
+  for (const each of [live, held, shared]) age(each);
+  await clear();
+  expect([live, held, shared].filter((path) => !existsSync(path))).toEqual([]);
+});
+
+it("keeps a directory that is young, has other files, or leads to a socket elsewhere", async () => {
+  const young = directory("/nowhere/young");
+  const foreign = directory("/nowhere/foreign");
+  writeFileSync(join(foreign, "notes"), "");
+  const elsewhere = directory("/nowhere/elsewhere");
+  symlinkSync(join(home, "control.sock"), join(elsewhere, "control.sock"));
+  for (const each of [foreign, elsewhere]) age(each);
+  await clear();
+  expect([young, foreign, elsewhere].filter((path) => !existsSync(path))).toEqual([]);
+});
+
+it("touches nothing of another user, behind a link, or in a place that others may change", async () => {
+  const victim = join(home, "victim");
+  mkdirSync(victim, { mode: 0o700 });
+  dead(join(victim, "control.sock"));
+  age(victim);
+  const linked = runDirectories("/nowhere/linked").at(-1) as string;
+  const others = directory("/nowhere/others");
+  symlinkSync(victim, linked);
+  if (process.getuid?.() === 0) chownSync(others, 1000, 1000);
+  else writeFileSync(join(others, "file"), "");
+  age(others);
+  await clear();
+  expect([join(victim, "control.sock"), others].filter((path) => !existsSync(path))).toEqual([]);
+  expect(lstatSync(linked).isSymbolicLink()).toBe(true);
+  const open = age(directory("/nowhere/open"));
+  chmodSync(dirname(open), 0o777);
+  await clear();
+  expect(existsSync(open)).toBe(true);
+});
+
+it("a server that goes on with a directory makes it young, so that nobody removes it before its sockets are there", () => {
+  const { path } = makeRunDirectory("/nowhere/next", true);
+  try {
+    age(path);
+    makeRunDirectory("/nowhere/next", true);
+    expect(Date.now() - lstatSync(path).mtimeMs).toBeLessThan(60_000);
+  } finally {
+    rmSync(path, { recursive: true });
+  }
+});

@@ -1,0 +1,105 @@
+/**
+ * Removes the run directories of mounts and services whose processes were killed. A directory is dead if nobody listens at its sockets: the
+ * kernel tells that of processes in every namespace. It may stay longer than its mount, but never goes before it.
+ */
+import { closeSync, constants, fstatSync, lstatSync, openSync, readdirSync, readlinkSync, type Stats, statfsSync } from "node:fs";
+import { connect } from "node:net";
+import { dirname, join } from "node:path";
+import { LOCK, native } from "@sluice/native";
+import { codeOf } from "@sluice/runtime/cli";
+import { readMountTable } from "./mount-table.js";
+import {
+  CONTROL_SOCKET,
+  DECISION_SOCKET,
+  directoryNameOf,
+  isOwnDirectory,
+  KEEPER_SOCKET,
+  removeFlat,
+  runBases,
+  SHARED_KEEPER_SOCKET,
+} from "./run-directory.js";
+
+const NAME = /^[0-9a-f]{16}$/;
+const SOCKETS: readonly string[] = [CONTROL_SOCKET, DECISION_SOCKET, KEEPER_SOCKET, SHARED_KEEPER_SOCKET];
+/** A process that starts has sockets sooner than that. */
+const YOUNG_MS = 60_000;
+/** No mount waits for it, and a short one ends before. */
+const CLEAR_AFTER_MS = 5_000;
+/** ext4, XFS, Btrfs, tmpfs and overlayfs. On others, sockets of another machine look as if nobody listened. */
+const LOCAL_FILE_SYSTEMS: readonly number[] = [0xef53, 0x58465342, 0x9123683e, 0x01021994, 0x794c7630];
+
+const isYoung = ({ mtimeMs }: Stats): boolean => Date.now() - mtimeMs < YOUNG_MS;
+const isSame = (one: Stats, other: Stats): boolean => one.dev === other.dev && one.ino === other.ino && one.mtimeMs === other.mtimeMs;
+
+/** Nobody is asked, and a full queue of a stopped process is one, too. */
+function isRefused(socket: string): Promise<boolean> {
+  return new Promise((resolve) => {
+    const client = connect(socket);
+    client.once("connect", () => {
+      client.destroy();
+      resolve(false);
+    });
+    client.once("error", (error) => resolve(["ECONNREFUSED", "ENOENT"].includes(codeOf(error) ?? "")));
+  });
+}
+
+/** A link to a place elsewhere is not followed: the place may be beneath a mount of this process, which would wait for itself. */
+async function isDead(directory: string): Promise<boolean> {
+  for (const name of readdirSync(directory)) {
+    const path = join(directory, name);
+    const stat = lstatSync(path);
+    const target = stat.isSymbolicLink() ? readlinkSync(path) : path;
+    const isOurs = SOCKETS.includes(name) && (stat.isSocket() || dirname(dirname(target)) === dirname(directory));
+    if (!isOurs || !(await isRefused(target))) return false;
+  }
+  return true;
+}
+
+/** Whoever makes a directory takes the same lock (`makeRunDirectory`), so it is not used again meanwhile. */
+function removeLocked(directory: string, seen: Stats): void {
+  const fd = openSync(directory, constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW);
+  try {
+    if (native.flock(fd, LOCK.EX | LOCK.NB) < 0) return;
+    if (isSame(fstatSync(fd), seen) && isSame(lstatSync(directory), seen)) removeFlat(directory);
+  } finally {
+    closeSync(fd);
+  }
+}
+
+async function removeIfDead(directory: string): Promise<void> {
+  const seen = lstatSync(directory);
+  if (!isOwnDirectory(seen) || isYoung(seen) || !(await isDead(directory))) return;
+  removeLocked(directory, seen);
+}
+
+async function clear(base: string): Promise<void> {
+  if (!isOwnDirectory(lstatSync(base)) || !LOCAL_FILE_SYSTEMS.includes(statfsSync(base).type)) return;
+  const mounted = new Set(
+    readMountTable()
+      .filter(({ type }) => type.startsWith("fuse"))
+      .map(({ mountpoint }) => directoryNameOf(mountpoint)),
+  );
+  for (const name of readdirSync(base)) {
+    if (!NAME.test(name) || mounted.has(name)) continue;
+    try {
+      await removeIfDead(join(base, name));
+    } catch {
+      // It went meanwhile, or cannot be removed, and hinders nobody.
+    }
+  }
+}
+
+/** Of the caller's user alone, and of no mount that the mount table has. Never rejects. */
+export async function removeDeadDirectories(bases = runBases()): Promise<void> {
+  // A base that is not there, or is somebody else's, has nothing of ours.
+  for (const base of bases) await clear(base).catch(() => undefined);
+}
+
+let isDue = true;
+
+/** For a process that serves: once, some seconds later. */
+export function removeDeadDirectoriesLater(): void {
+  if (!isDue) return;
+  isDue = false;
+  setTimeout(() => void removeDeadDirectories(), CLEAR_AFTER_MS).unref();
+}
