@@ -84,12 +84,13 @@ function cachedData(file, source) {
 /** Of the first chunk, or of the process that this is a thread of: a chunk of another build has other functions. @type {Buffer | undefined} */
 let build;
 
-/** The package was replaced or removed since this program started. */
+/** The package was replaced or removed since this program started. `forPerson` of packages/runtime knows its name and fields. */
 class ReplacedError extends Error {
   /** @param {string} file @param {string} problem @param {unknown} [cause] */
   constructor(file, problem, cause) {
     const remedy = "restart it, or if a keeper or a host service started it, run 'sluice upgrade'";
     super(`${file}: ${problem} since this program started: ${remedy}`, { cause });
+    Object.assign(this, { name: "ReplacedError", object: file, problem: `${problem} since this program started`, remedy });
   }
 }
 

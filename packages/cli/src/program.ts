@@ -26,7 +26,14 @@ async function mountHost(): Promise<MountHost> {
   const keeper = await import("./become-keeper.js");
   let loaded: Promise<EmbeddedDecisions> | undefined;
   const decisions = (): Promise<EmbeddedDecisions> =>
-    (loaded ??= import("./embedded/start-embedded-decision.js").then((module) => new module.EmbeddedDecisions()));
+    (loaded ??= import("./embedded/start-embedded-decision.js").then(
+      (module) => new module.EmbeddedDecisions(),
+      (error: unknown) => {
+        // Nothing of it is there to end.
+        loaded = undefined;
+        throw error;
+      },
+    ));
   return {
     startEmbeddedDecision: async (options) => (await decisions()).start(options),
     readyDecisions: {

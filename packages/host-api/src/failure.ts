@@ -1,5 +1,5 @@
 /** An error of a mount, from the service that could not make it to the command that tells a person: the same line, the same exit code. */
-import { CliError, codeOf, EXIT, type ExitCode } from "@sluice/runtime/cli";
+import { CliError, codeOf, EXIT, type ExitCode, forPerson } from "@sluice/runtime/cli";
 import type { Failure } from "./gen/sluice/host/v1/host.js";
 
 /** No service answers at the socket or in time, or it does not let this user in: no mount was made, or none will stay. */
@@ -17,7 +17,8 @@ export class NeedsOwnProcess extends Error {
 }
 
 /** Of anything that was thrown. */
-export function failureOf(error: unknown): Failure {
+export function failureOf(thrown: unknown): Failure {
+  const error = forPerson(thrown);
   if (error instanceof NeedsOwnProcess) return { ...failureOf(error.complaint), needsOwnProcess: true };
   if (!(error instanceof CliError)) {
     const remedy = "this is a defect, please report it";

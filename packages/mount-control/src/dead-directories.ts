@@ -24,7 +24,7 @@ const SOCKETS: readonly string[] = [CONTROL_SOCKET, DECISION_SOCKET, KEEPER_SOCK
 /** A process that starts has sockets sooner than that. */
 const YOUNG_MS = 60_000;
 /** No mount waits for it, and a short one ends before. */
-const CLEAR_AFTER_MS = 5_000;
+const CLEAR_AFTER_MS = 2_000;
 /** ext4, XFS, Btrfs, tmpfs and overlayfs. On others, sockets of another machine look as if nobody listened. */
 const LOCAL_FILE_SYSTEMS: readonly number[] = [0xef53, 0x58465342, 0x9123683e, 0x01021994, 0x794c7630];
 

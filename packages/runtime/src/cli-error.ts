@@ -64,6 +64,13 @@ export function unfit(object: string, problem: string, remedy: string): CliError
   return new CliError({ object, problem, remedy, exitCode: EXIT.UNFIT });
 }
 
+/** The same, or the error of the bundle's loader about a replaced package (packages/dev/chunk-loader.cjs) as one for a person. */
+export function forPerson(error: unknown): unknown {
+  if (!(error instanceof Error) || error.name !== "ReplacedError") return error;
+  const { object, problem, remedy } = error as Error & Pick<Complaint, "object" | "problem" | "remedy">;
+  return new CliError({ object, problem, remedy, exitCode: EXIT.FAILED }, { cause: error });
+}
+
 /** "ENOENT" of an error of node:fs; its message if it has no code. */
 export function codeOf(error: unknown): string {
   if (error instanceof Error) return (error as NodeJS.ErrnoException).code ?? error.message;

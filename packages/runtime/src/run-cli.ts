@@ -1,5 +1,5 @@
 /** Runs a command line to its exit code, and reports every failure in the one format of `errorLine`. */
-import { CliError, EXIT, type ExitCode, errorLine } from "./cli-error.js";
+import { CliError, EXIT, type ExitCode, errorLine, forPerson } from "./cli-error.js";
 
 /** The part of a commander `Command` that is needed here. */
 export interface CommandLike {
@@ -32,7 +32,8 @@ function tame(command: CommandLike): void {
   for (const child of command.commands) tame(child);
 }
 
-function complain(error: unknown, program: string): ExitCode {
+function complain(thrown: unknown, program: string): ExitCode {
+  const error = forPerson(thrown);
   if (error instanceof CliError) {
     process.stderr.write(errorLine(error.message));
     return error.exitCode;
