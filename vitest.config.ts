@@ -38,8 +38,9 @@ const MOUNTLESS = [
 ];
 
 /**
- * The longest, whose mounts are few or in namespaces of their own. They wait for engines, browsers and installers: beside files that mount
- * they use what these leave of the processors, one file at a time and the longest first.
+ * The longest, whose mounts are few or in namespaces of their own. They wait for engines, browsers and installers: beside three files that
+ * mount they use what these leave of the processors, one file at a time and the longest first. The mounts of a fourth file of the other kind
+ * would be copied into more mount namespaces of neighbours, and their ends would wait for these.
  */
 const LONG = [
   "test/compose/compose.test.ts",
@@ -50,6 +51,7 @@ const LONG = [
   "test/differential/differential.test.ts",
   "test/bench/bench.test.ts",
   "test/release/installed.test.ts",
+  "test/portable/conformance.test.ts",
   "test/guides/guides.test.ts",
   "test/conformance/formats.test.ts",
 ];
@@ -100,7 +102,6 @@ const ENV = { SLUICE_HOST_SERVICE: "off" };
 /** They take longest, of those that mount. As the last one each would run alone, and vitest begins with the largest files. */
 const FIRST = [
   ...LONG,
-  "test/portable/conformance.test.ts",
   "test/run/forks.test.ts",
   "test/fault/keeper/host-take-over.test.ts",
   "test/e2e/commands/unmount-in-use.test.ts",
@@ -240,7 +241,7 @@ export default defineConfig({
           include: ["test/**/*.test.ts"],
           exclude: [...ALONE, ...MOUNTLESS, ...LONG, ...WHOLE_RELEASE],
           // More than the processors of a small machine: they wait for timers, for the disk and for each other's ends.
-          maxWorkers: 4,
+          maxWorkers: 3,
           expect: POLLS,
           testTimeout: MOUNT_LIMIT_MS,
           hookTimeout: MOUNT_LIMIT_MS,
