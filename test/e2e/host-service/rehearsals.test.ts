@@ -1,14 +1,18 @@
 /** The rehearsal of a server that waits for its user: it serves a mount of its own, and nothing of that is left. */
-import { existsSync, writeFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { once } from "node:events";
+import { connect, createServer, type Socket } from "node:net";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { cleanUp, policyOf, requires, runScript, scratch } from "@sluice/testkit";
+import { cleanUp, eventually, policyOf, requires, runScript, scratch, startScript } from "@sluice/testkit";
 import { startDecisionService } from "@sluice/service-decision";
 import { expect } from "vitest";
 
 const { test } = requires("/dev/fuse", "CAP_SYS_ADMIN");
 
 const REHEARSE = fileURLToPath(new URL("../../../services/mount/dist/host/users/rehearse-serving.js", import.meta.url));
+
+const PATIENCE_MS = 30_000;
 
 interface Told {
   pid: number;
@@ -19,9 +23,12 @@ interface Told {
   after: string[];
 }
 
-/** Rehearses in a process of its own. `target`: of the decision service; undefined: there is none. */
-async function rehearse(target: string | undefined): Promise<Told> {
-  const script = `
+/** Rehearses. `target`: of the decision service; undefined: there is none. */
+const scriptOf = (target: string | undefined): string[] => [
+  process.execPath,
+  "--input-type=module",
+  "-e",
+  `
     import { readdirSync } from "node:fs";
     const { rehearseServing } = await import(${JSON.stringify(REHEARSE)});
     const look = () => readdirSync("/proc/self/fd");
@@ -29,10 +36,24 @@ async function rehearse(target: string | undefined): Promise<Told> {
     const target = ${JSON.stringify(target)};
     const isClean = await rehearseServing({ rehearse: (use) => target === undefined ? Promise.reject(new Error("none")) : use(target) });
     console.log(JSON.stringify({ pid: process.pid, isClean, before, after: look() }));
-    process.exit();`;
-  const { stdout, stderr } = await runScript([process.execPath, "--input-type=module", "-e", script]);
+    process.exit();`,
+];
+
+/** In a process of its own. */
+async function rehearse(target: string | undefined): Promise<Told> {
+  const { stdout, stderr } = await runScript(scriptOf(target));
   expect(stderr).toBe("");
   return JSON.parse(stdout) as Told;
+}
+
+/** Whether a thread of the process, or of a child, waits for the answer of a FUSE server. */
+function waitsForAnswer(pid: number): boolean {
+  const children = readFileSync(`/proc/${pid}/task/${pid}/children`, "latin1").trim().split(" ").filter(Boolean);
+  return [String(pid), ...children].some((each) =>
+    readdirSync(`/proc/${each}/task`).some(
+      (thread) => readFileSync(`/proc/${each}/task/${thread}/wchan`, "latin1") === "request_wait_answer",
+    ),
+  );
 }
 
 const placeOf = ({ pid }: Told): string => `/run/sluice/rehearsal-${pid}`;
@@ -65,4 +86,35 @@ test("a server whose rehearsal hangs is told to end", async () => {
   const told = await rehearse(`unix://${join(scratch(), "nobody.sock")}`);
   expect(told.isClean).toBe(false);
   expect(existsSync(placeOf(told))).toBe(false);
+});
+
+/** Passes everything on to the service, but questions about the file. @returns its path */
+async function withholding(service: string): Promise<string> {
+  const path = join(scratch(), "withholding.sock");
+  const sockets = new Set<Socket>();
+  const server = createServer((client) => {
+    const upstream = connect(service);
+    for (const each of [client, upstream]) sockets.add(each.on("error", () => each.destroy()));
+    upstream.pipe(client);
+    client.on("data", (bytes) => void (bytes.includes("file") || upstream.write(bytes)));
+  });
+  await once(server.listen(path), "listening");
+  cleanUp(() => {
+    for (const each of sockets) each.destroy();
+    server.close();
+  });
+  return path;
+}
+
+test("a server that is killed while its rehearsal waits for an answer ends", async () => {
+  const policy = join(scratch(), "policy.yaml");
+  writeFileSync(policy, policyOf("grant"));
+  const path = join(scratch(), "decision.sock");
+  const service = await startDecisionService({ policy, listen: { kind: "unix", path } });
+  cleanUp(() => service.drain(0));
+  const script = startScript(scriptOf(`unix://${await withholding(path)}`));
+  cleanUp(() => rmSync(`/run/sluice/rehearsal-${script.pid}`, { recursive: true, force: true }));
+  await eventually("the open waits for its answer", PATIENCE_MS, () => waitsForAnswer(script.pid));
+  script.kill("SIGKILL");
+  expect((await script.finished).signal).toBe("SIGKILL");
 });

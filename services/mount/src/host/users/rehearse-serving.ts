@@ -3,7 +3,8 @@
  * mounts directories of its own, opens a file there, and ends that mount, by the code that will serve the mount of the user. It has nothing of a
  * user yet, and keeps nothing. The mount lies in no mount namespace: it goes with its descriptor, however this process ends.
  */
-import { constants, mkdirSync, openSync, promises as files, readdirSync, readlinkSync, rmSync, writeFileSync } from "node:fs";
+import { spawn } from "node:child_process";
+import { constants, mkdirSync, openSync, readdirSync, readlinkSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { JOURNAL_LIMIT_BYTES, type KeeperLink, mountNowhere, openDevice } from "@sluice/keeper-link";
@@ -29,8 +30,8 @@ const LOOK_MS = 5;
 
 interface Rehearsed {
   link: KeeperLink;
-  /** Reaches the mount. */
-  path(name: string): string;
+  /** Its root. */
+  descriptor(): number;
 }
 
 /** A link as to a keeper, which holds nothing. */
@@ -46,7 +47,7 @@ function linkAt(at: string, config: MountConfig): Rehearsed {
   };
   const nothing = (): void => undefined;
   return {
-    path: (name) => `/proc/self/fd/${mounted}/${name}`,
+    descriptor: () => mounted,
     link: {
       keeper: { keeperPid: process.ppid, restarts: 0, lastDeath: undefined },
       restored: false,
@@ -87,11 +88,19 @@ function ownerOf(serves: (end: () => void) => void): MountOwner {
   };
 }
 
-/** Opens a file of the mount, on threads of the pool: this one answers. */
-async function use({ path }: Rehearsed): Promise<void> {
-  await files.stat(path("."));
-  const file = await files.open(path(FILE));
-  await file.close();
+/** Opens a file below the directory that is its descriptor 3. */
+const OPEN = `: </proc/self/fd/3/${FILE}`;
+
+/**
+ * Opens a file of the mount, in another process. A thread of this one would wait for ever for its answer if the process were killed meanwhile:
+ * the kernel cuts the connection off when the process has closed it, and a process closes its files when all threads have ended.
+ */
+function use({ descriptor }: Rehearsed): Promise<void> {
+  return new Promise((resolve) => {
+    const opener = spawn("/bin/sh", ["-c", OPEN], { stdio: ["ignore", "ignore", "ignore", descriptor()], env: {} });
+    // One that cannot be started rehearses nothing.
+    opener.once("close", () => resolve()).once("error", () => resolve());
+  });
 }
 
 async function serveAt(at: string, target: string): Promise<void> {
@@ -108,7 +117,7 @@ async function serveAt(at: string, target: string): Promise<void> {
   const decision = { target, failedToStart: new Promise<Error>(() => undefined), policyTouched: () => false, unprotected: undefined };
   const host: MountHost = { startEmbeddedDecision: () => Promise.resolve({ ...decision, close: () => Promise.resolve() }) };
   const { link, ...rehearsed } = linkAt(at, config);
-  const owner = ownerOf((end) => void use({ link, ...rehearsed }).then(end, end));
+  const owner = ownerOf((end) => void use({ link, ...rehearsed }).then(end));
   const log = owner.openLog(config);
   try {
     await runServer(config, host, { link, runDirectory: join(at, "sockets"), joined: false, logger: log.logger, session, owner });
