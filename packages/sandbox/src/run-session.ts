@@ -1,10 +1,9 @@
 /** Runs one command in a locked session: the namespaces, the mount in them, and the sandbox, in this order. */
 import { type ChildProcess, spawn } from "node:child_process";
-import { existsSync, mkdirSync, realpathSync, statSync, writeSync } from "node:fs";
+import { existsSync, mkdirSync, realpathSync, statSync } from "node:fs";
 import { homedir } from "node:os";
 import type { Readable, Writable } from "node:stream";
 import { isBeneath, readMountTable } from "@sluice/mount-control";
-import { check, native } from "@sluice/native";
 import { CliError, EXIT, failed, lacking, wrong } from "@sluice/runtime/cli";
 import { noteShownIds, type Session, statePath } from "@sluice/sessions";
 import { bwrapArguments, type Confinement } from "./bwrap-arguments.js";
@@ -20,7 +19,7 @@ import { outsideSockets } from "./outside-sockets.js";
 import { type AskedView, type ServedView, type ViewOrder, viewWords } from "./view-order.js";
 import { BEGUN, ENDED, ENTERED, STAGE_FD, stageCommand, type StageServer, VIEW_IS_THERE } from "./stage-script.js";
 import { callFilter } from "./call-filter.js";
-import { SandboxStart } from "./sandbox-start.js";
+import { memoryFile, SandboxStart } from "./sandbox-start.js";
 
 export interface SessionRun {
   session: Session;
@@ -61,7 +60,6 @@ export interface Serving {
 const SOCKETS_OF_ROOT = "/run/sluice";
 const SOCKETS_OF_USER = "/sys/fs/fuse/connections";
 const SIGNAL_EXIT = 128;
-const EMPTY = Buffer.alloc(0);
 const MOUNTED = /^mounted .*?; policy (?:[^;]*?: )?(.*?); FUSE .*passthrough (on|off)(?:.*; by (the host service, pid \d+))?/m;
 
 function added(paths: readonly string[], option: string, base: string): string[] {
@@ -206,13 +204,6 @@ function stageServer({ session, sluice, order }: SessionRun, capabilities: reado
   return { command: [...sluice, ...viewWords(order)], capabilities, socketDirectory };
 }
 
-/** `bytes` fit into one write. */
-function memoryFile(name: string, bytes: Buffer): number {
-  const fd = check(native.memoryFile(name), "make a memory file");
-  writeSync(fd, bytes);
-  return fd;
-}
-
 /** @param capabilities those of the server that mounts the view; undefined: the stage waits for the view */
 function startStage(
   run: SessionRun,
@@ -226,7 +217,7 @@ function startStage(
   const [program, ...words] = stageCommand({ programs, server, asRoot, overlays, terminal: terminal?.replaced[0] }, command);
   const standard = [0, 1, 2].map((fd) => (terminal?.replaced.includes(fd) === true ? terminal.command?.far : "inherit"));
   // They go with this process.
-  const file = memoryFile("options", EMPTY);
+  const file = memoryFile("options");
   const files = new Map<number, number>([
     [STAGE_FD.filter, memoryFile("filter", callFilter())],
     [STAGE_FD.options, file],

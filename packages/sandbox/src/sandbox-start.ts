@@ -4,7 +4,15 @@
  */
 import { ftruncateSync, writeSync } from "node:fs";
 import type { Writable } from "node:stream";
+import { check, native } from "@sluice/native";
 import { GO, INSIDE, TRIED } from "./stage-script.js";
+
+/** A file without a name, with content that fits into one write. @returns its descriptor */
+export function memoryFile(name: string, content?: Buffer): number {
+  const fd = check(native.memoryFile(name), "make a memory file");
+  if (content !== undefined) writeSync(fd, content);
+  return fd;
+}
 
 const MAX_TRIES = 10;
 const MARKS: ReadonlySet<string> = new Set([INSIDE, TRIED, ""]);
