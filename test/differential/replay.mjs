@@ -12,7 +12,7 @@ if (file === undefined) {
 }
 const vitest = fileURLToPath(new URL("../../node_modules/vitest/vitest.mjs", import.meta.url));
 const env = { ...process.env, SLUICE_DIFFERENTIAL_SCRIPT: resolve(file) };
-const ran = spawnSync(process.execPath, [vitest, "run", "--project", "mount-pairs", "test/differential/differential.test.ts"], {
+const ran = spawnSync(process.execPath, [vitest, "run", "test/differential/differential.test.ts"], {
   cwd: root,
   env,
   stdio: "inherit",

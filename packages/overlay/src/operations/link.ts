@@ -77,6 +77,8 @@ class Linking implements Governed<OperationContext> {
     if (core.upper === undefined) return Errno.EROFS;
     if (hidesName(core, parent, at.name)) return Errno.EACCES;
     if (node.isDirectory) return Errno.EPERM;
+    // It had a name. Only an object of the upper layer may have come without one (O_TMPFILE).
+    if (node.unlinked && !node.inUpper) return Errno.ENOENT;
     this.#named ??= !node.unlinked;
     return this.#named && node.unlinked ? Errno.ENOENT : { node, parent, name: at.name };
   }
