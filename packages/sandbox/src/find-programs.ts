@@ -7,6 +7,7 @@ import { lacking } from "@sluice/runtime/cli";
 /** The Debian package of each. */
 const PACKAGES = {
   bwrap: "bubblewrap",
+  dd: "coreutils",
   env: "coreutils",
   mount: "mount",
   setpriv: "util-linux",

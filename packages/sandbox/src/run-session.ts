@@ -4,7 +4,7 @@ import { existsSync, mkdirSync, realpathSync, statSync } from "node:fs";
 import { homedir } from "node:os";
 import type { Readable, Writable } from "node:stream";
 import { isBeneath, readMountTable } from "@sluice/mount-control";
-import { CliError, EXIT, failed, lacking, wrong } from "@sluice/runtime/cli";
+import { CliError, failed, wrong } from "@sluice/runtime/cli";
 import { noteShownIds, type Session, statePath } from "@sluice/sessions";
 import { bwrapArguments, type Confinement } from "./bwrap-arguments.js";
 import { CallerTerminal } from "./caller-terminal.js";
@@ -13,13 +13,14 @@ import { forwardSignals } from "./command-process.js";
 import { environmentFor } from "./environment.js";
 import { findPrograms, type Programs } from "./find-programs.js";
 import { type HomePlaces, homeView } from "./home-view.js";
-import { closeInherited } from "./inherited-files.js";
+import { closeInherited, type FileToRead, filesToRead, makePlaces, removePlaces } from "./inherited-files.js";
 import { promptForPerson } from "./person-prompt.js";
 import { outsideSockets } from "./outside-sockets.js";
 import { type AskedView, type ServedView, type ViewOrder, viewWords } from "./view-order.js";
-import { BEGUN, ENDED, ENTERED, STAGE_FD, stageCommand, type StageServer, VIEW_IS_THERE } from "./stage-script.js";
+import { BEGUN, ENDED, STAGE_FD, stageCommand, type StageServer, VIEW_IS_THERE } from "./stage-script.js";
 import { callFilter } from "./call-filter.js";
 import { memoryFile, SandboxStart } from "./sandbox-start.js";
+import { complain, MOUNTED, Told } from "./stage-told.js";
 
 export interface SessionRun {
   session: Session;
@@ -60,7 +61,6 @@ export interface Serving {
 const SOCKETS_OF_ROOT = "/run/sluice";
 const SOCKETS_OF_USER = "/sys/fs/fuse/connections";
 const SIGNAL_EXIT = 128;
-const MOUNTED = /^mounted .*?; policy (?:[^;]*?: )?(.*?); FUSE .*passthrough (on|off)(?:.*; by (the host service, pid \d+))?/m;
 
 function added(paths: readonly string[], option: string, base: string): string[] {
   return paths.map((path) => {
@@ -121,37 +121,6 @@ function confinementOf(run: SessionRun, view: string, socketDirectory: string): 
   };
 }
 
-/** The lines that the stage tells, as they come: its own, and those of the mount's server. */
-class Told {
-  text = "";
-  ended = false;
-  #wake: () => void = () => undefined;
-
-  constructor(stream: Readable) {
-    stream.setEncoding("utf8");
-    stream.on("data", (chunk: string) => {
-      this.text += chunk;
-      this.#wake();
-    });
-    const end = (): void => {
-      this.ended = true;
-      this.#wake();
-    };
-    stream.once("end", end);
-    stream.once("error", end);
-  }
-
-  /** Resolves when the mount serves; to undefined if its server ends without that. */
-  async mounted(): Promise<RegExpExecArray | undefined> {
-    for (;;) {
-      const found = MOUNTED.exec(this.text);
-      if (found !== null) return found;
-      if (this.ended || this.text.endsWith(`\n${ENDED}\n`)) return undefined;
-      await new Promise<void>((resolve) => (this.#wake = resolve));
-    }
-  }
-}
-
 function exitOf(stage: ChildProcess): Promise<number> {
   return new Promise((resolve, reject) => {
     stage.once("error", reject);
@@ -164,22 +133,12 @@ function toldToEnd(): CliError {
   return failed("sluice run", "it was told to end before the command began", "run it again");
 }
 
-/** @throws CliError with the complaint of the mount's server */
-function complain(told: Told, code: number): never {
-  if (!told.text.startsWith(`${ENTERED}\n`)) {
-    throw lacking("namespaces", "this machine does not let this user make them (see the line above)", "see docs/run.md, or run as root");
-  }
-  // Warnings come before it.
-  const complaint = [...told.text.matchAll(/^sluice: (.*?): (.*): (.*)$/gm)].at(-1);
-  const [object = "mount", problem = "its server ended", remedy = "see 'sluice doctor'"] = complaint?.slice(1) ?? [];
-  const known = Object.values(EXIT).find((exit) => exit === code && exit !== EXIT.DONE);
-  throw new CliError({ object, problem, remedy, exitCode: known ?? EXIT.FAILED });
-}
-
 interface Surroundings {
   programs: Programs;
   /** That of the caller. */
   terminal: CallerTerminal | undefined;
+  /** Standard files. */
+  toRead: readonly FileToRead[];
 }
 
 /** The process of the namespaces. */
@@ -207,14 +166,18 @@ function stageServer({ session, sluice, order }: SessionRun, capabilities: reado
 /** @param capabilities those of the server that mounts the view; undefined: the stage waits for the view */
 function startStage(
   run: SessionRun,
-  { programs, terminal }: Surroundings,
+  { programs, terminal, toRead }: Surroundings,
   { confinement, capabilities }: { confinement: Confinement; capabilities: readonly string[] | undefined },
 ): Stage {
   const { session, command } = run;
   const { asRoot, home } = confinement;
   const overlays = home?.view.changeable ?? [];
   const server = capabilities === undefined ? undefined : stageServer(run, capabilities);
-  const [program, ...words] = stageCommand({ programs, server, asRoot, overlays, terminal: terminal?.replaced[0] }, command);
+  const placed = makePlaces(session, toRead);
+  const [program, ...words] = stageCommand(
+    { programs, server, asRoot, filesToRead: placed, overlays, terminal: terminal?.replaced[0] },
+    command,
+  );
   const standard = [0, 1, 2].map((fd) => (terminal?.replaced.includes(fd) === true ? terminal.command?.far : "inherit"));
   // They go with this process.
   const file = memoryFile("options");
@@ -291,7 +254,7 @@ async function runInStage(
     if (control !== undefined)
       prompt = promptForPerson({ name: session.name, view: session.path("view"), control }, { terminal, silent: run.silent });
     const exitCode = await exit;
-    if (!told.text.startsWith(`${ENTERED}\n`)) complain(told, exitCode);
+    if (!told.hasEntered) complain(told, exitCode);
     return { exitCode, hasBegun: (await begun).split("\n").includes(BEGUN) };
   } finally {
     prompt?.close();
@@ -376,6 +339,7 @@ async function runOnView(run: SessionRun, surroundings: Surroundings): Promise<C
 /** @throws CliError if the command did not begin */
 export async function runSession(run: SessionRun): Promise<CommandEnd> {
   let terminal: CallerTerminal | undefined;
+  let toRead: FileToRead[] = [];
   try {
     if (run.isToldToEnd) {
       run.view?.giveUp();
@@ -383,12 +347,14 @@ export async function runSession(run: SessionRun): Promise<CommandEnd> {
     }
     checkDevices();
     closeInherited();
+    toRead = filesToRead();
     const programs = findPrograms(run.session.base);
     terminal = CallerTerminal.open();
-    return await runOnView(run, { programs, terminal });
+    return await runOnView(run, { programs, terminal, toRead });
   } finally {
     const view = await run.view?.served.catch(() => undefined);
     await view?.end();
     await terminal?.close();
+    removePlaces(run.session, toRead);
   }
 }

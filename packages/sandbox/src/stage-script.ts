@@ -4,6 +4,7 @@
  */
 import type { Programs } from "./find-programs.js";
 import type { HomeOverlay } from "./home-view.js";
+import type { FileToRead } from "./inherited-files.js";
 
 /** Descriptors of the script. Neither the server nor the command gets one that it does not need. `filter` and `options` are files. */
 export const STAGE_FD = { go: 3, told: 4, filter: 5, options: 6, begun: 7 } as const;
@@ -51,6 +52,8 @@ export interface Stage {
   asRoot: boolean;
   /** A standard file that is the command's terminal, if it has one. */
   terminal: number | undefined;
+  /** Standard files, each with an empty file at which it is mounted. */
+  filesToRead: readonly (FileToRead & { at: string })[];
   /** Mounted while the server starts. */
   overlays: readonly HomeOverlay[];
 }
@@ -65,6 +68,20 @@ function overlayLine({ mount }: Programs, asRoot: boolean, { lowers, upper, work
   const overlay = line([mount, "-t", "overlay", "-o", options, "overlay", at]);
   const plain = `${line([mount, "--bind", lowers.at(-1) ?? "", at])} && ${line([mount, "-o", "remount,bind,ro", at])}`;
   return `${overlay} >&- 2>&- || { ${plain}; } || exit 3`;
+}
+
+/**
+ * Opens a standard file again, by a mount that is read-only, at the same place. The name may lead to another file by now. A line on `told` before
+ * `ENTERED` is the reason for which the stage ends.
+ */
+function openToRead({ mount, dd }: Programs, { fd, name, path, offsetBytes, at }: FileToRead & { at: string }): string {
+  const bound = `${line([mount, "--no-canonicalize", "--bind", "-o", "ro", path, at])} && [ ${quoted(at)} -ef /proc/self/fd/${fd} ]`;
+  const complaint = `sluice: ${name}: the file cannot be shown read-only: pass its bytes through a pipe`;
+  // It reads nothing, and so leaves the place where it begins to read to the next reader.
+  const placed = offsetBytes === 0 ? "" : `${line([dd, "bs=1", `skip=${offsetBytes}`, "count=0"])} <&${fd} >/dev/null 2>&1 || exit 3`;
+  return `{ ${bound}; } || { echo ${quoted(complaint)} >&${STAGE_FD.told}; exit 3; }
+exec ${fd}<${quoted(at)}
+${placed}`;
 }
 
 /** A file of certificates, which Node reads at each start: that doubles the time. The server connects to no other machine. */
@@ -136,11 +153,12 @@ const TELL_END = `
 `;
 
 function script(stage: Stage): string {
-  const { programs, server, asRoot, overlays } = stage;
+  const { programs, server, asRoot, overlays, filesToRead } = stage;
   const { begun, go, told } = STAGE_FD;
   const home = overlays.map((overlay) => `  ${overlayLine(programs, asRoot, overlay)}`);
   return `
 trap : TERM
+${filesToRead.map((file) => openToRead(programs, file)).join("\n")}
 ${server === undefined ? `echo ${ENTERED} >&${told}` : startServer(stage, server)}
 exec ${told}>&-
 ${home.length === 0 ? "" : `(\n${home.join("\n")}\n) ${CLOSED} &\nhome=$!`}

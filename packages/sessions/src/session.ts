@@ -130,9 +130,11 @@ export class Session {
 
   /**
    * `log`, `activity`, `decisions` and `control.sock` are those of the session's mount, and `base` its record of the files that the session replaced
-   * (packages/base-record).
+   * (packages/base-record). At `standard-FD` a standard file of the command is mounted.
    */
-  path(part: LayerName | typeof VIEW | "home/mounts" | "base" | "activity" | "decisions" | "log" | "control.sock"): string {
+  path(
+    part: LayerName | typeof VIEW | "home/mounts" | "base" | "activity" | "decisions" | "log" | "control.sock" | `standard-${number}`,
+  ): string {
     return below(this.#place, part).path;
   }
 
