@@ -2,12 +2,11 @@
  * The open files that this process has inherited. The command gets the standard ones alone. It can open each again, by /proc/self/fd, and with
  * more rights than the caller had it opened with: a directory would lead out of the sandbox, and a file to read could be written.
  */
-import { type BigIntStats, fstatSync, readdirSync, readFileSync, readlinkSync, statSync } from "node:fs";
+import { type BigIntStats, constants, fstatSync, readdirSync, readFileSync, readlinkSync, statSync } from "node:fs";
 import { isatty } from "node:tty";
 import { native, openBeneath } from "@sluice/native";
 import { failed, wrong } from "@sluice/runtime/cli";
 import type { Session } from "@sluice/sessions";
-import { errnoName, O } from "@sluice/vfs";
 
 const STANDARD = ["standard input", "standard output", "standard error"];
 /** The access mode of an open file: 0 is to read. */
@@ -60,7 +59,7 @@ function fileToRead(fd: number): FileToRead | undefined {
   if (stat.isDirectory()) throw wrong(name, "it is a directory, which would lead out of the sandbox (EISDIR)", "name a file, or /dev/null");
   if (stat.isSocket() || stat.isFIFO() || isatty(fd)) return undefined;
   const { offsetBytes, flags } = positionOf(fd);
-  // What the caller opened for writing is there to be written.
+  // The caller wants it to be written.
   if ((flags & ACCESS_MODE) !== 0) return undefined;
   if (!stat.isFile()) {
     if (stat.isCharacterDevice() && MEMORY_DEVICES.has(Number(stat.rdev))) return undefined;
@@ -83,9 +82,8 @@ const placeOf = ({ fd }: FileToRead) => `standard-${fd}` as const;
 /** Makes an empty file in the session for each, at which it is mounted in the namespaces of the command. @throws CliError */
 export function makePlaces(session: Session, files: readonly FileToRead[]): (FileToRead & { at: string })[] {
   return files.map((file) => {
-    const place = openBeneath(session.fd, placeOf(file), O.RDONLY | O.CREAT, 0o600);
-    if (place < 0)
-      throw failed(session.path(placeOf(file)), `the file cannot be made (${errnoName(-place)})`, "check the room on its disk");
+    const place = openBeneath(session.fd, placeOf(file), constants.O_RDONLY | constants.O_CREAT, 0o600);
+    if (place < 0) throw failed(session.path(placeOf(file)), `the file cannot be made (errno ${-place})`, "check the room on its disk");
     native.close(place);
     return { ...file, at: session.path(placeOf(file)) };
   });

@@ -17,10 +17,10 @@ import { closeInherited, type FileToRead, filesToRead, makePlaces, removePlaces 
 import { promptForPerson } from "./person-prompt.js";
 import { outsideSockets } from "./outside-sockets.js";
 import { type AskedView, type ServedView, type ViewOrder, viewWords } from "./view-order.js";
-import { BEGUN, ENDED, STAGE_FD, stageCommand, type StageServer, VIEW_IS_THERE } from "./stage-script.js";
+import { BEGUN, ENDED, STAGE_FD, stageCommand, type StageServer, VIEW_IS_THERE } from "./stage/stage-script.js";
 import { callFilter } from "./call-filter.js";
-import { memoryFile, SandboxStart } from "./sandbox-start.js";
-import { complain, MOUNTED, Told } from "./stage-told.js";
+import { memoryFile, SandboxStart } from "./stage/sandbox-start.js";
+import { complain, MOUNTED, Told } from "./stage/stage-told.js";
 
 export interface SessionRun {
   session: Session;

@@ -1,4 +1,4 @@
-/** What the process of the namespaces tells of the mount, and of its own beginning. */
+/** The lines by which the process of the namespaces tells of the mount, and of its own beginning. */
 import type { Readable } from "node:stream";
 import { CliError, EXIT, lacking } from "@sluice/runtime/cli";
 import { ENDED, ENTERED } from "./stage-script.js";

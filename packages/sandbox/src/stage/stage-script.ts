@@ -2,9 +2,9 @@
  * The script that holds the namespaces of a session. It is the first process of a pid namespace: the kernel kills the mount's server, the
  * command and everything they started when it ends, and it dies with the runner. So no mount outlives a killed runner.
  */
-import type { Programs } from "./find-programs.js";
-import type { HomeOverlay } from "./home-view.js";
-import type { FileToRead } from "./inherited-files.js";
+import type { Programs } from "../find-programs.js";
+import type { HomeOverlay } from "../home-view.js";
+import type { FileToRead } from "../inherited-files.js";
 
 /** Descriptors of the script. Neither the server nor the command gets one that it does not need. `filter` and `options` are files. */
 export const STAGE_FD = { go: 3, told: 4, filter: 5, options: 6, begun: 7 } as const;
