@@ -35,10 +35,11 @@ function contentAt(records: BaseRecords, path: string): string | undefined {
   return records.contentAt(path)?.toString("latin1");
 }
 
-test("a file is found by its path with its bytes, and by its identity under another name", async () => {
+test("a file is found by its path with its bytes, and by its identity, which a new name of it changes", async () => {
   const at = scratch();
   const name = "\xff\n new";
-  for (const file of ["small", "medium"]) writeFileSync(join(at, file), "x".repeat(file === "small" ? 5 : 200_000));
+  const contents = { small: "small", medium: "medium".repeat(40_000) };
+  for (const [file, text] of Object.entries(contents)) writeFileSync(join(at, file), text);
   const directory = scratch();
   const recorder = recorderIn(directory);
   for (const [path, file] of [
@@ -49,8 +50,8 @@ test("a file is found by its path with its bytes, and by its identity under anot
     expect(await recorder.noteFile(path, attr, fd)).toBe(0);
   }
   const records = recordsIn(directory);
-  expect(contentAt(records, name)).toBe("xxxxx");
-  expect(contentAt(records, "m")).toHaveLength(200_000);
+  expect(contentAt(records, name)).toBe(contents.small);
+  expect(contentAt(records, "m")).toBe(contents.medium);
   expect(records.hasSeen(identityIn(open(join(at, "small")).attr))).toBe(true);
   linkSync(join(at, "small"), join(at, "again"));
   expect(records.hasSeen(identityIn(open(join(at, "again")).attr))).toBe(false);
@@ -78,6 +79,9 @@ test("a line that was cut short is skipped, and a damaged content is none", asyn
   expect(contentAt(recordsIn(directory), "one")).toBe("one");
   expect(contentAt(recordsIn(directory), "two")).toBe("two");
   expect(recordsIn(directory).at("cut")).toBeUndefined();
+  writeFileSync(join(directory, CONTENTS), "onetwX");
+  expect(contentAt(recordsIn(directory), "one")).toBe("one");
+  expect(contentAt(recordsIn(directory), "two")).toBeUndefined();
   truncateSync(join(directory, CONTENTS), 3);
   expect(contentAt(recordsIn(directory), "one")).toBe("one");
   expect(contentAt(recordsIn(directory), "two")).toBeUndefined();
@@ -101,10 +105,11 @@ test("a file that changes while it is recorded has no content, and a large one i
   expect(readdirSync(directory).sort()).toEqual([...(clone === undefined ? [] : [clone]), CONTENTS, ENTRIES].sort());
 });
 
-test("a recorder that goes on in another directory changes nothing in the first one", async () => {
+test("a recorder that goes on in another directory changes nothing in the first one, and nothing that the second one has", async () => {
   const [at, first, second] = [scratch(), scratch(), scratch()];
-  for (const file of ["one", "two"]) writeFileSync(join(at, file), file);
-  const [one, two] = ["one", "two"].map((file) => open(join(at, file)));
+  for (const file of ["one", "two", "earlier"]) writeFileSync(join(at, file), file);
+  const [one, two, earlier] = ["one", "two", "earlier"].map((file) => open(join(at, file)));
+  await recorderIn(second).noteFile("earlier", earlier?.attr as Attr, earlier?.fd as number);
   const recorder = recorderIn(first);
   await recorder.noteFile("one", one?.attr as Attr, one?.fd as number);
   recorder.continueIn(new BaseRecorder(openAt(second)));
@@ -112,5 +117,5 @@ test("a recorder that goes on in another directory changes nothing in the first 
   expect(contentAt(recordsIn(first), "one")).toBe("one");
   expect(recordsIn(first).at("two")).toBeUndefined();
   expect(recordsIn(second).at("one")).toBeUndefined();
-  expect(contentAt(recordsIn(second), "two")).toBe("two");
+  expect(["earlier", "two"].map((name) => contentAt(recordsIn(second), name))).toEqual(["earlier", "two"]);
 });
