@@ -1,7 +1,7 @@
 /** session.json: the record of a session. It is replaced as a whole, so that a reader finds the old content or the new one. */
 import { fstatSync, readFileSync, writeFileSync } from "node:fs";
 import { native, openBeneath } from "@sluice/native";
-import { failed, unfit } from "@sluice/runtime/cli";
+import { codeOf, failed, unfit } from "@sluice/runtime/cli";
 import { Errno, errnoName, O } from "@sluice/vfs";
 import { isLayerName } from "./names.js";
 import { below, type Place } from "./state-directory.js";
@@ -112,6 +112,17 @@ export function readRecord(directory: Place): SessionRecord {
   }
 }
 
+/** False: its disk is full. */
+function isWritten(fd: number, text: string): boolean {
+  try {
+    writeFileSync(fd, text);
+    return true;
+  } catch (error) {
+    if (["ENOSPC", "EDQUOT"].includes(codeOf(error))) return false;
+    throw error;
+  }
+}
+
 /** @param directory of the session. @throws CliError */
 export function writeRecord(directory: Place, record: SessionRecord): void {
   const { path } = below(directory, FILE);
@@ -123,7 +134,7 @@ export function writeRecord(directory: Place, record: SessionRecord): void {
   const fd = openBeneath(directory.fd, NEXT, O.WRONLY | O.CREAT | O.EXCL, 0o600);
   if (fd < 0) return cannot(fd);
   try {
-    writeFileSync(fd, `${JSON.stringify(record, null, 2)}\n`);
+    if (!isWritten(fd, `${JSON.stringify(record, null, 2)}\n`)) cannot(-Errno.ENOSPC);
     const status = native.fsync(fd);
     if (status < 0) cannot(status);
   } finally {

@@ -201,3 +201,12 @@ test("no layer is removed while the record of a session cannot be read", () => {
   removeSession(other);
   expect(readFileSync(join(sessions, "../layers", layer ?? "", "upper/f"), "utf8")).toBe("changed");
 });
+
+requires("CAP_SYS_ADMIN").test("a new session on a full disk is refused with the record and the remedy, and leaves nothing", () => {
+  const disk = scratch({ on: "tmpfs", sizeMb: 1 });
+  process.env["XDG_STATE_HOME"] = disk;
+  make("one");
+  expect(() => writeFileSync(join(disk, "filler"), Buffer.alloc(2 << 20))).toThrow("ENOSPC");
+  expect(() => make("two")).toThrow(/: the record of the session cannot be written \(ENOSPC\): make room on its disk$/);
+  expect(readdirSync(join(disk, "sluice/sessions"))).toEqual(["one"]);
+});
