@@ -3,7 +3,7 @@ import { chmodSync, mkdirSync, rmSync } from "node:fs";
 import { dirname } from "node:path";
 import { Server, ServerCredentials } from "@grpc/grpc-js";
 import { createLogger, type Logger, type LogLevel } from "@sluice/runtime";
-import { codeOf, lacking, wrong } from "@sluice/runtime/cli";
+import { codeOf, lacking, removeDeadSocket, wrong } from "@sluice/runtime/cli";
 import { readDriverConfig } from "./config/driver-config.js";
 import { ControllerService, IdentityService, NodeService } from "./gen/csi/v1/csi.js";
 import { controllerHandlers } from "./grpc/controller-handlers.js";
@@ -39,7 +39,7 @@ function socketOf(endpoint: string): string {
 function listen(server: Server, path: string): Promise<void> {
   mkdirSync(dirname(path), { recursive: true });
   // A killed driver leaves its socket behind, and the kubelet knows the path.
-  rmSync(path, { force: true });
+  removeDeadSocket(path, "--endpoint");
   return new Promise((resolve, reject) => {
     // A user who may write to it can publish any source, so it is for root alone, from its first moment.
     const mask = process.umask(0o177);

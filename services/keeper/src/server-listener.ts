@@ -33,7 +33,7 @@ function listenAt({ socket: path, user }: AwaitingConfig): number {
 }
 
 function remedyOf(errno: number): string {
-  if (errno === Errno.EADDRINUSE) return "another keeper listens there; give --socket another name";
+  if (errno === Errno.EADDRINUSE) return "another keeper listens there, or it is something else than a socket; give --socket another name";
   return errno === Errno.ENOENT ? "make its directory first" : "give --socket another name";
 }
 

@@ -1,9 +1,10 @@
 /** Docker's volume plugin protocol: JSON by POST over a unix socket, failures in `Err`. Transport only. */
-import { chmodSync, mkdirSync, rmSync } from "node:fs";
+import { chmodSync, mkdirSync } from "node:fs";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import { connect } from "node:net";
 import { dirname } from "node:path";
 import { CliError, EXIT, type Logger } from "@sluice/runtime";
+import { removeDeadSocket } from "@sluice/runtime/cli";
 import { VolumeError } from "./volume-options.js";
 import type { Volumes } from "./volumes.js";
 
@@ -69,6 +70,7 @@ export async function startPluginServer(path: string, volumes: Volumes, log: Log
   const fail = (problem: string, errno: string | undefined, remedy: string): CliError =>
     new CliError({ object: `--socket ${path}`, problem, errno, remedy, exitCode: EXIT.USAGE });
   if (await isServed(path)) throw fail("another process listens there", "EADDRINUSE", "end it, or choose another name");
+  removeDeadSocket(path, "--socket");
   const server = createServer((request, response: ServerResponse) => {
     void answer(volumes, request, log).then(([status, body]) =>
       response.writeHead(status, { "content-type": CONTENT_TYPE }).end(JSON.stringify(body)),
@@ -76,7 +78,6 @@ export async function startPluginServer(path: string, volumes: Volumes, log: Log
   });
   try {
     mkdirSync(dirname(path), { recursive: true });
-    rmSync(path, { force: true });
     await new Promise<void>((resolve, reject) => {
       server.once("error", reject);
       // A user who may write to it can mount any directory, so it is for Docker's own user alone.

@@ -5,7 +5,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { isZombie } from "@sluice/keeper-link";
 import { native, toBytes } from "@sluice/native";
 import { errnoName } from "@sluice/vfs";
-import { unfit, wrong } from "@sluice/runtime/cli";
+import { removeDeadSocket, unfit, wrong } from "@sluice/runtime/cli";
 import {
   type ControlLine,
   type ControlRequest,
@@ -140,7 +140,7 @@ export async function listenAt(path: string, role = "control socket", option = "
   let fd = native.unixListen(toBytes(path), 0o600, BACKLOG);
   if (fd === -EADDRINUSE) {
     if (await staysServed(path)) throw unfit(path, `another process listens on this ${role} (EADDRINUSE)`, `choose another ${option}`);
-    rmSync(path, { force: true });
+    removeDeadSocket(path, option);
     fd = native.unixListen(toBytes(path), 0o600, BACKLOG);
   }
   if (fd < 0) throw wrong(path, `the ${role} cannot be made (${errnoName(-fd)})`, `choose another ${option}`);
