@@ -31,10 +31,22 @@ const STDERR = 2;
 /** A server of mounts has no umask: without a mode everybody could write the file. */
 const LOG_MODE = 0o644;
 
+/** So many bytes wait for room on a full disk. Further lines are lost. */
+const MAX_WAITING_BYTES = 1 << 20;
+
+type Opened = ReturnType<typeof destination>;
+
+/** A full disk must end no service, and no operation of one: pino would throw the error at whoever logs a line. */
+function opened(dest: string | number): Opened {
+  const output = destination({ dest, append: true, mkdir: false, sync: true, mode: LOG_MODE, maxLength: MAX_WAITING_BYTES });
+  output.on("error", () => undefined);
+  return output;
+}
+
 /** Throws CliError if it cannot be opened. */
 function openLogFile(file: string): LogDestination {
   try {
-    const output = destination({ dest: file, append: true, mkdir: false, sync: true, mode: LOG_MODE });
+    const output = opened(file);
     return { write: (line) => void output.write(line), close: () => output.destroy() };
   } catch (cause) {
     const { code: errno } = cause as NodeJS.ErrnoException;
@@ -49,7 +61,7 @@ function openLogFile(file: string): LogDestination {
  */
 export function logDestination(file: string | undefined): LogDestination {
   if (file !== undefined) return openLogFile(file);
-  const output = destination({ dest: STDERR, sync: true });
+  const output = opened(STDERR);
   const shown = isatty(STDERR) ? terminalLine : (line: string): string => line;
   return { write: (line) => void output.write(shown(line)), close: () => undefined };
 }

@@ -1,0 +1,74 @@
+// The disk of a log is full: services go on, and log again when it has room.
+import { readFileSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { file, plant, requires, runScript, runSluice, scratch, startScript } from "@sluice/testkit";
+import { expect } from "vitest";
+
+const { test } = requires("/dev/fuse", "CAP_SYS_ADMIN");
+const CLI = fileURLToPath(new URL("../../packages/cli/bin/sluice.cjs", import.meta.url));
+const LIMIT_MS = 120_000;
+
+/** A log on a disk that `rm` gives room. */
+function fullLog(): { log: string; rm(): void } {
+  const disk = scratch({ on: "tmpfs", sizeMb: 1 });
+  const [log, filler] = [join(disk, "log"), join(disk, "filler")];
+  writeFileSync(log, "");
+  expect(() => writeFileSync(filler, Buffer.alloc(2 << 20))).toThrow("ENOSPC");
+  return { log, rm: () => rmSync(filler) };
+}
+
+for (const keeper of ["off", "on"])
+  test(
+    `a mount with --keeper ${keeper} serves while the disk of its log is full, and logs again when it has room`,
+    async () => {
+      const { log, rm } = fullLog();
+      const [lower, mountpoint] = [plant(scratch(), { a: file("a") }), scratch()];
+      const options = ["--keeper", keeper, "--log-level", "debug", "--log-file", log];
+      const mount = startScript([process.execPath, CLI, "mount", "--lower", lower, ...options, mountpoint], { timeoutMs: LIMIT_MS });
+      await mount.waitFor("mounted ");
+      expect((await runScript(["cat", join(mountpoint, "a")])).stdout).toBe("a");
+      expect(readFileSync(log, "utf8")).toBe("");
+      rm();
+      expect(await runSluice(["unmount", mountpoint])).toMatchObject({ code: 0 });
+      expect(await mount.finished).toMatchObject({ code: 0, stderr: "" });
+      expect(readFileSync(log, "utf8")).toContain('"msg":"unmounted"');
+    },
+    LIMIT_MS,
+  );
+
+test(
+  "a host service makes and ends mounts while the disk of its log is full, and logs again when it has room",
+  async () => {
+    const { log, rm } = fullLog();
+    const [lower, mountpoint, socket] = [plant(scratch(), { a: file("a") }), scratch(), join(scratch(), "host.sock")];
+    const host = startScript([process.execPath, CLI, "serve", "--socket", socket, "--log-file", log], { timeoutMs: LIMIT_MS });
+    await host.waitFor("serves mounts");
+    for (let round = 0; round < 2; round++) {
+      const words = ["mount", "--host-service", socket, "--background", "--lower", lower, mountpoint];
+      expect(await runSluice(words, { timeoutMs: LIMIT_MS })).toMatchObject({ code: 0, stderr: "" });
+      expect((await runScript(["cat", join(mountpoint, "a")])).stdout).toBe("a");
+      expect(await runSluice(["unmount", mountpoint])).toMatchObject({ code: 0 });
+      if (round === 0) rm();
+    }
+    host.kill("SIGTERM");
+    expect(await host.finished).toMatchObject({ code: 0, stderr: "" });
+    expect(readFileSync(log, "utf8").match(/"msg":"unmounted"/g)).toHaveLength(2);
+  },
+  LIMIT_MS,
+);
+
+test(
+  "a decision service starts and ends in order while the disk of its log is full",
+  async () => {
+    const { log } = fullLog();
+    const policy = join(scratch(), "policy.yaml");
+    writeFileSync(policy, "version: 1\ndefault: grant\n");
+    const words = ["decision", "--policy", policy, "--listen", `unix://${join(scratch(), "d.sock")}`, "--log-file", log];
+    const service = startScript([process.execPath, CLI, ...words], { timeoutMs: LIMIT_MS });
+    await service.waitFor("deciding");
+    service.kill("SIGTERM");
+    expect(await service.finished).toMatchObject({ code: 0, stderr: "" });
+  },
+  LIMIT_MS,
+);
