@@ -1,8 +1,8 @@
 /** Installs the commands for mount(8), umount(8) and podman, as symbolic links to this checkout or to this unpacked archive. */
-import { existsSync, lstatSync, mkdirSync, readlinkSync, symlinkSync, unlinkSync } from "node:fs";
+import { existsSync, lstatSync, mkdirSync, readlinkSync, renameSync, rmSync, symlinkSync } from "node:fs";
 import { basename, dirname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
-import { CliError, EXIT } from "@sluice/runtime/cli";
+import { CliError, codeOf, EXIT, failed } from "@sluice/runtime/cli";
 
 const BIN = fileURLToPath(new URL("../bin", import.meta.url));
 /** An archive has all commands here, which start the Node inside if there is one. A checkout has no such directory. */
@@ -19,29 +19,51 @@ const LINKS: readonly (readonly [link: string, program: string])[] = [
 /** The target of a link of another checkout or archive, or of an earlier version. */
 const OURS = /(?:overlayfs-cli\/bin\/[^/]+|\/cli\/bin\/sluice)\.[cm]js$|\/bin\/(?:u?mount\.fuse\.sluice|sluice(?:-overlayfs)?)$/;
 
-function place(link: string, target: string): void {
-  const there = lstatSync(link, { throwIfNoEntry: false });
-  if (there !== undefined && !(there.isSymbolicLink() && OURS.test(readlinkSync(link)))) {
-    throw new CliError({
-      object: link,
-      problem: "there is something that this command did not put there",
-      errno: "EEXIST",
-      remedy: "move it away",
-      exitCode: EXIT.UNFIT,
-    });
-  }
-  if (there !== undefined) unlinkSync(link);
-  mkdirSync(dirname(link), { recursive: true });
-  symlinkSync(target, link);
+interface Link {
+  link: string;
+  target: string;
 }
 
-/** @param prefix "/", or a directory for a trial. @returns lines that report the changes */
-export function installLinks(prefix: string): string[] {
-  return LINKS.map(([name, program]) => {
-    const link = join(resolve(prefix), name);
-    const together = join(TOGETHER, basename(name));
-    const target = existsSync(together) ? together : join(BIN, program);
-    place(link, target);
-    return `${link} -> ${target}`;
+/** @throws CliError if something else is there */
+function check({ link }: Link): void {
+  const there = lstatSync(link, { throwIfNoEntry: false });
+  if (there === undefined || (there.isSymbolicLink() && OURS.test(readlinkSync(link)))) return;
+  throw new CliError({
+    object: link,
+    problem: "there is something that this command did not put there",
+    errno: "EEXIST",
+    remedy: "move it away",
+    exitCode: EXIT.UNFIT,
   });
+}
+
+/** A caller finds the old link or the new one at any moment. */
+function place({ link, target }: Link): void {
+  mkdirSync(dirname(link), { recursive: true });
+  const next = `${link}.sluice-next`;
+  rmSync(next, { force: true });
+  symlinkSync(target, next);
+  renameSync(next, link);
+}
+
+function each(links: readonly Link[], act: (link: Link) => void): void {
+  for (const one of links) {
+    try {
+      act(one);
+    } catch (error) {
+      if (error instanceof CliError) throw error;
+      throw failed(one.link, `the link cannot be made (${codeOf(error)})`, "run as root, or name another directory: --install-helpers=DIR");
+    }
+  }
+}
+
+/** @param prefix "/", or a directory for a trial. @returns lines that report the changes. @throws CliError: nothing was changed if something is in the way */
+export function installLinks(prefix: string): string[] {
+  const links = LINKS.map(([name, program]) => {
+    const together = join(TOGETHER, basename(name));
+    return { link: join(resolve(prefix), name), target: existsSync(together) ? together : join(BIN, program) };
+  });
+  each(links, check);
+  each(links, place);
+  return links.map(({ link, target }) => `${link} -> ${target}`);
 }

@@ -14,11 +14,17 @@ test.each([
   [["-h"], { kind: "help" }],
   [["--install-helpers"], { kind: "install", prefix: "/" }],
   [["--install-helpers=/srv"], { kind: "install", prefix: "/srv" }],
+  [["--install-helpers", "/srv"], { kind: "install", prefix: "/srv" }],
+  [["--install-helpers", "--help"], { kind: "help" }],
 ])("sluice-overlayfs %j", (argv, expected) => {
   expect(parseOverlayfs(argv)).toEqual(expected);
 });
 
-test.each([[[]], [["a", "b", "c"]], [["-x", "/m"]], [["/m", "-o"]], [["--fast", "/m"]]])("sluice-overlayfs %j is an error", (argv) => {
+test.each([
+  ...[[[]], [["a", "b", "c"]], [["-x", "/m"]], [["/m", "-o"]], [["--fast", "/m"]]],
+  ...[[["--install-helpersx"]], [["--install-helpers="]], [["--install-helpers", ""]], [["--install-helpers", "-x"]]],
+  ...[[["--install-helpers", "/a", "/b"]], [["--install-helpers=/a", "/b"]], [["/m", "--install-helpers"]]],
+])("sluice-overlayfs %j is an error", (argv) => {
   expect(() => parseOverlayfs(argv)).toThrow(/see 'sluice-overlayfs --help'/);
 });
 

@@ -50,12 +50,25 @@ function split(argv: readonly string[], known: ReadonlySet<string>, valued: stri
   return words;
 }
 
-const FLAGS = new Set(["f", "d", "s", "h", "V", "--debug", "--help", "--version", "--foreground", "--install-helpers"]);
+const FLAGS = new Set(["f", "d", "s", "h", "V", "--debug", "--help", "--version", "--foreground"]);
+
+/** `--install-helpers [DIR]`, or with `=DIR`. Undefined if the command line begins with something else. */
+function installation([first = "", second, ...others]: readonly string[]): Invocation | undefined {
+  const [word, joined] = /^--install-helpers(?:=(.*))?$/s.exec(first) ?? [];
+  if (word === undefined) return undefined;
+  if (second === "-h" || second === "--help") return { kind: "help" };
+  const prefix = joined ?? second ?? "/";
+  if (prefix === "") throw usage("--install-helpers", "the name of the directory is empty");
+  const [excess] = joined === undefined ? others : [second, ...others];
+  if (excess !== undefined) throw usage(excess, "one word too many: a directory is all that --install-helpers takes");
+  if (joined === undefined && prefix.startsWith("-")) throw usage(prefix, "it is a flag, and --install-helpers takes a directory");
+  return { kind: "install", prefix };
+}
 
 /** `sluice-overlayfs [SOURCE] MOUNTPOINT -o …`, as fuse-overlayfs and mount.fuse3 have it. */
 export function parseOverlayfs(argv: readonly string[]): Invocation {
-  const at = argv.findIndex((word) => word.startsWith("--install-helpers"));
-  if (at >= 0) return { kind: "install", prefix: /=(.*)$/s.exec(argv[at] as string)?.[1] ?? argv[at + 1] ?? "/" };
+  const installed = installation(argv);
+  if (installed !== undefined) return installed;
   const { plain, options, flags } = split(argv, FLAGS, "o");
   if (flags.has("h") || flags.has("--help")) return { kind: "help" };
   if (flags.has("V") || flags.has("--version")) return { kind: "version" };

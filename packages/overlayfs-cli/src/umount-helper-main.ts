@@ -2,6 +2,7 @@
  * `umount.fuse.sluice`: unmounts as umount(8) does, and returns when nothing holds the layers' file systems any more. umount(2) alone
  * returns before the server notices it.
  */
+import { getSystemErrorName } from "node:util";
 import { MNT, native, toBytes } from "@sluice/native";
 import { realMountpoint, untilFreed } from "@sluice/mount-control";
 
@@ -35,8 +36,9 @@ async function unmount(): Promise<number> {
   const freed = lazy ? undefined : await untilFreed(mountpoint);
   const status = native.umount2(toBytes(mountpoint), flags);
   if (status < 0) {
-    const EBUSY = -16;
-    process.stderr.write(`umount.fuse.sluice: ${path}: ${status === EBUSY ? "target is busy" : `cannot unmount (errno ${-status})`}\n`);
+    const errno = getSystemErrorName(status);
+    const problem = errno === "EINVAL" ? "nothing is mounted there" : "it cannot be unmounted";
+    process.stderr.write(`umount.fuse.sluice: ${path}: ${errno === "EBUSY" ? "target is busy" : `${problem} (${errno}): see 'findmnt'`}\n`);
     return UMOUNT_FAILURE;
   }
   await freed?.();
