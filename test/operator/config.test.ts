@@ -1,10 +1,12 @@
 /** `sluice mount --config` and `--background`: the same options in a file, and a mount that outlives its command. */
-import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { cleanUp, plant, requires, runScript, runSluice, scratch } from "@sluice/testkit";
+import { fileURLToPath } from "node:url";
+import { cleanUp, descendantsOf, isAlive, mountsBelow, plant, requires, runScript, runSluice, scratch, startScript } from "@sluice/testkit";
 import { expect } from "vitest";
 
 const { test } = requires("/dev/fuse", "CAP_SYS_ADMIN");
+const CLI = fileURLToPath(new URL("../../packages/cli/bin/sluice.cjs", import.meta.url));
 
 interface ConfigDirectory {
   root: string;
@@ -92,4 +94,28 @@ test("a mistake in the file is reported with its place", async () => {
   expect((await runSluice(["mount", "--config", join(root, "none.yaml")])).stderr).toMatch(
     /none\.yaml: the configuration cannot be read \(ENOENT\)/,
   );
+});
+
+test("a signal to a command whose mount in the background does not serve yet ends the mount, too, and leaves no file", async () => {
+  const { root, at } = configDirectory();
+  const [other, temporary, log] = ["other", "tmp", "log"].map((name) => join(root, name)) as [string, string, string];
+  for (const path of [other, temporary]) mkdirSync(path);
+  const layers = ["--lower", join(root, "lower"), "--upper", join(root, "upper"), "--work", join(root, "work")];
+  cleanUp(async () => void (await runSluice(["unmount", other])));
+  expect(await runSluice(["mount", "--background", "--log-file", log, ...layers, other])).toMatchObject({ code: 0 });
+  for (const signal of ["SIGHUP", "SIGTERM", "SIGINT"] as const) {
+    // It waits for two seconds, since the other mount has the upper layer.
+    const argv = [process.execPath, CLI, "mount", "--background", "--log-file", log, ...layers, at];
+    const command = startScript(argv, { env: { TMPDIR: temporary } });
+    await expect.poll(() => descendantsOf(command.pid)).toHaveLength(1);
+    const [server] = descendantsOf(command.pid);
+    command.kill(signal);
+    expect(await command.finished).toMatchObject({
+      code: 1,
+      signal: null,
+      stderr: expect.stringMatching(/: it was told to end before .*\n$/),
+    });
+    await expect.poll(() => server !== undefined && isAlive(server)).toBe(false);
+    expect([mountsBelow(at), readdirSync(temporary)]).toEqual([[], []]);
+  }
 });

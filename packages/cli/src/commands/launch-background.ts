@@ -2,12 +2,12 @@
  * `sluice mount --background`: starts the same command again in a session of its own. It ends when that one serves, or fails, and passes
  * on its output and its exit code. Node cannot fork.
  */
-import { spawn } from "node:child_process";
+import { type ChildProcess, spawn } from "node:child_process";
 import { closeSync, mkdtempSync, openSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { wrong } from "@sluice/runtime/cli";
+import { failed, wrong } from "@sluice/runtime/cli";
 import { limitThread } from "@sluice/service-mount";
 
 /** Set for the second process, whose command line is the same. */
@@ -17,39 +17,76 @@ const FAILED = 1;
 
 export interface Launched {
   logFile: string | undefined;
+  /** A host service was asked before. */
+  asksService: boolean;
   /** It serves the mount itself, so it has no use for other capabilities than a server's. */
   serves: boolean;
 }
 
-/** @returns the exit code */
-export async function launchInBackground({ logFile, serves }: Launched): Promise<number> {
-  if (logFile === undefined) throw wrong("--background", "there is no place for the log", "add --log-file FILE, or --log-file /dev/null");
-  // Files, not pipes: output after this process has ended must not end the server.
+/** One end is written by the server, the other one is read here. */
+interface Output {
+  write: number;
+  read: number;
+}
+
+/**
+ * Standard output and error of the server. They are files, not pipes: output after this process has ended must not end the server. They have no
+ * name any more, so that nothing is left of them, whatever ends this process.
+ */
+function outputFiles(): [Output, Output] {
   const directory = mkdtempSync(join(tmpdir(), "sluice-background-"));
-  const [out, err] = ["out", "err"].map((name) => join(directory, name)) as [string, string];
-  const descriptors = [out, err].map((path) => openSync(path, "w", 0o600));
+  const open = (name: string): Output => {
+    const path = join(directory, name);
+    return { write: openSync(path, "w", 0o600), read: openSync(path, "r") };
+  };
+  try {
+    return [open("out"), open("err")];
+  } finally {
+    rmSync(directory, { recursive: true, force: true });
+  }
+}
+
+/** @returns the exit code */
+export async function launchInBackground({ logFile, asksService, serves }: Launched): Promise<number> {
+  if (logFile === undefined) {
+    const why = asksService ? "no host service makes this mount, and in a process of its own " : "";
+    throw wrong("--background", `${why}there is no place for the log`, "add --log-file FILE, or --log-file /dev/null");
+  }
+  const [out, err] = outputFiles();
+  const descriptors = [out.write, out.read, err.write, err.read];
   try {
     // So it need not start its program a second time.
     if (serves) limitThread();
-    const child = spawn(process.execPath, [...process.execArgv, ...process.argv.slice(1)], {
+    let isToldToEnd = false;
+    let child: ChildProcess | undefined;
+    // Nobody waits for the mount any more. A keeper takes SIGHUP for something else.
+    const stop = (): void => {
+      isToldToEnd = true;
+      child?.kill("SIGTERM");
+    };
+    for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, stop);
+    child = spawn(process.execPath, [...process.execArgv, ...process.argv.slice(1)], {
       detached: true,
-      stdio: ["ignore", ...descriptors],
+      stdio: ["ignore", out.write, err.write],
       env: { ...process.env, [IN_BACKGROUND]: "1" },
     });
     let code: number | undefined;
     child.once("exit", (exitCode) => (code = exitCode ?? FAILED));
     child.once("error", () => (code = FAILED));
-    for (const signal of ["SIGINT", "SIGTERM"] as const) process.on(signal, () => void child.kill(signal));
-    const live = (): string | undefined => /^(?:mounted|took over) .*\n/m.exec(readFileSync(out, "utf8"))?.[0];
+    let told = Buffer.alloc(0);
+    const live = (): string | undefined => {
+      told = Buffer.concat([told, readFileSync(out.read)]);
+      return /^(?:mounted|took over) .*\n/m.exec(told.toString("utf8"))?.[0];
+    };
     while (code === undefined && live() === undefined) await sleep(POLL_MS);
-    process.stderr.write(readFileSync(err));
+    process.stderr.write(readFileSync(err.read));
     const line = live();
+    if (line === undefined && isToldToEnd) throw failed("sluice mount", "it was told to end before the mount served", "run it again");
     if (line === undefined) return code ?? FAILED;
     process.stdout.write(line);
     child.unref();
     return 0;
   } finally {
     for (const fd of descriptors) closeSync(fd);
-    rmSync(directory, { recursive: true, force: true });
   }
 }

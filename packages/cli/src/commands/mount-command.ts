@@ -69,7 +69,7 @@ async function mount(
   }
   if (args.background === true && process.env[IN_BACKGROUND] === undefined) {
     const serves = args.keeper === "off" && args.keeperSocket === undefined;
-    process.exitCode = await launchInBackground({ logFile: args.logFile, serves });
+    process.exitCode = await launchInBackground({ logFile: args.logFile, asksService: (args.hostService ?? "off") !== "off", serves });
     return;
   }
   // With neither of the two it was refused above.
