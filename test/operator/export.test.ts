@@ -3,13 +3,27 @@
  */
 import { execFileSync } from "node:child_process";
 import { createHash } from "node:crypto";
-import { lstatSync, mkdirSync, readFileSync } from "node:fs";
+import { existsSync, lstatSync, mkdirSync, readFileSync, statSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { charDevice, diffSnapshots, directory, file, plant, requires, runSluice, scratch, socket, whiteout } from "@sluice/testkit";
+import { fileURLToPath } from "node:url";
+import {
+  charDevice,
+  diffSnapshots,
+  directory,
+  file,
+  plant,
+  requires,
+  runSluice,
+  scratch,
+  socket,
+  startScript,
+  whiteout,
+} from "@sluice/testkit";
 import { expect } from "vitest";
 import { changedLayers, layersBelow } from "./changed-layers.js";
 
 const { test } = requires("CAP_SYS_ADMIN", "kernel overlayfs", "command tar", "command setfattr");
+const CLI = fileURLToPath(new URL("../../packages/cli/bin/sluice.cjs", import.meta.url));
 
 /** Unpacks a layer as an image tool does: GNU tar, then the marks in the form of the file system. */
 function unpack(archive: string, into: string): void {
@@ -72,4 +86,20 @@ test("export refuses objects that depend on a lower layer which is not given", a
   const { code, stderr } = await runSluice(["export", "--upper", upper]);
   expect(code).toBe(4);
   expect(stderr).toMatch(/moved: its origin before the rename is in none of the given layers: give all its layers with --lower/);
+});
+
+test("a signal that ends an export removes the half of the archive", async () => {
+  const [root, lower, upper] = [scratch(), scratch(), scratch()];
+  const [large, archive] = [join(upper, "large"), join(root, "layer.tar")];
+  writeFileSync(large, "");
+  // A hole: writing the archive takes longer than this test.
+  truncateSync(large, 2 ** 36);
+  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
+    const argv = [process.execPath, CLI, "export", "--upper", upper, "--lower", lower, "--output", archive];
+    const command = startScript(argv);
+    await expect.poll(() => statSync(archive, { throwIfNoEntry: false })?.size ?? 0).toBeGreaterThan(0);
+    command.kill(signal);
+    expect((await command.finished).signal).toBe(signal);
+    expect(existsSync(archive)).toBe(false);
+  }
 });

@@ -10,22 +10,45 @@ interface ExportArguments extends LayersArguments {
   output?: string;
 }
 
+const ENDING = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
+
+/** Half an archive looks complete. A device or a pipe is not ours to remove. */
+function removeHalf(output: string): void {
+  if (lstatSync(output, { throwIfNoEntry: false })?.isFile() === true) rmSync(output);
+}
+
+/** A signal ends this process as if nobody had caught it. @returns a function that stops it */
+function removeHalfAtSignal(output: string): () => void {
+  const end = (signal: NodeJS.Signals): void => {
+    stop();
+    removeHalf(output);
+    process.kill(process.pid, signal);
+  };
+  const stop = (): void => {
+    for (const signal of ENDING) process.off(signal, end);
+  };
+  for (const signal of ENDING) process.on(signal, end);
+  return stop;
+}
+
 async function exportLayer(mountpoint: string | undefined, args: ExportArguments): Promise<void> {
   const stack = stackOf(await layersOf("export", mountpoint, args));
   const { output } = args;
   if (output === undefined && process.stdout.isTTY)
     throw wrong("export", "refusing to write a tar archive to a terminal", "add --output FILE, or pipe it");
   const into = output === undefined ? process.stdout : createWriteStream(output, { mode: 0o600 });
+  const stop = output === undefined ? undefined : removeHalfAtSignal(output);
   try {
     const { objects, left } = await new LayerExport(stack, into).run();
     for (const path of left) process.stderr.write(`sluice: ${escapeName(path)}: omitted: a tar archive cannot hold a socket\n`);
     if (output !== undefined) process.stderr.write(`${escapeTextName(output)}: ${objects} objects\n`);
   } catch (error) {
-    // Half an archive looks complete. A device or a pipe is not ours to remove.
-    if (output !== undefined && lstatSync(output, { throwIfNoEntry: false })?.isFile() === true) rmSync(output);
+    if (output !== undefined) removeHalf(output);
     if (error instanceof Error && "syscall" in error)
       throw failed(output ?? "standard output", `the archive cannot be written (${codeOf(error)})`, "make room, or write it elsewhere");
     throw error;
+  } finally {
+    stop?.();
   }
 }
 
