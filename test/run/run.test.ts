@@ -149,16 +149,31 @@ test(
   "a command that does not begin leaves no new session, and keeps one that is resumed",
   async () => {
     const project = new Project("root", FILES);
-    const missing = ["--", "no-such-program"];
-    const refused = { 2: ["--write", "no-such-directory", "--", "true"], 4: ["--policy", "broken.yaml", "--", "true"], 127: missing };
+    const options = [
+      ...[
+        ["--write", "no-such-directory"],
+        ["--policy", "broken.yaml"],
+        ["--host-service", ""],
+      ],
+      // The command would run for nothing.
+      ...[
+        ["--learn", "no-such-directory/file"],
+        ["--output", "."],
+      ],
+    ];
+    const refused: readonly (readonly [code: number, words: readonly string[]])[] = [
+      ...options.map((words) => [2, [...words, "--", "true"]] as const),
+      [127, ["--", "no-such-program"]],
+      [126, ["--", "./broken.yaml"]],
+    ];
     const before = "echo 'rules: [' > broken.yaml";
-    for (const [code, words] of Object.entries(refused)) {
+    for (const [code, words] of refused) {
       const { code: ended, stderr } = await project.sluice(["run", ...words], { before });
-      expect(ended, stderr).not.toBe(0);
-      expect((await project.sluice(["sessions"])).stderr, code).toBe("no sessions\n");
+      expect({ words, ended, stderr }).toEqual({ words, ended: code, stderr: expect.stringMatching(/^sluice: |: Permission denied\n/) });
+      expect((await project.sluice(["sessions"])).stderr, words.join(" ")).toBe("no sessions\n");
     }
     await project.sluice(["run", "--name", "one", "--", "true"]);
-    for (const words of Object.values(refused)) await project.sluice(["run", "--resume", "one", ...words], { before });
+    for (const [, words] of refused) await project.sluice(["run", "--resume", "one", ...words], { before });
     expect(JSON.parse((await project.sluice(["sessions", "--json"])).stdout)).toMatchObject([{ name: "one" }]);
     // The shell has begun, whatever it says.
     await project.sluice(["run", "--name", "two", "--", "sh", "-c", "no-such-program"]);

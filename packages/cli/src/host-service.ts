@@ -1,13 +1,19 @@
 /** Has mounts made by a host service, one process that serves many mounts. */
 import { existsSync } from "node:fs";
 import { resolve } from "node:path";
-import { failed } from "@sluice/runtime/cli";
+import { failed, wrong } from "@sluice/runtime/cli";
 import type { MountFollower } from "@sluice/host-api";
 import { HOST_SOCKET, ownMountNamespace } from "@sluice/host-api/socket";
 import type { GivenOption } from "./commands/mount-options.js";
 
+/** @throws CliError if `chosen` names nothing: it would be the working directory */
+export function refuseNoName(chosen: string): void {
+  if (chosen === "") throw wrong("--host-service", "the name is empty", "name a socket, or write auto or off");
+}
+
 /** The socket of a service: "auto" is the usual one, if there is a service. Undefined: no service is to be asked. */
 export function serviceSocket(chosen: string): string | undefined {
+  refuseNoName(chosen);
   if (chosen === "off") return undefined;
   if (chosen !== "auto") return resolve(chosen);
   return existsSync(HOST_SOCKET) ? HOST_SOCKET : undefined;

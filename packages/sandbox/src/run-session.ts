@@ -64,6 +64,7 @@ const SIGNAL_EXIT = 128;
 
 function added(paths: readonly string[], option: string, base: string): string[] {
   return paths.map((path) => {
+    if (path === "") throw wrong(option, "the name is empty", "name a directory");
     if (!existsSync(`${path}/.`)) throw wrong(option, `${path} is not a directory (ENOTDIR)`, "name a directory");
     const real = realpathSync(path);
     if (isBeneath(real, base))

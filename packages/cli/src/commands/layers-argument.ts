@@ -61,7 +61,9 @@ function openByName({ mountpoint, upper, lowers, dataLowers, userXattr }: MountL
 export async function layersOf(command: string, mountpoint: string | undefined, args: LayersArguments): Promise<Layers> {
   if (mountpoint === undefined) {
     if (args.upper === undefined)
-      throw wrong(command, "neither a mount point nor layers are given", "give MOUNTPOINT, or --upper DIR and --lower DIR");
+      throw command === "diff"
+        ? wrong(command, "no session, mount point or layers are given", "give SESSION or MOUNTPOINT, or --upper DIR and --lower DIR")
+        : wrong(command, "neither a mount point nor layers are given", "give MOUNTPOINT, or --upper DIR and --lower DIR");
     return namedLayers(command, args, command === "diff" ? "needed" : "optional");
   }
   if (args.upper !== undefined || args.lower !== undefined)

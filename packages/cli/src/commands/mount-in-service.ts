@@ -4,7 +4,7 @@ import { resolve } from "node:path";
 import { HOST_SOCKET } from "@sluice/host-api/socket";
 import { wrong } from "@sluice/runtime/cli";
 import type { MountArguments } from "@sluice/service-mount/options";
-import { mountByService } from "../host-service.js";
+import { mountByService, refuseNoName } from "../host-service.js";
 import type { GivenOption } from "./mount-options.js";
 
 const SIGNALS = ["SIGTERM", "SIGINT", "SIGHUP"] as const;
@@ -60,6 +60,7 @@ export async function mountInService(
     if (hostService === "auto") return false;
     throw wrong("--host-service", "cannot be combined with --keeper-socket", "leave one of them out");
   }
+  refuseNoName(hostService);
   const socket = hostService === "auto" ? HOST_SOCKET : resolve(hostService);
   if (isForUsers(socket) && (await mountAsUser(socket, mountpoint, args))) return true;
   return mountByService(

@@ -1,6 +1,6 @@
 /** `sluice run`: runs a command on a copy-on-write view of the current directory, and tells of its changes. */
-import { existsSync, realpathSync } from "node:fs";
-import { resolve } from "node:path";
+import { accessSync, constants, existsSync, realpathSync, statSync } from "node:fs";
+import { dirname, resolve } from "node:path";
 import { codeOf, escapeTextName, unfit, wrong } from "@sluice/runtime/cli";
 import { LEARNING_POLICY, PRESETS, presetFile } from "@sluice/service-decision/presets";
 import type { Serving } from "@sluice/sandbox";
@@ -41,8 +41,9 @@ protects from, and what it does not.
 Policies: agent (no secrets are read, and nothing is changed that git, a shell, an editor or a CI service runs), install (no
 secrets are read), readonly (nothing is changed), or a file; 'sluice policy init agent' writes one to edit.
 
-Exit codes: that of the command, 128 and the signal's number if a signal ended it. Before the command begins: 1 failed,
-2 the command line or a file is wrong, 3 the machine lacks something, 4 the session or the directory is in use or unfit.
+Exit codes: that of the command, 128 and the signal's number if a signal ended it, 126 if its program cannot be run, 127 if there is
+no such program. Before the command begins: 1 failed, 2 the command line or a file is wrong, 3 the machine lacks something, 4 the session
+or the directory is in use or unfit.
 After a successful command 5 says that conflicts kept --on-exit apply from applying; the session has the changes.
 `;
 
@@ -50,14 +51,33 @@ function currentDirectory(): string {
   try {
     return realpathSync(process.cwd());
   } catch (error) {
-    throw unfit("current directory", `it cannot be found (${codeOf(error)})`, "change to a directory whose path is valid UTF-8");
+    throw unfit(
+      "current directory",
+      `it cannot be found (${codeOf(error)})`,
+      "change to a directory that exists, and whose path is valid UTF-8",
+    );
   }
 }
 
 function policyFile(given: string): string {
+  if (given === "") throw wrong("--policy", "the name is empty", "name a policy");
   const path = presetFile(given) ?? resolve(given);
   if (!existsSync(path)) throw wrong("--policy", `${given} is neither a file nor one of ${PRESETS.join(", ")} (ENOENT)`, "name a policy");
   return path;
+}
+
+/** The command may take hours, and the file is only written behind it. @throws CliError if it cannot be */
+function checkWritable(option: string, file: string | true | undefined): void {
+  if (file === undefined || file === true) return;
+  if (file === "") throw wrong(option, "the name is empty", "name a file that you can write");
+  try {
+    const there = statSync(file, { throwIfNoEntry: false });
+    accessSync(there === undefined ? dirname(resolve(file)) : file, constants.W_OK);
+    if (there?.isDirectory() !== true) return;
+  } catch (error) {
+    throw wrong(option, `${file} cannot be written (${codeOf(error)})`, "name a file that you can write");
+  }
+  throw wrong(option, `${file} is a directory (EISDIR)`, "name a file that you can write");
 }
 
 const isNew = ({ resume }: RunArguments): boolean => resume === undefined || resume.includes("@");
@@ -120,6 +140,8 @@ interface Called {
 async function runWith(signals: EarlySignals, { words, args, sluice }: Called): Promise<void> {
   const learns = args.learn !== undefined;
   const file = learns ? LEARNING_POLICY : policyFile(args.policy);
+  checkWritable("--learn", args.learn);
+  checkWritable("--output", args.output);
   const session = await openLocked(args, words, signals);
   let isEmpty = isNew(args);
   try {

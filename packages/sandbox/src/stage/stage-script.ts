@@ -96,7 +96,10 @@ function commandLine({ programs: { bwrap, env, setsid, sh }, terminal }: Stage):
   const starts = `
     exec 2>&${ERROR_FD} ${ERROR_FD}>&-
     echo ${INSIDE} >&${begun}
-    command -v -- "$1" >/dev/null 2>&1 && echo ${BEGUN} >&${begun}
+    case $1 in
+      */*) [ -f "$1" ] && [ -x "$1" ] ;;
+      *) command -v -- "$1" >/dev/null 2>&1 ;;
+    esac && echo ${BEGUN} >&${begun}
     exec ${line([env, `--default-signal=${OF_TERMINAL}`, "--"])} "$@" ${begun}>&- ${hasTerminal ? `<&${INPUT_FD} ${INPUT_FD}<&-` : ""}`;
   const words = [
     bwrap,

@@ -7,6 +7,7 @@ import { type AskedView, fileOptions, type ServedView, type ViewOrder } from "@s
 import { CliError, EXIT, failed } from "@sluice/runtime/cli";
 import type { MountArguments } from "@sluice/service-mount/options";
 import type { Refusal } from "@sluice/service-mount/session-client";
+import { refuseNoName } from "../../host-service.js";
 import { setOptions, withMountOptions } from "../mount-options.js";
 
 /** The service refuses a mount in a sentence like each error of a command. */
@@ -145,6 +146,7 @@ async function viewInService(
  */
 export async function askForView(choice: Choice, order: ViewOrder): Promise<AskedView | undefined> {
   const { hostService } = choice;
+  refuseNoName(hostService);
   if (hostService === "off") return undefined;
   const auto = hostService === "auto";
   const socket = auto ? HOST_SOCKET : resolve(hostService);
