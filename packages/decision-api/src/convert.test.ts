@@ -95,6 +95,12 @@ describe("questions", () => {
 });
 
 describe("decisions", () => {
+  it("hold to the smaller of two numbers for one obligation", () => {
+    const twice = ["10", "100"].map((value) => ({ name: "readBytesPerSecond", value }));
+    const { obligations } = decisionFromProto(decisionToProto({ ...decision, effect: "mediate", obligations: twice }));
+    expect(obligations).toEqual([{ name: "readBytesPerSecond", value: "10" }]);
+  });
+
   it("come back from the wire as they were", () => {
     expect(decisionFromProto(overWire(wire.Decision, decisionToProto(decision)))).toEqual(decision);
   });

@@ -17,6 +17,7 @@ import { GlobError } from "./glob/glob-pattern.js";
 import { HiddenNames } from "./glob/hidden-names.js";
 import * as wire from "./gen/sluice/decision/v1/decision.js";
 import { ANSWER_LIMITS, QUESTION_LIMITS, SHA256_HEX } from "./limits.js";
+import { mergeObligations } from "./merge-obligations.js";
 import { ACCESS_OF, EFFECT_OF, OUTAGE_OF, WIRE_ACCESS, WIRE_EFFECT, WIRE_OUTAGE } from "./wire-names.js";
 
 /** The errnos a denial may have. */
@@ -81,7 +82,7 @@ export function decisionFromProto(decision: wire.Decision | undefined): Decision
     rule: bounded(decision.rule, ANSWER_LIMITS.nameLength, "the name of the rule"),
     revision: revisionFromProto(decision.revision),
     reason: bounded(decision.reason, ANSWER_LIMITS.reasonLength, "the reason"),
-    obligations: decision.obligations.map(obligationFromProto),
+    obligations: mergeObligations([decision.obligations.map(obligationFromProto)]),
     source: "service",
     scope: scopeFromProto(decision.scope),
     onOutage: OUTAGE_OF.get(decision.onOutage),

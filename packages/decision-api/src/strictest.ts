@@ -2,22 +2,13 @@
 import { NO_SUBTREE } from "./convert-scope.js";
 import { type CacheScope, type Effect, type Obligation, STRICTNESS } from "./domain.js";
 import { ANSWER_LIMITS } from "./limits.js";
+import { mergeObligations } from "./merge-obligations.js";
 
 /** The common part of a policy's answer and a service's decision. */
 interface Answer {
   effect: Effect;
   obligations: readonly Obligation[];
   scope?: CacheScope | undefined;
-}
-
-/** All obligations hold together; of two numbers the smaller. */
-function mergeObligations(answers: readonly Answer[]): readonly Obligation[] {
-  const merged = new Map<string, string>();
-  for (const { name, value } of answers.flatMap(({ obligations }) => obligations)) {
-    const present = merged.get(name);
-    merged.set(name, present === undefined || Number(value) < Number(present) ? value : present);
-  }
-  return [...merged].map(([name, value]) => ({ name, value }));
 }
 
 const union = <Name>(one: readonly Name[], other: readonly Name[]): readonly Name[] => [...new Set([...one, ...other])];
@@ -51,5 +42,9 @@ export function mergeScopes(answers: readonly Pick<Answer, "scope">[]): CacheSco
 export function strictest<Kind extends Answer>(answers: readonly Kind[]): Kind {
   const worst = answers.reduce((one, other) => (STRICTNESS[other.effect] > STRICTNESS[one.effect] ? other : one));
   if (answers.length === 1) return worst;
-  return { ...worst, obligations: worst.effect === "deny" ? [] : mergeObligations(answers), scope: mergeScopes(answers) };
+  return {
+    ...worst,
+    obligations: worst.effect === "deny" ? [] : mergeObligations(answers.map(({ obligations }) => obligations)),
+    scope: mergeScopes(answers),
+  };
 }

@@ -2,7 +2,16 @@
  * Three effects from engines that only know yes and no. Of each name and access two questions are asked at once: may it be
  * opened, and if so, may the kernel do the I/O (passthrough). No to the first denies, no to the second mediates.
  */
-import { type Access, ALL_ACCESSES, DENIAL_ERRNO, type Effect, type Obligation, type Question, strictest } from "@sluice/decision-api";
+import {
+  type Access,
+  ALL_ACCESSES,
+  DENIAL_ERRNO,
+  type Effect,
+  mergeObligations,
+  type Obligation,
+  type Question,
+  strictest,
+} from "@sluice/decision-api";
 import type { Ruling } from "./backend.js";
 
 /** One question for yes or no. `path` is a byte string. */
@@ -56,7 +65,7 @@ function ruling(
 
 function effectOf(open: Reply, passthrough: Reply, access: Access): Ruling {
   if (open.kind === "none") return ruling("deny", { rule: "default", reason: open.reason, obligations: [] });
-  const obligations = [...(open.obligations ?? []), ...(passthrough.kind === "none" ? [] : (passthrough.obligations ?? []))];
+  const obligations = mergeObligations([open.obligations ?? [], (passthrough.kind === "none" ? undefined : passthrough.obligations) ?? []]);
   if (open.kind === "effect") {
     const { effect, errno } = open;
     return ruling(effect, {

@@ -3,7 +3,7 @@
  * for one to return. A slow question is hedged: a second replica gets it, too. If replicas disagree, one replica of each
  * revision gets it. The router reports a passed deadline; the caller gives up by `release`.
  */
-import { type Decision, DecisionError, type PolicyRevision, STRICTNESS } from "@sluice/decision-api";
+import { type Decision, DecisionError, type PolicyRevision, strictest } from "@sluice/decision-api";
 import type { DecisionClientEvents } from "../decision-client-events.js";
 import { Latency } from "./latency.js";
 import { type AskedQuestion, type Carrier, type Fate, PendingQuestion } from "./pending-question.js";
@@ -147,14 +147,14 @@ export class QuestionRouter implements Fate {
     });
   }
 
-  /** While replicas disagree: the strictest answer holds, once every revision has answered. */
+  /** While replicas disagree: the strictest answer holds with the obligations of all, once every revision has answered. */
   #weigh(asked: AskedQuestion): void {
     const { view } = this.replicas.revisions;
     const answers = asked.answers as Map<string, Decision>;
     const wanted = view.kind === "split" ? view.revisions : view.kind === "agreed" ? [view.revision] : [];
     if (wanted.every((revision) => answers.has(revision.digest))) {
       const heard = view.kind === "none" ? [...answers.values()] : wanted.map(({ digest }) => answers.get(digest) as Decision);
-      asked.resolve(heard.reduce((one, other) => (STRICTNESS[other.effect] > STRICTNESS[one.effect] ? other : one)));
+      asked.resolve(strictest(heard));
     } else if (view.kind === "split") {
       this.#place(asked);
     } else if (asked.attempts.length === 0) {

@@ -7,6 +7,7 @@ import {
   ALL_ACCESSES,
   type Effect,
   type Matcher,
+  mergeObligations,
   namesOf,
   type Obligation,
   pathMatches,
@@ -226,14 +227,6 @@ function anyMatches(matchers: readonly Matcher[], names: readonly string[]): boo
   return false;
 }
 
-/** All obligations of all that was found hold together; of two numbers the smaller. */
-function addObligations(into: Map<string, string>, obligations: readonly Obligation[]): void {
-  for (const { name, value } of obligations) {
-    const present = into.get(name);
-    into.set(name, present === undefined || Number(value) < Number(present) ? value : present);
-  }
-}
-
 function reasonOf(ruling: AccessRuling, evaluation: Evaluation, access: Access): string {
   if (ruling.rule === undefined) return "no rule matches";
   if (ruling.missing === undefined) return `rule '${ruling.rule.name}' matches for ${access}`;
@@ -248,14 +241,14 @@ function inOrder(accesses: readonly Access[]): readonly Access[] {
 export function evaluateRules(set: RuleSet, question: Question): Ruling {
   const accesses = inOrder(question.accesses);
   const evaluation = new Evaluation(set, question);
-  const obligations = new Map<string, string>();
+  const obligations = new Set<readonly Obligation[]>();
   let worst: AccessRuling | undefined;
   let worstAccess: Access = "read";
   for (const path of question.resource.paths) {
     evaluation.under(path);
     for (const access of accesses) {
       const ruling = evaluation.find(access);
-      if (ruling.rule !== undefined) addObligations(obligations, ruling.rule.obligations);
+      if (ruling.rule !== undefined && ruling.rule.obligations.length > 0) obligations.add(ruling.rule.obligations);
       if (worst === undefined || STRICTNESS[ruling.effect] > STRICTNESS[worst.effect]) {
         worst = ruling;
         worstAccess = access;
@@ -268,7 +261,7 @@ export function evaluateRules(set: RuleSet, question: Question): Ruling {
     errno: held.errno,
     rule: held.rule?.name ?? "default",
     reason: reasonOf(held, evaluation, worstAccess),
-    obligations: held.effect === "deny" ? [] : [...obligations].map(([name, value]) => ({ name, value })),
+    obligations: held.effect === "deny" ? [] : mergeObligations([...obligations]),
     scope: evaluation.lookedAt.scope(question, question.resource.paths.length === 1 ? evaluation.names : undefined),
     onOutage: held.rule?.onOutage,
   };

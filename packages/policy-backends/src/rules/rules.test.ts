@@ -145,6 +145,15 @@ describe("rules", () => {
     expect(evaluate(rules, sampleQuestion({ resource: { ...resource, sizeBytes: 0n } })).rule).toBe("z");
   });
 
+  it("share a rate as widely as one of them says, whichever comes first", () => {
+    const narrow = "  - {name: r, access: read, effect: mediate, obligations: {readBytesPerSecond: 5, ratePer: handle}}\n";
+    const wide = "  - {name: w, access: write, effect: mediate, obligations: {writeBytesPerSecond: 5, ratePer: rule}}\n";
+    const both = sampleQuestion({ accesses: ["read", "write"] });
+    for (const rules of [narrow + wide, wide + narrow]) {
+      expect(evaluate(rules, both).obligations).toContainEqual({ name: "ratePer", value: "rule" });
+    }
+  });
+
   it("pass on obligations, all of them and the tighter", () => {
     const rules =
       "  - {name: r, access: read, effect: mediate, obligations: {readBytesPerSecond: 100, audit: each-io}}\n  - {name: w, access: write, effect: mediate, obligations: {readBytesPerSecond: 20}}\n";

@@ -2,7 +2,7 @@
  * Compares two answers, for moves: a move to a new path must not remove anything that the answer for the old path imposes. Only the same
  * value satisfies an obligation that this build does not know.
  */
-import { type Decision, type Effect, STRICTNESS } from "@sluice/decision-api";
+import { type Decision, type Effect, RATE_SHARES, STRICTNESS, USUAL_RATE_SHARE } from "@sluice/decision-api";
 
 export interface ComparedAnswer {
   readonly effect: Effect;
@@ -11,10 +11,8 @@ export interface ComparedAnswer {
 
 /** Obligations with a number: a smaller number is stricter, and no number is the laxest. */
 const LIMITS: ReadonlySet<string> = new Set(["readBytesPerSecond", "writeBytesPerSecond", "maxSizeBytes", "expiresAfterMs"]);
-/** From lax to strict: the more opens share one rate, the less each of them gets. */
-const SHARES: readonly string[] = ["handle", "subject", "rule"];
-/** The default of `ratePer` (obligations.ts). */
-const USUAL_SHARE = "subject";
+/** From lax to strict. */
+const SHARES: readonly string[] = RATE_SHARES;
 
 /** Whether an open under `other` would escape something that `answer` imposes. */
 export function isLaxer(other: ComparedAnswer, answer: ComparedAnswer): boolean {
@@ -33,7 +31,7 @@ function obligationsOf({ effect, decision }: ComparedAnswer): ReadonlyMap<string
 /** An answer without a rate shares nothing. */
 function sharesOf(obligations: ReadonlyMap<string, string>): number {
   const rated = obligations.has("readBytesPerSecond") || obligations.has("writeBytesPerSecond");
-  return rated ? SHARES.indexOf(obligations.get("ratePer") ?? USUAL_SHARE) : -1;
+  return rated ? SHARES.indexOf(obligations.get("ratePer") ?? USUAL_RATE_SHARE) : -1;
 }
 
 function meets(name: string, value: string, theirs: string | undefined): boolean {

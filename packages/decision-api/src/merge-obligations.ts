@@ -1,0 +1,43 @@
+/**
+ * The obligations of several answers, which all hold together. Of two numbers the smaller one holds. Of two shares of a rate the stricter one
+ * holds: the more opens share a rate, the less each of them gets.
+ */
+import type { Obligation } from "./domain.js";
+
+const SHARE = "ratePer";
+/** The shares of a rate, from lax to strict. */
+export const RATE_SHARES = ["handle", "subject", "rule"] as const;
+/** The share of a rate that names none. */
+export const USUAL_RATE_SHARE = "subject";
+const RATES: ReadonlySet<string> = new Set(["readBytesPerSecond", "writeBytesPerSecond"]);
+
+/** `lists`: the obligations of each answer. Two values that cannot be compared both stay, and the mount denies the one that it cannot read. */
+export function mergeObligations(lists: readonly (readonly Obligation[])[]): readonly Obligation[] {
+  const merged: Obligation[] = [];
+  for (const { name, value } of lists.flat()) {
+    const at = merged.findIndex((present) => present.name === name && isComparable(name, value, present.value));
+    if (at < 0) merged.push({ name, value });
+    else if (Number(value) < Number(merged[at]?.value)) merged[at] = { name, value };
+  }
+  const share = merged.findIndex(({ name }) => name === SHARE);
+  if (share >= 0) merged[share] = { name: SHARE, value: lists.flatMap((list) => shareOf(list) ?? []).reduce(stricterShare) };
+  return merged;
+}
+
+function isComparable(name: string, one: string, other: string): boolean {
+  return name === SHARE || one === other || (Number.isFinite(Number(one)) && Number.isFinite(Number(other)));
+}
+
+/** Undefined: it has no rate. */
+function shareOf(list: readonly Obligation[]): string | undefined {
+  const named = list.filter(({ name }) => name === SHARE).map(({ value }) => value);
+  if (named.length > 0) return named.reduce(stricterShare);
+  return list.some(({ name }) => RATES.has(name)) ? USUAL_RATE_SHARE : undefined;
+}
+
+/** An unknown share is the strictest, so that the mount sees it and denies it. */
+function stricterShare(one: string, other: string): string {
+  const [first, second] = [one, other].map((share) => (RATE_SHARES as readonly string[]).indexOf(share)) as [number, number];
+  if (first < 0) return one;
+  return second < 0 || second > first ? other : one;
+}
