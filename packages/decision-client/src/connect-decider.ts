@@ -86,6 +86,7 @@ class ConnectedDecider implements Decider {
         : asked(question, signal);
     const answered = withFailureMode(thrifty, options.onOutage ?? { kind: "deny" }, {
       revision: () => this.latest?.revision,
+      epoch: () => this.cache.epoch,
       recall: (question) => {
         const decision = this.cache.peek(inquiryOf(question));
         return decision && { decision, unsureForMs: this.pool.aloneForMs() };

@@ -8,48 +8,26 @@ import {
   DecisionError,
   DENIAL_ERRNO,
   mintIds,
+  type OutageEffect,
   type PolicyRevision,
   type Question,
   questionExcess,
 } from "@sluice/decision-api";
+import { LastDecisions } from "./last-decisions.js";
 import type { Decide } from "./with-deadline.js";
 
 export type OutageMode = { kind: "deny" } | { kind: "mediate" } | { kind: "stale"; staleForMs: number };
 
 const NO_REVISION: PolicyRevision = { sequence: 0n, digest: "" };
-const MAX_LAST_DECISIONS = 10_000;
 /** For a rule with its own mode, if the mount sets none. */
 const DEFAULT_STALE_MS = 60_000;
-
-function keyOf({ operation, accesses, subject, resource }: Question): string {
-  return [operation, accesses.join(), subject.uid, subject.gid, resource.layer, ...resource.paths].join("\0");
-}
-
-interface TimedDecision {
-  decision: Decision;
-  atMs: number;
-}
-
-/** The last decision for each question; the oldest is dropped first. */
-class LastDecisions {
-  private readonly byQuestion = new Map<string, TimedDecision>();
-
-  record(question: Question, decision: Decision): void {
-    const key = keyOf(question);
-    this.byQuestion.delete(key);
-    this.byQuestion.set(key, { decision, atMs: performance.now() });
-    if (this.byQuestion.size > MAX_LAST_DECISIONS) this.byQuestion.delete(this.byQuestion.keys().next().value as string);
-  }
-
-  find(question: Question, forMs: number): Decision | undefined {
-    const last = this.byQuestion.get(keyOf(question));
-    return last !== undefined && performance.now() - last.atMs <= forMs ? last.decision : undefined;
-  }
-}
+const FROM_STRICT: readonly OutageEffect[] = ["deny", "stale", "mediate"];
 
 /** The decisions from the time before the outage. */
 export interface Before {
   revision(): PolicyRevision | undefined;
+  /** Changes with the policy in force: a decision from before the change is not repeated. */
+  epoch(): number;
   /** A cached answer whose scope covers the question, and how long no service has been able to confirm it. */
   recall(question: Question): { decision: Decision; unsureForMs: number } | undefined;
 }
@@ -72,14 +50,26 @@ export function withFailureMode(ask: Decide, mode: OutageMode, before: Before): 
     };
   }
 
+  /**
+   * No decision on the same question is known. Its rule may be that of another question about the same names: the strictest of their modes
+   * and the mount's holds.
+   */
+  function modeOfOthers(question: Question): OutageEffect {
+    const modes = new Set<OutageEffect>([mode.kind]);
+    for (const { decision } of lastDecisions.of(question)) modes.add(decision.onOutage ?? mode.kind);
+    return FROM_STRICT.find((one) => modes.has(one)) ?? "deny";
+  }
+
   /** The rule that decided this question before may have another mode than the mount. */
   function without(question: Question, error: DecisionError): Decision {
     if (error.code === "refused") return guess("deny", "refused", error.message);
     const recalled = before.recall(question);
     const staleForMs = mode.kind === "stale" ? mode.staleForMs : DEFAULT_STALE_MS;
-    const last =
-      recalled !== undefined && recalled.unsureForMs <= staleForMs ? recalled.decision : lastDecisions.find(question, staleForMs);
-    const wanted = (recalled?.decision ?? lastDecisions.find(question, Number.POSITIVE_INFINITY))?.onOutage ?? mode.kind;
+    const known = lastDecisions.find(question, before.epoch());
+    const fresh = known !== undefined && performance.now() - known.atMs <= staleForMs ? known.decision : undefined;
+    const last = recalled !== undefined && recalled.unsureForMs <= staleForMs ? recalled.decision : fresh;
+    const same = recalled?.decision ?? known?.decision;
+    const wanted = same === undefined ? modeOfOthers(question) : (same.onOutage ?? mode.kind);
     switch (wanted) {
       case "deny":
       case "mediate":
@@ -92,9 +82,12 @@ export function withFailureMode(ask: Decide, mode: OutageMode, before: Before): 
   return async (question, signal) => {
     const excess = questionExcess(question);
     if (excess !== undefined) return guess("deny", "refused", excess);
+    const epoch = before.epoch();
     try {
       const decision = await ask(question, signal);
-      if (mode.kind === "stale" || decision.onOutage !== undefined) lastDecisions.record(question, decision);
+      // A cached answer is found in the cache.
+      const isNew = decision.source !== "cache";
+      if (isNew && (mode.kind === "stale" || decision.onOutage !== undefined)) lastDecisions.record(question, decision, epoch);
       return decision;
     } catch (error) {
       if (!(error instanceof DecisionError) || error.code === "cancelled") throw error;
