@@ -214,6 +214,45 @@ test("a rate limits copies at both ends, and allocations; closing and reopening 
   await mount.stop();
 });
 
+test("a rate counts space that is reserved behind the end of the file", async () => {
+  const { mount, actor, at } = await staged(`version: 1\ndefault: grant\nrules:\n${rule("slow", "writeBytesPerSecond: 64")}`);
+  const started = performance.now();
+  expect(await actor.do("syscall", "fallocate", at("slow"), FALLOC_KEEP_SIZE, 4096, 192)).toBe(0);
+  // One second's worth may pass at once.
+  expect(performance.now() - started).toBeGreaterThan(1_950);
+  await actor.stop();
+  await mount.stop();
+});
+
+test("a rate counts the bytes that a read finds, however many there is room for", async () => {
+  const { mount, actor, at } = await staged(`version: 1\ndefault: grant\nrules:\n${rule("slow", "readBytesPerSecond: 100")}`);
+  const fd = await actor.do("open", at("slow"), O.RDONLY);
+  // With a wait for each of these bytes, the test would reach its limit.
+  for (const offset of [0, 4, 10, 2_000]) expect(await actor.do("read", fd, 1_000_000, offset)).toBe("0123456789".slice(offset));
+  await actor.stop();
+  await mount.stop();
+});
+
+test("maxSizeBytes: appends of several processes at the same time make the file no longer", async () => {
+  const { mount, actor, at, upper } = await staged();
+  const path = at("short");
+  const fd = await actor.do("open", path, O.RDWR);
+  const appenders = await Promise.all(
+    Array.from({ length: 6 }, async () => {
+      const appender = await Actor.start();
+      return { appender, own: await appender.do("open", path, O.WRONLY | O.APPEND) };
+    }),
+  );
+  for (let round = 0; round < 40; round++) {
+    expect(await actor.do("ftruncate", fd, 8)).toBe(0);
+    await Promise.all(appenders.map(({ appender, own }) => appender.do("append", own, "12345")));
+    expect(statSync(join(upper, "short/f")).size).toBe(16);
+  }
+  for (const { appender } of appenders) await appender.stop();
+  await actor.stop();
+  await mount.stop();
+});
+
 test("expiresAfter: judges an open again, and refuses or allows it as the policy says by then", async () => {
   const expiring = (effect: string): string =>
     `version: 1\ndefault: grant\nrules:\n  - { name: brief, path: "free/**", effect: ${effect} }\n`;

@@ -47,8 +47,10 @@ export interface WatchedIo {
   kind: "read" | "write" | "truncate" | "allocate";
   /** Its first byte; an append begins at the present end of the file. */
   offset: bigint;
-  /** Bytes; of a truncation 0. */
+  /** Bytes; of a truncation, or of space that is given back, 0. */
   length: number;
+  /** It makes the file no longer. */
+  keepsSize?: boolean;
 }
 
 /** Duties that go with each read and write of one open file. */
@@ -58,6 +60,8 @@ export interface IoWatch {
    * the transfer has to wait; an interruption of the caller ends it with -EINTR.
    */
   before(io: WatchedIo, call: CallContext): number | Promise<number>;
+  /** The open may not make the file longer than this. Absent: there is no limit. */
+  readonly maxSizeBytes?: number | undefined;
   /** Called after it, with the number of bytes or the negative errno. */
   after(io: WatchedIo, result: number, call: CallContext): void;
 }

@@ -163,15 +163,17 @@ interface WholeWrite {
 
 async function writeRest(core: IoContext, call: CallContext, whole: WholeWrite, out: { length: number }): Promise<number> {
   const { args, file } = whole;
-  const { offset, size, flags } = args;
+  const { size } = args;
   const begun = appendBegun(core, call, { fd: file.fd, args });
-  const where: WholeWrite = begun === undefined ? whole : { file, args: { ...args, offset: begun }, flags: whole.flags & ~RWF.APPEND };
+  const again = { ...args, offset: begun ?? args.offset, flags: args.flags & ~O.APPEND };
+  const where: WholeWrite = begun === undefined ? whole : { file, args: again, flags: whole.flags & ~RWF.APPEND };
+  const { offset, flags } = where.args;
   const act = (length: number): Promise<number> => {
     if (args.killSuidgid) clearSuid(permitOf(file), file.fd, call);
     return writeUpTo(where, length);
   };
   const done = file.watch === undefined ? await act(size) : await transfer(file, call, { kind: "write", offset, length: size, flags, act });
-  return done < 0 ? -done : finishWrite(core, file, { offset, length: done }, out);
+  return done < 0 ? -done : finishWrite(core, file, { offset: args.offset, length: done }, out);
 }
 
 async function writeUpTo({ file, args, flags }: WholeWrite, length: number): Promise<number> {

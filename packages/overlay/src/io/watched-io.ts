@@ -4,6 +4,7 @@ import { Attr } from "@sluice/vfs";
 import { statFd } from "../layer/system-calls.js";
 import type { IoWatch, WatchedIo } from "../contract/gate.js";
 import type { OpenFile } from "../handles/handle-table.js";
+import type { Node } from "../node/node.js";
 
 const attr = new Attr();
 
@@ -19,12 +20,46 @@ export interface Transfer {
 
 /** Bytes, or the negative errno. */
 export async function transfer(file: OpenFile, call: CallContext, what: Transfer): Promise<number> {
-  const appends = what.kind === "write" && (what.flags & O.APPEND) !== 0 && statFd(file.fd, attr) === 0;
-  const io: WatchedIo = { kind: what.kind, offset: appends ? attr.sizeExact : BigInt(what.offset), length: what.length };
+  const io = describe(file, what);
   const { allowed, by } = await admit(file, io, call);
-  const done = allowed < 0 || (allowed === 0 && what.length > 0) ? Math.min(allowed, 0) : await what.act(allowed);
+  const refused = allowed < 0 || (allowed === 0 && what.length > 0);
+  const done = refused ? Math.min(allowed, 0) : await act(file, what, { allowed, by });
   by?.after(io, done, call);
   return done;
+}
+
+/** A read is of the bytes that are there: a rate is not for those that a program has room for. */
+function describe(file: OpenFile, { kind, offset, length, flags }: Transfer): WatchedIo {
+  const at = BigInt(offset);
+  const looks = kind === "read" || (flags & O.APPEND) !== 0;
+  if (!looks || statFd(file.fd, attr) < 0) return { kind, offset: at, length };
+  if (kind === "write") return { kind, offset: attr.sizeExact, length };
+  const left = attr.sizeExact - at;
+  return { kind, offset: at, length: left < BigInt(length) ? Math.max(0, Number(left)) : length };
+}
+
+/** With a limit of the size, an append goes behind all writes that were admitted before: these may make the file longer first. */
+function act(file: OpenFile, what: Transfer, { allowed, by }: { allowed: number; by: IoWatch | undefined }): Promise<number> {
+  const limit = what.kind === "read" ? undefined : by?.maxSizeBytes;
+  if (limit === undefined) return what.act(allowed);
+  return inTurn(file.node, () => {
+    if (file.withheld !== 0) return Promise.resolve(-file.withheld);
+    const left = (what.flags & O.APPEND) === 0 ? allowed : Math.min(allowed, roomIn(file, limit));
+    return left <= 0 && allowed > 0 ? Promise.resolve(-Errno.EFBIG) : what.act(left);
+  });
+}
+
+function roomIn(file: OpenFile, limit: number): number {
+  return statFd(file.fd, attr) < 0 ? limit : limit - attr.size;
+}
+
+/** The last change of a file's size under a limit. */
+const turns = new WeakMap<Node, Promise<unknown>>();
+
+function inTurn<Result>(node: Node, change: () => Promise<Result>): Promise<Result> {
+  const turn = (turns.get(node) ?? Promise.resolve()).then(change, change);
+  turns.set(node, turn);
+  return turn;
 }
 
 /** How many bytes may go now. The wait may have changed the watch, and the one that holds when the bytes go decides. */
@@ -37,12 +72,14 @@ async function admit(file: OpenFile, io: WatchedIo, call: CallContext): Promise<
 }
 
 /** Asks the watch about a change of size or space, then makes the change. Returns a status. */
-export function change(file: OpenFile | undefined, call: CallContext, io: WatchedIo, act: () => Status): Status {
-  if (file?.watch === undefined) return act();
+export function change(file: OpenFile | undefined, call: CallContext, io: WatchedIo, make: () => Status): Status {
+  if (file?.watch === undefined) return make();
   const go = async (): Promise<number> => {
     const { allowed, by } = await admit(file, io, call);
     // Space is given whole or not at all.
-    const status = allowed < 0 ? -allowed : allowed < io.length ? Errno.EFBIG : await act();
+    const change = async (): Promise<number> => make();
+    const made = (): Promise<number> => (by?.maxSizeBytes === undefined ? change() : inTurn(file.node, change));
+    const status = allowed < 0 ? -allowed : allowed < io.length ? Errno.EFBIG : await made();
     by?.after(io, status === 0 ? io.length : -status, call);
     return status;
   };

@@ -22,7 +22,8 @@ export function fallocate(core: IoContext, call: CallContext, args: FallocateArg
   const file = core.handles.file(args.handle);
   if (file === undefined || !file.write) return Errno.EBADF;
   const { mode, offset, length } = args;
-  const io: WatchedIo = { kind: "allocate", offset: BigInt(offset), length: growth(mode, length) };
+  const keepsSize = (mode & FALLOC.KEEP_SIZE) !== 0;
+  const io: WatchedIo = { kind: "allocate", offset: BigInt(offset), length: reserved(mode, length), keepsSize };
   return change(file, call, io, () => {
     takeSuid(file, call);
     return effects(permitOf(file))
@@ -94,7 +95,7 @@ function watchedCopy(
   return transfer(source, call, { kind: "read", offset: args.offsetIn, length: what.length, flags: 0, act: write });
 }
 
-/** How far behind its offset an allocation can make the file grow. */
-function growth(mode: number, length: FileOffset): number {
-  return (mode & (FALLOC.KEEP_SIZE | FALLOC.PUNCH_HOLE | FALLOC.COLLAPSE_RANGE)) === 0 ? Number(length) : 0;
+/** How many bytes of space an allocation may take. */
+function reserved(mode: number, length: FileOffset): number {
+  return (mode & (FALLOC.PUNCH_HOLE | FALLOC.COLLAPSE_RANGE)) === 0 ? Number(length) : 0;
 }

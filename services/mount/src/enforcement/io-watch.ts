@@ -67,6 +67,10 @@ export class ObligedIo implements IoWatch {
     this.#spent = false;
   }
 
+  get maxSizeBytes(): number | undefined {
+    return this.#ruling.allowed ? this.#ruling.terms.maxSizeBytes : undefined;
+  }
+
   before(io: WatchedIo, call: CallContext): number | Promise<number> {
     if (this.#expired()) return this.#ask(call).then((errno) => (errno !== 0 ? -errno : this.#admit(io, call)));
     return this.#admit(io, call);
@@ -129,7 +133,10 @@ export class ObligedIo implements IoWatch {
     this.#waiting.add(waking);
     call.signal.addEventListener("abort", wake, { once: true });
     try {
-      if (!call.signal.aborted) return await sleep(turn.waitMs, turn.length, { signal: waking.signal });
+      if (!call.signal.aborted) {
+        await sleepAtLeast(turn.waitMs, waking.signal);
+        return turn.length;
+      }
     } catch {
       // Woken.
     } finally {
@@ -202,9 +209,20 @@ export class ObligedIo implements IoWatch {
   }
 }
 
+/** Some 25 days: a longer timer would fire at once. */
+const LONGEST_TIMER_MS = 2 ** 31 - 1;
+
+/** Rejects if it is aborted. */
+async function sleepAtLeast(ms: number, signal: AbortSignal): Promise<void> {
+  const endMs = performance.now() + ms;
+  for (let leftMs = ms; leftMs > 0; leftMs = endMs - performance.now()) {
+    await sleep(Math.min(Math.ceil(leftMs), LONGEST_TIMER_MS), undefined, { signal });
+  }
+}
+
 /** How many bytes fit below the maximum size; -EFBIG if none do. */
 function withinSize(io: WatchedIo, maxSizeBytes: number | undefined): number {
-  if (maxSizeBytes === undefined || io.kind === "read") return io.length;
+  if (maxSizeBytes === undefined || io.kind === "read" || io.keepsSize === true) return io.length;
   const room = BigInt(maxSizeBytes) - io.offset;
   if (room < 0n || (room === 0n && io.length > 0)) return -Errno.EFBIG;
   return room < BigInt(io.length) ? Number(room) : io.length;

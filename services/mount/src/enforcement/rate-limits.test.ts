@@ -1,4 +1,10 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import type { Decision } from "@sluice/decision-api";
+import type { OpenRecord } from "@sluice/overlay";
+import { type CallContext, Cancellation, Errno } from "@sluice/vfs";
 import { expect, test } from "vitest";
+import { ObligedIo } from "./io-watch.js";
+import { type IoTerms, NO_TERMS } from "./obligations.js";
 import { RateLimits } from "./rate-limits.js";
 
 test("grants one second's worth at once, and queues later transfers behind earlier ones", () => {
@@ -62,4 +68,44 @@ test("a bucket with unknown use starts empty", () => {
   expect(limits.take("a", 500)).toBe(500);
   now = 60_000;
   expect(limits.take("a", 1000)).toBe(0);
+});
+
+const DECISION = { rule: "r", decisionId: "d" } as Decision;
+
+function watched(terms: Partial<IoTerms>): ObligedIo {
+  return new ObligedIo({
+    opened: { handle: 1, path: "f" } as OpenRecord,
+    uid: 0,
+    ruling: { allowed: true, decision: DECISION, terms: { ...NO_TERMS, ...terms } },
+    limits: new RateLimits(),
+    goesOn: false,
+    askAgain: () => ({ allowed: false, errno: Errno.EACCES }),
+    audited: () => undefined,
+  });
+}
+
+function caller(): { call: CallContext; end: Cancellation } {
+  const end = new Cancellation();
+  return { call: { pid: 1, uid: 0, gid: 0, groups: undefined, signal: end }, end };
+}
+
+test("a transfer waits for longer than one timer can run", async () => {
+  const watch = watched({ writeBytesPerSecond: 1 });
+  const { call, end } = caller();
+  let given: number | undefined;
+  const waits = Promise.resolve(watch.before({ kind: "allocate", offset: 0n, length: 2 ** 32 }, call)).then((length) => (given = length));
+  // A timer that is set too far ahead fires before this one.
+  await sleep(50);
+  expect(given).toBeUndefined();
+  end.abort();
+  expect(await waits).toBe(-Errno.EINTR);
+});
+
+test("space behind the largest size may be reserved and given back, if the file gets no longer", () => {
+  const watch = watched({ maxSizeBytes: 16 });
+  const { call } = caller();
+  expect(watch.before({ kind: "allocate", offset: 4096n, length: 4096, keepsSize: true }, call)).toBe(4096);
+  expect(watch.before({ kind: "allocate", offset: 4096n, length: 0, keepsSize: true }, call)).toBe(0);
+  expect(watch.before({ kind: "allocate", offset: 4096n, length: 1 }, call)).toBe(-Errno.EFBIG);
+  expect(watch.maxSizeBytes).toBe(16);
 });
