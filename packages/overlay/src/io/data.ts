@@ -7,7 +7,6 @@ import {
   type FileHandle,
   type FileOffset,
   type IoArgs,
-  type NodeId,
   O,
   RWF,
   S,
@@ -23,8 +22,8 @@ import type { Permit } from "../layer/permit.js";
 import { appendBegun } from "./append-once.js";
 import { currentFd } from "./current-fd.js";
 import type { OpenFile } from "../handles/handle-table.js";
-import type { InodeIo } from "../node/inode-io.js";
 import { pagesDropped } from "./cached-pages.js";
+import { dropOtherPages } from "./other-pages.js";
 import { transfer } from "./watched-io.js";
 
 const attr = new Attr();
@@ -142,7 +141,7 @@ function finishWrite(core: IoContext, file: OpenFile, range: { offset: FileOffse
   out.length = range.length;
   core.events.mediated("write", range.length);
   if (file.mode !== "cached") file.io.pagesOf = undefined;
-  tellOtherIds(core, file, range);
+  dropOtherPages(core, file, range);
   return 0;
 }
 
@@ -186,22 +185,6 @@ async function writeUpTo({ file, args, flags }: WholeWrite, length: number): Pro
     done += written;
   }
   return done;
-}
-
-/** Pages that the kernel caches for other nodeIds of the same file hold the old bytes: drops them. */
-function tellOtherIds(core: IoContext, { node, nodeId }: OpenFile, range: { offset: FileOffset; length: number }): void {
-  if (node.aliases === undefined) return;
-  tellId(core, node.id === nodeId ? undefined : node, range);
-  for (const alias of node.aliases) tellId(core, alias.id === nodeId ? undefined : alias, range);
-}
-
-function tellId(
-  core: IoContext,
-  other: { id: NodeId; io: InodeIo | undefined } | undefined,
-  range: { offset: FileOffset; length: number },
-): void {
-  if (other?.io === undefined || other.io.cached === 0) return;
-  core.port.invalidateInode(other.id, Number(range.offset), range.length);
 }
 
 function plain(offset: bigint): number | bigint {

@@ -10,6 +10,7 @@ import { canBeMapped } from "../handles/content.js";
 import type { OpenFile } from "../handles/handle-table.js";
 import { type Backing, InodeIo } from "../node/inode-io.js";
 import { mayCachePages } from "../io/cached-pages.js";
+import { dropOtherPages } from "../io/other-pages.js";
 import type { HostLayer } from "../layer/host-layer.js";
 import { effects, sys } from "../layer/system-calls.js";
 import type { Permit } from "../layer/permit.js";
@@ -41,6 +42,7 @@ export function executePlan(core: OpenContext, permit: Permit, open: PlannedOpen
   if (plan.truncates) {
     const status = truncate(permit, open);
     if (status < 0) return -status;
+    dropOtherPages(core, open, { offset: 0, length: 0 });
   }
   const io = open.io ?? (open.node.io ??= new InodeIo());
   const file = core.handles.addFile(open.node, open.nodeId, io);

@@ -13,6 +13,7 @@ import type { IoContext } from "../io/io-context.js";
 import { clearSuid } from "../io/data.js";
 import type { OpenFile } from "../handles/handle-table.js";
 import { currentFd } from "../io/current-fd.js";
+import { dropOtherPages } from "../io/other-pages.js";
 import { change, transfer } from "../io/watched-io.js";
 import type { WatchedIo } from "../contract/gate.js";
 import { permitOf } from "../gate/govern.js";
@@ -28,7 +29,10 @@ export function fallocate(core: IoContext, call: CallContext, args: FallocateArg
     takeSuid(file, call);
     return effects(permitOf(file))
       .fallocateAsync(file.fd, mode, offset, length)
-      .then((status) => -status || 0);
+      .then((status) => {
+        dropOtherPages(core, file, { offset, length: Number(length) });
+        return -status || 0;
+      });
   });
 }
 
@@ -70,6 +74,7 @@ export function copyFileRange(core: IoContext, call: CallContext, args: CopyRang
   return watchedCopy(call, { source, target, args }, { length: all, copy }).then((copied) => {
     if (copied < 0) return -copied;
     out.length = copied;
+    if (copied > 0) dropOtherPages(core, target, { offset: offsetOut, length: copied });
     return 0;
   });
 }

@@ -24,6 +24,7 @@ import { visibleNode } from "../gate/hidden.js";
 import { type GovernedAccess, NO_ACCESS } from "../gate/judged-accesses.js";
 import { clearSuid } from "../io/data.js";
 import type { OpenFile } from "../handles/handle-table.js";
+import { dropOtherPages } from "../io/other-pages.js";
 import { giveNewId, needsNewId } from "../io/renumber.js";
 import { closeFd, effects } from "../layer/system-calls.js";
 import type { Permit } from "../layer/permit.js";
@@ -141,6 +142,7 @@ function truncateTo(core: IoContext, permit: Permit, change: Change, size: FileO
   if (fd < 0) return -fd;
   if (set.killSuidgid) clearSuid(permit, fd, call);
   const status = effects(permit).ftruncate(fd, size);
+  dropOtherPages(core, { node, nodeId: change.id }, { offset: size, length: 0 });
   if (own >= 0) closeFd(own);
   return -status || 0;
 }
