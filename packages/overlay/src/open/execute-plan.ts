@@ -55,12 +55,13 @@ export function executePlan(core: OpenContext, permit: Permit, open: PlannedOpen
 }
 
 /** The open is not served by the nodeId that it came by. Returns the errno. */
-function sendElsewhere(core: OpenContext, { plan, node, nodeId, pid }: PlannedOpen): number {
+function sendElsewhere(core: OpenContext, open: PlannedOpen): number {
+  const { plan, node, nodeId } = open;
   if (plan.placement === "refused") return plan.errno;
   if (plan.renumbers) giveNewId(core, node);
   if (plan.parts) reserveForObserved(core, node, nodeId);
   if (plan.placement === "stale descriptor") core.staleReopens++;
-  else core.reroutes.begin(pid, node, plan.placement === "observed id");
+  else core.reroutes.begin(open, plan.placement === "observed id");
   return Errno.ESTALE;
 }
 

@@ -169,7 +169,7 @@ class OpenRequest implements PlannedOpen, Governed<OpenContext> {
     const alias = core.nodes.alias(nodeId);
     this.io = alias === undefined ? node.io : alias.io;
     this.byAlias = alias !== undefined;
-    this.arrival = core.reroutes.arrival(this.pid, node);
+    this.arrival = core.reroutes.arrival(this.pid, node, this.flags);
     return planOpen(core, this, this.ruling, this.plan);
   }
 

@@ -2,6 +2,10 @@
  * Opens that were answered ESTALE so that they come again by another nodeId (see open-file.ts). Kept by the caller's thread:
  * after ESTALE the kernel sends the LOOKUP and the second OPEN from the same one, and nothing else connects the three requests.
  * A thread whose second OPEN comes by the same nodeId, without a LOOKUP, had no name to look up (/proc/self/fd).
+ *
+ * The kernel repeats an OPEN with the same flags. io_uring opens with O_NONBLOCK first, and only with names that the kernel caches
+ * (io_uring/openclose.c io_openat2); after ESTALE another thread opens, without that flag. So if the first thread opens the file again
+ * with other flags, that is another open, although no LOOKUP came in between.
  */
 import type { NodeId } from "@sluice/vfs";
 import type { OverlayJournal } from "../journal/overlay-journal.js";
@@ -15,6 +19,8 @@ interface Reroute {
   readonly node: Node;
   /** It leads to an alias for observed opens, not to the node's own nodeId. */
   readonly observed: boolean;
+  /** Of the open; undefined if an earlier server began it. */
+  readonly flags: number | undefined;
   /** That alias, once the look-up led to it. */
   target: NodeId;
   lookedUp: boolean;
@@ -38,18 +44,22 @@ export class Reroutes {
     return this.#byPid.size;
   }
 
-  begin(pid: number, node: Node, observed: boolean): void {
-    this.restore(pid, node, { observed, lookedUp: false });
+  begin({ pid, node, flags }: { pid: number; node: Node; flags: number }, observed: boolean): void {
+    this.#add(pid, node, { observed, lookedUp: false, flags });
   }
 
   /** Takes over a reroute that an earlier server began. */
   restore(pid: number, node: Node, { observed, lookedUp }: { observed: boolean; lookedUp: boolean }): void {
+    this.#add(pid, node, { observed, lookedUp, flags: undefined });
+  }
+
+  #add(pid: number, node: Node, { observed, lookedUp, flags }: Pick<Reroute, "observed" | "lookedUp" | "flags">): void {
     this.end(pid);
     // If the kernel forgot the node before it looks again, the look-up would find another one.
     this.#nodes.hold(node);
     const slot = this.#journal?.rerouted(pid, node, observed) ?? 0;
     if (lookedUp && slot !== 0) this.#journal?.records.reroutes.setLookedUp(slot);
-    this.#byPid.set(pid, { node, observed, target: 0, lookedUp, slot });
+    this.#byPid.set(pid, { node, observed, flags, target: 0, lookedUp, slot });
     if (this.#byPid.size > MAX_REROUTES) this.end(this.#byPid.keys().next().value as number);
   }
 
@@ -89,10 +99,11 @@ export class Reroutes {
    * How an open arrives. "again": it was sent on before, and must not be sent on once more, since the kernel looks again only
    * once and then hands ESTALE to the caller. "nameless": besides, no look-up came in between.
    */
-  arrival(pid: number, node: Node): Arrival {
+  arrival(pid: number, node: Node, flags: number): Arrival {
     if (this.#byPid.size === 0) return "first";
     const reroute = this.#byPid.get(pid);
     if (reroute?.node !== node) return "first";
-    return reroute.lookedUp ? "again" : "nameless";
+    if (reroute.lookedUp) return "again";
+    return flags === (reroute.flags ?? flags) ? "nameless" : "first";
   }
 }
