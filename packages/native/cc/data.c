@@ -4,7 +4,6 @@
 #include <linux/fs.h>
 #include <sys/file.h>
 #include <sys/ioctl.h>
-#include <sys/stat.h>
 #include <sys/uio.h>
 
 int64_t data_transfer(const struct transfer *transfer) {
@@ -138,54 +137,7 @@ static napi_value fs_flock(napi_env env, napi_callback_info info) {
   return result(env, flock(fd, operation));
 }
 
-#define COPY_PIECE (64 * 1024)
-
-static int64_t read_piece(int fd, uint8_t *bytes, size_t length, off_t position) {
-  ssize_t count;
-  do count = pread(fd, bytes, length, position);
-  while (count < 0 && errno == EINTR);
-  return or_errno(count);
-}
-
-static int64_t write_piece(int fd, const uint8_t *bytes, size_t length, off_t position) {
-  size_t done = 0;
-  while (done < length) {
-    ssize_t count = pwrite(fd, bytes + done, length - done, position + (off_t)done);
-    if (count < 0 && errno != EINTR) return -errno;
-    if (count == 0) return -ENOSPC;
-    if (count > 0) done += (size_t)count;
-  }
-  return 0;
-}
-
-/* Whether writing to the file clears a bit of its mode without CAP_FSETID, or nobody can tell. */
-static bool may_have_suid(int fd) {
-  struct stat stat;
-  return syscall(SYS_fstat, fd, &stat) < 0 || (stat.st_mode & (S_ISUID | S_ISGID)) != 0;
-}
-
-static napi_value fs_copy_bytes(napi_env env, napi_callback_info info) {
-  struct args args = args_read_as_is(env, info, 3);
-  uint8_t bytes[COPY_PIECE];
-  int target = arg_int(&args, 0);
-  int source = arg_int(&args, 1);
-  int64_t length = arg_offset(&args, 2);
-  if (args.failure) return args_failed(&args);
-  if (fsetid_is_out && may_have_suid(target)) fsetid_put_back();
-  int64_t done = 0;
-  while (done < length) {
-    int64_t piece = length - done < COPY_PIECE ? length - done : COPY_PIECE;
-    int64_t count = read_piece(source, bytes, (size_t)piece, done);
-    if (count <= 0) return result_number(env, count < 0 ? count : done);
-    int64_t status = write_piece(target, bytes, (size_t)count, done);
-    if (status < 0) return result_number(env, status);
-    done += count;
-  }
-  return result_number(env, done);
-}
-
 const struct exported data_functions[] = {
-  {"copyBytes", fs_copy_bytes},
   {"pread", fs_pread},   {"pwrite", fs_pwrite},       {"ftruncate", fs_ftruncate}, {"lseek", fs_lseek},
   {"fsync", fs_fsync},
   {"ficlone", fs_ficlone}, {"getFlags", fs_get_flags}, {"setFlags", fs_set_flags},  {"flock", fs_flock},

@@ -1,4 +1,7 @@
-/* Names: opening, making, linking, renaming and removing directory entries, and an object's mode, owner and times. */
+/*
+ * Names: opening, making, linking, renaming and removing directory entries, and an object's mode, owner and times. File handles name an
+ * object without a path.
+ */
 #include "native.h"
 
 #include <stdio.h>
@@ -250,42 +253,43 @@ static napi_value fs_utimensat(napi_env env, napi_callback_info info) {
   return result(env, syscall(SYS_utimensat, dirfd, name.bytes, times, flags));
 }
 
-/* A file's mode and times, as statx leaves them in its words (stat.c). */
-static struct timespec time_of(const uint32_t *words, size_t seconds, size_t nanoseconds) {
-  uint64_t sec = words[seconds] | ((uint64_t)words[seconds + 1] << 32);
-  return (struct timespec){.tv_sec = (time_t)(int64_t)sec, .tv_nsec = words[nanoseconds]};
-}
+#define HANDLE_BYTES_MAX 128
 
-static napi_value fs_set_mode_and_times(napi_env env, napi_callback_info info) {
-  struct args args = args_read_as_is(env, info, 2);
-  int fd = arg_int(&args, 0);
-  struct slice slice = arg_typed(&args, 1, napi_uint32_array);
-  if (!args.failure && slice.length < 16) args_throw_range(&args, "the array must hold the words of a stat");
-  if (args.failure) return args_failed(&args);
-  const uint32_t *words = (const uint32_t *)(const void *)slice.data;
-  if (words[15] & S_ISGID) fsetid_put_back();
-  const struct timespec times[2] = {time_of(words, 6, 12), time_of(words, 8, 13)};
-  int64_t status = S_ISLNK(words[15]) ? 0 : names_fchmodat(fd, "", words[15] & 07777, AT_EMPTY_PATH);
-  if (status < 0) return result_number(env, status);
-  return result(env, syscall(SYS_utimensat, fd, "", times, AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW));
-}
+struct handle {
+  uint32_t bytes;
+  int32_t type;
+  uint8_t data[HANDLE_BYTES_MAX];
+};
 
-/* The times are restored by the way: whether that works makes no difference to the result. */
-static napi_value fs_move_keeping_times(napi_env env, napi_callback_info info) {
+static napi_value fs_name_to_handle_at(napi_env env, napi_callback_info info) {
   struct args args = args_read_as_is(env, info, 4);
-  struct name from, to;
-  struct stat before;
-  int from_dirfd = arg_int(&args, 0);
-  arg_name(&args, 1, &from);
-  int to_dirfd = arg_int(&args, 2);
-  arg_name(&args, 3, &to);
+  struct name name;
+  struct handle handle = {0};
+  int mount_id;
+  int dirfd = arg_int(&args, 0);
+  arg_name(&args, 1, &name);
+  int flags = arg_int(&args, 2);
+  struct slice out = arg_bytes(&args, 3);
   if (args.failure) return args_failed(&args);
-  /* By number: fstat is a symbol only since glibc 2.33. */
-  bool known = syscall(SYS_fstat, to_dirfd, &before) == 0;
-  if (syscall(SYS_renameat2, from_dirfd, from.bytes, to_dirfd, to.bytes, 1 /* RENAME_NOREPLACE */) < 0) return result_number(env, -errno);
-  const struct timespec times[2] = {before.st_atim, before.st_mtim};
-  if (known) syscall(SYS_utimensat, to_dirfd, "", times, AT_EMPTY_PATH);
-  return result_number(env, 0);
+  handle.bytes = out.length < HANDLE_BYTES_MAX ? (uint32_t)out.length : HANDLE_BYTES_MAX;
+  if (syscall(SYS_name_to_handle_at, dirfd, name.bytes, &handle, &mount_id, flags) < 0) return result_number(env, -errno);
+  if (handle.type < 0 || handle.type > INT16_MAX) return result_number(env, -EOVERFLOW);
+  memcpy(out.data, handle.data, handle.bytes);
+  return result_number(env, (int64_t)handle.bytes | ((int64_t)handle.type << 16));
+}
+
+static napi_value fs_open_by_handle_at(napi_env env, napi_callback_info info) {
+  struct args args = args_read_as_is(env, info, 4);
+  struct handle handle = {0};
+  int mount_fd = arg_int(&args, 0);
+  handle.type = arg_int(&args, 1);
+  struct slice data = arg_bytes(&args, 2);
+  int flags = arg_int(&args, 3);
+  if (args.failure) return args_failed(&args);
+  if (data.length > HANDLE_BYTES_MAX) return result_number(env, -EINVAL);
+  handle.bytes = (uint32_t)data.length;
+  memcpy(handle.data, data.data, data.length);
+  return result(env, syscall(SYS_open_by_handle_at, mount_fd, &handle, flags | O_CLOEXEC));
 }
 
 static napi_value fs_assume_old_kernel(napi_env env, napi_callback_info info) {
@@ -297,8 +301,6 @@ static napi_value fs_assume_old_kernel(napi_env env, napi_callback_info info) {
 }
 
 const struct exported names_functions[] = {
-  {"setModeAndTimes", fs_set_mode_and_times},
-  {"moveKeepingTimes", fs_move_keeping_times},
   {"openat", fs_openat},         {"openat2", fs_openat2},
   {"close", fs_close},           {"dupfd", fs_dupfd},             {"dup2", fs_dup2},
   {"statx", stat_statx},         {"statCached", stat_cached},
@@ -308,6 +310,7 @@ const struct exported names_functions[] = {
   {"unlinkat", fs_unlinkat},     {"renameat2", fs_renameat2},
   {"readlinkat", fs_readlinkat}, {"fchmodat", fs_fchmodat},
   {"fchownat", fs_fchownat},     {"utimensat", fs_utimensat},
+  {"nameToHandleAt", fs_name_to_handle_at}, {"openByHandleAt", fs_open_by_handle_at},
   {"assumeOldKernel", fs_assume_old_kernel},
   {NULL, NULL},
 };

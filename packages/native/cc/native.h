@@ -189,9 +189,9 @@ struct exported {
 extern const struct exported fuse_functions[];
 extern const struct exported mounts_functions[];
 extern const struct exported names_functions[];
-extern const struct exported handles_functions[];
 extern const struct exported xattr_functions[];
 extern const struct exported data_functions[];
+extern const struct exported copy_functions[];
 extern const struct exported async_functions[];
 extern const struct exported credentials_functions[];
 extern const struct exported process_functions[];
