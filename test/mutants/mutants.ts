@@ -252,9 +252,9 @@ export const mutants: readonly Mutant[] = [
     name: "copy-up sets the time to now",
     patches: patch(
       "copy-up/copy-metadata.js",
-      "setModeAndTimes(target, attr.words)",
+      "copyAttributes(target, source, attr.words)",
       // UTIME_NOW for the nanoseconds of mtime.
-      "setModeAndTimes(target, attr.words.with(13, 0x3fffffff))",
+      "copyAttributes(target, source, attr.words.with(13, 0x3fffffff))",
     ),
     run: cases.attributes,
   },

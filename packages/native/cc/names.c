@@ -261,21 +261,25 @@ struct handle {
   uint8_t data[HANDLE_BYTES_MAX];
 };
 
+int64_t handle_of(int dirfd, const char *name, int flags, struct slice out) {
+  struct handle handle = {0};
+  int mount_id;
+  handle.bytes = out.length < HANDLE_BYTES_MAX ? (uint32_t)out.length : HANDLE_BYTES_MAX;
+  if (syscall(SYS_name_to_handle_at, dirfd, name, &handle, &mount_id, flags) < 0) return -errno;
+  if (handle.type < 0 || handle.type > INT16_MAX) return -EOVERFLOW;
+  memcpy(out.data, handle.data, handle.bytes);
+  return (int64_t)handle.bytes | ((int64_t)handle.type << 16);
+}
+
 static napi_value fs_name_to_handle_at(napi_env env, napi_callback_info info) {
   struct args args = args_read_as_is(env, info, 4);
   struct name name;
-  struct handle handle = {0};
-  int mount_id;
   int dirfd = arg_int(&args, 0);
   arg_name(&args, 1, &name);
   int flags = arg_int(&args, 2);
   struct slice out = arg_bytes(&args, 3);
   if (args.failure) return args_failed(&args);
-  handle.bytes = out.length < HANDLE_BYTES_MAX ? (uint32_t)out.length : HANDLE_BYTES_MAX;
-  if (syscall(SYS_name_to_handle_at, dirfd, name.bytes, &handle, &mount_id, flags) < 0) return result_number(env, -errno);
-  if (handle.type < 0 || handle.type > INT16_MAX) return result_number(env, -EOVERFLOW);
-  memcpy(out.data, handle.data, handle.bytes);
-  return result_number(env, (int64_t)handle.bytes | ((int64_t)handle.type << 16));
+  return result_number(env, handle_of(dirfd, name.bytes, flags, out));
 }
 
 static napi_value fs_open_by_handle_at(napi_env env, napi_callback_info info) {

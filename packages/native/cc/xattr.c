@@ -135,6 +135,16 @@ static int64_t list_names(int dirfd, const char *name, struct slice list) {
   return perform_reading(&request);
 }
 
+int64_t xattr_list_length(int fd) {
+  struct request request = {LIST, NULL, NULL, 0, 0, fd, ""};
+  return perform_reading(&request);
+}
+
+int64_t xattr_set(int fd, const char *attribute, struct slice value) {
+  struct request request = {SET, attribute, value.data, value.length, 0, fd, ""};
+  return performed(&request);
+}
+
 static napi_value fs_listxattrat(napi_env env, napi_callback_info info) {
   struct args args = args_read_as_is(env, info, 3);
   struct name name;

@@ -10,6 +10,7 @@
  * - a file offset or size is a number while it is a safe integer, and a bigint beyond (`FileOffset`);
  * - functions ending in `Async` run on the libuv pool and resolve to the same kind of result; they never reject.
  */
+import type { CopyCalls } from "./copy-calls.js";
 import type { NameCalls } from "./name-calls.js";
 
 /** Bytes from the start of a file. A plain number while it is a safe integer, else a bigint (up to 2^63 - 1). */
@@ -113,7 +114,7 @@ export interface PeerCredentials {
   gid: number;
 }
 
-export interface Native extends NameCalls {
+export interface Native extends CopyCalls, NameCalls {
   // --- /dev/fuse -------------------------------------------------------------------------------------------
   /** open("/dev/fuse", O_RDWR | O_NONBLOCK | O_CLOEXEC). */
   fuseOpen(): number;
@@ -200,8 +201,6 @@ export interface Native extends NameCalls {
   /** The new offset: a bigint beyond 2^53. */
   lseek(fd: number, offset: FileOffset, whence: number): FileOffset;
   copyFileRangeAsync(source: number, sourceOffset: FileOffset, target: number, targetOffset: FileOffset, length: number): Promise<number>;
-  /** Reads and writes the first `length` bytes of a file; the count of bytes, which is lower if the source ends before. */
-  copyBytes(target: number, source: number, length: number): number;
   /** ioctl FICLONE: `target` becomes a reflink of `source`. */
   ficlone(target: number, source: number): number;
   /** fsync(2) on the loop's thread: where the file system is known to be in memory. */

@@ -202,6 +202,20 @@ describe("backing files", () => {
       native.close(fd);
     });
 
+    it("a copy takes suid and sgid of a strange group's file", async () => {
+      await start(1);
+      const fd = createFile(scratch.dir, "file");
+      native.fchownat(fd, "", STRANGER, STRANGER, AT_EMPTY_PATH);
+      native.fchmodat(scratch.dir, "file", 0o6777, 0);
+      register();
+      const copy = native.makeCopy(scratch.dir, "copy", 0o6777, fd, 0, false);
+      expect(hasFsetid()).toBe(false);
+      expect(native.copyAttributes(copy, fd, wordsOf(fd))).toBe(0);
+      expect(modeOf("copy")).toBe(0o6777);
+      native.close(copy);
+      native.close(fd);
+    });
+
     it("a change of owner keeps the sgid bit of a file that its group may not run", async () => {
       await start(1);
       native.close(createFile(scratch.dir, "file"));

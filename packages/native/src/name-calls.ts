@@ -39,10 +39,6 @@ export interface NameCalls {
   fchownat(dirfd: number, name: string, uid: number, gid: number, flags: number): number;
   /** utimensat(2); seconds may be negative, nanoseconds may be UTIME_NOW or UTIME_OMIT. name "" needs AT_EMPTY_PATH. */
   utimensat(dirfd: number, name: string, times: UtimeTimes, flags: number): number;
-  /** fchmodat2(2), unless of a symlink, and utimensat(2) of a descriptor's own object: mode, atime and mtime as `words` of statx have them. */
-  setModeAndTimes(fd: number, words: Uint32Array): number;
-  /** renameat2(2) with RENAME_NOREPLACE into a directory whose atime and mtime stay as they are. */
-  moveKeepingTimes(fromDirfd: number, fromName: string, intoDirfd: number, intoName: string): number;
   /** name_to_handle_at(2): fills `handle` with f_handle; the count of bytes | handle type * 2^16, so one call gives both. */
   nameToHandleAt(dirfd: number, name: string, flags: number, handle: Uint8Array): number;
   openByHandleAt(mountFd: number, handleType: number, handle: Uint8Array, flags: number): number;

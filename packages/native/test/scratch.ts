@@ -20,6 +20,7 @@ export const errno = {
   EPERM: 1,
   ENOENT: 2,
   ESRCH: 3,
+  EIO: 5,
   EBADF: 9,
   EAGAIN: 11,
   EACCES: 13,

@@ -12,8 +12,23 @@ interface DataCopy {
   source: number;
   target: number;
   size: bigint;
-  /** Fewer blocks than the size needs: it has holes, which even a small file keeps. */
+  /** It has holes, which even a small file keeps. */
   sparse: boolean;
+}
+
+/** Has it so few bytes that a hop to the pool would cost more than the copy? Not with holes: even a small file keeps them. */
+export function isSmall({ config }: CopyUpContext, attr: Attr): boolean {
+  return !isSparse(attr) && attr.size <= config.inlineCopyBytes;
+}
+
+/** Fewer blocks than the size needs. */
+function isSparse({ blocks, size }: Attr): boolean {
+  return blocks * 512 < size;
+}
+
+/** Nothing can be cloned on a tmpfs. */
+export function triesClone({ upper }: CopyUpContext): boolean {
+  return upper?.inMemory !== true;
 }
 
 /**
@@ -32,7 +47,7 @@ export function copyContent(
   const looked = known === undefined ? -statFd(source, data) || 0 : 0;
   if (looked !== 0) return looked;
   const size = data === attr || data.sizeExact < attr.sizeExact ? data.sizeExact : attr.sizeExact;
-  const copied = copyBytes(core, job, { source, target, size, sparse: data.blocks * 512 < data.size });
+  const copied = copyBytes(core, job, { source, target, size, sparse: isSparse(data) });
   return andThen(copied, (status) => {
     if (status !== 0) return status;
     job.copiedBytes = Number(size);
@@ -41,8 +56,7 @@ export function copyContent(
 }
 
 function copyBytes(core: CopyUpContext, job: CopyUpJob, copy: DataCopy): Status {
-  // Nothing can be cloned on a tmpfs.
-  if (core.upper?.inMemory !== true && upkeep.ficlone(copy.target, copy.source) === 0) return 0;
+  if (triesClone(core) && upkeep.ficlone(copy.target, copy.source) === 0) return 0;
   if (!copy.sparse && Number(copy.size) <= core.config.inlineCopyBytes) return copySmall(copy);
   return copyExtents(job, copy);
 }
@@ -64,7 +78,6 @@ async function copyExtents(job: CopyUpJob, copy: DataCopy): Promise<number> {
   return 0;
 }
 
-/** So little that a hop to the pool would cost more than the copy. */
 function copySmall({ source, target, size }: DataCopy): number {
   const length = Number(size);
   const copied = upkeep.copyBytes(target, source, length);

@@ -1,11 +1,11 @@
 /** Owner, extended attributes (ACLs and capabilities among them), mode and times, in the order in which none undoes another. */
-import { AT, type Attr, Errno } from "@sluice/vfs";
+import { type Attr, Errno, S } from "@sluice/vfs";
 import type { CopyUpContext } from "./copy-up-context.js";
 import { readXattr, sys, upkeep } from "../layer/system-calls.js";
 import { isMark } from "../marks/names.js";
 
-/** FS_SYNC_FL and FS_NOATIME_FL. */
-const COPIED_FLAGS = 0x8 | 0x80;
+/** The answer of `copyAttributes` if the original has extended attributes. */
+const HAS_XATTRS = 1;
 const list = Buffer.alloc(65_536);
 const value = Buffer.alloc(65_536);
 
@@ -17,24 +17,17 @@ export interface MetadataCopy {
   attr: Attr;
 }
 
-/** 0 or a positive errno. */
-export function copyMetadata(core: CopyUpContext, copy: MetadataCopy): number {
-  const { target, attr } = copy;
-  const status = upkeep.fchownat(target, "", attr.uid, attr.gid, AT.EMPTY_PATH | AT.SYMLINK_NOFOLLOW);
-  if (status < 0) return -status;
-  const copied = copyXattrs(core, copy);
-  if (copied !== 0) return copied;
-  return -upkeep.setModeAndTimes(target, attr.words) || 0;
-}
-
 /**
- * Gives the copy of a file or directory what overlayfs gives it of the original's flags (chattr +S, +A), where both file systems
- * have them (fs/overlayfs/copy_up.c ovl_copy_fileattr). Both descriptors are open for reading.
+ * Of a regular file the flags, too, that overlayfs copies (chattr +S, +A; fs/overlayfs/copy_up.c ovl_copy_fileattr). 0 or a positive
+ * errno.
  */
-export function copyFlags(source: number, target: number): void {
-  const flags = sys.getFlags(source);
-  const copied = flags < 0 ? 0 : flags & COPIED_FLAGS;
-  if (copied !== 0) addFlags(target, copied);
+export function copyMetadata(core: CopyUpContext, copy: MetadataCopy): number {
+  const { source, target, attr } = copy;
+  const status = upkeep.copyAttributes(target, source, attr.words);
+  if (status !== HAS_XATTRS) return -status || 0;
+  const copied = copyXattrs(core, copy) || -upkeep.setModeAndTimes(target, attr.words) || 0;
+  if (copied === 0 && (attr.mode & S.IFMT) === S.IFREG) upkeep.copyFlags(target, source);
+  return copied;
 }
 
 export function addFlags(fd: number, flags: number): void {

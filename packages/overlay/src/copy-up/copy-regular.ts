@@ -3,15 +3,15 @@ import { andThen, Attr, andFinally, Errno, O, type Status } from "@sluice/vfs";
 import type { CopyUpContext } from "./copy-up-context.js";
 import { DataLocation } from "../layer/data-location.js";
 import { type HostLayer, type RealDir, syncIn } from "../layer/host-layer.js";
-import { closeFd, openName, statFd, upkeep } from "../layer/system-calls.js";
+import { closeFd, statFd, upkeep } from "../layer/system-calls.js";
 import { writeMetacopy } from "../marks/metacopy.js";
-import { encodeOrigin, writeOrigin } from "../marks/origin.js";
+import { copyOrigin } from "../marks/origin.js";
 import { setIno } from "../node/admit.js";
 import type { Node } from "../node/node.js";
 import { openNode, openObject } from "../node/open-node.js";
 import { protectionIn } from "../node/protection.js";
-import { copyContent } from "./copy-data.js";
-import { addFlags, copyFlags, copyMetadata } from "./copy-metadata.js";
+import { copyContent, isSmall, triesClone } from "./copy-data.js";
+import { addFlags, copyMetadata } from "./copy-metadata.js";
 import type { CopyUpJob } from "./copy-up-job.js";
 import { noteFile } from "./note-base.js";
 import { type FinishedCopy, publish } from "./publish.js";
@@ -35,7 +35,7 @@ export function copyRegular(core: CopyUpContext, job: CopyUpJob): Status {
     job.has = node.inUpper ? 0 : protectionIn(attr);
     if ((job.has & ~job.mayHave) !== 0) return Errno.EPERM;
     job.sizeBytes = job.truncate || job.metadataOnly ? 0 : attr.size;
-    return withTemporary(core, { job, name }, (target) => fill(core, job, { layer, source, object, target, attr, name }));
+    return withTemporary(core, job, { layer, source, object, target: -1, attr, name });
   };
   return andFinally(copy, (status) => {
     closeFd(source);
@@ -44,20 +44,6 @@ export function copyRegular(core: CopyUpContext, job: CopyUpJob): Status {
     core.copyUps++;
     core.events.copyUp({ path: job.path, bytes: job.copiedBytes, durationMs: performance.now() - job.startedMs, status });
   });
-}
-
-/** Runs `work` on a new file in the scratch directory, which is gone again if it fails. */
-function withTemporary(core: CopyUpContext, { job, name }: { job: CopyUpJob; name: string }, work: (target: number) => Status): Status {
-  const scratch = core.fds.of(core.scratch as RealDir);
-  const target = scratch < 0 ? scratch : openName(scratch, name, O.RDWR | O.CREAT | O.EXCL, 0o600);
-  if (target < 0) return -target;
-  return andFinally(
-    () => work(target),
-    (status) => {
-      if (status !== 0 || !job.takes(target)) closeFd(target);
-      if (status !== 0) upkeep.unlinkat(core.fds.of(core.scratch as RealDir), name, 0);
-    },
-  );
 }
 
 interface FileCopy {
@@ -71,9 +57,27 @@ interface FileCopy {
   name: string;
 }
 
-/** 0 or a positive errno. */
+/** Makes the copy under a name in the scratch directory, which is gone again if it fails. 0 or a positive errno. */
+function withTemporary(core: CopyUpContext, job: CopyUpJob, copy: FileCopy): Status {
+  const { source, attr, name } = copy;
+  const scratch = core.fds.of(core.scratch as RealDir);
+  const atOnce = source === copy.object && job.sizeBytes > 0 && isSmall(core, attr);
+  const clones = atOnce && triesClone(core);
+  copy.target = scratch < 0 ? scratch : upkeep.makeCopy(scratch, name, attr.mode, source, atOnce ? job.sizeBytes : 0, clones);
+  if (copy.target < 0) return -copy.target;
+  if (atOnce) job.copiedBytes = job.sizeBytes;
+  return andFinally(
+    () => fill(core, job, copy),
+    (status) => {
+      if (status !== 0 || !job.takes(copy.target)) closeFd(copy.target);
+      if (status !== 0) upkeep.unlinkat(core.fds.of(core.scratch as RealDir), name, 0);
+    },
+  );
+}
+
+/** Unless it was copied when the file was made. 0 or a positive errno. */
 function fillData(core: CopyUpContext, job: CopyUpJob, copy: FileCopy): Status {
-  if (job.sizeBytes > 0) return copyContent(core, job, copy, copy.source === copy.object ? copy.attr : undefined);
+  if (job.copiedBytes < job.sizeBytes) return copyContent(core, job, copy, copy.source === copy.object ? copy.attr : undefined);
   if (!job.metadataOnly) return 0;
   return -upkeep.ftruncate(copy.target, copy.attr.sizeExact) || -writeMetacopy(core.marks, copy.target) || 0;
 }
@@ -83,10 +87,9 @@ function fill(core: CopyUpContext, job: CopyUpJob, copy: FileCopy): Status {
   return andThen(fillData(core, job, copy), (filled) => {
     const status = filled || copyMetadata(core, { source: object, target, attr });
     if (status !== 0) return status;
-    // A metadata-only file's descriptor is of its path alone, and has no flags.
-    if (copy.source === object) copyFlags(object, target);
-    const origin = encodeOrigin(layer, object, "");
-    writeOrigin(core, target, origin);
+    const mark = copyOrigin(core, layer, { source: object, target });
+    // Other copies are marked while this one waits for the disk. Only a file with several names needs its mark afterwards.
+    const origin = attr.nlink > 1 && mark !== undefined ? Buffer.from(mark) : undefined;
     return andThen(core.config.volatile ? 0 : syncIn(core.upper, target), (synced) => {
       if (synced < 0) return -synced;
       if (job.cancelled) return Errno.EINTR;

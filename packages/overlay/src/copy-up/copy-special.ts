@@ -3,7 +3,7 @@ import { Attr, O, S } from "@sluice/vfs";
 import type { CopyUpContext } from "./copy-up-context.js";
 import type { RealDir } from "../layer/host-layer.js";
 import { closeFd, openName, statFd, sys, upkeep } from "../layer/system-calls.js";
-import { encodeOrigin, writeOrigin } from "../marks/origin.js";
+import { copyOrigin } from "../marks/origin.js";
 import type { Node } from "../node/node.js";
 import { openNode } from "../node/open-node.js";
 import { copyMetadata } from "./copy-metadata.js";
@@ -40,8 +40,7 @@ function furnish(core: CopyUpContext, node: Node, copy: SpecialCopy): number {
   if (target < 0) return -target;
   let status = copyMetadata(core, { source, target, attr });
   if (status === 0) {
-    const origin = encodeOrigin(node.top.layer, source, "");
-    writeOrigin(core, target, origin);
+    const origin = copyOrigin(core, node.top.layer, { source, target });
     noteObject(core, node, source, attr);
     status = publish(core, node, { name, target, origin, attr });
   }

@@ -3,11 +3,11 @@ import { andFinally, Attr, Errno, inTurns, O, type Status } from "@sluice/vfs";
 import type { CopyUpContext } from "./copy-up-context.js";
 import { type HostLayer, RealDir } from "../layer/host-layer.js";
 import { closeFd, openName, statFd, upkeep } from "../layer/system-calls.js";
-import { encodeOrigin, writeOrigin } from "../marks/origin.js";
+import { copyOrigin } from "../marks/origin.js";
 import type { Node } from "../node/node.js";
 import { openNode } from "../node/open-node.js";
 import { inheritProtection, protectionOf } from "../node/protection.js";
-import { copyFlags, copyMetadata } from "./copy-metadata.js";
+import { copyMetadata } from "./copy-metadata.js";
 import { noteHidden } from "./note-base.js";
 import { markImpure } from "./touched-parent.js";
 
@@ -87,11 +87,11 @@ export function furnishDirectory(core: CopyUpContext, copy: { source: number; ta
   const { source, target, layer } = copy;
   const status = -statFd(source, attr) || copyMetadata(core, { source, target, attr });
   if (status !== 0) return status;
-  writeOrigin(core, target, encodeOrigin(layer, source, ""));
+  copyOrigin(core, layer, { source, target });
   // A descriptor of its own: O_PATH gives no flags, and a caller that may not read the directory can still copy it up.
   const readable = openName(source, ".", O.RDONLY | O.DIRECTORY, 0);
   if (readable < 0) return 0;
-  copyFlags(readable, target);
+  upkeep.copyFlags(target, readable);
   closeFd(readable);
   return 0;
 }

@@ -10,6 +10,7 @@ import { closeFd, readXattr, statFd, sys, upkeep } from "../layer/system-calls.j
 
 const MAGIC = 0xfb;
 const HEADER = 21;
+const LENGTH_AT = 2;
 const UUID_AT = 5;
 const PATH_UPPER = 4;
 const NO_UUID = Buffer.alloc(16);
@@ -98,18 +99,31 @@ export function encodeOrigin(layer: HostLayer, dirFd: number, name: ByteName): B
   const both = sys.nameToHandleAt(dirFd, name, name === "" ? AT.EMPTY_PATH : 0, madeHandle);
   if (both < 0) return undefined;
   const length = HEADER + (both & 0xffff);
-  made[0] = 0;
-  made[1] = MAGIC;
-  made[2] = length;
-  made[3] = (process.arch === "x64" || process.arch === "arm64" ? 0 : 1) | (layer.writable ? PATH_UPPER : 0);
+  beginMark(layer);
+  made[LENGTH_AT] = length;
   made[4] = both >>> 16;
-  made.set(layer.uuid, UUID_AT);
   return Buffer.from(made.subarray(0, length));
 }
 
-/** Best effort: a file system without room or handles just loses constant inode numbers over a remount. */
-export function writeOrigin(core: MarkedLayers, targetFd: number, origin: Buffer | undefined): void {
-  if (origin === undefined) return;
-  const status = upkeep.setxattrat(targetFd, "", core.marks.origin, origin, 0);
+/**
+ * Gives a copy the mark that leads to its original, and returns the mark: valid until the next call, undefined if the original's file
+ * system has no handles. Best effort: a file system without room just loses constant inode numbers over a remount.
+ */
+export function copyOrigin(
+  core: MarkedLayers,
+  layer: HostLayer,
+  { source, target }: { source: number; target: number },
+): Buffer | undefined {
+  beginMark(layer);
+  const status = upkeep.copyOrigin(target, source, core.marks.origin, made);
   if (status < 0 && status !== -Errno.EOPNOTSUPP) core.events.anomaly("the origin mark could not be written", { errno: -status });
+  const length = made[LENGTH_AT] as number;
+  return length === 0 ? undefined : made.subarray(0, length);
+}
+
+function beginMark(layer: HostLayer): void {
+  made[0] = 0;
+  made[1] = MAGIC;
+  made[3] = (process.arch === "x64" || process.arch === "arm64" ? 0 : 1) | (layer.writable ? PATH_UPPER : 0);
+  made.set(layer.uuid, UUID_AT);
 }
