@@ -1,5 +1,5 @@
 /** The link of a server to its keeper, over a socket or in its own process, and the operations that need privilege. */
-export { asCaller, registerAsCaller } from "./privileged/as-caller.js";
+export { asCaller, asOwner, registerAsCaller } from "./privileged/as-caller.js";
 export { claimUpper, isClaimed, isClaimedDirectory, untilLetGo } from "./privileged/claim-upper.js";
 export { LayerError } from "./privileged/layer-error.js";
 export { identityOf } from "./privileged/layer-identity.js";

@@ -5,7 +5,7 @@
  * For a restore: `restored` tells that a former server served this connection. Then `connection.negotiated` is its agreement with the
  * kernel, `stored` has its descriptors, the journal has its state, and the kernel sends no INIT.
  */
-import type { KernelConnection } from "@sluice/vfs";
+import type { KernelConnection, OwnerAccess } from "@sluice/vfs";
 
 /** A layer's root, opened beneath a private clone of its mount. */
 export interface OpenLayer {
@@ -77,6 +77,8 @@ export interface KeeperLink {
   /** The keeper calls `drain` to start another server: finish the requests in flight, then call `handOver` and exit with 0. */
   onDrain(drain: () => void): void;
   handOver(): void;
+  /** By a keeper, for a server without privilege. */
+  readonly ownerAccess?: OwnerAccess;
   /** Opens and claims another upper layer and work directory. Undefined with a keeper. @throws LayerError */
   readonly openNext?: (names: NextNames) => NextLayers;
   /**

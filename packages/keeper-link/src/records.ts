@@ -47,11 +47,16 @@ export const ServerRecord = {
   hold: 13,
   /** Of a service of many mounts: it has `value` decision processes, and so will the next one. */
   decisions: 14,
+  /**
+   * Of the mount of an ordinary user: one descriptor, perhaps O_PATH, of an object of that user in a layer; without a payload to open it for
+   * reading, with a name to find in it. Answered with 0 and a descriptor, or with a negative errno.
+   */
+  openOwn: 15,
 } as const;
 
 /** The kinds of records that a keeper sends. */
 export const KeeperRecord = {
-  /** `sequence` of the request, `value` its result. */
+  /** `sequence` of the request, `value` its result; after `openOwn` one descriptor. */
   answer: 64,
   /** One descriptor: /dev/fuse. */
   fuse: 65,

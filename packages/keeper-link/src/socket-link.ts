@@ -3,7 +3,7 @@
  * that takes long. The keeper's end trusts nothing that comes from here.
  */
 import { native, type Poller } from "@sluice/native";
-import { type BackingRegistrar, Errno, FsError, type KernelConnection, type Negotiated } from "@sluice/vfs";
+import { type BackingRegistrar, Errno, FsError, type KernelConnection, type Negotiated, type OwnerAccess } from "@sluice/vfs";
 import { mountRemedy } from "./privileged/mount-device.js";
 import { closeLayers } from "./privileged/open-layers.js";
 import type { KeeperInfo, KeeperLink, OpenLayers } from "./keeper-link.js";
@@ -105,6 +105,10 @@ class SocketLink implements KeeperLink {
   readonly layers: OpenLayers;
   readonly journalFd: number;
   readonly stored: ReadonlyMap<bigint, number>;
+  readonly ownerAccess: OwnerAccess = {
+    search: (dirFd, name) => this.#openOwn(dirFd, name),
+    read: (fd) => this.#openOwn(fd, ""),
+  };
   readonly #socket: number;
   readonly #options: SocketLinkOptions;
   readonly #given: Given;
@@ -212,23 +216,34 @@ class SocketLink implements KeeperLink {
     return this.#lost ? -Errno.EPIPE : record.send(this.#socket, ANSWER_TIMEOUT_MS);
   }
 
-  #begin(kind: number, value: number, fd: number | undefined): { sequence: number; status: number } {
+  #begin(kind: number, value: number, fd: number | undefined, payload?: Uint8Array): { sequence: number; status: number } {
     const sequence = (this.#sequence = (this.#sequence % 0xffffffff) + 1);
     const record = this.#request.begin(kind, sequence, 0n, value);
     if (fd !== undefined) record.addFd(fd);
+    if (payload !== undefined) record.addPayload(payload);
     return { sequence, status: this.#post(record) };
   }
 
   /** Sends a request and waits for the answer in place. */
   #exchange(kind: number, value: number, fd: number | undefined): number {
     const { sequence, status } = this.#begin(kind, value, fd);
-    if (status < 0) return status;
+    return status < 0 ? status : this.#answerTo(sequence);
+  }
+
+  /** The descriptors of the answer are in `#reply`. */
+  #answerTo(sequence: number): number {
     for (;;) {
       const came = this.#reply.receive(this.#socket, ANSWER_TIMEOUT_MS);
       if (came !== 1) return came === 0 ? -Errno.EPIPE : came;
       if (this.#reply.kind === KeeperRecord.answer && this.#reply.sequence === sequence) return this.#reply.value;
       this.#told();
     }
+  }
+
+  #openOwn(fd: number, name: string): number {
+    const { sequence, status } = this.#begin(ServerRecord.openOwn, 0, fd, Buffer.from(name, "latin1"));
+    const answer = status < 0 ? status : this.#answerTo(sequence);
+    return answer < 0 ? answer : (fdsOf(this.#reply)[0] ?? -Errno.EIO);
   }
 
   #ask(kind: number, value: number): Promise<number> {

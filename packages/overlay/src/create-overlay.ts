@@ -27,6 +27,7 @@ import { cleanLinkIndex, openLinkIndex } from "./open-link-index.js";
 import { type OpenedScratch, openScratch } from "./open-scratch.js";
 import { hasEntries, Purges } from "./operations/purge-directory.js";
 import { IdleObjects } from "./restore/idle-objects.js";
+import { useOwnerAccess } from "./layer/owner-access.js";
 import { restoreOverlay } from "./restore/restore-overlay.js";
 import { Overlay } from "./overlay.js";
 import { stackLayers } from "./stack-layers.js";
@@ -40,6 +41,7 @@ interface Opened {
 /** Takes the descriptors over, also if it throws. @throws FsError if a layer cannot be used (EBUSY: another mount has the scratch directory) */
 export function createOverlay(config: OverlayConfig, port: KernelPort): Overlay {
   const opened: Opened = {};
+  useOwnerAccess(config.ownerAccess);
   try {
     return assemble(config, port, opened);
   } catch (error) {

@@ -30,6 +30,17 @@ export interface BackingRegistrar {
   closeBacking(backingId: number): void;
 }
 
+/**
+ * Access to objects of this process's user that are closed to that user by their own mode. The user could open each after a chmod, which a lower
+ * layer never gets. Every method gives a descriptor, or the negative errno.
+ */
+export interface OwnerAccess {
+  /** Finds one name in a directory of the user. The descriptor is of the path alone (O_PATH). */
+  search(dirFd: number, name: ByteName): number;
+  /** Opens a directory of the user, or a regular file of the user in a lower layer, for reading. `fd` may be O_PATH. */
+  read(fd: number): number;
+}
+
 export interface KernelPort extends BackingRegistrar {
   readonly negotiated: Negotiated;
   /**

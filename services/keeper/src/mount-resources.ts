@@ -23,6 +23,7 @@ import { native, POLL, SEAL, toBytes } from "@sluice/native";
 import { Errno, FsError } from "@sluice/vfs";
 import { discard, discarded } from "./discard.js";
 import { StoredMemory } from "./stored-memory.js";
+import { openOwn, type OwnedPlaces, ownedPlaces } from "./own-objects.js";
 import { isOf, mountIdOf, registerChecked } from "./registrar.js";
 
 /** Descriptors that the store never gets: they are for links, logs, Node itself, and descriptors that wait to be closed. */
@@ -45,6 +46,8 @@ export class MountResources {
   readonly #clones: ReadonlySet<bigint>;
   /** The clone in which files can be changed. */
   readonly #changeable: bigint | undefined;
+  /** Undefined unless an ordinary user had the mount made. */
+  readonly #owned: OwnedPlaces | undefined;
   readonly #release: () => void;
   /** The mount point, opened before any server could ask for the mount; -1 once it is mounted. */
   #place: number;
@@ -74,6 +77,7 @@ export class MountResources {
       };
       this.#clones = new Set(this.#roots().map(mountIdOf));
       this.#changeable = layers.upper === undefined ? undefined : mountIdOf(layers.upper.rootFd);
+      this.#owned = caller === undefined ? undefined : ownedPlaces(layers, caller.places);
       this.#place = opened(caller === undefined ? openMountpoint(plan.mountpoint) : takeMountpoint(caller.places));
       this.fuseFd = opened(openDevice());
       this.journalFd = makeJournal();
@@ -155,6 +159,14 @@ export class MountResources {
     const id = registerChecked(this.fuseFd, fd, { clones: this.#clones, changeable: this.#changeable, caller: this.#plan.caller });
     if (id > 0) this.#backingIds.add(id);
     return id;
+  }
+
+  /** @returns a descriptor, or the negative errno. The caller keeps `fd`. */
+  openOwn(fd: number, name: string): number {
+    if (!this.#holds) return -Errno.ENOTCONN;
+    const { caller } = this.#plan;
+    if (caller === undefined || this.#owned === undefined) return -Errno.EPERM;
+    return openOwn(fd, name, { places: this.#owned, caller });
   }
 
   closeBacking(id: number): void {

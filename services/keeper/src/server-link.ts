@@ -26,6 +26,8 @@ export interface ServerEvents {
   stuck(): void;
 }
 
+const NAME_MAX = 255;
+
 /** The number of descriptors of each kind of request, and the limit of its payload. */
 const SHAPES: ReadonlyMap<number, { fds: number; payload: number }> = new Map([
   [ServerRecord.mount, { fds: 0, payload: 0 }],
@@ -40,6 +42,7 @@ const SHAPES: ReadonlyMap<number, { fds: number; payload: number }> = new Map([
   [ServerRecord.handOver, { fds: 0, payload: 0 }],
   [ServerRecord.loaded, { fds: 0, payload: 0 }],
   [ServerRecord.letGo, { fds: 0, payload: 0 }],
+  [ServerRecord.openOwn, { fds: 1, payload: NAME_MAX }],
 ]);
 
 export class ServerLink {
@@ -157,7 +160,20 @@ export class ServerLink {
         return void this.#resources.letGo().then((status) => this.#reply(sequence, status));
       case ServerRecord.loaded:
         return this.#events.loaded();
+      case ServerRecord.openOwn:
+        return this.#openOwn(request);
     }
+  }
+
+  #openOwn({ sequence, fds, payload }: LinkRecord): void {
+    const fd = fds[0] as number;
+    const opened = this.#resources.openOwn(fd, payload.toString("latin1"));
+    discard(fd);
+    if (opened < 0) return this.#reply(sequence, opened);
+    this.#channel.tell(
+      (out) => out.begin(KeeperRecord.answer, sequence, 0n, 0).addFd(opened),
+      () => discard(opened),
+    );
   }
 
   #reply(sequence: number, value: number): void {

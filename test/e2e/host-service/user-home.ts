@@ -19,7 +19,7 @@ import {
 } from "@sluice/testkit";
 import { afterAll, beforeAll } from "vitest";
 
-const CLI = fileURLToPath(new URL("../../../packages/cli/bin/sluice.cjs", import.meta.url));
+export const CLI = fileURLToPath(new URL("../../../packages/cli/bin/sluice.cjs", import.meta.url));
 export const GROUP = 23_456;
 export const USER: Credentials = { uid: ORDINARY_USER.uid, gid: ORDINARY_USER.gid, groups: [GROUP] };
 export const OTHER: Credentials = { uid: USER.uid + 1, gid: USER.gid + 1 };
@@ -46,6 +46,16 @@ export function usersShareHost(): void {
 
 /** Without the runtime directory of the one who runs the tests. */
 const ENV = { XDG_RUNTIME_DIR: "" };
+
+/**
+ * A script of Python as a user, who may not be able to start the interpreter: it starts as root, and becomes the user when it has what it needs.
+ * Its first argument is `sys.argv[1]`.
+ */
+export function pythonAs({ uid, gid, groups = [] }: Credentials, script: string, ...args: readonly string[]): string[] {
+  const modules = "import array, ctypes, errno, json, os, socket, struct, sys, time";
+  const become = `os.setgroups([${groups.join()}]); os.setresgid(${gid}, ${gid}, ${gid}); os.setresuid(${uid}, ${uid}, ${uid})`;
+  return ["python3", "-c", `${modules}\n${become}\n${script}`, ...args];
+}
 
 /** The command line `sluice WORDS`, as a user. */
 export function sluiceAs(as: Credentials, ...words: readonly string[]): Promise<ScriptResult> {

@@ -1,7 +1,7 @@
 // A malicious server: a keeper starts it like any other server, and it speaks the link's protocol as it likes. Its first
 // argument names its attack; it answers with one line of JSON, and then stays until it is ended.
 import { spawn } from "node:child_process";
-import { closeSync, openSync, renameSync, symlinkSync, unlinkSync, writeSync } from "node:fs";
+import { closeSync, openSync, readFileSync, renameSync, symlinkSync, unlinkSync, writeSync } from "node:fs";
 import { ServerRecord, LinkRecord, STORED_PER_RECORD, KeeperRecord } from "@sluice/keeper-link";
 import { native, SEAL } from "@sluice/native";
 import { seededRandom } from "@sluice/testkit/random";
@@ -14,6 +14,7 @@ const O_WRONLY = 1;
 const O_RDWR = 2;
 const O_APPEND = 0o2000;
 const O_NONBLOCK = 0o4000;
+const O_NOFOLLOW = 0o400000;
 
 const out = new LinkRecord(200);
 const reply = new LinkRecord(STORED_PER_RECORD);
@@ -74,7 +75,7 @@ function garbage() {
     // An empty record would be a hang-up.
     const bytes = Uint8Array.from({ length: 1 + next(200) }, () => next(256));
     // Kinds that exist find the most; those that would end this process are left out.
-    const kind = next(16);
+    const kind = next(17);
     if (bytes.length >= 4)
       new DataView(bytes.buffer).setUint32(
         0,
@@ -123,6 +124,41 @@ const ATTACKS = {
       lowerToWrite: inLayer("file", O_RDWR),
       byItself: native.backingOpen(fuse, inLayer("file", O_RDONLY)),
     };
+  },
+  // The descriptors are of their paths alone, which the user may have of every object.
+  own: (outside = "") => {
+    const [lower, upper] = [lowers[0] ?? -1, uppers[0] ?? -1];
+    const path = (/** @type {number} */ at, /** @type {string} */ name) => native.openat(at, name, O_PATH | O_NOFOLLOW, 0);
+    const get = (/** @type {number} */ fd, name = "") => {
+      const answer = ask(ServerRecord.openOwn, { fds: [fd], payload: Buffer.from(name, "latin1") });
+      return answer === 0 ? (reply.fds[0] ?? -1) : Number(answer);
+    };
+    const directory = path(lower, "own-directory");
+    const found = get(directory, "theirs");
+    return {
+      read: readFileSync(get(path(lower, "own-file")), "utf8"),
+      listed: native.getdents64(get(directory), Buffer.alloc(4096)) > 0,
+      foundIsOfItsPathAlone: native.statusFlags(found) & O_PATH,
+      foundOfSomebodyElse: get(found),
+      foundLink: native.readlinkat(get(directory, "link"), "", Buffer.alloc(100)),
+      theirs: get(path(lower, "theirs")),
+      inTheirs: get(path(lower, "their-directory"), "in"),
+      immutable: get(path(lower, "fixed")),
+      inUpper: get(path(upper, "own")),
+      outside: get(path(-100, outside)),
+      throughAnotherMount: get(path(-100, outside.replace(/outside$/, "lower/own-file"))),
+      fifo: get(path(lower, "own-fifo")),
+      link: get(path(lower, "link")),
+      inFile: get(path(lower, "own-file"), "in"),
+      names: ["..", ".", "/etc", "a/b", "theirs\0", "nowhere"].map((name) => get(directory, name)),
+      none: ask(ServerRecord.openOwn, { payload: Buffer.from("x") }),
+      longName: get(directory, "x".repeat(256)),
+    };
+  },
+  "own-read-only": () => {
+    const [file = -1, directory = -1] = ["own-file", "own-directory"].map((name) => native.openat(lowers[0] ?? -1, name, O_PATH, 0));
+    const get = (/** @type {number} */ fd, name = "") => ask(ServerRecord.openOwn, { fds: [fd], payload: Buffer.from(name) });
+    return { file: get(file), directory: get(directory), name: get(directory, "theirs") };
   },
   ids: () => {
     const foreign = native.backingOpen(fuse, inLayer("file", O_RDONLY));

@@ -36,6 +36,11 @@ function bindLower({ at, lower }: AttackPaths): string {
   return bound;
 }
 
+function bindReadOnly(path: string): void {
+  for (const options of ["bind", "remount,bind,ro"]) expect(spawnSync("mount", ["-o", options, path, path]).status).toBe(0);
+  cleanUp(() => void spawnSync("umount", [path]));
+}
+
 describe("a hostile server", () => {
   withPassthrough("has registered what it opened in a layer, and nothing else", async () => {
     const where = attackPaths();
@@ -72,6 +77,39 @@ describe("a hostile server", () => {
       lowerToWrite: -Errno.EROFS,
       byItself: -Errno.EPERM,
     });
+    await expectSound(keeper);
+  });
+
+  ofUser("gets opened for an ordinary user what a chmod by that user would open, and nothing else", async () => {
+    const where = await attackPathsOfUser();
+    const keeper = new AttackedKeeper(where, ["own", where.outside]);
+    expect(await keeper.said()).toEqual({
+      read: "own",
+      listed: true,
+      foundIsOfItsPathAlone: 0o10000000,
+      foundOfSomebodyElse: -Errno.EACCES,
+      foundLink: "elsewhere".length,
+      theirs: -Errno.EACCES,
+      inTheirs: -Errno.EACCES,
+      immutable: -Errno.EACCES,
+      inUpper: -Errno.EINVAL,
+      outside: -Errno.EXDEV,
+      throughAnotherMount: -Errno.EXDEV,
+      fifo: -Errno.EINVAL,
+      link: -Errno.EINVAL,
+      inFile: -Errno.ENOTDIR,
+      names: [-Errno.EINVAL, -Errno.EINVAL, -Errno.EINVAL, -Errno.EINVAL, -Errno.EINVAL, -Errno.ENOENT],
+      none: -Errno.EINVAL,
+      longName: -Errno.EINVAL,
+    });
+    await expectSound(keeper);
+  });
+
+  ofUser("gets nothing opened on a mount that was read-only for the user", async () => {
+    const where = await attackPathsOfUser();
+    bindReadOnly(where.lower);
+    const keeper = new AttackedKeeper(where, ["own-read-only"]);
+    expect(await keeper.said()).toEqual({ file: -Errno.EXDEV, directory: -Errno.EXDEV, name: -Errno.EXDEV });
     await expectSound(keeper);
   });
 

@@ -1,7 +1,7 @@
 // A keeper whose server is a script of the test.
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { chmodSync, closeSync, mkdirSync, openSync, writeFileSync } from "node:fs";
+import { chmodSync, closeSync, lchownSync, mkdirSync, openSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -13,6 +13,7 @@ import {
   plant,
   fifo,
   file,
+  symlink,
   scratch,
   bytes,
   directory,
@@ -59,11 +60,25 @@ export async function attackPathsOfUser(): Promise<AttackPaths> {
     log: file("own", USER),
     fixed: file("own", USER),
   });
+  plant(lower, {
+    "own-file": file("own", { mode: 0, ...USER }),
+    "own-directory/": directory({ mode: 0, ...USER }),
+    "own-directory/theirs": file("theirs", { mode: 0o600 }),
+    "own-directory/link": symlink("elsewhere"),
+    "own-fifo": fifo({ mode: 0, ...USER }),
+    theirs: file("theirs", { mode: 0o600 }),
+    "their-directory/": directory({ mode: 0o700 }),
+    "their-directory/in": file("theirs"),
+    fixed: file("own", { mode: 0, ...USER }),
+    link: symlink("/etc/shadow"),
+  });
+  lchownSync(join(lower, "link"), USER.uid, USER.gid);
   for (const [flag, name] of [
-    ["a", "log"],
-    ["i", "fixed"],
+    ["a", "upper/log"],
+    ["i", "upper/fixed"],
+    ["i", "lower/fixed"],
   ] as const) {
-    const path = join(at, "upper", name);
+    const path = join(at, name);
     await scriptOutput(["chattr", `+${flag}`, path]);
     cleanUp(async () => void (await scriptOutput(["chattr", `-${flag}`, path])));
   }

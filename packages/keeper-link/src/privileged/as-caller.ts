@@ -10,6 +10,7 @@ type Rights = Pick<PlanCaller, "uid" | "gid" | "groups">;
 const PRIVATE_UMASK = 0o077;
 /** The kernel demands it of a process that registers a backing file (fs/fuse/backing.c). */
 const REGISTERING = capabilityMask(CAP.SYS_ADMIN);
+const OPENING = capabilityMask(CAP.DAC_READ_SEARCH);
 
 function within(rights: Rights, capabilities: bigint, act: () => number): number {
   const status = native.asCaller(rights.uid, rights.gid, PRIVATE_UMASK, rights.groups);
@@ -25,6 +26,11 @@ function within(rights: Rights, capabilities: bigint, act: () => number): number
 /** @returns the result of `act`, which waits for nothing; or the negative errno if the rights cannot be taken */
 export function asCaller(rights: Rights, act: () => number): number {
   return within(rights, 0n, act);
+}
+
+/** The same with the right to read and search everything, for objects of the user. */
+export function asOwner(rights: Rights, act: () => number): number {
+  return within(rights, OPENING, act);
 }
 
 /**

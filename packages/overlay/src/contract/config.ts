@@ -1,6 +1,6 @@
 /** The configuration of an overlay, its events and its status. Layers come as descriptors of private mount clones: see services/mount. */
 import type { JournalMemory } from "@sluice/journal";
-import type { Attr, ByteName, Status } from "@sluice/vfs";
+import type { Attr, ByteName, OwnerAccess, Status } from "@sluice/vfs";
 import type { FallbackReason, Flow, Gate } from "./gate.js";
 import type { Survival } from "./survival.js";
 
@@ -74,6 +74,8 @@ export interface OverlayConfig {
   maxIdleObjects: number;
   /** Memory for these records if there is no journal, JOURNAL_BYTES of zeros; undefined if there is none. Called once at most. */
   recordMemory: () => JournalMemory | undefined;
+  /** For a server without privilege. It is of the process: others have none in the same one. */
+  ownerAccess?: OwnerAccess | undefined;
   /** Bound of the registrations that outlive the last close of their file, a descriptor each. */
   maxCachedBackings: number;
 }

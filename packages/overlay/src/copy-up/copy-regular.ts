@@ -8,7 +8,7 @@ import { writeMetacopy } from "../marks/metacopy.js";
 import { copyOrigin } from "../marks/origin.js";
 import { setIno } from "../node/admit.js";
 import type { Node } from "../node/node.js";
-import { openNode, openObject } from "../node/open-node.js";
+import { openForCopy, openObject } from "../node/open-node.js";
 import { protectionIn } from "../node/protection.js";
 import { copyContent, isSmall, triesClone } from "./copy-data.js";
 import { addFlags, copyMetadata } from "./copy-metadata.js";
@@ -23,7 +23,7 @@ let spareAttr: Attr | undefined;
 export function copyRegular(core: CopyUpContext, job: CopyUpJob): Status {
   const { node } = job;
   const { layer } = node.top;
-  const source = openNode(core, node, O.RDONLY);
+  const source = openForCopy(core, node);
   if (source < 0) return -source;
   const object = node.data === undefined ? source : openObject(core, node, O.PATH | O.NOFOLLOW);
   const name = core.scratchName();

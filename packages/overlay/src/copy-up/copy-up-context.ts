@@ -9,7 +9,7 @@ import type { NodeStore } from "../node/known-paths.js";
 import type { CopyUpJob } from "./copy-up-job.js";
 
 export interface CopyUpContext extends NodeStore, ScratchDirectory {
-  readonly config: Pick<OverlayConfig, "baseRecord" | "inlineCopyBytes" | "metacopy" | "sharedLower" | "volatile">;
+  readonly config: Pick<OverlayConfig, "baseRecord" | "inlineCopyBytes" | "metacopy" | "ownerAccess" | "sharedLower" | "volatile">;
   readonly events: Pick<OverlayEvents, "anomaly" | "copyUp">;
   readonly port: KernelPort;
   readonly backings: BackingCache;

@@ -2,14 +2,14 @@
 import { andFinally, Attr, Errno, inTurns, O, type Status } from "@sluice/vfs";
 import type { CopyUpContext } from "./copy-up-context.js";
 import { type HostLayer, RealDir } from "../layer/host-layer.js";
-import { closeFd, openName, statFd, upkeep } from "../layer/system-calls.js";
+import { closeFd, openDirectory, openName, statFd, upkeep } from "../layer/system-calls.js";
 import { copyOrigin } from "../marks/origin.js";
 import type { Node } from "../node/node.js";
 import { openNode } from "../node/open-node.js";
 import { inheritProtection, protectionOf } from "../node/protection.js";
 import { copyMetadata } from "./copy-metadata.js";
 import { noteHidden } from "./note-base.js";
-import { markImpure } from "./touched-parent.js";
+import { markImpure, whileOpen } from "./touched-parent.js";
 
 const attr = new Attr();
 
@@ -89,11 +89,24 @@ export function furnishDirectory(core: CopyUpContext, copy: { source: number; ta
   if (status !== 0) return status;
   copyOrigin(core, layer, { source, target });
   // A descriptor of its own: O_PATH gives no flags, and a caller that may not read the directory can still copy it up.
-  const readable = openName(source, ".", O.RDONLY | O.DIRECTORY, 0);
+  const readable = openDirectory(source);
   if (readable < 0) return 0;
   upkeep.copyFlags(target, readable);
   closeFd(readable);
   return 0;
+}
+
+/** The kernel asks for the right to write to a directory that gets another parent. */
+function moveClosed(core: CopyUpContext, node: Node, { scratch, name, into }: { scratch: number; name: string; into: number }): number {
+  const own = openName(scratch, name, O.PATH | O.DIRECTORY, 0);
+  if (own < 0) return own;
+  const move = (): number => upkeep.moveKeepingTimes(scratch, name, into, node.name);
+  const moved = whileOpen(core, own, () => {
+    const status = move();
+    return status === -Errno.EACCES ? whileOpen(core, into, move) : status;
+  });
+  closeFd(own);
+  return moved;
 }
 
 function moveIntoPlace(core: CopyUpContext, node: Node, copy: { scratch: number; name: string }): number {
@@ -102,7 +115,8 @@ function moveIntoPlace(core: CopyUpContext, node: Node, copy: { scratch: number;
   markImpure(core, parent);
   const into = core.fds.of(upperDir);
   if (into < 0) return -into;
-  const status = upkeep.moveKeepingTimes(copy.scratch, copy.name, into, node.name);
+  let status = upkeep.moveKeepingTimes(copy.scratch, copy.name, into, node.name);
+  if (status === -Errno.EACCES) status = moveClosed(core, node, { ...copy, into });
   if (status < 0) return -status;
   node.dirs?.unshift(new RealDir(core.upper as HostLayer, upperDir, node.name));
   node.version++;

@@ -6,7 +6,7 @@ import type { RealDir } from "../layer/host-layer.js";
 import { writeNlink } from "../node/link-index.js";
 import type { Node } from "../node/node.js";
 import { openNode } from "../node/open-node.js";
-import { markImpure } from "./touched-parent.js";
+import { markImpure, whileOpen } from "./touched-parent.js";
 
 const own = new Attr();
 
@@ -31,12 +31,24 @@ export function publish(core: CopyUpContext, node: Node, copy: FinishedCopy): nu
   markImpure(core, node.parent);
   const into = core.fds.of(upperDir);
   if (into < 0) return -into;
-  const status = upkeep.moveKeepingTimes(scratch, copy.name, into, node.name);
+  let status = upkeep.moveKeepingTimes(scratch, copy.name, into, node.name);
+  if (status === -Errno.EACCES) status = publishInClosed(core, node, { scratch, into, name: copy.name });
   if (status < 0) return -status;
   bookCopy(core, node, { dir: upperDir, name: node.name });
   // The copy has one name, and the kernel knows of all that the lower file has.
   if (copy.attr.nlink > 1 && node.lookups > 0) core.port.dropAttributes(node.id);
   return 0;
+}
+
+function publishInClosed(
+  core: CopyUpContext,
+  node: Node,
+  { scratch, into, name }: { scratch: number; into: number; name: string },
+): number {
+  return whileOpen(core, into, () => {
+    if (node.parent !== undefined) markImpure(core, node.parent);
+    return upkeep.moveKeepingTimes(scratch, name, into, node.name);
+  });
 }
 
 /** A file with several names goes to the index first, where each of them finds it. Its names are linked next (link-up.ts). */

@@ -1,9 +1,27 @@
-/** The effects of a copy-up on its upper parent directory. */
-import { AT, type Attr } from "@sluice/vfs";
+/** The effects of a copy-up on directories of the upper layer. */
+import { AT, Attr, Errno, S } from "@sluice/vfs";
 import type { CopyUpContext } from "./copy-up-context.js";
-import { upkeep } from "../layer/system-calls.js";
+import { statFd, upkeep } from "../layer/system-calls.js";
 import { writeImpure } from "../marks/directory-marks.js";
 import type { Node } from "../node/node.js";
+
+const MODE_BITS = 0o7777;
+const WRITE_AND_SEARCH = 0o300;
+const attr = new Attr();
+
+/**
+ * Lets `act` change a directory of the upper layer that its mode closes to its owner, or move it. Whoever copies up needs no right to the
+ * directory, and a server without privilege has only the rights of its user: so it changes the mode for the moment. `act` gives a negative errno or 0.
+ */
+export function whileOpen(core: Pick<CopyUpContext, "config">, fd: number, act: () => number): number {
+  if (core.config.ownerAccess === undefined || statFd(fd, attr) < 0) return -Errno.EACCES;
+  const mode = attr.mode & MODE_BITS;
+  // The kernel could take the setgid bit away for good.
+  if ((mode & S.ISGID) !== 0 || upkeep.fchmodat(fd, "", mode | WRITE_AND_SEARCH, AT.EMPTY_PATH) < 0) return -Errno.EACCES;
+  const status = act();
+  upkeep.fchmodat(fd, "", mode, AT.EMPTY_PATH);
+  return status;
+}
 
 /** Before the first object with an origin: tells overlayfs that inode numbers in this directory need a look. */
 export function markImpure(core: CopyUpContext, parent: Node): void {

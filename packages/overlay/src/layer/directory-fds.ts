@@ -5,8 +5,8 @@
  * Nothing is closed while a request is being served (a request may use several at once); the trim runs as a microtask,
  * after the turn of the event loop. So never keep a descriptor from here across an await: ask again.
  */
-import { Errno, O } from "@sluice/vfs";
-import { closeFd, sys } from "./system-calls.js";
+import { Errno } from "@sluice/vfs";
+import { closeFd, openPathOf } from "./system-calls.js";
 import type { RealDir } from "./host-layer.js";
 
 export class DirectoryFds {
@@ -59,7 +59,7 @@ export class DirectoryFds {
     }
     let fd = at.fd;
     for (let next = chain.pop(); next !== undefined; next = chain.pop()) {
-      fd = sys.openat(fd, next.name, O.PATH | O.DIRECTORY | O.NOFOLLOW | O.CLOEXEC, 0);
+      fd = openPathOf(fd, next.name);
       if (fd < 0) return fd;
       this.#admit(next, fd);
     }

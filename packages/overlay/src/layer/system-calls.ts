@@ -5,8 +5,9 @@
  * follows no link. So nothing leads out of the layer, into another mount, or past PATH_MAX.
  */
 import { native } from "@sluice/native";
-import { AT, type Attr, O, RESOLVE, SEEK } from "@sluice/vfs";
+import { AT, type Attr, Errno, O, RESOLVE, SEEK } from "@sluice/vfs";
 import { showAcl, showGroup } from "./foreign-ids.js";
+import { onOwn, readOwn, searchOwn } from "./owner-access.js";
 import type { Permit } from "./permit.js";
 
 export { SEAL } from "@sluice/native";
@@ -65,7 +66,19 @@ const NAME_RESOLVE = RESOLVE.BENEATH | RESOLVE.NO_MAGICLINKS | RESOLVE.NO_SYMLIN
 
 /** Opens one name in a directory. The kernel follows no link and enters no other mount, whatever somebody plants there meanwhile. */
 export function openName(dirFd: number, name: string, flags: number, mode: number): number {
-  return sys.openat2(dirFd, name, flags | O.NOFOLLOW | O.CLOEXEC, mode, NAME_RESOLVE);
+  const fd = sys.openat2(dirFd, name, flags | O.NOFOLLOW | O.CLOEXEC, mode, NAME_RESOLVE);
+  return fd === -Errno.EACCES && (flags & O.CREAT) === 0 ? openOnOwn(dirFd, name, flags) : fd;
+}
+
+/** A file that is not open to the user stays closed: only the way to it is found. */
+function openOnOwn(dirFd: number, name: string, flags: number): number {
+  return onOwn(dirFd, name, (fd) => reopen(fd, flags));
+}
+
+/** Opens a directory by its name for look-ups in it. Gives an O_PATH descriptor, or the negative errno. */
+export function openPathOf(dirFd: number, name: string): number {
+  const fd = sys.openat(dirFd, name, O.PATH | O.DIRECTORY | O.NOFOLLOW | O.CLOEXEC, 0);
+  return fd === -Errno.EACCES ? searchOwn(dirFd, name) : fd;
 }
 
 /** Makes a file (O_CREAT) as `openName` opens one. Gives a descriptor, or the negative errno. */
@@ -80,7 +93,10 @@ export function makeNamelessFile(_permit: Permit, dirFd: number, flags: number, 
 
 /** Opens a directory again by a descriptor of any kind, O_PATH included. Gives a descriptor, or the negative errno. */
 export function openDirectory(dirFd: number, flags: number = O.RDONLY): number {
-  return sys.openat(dirFd, ".", flags | O.DIRECTORY | O.CLOEXEC, 0);
+  const fd = sys.openat(dirFd, ".", flags | O.DIRECTORY | O.CLOEXEC, 0);
+  // The look-up of "." needs the right to search, which an owner may lack who may read the directory (mode 0644).
+  const again = fd === -Errno.EACCES ? reopen(dirFd, flags | O.DIRECTORY) : fd;
+  return again === -Errno.EACCES && (flags & (O.ACCMODE | O.PATH)) === 0 ? readOwn(dirFd) : again;
 }
 
 /**
@@ -97,7 +113,8 @@ export function closeFd(fd: number): void {
 
 /** Reads an extended attribute of (descriptor, name); "" stands for the descriptor's own object. Gives its length, or the negative errno. */
 export function readXattr(fd: number, name: string, attribute: string, into: Buffer): number {
-  const length = sys.getxattrat(fd, name, attribute, into);
+  let length = sys.getxattrat(fd, name, attribute, into);
+  if (length === -Errno.EACCES) length = onOwn(fd, name, (own) => sys.getxattrat(own, "", attribute, into));
   return length <= 0 ? length : showAcl(attribute, into, length);
 }
 
@@ -111,9 +128,26 @@ export function readWhole(fd: number, maxBytes: number): Buffer | undefined {
 
 /** statx of one name, without following a link. Gives 0 or the negative errno. */
 export function statName(dirFd: number, name: string, attr: Attr): number {
-  const status = sys.statx(dirFd, name, AT.SYMLINK_NOFOLLOW, attr.words);
+  let status = sys.statx(dirFd, name, AT.SYMLINK_NOFOLLOW, attr.words);
+  if (status === -Errno.EACCES) status = statOnOwn(dirFd, name, attr);
   showGroup(attr);
   return status;
+}
+
+function statOnOwn(dirFd: number, name: string, attr: Attr): number {
+  return onOwn(dirFd, name, (own) => sys.statx(own, "", AT.EMPTY_PATH | AT.SYMLINK_NOFOLLOW, attr.words));
+}
+
+/** Names of extended attributes, as `readXattr` reads one. Gives their length, or the negative errno. */
+export function listXattrs(fd: number, name: string, into: Buffer): number {
+  const length = sys.listxattrat(fd, name, into);
+  return length === -Errno.EACCES ? onOwn(fd, name, (own) => sys.listxattrat(own, "", into)) : length;
+}
+
+/** The target of a symbolic link. Gives its length, or the negative errno. */
+export function readLink(dirFd: number, name: string, into: Uint8Array): number {
+  const length = sys.readlinkat(dirFd, name, into);
+  return length === -Errno.EACCES ? onOwn(dirFd, name, (own) => sys.readlinkat(own, "", into)) : length;
 }
 
 /** statx of the object of a descriptor. */

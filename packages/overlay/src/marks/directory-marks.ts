@@ -1,6 +1,6 @@
 /** Reads the marks of a directory together, and writes opaque and impure (redirect: see redirect.ts). */
 import { type ByteName, Errno } from "@sluice/vfs";
-import { readXattr, sys, upkeep } from "../layer/system-calls.js";
+import { listXattrs, readXattr, upkeep } from "../layer/system-calls.js";
 import { isForeignOpaque } from "./foreign-marks.js";
 import type { MarkNames } from "./names.js";
 import { type Redirect, readRedirect } from "./redirect.js";
@@ -21,7 +21,7 @@ export function readDirectoryMarks(names: MarkNames, dirFd: number, name: ByteNa
   out.opaque = out.xattrWhiteouts = out.impure = false;
   out.redirect = undefined;
   if (names.foreign) out.opaque = isForeignOpaque(dirFd, name);
-  const length = sys.listxattrat(dirFd, name, list);
+  const length = listXattrs(dirFd, name, list);
   if (length <= 0) return length === -Errno.EOPNOTSUPP ? 0 : length;
   const present = list.toString("latin1", 0, length);
   if (!present.includes(names.prefix)) return 0;

@@ -1,7 +1,8 @@
 /** Reaching a node's object in its layer: by descriptor or by (directory descriptor, name). */
 import { type Attr, Errno, O, S } from "@sluice/vfs";
 import type { DataAccess, DirectoryAccess } from "../layer/layer-stack.js";
-import { openDirectory, openName, reopen, statFd, statName } from "../layer/system-calls.js";
+import { readOwn } from "../layer/owner-access.js";
+import { closeFd, openDirectory, openName, reopen, statFd, statName } from "../layer/system-calls.js";
 import type { Node } from "./node.js";
 import { openData } from "./open-data.js";
 
@@ -15,10 +16,25 @@ export function openNode(core: DataAccess, node: Node, flags: number): number {
   return openObject(core, node, flags);
 }
 
-/** Opens for reading and writing. An append-only file (chattr +a) opens with O_APPEND alone, if `flags` have that. */
+/**
+ * Opens for reading and writing. An append-only file (chattr +a) opens with O_APPEND alone, if `flags` have that. A server without privilege may
+ * only write to a file that its user may not read (mode 0200), and `flags` ask for no more then.
+ */
 export function openWritable(core: DataAccess, node: Node, flags: number): number {
   const fd = openNode(core, node, O.RDWR);
-  return fd === -Errno.EPERM && (flags & O.APPEND) !== 0 ? openNode(core, node, O.RDWR | O.APPEND) : fd;
+  if (fd === -Errno.EPERM && (flags & O.APPEND) !== 0) return openNode(core, node, O.RDWR | O.APPEND);
+  return fd === -Errno.EACCES && (flags & O.ACCMODE) === O.WRONLY ? openNode(core, node, O.WRONLY) : fd;
+}
+
+/** Opens the data of a file for a copy-up, also if its mode closes it to its owner, who may change that mode. A descriptor, or the negative errno. */
+export function openForCopy(core: DataAccess, node: Node): number {
+  const fd = openNode(core, node, O.RDONLY);
+  if (fd !== -Errno.EACCES || node.data !== undefined) return fd;
+  const path = openObject(core, node, O.PATH | O.NOFOLLOW);
+  if (path < 0) return path;
+  const own = readOwn(path);
+  closeFd(path);
+  return own;
 }
 
 /** As openNode, of the object itself, a metadata-only copy too. */

@@ -44,7 +44,7 @@ import { hidesNode } from "../gate/hidden.js";
 import { statFd, sys } from "../layer/system-calls.js";
 import type { Permit } from "../layer/permit.js";
 import type { Node } from "../node/node.js";
-import { openNode, openWritable, statNode } from "../node/open-node.js";
+import { openForCopy, openNode, openWritable, statNode } from "../node/open-node.js";
 import { isReplaced } from "../operations/revalidate.js";
 import type { Backing, InodeIo } from "../node/inode-io.js";
 import { executePlan, type PlannedOpen } from "./execute-plan.js";
@@ -237,8 +237,9 @@ function reach(core: OpenContext, request: OpenRequest, attr: Attr): number {
   return (attr.mode & S.IFMT) === S.IFREG && !isReplaced(core, node, attr) ? 0 : Errno.ESTALE;
 }
 
-function openObject(core: OpenContext, { node, flags }: OpenRequest, writable: boolean): number {
-  return writable ? openWritable(core, node, flags) : openNode(core, node, O.RDONLY);
+function openObject(core: OpenContext, { node, flags, write }: OpenRequest, writable: boolean): number {
+  if (writable) return openWritable(core, node, flags);
+  return write ? openForCopy(core, node) : openNode(core, node, O.RDONLY);
 }
 
 function statNow(core: OpenContext, { fd, node }: OpenRequest): number {

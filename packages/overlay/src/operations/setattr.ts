@@ -29,7 +29,7 @@ import { giveNewId, needsNewId } from "../io/renumber.js";
 import { closeFd, effects } from "../layer/system-calls.js";
 import type { Permit } from "../layer/permit.js";
 import type { Node } from "../node/node.js";
-import { aim, openNode } from "../node/open-node.js";
+import { aim, openNode, openWritable } from "../node/open-node.js";
 import { getattr } from "./getattr.js";
 
 export function setattr(core: IoContext, call: CallContext, request: { id: NodeId; set: SetAttr }, out: AttrOut): Status {
@@ -137,7 +137,7 @@ function apply(core: IoContext, permit: Permit, change: Change): number {
 function truncateTo(core: IoContext, permit: Permit, change: Change, size: FileOffset): number {
   const { node, set, call } = change;
   const file = fileOf(core, set);
-  const own = file?.write === true ? -1 : openNode(core, node, O.RDWR);
+  const own = file?.write === true ? -1 : openWritable(core, node, O.WRONLY);
   const fd = file?.write === true ? file.fd : own;
   if (fd < 0) return -fd;
   if (set.killSuidgid) clearSuid(permit, fd, call);

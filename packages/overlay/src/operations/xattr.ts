@@ -7,7 +7,7 @@ import { GovernedOperation } from "../gate/governed-operation.js";
 import { visibleNode } from "../gate/hidden.js";
 import type { GovernedAccess } from "../gate/judged-accesses.js";
 import { IntentKind, intendXattr, intentLeft, isJournaled } from "../journal/intents.js";
-import { effects, readXattr, statFd, statName, sys } from "../layer/system-calls.js";
+import { effects, listXattrs, readXattr, statFd, statName } from "../layer/system-calls.js";
 import type { Permit } from "../layer/permit.js";
 import { isBareNamespace, shownName, storedName } from "../marks/names.js";
 import type { Node } from "../node/node.js";
@@ -84,7 +84,7 @@ export function listxattr(core: IoContext, call: CallContext, request: { id: Nod
   const node = visibleNode(core, id);
   if (typeof node === "number") return node;
   const at = aim(core, node);
-  const length = at.fd < 0 ? at.fd : sys.listxattrat(at.fd, at.name, list);
+  const length = at.fd < 0 ? at.fd : listXattrs(at.fd, at.name, list);
   if (length < 0) return -length;
   if (length === 0) return answer(list.subarray(0, 0), size, out);
   const text = list.toString("latin1", 0, length);

@@ -103,7 +103,7 @@ function openBackingFile(restoring: Restoring, node: Node, at: { layer: HostLaye
   }
   if (at.layer !== node.dataLayer) return { fd: openOrigin(core, node), writable: false };
   const writable = at.layer.writable;
-  return { fd: openNode(core, node, writable ? O.RDWR : O.RDONLY), writable };
+  return { fd: writable ? openWritable(core, node, O.WRONLY) : openNode(core, node, O.RDONLY), writable };
 }
 
 /** The server was killed after a copy-up, before it stored a descriptor of the lower file. */

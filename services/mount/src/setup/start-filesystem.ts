@@ -91,6 +91,7 @@ function overlayConfig(
     formerUppers: config.formerUppers,
     // The rights of a server for one user end if somebody else takes them away.
     opensAnew: config.user !== undefined,
+    ownerAccess: config.user === undefined ? undefined : link.ownerAccess,
     entryTtlMs: config.cacheTtlMs,
     attrTtlMs: config.cacheTtlMs,
     negativeTtlMs: Math.min(config.cacheTtlMs, NEGATIVE_TTL_MS),
