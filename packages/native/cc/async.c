@@ -5,6 +5,8 @@
  */
 #include "native.h"
 
+#include <pthread.h>
+#include <signal.h>
 #include <sys/mount.h>
 
 struct work {
@@ -114,6 +116,50 @@ static napi_value umount2_async(napi_env env, napi_callback_info info) {
     work_name(&args, 0, work);
     work->flags = arg_int(&args, 1);
   }
+  return start(&args, work);
+}
+
+/* Ignored by default, so one that comes late does nothing. */
+#define WAKE SIGURG
+#define WAKE_NS 1000000
+#define TO_THREAD 4 /* SIGEV_THREAD_ID */
+
+/* struct sigevent, as the kernel reads it. */
+struct thread_event {
+  uint64_t value;
+  int32_t signal, how, thread, unused[11];
+};
+
+static void on_wake(int signal) {
+  (void)signal;
+}
+
+/*
+ * A close may wait for hours if the owner of a socket likes (SO_LINGER), also that of a socket in which such a one waits to be received.
+ * The kernel gives up at a signal (net/core/stream.c sk_stream_wait_close), and the descriptor is closed in any case.
+ */
+static int64_t run_close_soon(struct work *work) {
+  struct sigaction action = {.sa_handler = on_wake};
+  struct thread_event event = {.signal = WAKE, .how = TO_THREAD, .thread = (int32_t)syscall(SYS_gettid)};
+  struct itimerspec again = {{0, WAKE_NS}, {0, WAKE_NS}};
+  sigset_t wake, before;
+  int timer = 0;
+  sigemptyset(&wake);
+  sigaddset(&wake, WAKE);
+  sigaction(WAKE, &action, NULL);
+  pthread_sigmask(SIG_UNBLOCK, &wake, &before);
+  bool armed = syscall(SYS_timer_create, CLOCK_MONOTONIC, &event, &timer) == 0;
+  if (armed) syscall(SYS_timer_settime, timer, 0, &again, NULL);
+  int64_t status = or_errno(close(work->fd));
+  if (armed) syscall(SYS_timer_delete, timer);
+  pthread_sigmask(SIG_SETMASK, &before, NULL);
+  return status == -EINTR ? 0 : status;
+}
+
+static napi_value close_soon_async(napi_env env, napi_callback_info info) {
+  struct args args = args_read(env, info, 1);
+  struct work *work = work_new(&args, run_close_soon);
+  if (work != NULL) work->fd = arg_int(&args, 0);
   return start(&args, work);
 }
 
@@ -244,6 +290,7 @@ static napi_value syncfs_async(napi_env env, napi_callback_info info) {
 }
 
 const struct exported async_functions[] = {
+  {"closeSoonAsync", close_soon_async},
   {"umount2Async", umount2_async},     {"openatAsync", openat_async},       {"unlinkatAsync", unlinkat_async},
   {"preadAsync", pread_async},         {"pwriteAsync", pwrite_async},       {"ftruncateAsync", ftruncate_async},
   {"fallocateAsync", fallocate_async}, {"copyFileRangeAsync", copy_file_range_async},

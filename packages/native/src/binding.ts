@@ -157,6 +157,11 @@ export interface Native extends CopyCalls, NameCalls {
   umount2(target: string, flags: number): number;
   umount2Async(target: string, flags: number): Promise<number>;
   /**
+   * close(2) of a descriptor that strangers sent, or of a socket in which descriptors of strangers wait to be received. If a socket among
+   * these waits for its peer (SO_LINGER), a signal ends that within a moment.
+   */
+  closeSoonAsync(fd: number): Promise<number>;
+  /**
    * open_tree(2); with OPEN_TREE_CLONE a private, detached copy of the mount that `path` lies on: taken out of the
    * original's peer group, so that nothing mounted there later (our own mount, say) ever shows in it.
    */

@@ -3,10 +3,13 @@
  * peer, starts a process with the connection, and passes on its words. So no user can make it wait, nor the mounts that it serves.
  */
 import type { ChildProcess } from "node:child_process";
-import { close } from "node:fs";
 import type { Readable } from "node:stream";
 import { native, POLL, type Poller } from "@sluice/native";
 import type { Logger } from "@sluice/runtime";
+import { CliError, EXIT, errorLine } from "@sluice/runtime/cli";
+import { Errno } from "@sluice/vfs";
+import { refuseConfined } from "./confined-peer.js";
+import { ConnectionCloser } from "./connection-closer.js";
 import type { UsersSocket } from "./listen-for-users.js";
 import { type Peer, peerOfSocket } from "./peer-of-socket.js";
 import { SpareProcess, type UserProgram } from "./spare-process.js";
@@ -14,6 +17,10 @@ import { RECORD, TEXT_BYTES } from "./user-records.js";
 
 /** In all: each mount takes two processes. */
 const MOST_MOUNTS = 256;
+/** Connections that are taken in one turn: whoever connects as fast as they are taken holds nobody else up. */
+const TAKEN_IN_A_TURN = 16;
+/** While there is no descriptor for a connection. */
+const PAUSE_MS = 100;
 /** The limit for a client that sends nothing, or hands over directories that do not answer. */
 const BEGIN_LIMIT_MS = 30_000;
 const LOOK_MS = 200;
@@ -27,6 +34,7 @@ class UserMount {
   readonly ended: Promise<void>;
   readonly #child: ChildProcess;
   readonly #connection: number;
+  readonly #closer: ConnectionCloser;
   #look: NodeJS.Timeout | undefined;
   #limit: NodeJS.Timeout | undefined;
   #attached: boolean | undefined;
@@ -38,8 +46,10 @@ class UserMount {
     connection: number,
     readonly peer: Peer,
     process: SpareProcess,
+    closer: ConnectionCloser,
   ) {
     this.#connection = connection;
+    this.#closer = closer;
     this.#child = process.begin(connection);
     this.#limit = setTimeout(() => this.#child.kill("SIGKILL"), BEGIN_LIMIT_MS);
     this.#look = setInterval(() => this.#lookAtClient(), LOOK_MS);
@@ -110,14 +120,14 @@ class UserMount {
     this.#over = true;
     clearTimeout(this.#limit);
     this.#leaveClient();
-    // On the pool: descriptors that a client sent and nobody received go with it, and their files may not answer.
-    close(this.#connection, () => undefined);
+    this.#closer.close(this.#connection);
   }
 }
 
 export class UserMounts {
   readonly #mounts = new Set<UserMount>();
-  readonly #poller: Poller;
+  readonly #closer = new ConnectionCloser(() => this.#listen());
+  #poller: Poller | undefined;
   #ending = false;
   #spare: SpareProcess | undefined;
   #preparing: NodeJS.Timeout | undefined;
@@ -131,20 +141,50 @@ export class UserMounts {
     private readonly logger: Logger,
   ) {
     this.#prepareSpare();
-    this.#poller = native.poll(socket.fd, () => this.#accept());
+    this.#listen();
   }
 
   get size(): number {
     return this.#mounts.size;
   }
 
+  #listen(): void {
+    if (this.#ending || this.#closer.isCrowded) return;
+    this.#poller ??= native.poll(this.socket.fd, () => this.#accept());
+  }
+
+  #pause(): void {
+    this.#poller?.close();
+    this.#poller = undefined;
+  }
+
   #accept(): void {
-    for (let fd = native.acceptSocket(this.socket.fd); fd >= 0; fd = native.acceptSocket(this.socket.fd)) {
-      const peer = peerOfSocket(fd);
-      const refusal = this.#refusalOf(peer);
-      if (peer !== undefined && refusal === undefined) this.#begin(fd, peer);
-      else this.#refuse(fd, refusal ?? "");
+    for (let count = 0; count < TAKEN_IN_A_TURN; count++) {
+      // It listens again after a close.
+      if (this.#closer.isCrowded) return this.#pause();
+      const fd = native.acceptSocket(this.socket.fd);
+      if (fd === -Errno.EAGAIN) return;
+      if (fd < 0) {
+        this.#pause();
+        setTimeout(() => this.#listen(), PAUSE_MS);
+        return;
+      }
+      this.#take(fd);
     }
+  }
+
+  #take(connection: number): void {
+    const peer = peerOfSocket(connection);
+    const refusal = this.#refusalOf(peer);
+    if (peer === undefined || refusal !== undefined) return this.#refuse(connection, `host service: ${refusal}`, EXIT.FAILED);
+    try {
+      // Here already: in a user namespace one user has many ids, each of which could begin as many mounts.
+      refuseConfined(connection, peer);
+    } catch (error) {
+      if (!(error instanceof CliError)) throw error;
+      return this.#refuse(connection, error.message, error.exitCode);
+    }
+    this.#begin(connection, peer);
   }
 
   /** The problem and its remedy. */
@@ -157,16 +197,16 @@ export class UserMounts {
     return this.#mounts.size >= MOST_MOUNTS ? `users have ${MOST_MOUNTS} mounts already (EMFILE): unmount one` : undefined;
   }
 
-  #refuse(fd: number, refusal: string): void {
-    for (const text of [`${RECORD.error}sluice: host service: ${refusal}\n`, `${RECORD.exit}1`]) {
+  #refuse(connection: number, refusal: string, exitCode: number): void {
+    for (const text of [`${RECORD.error}${errorLine(refusal)}`, `${RECORD.exit}${exitCode}`]) {
       const record = Buffer.from(text);
-      native.sendMessage(fd, record, record.length, NO_FDS, 0, SEND_MS);
+      native.sendMessage(connection, record, record.length, NO_FDS, 0, SEND_MS);
     }
-    close(fd, () => undefined);
+    this.#closer.close(connection);
   }
 
   #begin(fd: number, peer: Peer): void {
-    const mount = new UserMount(fd, peer, this.#takeSpare());
+    const mount = new UserMount(fd, peer, this.#takeSpare(), this.#closer);
     this.#mounts.add(mount);
     this.logger.info({ uid: peer.uid, mounts: this.#mounts.size }, "a user begins a mount");
     void mount.ended.then(() => this.#mounts.delete(mount));
@@ -189,7 +229,7 @@ export class UserMounts {
   /** Ends all: the first call asks each, the second hurries them. */
   stop(): void {
     if (!this.#ending) {
-      this.#poller.close();
+      this.#pause();
       this.socket.close();
     }
     this.#ending = true;
