@@ -1,9 +1,9 @@
 /** Has mounts made by a host service, one process that serves many mounts. */
 import { existsSync } from "node:fs";
 import { resolve } from "node:path";
-import { failed, wrong } from "@sluice/runtime/cli";
+import { type CliError, failed, wrong } from "@sluice/runtime/cli";
 import type { MountFollower } from "@sluice/host-api";
-import { HOST_SOCKET, ownMountNamespace } from "@sluice/host-api/socket";
+import { HOST_SOCKET, ownMountNamespace, usersSocketOf } from "@sluice/host-api/socket";
 import type { GivenOption } from "./commands/mount-options.js";
 
 /** @throws CliError if `chosen` names nothing: it would be the working directory */
@@ -17,6 +17,17 @@ export function serviceSocket(chosen: string): string | undefined {
   if (chosen === "off") return undefined;
   if (chosen !== "auto") return resolve(chosen);
   return existsSync(HOST_SOCKET) ? HOST_SOCKET : undefined;
+}
+
+/** Nobody takes the request at the socket that a person named. */
+export function unanswered(socket: string, why = ""): CliError {
+  if (process.geteuid?.() === 0 && socket === usersSocketOf(socket))
+    return failed(socket, "this socket is for ordinary users (EPERM)", "name the socket that 'sluice serve' prints");
+  return failed(
+    socket,
+    `no host service answers there, or it refuses this user${why === "" ? "" : ` (${why})`}`,
+    "start 'sluice serve', for ordinary users with --user-mounts 16",
+  );
 }
 
 interface Wanted {
@@ -43,12 +54,7 @@ export async function mountByService(chosen: string, { mountpoint, options, atta
     return true;
   } catch (error) {
     if (auto && (error instanceof HostUnreachable || error instanceof NeedsOwnProcess)) return false;
-    if (error instanceof HostUnreachable)
-      throw failed(
-        socket,
-        `no host service answers there, or it refuses this user (${error.message})`,
-        "start 'sluice serve', for ordinary users with --user-mounts 16",
-      );
+    if (error instanceof HostUnreachable) throw unanswered(socket, error.message);
     throw error instanceof NeedsOwnProcess ? error.complaint : error;
   }
 }

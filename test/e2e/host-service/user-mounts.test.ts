@@ -1,6 +1,7 @@
 /** A host service makes mounts for ordinary users: with passthrough, by a server with the user's rights and no others. */
 import { readFileSync, statSync, writeFileSync } from "node:fs";
-import { eventually, file, policyOf, requires, runScript, runSluice, startScript, threadStatuses } from "@sluice/testkit";
+import { dirname, join } from "node:path";
+import { eventually, file, policyOf, requires, runScript, runSluice, scratch, startScript, threadStatuses } from "@sluice/testkit";
 import { expect } from "vitest";
 import { GROUP, OTHER, sluiceAs, startForUsers, USER, UserHome, usersShareHost } from "./user-home.js";
 
@@ -85,6 +86,41 @@ describe("a host service with mounts for users", () => {
     const other = await UserHome.make({}, home.host);
     const refused = await other.try(...other.layers, "--policy", home.at("private.yaml"), other.mountpoint);
     expect(refused).toMatchObject({ code: 2, stderr: text("the policy file cannot be read (EACCES)") });
+  });
+
+  test("takes the path of either socket from an ordinary user, and tells root that one of them is for users", async () => {
+    const home = await UserHome.make({ lower: { word: file("x") } });
+    const users = join(dirname(home.host.socket), "users.sock");
+    const words = ["mount", "--background", "--host-service", users, ...home.layers, home.mountpoint];
+    expect(await sluiceAs(USER, ...words)).toMatchObject({ code: 0, stderr: "" });
+    expect(await home.sh("cat word")).toMatchObject({ stdout: "x" });
+    const place = scratch();
+    const told = {
+      code: 1,
+      stderr: text("users.sock: this socket is for ordinary users (EPERM): name the socket that 'sluice serve' prints"),
+    };
+    expect(await runSluice(["mount", "--host-service", users, "--lower", home.at("lower"), place])).toMatchObject(told);
+    const env = { XDG_STATE_HOME: scratch() };
+    expect(await runSluice(["run", "--host-service", users, "--", "true"], { cwd: place, env })).toMatchObject(told);
+  });
+
+  test("names a policy that is no file of its size by its path", async () => {
+    const home = await UserHome.make({});
+    const path = home.at("policy.yaml");
+    const problems: readonly (readonly [make: readonly string[], said: string])[] = [
+      [["mkdir", path], "the policy is a directory (EISDIR): name the file in it"],
+      [["mkfifo", path], "the policy is no regular file (EINVAL): name a regular file"],
+      [["truncate", "-s", "1048577", path], "the policy is larger than 1 MiB (EFBIG): make it smaller, or mount as root"],
+      [["touch", path], "the policy is empty"],
+    ];
+    for (const [make, said] of problems) {
+      await runScript(make);
+      await runScript(["chmod", "755", path]);
+      const refused = await home.try(...home.layers, "--policy", path, home.mountpoint);
+      expect(refused).toMatchObject({ code: 2, stderr: text(said) });
+      expect(refused.stderr).toContain("policy.yaml:");
+      await runScript(["rm", "-r", path]);
+    }
   });
 
   test("ends a mount with its command, and lets one in the background go on", async () => {

@@ -1,7 +1,7 @@
 /** `sluice mount --host-service`: has the mount made by a process that serves others, too, and follows it. */
 import { accessSync, constants } from "node:fs";
 import { resolve } from "node:path";
-import { HOST_SOCKET } from "@sluice/host-api/socket";
+import { HOST_SOCKET, usersSocketOf } from "@sluice/host-api/socket";
 import { wrong } from "@sluice/runtime/cli";
 import type { MountArguments } from "@sluice/service-mount/options";
 import { mountByService, refuseNoName } from "../host-service.js";
@@ -16,9 +16,10 @@ function onStop(stop: () => void): () => void {
   };
 }
 
-/** An ordinary user who may not use root's socket. Members of its group mount as root. */
+/** An ordinary user who may not use root's socket, or names the other one. Members of its group mount as root. */
 function isForUsers(socket: string): boolean {
   if (process.geteuid?.() === 0) return false;
+  if (socket === usersSocketOf(socket)) return true;
   try {
     accessSync(socket, constants.W_OK);
     return false;

@@ -2,6 +2,7 @@
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { Server, ServerCredentials } from "@grpc/grpc-js";
 import { wire } from "@sluice/host-api";
+import { usersSocketOf } from "@sluice/host-api/socket";
 import { keepMountTable, removeDeadDirectoriesLater } from "@sluice/mount-control";
 import { type Greeting, openServiceLink, type ServiceLink } from "@sluice/keeper-link";
 import { createLogger, type Logger, type LogLevel } from "@sluice/runtime";
@@ -20,7 +21,6 @@ import { SharedDecisions } from "./shared-decisions.js";
 import { listenForUsers } from "./users/listen-for-users.js";
 import type { UserProgram } from "./users/spare-process.js";
 import { UserMounts } from "./users/user-mounts.js";
-import { usersSocketOf } from "./users/user-records.js";
 
 export interface HostOptions {
   /** An absolute path. */

@@ -1,13 +1,13 @@
 /** `sluice run --host-service`: has the view of a session mounted by a host service, before the namespaces of the session begin. */
 import { existsSync } from "node:fs";
-import { dirname, join, resolve } from "node:path";
+import { resolve } from "node:path";
 import { Command } from "commander";
-import { HOST_SOCKET, ownMountNamespace } from "@sluice/host-api/socket";
+import { HOST_SOCKET, ownMountNamespace, usersSocketOf } from "@sluice/host-api/socket";
 import { type AskedView, fileOptions, type ServedView, type ViewOrder } from "@sluice/sandbox/view-order";
 import { CliError, EXIT, failed } from "@sluice/runtime/cli";
 import type { MountArguments } from "@sluice/service-mount/options";
 import type { Refusal } from "@sluice/service-mount/session-client";
-import { refuseNoName } from "../../host-service.js";
+import { refuseNoName, unanswered } from "../../host-service.js";
 import { setOptions, withMountOptions } from "../mount-options.js";
 
 /** The service refuses a mount in a sentence like each error of a command. */
@@ -102,14 +102,6 @@ async function forRoot(
   throw outcome;
 }
 
-function unanswered(socket: string): CliError {
-  return failed(
-    socket,
-    "no host service answers there, or it refuses this user",
-    "start 'sluice serve', for ordinary users with --user-mounts 16",
-  );
-}
-
 interface Choice {
   /** "off", "auto" or the path of a socket. */
   hostService: string;
@@ -150,7 +142,7 @@ export async function askForView(choice: Choice, order: ViewOrder): Promise<Aske
   if (hostService === "off") return undefined;
   const auto = hostService === "auto";
   const socket = auto ? HOST_SOCKET : resolve(hostService);
-  const listening = process.geteuid?.() === 0 ? socket : join(dirname(socket), "users.sock");
+  const listening = process.geteuid?.() === 0 ? socket : usersSocketOf(socket);
   if (auto && !existsSync(listening)) return undefined;
   const abandon = new AbortController();
   const told = failed("sluice run", "it was told to end before the command began", "run it again");

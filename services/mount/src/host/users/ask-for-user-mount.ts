@@ -2,12 +2,13 @@
  * The client of an ordinary user: opens the directories and the policy with the user's own rights, hands them to the host service, and
  * follows the mount.
  */
-import { closeSync, constants, openSync, realpathSync } from "node:fs";
+import { closeSync, constants, fstatSync, openSync, realpathSync } from "node:fs";
+import { usersSocketOf } from "@sluice/host-api/socket";
 import { native, POLL, type Poller, toBytes } from "@sluice/native";
 import { codeOf, failed, unfit, wrong } from "@sluice/runtime/cli";
 import { AT, Errno, errnoName, O } from "@sluice/vfs";
 import type { MountConfig } from "../../config/mount-config.js";
-import { RECORD, TEXT_BYTES, usersSocketOf } from "./user-records.js";
+import { POLICY_BYTES, RECORD, TEXT_BYTES } from "./user-records.js";
 import { type SessionParts, specOf } from "./user-spec.js";
 
 const SEND_MS = 5_000;
@@ -30,11 +31,18 @@ function openDirectory(path: string, role: string): number {
 }
 
 function openPolicy(path: string): number {
+  let fd: number;
   try {
-    return openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
+    fd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
   } catch (error) {
     throw wrong(path, `the policy file cannot be read (${codeOf(error)})`, "correct the name or its permissions");
   }
+  // The service checks it, too, and does not know the path.
+  const stat = fstatSync(fd);
+  if (stat.isDirectory()) throw wrong(path, "the policy is a directory (EISDIR)", "name the file in it");
+  if (!stat.isFile()) throw wrong(path, "the policy is no regular file (EINVAL)", "name a regular file");
+  if (stat.size > POLICY_BYTES) throw wrong(path, "the policy is larger than 1 MiB (EFBIG)", "make it smaller, or mount as root");
+  return fd;
 }
 
 /** The deepest directory above both. */

@@ -21,6 +21,7 @@ import { refuseConfined } from "./confined-peer.js";
 import { HANDED_FD } from "../../keeper/serve-for-keeper.js";
 import { type GivenDirectory, lookAtFile, lookAtGiven, refuseForeignMountpoint, refuseUncovering } from "./given-directories.js";
 import { type Peer, peerOfSocket } from "./peer-of-socket.js";
+import { POLICY_BYTES } from "./user-records.js";
 import { rehearseWith } from "./rehearse-user-mount.js";
 import { configOf, parseSpec, type UserSpec } from "./user-spec.js";
 
@@ -31,7 +32,6 @@ const MOST_FDS = 253;
 const PATIENCE_MS = 10_000;
 /** The addon sets this bit if more came than there was room for. */
 const TRUNCATED = 2 ** 32;
-const POLICY_BYTES = 1 << 20;
 
 const SERVICE = "host service";
 
