@@ -1,0 +1,23 @@
+import { execFileSync } from "node:child_process";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, expect, it } from "vitest";
+import { FileReader } from "./file-reader.js";
+
+let directory: string;
+beforeEach(() => {
+  directory = mkdtempSync(join(tmpdir(), "sluice-disk-"));
+});
+afterEach(() => rmSync(directory, { recursive: true }));
+
+it("names a pipe without a writer as no regular file, and does not wait for one", () => {
+  const path = join(directory, "policy.yaml");
+  execFileSync("mkfifo", [path]);
+  expect(() => new FileReader().read(path, 100)).toThrow("it is no regular file, but a pipe, a socket or a device (EINVAL): put a regular");
+});
+
+it("names a device as no regular file, and a directory as one", () => {
+  expect(() => new FileReader().read("/dev/zero", 100)).toThrow("(EINVAL)");
+  expect(() => new FileReader().read(directory, 1e6)).toThrow("it is a directory (EISDIR)");
+});
