@@ -4,6 +4,7 @@ import { once } from "node:events";
 import { chownSync, existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { connect } from "node:net";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { connectDecider, whenReady } from "@sluice/decision-client/connect";
 import { runDirectories } from "@sluice/mount-control";
@@ -32,6 +33,7 @@ const { test } = requires("/dev/fuse", "CAP_SYS_ADMIN", "command setpriv", "chec
 const DECISION_CHILD = fileURLToPath(new URL("../../../packages/cli/dist/decision-child.js", import.meta.url));
 const PATIENCE_MS = 60_000;
 const DEAD_PARENT = 1;
+const AFTERMATH_MS = 1_000;
 const USER_IDS = { uid: USER.uid, gid: USER.gid, groups: USER.groups ?? [] };
 
 const named = (host: HostService, word: string): ProcessIdentity[] => host.children().filter(({ command }) => command.includes(word));
@@ -112,13 +114,13 @@ test("a mount that comes before a process is ready begins with a new one", async
   }
 });
 
-/** A decision process that waits for its user. It belongs to this process. */
+/** A decision process that waits for its user. It belongs to this process. As that of a server, it can get no privileges from its start. */
 function waiting(): { child: ChildProcess; socket: number } {
   const pair = new Int32Array(2);
   native.seqpacketPair(pair);
   const [socket, theirs] = pair as unknown as [number, number];
-  const argv = [DECISION_CHILD, "assigned", "later-policies", String(process.pid)];
-  const child = spawn(process.execPath, argv, { stdio: ["ignore", "ignore", "ignore", theirs] });
+  const argv = ["--no-new-privs", "--", process.execPath, DECISION_CHILD, "assigned", "later-policies", String(process.pid)];
+  const child = spawn("setpriv", argv, { stdio: ["ignore", "ignore", "ignore", theirs] });
   native.close(theirs);
   cleanUp(() => void child.kill("SIGKILL"));
   return { child, socket };
@@ -161,6 +163,9 @@ test("a decision process without a user serves the policy of its own program unt
     PATIENCE_MS,
     () => [...fieldsOf(child.pid as number, "Uid")].join() === Array(4).fill(USER.uid).join("\t"),
   );
+  // A process that finds rights left has set its ids before, and ends.
+  const ended = once(child, "exit").then(() => "ended");
+  expect(await Promise.race([ended, sleep(AFTERMATH_MS, "serves")])).toBe("serves");
   expect(child.exitCode).toBeNull();
   for (const fd of [socket, listening]) native.close(fd);
   await once(child, "exit");
