@@ -270,3 +270,27 @@ test(
   },
   LIMIT_MS,
 );
+
+test(
+  "a new mode is applied to no name outside of the directory, nor to one that the session shows as another file",
+  async () => {
+    const modesOf = (project: Project): number[] => ["f", "g", "dir/deep/h"].map((path) => statSync(join(project.base, path)).mode & 0o777);
+    const project = linked("an ordinary user");
+    await run(project, "chmod 700 f");
+    expect(await diff(project)).toEqual(["m f (mode 0644 to 0700, 2 other names keep the old file)", "1 with other metadata"]);
+    await apply(project);
+    expect(modesOf(project)).toEqual([0o700, 0o644, 0o644]);
+    await run(project, "chmod 711 g; chmod 700 dir/deep/h", ["--resume", "one"]);
+    await apply(project);
+    expect(modesOf(project)).toEqual([0o700, 0o711, 0o700]);
+    const ofRoot = linked();
+    const outside = join(dirname(ofRoot.base), "outside");
+    linkSync(join(ofRoot.base, "f"), outside);
+    await run(ofRoot, "chmod 700 f");
+    expect((await diff(ofRoot, "f"))[0]).toContain("1 other name keeps the old file");
+    await apply(ofRoot);
+    expect([...modesOf(ofRoot), statSync(outside).mode & 0o777]).toEqual([0o700, 0o700, 0o700, 0o644]);
+    expect(areOne(ofRoot, "f", "g", "dir/deep/h")).toBe(true);
+  },
+  LIMIT_MS,
+);

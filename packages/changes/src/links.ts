@@ -37,12 +37,12 @@ export function findLinks(
   const now = namesBy(list, ({ after }) => after);
   const then = namesBy(list, ({ before }) => before);
   for (const one of list) {
-    const { path, before, after, aspects } = one;
+    const { path, before, after } = one;
     if (after === undefined) continue;
     const key = inodeKeyOf(after.object.attr);
     const names = hasSeveralNames(after) ? [...(now.get(key) ?? []), ...(unchanged.get(key) ?? []).map((lower) => lower.path)] : [];
     if (names.length > 1) one.sameFile = names.filter((name) => name !== path).sort();
-    if (!hasSeveralNames(before) || !aspects.includes("content") || !isChangedInPlace(stack, before.object, after.object)) continue;
+    if (!hasSeveralNames(before) || !isChangedInPlace(stack, before.object, after.object)) continue;
     const inode = inodeKeyOf(before.object.attr);
     const old = before.object.attr.nlink - (then.get(inode)?.length ?? 0) - (kept.get(inode) ?? 0);
     if (old > 0) one.oldNames = old;

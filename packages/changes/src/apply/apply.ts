@@ -9,7 +9,7 @@ import { AT, Attr, Errno, O } from "@sluice/vfs";
 import type { Difference, OnProgress } from "../difference.js";
 import type { Differences } from "../walk-differences.js";
 import { inodeKeyOf, sealOf } from "../identity.js";
-import { abandonApply, finishApply } from "./finish.js";
+import { abandonApply, finishApply, keptNames } from "./finish.js";
 import { Leaves } from "./leaves.js";
 import { isOwn, MovableObjects, OwnPlaces } from "./own-objects.js";
 import { APPLY, look, must, openIn, type Place } from "./place.js";
@@ -110,7 +110,7 @@ class Apply {
   ): Promise<Planned[]> {
     const movable = this.#movable(leaves);
     try {
-      const plan = new Plan(stack, slots, { merged, movable, unchanged, base: this.#place.base.fd });
+      const plan = new Plan(stack, slots, { merged, movable, unchanged, base: this.#place.base.fd, kept: keptNames(this.#place) });
       const planned = await plan.make(chosen, onProgress);
       this.#record.parents = movable?.parents() ?? [];
       this.#linked = plan.linked;

@@ -6,6 +6,7 @@ import { AT, Attr, O, UTIME } from "@sluice/vfs";
 import { attributesOf } from "../attributes.js";
 import type { Difference, OnProgress, Side } from "../difference.js";
 import { contentStateOf, inodeKeyOf } from "../identity.js";
+import { changedInPlace } from "./changed-in-place.js";
 import type { MovableObjects } from "./own-objects.js";
 import { must } from "./place.js";
 import type { Inode, Reviewed, Step } from "./record.js";
@@ -22,6 +23,8 @@ export interface Planned {
 
 export interface PlanOptions {
   merged?: ReadonlySet<Difference> | undefined;
+  /** So many names of each inode are kept for an undo: see `inodeKeyOf`. */
+  kept: ReadonlyMap<string, number>;
   /** As in `Differences`, and the directory that they lie in. */
   unchanged: ReadonlyMap<string, readonly Hit[]>;
   base: number;
@@ -56,10 +59,6 @@ export function reviewed({ object: { attr } }: Side, { conflict }: Difference): 
 /** Its owner cannot take entries out of it, nor move it elsewhere. */
 const isClosed = ({ object: { attr } }: Side): boolean => isDirectory(attr) && (attr.mode & PRIVATE) !== PRIVATE;
 
-function onlyMetadata({ before, after, aspects }: Difference): boolean {
-  return before !== undefined && after !== undefined && !aspects.includes("type") && !aspects.includes("content");
-}
-
 /** Makes the new objects of an apply; names of one file stay names of one file. */
 export class Plan {
   readonly #stack: LayerStack;
@@ -68,18 +67,20 @@ export class Plan {
   readonly #merged: ReadonlySet<Difference>;
   readonly #movable: MovableObjects | undefined;
   readonly #base: number;
+  readonly #kept: PlanOptions["kept"];
   /** Names in the directory that stay, by the inode of the session's file: a further name of it becomes one of theirs. */
   readonly #staying: Map<string, readonly Hit[]>;
   /** Objects of the directory that got another name, which changes their ctime. */
   readonly linked: Inode[] = [];
   #next = 0;
 
-  constructor(stack: LayerStack, slots: number, { merged = new Set(), movable, unchanged, base }: PlanOptions) {
+  constructor(stack: LayerStack, slots: number, { merged = new Set(), movable, unchanged, base, kept }: PlanOptions) {
     this.#stack = stack;
     this.#slots = slots;
     this.#merged = merged;
     this.#movable = movable;
     this.#base = base;
+    this.#kept = kept;
     this.#staying = new Map(unchanged);
   }
 
@@ -89,14 +90,15 @@ export class Plan {
     const removed: Planned[] = [];
     const others: Planned[] = [];
     const last: Planned[] = [];
-    for (const one of chosen) if (onlyMetadata(one)) this.#noteStaying(one.before as Side, one.after as Side);
+    const inPlace = changedInPlace(this.#stack, chosen, this.#kept);
+    for (const { before, after } of inPlace) this.#noteStaying(before as Side, after as Side);
     for (const [index, one] of chosen.entries()) {
       onProgress(index);
       const { path, before, after } = one;
       const old = before === undefined ? undefined : { path, side: before, reviewed: reviewed(before, one) };
       if (old !== undefined && after?.type !== "directory" && isClosed(old.side)) opened.push(this.#open(old));
       if (after === undefined) removed.push(this.#remove(old as Old));
-      else if (onlyMetadata(one)) others.push(this.#metadata(old as Old, after));
+      else if (inPlace.has(one)) others.push(this.#metadata(old as Old, after));
       else {
         const merge = this.#merged.has(one) ? one.merge : undefined;
         others.push(await this.#put({ path, old, after, content: merge?.content }, last));
