@@ -58,6 +58,7 @@ describe.each(CALLERS)("as %s", (caller) => {
       expect(JSON.parse(read(project, "report.json"))).toEqual({
         ...{ session: "one", base: project.base, exitCode: 0, conflicts: 1, outcome: "kept", kept: true },
         changes: { modified: 1, added: 0, deleted: 1, replaced: 0, metadata: 0 },
+        heldBack: { count: 0, paths: [] },
         denied: { count: 2, paths: [".env", "key\u001b[2J.pem"] },
       });
       const page = (await project.sluice(["report", "one"])).stdout;

@@ -1,5 +1,5 @@
 // `sluice diff --web`: the review of a session in a real browser, its token, and changes that it applies and discards.
-import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, linkSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { cleanUp, drawnCases, requires, type RunningScript } from "@sluice/testkit";
 import type { Browser, BrowserContext, Page } from "playwright-core";
@@ -103,6 +103,32 @@ test(
     await page.getByRole("button", { name: "End the review" }).click();
     expect((await serving.finished).code).toBe(0);
     expect((await project.sluice(["undo", "one"])).code).toBe(0);
+  },
+  LIMIT_MS,
+);
+
+test(
+  "a change that is held back is applied only if its own box is checked",
+  async () => {
+    const project = new Project("root", { ...FILES, ".git/config": "a\n" });
+    linkSync(join(project.base, ".git/config"), join(project.base, "f"));
+    await project.sluice(["run", "--name", "one", "--", "sh", "-c", "echo b >> f"]);
+    const { serving, link } = await serve(project);
+    const { page } = await openPage(link);
+    await rows(page, 2);
+    await page.getByText("[held back: rule git-reads-it denies it]").waitFor();
+    await page.getByRole("button", { name: "Select all" }).click();
+    expect(await box(page, "apply M .git/config").isChecked()).toBe(false);
+    await page.getByRole("button", { name: "Apply selected" }).click();
+    await page.locator("#done").waitFor();
+    await rows(page, 1);
+    expect(["f", ".git/config"].map((path) => read(project, path))).toEqual(["a\nb\n", "a\n"]);
+    await box(page, "apply M .git/config").check();
+    await page.getByRole("button", { name: "Apply selected" }).click();
+    await rows(page, 0);
+    expect(read(project, ".git/config")).toBe("a\nb\n");
+    await page.getByRole("button", { name: "End the review" }).click();
+    expect((await serving.finished).code).toBe(0);
   },
   LIMIT_MS,
 );

@@ -7,6 +7,7 @@ import { expect, test } from "vitest";
 import { BaseRecorder } from "./base-recorder.js";
 import { BaseRecords } from "./base-records.js";
 import { type BaseEntry, CONTENTS, ENTRIES, identityIn, MAX_COPIED_BYTES } from "./entry.js";
+import { joinRecords } from "./join-records.js";
 
 const openAt = (path: string): number => openRealDirectory(path, O.RDONLY);
 
@@ -118,4 +119,23 @@ test("a recorder that goes on in another directory changes nothing in the first 
   expect(recordsIn(first).at("two")).toBeUndefined();
   expect(recordsIn(second).at("one")).toBeUndefined();
   expect(["earlier", "two"].map((name) => contentAt(recordsIn(second), name))).toEqual(["earlier", "two"]);
+});
+
+test("knows which names of a file with several names were changed by others, also in a record of several", async () => {
+  const [at, first, second, joined] = [scratch(), scratch(), scratch(), scratch()];
+  writeFileSync(join(at, "one"), "one");
+  writeFileSync(join(at, "alone"), "alone");
+  linkSync(join(at, "one"), join(at, "other"));
+  const recorder = recorderIn(first);
+  for (const path of ["one", "alone"]) {
+    const { fd, attr } = open(join(at, path));
+    await recorder.noteFile(path, attr, fd);
+  }
+  expect(recorderIn(second).noteShared("other")).toBe(0);
+  const into = openAt(joined);
+  cleanUp(() => void native.close(into));
+  expect(joinRecords([openAt(first), openAt(second)], into)).toBe(0);
+  const records = recordsIn(joined);
+  expect(["one", "other", "alone", "none"].filter((path) => records.isShared(path))).toEqual(["one", "other"]);
+  expect([records.at("other"), contentAt(records, "one")]).toEqual([undefined, "one"]);
 });

@@ -5,7 +5,7 @@
 import { randomBytes } from "node:crypto";
 import { native } from "@sluice/native";
 import { andThen, AT, Attr, type ByteName, Errno, O, type Status } from "@sluice/vfs";
-import { type BaseEntry, CONTENTS, digestOf, ENTRIES, entryOf, identityIn, MAX_COPIED_BYTES } from "./entry.js";
+import { type BaseEntry, CONTENTS, digestOf, ENTRIES, entryOf, identityIn, MAX_COPIED_BYTES, type SharedName } from "./entry.js";
 
 /** So much is read on the event loop; it was just copied from the page cache. */
 const MAX_AT_ONCE_BYTES = 128 << 10;
@@ -43,6 +43,11 @@ export class BaseRecorder {
   /** Another name of a file that has an entry. Its content is found only if that entry is in this record. 0 or a positive errno. */
   noteName(path: ByteName, entry: BaseEntry): number {
     return this.#write({ ...entry, path });
+  }
+
+  /** A name of a file with several names, which is changed by another one. 0 or a positive errno. */
+  noteShared(path: ByteName): number {
+    return this.#write({ path, shared: true });
   }
 
   /** `source` is open for reading, and `attr` are the attributes that it had before it was copied. 0 or a positive errno. */
@@ -83,7 +88,7 @@ export class BaseRecorder {
     return {};
   }
 
-  #write(entry: BaseEntry): number {
+  #write(entry: BaseEntry | SharedName): number {
     const bytes = Buffer.from(`\n${JSON.stringify(entry)}`);
     const written = native.write(this.#entries, bytes, 0, bytes.length);
     if (written < 0) return -written;

@@ -2,11 +2,11 @@
 import { readFileSync } from "node:fs";
 import { native } from "@sluice/native";
 import { type ByteName, O } from "@sluice/vfs";
-import { type BaseEntry, CONTENTS, digestOf, ENTRIES } from "./entry.js";
+import { type BaseEntry, CONTENTS, digestOf, ENTRIES, type SharedName } from "./entry.js";
 
-function parse(line: string): BaseEntry | undefined {
+function parse(line: string): BaseEntry | SharedName | undefined {
   try {
-    return JSON.parse(line) as BaseEntry; // nobody but the mount writes there
+    return JSON.parse(line) as BaseEntry | SharedName; // nobody but the mount writes there
   } catch {
     return undefined;
   }
@@ -22,7 +22,7 @@ function readFile(directory: number, name: string): Buffer | undefined {
   }
 }
 
-export function* readEntries(directory: number): Iterable<BaseEntry> {
+export function* readEntries(directory: number): Iterable<BaseEntry | SharedName> {
   for (const line of readFile(directory, ENTRIES)?.toString("utf8").split("\n") ?? []) {
     const entry = line === "" ? undefined : parse(line);
     if (entry !== undefined) yield entry;
@@ -34,11 +34,14 @@ export class BaseRecords {
   readonly #byPath = new Map<ByteName, { entry: BaseEntry; directory: number }>();
   /** A file with several names may have been copied by another one. */
   readonly #identities = new Map<string, BaseEntry>();
+  readonly #shared = new Set<ByteName>();
 
   /** @param directories descriptors, which stay the caller's. An entry of a later one replaces those of earlier ones */
   constructor(directories: readonly number[]) {
     for (const directory of directories) {
       for (const entry of readEntries(directory)) {
+        if ("shared" in entry || entry.links > 1) this.#shared.add(entry.path);
+        if ("shared" in entry) continue;
         this.#byPath.set(entry.path, { entry, directory });
         this.#identities.set(entry.identity, entry);
       }
@@ -47,6 +50,11 @@ export class BaseRecords {
 
   at(path: ByteName): BaseEntry | undefined {
     return this.#byPath.get(path)?.entry;
+  }
+
+  /** Whether the object had several names when the session changed it. Of a directory it says nothing. */
+  isShared(path: ByteName): boolean {
+    return this.#shared.has(path);
   }
 
   hasSeen(identity: string): boolean {

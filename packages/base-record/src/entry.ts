@@ -32,6 +32,12 @@ export interface BaseEntry {
   clone?: string;
 }
 
+/** A name of a file with several names, which was changed by another one. It says nothing of the object there. */
+export interface SharedName {
+  path: ByteName;
+  shared: true;
+}
+
 /** A change of the object of any kind gives another one. */
 export function identityIn({ words, ino, size, ctimeSec, ctimeNsec }: Attr): string {
   return `${words[StatWord.devMajor]}:${words[StatWord.devMinor]} ${ino} ${size} ${ctimeSec}.${ctimeNsec}`;

@@ -54,7 +54,12 @@ export function joinRecords(directories: readonly number[], into: number): numbe
 
 function addEntries(entries: number, directory: number, { into, at }: { into: number; at: number }): number {
   const lines: string[] = [];
-  for (const { content, clone, ...entry } of readEntries(directory)) {
+  for (const one of readEntries(directory)) {
+    if ("shared" in one) {
+      lines.push(`\n${JSON.stringify(one)}`);
+      continue;
+    }
+    const { content, clone, ...entry } = one;
     const cloned = clone !== undefined && native.linkat(directory, clone, into, clone, 0) >= 0 ? { clone } : {};
     const moved = content === undefined ? {} : { content: { ...content, at: content.at + at } };
     lines.push(`\n${JSON.stringify({ ...entry, ...moved, ...cloned })}`);

@@ -1,7 +1,7 @@
 /** Differences for people and for programs. */
 import { type LayerStack, readTarget } from "@sluice/layer-tools";
 import { toText } from "@sluice/native";
-import { escapeName } from "@sluice/runtime/cli";
+import { escapeName, escapeTextName } from "@sluice/runtime/cli";
 import type { Aspect, Difference, Side } from "./difference.js";
 
 export type Kind = "added" | "deleted" | "modified" | "metadata" | "renamed" | "type changed";
@@ -85,7 +85,12 @@ export function differenceLine(stack: LayerStack, one: Difference, origin: Diffe
   const details = [...detailsOf(stack, one, origin), ...linkDetails(one)];
   const shown = details.length === 0 ? "" : ` (${details.join(", ")})`;
   const conflict = conflictLabel(one) ?? (origin === undefined ? undefined : conflictLabel(origin));
-  return `${LETTERS[kindOf(one)]} ${from}${escapeName(one.path)}${slash}${shown}${conflict === undefined ? "" : ` [${conflict}]`}\n`;
+  const refusal = one.heldBack ?? origin?.heldBack;
+  const labels = [
+    ...(conflict === undefined ? [] : [conflict]),
+    ...(refusal === undefined ? [] : [`held back: ${escapeTextName(refusal)}`]),
+  ];
+  return `${LETTERS[kindOf(one)]} ${from}${escapeName(one.path)}${slash}${shown}${labels.map((label) => ` [${label}]`).join("")}\n`;
 }
 
 /** "2 modified, 1 added; 1 changed underneath" */
@@ -96,7 +101,12 @@ export function summaryOf(shown: readonly Difference[]): string {
   };
   const kinds = (["modified", "added", "deleted", "renamed", "type changed", "metadata"] as const).flatMap(count);
   const conflicts = shown.filter(({ conflict }) => conflict !== undefined).length;
-  return (kinds.length === 0 ? "no changes" : kinds.join(", ")) + (conflicts === 0 ? "" : `; ${conflicts} changed underneath`);
+  const held = shown.filter(({ heldBack }) => heldBack !== undefined).length;
+  return [
+    kinds.length === 0 ? "no changes" : kinds.join(", "),
+    ...(conflicts === 0 ? [] : [`${conflicts} changed underneath`]),
+    ...(held === 0 ? [] : [`${held} held back`]),
+  ].join("; ");
 }
 
 interface SideReport {
@@ -120,6 +130,8 @@ export interface DifferenceReport {
   /** The number of names that keep the old file. */
   oldNames?: number;
   conflict: string | null;
+  /** The reason why an apply leaves the change in the session unless it is named. */
+  heldBack: string | null;
   /** The number of conflicts in the merge; null if there is none. */
   merge: { conflicts: number } | null;
 }
@@ -133,7 +145,7 @@ function sideReport(stack: LayerStack, side: Side | undefined): SideReport | nul
 
 /** For programs: names as text, without escapes. */
 export function reportOf(stack: LayerStack, one: Difference): DifferenceReport {
-  const { path, from, aspects, before, after, conflict, merge, sameFile, oldNames } = one;
+  const { path, from, aspects, before, after, conflict, heldBack, merge, sameFile, oldNames } = one;
   return {
     kind: kindOf(one),
     path: toText(path),
@@ -144,6 +156,7 @@ export function reportOf(stack: LayerStack, one: Difference): DifferenceReport {
     ...(sameFile === undefined ? {} : { sameFile: sameFile.map(toText) }),
     ...(oldNames === undefined ? {} : { oldNames }),
     conflict: conflict ?? null,
+    heldBack: heldBack ?? null,
     merge: merge === undefined ? null : { conflicts: merge.conflicts },
   };
 }

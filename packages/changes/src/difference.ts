@@ -27,6 +27,10 @@ export interface Difference {
   sameFile?: readonly string[];
   /** Of a file that was changed in place: so many names of the lower file are not among the changed ones, and stay with it. */
   oldNames?: number;
+  /** The lower file has other names, or had some when the session changed it: it may have been changed by one of those. */
+  isShared?: true;
+  /** The reason why an apply leaves it in the session unless it is named: the policy of the session denies it. */
+  heldBack?: string;
   /** It changed in the lower layers since the upper layer was begun: applying the difference would lose that. */
   conflict?: string;
   /** Only with a conflict, and only if the two can be merged. */

@@ -12,6 +12,6 @@ export { forTerminal } from "./patch/for-terminal.js";
 export { restoreOriginalIds } from "./restore-ids.js";
 export { reviewLayers } from "./review.js";
 export { reviewPlace } from "./review-session.js";
-export { selectorOf } from "./selection.js";
+export { namedBy, selectorOf } from "./selection.js";
 export type { Differences } from "./walk-differences.js";
 export { missingInPatch, patchesOf, statLines } from "./write-patch.js";

@@ -111,9 +111,9 @@ class Linking {
     if (own === undefined || lower.layer !== this.#stack.uppers) return;
     this.#seen ??= new BaseRecords(this.#records);
     const entry = this.#seen.withIdentity(identityIn(lower.attr));
-    if (entry === undefined) return;
     this.#recorder ??= new BaseRecorder(native.dupfd(own));
-    this.#recorder.noteName(lower.path, entry);
+    this.#recorder.noteShared(lower.path);
+    if (entry !== undefined) this.#recorder.noteName(lower.path, entry);
   }
 
   /** As the mount writes it of a lower object; undefined if its file system has no handles. */

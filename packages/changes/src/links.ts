@@ -2,6 +2,7 @@
 import { type Hit, isDirectory, type LayerStack } from "@sluice/layer-tools";
 import type { Difference, Side } from "./difference.js";
 import { inodeKeyOf } from "./identity.js";
+import type { Known } from "./conflicts.js";
 import { handleOf, originBelow } from "./origin.js";
 import type { Differences } from "./walk-differences.js";
 
@@ -28,16 +29,17 @@ function isChangedInPlace(stack: LayerStack, before: Hit, after: Hit): boolean {
   return handle !== undefined && originBelow(stack, after) === handle;
 }
 
-/** @param kept so many further names of each lower file are kept for an undo */
 export function findLinks(
   stack: LayerStack,
   { list, unchanged }: Pick<Differences, "list" | "unchanged">,
-  kept: ReadonlyMap<string, number> = new Map(),
+  { records, keptNames: kept = new Map() }: Pick<Known, "records" | "keptNames">,
 ): void {
   const now = namesBy(list, ({ after }) => after);
   const then = namesBy(list, ({ before }) => before);
   for (const one of list) {
     const { path, before, after } = one;
+    const isFile = before !== undefined && !isDirectory(before.object.attr);
+    if (isFile && (hasSeveralNames(before) || records.isShared(path))) one.isShared = true;
     if (after === undefined) continue;
     const key = inodeKeyOf(after.object.attr);
     const names = hasSeveralNames(after) ? [...(now.get(key) ?? []), ...(unchanged.get(key) ?? []).map((lower) => lower.path)] : [];

@@ -10,7 +10,7 @@ import { type Differences, findDifferences } from "./walk-differences.js";
 export function reviewLayers(stack: LayerStack, known: Known = NOTHING_KNOWN, onProgress?: OnProgress): Differences {
   const differences = findDifferences(stack, onProgress);
   findRenames(stack, differences.list);
-  findLinks(stack, differences, known.keptNames);
+  findLinks(stack, differences, known);
   findConflicts(stack, differences, known);
   return differences;
 }

@@ -31,15 +31,25 @@ function matcherOf(pattern: string): (path: string) => boolean {
   }
 }
 
-/** @param words paths below the directory, or absolute ones in it, and patterns of paths to leave out, which begin with "!" */
-export function selectorOf(base: string, words: readonly string[]): (path: string) => boolean {
+/** Below the directory. @throws CliError */
+function pathsIn(base: string, words: readonly string[]): string[] {
   const within = (word: string): string => {
     const path = word.replace(/\/+$/, "");
     if (!path.startsWith("/")) return path.replace(/^(\.\/+)+/, "").replace(/^\.$/, "");
     if (!isWithin(path, base)) throw wrong(word, `the path is not in ${base}`, "name a path in the directory of the session");
     return path.slice(base.length + 1);
   };
-  const paths = words.filter((word) => !word.startsWith("!")).map((word) => toBytes(within(word)));
+  return words.filter((word) => !word.startsWith("!")).map((word) => toBytes(within(word)));
+}
+
+/** The paths that the words name, without those in them. @param words as of `selectorOf`. @throws CliError */
+export function namedBy(base: string, words: readonly string[]): ReadonlySet<string> {
+  return new Set(pathsIn(base, words));
+}
+
+/** @param words paths below the directory, or absolute ones in it, and patterns of paths to leave out, which begin with "!" */
+export function selectorOf(base: string, words: readonly string[]): (path: string) => boolean {
+  const paths = pathsIn(base, words);
   const left = words.filter((word) => word.startsWith("!")).map((word) => matcherOf(toBytes(word.slice(1))));
   return (path) =>
     (paths.length === 0 || paths.some((wanted) => wanted === "" || isWithin(path, wanted))) && !left.some((matches) => matches(path));

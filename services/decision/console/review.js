@@ -10,6 +10,8 @@ const CHOICES = {
 };
 let list = 0;
 let boxes = [];
+/** The boxes of changes that are only applied if a person chooses each of them. */
+let held = new Set();
 let choices = [];
 
 function tell(error) {
@@ -56,13 +58,14 @@ function choiceOf(line, merge) {
   return select;
 }
 
-function rowOf({ line, conflict, merge }, place) {
+function rowOf({ line, conflict, heldBack, merge }, place) {
   const details = element("details");
   const summary = element("summary", "", "path");
   const box = element("input");
   box.type = "checkbox";
   box.setAttribute("aria-label", `apply ${line}`);
   boxes.push(box);
+  if (heldBack) held.add(box);
   summary.append(box, ` ${line}`);
   const needsChoice = conflict !== null && merge !== 0;
   choices.push(needsChoice ? choiceOf(line, merge) : undefined);
@@ -75,6 +78,7 @@ async function show() {
   const review = await get("review");
   list = review.list;
   boxes = [];
+  held = new Set();
   choices = [];
   const others = review.others === 0 ? "" : ` (not shown: ${review.others})`;
   at("about").textContent = `session ${review.session} of ${review.base}: ${review.summary}${others}`;
@@ -112,7 +116,7 @@ function run(work) {
     });
 }
 
-const check = (on) => () => boxes.forEach((box) => (box.checked = on));
+const check = (on) => () => boxes.forEach((box) => (box.checked = on && !held.has(box)));
 const confirm = (asked) => () => (at("confirm").hidden = !asked);
 
 async function open() {

@@ -8,6 +8,7 @@ import type { Session } from "@sluice/sessions";
 import { native } from "@sluice/native";
 import { type Command, Option } from "commander";
 import type { EndArguments } from "../review/end-run.js";
+import { LEARNS } from "../review/session-policy.js";
 import { EarlySignals } from "./sessions/early-signals.js";
 import { collect } from "./shared-options.js";
 
@@ -82,7 +83,11 @@ function checkWritable(option: string, file: string | true | undefined): void {
 
 const isNew = ({ resume }: RunArguments): boolean => resume === undefined || resume.includes("@");
 
-async function openLocked(args: RunArguments, command: readonly string[], signals: EarlySignals): Promise<Session> {
+async function openLocked(
+  args: RunArguments,
+  command: readonly string[],
+  { signals, policy }: { signals: EarlySignals; policy: string },
+): Promise<Session> {
   const { createSession, openSession, removeSession } = await import("@sluice/sessions");
   if (args.resume !== undefined && args.freeze === true)
     throw wrong("--freeze", "it cannot be combined with --resume", "leave it out: a session stays as it began");
@@ -92,7 +97,7 @@ async function openLocked(args: RunArguments, command: readonly string[], signal
   if (args.resume === undefined) (await import("@sluice/sandbox/view-order")).checkBase(currentDirectory());
   if (args.name !== undefined) await (await import("./sessions/fork-command.js")).freeName(args.name);
   const session = await (async () => {
-    if (args.resume === undefined) return createSession(currentDirectory(), { name: args.name, command, policy: args.policy });
+    if (args.resume === undefined) return createSession(currentDirectory(), { name: args.name, command, policy });
     return fromCheckpoint
       ? (await import("./sessions/fork-command.js")).forkOf(args.resume, { name: args.name })
       : openSession(args.resume);
@@ -142,10 +147,12 @@ async function runWith(signals: EarlySignals, { words, args, sluice }: Called): 
   const file = learns ? LEARNING_POLICY : policyFile(args.policy);
   checkWritable("--learn", args.learn);
   checkWritable("--output", args.output);
-  const session = await openLocked(args, words, signals);
+  const policy = learns ? LEARNS : presetFile(args.policy) === undefined ? file : args.policy;
+  const session = await openLocked(args, words, { signals, policy });
   let isEmpty = isNew(args);
   try {
-    session.begin(words, learns ? "learn" : args.policy);
+    // Reviews ask it.
+    session.begin(words, policy);
     if (learns) native.unlinkat(session.fd, "decisions", 0);
     const { viewOrder } = await import("@sluice/sandbox/view-order");
     const { askForView } = await import("./sessions/view-in-service.js");

@@ -9,12 +9,13 @@ import {
   shownDifferences,
   summaryOf,
 } from "@sluice/changes";
-import { escapeTextName, unfit, wrong } from "@sluice/runtime/cli";
+import { toText } from "@sluice/native";
+import { type CliError, escapeName, escapeTextName, unfit, wrong } from "@sluice/runtime/cli";
 import { becomeOwner, openSession } from "@sluice/sessions";
 import { hasTerminal } from "./ask-terminal.js";
 import { byPerson, type ConflictArguments, type Decide, resolveConflicts } from "./resolve-conflicts.js";
 import { withProgress } from "./show-progress.js";
-import { removeDiscarded, type Review, reviewSession, soleUpper } from "./session-changes.js";
+import { heldBackIn, removeDiscarded, type Review, reviewSession, soleUpper } from "./session-changes.js";
 
 export interface ApplyArguments extends ConflictArguments {
   json?: boolean;
@@ -24,35 +25,47 @@ export interface ApplyArguments extends ConflictArguments {
 function told(
   applied: readonly Difference[],
   rest: readonly Difference[],
-  numbers: { merged: number; separated: number; dropped: number },
+  { merged, separated, dropped, held }: { merged: number; separated: number; dropped: number; held: readonly Difference[] },
 ): string {
-  const { merged, separated, dropped } = numbers;
   return [
     summaryOf(shownDifferences(applied)),
     ...(merged === 0 ? [] : [`${merged} of them merged`]),
     ...(separated === 0 ? [] : [`${separated} of them separated from other names of the file`]),
     ...(dropped === 0 ? [] : [`${dropped} as in the directory`]),
     ...(rest.length === 0 ? [] : [`in the session remain ${summaryOf(shownDifferences(rest))}`]),
+    ...(held.length === 0 ? [] : [`only applied if you name them: ${namesOf(held)}`]),
   ].join("; ");
+}
+
+const MAX_NAMES = 3;
+
+function namesOf(list: readonly Difference[]): string {
+  const more = list.length > MAX_NAMES ? [`and ${list.length - MAX_NAMES} more`] : [];
+  return [...list.slice(0, MAX_NAMES).map(({ path }) => escapeName(path)), ...more].join(", ");
+}
+
+function nothingToApply(place: Place, held: readonly Difference[]): CliError {
+  if (held.length === 0) return unfit(place.name, "there is nothing to apply", "see 'sluice diff'");
+  return unfit(place.name, `the changes are held back, since the policy denies them: ${namesOf(held)}`, "name each one that you want");
 }
 
 export interface Applied {
   /** For a person: "applied to /srv/project: 3 modified". */
   line: string;
   /** With --json. */
-  report: { session: string; base: string; applied: readonly DifferenceReport[]; left: number } | undefined;
+  report: { session: string; base: string; applied: readonly DifferenceReport[]; left: number; heldBack: readonly string[] } | undefined;
 }
 
 /** Applies a selection of a locked session that was recovered. @throws CliError: then nothing was applied */
-export async function applyReview(
-  place: Place,
-  { stack, all, selected }: Review,
-  args: ApplyArguments & { decide?: Decide },
-): Promise<Applied> {
+export async function applyReview(place: Place, review: Review, args: ApplyArguments & { decide?: Decide }): Promise<Applied> {
+  const { stack, all, selected } = review;
+  const held = heldBackIn(review);
+  const heldBack = new Set(held);
+  const wanted = selected.filter((one) => !heldBack.has(one));
   const decide = args.decide ?? (hasTerminal() ? byPerson : undefined);
-  const { taken, merged, dropped } = await resolveConflicts(selected, place.base.path, { ...args, decide });
+  const { taken, merged, dropped } = await resolveConflicts(wanted, place.base.path, { ...args, decide });
   const chosen = completeSelection(all, taken);
-  if (chosen.length === 0 && dropped.size === 0) throw unfit(place.name, "there is nothing to apply", "see 'sluice diff'");
+  if (chosen.length === 0 && dropped.size === 0) throw nothingToApply(place, held);
   const applied = new Set(chosen);
   const rest = all.list.filter((one) => !applied.has(one) && !dropped.has(one));
   const left = new Set(all.list.filter((one) => !applied.has(one)).map(({ path }) => path));
@@ -63,11 +76,14 @@ export async function applyReview(
     applyDifferences(place, stack, { chosen, rest, merged, unchanged: all.unchanged, onProgress }),
   );
   removeDiscarded();
-  const numbers = { merged: chosen.filter((one) => merged.has(one)).length, separated, dropped: dropped.size };
-  const line = told(chosen, rest, numbers);
+  const line = told(chosen, rest, { merged: chosen.filter((one) => merged.has(one)).length, separated, dropped: dropped.size, held });
+  const paths = held.map(({ path }) => toText(path));
   return {
     line: `applied to ${escapeTextName(place.base.path)}: ${line}`,
-    report: reports === undefined ? undefined : { session: place.name, base: place.base.path, applied: reports, left: rest.length },
+    report:
+      reports === undefined
+        ? undefined
+        : { session: place.name, base: place.base.path, applied: reports, left: rest.length, heldBack: paths },
   };
 }
 

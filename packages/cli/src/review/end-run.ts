@@ -7,7 +7,7 @@ import { type ChangeCounts, countChanges, summaryOf } from "@sluice/sandbox";
 import type { Session } from "@sluice/sessions";
 import { applyReview } from "./apply-session.js";
 import { ask, hasTerminal } from "./ask-terminal.js";
-import { deniedIn, denialSummary, readActivity } from "./session-activity.js";
+import { countedNames, deniedIn, readActivity } from "./session-activity.js";
 import { behind, discardSession, placeOf, completeLayers, type Review, reviewSession, soleUpper } from "./session-changes.js";
 import { showReview } from "./show-changes.js";
 
@@ -30,19 +30,22 @@ interface Ending {
   exitCode: number;
   changes: ChangeCounts;
   conflicts: number;
+  heldBack: ReturnType<typeof deniedIn>;
   denied: ReturnType<typeof deniedIn>;
   review(): Promise<Review>;
 }
 
-function summaryLine({ changes, conflicts, denied }: Ending): string {
-  const parts = [summaryOf(changes), conflicts === 0 ? undefined : `${conflicts} changed underneath`, denialSummary(denied)];
+function summaryLine({ changes, conflicts, heldBack, denied }: Ending): string {
+  const underneath = conflicts === 0 ? undefined : `${conflicts} changed underneath`;
+  const parts = [summaryOf(changes), underneath, countedNames(heldBack, "held back"), countedNames(denied, "denied")];
   return parts.filter((part) => part !== undefined).join(" · ");
 }
 
-function reportOf({ session, exitCode, changes, conflicts, denied }: Ending, outcome: Outcome): unknown {
+function reportOf({ session, exitCode, changes, conflicts, ...ending }: Ending, outcome: Outcome): unknown {
   const { name, base } = session;
-  const names = { count: denied.count, paths: denied.paths.map(toText) };
-  return { session: name, base, exitCode, changes, conflicts, denied: names, outcome, kept: outcome !== "discarded" };
+  const textOf = ({ count, paths }: Ending["denied"]): Ending["denied"] => ({ count, paths: paths.map(toText) });
+  const [heldBack, denied] = [textOf(ending.heldBack), textOf(ending.denied)];
+  return { session: name, base, exitCode, changes, conflicts, heldBack, denied, outcome, kept: outcome !== "discarded" };
 }
 
 function discard(session: Session): Outcome {
@@ -73,12 +76,14 @@ async function selectByPerson(review: Review): Promise<Review | undefined> {
   for (const one of shownDifferences(all.list)) {
     const origin = one.from === undefined ? undefined : byPath.get(one.from);
     const line = differenceLine(stack, one, origin).trimEnd();
-    const key: string | undefined = takesAll ? "y" : await ask(`${line}   apply it? [y]es [n]o, [a]ll from here on, [q]uit ?`, "ynaq");
+    const key: string | undefined =
+      takesAll && one.heldBack === undefined ? "y" : await ask(`${line}   apply it? [y]es [n]o, [a]ll from here on, [q]uit ?`, "ynaq");
     if (key === undefined || key === "q") return undefined;
     takesAll ||= key === "a";
     if (key !== "n") selected.push(one);
   }
-  return selected.length === 0 ? undefined : { ...review, selected: behind(review, selected) };
+  const wanted = behind(review, selected);
+  return wanted.length === 0 ? undefined : { ...review, selected: wanted, named: new Set(wanted.map(({ path }) => path)) };
 }
 
 async function askPerson({ session, review }: Ending): Promise<Outcome> {
@@ -131,7 +136,9 @@ export async function endRun(session: Session, exitCode: number, args: EndArgume
   const review = async (): Promise<Review> => reviewSession(await soleUpper(session), []);
   const found = hasChanges ? (await reviewSession(placeOf(session), [])).all.list : [];
   const conflicts = found.filter(({ conflict }) => conflict !== undefined).length;
-  const ending: Ending = { session, exitCode, changes, conflicts, denied: deniedIn(readActivity(session)), review };
+  const held = found.flatMap(({ path, heldBack }) => (heldBack === undefined ? [] : [path]));
+  const heldBack = { count: held.length, paths: held };
+  const ending: Ending = { session, exitCode, changes, conflicts, heldBack, denied: deniedIn(readActivity(session)), review };
   const quiet = args.json === true;
   const onExit = args.onExit ?? "ask";
   const asks = onExit === "ask" && !quiet && hasTerminal() && !TOLD_TO_END.includes(exitCode);

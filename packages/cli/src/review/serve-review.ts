@@ -12,7 +12,6 @@ import {
   forTerminal,
   missingInPatch,
   patchesOf,
-  type Place,
   selectorOf,
   shownDifferences,
   summaryOf,
@@ -23,7 +22,7 @@ import type { Session } from "@sluice/sessions";
 import { applyReview } from "./apply-session.js";
 import type { Choice } from "./resolve-conflicts.js";
 import { parentsOf } from "./show-changes.js";
-import { behind, discardSession, type Review, reviewSession } from "./session-changes.js";
+import { behind, discardSession, type Review, reviewSession, type SessionPlace } from "./session-changes.js";
 
 const PREFIX = "/console/";
 const PAGES: readonly string[] = ["review.html", "review.js", "server.js", "console.css", "icon.svg"];
@@ -73,7 +72,7 @@ class ReviewServer {
 
   constructor(
     private readonly session: Session,
-    private readonly place: Place,
+    private readonly place: SessionPlace,
     { first, words, end }: { first: Review; words: readonly string[]; end: () => void },
   ) {
     this.#review = first;
@@ -139,7 +138,8 @@ class ReviewServer {
       const [origin] = behind(this.#review, [one]);
       const label = conflictLabel(one) ?? null;
       const line = differenceLine(stack, one, origin === one ? undefined : origin).trimEnd();
-      return { line, conflict: label, merge: one.merge?.conflicts ?? null };
+      const isHeldBack = behind(this.#review, [one]).some(({ heldBack }) => heldBack !== undefined);
+      return { line, conflict: label, heldBack: isHeldBack, merge: one.merge?.conflicts ?? null };
     });
     const others = shownDifferences(this.#review.all.list).length - shown.length;
     return { session: this.session.name, base: this.session.base, list: this.#list, summary: summaryOf(shown), others, changes };
@@ -167,7 +167,9 @@ class ReviewServer {
     ); // looked at above
     const places = new Map(shown.flatMap((one, place) => behind(this.#review, [one]).map((each) => [each, place] as const)));
     const decide = (one: Difference): Promise<Choice | undefined> => Promise.resolve(choices[String(places.get(one))]);
-    const { line } = await applyReview(this.place, { ...this.#review, selected: chosen }, { decide });
+    // Each has a checkbox of its own.
+    const named = new Set(chosen.map(({ path }) => path));
+    const { line } = await applyReview(this.place, { ...this.#review, selected: chosen, named }, { decide });
     const left = await reviewSession(this.place, []);
     this.#review = { ...left, selected: left.selected.filter(({ path }) => this.#isChosen(path)) };
     this.#list++;
@@ -195,7 +197,7 @@ async function listen(server: Server): Promise<string> {
 }
 
 /** The session is locked. Ends when the page says so. @param words paths and `!patterns`; empty: all changes. @throws CliError */
-export async function serveReview(session: Session, place: Place, words: readonly string[]): Promise<void> {
+export async function serveReview(session: Session, place: SessionPlace, words: readonly string[]): Promise<void> {
   const first = await reviewSession(place, words);
   if (first.all.list.length === 0) throw unfit(session.name, "there are no changes to show", "see 'sluice sessions'");
   let end: () => void = () => undefined;

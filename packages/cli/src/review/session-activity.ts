@@ -37,9 +37,9 @@ export function deniedIn(activity: ActivityFile | undefined): { count: number; p
 
 const MAX_NAMES = 2;
 
-/** Such as "3 denied (.env, keys/id_rsa, …)"; undefined if nothing was denied. */
-export function denialSummary({ count, paths }: ReturnType<typeof deniedIn>): string | undefined {
+/** Such as "3 denied (.env, keys/id_rsa, …)"; undefined if there are none. */
+export function countedNames({ count, paths }: { count: number; paths: readonly string[] }, word: string): string | undefined {
   if (count === 0) return undefined;
   const names = paths.slice(0, MAX_NAMES).map(escapeName);
-  return `${count} denied (${[...names, ...(count > names.length ? ["…"] : [])].join(", ")})`;
+  return `${count} ${word} (${[...names, ...(count > names.length ? ["…"] : [])].join(", ")})`;
 }

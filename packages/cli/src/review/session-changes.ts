@@ -7,6 +7,7 @@ import {
   forgetUndo,
   hasApply,
   linkNames,
+  namedBy,
   noteStates,
   passStates,
   type Place,
@@ -19,6 +20,7 @@ import {
 import { type LayerStack, openTree, type Tree } from "@sluice/layer-tools";
 import { native } from "@sluice/native";
 import { escapeTextName, unfit, wrong } from "@sluice/runtime/cli";
+import { policyOf, type SessionPolicy } from "./session-policy.js";
 import { withProgress } from "./show-progress.js";
 import { forgetShownIds, hasShownIds, listSessions, removeSession, removeUnusedLayers, type Session } from "@sluice/sessions";
 
@@ -39,7 +41,11 @@ function openBase({ name, base, record }: Session): Tree {
   throw unfit(base, `the directory of session ${name} is not there (ENOENT)`, `move it back, or run: sluice discard ${name}`);
 }
 
-export function placeOf(session: Session): Place {
+export interface SessionPlace extends Place {
+  policy: SessionPolicy | undefined;
+}
+
+export function placeOf(session: Session): SessionPlace {
   const directory = { fd: session.fd, path: session.directory };
   const base = openBase(session);
   const [[upper, ...frozen], records] = session.settled(() => [session.openLayers() as [Tree, ...Tree[]], session.openRecords()] as const);
@@ -48,6 +54,7 @@ export function placeOf(session: Session): Place {
     ...{ name: session.name, base, upper, frozen, records, directory },
     snapshot: snapshot === null ? undefined : session.openLowest(),
     begun: begun === null ? undefined : BigInt(begun),
+    policy: policyOf(session),
   };
 }
 
@@ -70,7 +77,7 @@ function recover(place: Place): void {
 }
 
 /** Before changes leave a session, or return: its own layers become one upper layer. The session is locked. @throws CliError */
-export async function soleUpper(session: Session): Promise<Place> {
+export async function soleUpper(session: Session): Promise<SessionPlace> {
   recoverSession(session);
   if (session.record.layers.length > 0) {
     await session.mergeLayers();
@@ -159,15 +166,22 @@ export interface Review {
   stack: LayerStack;
   all: Differences;
   selected: Difference[];
+  /** Paths that a person named one by one: an apply takes these changes, although they are held back. */
+  named: ReadonlySet<string>;
+}
+
+/** The selected changes that an apply leaves in the session. */
+export function heldBackIn({ selected, named }: Review): Difference[] {
+  return selected.filter(({ path, heldBack }) => heldBack !== undefined && !named.has(path));
 }
 
 /** @param words paths and `!patterns`. @throws CliError, also if they select nothing though there are changes */
-function select({ stack, all }: Omit<Review, "selected">, base: string, words: readonly string[]): Review {
+function select({ stack, all }: Pick<Review, "stack" | "all">, base: string, words: readonly string[]): Review {
   const isSelected = selectorOf(base, words);
   const selected = all.list.filter(({ path }) => isSelected(path));
   if (selected.length === 0 && all.list.length > 0)
     throw wrong(words.map(escapeTextName).join(" "), "no change has such a path", "see 'sluice diff' without paths");
-  return { stack, all, selected };
+  return { stack, all, selected, named: namedBy(base, words) };
 }
 
 /** The changes behind those that are shown: a rename has two. */
@@ -183,7 +197,11 @@ export function review(stack: LayerStack, base: string, words: readonly string[]
   return select({ stack, all: reviewLayers(stack) }, base, words);
 }
 
-export async function reviewSession(place: Place, words: readonly string[]): Promise<Review> {
+export async function reviewSession(place: SessionPlace, words: readonly string[]): Promise<Review> {
   const found = await withProgress("comparing", (onProgress) => reviewPlace(place, onProgress));
+  const { policy } = place;
+  const shared = found.all.list.filter(({ isShared }) => isShared === true);
+  // Most reviews load no policy.
+  if (policy !== undefined && shared.length > 0) await (await import("./held-back.js")).noteHeldBack(shared, policy);
   return select(found, place.base.path, words);
 }

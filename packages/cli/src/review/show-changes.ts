@@ -10,8 +10,8 @@ import {
   statLines,
   summaryOf,
 } from "@sluice/changes";
-import { escapeName } from "@sluice/runtime/cli";
-import type { Review } from "./session-changes.js";
+import { escapeName, escapeTextName } from "@sluice/runtime/cli";
+import { heldBackIn, type Review } from "./session-changes.js";
 
 export interface ReviewForm {
   patch?: boolean;
@@ -37,7 +37,12 @@ export function parentsOf(shown: readonly Difference[]): Set<string> {
   return parents;
 }
 
-async function printPatch({ stack }: Review, shown: readonly Difference[], byPath: ReadonlyMap<string, Difference>): Promise<void> {
+async function printPatch(review: Review, all: readonly Difference[], byPath: ReadonlyMap<string, Difference>): Promise<void> {
+  const { stack } = review;
+  const held = new Map(heldBackIn(review).map((one) => [one.path, one]));
+  const shown = all.filter(({ path }) => !held.has(path));
+  for (const { path, heldBack = "" } of held.values())
+    process.stderr.write(`sluice: ${escapeName(path)}: the patch does not hold it unless you name it: ${escapeTextName(heldBack)}\n`);
   for (const [, patches] of patchesOf(stack, shown, byPath))
     for (const { text } of patches) await print(process.stdout.isTTY ? forTerminal(text) : bytes(text));
   const parents = parentsOf(shown);

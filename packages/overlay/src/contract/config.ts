@@ -88,6 +88,8 @@ export interface BaseRecord {
   note(path: ByteName, attr: Attr, target?: string): number;
   /** A regular file whose bytes may be needed: `source` is open for reading, and `attr` is older than the copy. */
   noteFile(path: ByteName, attr: Attr, source: number): Status;
+  /** A name of a file with several names, which is changed by another one: nobody may have been asked about this one. */
+  noteShared(path: ByteName): number;
 }
 
 /** Libraries emit, services log and count. Every method returns at once and never throws. */

@@ -6,6 +6,7 @@ import type { RealDir } from "../layer/host-layer.js";
 import { writeNlink } from "../node/link-index.js";
 import type { Dentry, IndexEntry, Node } from "../node/node.js";
 import { copyUpDirectory } from "./copy-up-directory.js";
+import { noteName } from "./note-base.js";
 import { markImpure, restoreTimes } from "./touched-parent.js";
 
 const attr = new Attr();
@@ -59,6 +60,7 @@ function linkName(core: CopyUpContext, node: Node, name: Dentry): number {
   if (statName(index.fd, node.realName, attr) < 0) return Errno.EIO;
   const shown = attr.nlink + indexed.nlinkDelta;
   const entry = { fd: index.fd, name: node.realName };
+  noteName(core, node, name);
   markImpure(core, name.parent);
   // While the upper file's count changes, the count is told by the lower one's, which does not.
   let status = writeNlink(core, entry, { to: "L", delta: shown - indexed.lowerNlink });

@@ -2,7 +2,7 @@
 import { andThen, Attr, O, S, type Status } from "@sluice/vfs";
 import type { BaseRecord, OverlayConfig, OverlayEvents } from "../contract/config.js";
 import { closeFd, statFd, sys } from "../layer/system-calls.js";
-import { type Node, pathOf } from "../node/node.js";
+import { type Dentry, type Node, pathOf } from "../node/node.js";
 import { openNode } from "../node/open-node.js";
 import type { NodeStore } from "../node/known-paths.js";
 
@@ -42,6 +42,15 @@ export function noteObject(core: BaseContext, node: Node, fd: number, attr: Attr
   if (record === undefined) return;
   const length = (attr.mode & S.IFMT) === S.IFLNK ? sys.readlinkat(fd, "", link) : -1;
   void told(core, node, record.note(pathInLower(node), attr, length < 0 ? undefined : link.toString("latin1", 0, length)));
+}
+
+/** A further name of a file that was copied up by another one: if the lowest layer has it, it is about to be hidden there. */
+export function noteName(core: BaseContext, node: Node, { parent, name }: Dentry): void {
+  const { baseRecord } = core.config;
+  const lowest = core.layers.at(-1);
+  const directory = parent.dirs?.find(({ layer }) => layer === lowest);
+  if (baseRecord !== undefined && directory !== undefined)
+    void told(core, node, baseRecord.noteShared([...directory.components(), name].join("/")));
 }
 
 /** A lower object that is about to be hidden. */

@@ -12,6 +12,9 @@ without conflicts is applied. About any other conflict the command asks on a ter
 (exit code 5), unless an option decides. The session must not be running. Owners, modes, times, extended attributes, access lists and hard links
 are those of the session.
 
+A file may have other names (hard links), at which the program never changed it. If the policy of the session denies a change by such a name,
+the change is held back there: name it to apply it.
+
 Examples:
   sluice apply brave-otter
   sluice apply brave-otter src/ -- '!*.lock'
