@@ -10,7 +10,7 @@ import { StatWord } from "@sluice/native";
 import { type Attr, S } from "@sluice/vfs";
 import { aspectsOf, digestOf } from "./aspects.js";
 import type { Difference, Side } from "./difference.js";
-import { changedAt, identityOf, NS } from "./identity.js";
+import { changedAt, identityOf, NS, sealOf } from "./identity.js";
 import { handleOf, originBelow } from "./origin.js";
 import type { Differences } from "./walk-differences.js";
 
@@ -72,7 +72,8 @@ class Judge {
   conflictOf(difference: Difference): string | undefined {
     const { path, before, after } = difference;
     if (before === undefined) return this.#isOrphan(difference) ? "deleted underneath" : undefined;
-    if (this.#known.applied.get(path)?.has(identityOf(before.object.attr)) === true) return undefined;
+    const applied = this.#known.applied.get(path);
+    if (applied?.has(identityOf(before.object.attr)) === true || applied?.has(sealOf(before.object.attr)) === true) return undefined;
     return this.#isUnchanged(before, after) ? undefined : "changed underneath";
   }
 

@@ -70,6 +70,23 @@ function sealsOnKept(place: Place, { seals }: ApplyRecord): string[] {
   });
 }
 
+/** Paths that are as an apply left them. */
+function stillSealed({ base }: Place, { seals }: Pick<ApplyRecord, "seals">): string[] {
+  return seals.flatMap(([path, seal]) => {
+    const attr = seal === null ? undefined : look(base.fd, path);
+    return attr !== undefined && sealOf(attr) === seal ? [path] : [];
+  });
+}
+
+/** An apply that can no longer be undone has no record: its states are not somebody else's changes either. */
+function keepSeals(place: Place, paths: readonly string[]): void {
+  const states = paths.flatMap((path): [string, string][] => {
+    const attr = look(place.base.fd, path);
+    return attr === undefined ? [] : [[path, sealOf(attr)]];
+  });
+  if (states.length > 0) addKnown(place, states);
+}
+
 function sealAgain(place: Place, directory: number, { record, paths }: { record: ApplyRecord; paths: readonly string[] }): void {
   if (paths.length === 0) return;
   const seals = record.seals.map(([path, seal]): [string, string | null] => {
@@ -82,10 +99,13 @@ function sealAgain(place: Place, directory: number, { record, paths }: { record:
 /** The changes are in the base: they leave the session, and can be undone from now on. */
 export function finishApply(place: Place, directory: number, record: ApplyRecord): void {
   // The last apply may keep names of files that are still in the directory.
-  const earlier = stillKnown(place, inApply(place, UNDO, (last) => readApplyRecord(last, DONE, place.directory.path))?.names);
+  const last = inApply(place, UNDO, (undo) => readApplyRecord(undo, DONE, place.directory.path));
+  const earlier = stillKnown(place, last?.names);
+  const sealed = stillSealed(place, last ?? { seals: [] });
   const paths = sealsOnKept(place, record);
   forgetUndo(place);
   sealAgain(place, directory, { record, paths });
+  keepSeals(place, sealed);
   noteRestored(place, { steps: [], names: [...earlier, ...(record.names ?? [])] });
   const made = native.mkdirat(directory, LEFT, 0o700);
   if (made !== -Errno.EEXIST) must(made, place.directory.path, "a directory cannot be created");

@@ -6,10 +6,12 @@ import {
   directory,
   file,
   mountKernelOverlay,
+  plant,
   requires,
   type Snapshot,
   snapshot,
   unmountKernelOverlay,
+  whiteout,
 } from "@sluice/testkit";
 import { type Random, seededRandom } from "@sluice/testkit/random";
 import { expect } from "vitest";
@@ -61,6 +63,20 @@ test("a file of a replaced directory stays in the session, which shows the new o
   expect(undoApply(session.place)).toMatchObject({ done: true, newer: [] });
   expect(readFileSync(join(session.base, "replaced/f"), "utf8")).toBe("old");
   expect(diffSnapshots(shownBy(session), shown)).toEqual([]);
+});
+
+test("objects that any earlier apply made are no conflicts if the session moves their directory", async () => {
+  const session = await plantSession(
+    {},
+    { "d/e/": directory({ mtimeNs: 1_000_000_000n }), "d/e/f": file("f"), "d/g": file("g"), n: file("n"), m: file("m") },
+  );
+  await reviewed(session).apply(["d"]);
+  plant(session.upper, { d: whiteout(), "moved/": directory({ xattrs: { "trusted.overlay.redirect": "/d" } }) });
+  expect(reviewed(session).conflicts).toEqual([]);
+  for (const path of ["n", "m"]) await reviewed(session).apply([path]);
+  expect(reviewed(session).conflicts).toEqual([]);
+  writeFileSync(join(session.base, "d/e/f"), "somebody else's");
+  expect(reviewed(session).conflicts).toEqual(["d/e/f"]);
 });
 
 /** The paths of a tree, without its root. */
