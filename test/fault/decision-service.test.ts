@@ -114,6 +114,19 @@ test("stale: repeats decided answers, and denies questions that were never asked
   await mount.stop();
 });
 
+test("stale: repeats the answer to one program for no other program", async () => {
+  const policy = policyOf("deny", { name: "cat", subject: { executable: "/**/cat" }, effect: "grant", ttl: "0ms" });
+  const mount = await mounted({ policy, args: ["--on-outage", "stale", "--stale-for", "1h", ...TIMEOUT] });
+  const pid = await successor(mount, undefined);
+  const cat = async (): Promise<number | null> => (await runScript(["cat", mount.path("plain")])).code;
+  expect(await cat()).toBe(0);
+  const frozen = whileFrozen(mount, pid, ["plain"]);
+  await expect.poll(() => stateOf(pid)).toBe("T");
+  expect(await cat(), mount.log()).toBe(0);
+  expect(await frozen, mount.log()).toEqual({ plain: ["EACCES"] });
+  await mount.stop();
+});
+
 test("a killed daemon takes its decision service along", async () => {
   const mount = await mounted();
   const pid = await successor(mount, undefined);

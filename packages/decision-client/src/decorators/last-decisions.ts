@@ -6,7 +6,6 @@ import { type CacheScope, type Decision, inquiryOf, type Question, type TextFact
 
 /** Decisions about one access of one caller to one name. */
 const MOST_OF_ONE = 8;
-/** Accesses that have decisions. */
 const MOST = 10_000;
 /** Facts of a question beside its names, access, layer and ids. */
 const FACTS: readonly TextFact[] = ["groups", "executable", "cgroup", "kind", "size", "mode", "owner", "content", "digest"];
@@ -17,26 +16,35 @@ export interface LastDecision {
   readonly atMs: number;
   /** Of the policy that was in force when the question was asked. */
   readonly epoch: number;
-  readonly facts: string;
+  /** Undefined if one was missing: then no question is the same. */
+  readonly facts: string | undefined;
 }
 
 export class LastDecisions {
   /** The newest first. The accesses that were asked about longest ago first. */
   readonly #byAccess = new Map<string, readonly LastDecision[]>();
+  #size = 0;
 
   record(question: Question, decision: Decision, epoch: number): void {
     const facts = factsOf(question, decision.scope);
-    if (facts === undefined) return;
     const key = keyOf(question);
     const others = this.of(question).filter((other) => other.facts !== facts);
+    this.#drop(key);
+    const all = [{ decision, atMs: performance.now(), epoch, facts }, ...others.slice(0, MOST_OF_ONE - 1)];
+    this.#byAccess.set(key, all);
+    this.#size += all.length;
+    while (this.#size > MOST) this.#drop(this.#byAccess.keys().next().value as string);
+  }
+
+  #drop(key: string): void {
+    this.#size -= this.#byAccess.get(key)?.length ?? 0;
     this.#byAccess.delete(key);
-    this.#byAccess.set(key, [{ decision, atMs: performance.now(), epoch, facts }, ...others.slice(0, MOST_OF_ONE - 1)]);
-    if (this.#byAccess.size > MOST) this.#byAccess.delete(this.#byAccess.keys().next().value as string);
   }
 
   /** The decision on the same question, with the same facts, under the policy of this epoch. */
   find(question: Question, epoch: number): LastDecision | undefined {
-    return this.of(question).find((last) => last.epoch === epoch && last.facts === factsOf(question, last.decision.scope));
+    const isSame = ({ facts, decision }: LastDecision): boolean => facts !== undefined && facts === factsOf(question, decision.scope);
+    return this.of(question).find((last) => last.epoch === epoch && isSame(last));
   }
 
   /** The decisions on this access of this caller to these names, whatever the other facts were. */

@@ -77,6 +77,16 @@ it("repeats no answer if a fact that the policy looked at is missing now", async
   expect(await sourceOf(plainQuestion("f"))).toBe("deny outage");
 });
 
+it("holds to the mode of a rule although a fact of its answer was missing, and repeats that answer for nobody", async () => {
+  const missing = { ...plainQuestion("f"), missing: [{ name: "subject.groups", reason: "gone" }] };
+  for (const onOutage of ["deny", "stale"] as const) {
+    const { state, sourceOf } = asker({ kind: "mediate" }, () => ({ scope: { ...SCOPE, subject: ["groups"] }, onOutage }));
+    await sourceOf(missing);
+    state.gone = true;
+    expect(await sourceOf(missing)).toBe("deny outage");
+  }
+});
+
 it("repeats no answer of a policy that is not in force any more", async () => {
   const { state, sourceOf } = asker(STALE, () => ({ scope: SCOPE }));
   await sourceOf(plainQuestion("f"));
@@ -95,4 +105,16 @@ it.each<[OutageMode, OutageEffect, string]>([
   await sourceOf(by("/bin/one"));
   state.gone = true;
   expect(await sourceOf(by("/bin/other"))).toBe(expected);
+});
+
+it("drops the answers that were given longest ago, and no others, if there are too many", async () => {
+  const { state, sourceOf } = asker(STALE, () => ({ scope: { ...SCOPE, subject: ["executable"] } }));
+  const of = (path: string, executable: string): Question => {
+    const question = by(executable);
+    return { ...question, resource: { ...question.resource, paths: [path] } };
+  };
+  for (let file = 0; file < 5_001; file++) for (const program of ["/a", "/b"]) await sourceOf(of(`f${file}`, program));
+  state.gone = true;
+  expect(await sourceOf(of("f0", "/a"))).toBe("deny outage");
+  for (const file of ["f1", "f5000"]) for (const program of ["/a", "/b"]) expect(await sourceOf(of(file, program))).toBe("grant stale");
 });
