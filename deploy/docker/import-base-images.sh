@@ -20,15 +20,17 @@ fail() { echo "import-base-images: $1" >&2; exit 3; }
 make_tar() {
   command -v mmdebstrap >/dev/null || fail "mmdebstrap is missing: apt-get install mmdebstrap"
   mkdir -p "$cache"
-  # Written aside and renamed: an interrupted run leaves no half tar behind.
-  rm -f "$tar.part.tar"
+  # Written aside and renamed: an interrupted run leaves no half tar behind, and two at once do not write one file.
+  part=$tar.part.$$.tar
+  trap 'rm -f "$part"' EXIT
+  trap 'exit 130' INT TERM HUP
   mmdebstrap --quiet --variant=minbase --include=nodejs,ca-certificates \
     --dpkgopt='path-exclude=/usr/share/doc/*' \
     --dpkgopt='path-exclude=/usr/share/man/*' \
     --dpkgopt='path-exclude=/usr/share/locale/*' \
     --customize-hook="chroot \"\$1\" node -e '$check_version'" \
-    trixie "$tar.part.tar"
-  mv "$tar.part.tar" "$tar"
+    trixie "$part"
+  mv "$part" "$tar"
 }
 
 [ -s "$tar" ] || make_tar
