@@ -16,7 +16,7 @@ test("links replace those of another checkout, and nothing else is left beside t
   expect([readdirSync(join(at, "sbin")), readdirSync(join(at, "usr/local/bin"))].flat()).toHaveLength(LINKS.length);
 });
 
-test("a file in the place of the last link keeps all links from being made", () => {
+test("a file where the last link belongs keeps all links from being made", () => {
   const at = scratch();
   const mine = join(at, "usr/local/bin/sluice");
   mkdirSync(dirname(mine), { recursive: true });

@@ -2,7 +2,7 @@
  * The first of the two processes of a mount in the background. It starts the second, which serves, and ends with 0 once that one serves, or
  * with its exit code. Node cannot fork, so the second is a new process.
  */
-import { type ChildProcess, spawn } from "node:child_process";
+import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { fileURLToPath } from "node:url";
 import { errorLine } from "@sluice/runtime/cli";
@@ -16,14 +16,13 @@ const FAILED = 1;
 export async function launch(argv: readonly string[], logFile: string): Promise<number> {
   // So it need not start its program a second time.
   limitThread();
-  let started: ChildProcess | undefined;
-  // Nobody waits for the mount any more.
-  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, () => void started?.kill("SIGTERM"));
-  const child = (started = spawn(process.execPath, [SERVE_MAIN, logFile, ...argv], {
+  // Nobody waits for the mount any more. No signal is handled before the child is there.
+  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, () => void child.kill("SIGTERM"));
+  const child = spawn(process.execPath, [SERVE_MAIN, logFile, ...argv], {
     // A session of its own: the terminal's signals are not for it. It shares our standard error until it serves.
     detached: true,
     stdio: ["ignore", "ignore", "inherit", "pipe"],
-  }));
+  });
   const ready = child.stdio[READY_FD];
   const ended = new Promise<{ code: number | null; signal: string | null }>((resolve) => {
     child.once("exit", (code, signal) => resolve({ code, signal }));

@@ -2,7 +2,7 @@
  * `sluice mount --background`: starts the same command again in a session of its own. It ends when that one serves, or fails, and passes
  * on its output and its exit code. Node cannot fork.
  */
-import { type ChildProcess, spawn } from "node:child_process";
+import { spawn } from "node:child_process";
 import { closeSync, mkdtempSync, openSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -58,14 +58,13 @@ export async function launchInBackground({ logFile, asksService, serves }: Launc
     // So it need not start its program a second time.
     if (serves) limitThread();
     let isToldToEnd = false;
-    let child: ChildProcess | undefined;
-    // Nobody waits for the mount any more. A keeper takes SIGHUP for something else.
+    // Nobody waits for the mount any more. A keeper takes SIGHUP for something else. No signal is handled before the child is there.
     const stop = (): void => {
       isToldToEnd = true;
-      child?.kill("SIGTERM");
+      child.kill("SIGTERM");
     };
     for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, stop);
-    child = spawn(process.execPath, [...process.execArgv, ...process.argv.slice(1)], {
+    const child = spawn(process.execPath, [...process.execArgv, ...process.argv.slice(1)], {
       detached: true,
       stdio: ["ignore", out.write, err.write],
       env: { ...process.env, [IN_BACKGROUND]: "1" },
