@@ -4,7 +4,7 @@
  */
 import { getSystemErrorName } from "node:util";
 import { leaveNow, native } from "@sluice/native";
-import { CliError, EXIT, errorLine } from "@sluice/runtime/cli";
+import { CliError, EXIT, errorLine, refuseDebugger } from "@sluice/runtime/cli";
 import { CHILD_DESCRIPTORS, type ChildUser, DROPPED, readUser } from "./embedded/child-user.js";
 
 function refused(what: string, status: number): CliError {
@@ -58,6 +58,7 @@ async function run(): Promise<number> {
   return serveDecisions({ served: user.kind === "own", isAssigned: user.kind === "assigned" });
 }
 
+refuseDebugger();
 const code = await run();
 // Whoever reads it may be gone.
 process.stdout.once("error", () => undefined);

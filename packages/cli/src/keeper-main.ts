@@ -14,6 +14,8 @@ import {
   runKeeper,
 } from "@sluice/service-keeper";
 
+// Node would open a debugger for it: see refuseDebugger of packages/runtime, which a keeper does not load.
+process.on("SIGUSR1", () => undefined);
 const configFd = Number(process.argv[3]);
 
 function run(config: KeeperConfig | AwaitingConfig | HostKeeperConfig): Promise<number> {

@@ -3,6 +3,7 @@ export { CliError, codeOf, EXIT, type ExitCode, errorLine, failed, forPerson, la
 export { escapeBytes, escapeLine, escapeName, escapeTextName } from "./escape-name.js";
 export { inInitialNamespace } from "./user-namespace.js";
 export { LOG_LEVELS, type LogLevel } from "./log-levels.js";
+export { refuseDebugger } from "./refuse-debugger.js";
 export { removeDeadSocket } from "./remove-dead-socket.js";
 export { runCli } from "./run-cli.js";
 export { table } from "./table.js";

@@ -1,5 +1,6 @@
 /** Runs a command line to its exit code, and reports every failure in the one format of `errorLine`. */
 import { CliError, EXIT, type ExitCode, errorLine, forPerson } from "./cli-error.js";
+import { refuseDebugger } from "./refuse-debugger.js";
 
 /** The part of a commander `Command` that is needed here. */
 export interface CommandLike {
@@ -68,6 +69,7 @@ function complain(thrown: unknown, program: string): ExitCode {
  * Actions throw `CliError`, or set `process.exitCode` after they have reported the error themselves.
  */
 export async function runCli(program: CommandLike, argv: readonly string[] = process.argv): Promise<number> {
+  refuseDebugger();
   tame(program);
   try {
     await program.parseAsync(argv);
