@@ -1,5 +1,6 @@
-/** Directories of sockets in /run/sluice after their processes were killed: the next process that serves removes them. */
+/** Directories of sockets, as in /run/sluice, after their processes were killed: the next process that serves removes them. */
 import { existsSync, mkdirSync, rmSync, utimesSync } from "node:fs";
+import { basename, join } from "node:path";
 import { runDirectories } from "@sluice/mount-control";
 import { cleanUp, eventually, file, mountSluice, plant, requires, runSluice, scratch, startHostService } from "@sluice/testkit";
 import { expect } from "vitest";
@@ -8,8 +9,8 @@ const { test } = requires("/dev/fuse", "CAP_SYS_ADMIN");
 const PATIENCE_MS = 60_000;
 
 /** Of a mount that ran an hour ago, and was killed. */
-function leftBehind(): string {
-  const [directory = ""] = runDirectories(scratch());
+function leftBehind(base: string): string {
+  const directory = join(base, basename(runDirectories(scratch())[0] ?? ""));
   cleanUp(() => rmSync(directory, { recursive: true, force: true }));
   mkdirSync(directory, { recursive: true, mode: 0o700 });
   const then = Date.now() / 1000 - 3600;
@@ -21,15 +22,19 @@ test("a mount that goes on for some seconds removes directories of killed mounts
   const older = await mountSluice({ lowers: [plant(scratch(), { word: file("x") })], ownProcess: true });
   const [live = ""] = runDirectories(older.mountpoint);
   utimesSync(live, 0, 0);
-  const dead = leftBehind();
-  await mountSluice({ lowers: [plant(scratch(), {})], ownProcess: true });
+  // No other process of the machine looks there.
+  const runtime = scratch();
+  const dead = leftBehind(join(runtime, "sluice"));
+  await mountSluice({ lowers: [plant(scratch(), {})], env: { XDG_RUNTIME_DIR: runtime } });
   await eventually("the dead directory is gone", PATIENCE_MS, () => !existsSync(dead));
   expect(existsSync(live)).toBe(true);
   expect((await runSluice(["status", older.mountpoint])).code).toBe(0);
 });
 
 test("a host service removes directories of killed mounts", async () => {
-  const dead = leftBehind();
-  await startHostService();
+  // No other process of the machine looks there.
+  const runtime = scratch();
+  const dead = leftBehind(join(runtime, "sluice"));
+  await startHostService([], { env: { XDG_RUNTIME_DIR: runtime } });
   await eventually("the dead directory is gone", PATIENCE_MS, () => !existsSync(dead));
 });
