@@ -1,13 +1,20 @@
 /** The differences of a session: of all its layers, with the records of its base, and with its applies. */
 import { BaseRecords } from "@sluice/base-record";
 import { LayerStack } from "@sluice/layer-tools";
-import type { Place } from "./apply/place.js";
+import { type Place, SLOTS_IN_BASE } from "./apply/place.js";
 import { keptNames } from "./apply/finish.js";
 import { appliedStates } from "./apply/undo.js";
-import type { OnProgress } from "./difference.js";
+import { isWithin, type OnProgress } from "./difference.js";
 import { findMerges } from "./merge.js";
 import { reviewLayers } from "./review.js";
 import type { Differences } from "./walk-differences.js";
+
+/** The session shows the replaced files of applies, whose undo needs them: they are no part of any change. */
+function withoutSlots(stack: LayerStack, all: Differences): Differences {
+  const names = stack.names(stack.roots(stack.uppers)).filter((name) => name.startsWith(SLOTS_IN_BASE));
+  if (names.length === 0) return all;
+  return { ...all, list: all.list.filter(({ path }) => !names.some((name) => isWithin(path, name))) };
+}
 
 /** @throws CliError */
 export function reviewPlace(place: Place, onProgress?: OnProgress): { stack: LayerStack; all: Differences } {
@@ -18,7 +25,8 @@ export function reviewPlace(place: Place, onProgress?: OnProgress): { stack: Lay
   const stack = new LayerStack(merging, { uppers: 1 + frozen.length, dataOnly });
   const snapshot = place.snapshot === undefined ? undefined : merging.length;
   const records = new BaseRecords(place.records ?? []);
-  const all = reviewLayers(stack, { applied: appliedStates(place), keptNames: keptNames(place), records, begun, snapshot }, onProgress);
+  const known = { applied: appliedStates(place), keptNames: keptNames(place), records, begun, snapshot };
+  const all = withoutSlots(stack, reviewLayers(stack, known, onProgress));
   findMerges(stack, all.list, { records, directory: place.directory.path });
   return { stack, all };
 }

@@ -12,7 +12,7 @@ import { inodeKeyOf, sealOf } from "../identity.js";
 import { abandonApply, finishApply, keptNames } from "./finish.js";
 import { Leaves } from "./leaves.js";
 import { isOwn, MovableObjects, OwnPlaces } from "./own-objects.js";
-import { APPLY, look, must, openIn, type Place } from "./place.js";
+import { APPLY, look, must, openIn, type Place, SLOTS_IN_BASE } from "./place.js";
 import { Plan, type Planned, reviewed } from "./plan.js";
 import { type ApplyRecord, BEGUN, DONE, type Inode, slotsOf, writeApplyRecord } from "./record.js";
 import { Steps } from "./steps.js";
@@ -32,7 +32,7 @@ function mountOf(fd: number): string {
 
 function whereSlots({ base, directory }: Place): ApplyRecord["slots"] {
   if (mountOf(base.fd) === mountOf(directory.fd)) return { in: "session", name: SLOTS };
-  return { in: "base", name: `.sluice-apply-${process.getBuiltinModule("node:crypto").randomBytes(8).toString("hex")}` };
+  return { in: "base", name: `${SLOTS_IN_BASE}${process.getBuiltinModule("node:crypto").randomBytes(8).toString("hex")}` };
 }
 
 function openSlots(record: ApplyRecord, place: Place, directory: number): number {

@@ -17,6 +17,7 @@ import { type Random, seededRandom } from "@sluice/testkit/random";
 import { expect } from "vitest";
 import { type PlantedSession, plantSession } from "../testing/plant-session.js";
 import { reviewed } from "../testing/apply-planted.js";
+import { reviewPlace } from "../review-session.js";
 import { undoApply } from "./undo.js";
 
 const { test } = requires("CAP_SYS_ADMIN", "kernel overlayfs");
@@ -77,6 +78,21 @@ test("objects that any earlier apply made are no conflicts if the session moves 
   expect(reviewed(session).conflicts).toEqual([]);
   writeFileSync(join(session.base, "d/e/f"), "somebody else's");
   expect(reviewed(session).conflicts).toEqual(["d/e/f"]);
+});
+
+test("a session that changes the replaced files of an apply changes nothing in them, and the apply can be undone", async () => {
+  const session = await plantSession(
+    { f: file("old"), g: file("old") },
+    { f: file("new"), g: file("new") },
+    { base: "disk", session: "tmpfs" },
+  );
+  await reviewed(session).apply(["f"]);
+  const [slots = ""] = readdirSync(session.base).filter((name) => name.startsWith(".sluice-apply-"));
+  plant(session.upper, { [`${slots}/0`]: file("forged"), [`${slots}/1`]: file("new"), ".sluice-apply-own/h": file("h") });
+  expect(reviewPlace(session.place).all.list.map(({ path }) => path)).toEqual([".sluice-apply-own", ".sluice-apply-own/h", "g"]);
+  expect(readFileSync(join(session.base, slots, "0"), "utf8")).toBe("old");
+  expect(undoApply(session.place)).toMatchObject({ done: true });
+  expect(readFileSync(join(session.base, "f"), "utf8")).toBe("old");
 });
 
 /** The paths of a tree, without its root. */

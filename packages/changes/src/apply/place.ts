@@ -27,6 +27,9 @@ export const APPLY = "apply";
 export const UNDO = "undo";
 export const REMAINS = "undo.remains";
 
+/** In the directory, if the session lies on another mount: the replaced files of an apply. The rest of the name is drawn. */
+export const SLOTS_IN_BASE = ".sluice-apply-";
+
 export type UseName = (directoryFd: number, name: string) => number;
 
 const statInto =
