@@ -11,6 +11,11 @@ const ALIGNMENT = 8;
 const HI = 0x1_0000_0000;
 const SAFE_HI = 0x20_0000;
 
+/** Node's own method that its type declarations omit: it does not look up an encoding by its name. */
+interface Latin1Buffer extends Buffer {
+  latin1Slice(start: number, end: number): string;
+}
+
 /** `name` is a byte string; `type` a DT value; `offset` the cookie to seek to for the entries after this one. */
 export interface VisitDirent {
   (name: string, inoLo: number, inoHi: number, type: number, offset: FileOffset): void;
@@ -29,12 +34,12 @@ export class DirentCursor {
   type = 0;
   /** The cookie to seek to for the entries after this one. */
   offset: FileOffset = 0;
-  readonly #buffer: Buffer;
+  readonly #buffer: Latin1Buffer;
   #at = 0;
   #length = 0;
 
   constructor(bytes: Uint8Array) {
-    this.#buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
+    this.#buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length) as Latin1Buffer;
   }
 
   /** Before the first of the records in the first `length` bytes. */
@@ -55,7 +60,7 @@ export class DirentCursor {
     if (at + NAME >= length) throw new RangeError(`a directory record is cut off at byte ${at}`);
     const end = at + buffer.readUInt16LE(at + RECORD_LENGTH);
     if (end > length || end <= at + NAME) throw new RangeError(`a directory record at byte ${at} has a wrong length`);
-    this.name = buffer.toString("latin1", at + NAME, endOfName(buffer, at, end));
+    this.name = buffer.latin1Slice(at + NAME, endOfName(buffer, at, end));
     this.inoLo = buffer.readUInt32LE(at + INO);
     this.inoHi = buffer.readUInt32LE(at + INO + 4);
     this.type = buffer[at + TYPE] as number;
