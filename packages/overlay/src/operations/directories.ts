@@ -26,7 +26,7 @@ import { cookieOf, numberIn, rowAt } from "../merge/recent-listings.js";
 import { mixDevice } from "../node/admit.js";
 import { type Node, pathOf } from "../node/node.js";
 import { openNode } from "../node/open-node.js";
-import { childOf, lookup } from "./lookup.js";
+import { childOf, lookUpIn } from "./lookup.js";
 import { syncVolatile } from "../io/data.js";
 
 export function opendir(core: OperationContext, call: CallContext, id: NodeId, out: OpenOut): number {
@@ -121,8 +121,7 @@ function emitStream(
     let full = false;
     const length = stream.read(from, request.plus || stream.dir.impure ? BATCH_PLUS_BYTES : BATCH_BYTES, (row) => {
       if (path !== undefined && !isDot(row.name) && core.gate.hides(path, row.name)) return true;
-      fillStreamed(core, stream, row);
-      full = !give(core, { node: stream.node, plus: request.plus }, isDot(row.name), out);
+      full = !(request.plus ? giveStreamedPlus(core, stream, row, out) : giveStreamed(core, stream, row, out));
       if (!full) given++;
       return !full;
     });
@@ -155,20 +154,40 @@ function isDot(name: ByteName): boolean {
   return name === "." || name === "..";
 }
 
-function fillStreamed(core: OperationContext, stream: DirectoryStream, row: StreamedEntry): void {
+function giveStreamed(core: OperationContext, stream: DirectoryStream, row: StreamedEntry, out: DirectoryOut): boolean {
+  if (!fillStreamed(core, stream, row)) return out.add(entry);
   const { node, dir } = stream;
-  if (isDot(row.name)) dot(node, row.name === "." ? 0 : 1);
-  else {
+  const child = knownChild(core, node, { name: row.name, differs: dir.layer.isOurs && dir.impure });
+  if (child !== undefined) {
+    numberEntry(child.inoLo, child.inoHi);
+    core.nodes.letGo(child);
+  }
+  noteOrigin(core, stream, row);
+  return out.add(entry);
+}
+
+function giveStreamedPlus(core: OperationContext, stream: DirectoryStream, row: StreamedEntry, out: DirectoryOut): boolean {
+  if (!fillStreamed(core, stream, row)) return out.addPlus(entry, undefined);
+  const given = givePlus(core, stream.node, out);
+  noteOrigin(core, stream, row);
+  return given;
+}
+
+/** False for "." and "..", which are complete then. */
+function fillStreamed(core: OperationContext, { node, dir }: DirectoryStream, row: StreamedEntry): boolean {
+  const isName = !isDot(row.name);
+  if (isName) {
     entry.name = row.name;
     entry.type = row.type;
-    const child = knownChild(core, node, { name: row.name, differs: dir.layer.isOurs && dir.impure });
-    const ownHi = mixDevice(core, row.inoHi, dir.layer.deviceIndex);
-    entry.inoLo = child?.inoLo ?? row.inoLo;
-    entry.inoHi = child?.inoHi ?? ownHi;
-    stream.hasOrigins ||= entry.inoLo !== row.inoLo || entry.inoHi !== ownHi;
-    if (child !== undefined) core.nodes.letGo(child);
-  }
+    numberEntry(row.inoLo, mixDevice(core, row.inoHi, dir.layer.deviceIndex));
+  } else dot(node, row.name === "." ? 0 : 1);
   entry.offset = row.offset;
+  return isName;
+}
+
+function noteOrigin(core: OperationContext, stream: DirectoryStream, row: StreamedEntry): void {
+  if (stream.hasOrigins) return;
+  stream.hasOrigins = entry.inoLo !== row.inoLo || entry.inoHi !== mixDevice(core, row.inoHi, stream.dir.layer.deviceIndex);
 }
 
 interface Emission {
@@ -196,10 +215,9 @@ function emit(core: OperationContext, emission: Emission, out: DirectoryOut): St
       if (given > 0) break;
       return new LoopTurn().next().then(() => emit(core, { ...emission, cookie: cookieOf(listing.number, row + 1) }, out));
     }
-    if (row < 2) dot(node, row);
-    else if (fillRow(core, node, listing, row - 2)) lookups++;
     entry.offset = cookieOf(listing.number, row);
-    if (lookups > MAX_LOOKUPS || !give(core, { node, plus: emission.plus }, row < 2, out)) {
+    if (row >= 2 && looksUp(node, listing, row - 2)) lookups++;
+    if (lookups > MAX_LOOKUPS || !(emission.plus ? giveRowPlus(core, emission, row, out) : giveRow(core, emission, row, out))) {
       core.journal?.storeListing(emission.directory);
       break;
     }
@@ -216,22 +234,51 @@ function dot(node: Node, row: number): void {
   entry.type = DT.DIR;
 }
 
-/** True if the node had to be looked up. */
-function fillRow(core: OperationContext, node: Node, listing: Listing, index: number): boolean {
-  const name = listing.names[index] as string;
-  entry.name = name;
-  entry.type = listing.types[index] as number;
-  const differs = listing.ours[index] === true && (node.isMerged || node.top.impure);
-  const child = knownChild(core, node, { name, differs });
+/** Does the entry's number take a look-up of its node? */
+function looksUp(node: Node, listing: Listing, index: number): boolean {
+  return listing.ours[index] === true && (node.isMerged || node.top.impure);
+}
+
+function giveRow(core: OperationContext, { directory, listing }: Emission, row: number, out: DirectoryOut): boolean {
+  const { node } = directory;
+  if (!fillRow(node, listing, row)) return out.add(entry);
+  const child = knownChild(core, node, { name: entry.name, differs: looksUp(node, listing, row - 2) });
   if (child !== undefined) {
-    // For a reader of this row after the name is gone.
-    listing.inoLo[index] = child.inoLo;
-    listing.inoHi[index] = child.inoHi;
+    numberEntry(child.inoLo, child.inoHi);
+    numberRow(listing, row - 2);
     core.nodes.letGo(child);
   }
-  entry.inoLo = listing.inoLo[index] as number;
-  entry.inoHi = listing.inoHi[index] as number;
-  return differs;
+  return out.add(entry);
+}
+
+function giveRowPlus(core: OperationContext, { directory, listing }: Emission, row: number, out: DirectoryOut): boolean {
+  if (!fillRow(directory.node, listing, row)) return out.addPlus(entry, undefined);
+  const given = givePlus(core, directory.node, out);
+  numberRow(listing, row - 2);
+  return given;
+}
+
+/** False for "." and "..", which are complete then. */
+function fillRow(node: Node, listing: Listing, row: number): boolean {
+  if (row < 2) {
+    dot(node, row);
+    return false;
+  }
+  entry.name = listing.names[row - 2] as string;
+  entry.type = listing.types[row - 2] as number;
+  numberEntry(listing.inoLo[row - 2] as number, listing.inoHi[row - 2] as number);
+  return true;
+}
+
+function numberEntry(inoLo: number, inoHi: number): void {
+  entry.inoLo = inoLo;
+  entry.inoHi = inoHi;
+}
+
+/** For a reader of this row after the name is gone. */
+function numberRow(listing: Listing, index: number): void {
+  listing.inoLo[index] = entry.inoLo;
+  listing.inoHi[index] = entry.inoHi;
 }
 
 /**
@@ -243,15 +290,16 @@ function knownChild(core: OperationContext, node: Node, which: { name: ByteName;
   return typeof child === "number" ? undefined : child;
 }
 
-function give(core: OperationContext, emission: { node: Node; plus: boolean }, isDotRow: boolean, out: DirectoryOut): boolean {
-  if (!emission.plus) return out.add(entry);
-  if (isDotRow) return out.addPlus(entry, undefined);
+/** Gives the entry with the node of its name, and the number of that. False if there is no room. */
+function givePlus(core: OperationContext, node: Node, out: DirectoryOut): boolean {
   if (!out.fitsPlus(entry.name.length)) return false;
   const found = out.scratch;
-  const status = lookup(core, emission.node.id, entry.name, found);
+  const status = node.unlinked ? Errno.ENOENT : lookUpIn(core, node, entry.name, found);
   // Gone since the listing was read: the entry is skipped, as if it had never been listed.
   if (status === Errno.ENOENT || (status === 0 && found.nodeId === 0)) return true;
-  return out.addPlus(entry, status === 0 ? found : undefined);
+  if (status !== 0) return out.addPlus(entry, undefined);
+  numberEntry(found.attr.words[0] as number, found.attr.words[1] as number);
+  return out.addPlus(entry, found);
 }
 
 export function fsyncdir(core: OperationContext, id: NodeId): Status {

@@ -19,6 +19,11 @@ export function lookup(core: IoContext, parentId: NodeId, name: ByteName, out: E
   if (name.length > NAME_MAX) return Errno.ENAMETOOLONG;
   // The kernel does not remember it, since it may be shown by the next policy.
   if (hidesName(core, parent, name)) return Errno.ENOENT;
+  return lookUpIn(core, parent, name, out);
+}
+
+/** LOOKUP of a name that is not hidden, in a directory that has names. */
+export function lookUpIn(core: IoContext, parent: Node, name: ByteName, out: EntryOut): number {
   const known = core.nodes.child(parent, name);
   if (known !== undefined && core.config.sharedLower) {
     const status = revalidate(core, known, { parent, name }, found);
