@@ -307,7 +307,7 @@ static napi_value fs_assume_old_kernel(napi_env env, napi_callback_info info) {
 const struct exported names_functions[] = {
   {"openat", fs_openat},         {"openat2", fs_openat2},
   {"close", fs_close},           {"dupfd", fs_dupfd},             {"dup2", fs_dup2},
-  {"statx", stat_statx},         {"statCached", stat_cached},
+  {"statx", stat_statx},         {"statCached", stat_cached},     {"statWithAttribute", stat_with_attribute},
   {"getdents64", fs_getdents64},
   {"mkdirat", fs_mkdirat},       {"mknodat", fs_mknodat},
   {"symlinkat", fs_symlinkat},   {"linkat", fs_linkat},

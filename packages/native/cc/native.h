@@ -169,12 +169,14 @@ int64_t fuse_backing_refuse(int fd);
 int64_t fuse_backing_open(int fuse_fd, int fd);
 int64_t names_fchmodat(int dirfd, const char *name, mode_t mode, int flags);
 napi_value stat_statx(napi_env env, napi_callback_info info);
+napi_value stat_with_attribute(napi_env env, napi_callback_info info);
 napi_value stat_cached(napi_env env, napi_callback_info info);
 int64_t names_openat(int dirfd, const char *name, int flags, mode_t mode);
 void proc_fd_path(char path[32], int fd);
 /* The handle of an object into `out`: the count of its bytes | its type << 16. */
 int64_t handle_of(int dirfd, const char *name, int flags, struct slice out);
-/* Of the object that a descriptor stands for: the length of the list of its extended attributes; and writes one of them. */
+/* Extended attributes: one of (directory, name); the length of the list of a descriptor's own object, and one of it is written. */
+int64_t xattr_get(int dirfd, const char *name, const char *attribute, struct slice value);
 int64_t xattr_list_length(int fd);
 int64_t xattr_set(int fd, const char *attribute, struct slice value);
 /* Reading as the owner: see credentials.c. */

@@ -1,6 +1,8 @@
 /* statx(2) into the word array whose first 22 words are struct fuse_attr. */
 #include "native.h"
 
+#include <sys/stat.h>
+
 /* struct statx of Linux 6.8 under a name of its own, so that older distributions' headers do. */
 struct stat_time {
   int64_t sec;
@@ -83,6 +85,32 @@ napi_value stat_statx(napi_env env, napi_callback_info info) {
   int64_t status = retried_as_owner(look(&request), look, &request);
   if (status < 0) return result_number(env, status);
   fill((uint32_t *)(void *)words.data, &stat);
+  return result_number(env, 0);
+}
+
+#define ATTRIBUTE_WORD 31
+/* No attribute that is asked about this way is longer. */
+#define ATTRIBUTE_BYTES 128
+
+napi_value stat_with_attribute(napi_env env, napi_callback_info info) {
+  struct args args = args_read_as_is(env, info, 4);
+  struct name name, attribute;
+  struct stat_result stat;
+  uint8_t value[ATTRIBUTE_BYTES];
+  int dirfd = arg_int(&args, 0);
+  arg_name(&args, 1, &name);
+  struct slice slice = arg_typed(&args, 2, napi_uint32_array);
+  arg_name(&args, 3, &attribute);
+  if (!args.failure && slice.length < STAT_WORDS) args_throw_range(&args, "the array must hold 32 words");
+  if (args.failure) return args_failed(&args);
+  uint32_t *words = (uint32_t *)(void *)slice.data;
+  struct stat_request request = {dirfd, name.bytes, AT_SYMLINK_NOFOLLOW, &stat};
+  int64_t status = retried_as_owner(look(&request), look, &request);
+  if (status < 0) return result_number(env, status);
+  fill(words, &stat);
+  if (S_ISREG(stat.mode)) {
+    words[ATTRIBUTE_WORD] = (uint32_t)xattr_get(dirfd, name.bytes, attribute.bytes, (struct slice){value, sizeof value});
+  }
   return result_number(env, 0);
 }
 

@@ -140,6 +140,11 @@ int64_t xattr_list_length(int fd) {
   return perform_reading(&request);
 }
 
+int64_t xattr_get(int dirfd, const char *name, const char *attribute, struct slice value) {
+  struct request request = {GET, attribute, value.data, value.length, 0, dirfd, name};
+  return perform_reading(&request);
+}
+
 int64_t xattr_set(int fd, const char *attribute, struct slice value) {
   struct request request = {SET, attribute, value.data, value.length, 0, fd, ""};
   return performed(&request);

@@ -58,7 +58,8 @@ export const StatWord = {
   /** stx_attributes, low word (STATX_ATTR_IMMUTABLE, _APPEND, ...). */
   attributes: 29,
   mask: 30,
-  reserved: 31,
+  /** 0, unless `statWithAttribute` fills it. */
+  attribute: 31,
 } as const;
 
 export interface Poller {

@@ -10,9 +10,10 @@ import {
   O_RDONLY,
   places,
   type Scratch,
+  statOf,
   textOf,
 } from "../test/scratch.js";
-import { native } from "./index.js";
+import { native, STAT_WORDS, StatWord } from "./index.js";
 import { raw } from "./raw.js";
 
 const CREATE = 1;
@@ -41,6 +42,25 @@ describe.each(cases)("extended attributes on $name, old kernel: $old", ({ place,
     const length = native.listxattrat(scratch.dir, "\xfff", bytes);
     expect(textOf(bytes, length).split("\0").filter(Boolean).sort()).toEqual(names);
     expect(native.listxattrat(scratch.dir, "\xfff", new Uint8Array(length - 1))).toBe(-errno.ERANGE);
+  });
+
+  it("tells an attribute of a file with its stat, and none of other objects", () => {
+    const words = new Uint32Array(STAT_WORDS);
+    const asked = (name: string): (number | undefined)[] => {
+      const status = native.statWithAttribute(scratch.dir, name, words, "user.a");
+      return [status, (words[StatWord.attribute] as number) | 0, words[StatWord.mode]];
+    };
+    const { mode } = statOf(scratch.dir, "\xfff");
+    expect(asked("\xfff")).toEqual([0, -errno.ENODATA, mode]);
+    for (const length of [0, 7, 128]) {
+      native.setxattrat(scratch.dir, "\xfff", "user.a", new Uint8Array(length), 0);
+      expect(asked("\xfff")).toEqual([0, length, mode]);
+    }
+    native.setxattrat(scratch.dir, "\xfff", "user.a", new Uint8Array(129), 0);
+    expect(asked("\xfff")).toEqual([0, -errno.ERANGE, mode]);
+    expect(asked("link")).toEqual([0, 0, 0o120777]);
+    expect(native.statWithAttribute(scratch.dir, "nothing", words, "user.a")).toBe(-errno.ENOENT);
+    expect(() => native.statWithAttribute(scratch.dir, "link", new Uint32Array(31), "user.a")).toThrow(RangeError);
   });
 
   it("sets, gets, lists and removes by name", () => {

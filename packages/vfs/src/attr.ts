@@ -69,6 +69,14 @@ export class Attr {
     return this.words[29] as number;
   }
 
+  /** Of a regular file whose look-up asked about an extended attribute: its length, or the negative errno. */
+  get attributeLength(): number {
+    return (this.words[31] as number) | 0;
+  }
+  set attributeLength(length: number) {
+    this.words[31] = length;
+  }
+
   set mode(value: number) {
     this.words[15] = value;
   }

@@ -150,6 +150,24 @@ export function readLink(dirFd: number, name: string, into: Uint8Array): number 
   return length === -Errno.EACCES ? onOwn(dirFd, name, (own) => sys.readlinkat(own, "", into)) : length;
 }
 
+/** As `statName`, and also asks a regular file for an extended attribute: see `Attr.attributeLength`. */
+export function statNameWith(dirFd: number, name: string, attr: Attr, attribute: string): number {
+  let status = sys.statWithAttribute(dirFd, name, attr.words, attribute);
+  if (status === -Errno.EACCES) status = statOnOwnWith(dirFd, name, attr, attribute);
+  showGroup(attr);
+  return status;
+}
+
+const asked = Buffer.alloc(128);
+
+function statOnOwnWith(dirFd: number, name: string, attr: Attr, attribute: string): number {
+  return onOwn(dirFd, name, (own) => {
+    const status = sys.statx(own, "", AT.EMPTY_PATH | AT.SYMLINK_NOFOLLOW, attr.words);
+    attr.attributeLength = sys.getxattrat(own, "", attribute, asked);
+    return status;
+  });
+}
+
 /** statx of the object of a descriptor. */
 export function statFd(fd: number, attr: Attr): number {
   const status = sys.statx(fd, "", AT.EMPTY_PATH | AT.SYMLINK_NOFOLLOW, attr.words);

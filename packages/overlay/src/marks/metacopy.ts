@@ -13,7 +13,11 @@ const LEAST = 4;
 
 /** 1 for a metadata-only copy, 0 for a file, or a negative errno (EIO: the mark is cut off). Costs a system call. */
 export function isMetacopy(names: MarkNames, dirFd: number, name: ByteName): number {
-  const length = readXattr(dirFd, name, names.metacopy, value);
+  return isMetacopyBy(readXattr(dirFd, name, names.metacopy, value));
+}
+
+/** The same by the length of the mark, or the negative errno for it. */
+export function isMetacopyBy(length: number): number {
   if (length >= 0) return length === 0 || length >= LEAST ? 1 : -Errno.EIO;
   // In user.*, a file that may not be read shows no attribute.
   return length === -Errno.ENODATA || length === -Errno.EOPNOTSUPP || length === -Errno.EACCES ? 0 : length;

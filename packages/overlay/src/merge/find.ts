@@ -8,11 +8,11 @@
 import { Attr, type ByteName, Errno, S } from "@sluice/vfs";
 import type { MergedLayers } from "./merged-layers.js";
 import { DataLocation } from "../layer/data-location.js";
-import { statName } from "../layer/system-calls.js";
+import { statName, statNameWith } from "../layer/system-calls.js";
 import { RealDir } from "../layer/host-layer.js";
 import { type DirectoryMarks, readDirectoryMarks } from "../marks/directory-marks.js";
 import { isForeignMark, isHiddenByFile } from "../marks/foreign-marks.js";
-import { isMetacopy } from "../marks/metacopy.js";
+import { isMetacopyBy } from "../marks/metacopy.js";
 import { readRedirect } from "../marks/redirect.js";
 import { isWhiteout, isXattrWhiteout } from "../marks/whiteout.js";
 import type { Found } from "../node/found.js";
@@ -77,7 +77,8 @@ function step(search: Search, dir: RealDir, name: ByteName): number {
   const dirFd = core.fds.of(dir);
   if (dirFd < 0) return absent(dirFd);
   const attr = found.kind === 0 ? found.attr : below;
-  const status = statName(dirFd, name, attr);
+  // Most names are of files, which are asked for the mark of a metadata-only copy anyway.
+  const status = statNameWith(dirFd, name, attr, core.marks.metacopy);
   if (status < 0) {
     if (core.marks.foreign && isHiddenByFile(dirFd, name)) search.stop = true;
     else if (status === -Errno.ENOENT) missed(core, dir, dirFd);
@@ -124,7 +125,7 @@ function addObject(search: Search, dir: RealDir): number {
 /** A regular file: the object itself, or the data of the metadata-only copies above it. */
 function addFile(search: Search, at: Hit): number {
   const { core, found } = search;
-  const metacopy = isMetacopy(core.marks, at.dirFd, at.name);
+  const metacopy = isMetacopyBy(at.attr.attributeLength);
   if (metacopy < 0) return -metacopy;
   if (found.dir === undefined) found.dir = at.dir;
   if (metacopy === 0) {
