@@ -282,18 +282,45 @@ static napi_value fs_name_to_handle_at(napi_env env, napi_callback_info info) {
   return result_number(env, handle_of(dirfd, name.bytes, flags, out));
 }
 
+static int64_t open_handle(int mount_fd, int type, struct slice data, int flags) {
+  struct handle handle = {.bytes = (uint32_t)data.length, .type = type};
+  if (data.length > HANDLE_BYTES_MAX) return -EINVAL;
+  memcpy(handle.data, data.data, data.length);
+  return or_errno(syscall(SYS_open_by_handle_at, mount_fd, &handle, flags | O_CLOEXEC));
+}
+
 static napi_value fs_open_by_handle_at(napi_env env, napi_callback_info info) {
   struct args args = args_read_as_is(env, info, 4);
-  struct handle handle = {0};
   int mount_fd = arg_int(&args, 0);
-  handle.type = arg_int(&args, 1);
+  int type = arg_int(&args, 1);
   struct slice data = arg_bytes(&args, 2);
   int flags = arg_int(&args, 3);
   if (args.failure) return args_failed(&args);
-  if (data.length > HANDLE_BYTES_MAX) return result_number(env, -EINVAL);
-  handle.bytes = (uint32_t)data.length;
-  memcpy(handle.data, data.data, data.length);
-  return result(env, syscall(SYS_open_by_handle_at, mount_fd, &handle, flags | O_CLOEXEC));
+  return result_number(env, open_handle(mount_fd, type, data, flags));
+}
+
+/* The path in its mount, as far as the kernel remembers one. */
+static int64_t path_of(int fd, struct slice path) {
+  char link[32];
+  proc_fd_path(link, fd);
+  return or_errno(readlink(link, (char *)path.data, path.length));
+}
+
+static napi_value fs_stat_by_handle(napi_env env, napi_callback_info info) {
+  struct args args = args_read_as_is(env, info, 5);
+  int mount_fd = arg_int(&args, 0);
+  int type = arg_int(&args, 1);
+  struct slice data = arg_bytes(&args, 2);
+  struct slice words = arg_typed(&args, 3, napi_uint32_array);
+  struct slice path = arg_bytes(&args, 4);
+  if (!args.failure && words.length < STAT_WORDS) args_throw_range(&args, "the array must hold 32 words");
+  if (args.failure) return args_failed(&args);
+  int64_t fd = open_handle(mount_fd, type, data, O_PATH | O_NOFOLLOW);
+  if (fd < 0) return result_number(env, fd);
+  int64_t status = stat_descriptor((int)fd, (uint32_t *)(void *)words.data);
+  int64_t length = status < 0 ? status : path_of((int)fd, path);
+  close((int)fd);
+  return result_number(env, status < 0 ? status : length < 0 ? 0 : length);
 }
 
 static napi_value fs_assume_old_kernel(napi_env env, napi_callback_info info) {
@@ -315,6 +342,7 @@ const struct exported names_functions[] = {
   {"readlinkat", fs_readlinkat}, {"fchmodat", fs_fchmodat},
   {"fchownat", fs_fchownat},     {"utimensat", fs_utimensat},
   {"nameToHandleAt", fs_name_to_handle_at}, {"openByHandleAt", fs_open_by_handle_at},
+  {"statByHandle", fs_stat_by_handle},
   {"assumeOldKernel", fs_assume_old_kernel},
   {NULL, NULL},
 };

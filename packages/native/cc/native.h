@@ -168,6 +168,8 @@ void pool_begin(napi_env env);
 int64_t fuse_backing_refuse(int fd);
 int64_t fuse_backing_open(int fuse_fd, int fd);
 int64_t names_fchmodat(int dirfd, const char *name, mode_t mode, int flags);
+#define STAT_WORDS 32
+int64_t stat_descriptor(int fd, uint32_t *words);
 napi_value stat_statx(napi_env env, napi_callback_info info);
 napi_value stat_with_attribute(napi_env env, napi_callback_info info);
 napi_value stat_cached(napi_env env, napi_callback_info info);

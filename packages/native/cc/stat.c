@@ -23,7 +23,6 @@ struct stat_result {
 _Static_assert(sizeof(struct stat_result) == 256, "struct statx is 256 bytes");
 _Static_assert(offsetof(struct stat_result, mount_id) == 0x90, "stx_mnt_id is at 0x90");
 
-#define STAT_WORDS 32
 /* BASIC_STATS | BTIME | MNT_ID | MNT_ID_UNIQUE; kernels before 6.8 ignore the last and give the reusable id. */
 #define STAT_MASK (0x7ffU | 0x800U | 0x1000U | 0x4000U)
 
@@ -86,6 +85,14 @@ napi_value stat_statx(napi_env env, napi_callback_info info) {
   if (status < 0) return result_number(env, status);
   fill((uint32_t *)(void *)words.data, &stat);
   return result_number(env, 0);
+}
+
+int64_t stat_descriptor(int fd, uint32_t *words) {
+  struct stat_result stat;
+  struct stat_request request = {fd, "", AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW, &stat};
+  int64_t status = look(&request);
+  if (status == 0) fill(words, &stat);
+  return status;
 }
 
 #define ATTRIBUTE_WORD 31

@@ -47,4 +47,9 @@ export interface NameCalls {
   /** name_to_handle_at(2): fills `handle` with f_handle; the count of bytes | handle type * 2^16, so one call gives both. */
   nameToHandleAt(dirfd: number, name: string, flags: number, handle: Uint8Array): number;
   openByHandleAt(mountFd: number, handleType: number, handle: Uint8Array, flags: number): number;
+  /**
+   * statx(2) of the object of a handle, and in `path` its path in its mount, if the kernel remembers one: somebody looked it up by name.
+   * The count of bytes of the path, which ends there if it does not fit; 0 if it cannot be told.
+   */
+  statByHandle(mountFd: number, handleType: number, handle: Uint8Array, words: Uint32Array, path: Uint8Array): number;
 }

@@ -1,4 +1,5 @@
 import { lstatSync, statSync } from "node:fs";
+import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import {
   AT_EMPTY_PATH,
@@ -16,7 +17,7 @@ import {
   statOf,
   textOf,
 } from "../test/scratch.js";
-import { native, parseDirents } from "./index.js";
+import { native, parseDirents, STAT_WORDS, StatWord } from "./index.js";
 import { raw } from "./raw.js";
 
 const S_IFCHR = 0o020000;
@@ -176,8 +177,16 @@ describe.each(Object.entries(places))("names on %s", (_, place) => {
     const fd = native.openByHandleAt(scratch.dir, packed >> 16, handle, O_RDONLY);
     expect(statOf(fd, "").ino).toBe(statOf(scratch.dir, "f").ino);
     native.close(fd);
+    const words = new Uint32Array(STAT_WORDS);
+    const path = Buffer.alloc(4096);
+    const length = native.statByHandle(scratch.dir, packed >> 16, handle, words, path);
+    expect(path.toString("latin1", 0, length)).toBe(join(scratch.path, "f"));
+    expect(words[StatWord.inoLo]).toBe(Number(statOf(scratch.dir, "f").ino & 0xffff_ffffn));
+    expect(native.statByHandle(scratch.dir, packed >> 16, handle, words, path.subarray(0, 5))).toBe(5);
+    expect(() => native.statByHandle(scratch.dir, packed >> 16, handle, new Uint32Array(31), path)).toThrow(RangeError);
     expect(native.nameToHandleAt(scratch.dir, "f", 0, new Uint8Array(1))).toBe(-75);
     native.unlinkat(scratch.dir, "f", 0);
+    expect(native.statByHandle(scratch.dir, packed >> 16, handle, words, path)).toBe(-116);
     expect(native.openByHandleAt(scratch.dir, packed >> 16, handle, O_RDONLY)).toBe(-116);
     expect(native.openByHandleAt(scratch.dir, 1, new Uint8Array(200), O_RDONLY)).toBe(-errno.EINVAL);
   });

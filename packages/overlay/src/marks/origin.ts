@@ -6,7 +6,7 @@
 import { AT, Attr, type ByteName, Errno, O, S } from "@sluice/vfs";
 import type { MarkedLayers } from "./marked-layers.js";
 import type { HostLayer, RealDir } from "../layer/host-layer.js";
-import { closeFd, readXattr, statFd, sys, upkeep } from "../layer/system-calls.js";
+import { readXattr, sys, upkeep } from "../layer/system-calls.js";
 
 const MAGIC = 0xfb;
 const HEADER = 21;
@@ -59,20 +59,16 @@ export function readOriginMark(core: MarkedLayers, dirFd: number, name: ByteName
 export function followOrigin(core: MarkedLayers, bytes: Buffer, kind: number): Origin | undefined {
   for (const layer of core.layers) {
     if (layer.writable || !mayLieIn(layer, bytes)) continue;
-    const fd = sys.openByHandleAt(layer.mountFd, bytes[4] as number, bytes.subarray(HEADER), O.PATH | O.NOFOLLOW | O.CLOEXEC);
-    if (fd < 0) continue;
-    const status = statFd(fd, attr);
-    const path = rememberedPath(fd);
-    closeFd(fd);
-    if (status < 0 || (attr.mode & S.IFMT) !== kind) continue;
+    const length = sys.statByHandle(layer.mountFd, bytes[4] as number, bytes.subarray(HEADER), attr.words, link);
+    if (length < 0 || (attr.mode & S.IFMT) !== kind) continue;
+    const path = rememberedPath(length);
     return { lo: attr.words[0] as number, hi: attr.words[1] as number, device: layer.deviceIndex, nlink: attr.nlink, path };
   }
   return undefined;
 }
 
-/** A handle leads to an inode. Its path is known only if somebody looked it up by name before. */
-function rememberedPath(fd: number): readonly ByteName[] {
-  const length = sys.readlinkat(AT.FDCWD, `/proc/self/fd/${fd}`, link);
+/** A handle leads to an inode. Its path, in `link`, is known only if somebody looked it up by name before. */
+function rememberedPath(length: number): readonly ByteName[] {
   return length <= 1 || length === link.length ? [] : link.toString("latin1", 1, length).split("/");
 }
 
