@@ -1,0 +1,51 @@
+// Signals to `sluice run` while a host service with a keeper hands the view of its session over to another process.
+import { readFileSync } from "node:fs";
+import { requires, runSluice, scratch, startHostService } from "@sluice/testkit";
+import { expect } from "vitest";
+import { NEEDS, Project } from "./sandboxed.js";
+
+const { test } = requires(...NEEDS);
+const LIMIT_MS = 180_000;
+const COMMAND = "echo kept > n; echo ready; while :; do echo more >> m; cat f > /dev/null; done";
+
+/** Of the view, by its own log. */
+const isHandedOver = (project: Project): boolean =>
+  readFileSync(project.session("one", "log"), "utf8").includes("handed over to another server");
+
+/** The moments of an upgrade at which a signal comes. */
+const MOMENTS: Readonly<Record<string, (project: Project, upgrade: Promise<unknown>) => Promise<unknown>>> = {
+  "when it was asked for": async () => undefined,
+  "when no process serves the view": (project) => expect.poll(() => isHandedOver(project), { interval: 1, timeout: 60_000 }).toBe(true),
+  "after it": (_project, upgrade) => upgrade,
+};
+
+test(
+  "a signal to the runner during an upgrade of the service ends its command and its view, and the changes stay",
+  async () => {
+    const host = await startHostService(["--keeper", "on"]);
+    for (const [moment, comes] of Object.entries(MOMENTS))
+      for (const signal of ["SIGTERM", "SIGKILL"] as const) {
+        const project = new Project("root", { f: "f\n" }, scratch(), host);
+        const running = project.start(["run", "--name", "one", "--", "sh", "-c", COMMAND]);
+        await running.waitFor("ready");
+        const upgrade = runSluice(["upgrade", host.socket], { timeoutMs: LIMIT_MS });
+        await comes(project, upgrade);
+        running.kill(signal);
+        const { code, signal: endedBy, timedOut } = await running.finished;
+        expect({ moment, signal, timedOut, failed: code !== 0 || endedBy !== null }).toEqual({
+          moment,
+          signal,
+          timedOut: false,
+          failed: true,
+        });
+        expect(await upgrade).toMatchObject({ code: 0 });
+        const mounts = (): string[] =>
+          readFileSync("/proc/self/mountinfo", "utf8")
+            .split("\n")
+            .filter((line) => line.includes(project.state));
+        await expect.poll(() => [mounts(), project.processes()], { timeout: 30_000 }).toEqual([[], []]);
+        expect(readFileSync(project.session("one", "upper/n"), "utf8")).toBe("kept\n");
+      }
+  },
+  LIMIT_MS,
+);
