@@ -167,9 +167,9 @@ async function unmount(mount: RunningScript, mountpoint: string): Promise<void> 
 }
 
 test(
-  "control commands of the next version work on a mount whose package was replaced",
+  "control commands of the next version work on a mount whose package was replaced, except for a profile, which says why",
   async () => {
-    const { installed, mount, mountpoint } = await served();
+    const { installed, mount, mountpoint, read } = await served();
     installed.replace();
     for (const args of [["status"], ["grants"], ["top", "--once"], ["asks"], ["log"], ["explain", "long"]]) {
       const [command = "", ...rest] = args;
@@ -178,6 +178,10 @@ test(
       expect([command, code]).toEqual([command, 0]);
       expect(stderr).not.toContain("since this program started");
     }
+    // The server loads the profiler for it.
+    const profile = await installed.sluice("profile", "--live", mountpoint, "100ms", "--out", "-");
+    expect(profile).toMatchObject({ code: 1, stdout: "", stderr: expect.stringMatching(/another build of Sluice has replaced the file/) });
+    expect(await read("long")).toBe("long");
     await unmount(mount, mountpoint);
   },
   LIMIT_MS,
