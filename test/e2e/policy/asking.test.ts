@@ -267,6 +267,19 @@ test("a service that is killed while a question waits is asked again by the moun
   expect(outcome(await reading.finished)).toBe("secret");
 });
 
+test("callers that wait are listed while no service can be reached, and its return lets a person answer", async () => {
+  const mount = await mounted();
+  const readings = [cat(mount, "a.key"), cat(mount, "a.key")];
+  const { askId } = await asked(mount, 2);
+  const pid = mount.decisionPid as number;
+  process.kill(pid, "SIGSTOP");
+  expect(await asked(mount, 2)).toMatchObject({ askId, paths: ["a.key"], answer: null });
+  await eventually("no service takes an answer", WAIT_MS, async () => (await answer(askId, "once")).stderr.includes("can be reached"));
+  process.kill(pid, "SIGCONT");
+  await eventually("the service takes an answer", WAIT_MS, async () => (await answer(askId, "once")).code === 0);
+  for (const reading of readings) expect(outcome(await reading.finished)).toBe("secret");
+});
+
 test("a crowd of callers that wait is bounded, and the status tells of it", async () => {
   const mount = await mounted();
   const { most } = (await statusOf(mount)).asks;

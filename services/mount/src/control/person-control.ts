@@ -53,10 +53,20 @@ export function waitItem(
   };
 }
 
-/** The questions on the lists of all services, and the answers that hold. */
-export async function listAsks({ decider, config }: MountParts): Promise<AskItem[]> {
-  const questions = (await decider.people?.list()) ?? [];
-  return questions.map((asked) => listedItem(asked, config.mountpoint));
+/** The questions on the lists of all services, and the answers that hold. Callers wait on while no service that has theirs can be reached. */
+export async function listAsks({ decider, gate, config }: MountParts): Promise<AskItem[]> {
+  const items = new Map<string, AskItem>();
+  for (const asked of (await decider.people?.list()) ?? []) items.set(asked.askId, listedItem(asked, config.mountpoint));
+  const listed = new Set(items.keys());
+  for (const wait of gate.people.all()) {
+    const { askId } = wait;
+    if (!listed.has(askId)) items.set(askId, oneMore(waitItem("listed", wait, config.mountpoint), items.get(askId)));
+  }
+  return [...items.values()];
+}
+
+function oneMore(item: AskItem, others: AskItem | undefined): AskItem {
+  return others === undefined ? item : { ...others, waiting: others.waiting + item.waiting };
 }
 
 /** Why a process may not answer, as a sentence; undefined if it may. `pid` and `uid` are those that the kernel names, 0 for a pid outside. */
