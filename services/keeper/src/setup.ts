@@ -1,10 +1,9 @@
 /** The start and the end of both kinds of keeper: the setup of the process, the mount's resources, and the clean-up. */
-import { readdirSync, rmdirSync, unlinkSync } from "node:fs";
-import { join } from "node:path";
+import { basename, dirname } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { LayerError, type MountPlan, untilLetGo } from "@sluice/keeper-link";
-import { leaveNow, native } from "@sluice/native";
-import { FsError } from "@sluice/vfs";
+import { leaveNow, native, removeTree, toBytes } from "@sluice/native";
+import { AT, errnoName, FsError, O } from "@sluice/vfs";
 import { discardsPend } from "./discard.js";
 import { MountResources } from "./mount-resources.js";
 
@@ -47,15 +46,20 @@ export function prepare(): void {
   for (const stream of [process.stdout, process.stderr]) stream.on("error", () => undefined);
 }
 
-/** Removes no subdirectory: the directory may belong to the server's user. */
+/** It may belong to the server's user, who adds nothing from now on. */
+function takeBack(directory: string): void {
+  const [uid, gid] = [process.geteuid?.() ?? 0, process.getegid?.() ?? 0];
+  native.fchownat(AT.FDCWD, toBytes(directory), uid, gid, AT.SYMLINK_NOFOLLOW);
+}
+
+/** Removes the directory with all that its user put there, and leaves what links in it lead to. */
 export function removeSockets(directory: string): void {
-  try {
-    for (const name of readdirSync(directory)) unlinkSync(join(directory, name));
-    rmdirSync(directory);
-  } catch (error) {
-    const code = error instanceof Error && "code" in error ? String(error.code) : String(error);
-    if (code !== "ENOENT") say(directory, `the directory of the mount's sockets cannot be removed (${code}): remove it`);
-  }
+  const above = native.openat(AT.FDCWD, toBytes(dirname(directory)), O.PATH | O.DIRECTORY | O.CLOEXEC, 0);
+  if (above < 0) return;
+  takeBack(directory);
+  const { status } = removeTree(above, toBytes(basename(directory)));
+  native.close(above);
+  if (status < 0) say(directory, `the directory of the mount's sockets cannot be removed (${errnoName(-status)}): remove it`);
 }
 
 /** Ends the process when it holds nothing any more. exit() alone would wait for a thread that closes a descriptor which a hostile server sent. */

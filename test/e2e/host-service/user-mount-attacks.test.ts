@@ -18,6 +18,7 @@ import {
   type Credentials,
   type Tree,
 } from "@sluice/testkit";
+import { runDirectories } from "@sluice/mount-control";
 import { beforeAll, expect } from "vitest";
 import { OTHER, sluiceAs, startForUsers, USER, UserHome, usersShareHost } from "./user-home.js";
 
@@ -237,6 +238,25 @@ describe("a mount point of the host service", () => {
     await command.finished;
     expect(mountsBelow(bytes(home.path))).toEqual([]);
     expect(mountsBelow(bytes(victim)).map(({ mountpoint }) => basename(mountpoint))).toEqual(["at"]);
+  });
+});
+
+describe("the directory of a mount's sockets", () => {
+  test("goes with all that its user put there, and with nothing that a link in it leads to", async () => {
+    const home = await UserHome.make({ lower: { word: file("x") } });
+    const command = await home.mount();
+    const [directory = ""] = runDirectories(home.mountpoint);
+    const victim = scratch();
+    writeFileSync(join(victim, "kept"), "");
+    const script = `
+      mkdir -p "$0/deep/closed" && echo y >"$0/deep/closed/file" && chmod 0 "$0/deep/closed" &&
+      ln -s "$1" "$0/link" && ln -s "$1/kept" "$0/deep/link" && mkfifo "$0/fifo" && : >"$0/$(printf '\\377')"`;
+    expect(await runScript(["sh", "-c", script, directory, victim], { as: USER })).toMatchObject({ code: 0, stderr: "" });
+    command.kill("SIGTERM");
+    const { code, stderr } = await command.finished;
+    expect(code).toBe(0);
+    expect(stderr).not.toContain("cannot be removed");
+    expect([existsSync(directory), existsSync(join(victim, "kept"))]).toEqual([false, true]);
   });
 });
 
