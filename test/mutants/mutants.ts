@@ -80,7 +80,7 @@ export const mutants: readonly Mutant[] = [
   },
   {
     name: "a directory's entries have inode numbers of their own",
-    patches: patch("operations/directories.js", "    entry.inoLo = listing.inoLo[index];", "    entry.inoLo = listing.inoLo[index] + 1;"),
+    patches: patch("operations/directories.js", "    entry.inoLo = inoLo;", "    entry.inoLo = inoLo + 1;"),
     run: cases.listings,
   },
   {

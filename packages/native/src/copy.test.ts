@@ -99,6 +99,7 @@ describe.each(Object.entries(places))("copy-ups on %s", (_name, place) => {
     ["of somebody else", 12_345, 0o640],
     ["with suid and sgid", 12_345, 0o6755],
     ["with the mode that the copy was made with", 0, 0o600],
+    ["with a mode that the umask narrows", 0, 0o666],
   ])("take owner, mode and times of a file %s", (_name, id, mode) => {
     const words = new Uint32Array(STAT_WORDS);
     native.fchownat(source, "", id, id, AT_EMPTY_PATH);
@@ -110,6 +111,15 @@ describe.each(Object.entries(places))("copy-ups on %s", (_name, place) => {
     native.close(made);
     expect(modeAndTimes("made")).toEqual(modeAndTimes("source"));
     expect(statOf(scratch.dir, "made")).toMatchObject({ uid: id, gid: id, mode: 0o100000 | mode });
+  });
+
+  it("take suid and sgid that the change of the owner took away", () => {
+    const words = new Uint32Array(STAT_WORDS);
+    native.fchownat(source, "", 12_345, 12_345, AT_EMPTY_PATH);
+    for (const fd of [source, target]) native.fchmodat(fd, "", 0o6755, AT_EMPTY_PATH);
+    native.statx(source, "", EMPTY_PATH_NOFOLLOW, words);
+    expect(native.copyAttributes(target, source, words)).toBe(0);
+    expect(statOf(scratch.dir, "target")).toMatchObject({ uid: 12_345, gid: 12_345, mode: 0o106755 });
   });
 
   it("leave mode and times to the caller if the file has extended attributes", () => {

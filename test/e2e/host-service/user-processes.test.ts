@@ -43,7 +43,7 @@ async function intruded(...pids: readonly number[]): Promise<string[]> {
   return JSON.parse(stdout) as string[];
 }
 
-/** What a process of a user's mount may hold beside its layers: the kernel's connection, memory of its own, and ways to its own processes. */
+/** Files that a process of a user's mount holds beside its layers: the kernel's connection, memory of its own, and ways to its own processes. */
 const HELD = /^(\/dev\/(fuse|null)|anon_inode:.*|(socket|pipe):.*|\/memfd:sluice-.*|\/proc\/\d+\/fd)$/;
 
 function idOf(path: string): string {
@@ -69,7 +69,7 @@ test("their memory, descriptors and threads stay closed to the user, and they ho
   const uidOf = (each: number): number => Number(/^Uid:\t(\d+)/m.exec(readFileSync(`/proc/${each}/status`, "latin1"))?.[1]);
   const own = host.children().filter((child) => uidOf(child.pid) === USER.uid);
   expect(own.map((child) => child.pid)).toContain(pid);
-  // The server, its decision service and what stands by for both.
+  // The server, its decision service, and a standby of each.
   expect(own.length).toBeGreaterThanOrEqual(2);
   const keeper = Number(/^PPid:\t(\d+)$/m.exec(readFileSync(`/proc/${pid}/status`, "latin1"))?.[1]);
   // The same ways are open into another process of the user.
