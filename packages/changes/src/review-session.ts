@@ -11,8 +11,9 @@ import type { Differences } from "./walk-differences.js";
 
 /** The session shows the replaced files of applies, whose undo needs them: they are no part of any change. */
 function withoutSlots(stack: LayerStack, all: Differences): Differences {
+  // Nothing reads the directory if there is no need: that would change its access time.
+  if (!all.list.some(({ path }) => path.startsWith(SLOTS_IN_BASE))) return all;
   const names = stack.names(stack.roots(stack.uppers)).filter((name) => name.startsWith(SLOTS_IN_BASE));
-  if (names.length === 0) return all;
   return { ...all, list: all.list.filter(({ path }) => !names.some((name) => isWithin(path, name))) };
 }
 
