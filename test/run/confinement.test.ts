@@ -209,6 +209,23 @@ describe.each(CALLERS)("as %s", (caller) => {
   );
 
   test(
+    "the command begins, and reaches no socket, if one lies in a directory that may only be searched",
+    async () => {
+      const project = new Project(caller, FILES);
+      const other = scratch();
+      mkdirSync(join(other, "closed/in"), { recursive: true });
+      const socket = join(other, "closed/in/socket");
+      await listen(socket);
+      chmodSync(socket, 0o777);
+      for (const name of ["closed/in", "closed"]) chmodSync(join(other, name), 0o711);
+      const texts = { reaches: connect(socket) };
+      const { stdout, stderr } = await project.sluice(["run", "--read-only", other, "--", "sh", "-c", attempts(texts)]);
+      expect(answers(stdout), stderr).toEqual({ reaches: "no" });
+    },
+    LIMIT_MS,
+  );
+
+  test(
     "--net none leaves the command a loopback device of its own alone",
     async () => {
       const project = new Project(caller, FILES);

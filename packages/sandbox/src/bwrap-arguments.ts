@@ -2,7 +2,8 @@
  * The options of bubblewrap, in the order in which it mounts: the file system read-only, private directories, $HOME, the directories that
  * the caller adds, then the covers, and last the view. Nothing that is added can show what a cover hides.
  */
-import { existsSync, realpathSync } from "node:fs";
+import { accessSync, constants, existsSync, realpathSync } from "node:fs";
+import { dirname } from "node:path";
 import { isBeneath, type MountRow } from "@sluice/mount-control";
 import { aliasesOf } from "./aliases.js";
 import type { HomeView } from "./home-view.js";
@@ -138,7 +139,25 @@ function views(plan: Confinement): string[] {
 function coveredSockets(plan: Confinement, sockets: readonly string[]): string[] {
   const shown = sockets.filter((path) => !plan.reachable.includes(path) && !isBeneath(path, plan.state));
   const aliases = shown.flatMap((path) => aliasesOf(path, plan.mounts).map((alias) => alias.path));
-  return [...new Set([...shown, ...aliases.filter(isSocket)])].filter((path) => isSeen(path, plan));
+  const seen = [...new Set([...shown, ...aliases.filter(isSocket)])].filter((path) => isSeen(path, plan));
+  return [...new Set(seen.map((path) => placeToCover(path, plan)))];
+}
+
+/** bubblewrap opens the directory of a cover. If it may only be searched, it is covered as a whole, unless it leads to something to show. */
+function placeToCover(path: string, { base, home, writable, readOnly, reachable }: Confinement): string {
+  let place = path;
+  while (!isReadable(dirname(place))) place = dirname(place);
+  const shown = [base, ...(home === undefined ? [] : [home.path]), ...writable, ...readOnly, ...reachable];
+  return shown.some((one) => isBeneath(one, place)) ? path : place;
+}
+
+function isReadable(directory: string): boolean {
+  try {
+    accessSync(directory, constants.R_OK);
+    return true;
+  } catch {
+    return directory === "/";
+  }
 }
 
 /** A function of the sockets of other programs, as they are when the command begins. The rest is planned before. */
@@ -158,5 +177,5 @@ export function bwrapArguments(plan: Confinement): (sockets: readonly string[]) 
     ...added,
   ];
   const last = [...covers(plan), ...views(plan), "--chdir", plan.base];
-  return (sockets) => [...first, ...coveredSockets(plan, sockets).flatMap((path) => covered(path, false)), ...last];
+  return (sockets) => [...first, ...coveredSockets(plan, sockets).flatMap((path) => covered(path, isDirectory(path))), ...last];
 }
