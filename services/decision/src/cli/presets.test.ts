@@ -1,6 +1,6 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { loadPolicyFile, NO_BACKEND_EVENTS } from "@sluice/policy-backends";
+import { loadPolicyFile, NO_BACKEND_EVENTS, questionOf } from "@sluice/policy-backends";
 import { scratch } from "@sluice/testkit";
 import { expect, test } from "vitest";
 import { PRESETS, presetFile, writePreset } from "./presets.js";
@@ -10,6 +10,14 @@ test.each(PRESETS)("the preset %s is a policy without a warning", async (name) =
   await loaded.engine.dispose();
   expect(loaded.warnings).toEqual([]);
   expect(loaded.ruleCount).toBeGreaterThan(1);
+});
+
+test.each(PRESETS)("the preset %s keeps the files that an apply replaced from being read", async (name) => {
+  const { engine, policy } = await loadPolicyFile(presetFile(name) ?? "", NO_BACKEND_EVENTS);
+  const described = { path: [".sluice-apply-0a1b/0"], access: ["read" as const], layer: "lower0" };
+  const ruling = await policy.evaluate(questionOf(described, "one", policy.capabilities));
+  await engine.dispose();
+  expect(ruling).toMatchObject({ effect: "deny", rule: "secrets" });
 });
 
 test("writes a preset to a new file, and replaces none", () => {
