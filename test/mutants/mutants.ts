@@ -64,8 +64,8 @@ export const mutants: readonly Mutant[] = [
     name: "an open file that was removed cannot be truncated",
     patches: patch(
       "operations/setattr.js",
-      "    const own = file?.write === true ? -1 : openNode(core, node, O.RDWR);",
-      "    if (node.lastPath !== undefined) return Errno.ENOENT;\n    const own = file?.write === true ? -1 : openNode(core, node, O.RDWR);",
+      "    const own = file?.write === true ? -1 : openWritable(core, node, O.WRONLY);",
+      "    if (node.lastPath !== undefined) return Errno.ENOENT;\n    const own = file?.write === true ? -1 : openWritable(core, node, O.WRONLY);",
     ),
     run: cases.unlinked,
   },

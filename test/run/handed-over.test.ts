@@ -1,10 +1,12 @@
 // Signals to `sluice run` while a host service with a keeper hands the view of its session over to another process.
 import { readFileSync } from "node:fs";
-import { requires, runSluice, scratch, startHostService } from "@sluice/testkit";
+import { requires, runSluice, scratch, soakBudgetMs, startHostService } from "@sluice/testkit";
 import { expect } from "vitest";
+import { chooseSeed } from "../fault/exercisers/policies.js";
 import { NEEDS, Project } from "./sandboxed.js";
 
 const { test } = requires(...NEEDS);
+const seed = chooseSeed();
 const LIMIT_MS = 180_000;
 const COMMAND = "echo kept > n; echo ready; while :; do echo more >> m; cat f > /dev/null; done";
 
@@ -19,12 +21,17 @@ const MOMENTS: Readonly<Record<string, (project: Project, upgrade: Promise<unkno
   "after it": (_project, upgrade) => upgrade,
 };
 
+const ALL_SIGNALS = ["SIGTERM", "SIGKILL"] as const;
+/** At each moment one of them. `npm run test:soak sessions` sends both. */
+const signalsAt = (moment: number): readonly (typeof ALL_SIGNALS)[number][] =>
+  soakBudgetMs(0) > 0 ? ALL_SIGNALS : [(seed + moment) % 2 === 0 ? "SIGTERM" : "SIGKILL"];
+
 test(
   "a signal to the runner during an upgrade of the service ends its command and its view, and the changes stay",
   async () => {
     const host = await startHostService(["--keeper", "on"]);
-    for (const [moment, comes] of Object.entries(MOMENTS))
-      for (const signal of ["SIGTERM", "SIGKILL"] as const) {
+    for (const [number, [moment, comes]] of Object.entries(MOMENTS).entries())
+      for (const signal of signalsAt(number)) {
         const project = new Project("root", { f: "f\n" }, scratch(), host);
         const running = project.start(["run", "--name", "one", "--", "sh", "-c", COMMAND]);
         await running.waitFor("ready");
