@@ -5,6 +5,7 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import {
+  descendantsOf,
   eventually,
   layers,
   mountSluice,
@@ -271,11 +272,12 @@ test("callers that wait are listed while no service can be reached, and its retu
   const mount = await mounted();
   const readings = [cat(mount, "a.key"), cat(mount, "a.key")];
   const { askId } = await asked(mount, 2);
-  const pid = mount.decisionPid as number;
-  process.kill(pid, "SIGSTOP");
+  // One of them has the policy, and others wait for the next one.
+  const services = descendantsOf(mount.pid).filter(({ command }) => command.includes("decision"));
+  for (const { pid } of services) process.kill(pid, "SIGSTOP");
   expect(await asked(mount, 2)).toMatchObject({ askId, paths: ["a.key"], answer: null });
   expect((await answer(askId, "once")).code).not.toBe(0);
-  process.kill(pid, "SIGCONT");
+  for (const { pid } of services) process.kill(pid, "SIGCONT");
   let haveEnded = false;
   const outcomes = Promise.all(readings.map(async (reading) => outcome(await reading.finished))).finally(() => (haveEnded = true));
   // The service may have got the first answer late, or not at all.
