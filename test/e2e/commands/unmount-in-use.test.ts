@@ -86,7 +86,8 @@ for (const [keeper, args] of [
       }
       // A mount with a keeper waits for the copies of it in mount namespaces of other tests.
       const wait = keeper === "with a keeper" ? ["--wait", "60s"] : [];
-      expect(await mount.cli("unmount", ...wait)).toMatchObject({ code: 0, stdout: `unmounted ${mount.mountpoint}\n` });
+      const unmounted = await mount.cli("unmount", ...wait);
+      expect(unmounted, unmounted.stderr).toMatchObject({ code: 0, stdout: `unmounted ${mount.mountpoint}\n` });
       expect(await mount.exited).toEqual({ code: 0, signal: null });
     });
 
