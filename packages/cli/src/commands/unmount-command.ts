@@ -109,6 +109,14 @@ async function waitLimitMs(wait: string | true | undefined): Promise<number> {
   return durationOption(wait, "--wait");
 }
 
+/** A daemon that said that a copy of the mount was left elsewhere ends with that copy. */
+async function attemptAgain(mountpoint: string, control: string | undefined, force: boolean): Promise<Attempt> {
+  const socket = await connectControl(mountpoint, control);
+  if (socket !== undefined) return attemptByDaemon(socket, mountpoint, force);
+  const isGone = mountAt(realMountpoint(mountpoint), readMountTable()) === undefined;
+  return isGone ? { busy: undefined, said: `unmounted ${mountpoint}` } : attemptByKernel(mountpoint, force);
+}
+
 async function attemptUntil(limitMs: number, mountpoint: string, control: string | undefined): Promise<Attempt> {
   let last = await attempt(mountpoint, control, false);
   if (last.busy === undefined || limitMs === 0) return last;
@@ -116,7 +124,7 @@ async function attemptUntil(limitMs: number, mountpoint: string, control: string
   process.stderr.write(`sluice: ${mountpoint}: it is in use by ${await usersOf(mountpoint, last.busy)}: waiting${limit}\n`);
   for (const untilMs = Date.now() + limitMs; last.busy !== undefined && Date.now() < untilMs; ) {
     await sleep(RETRY_MS);
-    last = await attempt(mountpoint, control, false);
+    last = await attemptAgain(mountpoint, control, false);
   }
   return last;
 }
@@ -125,7 +133,7 @@ async function unmount(mountpoint: string, { wait, force, control }: UnmountArgu
   let last = await attemptUntil(await waitLimitMs(wait), mountpoint, control);
   if (last.busy !== undefined && force === true) {
     const users = await usersOf(mountpoint, last.busy);
-    last = await attempt(mountpoint, control, true);
+    last = await attemptAgain(mountpoint, control, true);
     if (last.busy === undefined) process.stderr.write(`sluice: ${mountpoint}: cut off: ${users}\n`);
   }
   if (last.busy !== undefined) throw await inUse(mountpoint, last.busy);
