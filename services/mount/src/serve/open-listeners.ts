@@ -1,5 +1,5 @@
 /** The listeners of a mount: its control socket and its admin port. */
-import { rmSync, symlinkSync } from "node:fs";
+import { lstatSync, readlinkSync, rmSync, symlinkSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { type AdminOptions, type AdminServer, startAdminServer } from "@sluice/runtime";
@@ -64,8 +64,12 @@ function sharedKeepersDirectory({ config, keeper, undo }: MountContext, keeperSo
   const { path, remove } = makeRunDirectory(config.mountpoint, keeper?.link.restored);
   undo.push("remove the socket directory", remove);
   const link = join(path, SHARED_KEEPER_SOCKET);
-  rmSync(link, { force: true });
-  symlinkSync(keeperSocket, link);
+  // A command may look there at this moment: a link that is right stays.
+  const isRight = lstatSync(link, { throwIfNoEntry: false })?.isSymbolicLink() === true && readlinkSync(link) === keeperSocket;
+  if (!isRight) {
+    rmSync(link, { force: true });
+    symlinkSync(keeperSocket, link);
+  }
   return { path, leave: () => rmSync(join(path, CONTROL_SOCKET), { force: true }) };
 }
 
