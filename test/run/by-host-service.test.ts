@@ -244,6 +244,30 @@ test(
 );
 
 test(
+  "a command on a session whose runner was killed waits for the end of its view",
+  async () => {
+    const project = projectOf("an ordinary user");
+    const running = project.start(["run", "--name", "one", "--", "sh", "-c", "echo kept > n; echo ready; sleep 1000"]);
+    await running.waitFor("ready");
+    const status = await project.sluice(["status", "--json", project.session("one", "view")]);
+    const { pid } = JSON.parse(status.stdout) as { pid: number };
+    process.kill(pid, "SIGSTOP");
+    running.kill("SIGKILL");
+    await running.finished;
+    const refused = await project.sluice(["apply", "one"]);
+    process.kill(pid, "SIGCONT");
+    expect(refused).toMatchObject({
+      code: 4,
+      stderr: "sluice: one: its changes are mounted (EBUSY): unmount them, or wait until the programs there have ended\n",
+    });
+    expect(await project.sluice(["apply", "one"])).toMatchObject({ code: 0 });
+    expect(readFileSync(join(project.base, "n"), "utf8")).toBe("kept\n");
+    await expectNothingLeft(project);
+  },
+  LIMIT_MS,
+);
+
+test(
   "answers of a person hold for a policy by its name, as without a service",
   async () => {
     const project = projectOf("an ordinary user");

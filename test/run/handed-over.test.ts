@@ -52,6 +52,8 @@ test(
             .filter((line) => line.includes(project.state));
         await expect.poll(() => [mounts(), project.processes()], { timeout: 30_000 }).toEqual([[], []]);
         expect(readFileSync(project.session("one", "upper/n"), "utf8")).toBe("kept\n");
+        // It waits for a server that still writes there.
+        expect(await project.sluice(["discard", "one"])).toMatchObject({ code: 0 });
       }
   },
   LIMIT_MS,

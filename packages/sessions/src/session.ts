@@ -23,6 +23,7 @@ import {
   TAKEN,
 } from "./layers.js";
 import { begunOf, copyLayers, isOwnUpper, planFreeze, planUpperFreeze, writeMerged } from "./freeze.js";
+import { isMounted } from "./is-mounted.js";
 import { readRecord, type SessionRecord, writeRecord } from "./record.js";
 import { writeSnapshot } from "./snapshot.js";
 import { below, makePrivate, openPrivate, type Place } from "./state-directory.js";
@@ -34,6 +35,8 @@ export const VIEW = "view";
 
 /** A look at the lock holds it for a moment. */
 const LOCK_ATTEMPTS = 20;
+/** If the runner was killed, its view is served for a moment longer. */
+const UNMOUNTED_ATTEMPTS = 1_000;
 const PAUSE_MS = 5;
 const pause = new Int32Array(new SharedArrayBuffer(4));
 
@@ -191,7 +194,10 @@ export class Session {
     return this.#lock !== undefined || isRunning(this.fd);
   }
 
-  /** Keeps every other command from working on the session until it is closed, or this process ends. @throws CliError, exit code 4 */
+  /**
+   * Keeps every other command from working on the session until it is closed, or this process ends. Waits for the end of a view whose runner was
+   * killed. @throws CliError, exit code 4
+   */
   lock(): void {
     let fd = lock(this.fd, LOCK.EX);
     for (let attempt = 1; fd === -Errno.EAGAIN && attempt < LOCK_ATTEMPTS; attempt++) {
@@ -200,6 +206,13 @@ export class Session {
     }
     if (fd === -Errno.EAGAIN) throw unfit(this.name, `a command works in this session${this.#runner()} (EBUSY)`, "wait until it ends");
     if (fd < 0) throw failed(this.directory, `the session cannot be locked (${errnoName(-fd)})`, "move it to a file system with locks");
+    for (let attempt = 1; isMounted(this.#place); attempt++) {
+      if (attempt === UNMOUNTED_ATTEMPTS) {
+        native.close(fd);
+        throw unfit(this.name, "its changes are mounted (EBUSY)", "unmount them, or wait until the programs there have ended");
+      }
+      Atomics.wait(pause, 0, 0, PAUSE_MS);
+    }
     this.#lock = fd;
     // That of a process which was killed.
     ftruncateSync(fd);

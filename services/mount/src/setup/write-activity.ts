@@ -18,7 +18,7 @@ function openDirectory(path: string): number {
 }
 
 /** Without the option it does nothing. @throws CliError */
-export function writeActivity({ config: { activityFile }, logger, telemetry, undo }: MountContext, grants: Grants): void {
+export function writeActivity({ config: { activityFile }, hold, logger, telemetry, undo }: MountContext, grants: Grants): void {
   if (activityFile === undefined) return;
   const directory = openDirectory(dirname(activityFile));
   const path = `/proc/self/fd/${directory}/${basename(activityFile)}`;
@@ -38,6 +38,7 @@ export function writeActivity({ config: { activityFile }, logger, telemetry, und
     }
   };
   write();
+  hold.beforeLettingGo(write);
   const timer = setInterval(write, EVERY_MS).unref();
   undo.push("write the activity of the mount", () => {
     clearInterval(timer);

@@ -6,6 +6,7 @@ export class LayerHold {
   readonly freed: Promise<void>;
   #resolve: () => void = () => undefined;
   #link: KeeperLink | undefined;
+  #last: (() => void) | undefined;
   /** A link was opened. */
   begun = false;
 
@@ -20,8 +21,15 @@ export class LayerHold {
     this.begun = true;
   }
 
+  /** `last` writes beside the layers: whoever waits for them may remove their directory at once. */
+  beforeLettingGo(last: () => void): void {
+    this.#last = last;
+  }
+
   /** Call it when the connection has ended and the overlay has closed its descriptors. */
   letGo(): void {
+    this.#last?.();
+    this.#last = undefined;
     this.#link?.letGo();
     this.#link = undefined;
     this.#resolve();
