@@ -20,11 +20,9 @@ export interface Removal {
   path: string;
 }
 
-function unlink(rootFd: number, path: string): number {
-  return inDirectory(rootFd, path, (directory, name) => {
-    const status = native.unlinkat(directory, name, 0);
-    return status === -EISDIR ? native.unlinkat(directory, name, AT_REMOVEDIR) : status;
-  });
+function unlink(directory: number, name: string): number {
+  const status = native.unlinkat(directory, name, 0);
+  return status === -EISDIR ? native.unlinkat(directory, name, AT_REMOVEDIR) : status;
 }
 
 /** Its owner may have closed a directory to itself, which holds for everybody but root. */
@@ -32,42 +30,61 @@ function openUp(rootFd: number, path: string): void {
   inDirectory(rootFd, path, (directory, name) => native.fchmodat(directory, name, 0o700, AT_SYMLINK_NOFOLLOW));
 }
 
-function namesIn(rootFd: number, path: string): string[] | number {
-  const fd = openBeneath(rootFd, path, O_DIRECTORY, 0);
-  if (fd < 0) return fd;
-  const names = readNames(fd);
-  native.close(fd);
-  return names;
+/** Removes what can be removed by its name. @returns the full directories that are left in this one, or the first object that stays */
+function removeIn(rootFd: number, path: string): string[] | Removal {
+  const fd = openBeneath(rootFd, path === "" ? "." : path, O_DIRECTORY, 0);
+  if (fd === -ENOENT) return [];
+  if (fd < 0) return { status: fd, path };
+  try {
+    const names = readNames(fd);
+    if (typeof names === "number") return { status: names, path };
+    const full: string[] = [];
+    for (const name of names) {
+      const [status, child] = [unlink(fd, name), path === "" ? name : `${path}/${name}`];
+      if (status === -ENOTEMPTY) full.push(child);
+      else if (status < 0 && status !== -ENOENT) return { status, path: child };
+    }
+    return full;
+  } finally {
+    native.close(fd);
+  }
+}
+
+interface Full {
+  path: string;
+  /** It was looked through. */
+  listed: boolean;
+}
+
+function removeFull(rootFd: number, paths: readonly string[]): Removal {
+  const privileged = process.geteuid?.() === 0;
+  const left: Full[] = paths.map((path) => ({ path, listed: false }));
+  for (let last = left.at(-1); last !== undefined; last = left.at(-1)) {
+    if (last.listed) {
+      const status = inDirectory(rootFd, last.path, unlink);
+      // A second look would let somebody who adds names keep us here.
+      if (status < 0 && status !== -ENOENT) return { status, path: last.path };
+      left.pop();
+      continue;
+    }
+    if (!privileged) openUp(rootFd, last.path);
+    const full = removeIn(rootFd, last.path);
+    if (!Array.isArray(full)) return full;
+    last.listed = true;
+    for (const path of full) left.push({ path, listed: false });
+  }
+  return { status: 0, path: "" };
 }
 
 /** Removes an object with all that is in it. Stops at the first object that stays. One that is gone already is no error. */
 export function removeTree(rootFd: number, path: string): Removal {
-  const privileged = process.geteuid?.() === 0;
-  const left = [{ path, listed: false }];
-  for (let last = left.at(-1); last !== undefined; last = left.at(-1)) {
-    const status = unlink(rootFd, last.path);
-    if (status >= 0 || status === -ENOENT) {
-      left.pop();
-      continue;
-    }
-    // A second try would let somebody who adds names keep us here.
-    if (status !== -ENOTEMPTY || last.listed) return { status, path: last.path };
-    if (!privileged) openUp(rootFd, last.path);
-    const names = namesIn(rootFd, last.path);
-    if (typeof names === "number") return { status: names, path: last.path };
-    last.listed = true;
-    for (const name of names) left.push({ path: `${last.path}/${name}`, listed: false });
-  }
-  return { status: 0, path };
+  const status = inDirectory(rootFd, path, unlink);
+  const removal = status === -ENOTEMPTY ? removeFull(rootFd, [path]) : { status: status === -ENOENT ? 0 : status, path };
+  return removal.status < 0 ? removal : { status: 0, path };
 }
 
 /** Removes everything in the root. */
 export function emptyDirectory(rootFd: number): Removal {
-  const names = namesIn(rootFd, ".");
-  if (typeof names === "number") return { status: names, path: "" };
-  for (const name of names) {
-    const removal = removeTree(rootFd, name);
-    if (removal.status < 0) return removal;
-  }
-  return { status: 0, path: "" };
+  const full = removeIn(rootFd, "");
+  return Array.isArray(full) ? removeFull(rootFd, full) : full;
 }
