@@ -1,5 +1,5 @@
 // The view of $HOME in `sluice run`, as root and as an ordinary user: tools write their caches, and nobody's files change.
-import { readFileSync } from "node:fs";
+import { chmodSync, readFileSync, renameSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { requires, treeHash } from "@sluice/testkit";
 import { describe, expect } from "vitest";
@@ -13,9 +13,16 @@ const seed = chooseSeed();
 const LIMIT_MS = 180_000;
 const PLANT = `
   export HOME=$PWD/../own-home
-  [ -e ~/.cargo ] || { mkdir -p ~/.cargo/registry ~/.config/gh ~/.local/share/keyrings ~/.ssh ~/papers
+  [ -e ~/.cargo ] || { mkdir -p ~/.cargo/registry ~/.config/gh ~/.local/share/keyrings ~/.ssh ~/papers "$HOME/.two words"
   echo cached > ~/.cargo/registry/c; echo token > ~/.config/gh/hosts; echo key > ~/.local/share/keyrings/k; echo key > ~/.ssh/id
   echo paper > ~/papers/p; echo alias > ~/.profile; }
+`;
+
+/** mount(8) for a kernel that refuses some overlays. */
+const MOUNT_WITHOUT = `#!/bin/sh
+  for table; do :; done
+  case "$*" in --all*) grep -v cargo "$table" > "$table.less"; mount=$(PATH=/usr/bin:/bin command -v mount); "$mount" --all --fstab "$table.less"; exit 64 ;; esac
+  PATH=/usr/bin:/bin exec mount "$@"
 `;
 
 describe.each(CALLERS)("as %s", (caller) => {
@@ -45,6 +52,21 @@ describe.each(CALLERS)("as %s", (caller) => {
       expect(readFileSync(join(home, ".cargo/registry/c"), "utf8")).toBe("cached\n");
       await inHome(["discard", "two"]);
       expect((await inHome(["sessions"])).stderr).toBe("no sessions\n");
+    },
+    LIMIT_MS,
+  );
+
+  testInTurn(
+    "directories of which the kernel makes no overlay are shown read-only, and the others can be changed",
+    async () => {
+      const project = new Project(caller, { f: "f\n", "bin/mount": MOUNT_WITHOUT });
+      const programs = join(dirname(project.base), "bin");
+      renameSync(join(project.base, "bin"), programs);
+      chmodSync(join(programs, "mount"), 0o755);
+      const env = { PATH: `${programs}:/usr/bin:/bin` };
+      const script = 'cd; cat .cargo/registry/c; echo 1 > .cargo/a || echo refused; mkdir ".two words/a"; ls ".two words"';
+      const { stdout, stderr } = await project.sluice(["run", "--", "sh", "-c", script], { before: PLANT, env });
+      expect(stdout, stderr).toBe("cached\nrefused\na\n");
     },
     LIMIT_MS,
   );

@@ -10,6 +10,7 @@ const PACKAGES = {
   dd: "coreutils",
   env: "coreutils",
   mount: "mount",
+  mountpoint: "util-linux",
   setpriv: "util-linux",
   setsid: "util-linux",
   sh: "dash",
@@ -24,7 +25,7 @@ function find(name: string, base: string): string | undefined {
     const path = join(directory, name);
     if (!isAbsolute(directory) || !existsSync(path)) continue;
     try {
-      if (isBeneath(realpathSync(path), base)) continue;
+      if (isBeneath(realpathSync.native(path), base)) continue;
       accessSync(path, constants.X_OK);
       return path;
     } catch {

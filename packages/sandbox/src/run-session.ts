@@ -1,6 +1,6 @@
 /** Runs one command in a locked session: the namespaces, the mount in them, and the sandbox, in this order. */
 import { type ChildProcess, spawn } from "node:child_process";
-import { existsSync, mkdirSync, realpathSync, statSync } from "node:fs";
+import { existsSync, mkdirSync, realpathSync, statSync, writeFileSync } from "node:fs";
 import { homedir } from "node:os";
 import type { Readable, Writable } from "node:stream";
 import { isBeneath, readMountTable } from "@sluice/mount-control";
@@ -17,7 +17,7 @@ import { closeInherited, type FileToRead, filesToRead, makePlaces, removePlaces 
 import { promptForPerson } from "./person-prompt.js";
 import { outsideSockets } from "./outside-sockets.js";
 import { type AskedView, type ServedView, type ViewOrder, viewWords } from "./view-order.js";
-import { BEGUN, ENDED, STAGE_FD, stageCommand, type StageServer, VIEW_IS_THERE } from "./stage/stage-script.js";
+import { BEGUN, ENDED, overlayTable, STAGE_FD, stageCommand, type StageServer, VIEW_IS_THERE } from "./stage/stage-script.js";
 import { callFilter } from "./call-filter.js";
 import { memoryFile, SandboxStart } from "./stage/sandbox-start.js";
 import { complain, MOUNTED, Told } from "./stage/stage-told.js";
@@ -66,7 +66,7 @@ function added(paths: readonly string[], option: string, base: string): string[]
   return paths.map((path) => {
     if (path === "") throw wrong(option, "the name is empty", "name a directory");
     if (!existsSync(`${path}/.`)) throw wrong(option, `${path} is not a directory (ENOTDIR)`, "name a directory");
-    const real = realpathSync(path);
+    const real = realpathSync.native(path);
     if (isBeneath(real, base))
       throw wrong(option, `${path} lies in the directory of the session`, "leave it out: the command may write there");
     return real;
@@ -77,20 +77,20 @@ function addedSockets(paths: readonly string[]): string[] {
   return paths.map((path) => {
     if (statSync(path, { throwIfNoEntry: false })?.isSocket() !== true)
       throw wrong("--socket", `${path} is not a unix socket (ENOTSOCK)`, "name the socket of a running program");
-    return realpathSync(path);
+    return realpathSync.native(path);
   });
 }
 
 /** @throws CliError if the command could change the policy that is in force for it */
 function checkPolicy(policyFile: string, writable: readonly string[]): void {
-  const real = realpathSync(policyFile);
+  const real = realpathSync.native(policyFile);
   if (writable.some((directory) => isBeneath(real, directory)))
     throw wrong("--policy", `${policyFile} lies in a directory of --write`, "move it, or leave out --write");
 }
 
 function emptiedFor(socketDirectory: string): string[] {
   const runtime = process.env["XDG_RUNTIME_DIR"];
-  const emptied = ["/run", socketDirectory, ...(runtime !== undefined && existsSync(runtime) ? [realpathSync(runtime)] : [])];
+  const emptied = ["/run", socketDirectory, ...(runtime !== undefined && existsSync(runtime) ? [realpathSync.native(runtime)] : [])];
   return emptied.filter((path, index) => emptied.findIndex((other) => isBeneath(path, other)) === index);
 }
 
@@ -108,7 +108,7 @@ function confinementOf(run: SessionRun, view: string, socketDirectory: string): 
   const reachable = addedSockets(run.sockets);
   checkPolicy(run.policyFile, writable);
   const mounted = [session.base, state, ...writable, ...readOnly, ...reachable];
-  const home = existsSync(homedir()) ? realpathSync(homedir()) : undefined;
+  const home = existsSync(homedir()) ? realpathSync.native(homedir()) : undefined;
   const mounts = readMountTable();
   const mountpoints = mounts.map(({ mountpoint }) => mountpoint);
   return {
@@ -175,8 +175,10 @@ function startStage(
   const overlays = home?.view.changeable ?? [];
   const server = capabilities === undefined ? undefined : stageServer(run, capabilities);
   const placed = makePlaces(session, toRead);
+  const table = session.path("home/overlays");
+  if (overlays.length > 0) writeFileSync(table, overlayTable(overlays, asRoot), { mode: 0o600 });
   const [program, ...words] = stageCommand(
-    { programs, server, asRoot, filesToRead: placed, overlays, terminal: terminal?.replaced[0] },
+    { programs, server, asRoot, filesToRead: placed, overlays, table, terminal: terminal?.replaced[0] },
     command,
   );
   const standard = [0, 1, 2].map((fd) => (terminal?.replaced.includes(fd) === true ? terminal.command?.far : "inherit"));

@@ -136,7 +136,17 @@ export class Session {
    * (packages/base-record). At `standard-FD` a standard file of the command is mounted.
    */
   path(
-    part: LayerName | typeof VIEW | "home/mounts" | "base" | "activity" | "decisions" | "log" | "control.sock" | `standard-${number}`,
+    part:
+      | LayerName
+      | typeof VIEW
+      | "home/mounts"
+      | "home/overlays"
+      | "base"
+      | "activity"
+      | "decisions"
+      | "log"
+      | "control.sock"
+      | `standard-${number}`,
   ): string {
     return below(this.#place, part).path;
   }

@@ -85,7 +85,7 @@ function descend(at: Place, name: string, make: boolean): Place | undefined {
 /** The directory of all state of Sluice, by its real path: a program must not see it from within a session. */
 export function statePath(): string {
   const home = stateHome();
-  return join(existsSync(home) ? realpathSync(home) : home, "sluice");
+  return join(existsSync(home) ? realpathSync.native(home) : home, "sluice");
 }
 
 /**
