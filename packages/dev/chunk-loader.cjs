@@ -5,10 +5,8 @@
 "use strict";
 const { isAscii } = require("node:buffer");
 const { readFileSync, statSync } = require("node:fs");
-const { isBuiltin } = require("node:module");
 const { dirname, join, relative } = require("node:path");
 const vm = require("node:vm");
-const { crc32 } = require("node:zlib");
 
 const CHUNKS = join(__dirname, "chunks");
 /** In front of a cache: a checksum in 8 bytes, since V8 wants the rest aligned. */
@@ -33,6 +31,24 @@ const SHORT_PAUSES = {
   off: "--semi-space-growth-factor=2 --parallel-scavenge",
 };
 
+/**
+ * The function of node:zlib, by the binding below it: that module takes longer to load than all checksums. Node deprecates this way, and
+ * may have taken it away.
+ * @returns {(data: string | Buffer, value?: number) => number}
+ */
+function findChecksum() {
+  try {
+    // @ts-expect-error Node's types do not have it.
+    const { crc32 } = process.binding("zlib");
+    if (typeof crc32 === "function") return (data, value = 0) => crc32(data, value);
+  } catch {
+    // Without it.
+  }
+  return require("node:zlib").crc32;
+}
+
+const crc32 = findChecksum();
+
 /** This Node. V8 compares less: another build of the same version could read a cache wrongly. Undefined: it cannot be known. */
 function nodeIdentity() {
   try {
@@ -54,14 +70,15 @@ const cachePath = (file, flags) => `${file}.${flags}.cache`;
 const checksum = (source, data) => crc32(data, crc32(source, identity));
 
 /**
- * The module that changes flags, and the tag of the initial ones. Node loads it for 2 ms, so this waits for a chunk that wants it.
- * @type {{ v8: typeof import("node:v8"), initialFlags: number } | undefined}
+ * The module that changes flags, the tag of the initial ones, and the function that knows modules of Node. Node loads them for 2 ms, so this
+ * waits for a chunk that wants the first.
+ * @type {{ v8: typeof import("node:v8"), initialFlags: number, isBuiltin: typeof import("node:module").isBuiltin } | undefined}
  */
 let flags;
 
 function requireV8() {
   const v8 = require(V8);
-  flags ??= { v8, initialFlags: v8.cachedDataVersionTag() };
+  flags ??= { v8, initialFlags: v8.cachedDataVersionTag(), isBuiltin: require("node:module").isBuiltin };
   return v8;
 }
 
@@ -114,7 +131,7 @@ const loaded = new Map();
 
 /** V8 takes Node's own caches, of Node's own modules, with its initial flags alone. @param {string} name */
 function requireWithInitialFlags(name) {
-  if (flags === undefined || hasInitialFlags() || !isBuiltin(name)) return require(name);
+  if (flags === undefined || hasInitialFlags() || !flags.isBuiltin(name)) return require(name);
   const { v8 } = flags;
   v8.setFlagsFromString(SHORT_PAUSES.off);
   try {

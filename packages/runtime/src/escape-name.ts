@@ -9,8 +9,11 @@ const PIECES =
   /[\xc2-\xdf][\x80-\xbf]|\xe0[\xa0-\xbf][\x80-\xbf]|[\xe1-\xec\xee\xef][\x80-\xbf]{2}|\xed[\x80-\x9f][\x80-\xbf]|\xf0[\x90-\xbf][\x80-\xbf]{2}|[\xf1-\xf3][\x80-\xbf]{3}|\xf4[\x80-\x8f][\x80-\xbf]{2}|[^]/g;
 /** Characters that a terminal obeys, hides, or shows as a space though they are different. */
 const UNSAFE = String.raw`[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}\p{Default_Ignorable_Code_Point}]|(?! )\p{Zs}`;
-const unsafe = new RegExp(UNSAFE, "u");
-const everyUnsafe = new RegExp(UNSAFE, "gu");
+/** They take a millisecond to make, and most texts need none. */
+let unsafe: RegExp | undefined;
+let everyUnsafe: RegExp | undefined;
+/** All characters are safe: those of ASCII that are printed, and one of many messages. */
+const SAFE_LINE = /^[ -~·]*$/;
 const PLAIN = /^[!-[\]-~]*$/;
 /** A space at the end of a name is invisible, and one at its start looks like a separator. */
 const EDGE_SPACE = /(?<=^|\/) | (?=\/|$)/g;
@@ -34,6 +37,7 @@ function shownPiece(piece: string): string {
   if (piece === "\\") return "\\\\";
   if (piece.length === 1 && piece > "\x7f") return escapeBytes(piece);
   const text = Buffer.from(piece, "latin1").toString("utf8");
+  unsafe ??= new RegExp(UNSAFE, "u");
   return unsafe.test(text) ? escapeBytes(piece) : text;
 }
 
@@ -49,5 +53,7 @@ export function escapeTextName(text: string): string {
 
 /** A whole line for a terminal, which may contain names: unsafe characters get the same form, backslashes stay. */
 export function escapeLine(text: string): string {
+  if (SAFE_LINE.test(text)) return text;
+  everyUnsafe ??= new RegExp(UNSAFE, "gu");
   return text.replace(everyUnsafe, (character) => escapeBytes(Buffer.from(character, "utf8").toString("latin1")));
 }

@@ -89,7 +89,7 @@ function secretsOfRoot({ asRoot }: Confinement): string[] {
 /** Names of hosts are looked up by a file that often lies in /run. */
 function resolver(): string[] {
   try {
-    const path = realpathSync("/etc/resolv.conf");
+    const path = realpathSync.native("/etc/resolv.conf");
     return isBeneath(path, "/run") ? ["--ro-bind", path, path] : [];
   } catch {
     return [];

@@ -116,7 +116,7 @@ function hiddenIn(home: string, names: readonly string[]): HomeView["hidden"] {
     // An exception costs a hundred times as much.
     if (!existsSync(join(home, name))) return [];
     try {
-      const path = realpathSync(join(home, name));
+      const path = realpathSync.native(join(home, name));
       const top = isBeneath(path, home) ? (relative(home, path).split("/")[0] ?? "") : "";
       return CREDENTIALS.has(top) ? [] : [{ path, directory: kindOf(path) === "directory" }];
     } catch {

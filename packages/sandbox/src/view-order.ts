@@ -57,14 +57,14 @@ const escapeLayer = (path: string): string => path.replace(/[\\:]/g, "\\$&");
 
 /** @throws CliError if the view would show the state of Sluice, or all credentials of the user */
 export function checkBase(base: string): void {
-  if (!existsSync(base) || realpathSync(base) !== base)
+  if (!existsSync(base) || realpathSync.native(base) !== base)
     throw unfit(
       base,
       "this directory is not there any more, or a symbolic link leads to it (ENOENT)",
       "put it back, or begin a new session",
     );
   const state = statePath();
-  const home = existsSync(homedir()) ? realpathSync(homedir()) : undefined;
+  const home = existsSync(homedir()) ? realpathSync.native(homedir()) : undefined;
   if (home !== undefined && isBeneath(home, base))
     throw unfit(
       base,

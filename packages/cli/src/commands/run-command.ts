@@ -50,7 +50,7 @@ After a successful command 5 says that conflicts kept --on-exit apply from apply
 
 function currentDirectory(): string {
   try {
-    return realpathSync(process.cwd());
+    return realpathSync.native(process.cwd());
   } catch (error) {
     throw unfit(
       "current directory",
