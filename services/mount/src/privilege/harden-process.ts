@@ -1,11 +1,10 @@
 /** Hardens the daemon's own process before it serves anybody. */
-import { closeSync, readdirSync, readFileSync } from "node:fs";
+import { closeSync, readdirSync } from "node:fs";
 import { native } from "@sluice/native";
 import type { Logger } from "@sluice/runtime";
 import { errnoName } from "@sluice/vfs";
 
 const STDERR = 2;
-const O_CLOEXEC = 0o2000000;
 
 export interface Hardening {
   hasKeeper: boolean;
@@ -34,15 +33,6 @@ export function hardenProcess(logger: Logger, { hasKeeper, keep = [] }: Hardenin
   if (hasKeeper) note(logger, "give up mounting", native.forbidMounting());
 }
 
-/** Undefined if it has been closed meanwhile: the listing's own descriptor. */
-function flagsOf(fd: number): number | undefined {
-  try {
-    return Number.parseInt(/^flags:\s*([0-7]+)/m.exec(readFileSync(`/proc/self/fdinfo/${fd}`, "latin1"))?.[1] ?? "", 8);
-  } catch {
-    return undefined;
-  }
-}
-
 /**
  * Closes descriptors that the parent left open by mistake: they would keep their files and mounts busy as long as this process runs, and
  * its child would inherit them. Node opens its own descriptors close-on-exec, so the others are inherited.
@@ -52,8 +42,8 @@ export function closeInherited(keep: readonly number[] = []): void {
   const channel = Number(process.env["NODE_CHANNEL_FD"] ?? -1);
   for (const fd of readdirSync("/proc/self/fd").map(Number)) {
     if (fd <= STDERR || fd === channel || keep.includes(fd)) continue;
-    const flags = flagsOf(fd);
-    if (flags !== undefined && (flags & O_CLOEXEC) === 0) closeSync(fd);
+    // Negative for the listing's own descriptor, which has been closed meanwhile.
+    if (native.descriptorFlags(fd) === 0) closeSync(fd);
   }
 }
 
