@@ -1,10 +1,12 @@
 /** The mounts of a host service with a keeper outlive the process that serves them: their users notice nothing. */
-import { mkdirSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, rmSync, watch, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
+import { CONTROL_SOCKET, runDirectories, SHARED_KEEPER_SOCKET } from "@sluice/mount-control";
 import {
   Actor,
   bytes,
+  cleanUp,
   eventually,
   file,
   type HostService,
@@ -92,17 +94,28 @@ async function endLoad(load: RunningScript): Promise<unknown> {
   return { stderr, ...(JSON.parse(stdout.split("\n")[1] ?? "{}") as object) };
 }
 
+/** Names that come and go in a directory from now on. */
+function namesChangedIn(directory: string): Set<string> {
+  const names = new Set<string>();
+  const watcher = watch(directory, (_event, name) => void names.add(name ?? ""));
+  cleanUp(() => watcher.close());
+  return names;
+}
+
 test("no call on any mount fails while the service is killed again and again", async () => {
   const random = seededRandom(chooseSeed()).fraction;
   const host = await startHostService(["--keeper", "on"]);
   const policies = [undefined, policyOf("grant"), policyOf("mediate"), DENY_SECRET];
   const mounts = await Promise.all(policies.map((policy) => mountIn(host, policy)));
   const loads = await Promise.all(mounts.map(startLoad));
+  const links = mounts.map((mount) => namesChangedIn(runDirectories(mount.mountpoint)[0] as string));
   for (let kills = 0; kills < KILLS; kills++) {
     await sleep(3_000 * random());
     await killServer(host);
   }
   for (const load of loads) expect(await endLoad(load)).toMatchObject({ stderr: "", whole: true });
+  // A command that looks for the keeper's socket at any moment finds it.
+  expect(links.map((names) => [names.has(CONTROL_SOCKET), names.has(SHARED_KEEPER_SOCKET)])).toEqual(mounts.map(() => [true, false]));
   const actor = await Actor.start();
   expect(await actor.do("contents", (mounts[3] as SluiceMount).path("secret"))).toBe(-Errno.EACCES);
   for (const mount of mounts) {
