@@ -106,6 +106,20 @@ for (const [keeper, args] of [
       expect(await mount.exited).toEqual({ code: 0, signal: null });
     });
 
+    test("ends with --wait, too, if somebody else ended the mount meanwhile", async () => {
+      const mount = await mounted(args);
+      const holder = await writer(mount);
+      const waiting = startScript(["sh", "-c", 'exec "$0" unmount --wait "$1" 2>&1', SLUICE, mount.mountpoint], { timeoutMs: 150_000 });
+      await waiting.waitFor("waiting\n");
+      process.kill(waiting.pid, "SIGSTOP");
+      await holder.letGo();
+      expect(await mount.stop()).toEqual({ code: 0, signal: null });
+      process.kill(waiting.pid, "SIGCONT");
+      const { code, stdout } = await waiting.finished;
+      expect(stdout).toContain(`unmounted ${mount.mountpoint}\n`);
+      expect(code).toBe(0);
+    });
+
     test("gives up after --wait DURATION and the mount continues, and cuts users off with --force, and names them", async () => {
       const mount = await mounted(args);
       const first = await writer(mount);
