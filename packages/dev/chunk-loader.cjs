@@ -31,20 +31,25 @@ const SHORT_PAUSES = {
   off: "--semi-space-growth-factor=2 --parallel-scavenge",
 };
 
+/** A later one may warn of the binding, or have taken it away. */
+const LAST_NODE_WITH_BINDING = 24;
+
+/** Whether Node says nothing about a use of its bindings. */
+function bindingsAreSilent() {
+  const { NODE_OPTIONS = "", NODE_PENDING_DEPRECATION } = process.env;
+  const options = `${process.execArgv.join(" ")} ${NODE_OPTIONS}`;
+  const isKnown = Number.parseInt(process.versions.node, 10) <= LAST_NODE_WITH_BINDING;
+  return isKnown && NODE_PENDING_DEPRECATION !== "1" && !options.includes("--pending-deprecation");
+}
+
 /**
- * The function of node:zlib, by the binding below it: that module takes longer to load than all checksums. Node deprecates this way, and
- * may have taken it away.
+ * The function of node:zlib, by the binding below it: that module takes longer to load than all checksums.
  * @returns {(data: string | Buffer, value?: number) => number}
  */
 function findChecksum() {
-  try {
-    // @ts-expect-error Node's types do not have it.
-    const { crc32 } = process.binding("zlib");
-    if (typeof crc32 === "function") return (data, value = 0) => crc32(data, value);
-  } catch {
-    // Without it.
-  }
-  return require("node:zlib").crc32;
+  // @ts-expect-error Node's types do not have it.
+  const { crc32 } = bindingsAreSilent() ? process.binding("zlib") : {};
+  return typeof crc32 === "function" ? (data, value = 0) => crc32(data, value) : require("node:zlib").crc32;
 }
 
 const crc32 = findChecksum();
