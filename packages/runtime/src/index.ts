@@ -15,7 +15,6 @@ export {
   openLog,
   silentLogger,
 } from "./logger.js";
-export { type Destination, type LineLog, openLineLog } from "./line-log.js";
 export { type CommandLike, runCli } from "./run-cli.js";
 export {
   asTraceparent,
