@@ -1,5 +1,16 @@
 /** GETXATTR, SETXATTR, LISTXATTR and REMOVEXATTR. Overlay marks stay out of sight; callers' own of that name are escaped. */
-import { ACCESS_ACL, AT, type CallContext, type DataOut, Errno, type NodeId, S, type Status, type XattrSetArgs } from "@sluice/vfs";
+import {
+  ACCESS_ACL,
+  AT,
+  type CallContext,
+  type DataOut,
+  DEFAULT_ACL,
+  Errno,
+  type NodeId,
+  S,
+  type Status,
+  type XattrSetArgs,
+} from "@sluice/vfs";
 import { copyUp } from "../copy-up/copy-up.js";
 import type { IoContext } from "../io/io-context.js";
 import { govern } from "../gate/govern.js";
@@ -31,7 +42,16 @@ export function getxattr(core: IoContext, id: NodeId, args: { name: string; size
   if (refused !== 0) return refused;
   const at = aim(core, node);
   const length = at.fd < 0 ? at.fd : readXattr(at.fd, at.name, storedName(core.marks, args.name), value);
+  if (length === -Errno.EOPNOTSUPP && isAcl(args.name)) return Errno.ENODATA;
   return length < 0 ? -length : answer(value.subarray(0, length), args.size, out);
+}
+
+/**
+ * An object of a file system without ACLs has none. Any other errno fails each access by somebody who does not own it: the kernel looks for
+ * an ACL first (fs/fuse/acl.c __fuse_get_acl).
+ */
+function isAcl(name: string): boolean {
+  return name === ACCESS_ACL || name === DEFAULT_ACL;
 }
 
 function answer(bytes: Uint8Array | undefined, size: number, out: DataOut): number {
