@@ -253,6 +253,30 @@ test("maxSizeBytes: appends of several processes at the same time make the file 
   await mount.stop();
 });
 
+test("maxSizeBytes: an append beside extensions by other opens makes the file no longer", async () => {
+  const limit = 1 << 20;
+  const { mount, actor, at, upper } = await staged(`version: 1\ndefault: grant\nrules:\n${rule("short", `maxSizeBytes: ${limit}`)}`);
+  const path = at("short");
+  const fd = await actor.do("open", path, O.RDWR);
+  const appenders = await Promise.all(
+    Array.from({ length: 6 }, async () => {
+      const appender = await Actor.start();
+      return { appender, own: await appender.do("open", path, O.WRONLY | O.APPEND) };
+    }),
+  );
+  const chunk = "x".repeat(100_000);
+  for (let round = 0; round < 40; round++) {
+    expect(await actor.do("ftruncate", fd, round * 1_000)).toBe(0);
+    const appends = appenders.map(({ appender, own }) => appender.do("append", own, chunk));
+    await appends[round % appends.length];
+    await Promise.all([actor.do("ftruncate", fd, limit), ...appends]);
+    expect(statSync(join(upper, "short/f")).size).toBe(limit);
+  }
+  for (const { appender } of appenders) await appender.stop();
+  await actor.stop();
+  await mount.stop();
+});
+
 test("expiresAfter: judges an open again, and refuses or allows it as the policy says by then", async () => {
   const expiring = (effect: string): string =>
     `version: 1\ndefault: grant\nrules:\n  - { name: brief, path: "free/**", effect: ${effect} }\n`;

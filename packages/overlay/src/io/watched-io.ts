@@ -4,7 +4,7 @@ import { Attr } from "@sluice/vfs";
 import { statFd } from "../layer/system-calls.js";
 import type { IoWatch, WatchedIo } from "../contract/gate.js";
 import type { OpenFile } from "../handles/handle-table.js";
-import type { Node } from "../node/node.js";
+import { inTurn } from "./size-turns.js";
 
 const attr = new Attr();
 
@@ -53,15 +53,6 @@ function roomIn(file: OpenFile, limit: number): number {
   return statFd(file.fd, attr) < 0 ? limit : limit - attr.size;
 }
 
-/** The last change of a file's size under a limit. */
-const turns = new WeakMap<Node, Promise<unknown>>();
-
-function inTurn<Result>(node: Node, change: () => Promise<Result>): Promise<Result> {
-  const turn = (turns.get(node) ?? Promise.resolve()).then(change, change);
-  turns.set(node, turn);
-  return turn;
-}
-
 /** How many bytes may go now. The wait may have changed the watch, and the one that holds when the bytes go decides. */
 async function admit(file: OpenFile, io: WatchedIo, call: CallContext): Promise<{ allowed: number; by: IoWatch | undefined }> {
   for (;;) {
@@ -77,7 +68,7 @@ export function change(file: OpenFile | undefined, call: CallContext, io: Watche
   const go = async (): Promise<number> => {
     const { allowed, by } = await admit(file, io, call);
     // Space is given whole or not at all.
-    const change = async (): Promise<number> => make();
+    const change = async (): Promise<number> => file.withheld || make();
     const made = (): Promise<number> => (by?.maxSizeBytes === undefined ? change() : inTurn(file.node, change));
     const status = allowed < 0 ? -allowed : allowed < io.length ? Errno.EFBIG : await made();
     by?.after(io, status === 0 ? io.length : -status, call);

@@ -26,6 +26,7 @@ import { clearSuid } from "../io/data.js";
 import type { OpenFile } from "../handles/handle-table.js";
 import { dropOtherPages } from "../io/other-pages.js";
 import { giveNewId, needsNewId } from "../io/renumber.js";
+import { type OwnTurn, takeTurn } from "../io/size-turns.js";
 import { closeFd, effects } from "../layer/system-calls.js";
 import type { Permit } from "../layer/permit.js";
 import type { Node } from "../node/node.js";
@@ -41,6 +42,7 @@ class Setting extends GovernedOperation<IoContext> {
   readonly #set: SetAttr;
   /** The handle that a size was given by, and whether it was asked for the change. */
   #size: WatchedIo | undefined = undefined;
+  #turn: OwnTurn | undefined = undefined;
 
   constructor(
     call: CallContext,
@@ -75,16 +77,32 @@ class Setting extends GovernedOperation<IoContext> {
     if (file?.watch === undefined) return copied;
     // The open file's obligations may have it wait.
     this.#size = { kind: "truncate", offset: BigInt(size), length: 0 };
-    return andThen(copied, (status) => (status !== 0 ? status : admitted(file, this.#size as WatchedIo, call)));
+    const asked = andThen(copied, (status) => (status !== 0 ? status : admitted(file, this.#size as WatchedIo, call)));
+    return andThen(asked, (status) => (status !== 0 ? status : this.#takeTurn(node, file)));
+  }
+
+  /** Last of all, since others wait for the end of the turn. */
+  #takeTurn(node: Node, file: OpenFile): Status {
+    if (file.watch?.maxSizeBytes === undefined) return 0;
+    this.#turn = takeTurn(node);
+    return this.#turn.begun.then(() => 0);
   }
 
   commit(core: IoContext, permit: Permit): number {
     const node = core.nodes.get(this.#id);
     if (node === undefined) return Errno.ESTALE;
     const change: Change = { call: this.call, id: this.#id, node, set: this.#set };
-    const status = apply(core, permit, change);
-    if (this.#size !== undefined) fileOf(core, this.#set)?.watch?.after(this.#size, -status, this.call);
+    const file = fileOf(core, this.#set);
+    // It may have been revoked during a wait.
+    const withheld = this.#set.size === undefined ? 0 : (file?.withheld ?? 0);
+    const status = withheld || apply(core, permit, change);
+    if (this.#size !== undefined) file?.watch?.after(this.#size, -status, this.call);
     return status !== 0 ? status : getattr(core, this.#id, this.out);
+  }
+
+  end(): void {
+    this.#turn?.end();
+    this.#turn = undefined;
   }
 }
 
