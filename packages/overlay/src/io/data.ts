@@ -89,7 +89,7 @@ async function readWatched(core: IoContext, call: CallContext, what: WatchedRead
   currentFd(core, file);
   const { offset, size, flags } = args;
   const act = (length: number): Promise<number> => readUpTo({ file, args, bytes, have: 0 }, length);
-  const read = await transfer(file, call, { kind: "read", offset, length: size, flags, act });
+  const read = await transfer(file, call, { kind: "read", offset, length: size, flags, act, fills: true });
   if (file.withheld !== 0) return file.withheld;
   return read < 0 ? -read : finishRead(core, out, read);
 }

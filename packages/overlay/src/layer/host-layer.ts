@@ -10,6 +10,7 @@ const UUID_BYTES = 16;
 const TMPFS_MAGIC = 0x01021994;
 /** ext4, tmpfs, xfs, btrfs, squashfs and erofs. */
 const LISTING_ALL_NAMES: ReadonlySet<number> = new Set([0xef53, TMPFS_MAGIC, 0x58465342, 0x9123683e, 0x73717368, 0xe0f5e1e2]);
+const TELLING_SIZES = LISTING_ALL_NAMES;
 /** Misses that no directory reaches. */
 export const NEVER = 0x3fff_ffff;
 /** A directory with fewer misses is not worth a filter. */
@@ -71,6 +72,14 @@ export class HostLayer {
   /** On a file system whose directories list every name that a look-up finds, at least in one spelling. */
   get listsAllNames(): boolean {
     return LISTING_ALL_NAMES.has(this.#fileSystem);
+  }
+
+  /**
+   * On a file system whose files have as many bytes as they say. Elsewhere (procfs, cgroupfs, FUSE with direct I/O) a file may have content
+   * and say that it is empty.
+   */
+  get tellsSizes(): boolean {
+    return TELLING_SIZES.has(this.#fileSystem);
   }
 
   #uuid: Buffer | undefined;

@@ -79,7 +79,7 @@ function enterMode(core: OpenContext, open: PlannedOpen, file: OpenFile): Fallba
   if (plan.registers) {
     const backing = open.cachedBacking ?? registerBacking(core, file, { fd, layer: plan.layer as HostLayer, seen: open.seen });
     if (typeof backing === "string") {
-      mode = "cached";
+      mode = open.saysEmpty ? "direct" : "cached";
       fallback = backing;
     } else io.backing = backing;
   }

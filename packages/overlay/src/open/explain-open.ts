@@ -43,6 +43,8 @@ function expected(core: OpenContext, node: Node, accesses: readonly Access[], ru
     arrival: "first",
     nameless: false,
     isNew: false,
+    // It is mediated either way.
+    saysEmpty: false,
   };
   const plan = planOpen(core, first, ruling, new OpenPlan());
   // The kernel would look the name up again, and come by a nodeId that nothing is open by.

@@ -65,6 +65,7 @@ class OpenRequest implements PlannedOpen, Governed<OpenContext> {
   arrival: Arrival = "first";
   nameless = false;
   readonly isNew = false;
+  saysEmpty = false;
   /** Described to the gate; -1 once somebody else owns it. */
   fd = -1;
   seen: Attr | undefined = undefined;
@@ -170,6 +171,7 @@ class OpenRequest implements PlannedOpen, Governed<OpenContext> {
     this.io = alias === undefined ? node.io : alias.io;
     this.byAlias = alias !== undefined;
     this.arrival = core.reroutes.arrival(this.pid, node, this.flags);
+    this.saysEmpty = !node.dataLayer.tellsSizes && this.fd >= 0 && statFd(this.fd, now) === 0 && now.sizeExact === 0n;
     return planOpen(core, this, this.ruling, this.plan);
   }
 

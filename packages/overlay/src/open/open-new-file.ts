@@ -36,6 +36,7 @@ export function openNewFile(core: OpenContext, permit: Permit, file: NewFile, ou
     arrival: "first",
     nameless: false,
     isNew: true,
+    saysEmpty: false,
     plan,
     fd,
     seen,

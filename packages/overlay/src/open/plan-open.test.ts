@@ -49,6 +49,7 @@ const someOpen: fc.Arbitrary<OpenToPlan> = fc
     arrival: fc.constantFrom("first" as const, "again" as const, "nameless" as const),
     nameless: fc.boolean(),
     isNew: fc.boolean(),
+    saysEmpty: fc.boolean(),
   })
   .map(({ own, inUpper, ...open }) => {
     const node = new Node(2, S.IFREG);
@@ -91,6 +92,12 @@ test("no nodeId gets cached and passthrough opens at once", () => {
     if (io.passthrough > 0) expect(mode).not.toBe("cached");
     if (io.cached > 0) expect(mode).not.toMatch(/^passthrough/);
     if (mode.startsWith("passthrough")) expect(registers).toBe(io.backing === undefined);
+  });
+});
+
+test("no open that is served caches pages of a lower file that says it is empty", () => {
+  anyPlan(({ placement, mode, layer }, { saysEmpty }) => {
+    if (saysEmpty && placement === "here" && layer === lower) expect(mode).not.toBe("cached");
   });
 });
 

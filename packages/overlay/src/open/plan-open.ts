@@ -41,6 +41,8 @@ export interface OpenToPlan {
   readonly nameless: boolean;
   /** It was created just now: nothing is left to copy up or to truncate. */
   readonly isNew: boolean;
+  /** It says that it is empty, and may still have content (`HostLayer.tellsSizes`). */
+  readonly saysEmpty: boolean;
 }
 
 /**
@@ -105,6 +107,8 @@ export function planOpen(context: PlanContext, open: OpenToPlan, ruling: Ruling,
   choose(plan, "cached", undefined);
   if (context.port.separatesOpens) place(context, open, plan, outcome);
   if (plan.placement === "here") chooseMode(context, io, plan, outcome);
+  // The page cache ends where the file says that it ends.
+  if (plan.mode === "cached" && open.saysEmpty && !layer.writable) plan.mode = "direct";
   return plan;
 }
 

@@ -61,6 +61,7 @@ function shortfallOf(core: OpenContext, file: OpenFile, ruling: Ruling): Shortfa
     arrival: "first",
     nameless: false,
     isNew: false,
+    saysEmpty: false,
   } as const;
   const plan = planOpen(core, open, ruling, new OpenPlan());
   if (plan.granted) return undefined;
