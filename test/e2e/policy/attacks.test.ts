@@ -199,6 +199,25 @@ describe("a file with several names", () => {
       expect((await mount.stop()).code).toBe(0);
     });
 
+  test("in a lower layer keeps the rules of all known names when one is copied up or moved", async () => {
+    const linked = { ...tree, "public/same": hardLink("secrets/x"), "public/other": hardLink("secrets/deep/y") };
+    const { lower, upper } = layers({ lower: linked });
+    // With an index of hard links the names stay one file.
+    const mount = await mountSluice({ lowers: [lower], upper, sharedPolicy: reading, args: ["-o", "index=off"] });
+    const actor = await Actor.start();
+    const at = (name: string): string => mount.path(name);
+    for (const name of ["public/same", "secrets/x", "public/other", "secrets/deep/y"])
+      expect(await actor.do("open", at(name), O.PATH)).toBeGreaterThan(0);
+    expect(await actor.do("chmod", at("public/same"), 0o666)).toBe(0);
+    expect(await actor.do("open", at("public/same"), O.RDONLY)).toBe(DENIED);
+    expect(await actor.do("rename", at("public/same"), at("public/moved"))).toBe(0);
+    expect(await actor.do("open", at("public/moved"), O.RDONLY)).toBe(DENIED);
+    expect(await actor.do("chmod", at("secrets/deep/y"), 0o666)).toBe(0);
+    expect(await actor.do("open", at("public/other"), O.RDONLY)).toBe(DENIED);
+    await actor.stop();
+    expect((await mount.stop()).code).toBe(0);
+  });
+
   test("judges a file under all its names, even more than one question holds", async () => {
     const { mount, actor, at } = await staged(reading);
     expect(await actor.do("open", at("public/p"), O.PATH)).toBeGreaterThan(0);

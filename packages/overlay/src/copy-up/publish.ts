@@ -84,7 +84,8 @@ function publishNameless(core: CopyUpContext, node: Node, copy: FinishedCopy): n
 }
 
 function bookCopy(core: CopyUpContext, node: Node, place: { dir: RealDir; name: string }): void {
-  core.nodes.forgetLowerLink(node);
+  if (core.linkIndex === undefined) core.nodes.partLowerLink(node);
+  else core.nodes.forgetLowerLink(node);
   core.journal?.storeBackings(node);
   core.backings.drop(node);
   node.dir = place.dir;

@@ -24,19 +24,20 @@ interface CachedPath {
 
 /** The part of the nodes that paths depend on. */
 interface LinkedNodes {
-  readonly nodes: Pick<NodeTable, "directoryMoves" | "lowerLinks">;
+  readonly nodes: Pick<NodeTable, "directoryMoves" | "lowerLinks" | "partedLink">;
 }
 
 export class KnownPaths {
   readonly #cached = new Array<CachedPath | undefined>(PLACES).fill(undefined);
 
-  /** The node's paths; with `attr` also those of the other nodes that share its lower inode. Never empty, the node's own first. */
+  /** The node's paths; with `attr` also those of the other nodes that share or shared its lower inode. Never empty, the node's own first. */
   of(core: LinkedNodes, node: Node, attr: Attr | undefined): readonly string[] {
     const paths = node.parent === undefined || node.others !== undefined ? pathsOf(node) : this.#single(core, node, node.parent);
-    if (attr === undefined || attr.nlink < 2 || node.inUpper) return paths;
+    const key = attr === undefined ? undefined : lowerKeyOf(core, node, attr);
+    if (key === undefined) return paths;
     const all = [...paths];
-    for (const other of core.nodes.lowerLinks(lowerLinkKey(node.top.layer, attr)) ?? []) {
-      if (other !== node && !other.inUpper) all.push(...pathsOf(other));
+    for (const other of core.nodes.lowerLinks(key) ?? []) {
+      if (other !== node && !(other.inUpper && other.unlinked)) all.push(...pathsOf(other));
     }
     return all;
   }
@@ -61,6 +62,12 @@ export class KnownPaths {
     cached.parent = undefined;
     cached.paths = NONE;
   }
+}
+
+/** Of the file in a lower layer that the node is, or was before its copy-up. Undefined if it is known by no other names. */
+function lowerKeyOf(core: LinkedNodes, node: Node, attr: Attr): string | undefined {
+  if (node.inUpper) return core.nodes.partedLink(node);
+  return attr.nlink < 2 ? undefined : lowerLinkKey(node.top.layer, attr);
 }
 
 /** The nodes of a mount, and the layers that their objects lie in. */

@@ -22,6 +22,8 @@ export class NodeTable {
    * of hard links, or without an upper layer); else separate ones, of which policy sees all names.
    */
   readonly #lowerLinks = new Map<string, Set<Node>>();
+  /** Files that were copied up by one of several names, with the key of the lower file. */
+  readonly #parted = new Map<Node, string>();
   /** Of nodes that are no more. */
   readonly forgotten = new ForgottenNodes();
   readonly #release: (node: Node) => void;
@@ -293,9 +295,26 @@ export class NodeTable {
     return this.#lowerLinks.get(key);
   }
 
-  forgetLowerLink(node: Node): void {
+  /**
+   * One name of a lower file was copied up, without an index of hard links: two files by now, but of the same bytes. So policy goes on to
+   * judge each of them by the names of both.
+   */
+  partLowerLink(node: Node): void {
     const key = node.lowerLinkKey;
     if (key === undefined) return;
+    this.#parted.set(node, key);
+    node.lowerLinkKey = undefined;
+    this.#journal?.lowerLinked(node, undefined);
+  }
+
+  partedLink(node: Node): string | undefined {
+    return this.#parted.size === 0 ? undefined : this.#parted.get(node);
+  }
+
+  forgetLowerLink(node: Node): void {
+    const key = node.lowerLinkKey ?? this.partedLink(node);
+    if (key === undefined) return;
+    this.#parted.delete(node);
     node.lowerLinkKey = undefined;
     this.#journal?.lowerLinked(node, undefined);
     const set = this.#lowerLinks.get(key);
@@ -390,6 +409,7 @@ export class NodeTable {
     this.forgotten.clear();
     this.#byLink.clear();
     this.#lowerLinks.clear();
+    this.#parted.clear();
   }
 
   *all(): IterableIterator<Node> {
