@@ -214,7 +214,16 @@ export interface PolicyCapabilities extends FactNeeds {
 }
 
 /** Why no decision could be had. */
-export type DecisionErrorCode = "unreachable" | "deadline" | "cancelled" | "malformed" | "refused" | "closed";
+export type DecisionErrorCode =
+  | "unreachable"
+  | "deadline"
+  | "cancelled"
+  | "malformed"
+  /** The service refused the question. */
+  | "refused"
+  /** The service could not evaluate the question. */
+  | "failed"
+  | "closed";
 
 export class DecisionError extends Error {
   override readonly name = "DecisionError";

@@ -12,8 +12,10 @@ function completeWithFailure(pending: PendingQuestion, failure: wire.Failure, li
     case wire.Failure_Code.DEADLINE:
       pending.reject(new DecisionError("deadline", `decision took too long: ${message}`));
       return;
-    case wire.Failure_Code.INVALID_QUESTION:
     case wire.Failure_Code.INTERNAL:
+      pending.reject(new DecisionError("failed", `question was not evaluated: ${message}`));
+      return;
+    case wire.Failure_Code.INVALID_QUESTION:
     case wire.Failure_Code.UNSPECIFIED:
     case wire.Failure_Code.UNRECOGNIZED:
       pending.reject(new DecisionError("refused", `question was refused: ${message}`));

@@ -86,9 +86,18 @@ export class UnaryConversation implements Conversation {
   private failed(pending: PendingQuestion, error: ServiceError): void {
     switch (error.code) {
       case status.INVALID_ARGUMENT:
-      case status.INTERNAL:
         this.calls.delete(pending);
         pending.reject(new DecisionError("refused", `question was refused: ${error.details}`));
+        return;
+      // UNKNOWN: the handler of this one question threw.
+      case status.INTERNAL:
+      case status.UNKNOWN:
+        this.calls.delete(pending);
+        pending.reject(new DecisionError("failed", `question was not evaluated: ${error.details}`));
+        return;
+      case status.DEADLINE_EXCEEDED:
+        this.calls.delete(pending);
+        pending.reject(new DecisionError("deadline", `decision took too long: ${error.details}`));
         return;
       case status.RESOURCE_EXHAUSTED:
         this.calls.delete(pending);

@@ -1,7 +1,7 @@
 /**
  * The result if no decision can be had. A guess is a decision for the caller who asked and for nobody else: it is never
- * cached. A question that was refused, or that cannot be asked at all, is a denial in every mode: otherwise a caller could
- * choose the outage mode.
+ * cached. A question that was refused, that no service could evaluate, or that cannot be asked at all, is a denial in every
+ * mode: otherwise a caller could choose the outage mode.
  */
 import {
   type Decision,
@@ -62,7 +62,7 @@ export function withFailureMode(ask: Decide, mode: OutageMode, before: Before): 
 
   /** The rule that decided this question before may have another mode than the mount. */
   function without(question: Question, error: DecisionError): Decision {
-    if (error.code === "refused") return guess("deny", "refused", error.message);
+    if (error.code === "refused" || error.code === "failed") return guess("deny", "refused", error.message);
     const recalled = before.recall(question);
     const staleForMs = mode.kind === "stale" ? mode.staleForMs : DEFAULT_STALE_MS;
     const known = lastDecisions.find(question, before.epoch());

@@ -30,6 +30,8 @@ export class AskedQuestion {
   answers: Map<string, Decision> | undefined;
   /** Answers that could not be used. */
   useless = 0;
+  /** Replicas that could not evaluate it. */
+  failures = 0;
   hedged = false;
   completed = false;
   /** Called when the deadline passes without an answer. */

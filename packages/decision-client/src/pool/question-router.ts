@@ -12,6 +12,8 @@ import { type Revisions, sameRevision } from "./revision-view.js";
 const OVERLOAD_PAUSE_MS = 20;
 /** Answers to one question that are malformed, or of a policy that is no longer in force. */
 const MAX_USELESS = 8;
+/** A question that one replica fails to evaluate goes to one more: its asker may provoke the failure, at each of them. */
+const MAX_FAILURES = 2;
 /** Hedges are limited to a share of all questions, so that general slowness does not double the load. */
 const HEDGES_AT_ONCE = 256;
 const HEDGES_AN_ANSWER = 0.1;
@@ -109,6 +111,7 @@ export class QuestionRouter implements Fate {
     this.#leave(pending);
     if (asked.completed) return;
     if (error.code === "malformed") this.#askAnother(asked, pending.carrier, error);
+    else if (error.code === "failed") this.#askOneMore(asked, pending.carrier, error);
     else asked.reject(error);
   }
 
@@ -133,6 +136,19 @@ export class QuestionRouter implements Fate {
     const other = revision === undefined || ++asked.useless >= MAX_USELESS ? undefined : this.replicas.pick(revision, carrier);
     if (other !== undefined) this.#put(asked, other, false);
     else if (asked.attempts.length === 0) asked.reject(error);
+  }
+
+  /**
+   * A replica could not evaluate the question. The answer of another one of the same revision is as good, and no guess. A slow question may
+   * be there already.
+   */
+  #askOneMore(asked: AskedQuestion, carrier: Carrier, error: DecisionError): void {
+    const revision = carrier.capabilities?.revision;
+    if (++asked.failures >= MAX_FAILURES || revision === undefined) return asked.reject(error);
+    if (isAskedOf(asked, revision)) return;
+    const other = this.replicas.pick(revision, carrier);
+    if (other === undefined) asked.reject(error);
+    else this.#put(asked, other, false);
   }
 
   #useless(asked: AskedQuestion, problem: string): void {

@@ -70,6 +70,9 @@ export class ScriptedService {
     this.path = join(this.directory, "s.sock");
   }
 
+  static readonly tellCapabilities: wire.DecisionServiceServer["getCapabilities"] = (_call, callback) =>
+    callback(null, { capabilities: CAPABILITIES });
+
   get target(): string {
     return `unix://${this.path}`;
   }
@@ -97,8 +100,7 @@ export class ScriptedService {
     const handlers = {
       watch: (() => undefined) as wire.DecisionServiceServer["watch"],
       decide: ((_call, callback) => callback({ code: 12 })) as wire.DecisionServiceServer["decide"],
-      getCapabilities: ((_call, callback) =>
-        callback(null, { capabilities: CAPABILITIES })) as wire.DecisionServiceServer["getCapabilities"],
+      getCapabilities: ScriptedService.tellCapabilities,
       ...this.overrides,
     };
     if (this.withSession) server.addService(wire.DecisionServiceService, { ...handlers, session });
