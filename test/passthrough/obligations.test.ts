@@ -193,6 +193,38 @@ test("ratePer: a rate belongs to one handle, one user or the whole rule", async 
   await mount.stop();
 }, 120_000);
 
+test("opens for reading, for writing and for both share the rates of the rules that decide them", async () => {
+  const half = (name: string, access: string): string =>
+    `  - { name: ${name}, path: "free/**", access: [${access}], effect: mediate, obligations: { ${access}BytesPerSecond: 10 } }\n`;
+  const { mount, actor, at, upper } = await staged(`version: 1\ndefault: grant\nrules:\n${half("r", "read")}${half("w", "write")}`);
+  writeFileSync(join(upper, "free/f"), "x".repeat(4_000));
+  const actors = await Promise.all([1, 2, 3].map(() => Actor.start()));
+  const [reader, writer, both] = actors as [Actor, Actor, Actor];
+  const fds = [
+    await reader.do("open", at("free"), O.RDONLY),
+    await writer.do("open", at("free"), O.WRONLY),
+    await both.do("open", at("free"), O.RDWR),
+    await actor.do("open", at("free"), O.RDWR),
+  ];
+  expect(fds.every((fd) => fd > 0)).toBe(true);
+  let waiting = 0;
+  const waits = async (transfer: Promise<unknown>): Promise<void> => {
+    waiting++;
+    void transfer;
+    await eventually("it waits", 30_000, async () => (await statusOf(mount)).engine.inFlight === waiting);
+  };
+  // Each owes more than anybody waits for, and the open for both waits behind it.
+  await waits(writer.do("write", fds[1], "x".repeat(4_000), 0));
+  await waits(both.do("write", fds[2], "x", 0));
+  await waits(reader.do("read", fds[0], 4_000, 0));
+  await waits(actor.do("read", fds[3], 1, 0));
+  await sleep(100);
+  expect((await statusOf(mount)).engine.inFlight).toBe(waiting);
+  for (const each of actors) await each.stop();
+  await actor.stop();
+  await mount.stop();
+});
+
 test("a rate limits copies at both ends, and allocations; closing and reopening gains nothing", async () => {
   const rules = rule("from", "readBytesPerSecond: 64") + rule("to", "writeBytesPerSecond: 64");
   const { lower, upper } = layers({

@@ -10,6 +10,7 @@ import {
   type PendingPerson,
   type PolicyCapabilities,
   type PolicyRevision,
+  type RuleRates,
 } from "./domain.js";
 import { durationFromProto, durationToProto } from "./convert-duration.js";
 import { scopeFromProto, scopeToProto } from "./convert-scope.js";
@@ -53,6 +54,21 @@ function obligationFromProto(obligation: wire.Obligation): Obligation {
   };
 }
 
+/** None for an answer without: most have none. */
+function ratesFromProto(rates: readonly wire.RuleRates[]): { rates?: readonly RuleRates[] } {
+  if (rates.length === 0) return {};
+  if (rates.length > ANSWER_LIMITS.rates) throw malformed(`it has rates of more than ${ANSWER_LIMITS.rates} rules`);
+  return {
+    rates: rates.map(({ rule, obligations }) => {
+      if (obligations.length > ANSWER_LIMITS.obligations) throw malformed(`a rule has more than ${ANSWER_LIMITS.obligations} rates`);
+      return {
+        rule: bounded(rule, ANSWER_LIMITS.nameLength, "the name of a rule with a rate"),
+        obligations: mergeObligations([obligations.map(obligationFromProto)]),
+      };
+    }),
+  };
+}
+
 /** A service that names no time, or a longer one, gets this. */
 const LONGEST_ASK_MS = 3_600_000;
 
@@ -88,6 +104,7 @@ export function decisionFromProto(decision: wire.Decision | undefined): Decision
     onOutage: OUTAGE_OF.get(decision.onOutage),
     ...(effect === "ask" && decision.pending !== undefined ? { pending: pendingFromProto(decision.pending) } : {}),
     ...(decision.byPerson ? { byPerson: true } : {}),
+    ...ratesFromProto(decision.rates),
   };
 }
 
@@ -105,6 +122,7 @@ export function decisionToProto(decision: Decision): wire.Decision {
     onOutage: decision.onOutage === undefined ? wire.OutageMode.UNSPECIFIED : WIRE_OUTAGE[decision.onOutage],
     pending: decision.pending && { askId: decision.pending.askId, timeout: durationToProto(decision.pending.timeoutMs) },
     byPerson: decision.byPerson === true,
+    rates: (decision.rates ?? []).map(({ rule, obligations }) => ({ rule, obligations: obligations.map((each) => ({ ...each })) })),
   };
 }
 

@@ -143,6 +143,14 @@ export interface CacheScope {
 
 /** The effect on an open while no decision can be had. */
 export type OutageEffect = "deny" | "mediate" | "stale";
+/** Of several rules: "stale-unless-deny" is "stale", unless the mount's own mode is "deny". */
+export type StatedOutage = OutageEffect | "stale-unless-deny";
+
+/** The rates that one rule sets, with their share. */
+export interface RuleRates {
+  readonly rule: string;
+  readonly obligations: readonly Obligation[];
+}
 
 /** A question on a service's list, for a person. */
 export interface PendingPerson {
@@ -162,11 +170,13 @@ export interface Decision {
   revision: PolicyRevision;
   reason: string;
   obligations: readonly Obligation[];
+  /** If rates come from other rules than `rule`: each rule's own, which hold together. `obligations` has the strictest of them. */
+  rates?: readonly RuleRates[] | undefined;
   source: DecisionSource;
   /** Absent: for this question alone, never to be cached. */
   scope?: CacheScope | undefined;
   /** The rule's effect in an outage; absent: the mount's own outage mode. */
-  onOutage?: OutageEffect | undefined;
+  onOutage?: StatedOutage | undefined;
   /** With "ask", of a question that may ask. */
   pending?: PendingPerson | undefined;
   /** A person allowed it. */

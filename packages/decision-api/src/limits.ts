@@ -34,6 +34,8 @@ export const ANSWER_LIMITS = {
   nameLength: 256,
   reasonLength: 4_096,
   obligations: 32,
+  /** Rules that set rates of one answer. */
+  rates: 16,
   valueLength: 1_024,
   xattrs: 64,
   /** Globs that a scope excepts: each look-up of a cached answer may try them all. */

@@ -2,7 +2,8 @@
  * The obligations of several answers, which all hold together. Of two numbers the smaller one holds. Of two shares of a rate the stricter one
  * holds: the more opens share a rate, the less each of them gets.
  */
-import type { Obligation } from "./domain.js";
+import type { Obligation, RuleRates } from "./domain.js";
+import { ANSWER_LIMITS } from "./limits.js";
 
 const SHARE = "ratePer";
 /** The shares of a rate, from lax to strict. */
@@ -22,6 +23,32 @@ export function mergeObligations(lists: readonly (readonly Obligation[])[]): rea
   const share = merged.findIndex(({ name }) => name === SHARE);
   if (share >= 0) merged[share] = { name: SHARE, value: lists.flatMap((list) => shareOf(list) ?? []).reduce(stricterShare) };
   return merged;
+}
+
+/** One answer, or the part that one rule has in it. */
+interface RatedAnswer {
+  readonly rule: string;
+  readonly obligations: readonly Obligation[];
+  readonly rates?: readonly RuleRates[] | undefined;
+}
+
+/**
+ * The rates of several answers by their rules, since other opens under the same rule share them. Undefined if `rule`, which the whole
+ * answer names, is the only one that sets rates, or if too many do: then the merged obligations hold under `rule`.
+ */
+export function mergeRates(answers: readonly RatedAnswer[], rule: string): readonly RuleRates[] | undefined {
+  const byRule = new Map<string, readonly Obligation[]>();
+  for (const rates of answers.flatMap(ratesOf)) {
+    byRule.set(rates.rule, mergeObligations([byRule.get(rates.rule) ?? [], rates.obligations]));
+  }
+  if (byRule.size === 0 || byRule.size > ANSWER_LIMITS.rates || (byRule.size === 1 && byRule.has(rule))) return undefined;
+  return [...byRule].map(([name, obligations]) => ({ rule: name, obligations }));
+}
+
+function ratesOf({ rule, obligations, rates }: RatedAnswer): readonly RuleRates[] {
+  if (rates !== undefined) return rates;
+  if (!obligations.some(({ name }) => RATES.has(name))) return [];
+  return [{ rule, obligations: obligations.filter(({ name }) => name === SHARE || RATES.has(name)) }];
 }
 
 function isComparable(name: string, one: string, other: string): boolean {

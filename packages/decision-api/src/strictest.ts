@@ -1,13 +1,17 @@
-/** Several answers as one: the strictest holds, with the obligations of all, and in the scope that all of them share. */
+/** Several answers as one: the strictest holds, with the obligations and the outage mode of all, and in the scope that all of them share. */
 import { NO_SUBTREE } from "./convert-scope.js";
-import { type CacheScope, type Effect, type Obligation, STRICTNESS } from "./domain.js";
+import { type CacheScope, type Effect, type Obligation, type RuleRates, type StatedOutage, STRICTNESS } from "./domain.js";
 import { ANSWER_LIMITS } from "./limits.js";
-import { mergeObligations } from "./merge-obligations.js";
+import { mergeObligations, mergeRates } from "./merge-obligations.js";
+import { stricterOutage } from "./stricter-outage.js";
 
 /** The common part of a policy's answer and a service's decision. */
 interface Answer {
   effect: Effect;
+  rule: string;
   obligations: readonly Obligation[];
+  rates?: readonly RuleRates[] | undefined;
+  onOutage?: StatedOutage | undefined;
   scope?: CacheScope | undefined;
 }
 
@@ -45,6 +49,8 @@ export function strictest<Kind extends Answer>(answers: readonly Kind[]): Kind {
   return {
     ...worst,
     obligations: worst.effect === "deny" ? [] : mergeObligations(answers.map(({ obligations }) => obligations)),
+    rates: worst.effect === "deny" ? undefined : mergeRates(answers, worst.rule),
+    onOutage: answers.map(({ onOutage }) => onOutage).reduce(stricterOutage),
     scope: mergeScopes(answers),
   };
 }

@@ -1,5 +1,5 @@
 /** The words of the domain and the numbers of the wire, one row each. A number without a row is unknown. */
-import type { Access, Effect, FileKind, Operation, OutageEffect, ResourceFact, SubjectField } from "./domain.js";
+import type { Access, Effect, FileKind, Operation, ResourceFact, StatedOutage, SubjectField } from "./domain.js";
 import {
   Access as WireAccess,
   Effect as WireEffect,
@@ -71,10 +71,11 @@ export const WIRE_FACT: Readonly<Record<ResourceFact, WireFact>> = {
   digest: WireFact.DIGEST,
 };
 
-export const WIRE_OUTAGE: Readonly<Record<OutageEffect, WireOutage>> = {
+export const WIRE_OUTAGE: Readonly<Record<StatedOutage, WireOutage>> = {
   deny: WireOutage.DENY,
   mediate: WireOutage.MEDIATE,
   stale: WireOutage.STALE,
+  "stale-unless-deny": WireOutage.STALE_UNLESS_DENY,
 };
 
 /** The largest time of a Date. */

@@ -2,7 +2,16 @@
  * A policy backend: a source of policies, one of them in force. The rest of the decision service knows no more of rules,
  * Cedar or OPA than this. A backend neither logs nor counts: it answers and throws, the service tells of it.
  */
-import type { CacheScope, Effect, Obligation, OutageEffect, PolicyCapabilities, PolicyRevision, Question } from "@sluice/decision-api";
+import type {
+  CacheScope,
+  Effect,
+  Obligation,
+  PolicyCapabilities,
+  PolicyRevision,
+  Question,
+  RuleRates,
+  StatedOutage,
+} from "@sluice/decision-api";
 
 /** A policy's answer to a question. The service makes a decision of it: an id, the revision, the audit line. */
 export interface Ruling {
@@ -14,10 +23,12 @@ export interface Ruling {
   /** For a person; names the fact if one was missing. */
   reason: string;
   obligations: readonly Obligation[];
+  /** As in `Decision`. */
+  rates?: readonly RuleRates[] | undefined;
   /** The other questions that the answer holds for, from everything that was looked at. Absent: it must not be cached. */
   scope?: CacheScope | undefined;
-  /** The rule's effect while no decision can be had. */
-  onOutage?: OutageEffect | undefined;
+  /** The effect while no decision can be had: the strictest of the rules that decided. */
+  onOutage?: StatedOutage | undefined;
   /** The denial of a hidden name. */
   hides?: true;
 }

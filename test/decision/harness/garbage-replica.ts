@@ -29,6 +29,7 @@ const NONSENSE: wire.Decision = {
   scope: undefined,
   pending: undefined,
   byPerson: false,
+  rates: [],
   onOutage: wire.OutageMode.UNSPECIFIED,
 };
 

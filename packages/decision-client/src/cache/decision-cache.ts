@@ -8,6 +8,7 @@ import {
   type Decision,
   type Inquiry,
   inquiryOf,
+  type Obligation,
   type PolicyRevision,
   QUESTION_LIMITS,
   type Question,
@@ -233,15 +234,21 @@ export class DecisionCache {
   }
 
   #share(decision: Decision): SharedAnswer {
-    const { effect, errno, policyId, rule, revision, reason, obligations, onOutage } = decision;
-    const name = [effect, errno, policyId, rule, reason, onOutage, ...obligations.flatMap((each) => [each.name, each.value])].join("\0");
+    const { effect, errno, policyId, rule, revision, reason, obligations, rates, onOutage } = decision;
+    const texts = [effect, errno, policyId, rule, reason, onOutage, ...textsOf(obligations)];
+    for (const each of rates ?? []) texts.push("rates", each.rule, ...textsOf(each.obligations));
+    const name = texts.join("\0");
     let shared = this.#shared.get(name);
     if (shared === undefined) {
-      shared = { effect, errno, policyId, rule, revision, reason, obligations, onOutage };
+      shared = { effect, errno, policyId, rule, revision, reason, obligations, rates, onOutage };
       if (this.#shared.size < MAX_SHARED) this.#shared.set(name, shared);
     }
     return shared;
   }
+}
+
+function textsOf(obligations: readonly Obligation[]): string[] {
+  return obligations.flatMap(({ name, value }) => [name, value]);
 }
 
 /** It was the answer for the same path. */

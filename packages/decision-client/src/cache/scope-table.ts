@@ -79,6 +79,9 @@ export class ScopeEntry implements Decision {
   get obligations(): Decision["obligations"] {
     return this.shared.obligations;
   }
+  get rates(): Decision["rates"] {
+    return this.shared.rates;
+  }
   get onOutage(): Decision["onOutage"] {
     return this.shared.onOutage;
   }
@@ -88,7 +91,7 @@ export class ScopeEntry implements Decision {
 
   /** Created at each call: a million stored answers would take more memory than their parts. */
   answer(): Decision {
-    const { effect, errno, policyId, rule, revision, reason, obligations, onOutage } = this.shared;
+    const { effect, errno, policyId, rule, revision, reason, obligations, rates, onOutage } = this.shared;
     return {
       effect,
       errno,
@@ -98,6 +101,7 @@ export class ScopeEntry implements Decision {
       revision,
       reason,
       obligations,
+      rates,
       source: "cache" satisfies DecisionSource,
       onOutage,
     };

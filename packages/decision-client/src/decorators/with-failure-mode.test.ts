@@ -118,3 +118,28 @@ it("drops the answers that were given longest ago, and no others, if there are t
   expect(await sourceOf(of("f0", "/a"))).toBe("deny outage");
   for (const file of ["f1", "f5000"]) for (const program of ["/a", "/b"]) expect(await sourceOf(of(file, program))).toBe("grant stale");
 });
+
+const openFor = (...accesses: Question["accesses"]): Question => ({ ...plainQuestion("f"), accesses });
+
+it.each<[OutageMode, OutageEffect, string]>([
+  [{ kind: "mediate" }, "deny", "deny outage"],
+  [{ kind: "mediate" }, "stale", "deny outage"],
+  [{ kind: "mediate" }, "mediate", "mediate outage"],
+  [{ kind: "deny" }, "mediate", "deny outage"],
+])("with %o, lets an open for reading and writing do no more than one of them, whose rule says %s", async (mode, onOutage, expected) => {
+  const { state, sourceOf } = asker(mode, () => ({ scope: SCOPE, onOutage }));
+  await sourceOf(openFor("read"));
+  state.gone = true;
+  expect(await sourceOf(openFor("read", "write"))).toBe(expected);
+});
+
+it.each<[OutageMode, string]>([
+  [{ kind: "deny" }, "deny outage"],
+  [{ kind: "mediate" }, "grant stale"],
+  [STALE, "grant stale"],
+])("repeats an answer that only one of its rules lets be stale, unless the mount denies: %o", async (mode, expected) => {
+  const { state, sourceOf } = asker(mode, () => ({ scope: SCOPE, onOutage: "stale-unless-deny" }));
+  await sourceOf(openFor("read", "write"));
+  state.gone = true;
+  expect(await sourceOf(openFor("read", "write"))).toBe(expected);
+});

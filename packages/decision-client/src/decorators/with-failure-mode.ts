@@ -8,12 +8,12 @@ import {
   DecisionError,
   DENIAL_ERRNO,
   mintIds,
-  type OutageEffect,
   type PolicyRevision,
   type Question,
   questionExcess,
 } from "@sluice/decision-api";
 import { LastDecisions } from "./last-decisions.js";
+import { strictestMode } from "./outage-modes.js";
 import type { Decide } from "./with-deadline.js";
 
 export type OutageMode = { kind: "deny" } | { kind: "mediate" } | { kind: "stale"; staleForMs: number };
@@ -21,7 +21,6 @@ export type OutageMode = { kind: "deny" } | { kind: "mediate" } | { kind: "stale
 const NO_REVISION: PolicyRevision = { sequence: 0n, digest: "" };
 /** For a rule with its own mode, if the mount sets none. */
 const DEFAULT_STALE_MS = 60_000;
-const FROM_STRICT: readonly OutageEffect[] = ["deny", "stale", "mediate"];
 
 /** The decisions from the time before the outage. */
 export interface Before {
@@ -50,16 +49,6 @@ export function withFailureMode(ask: Decide, mode: OutageMode, before: Before): 
     };
   }
 
-  /**
-   * No decision on the same question is known. Its rule may be that of another question about the same names: the strictest of their modes
-   * and the mount's holds.
-   */
-  function modeOfOthers(question: Question): OutageEffect {
-    const modes = new Set<OutageEffect>([mode.kind]);
-    for (const { decision } of lastDecisions.of(question)) modes.add(decision.onOutage ?? mode.kind);
-    return FROM_STRICT.find((one) => modes.has(one)) ?? "deny";
-  }
-
   /** The rule that decided this question before may have another mode than the mount. */
   function without(question: Question, error: DecisionError): Decision {
     if (error.code === "refused" || error.code === "failed") return guess("deny", "refused", error.message);
@@ -69,7 +58,7 @@ export function withFailureMode(ask: Decide, mode: OutageMode, before: Before): 
     const fresh = known !== undefined && performance.now() - known.atMs <= staleForMs ? known.decision : undefined;
     const last = recalled !== undefined && recalled.unsureForMs <= staleForMs ? recalled.decision : fresh;
     const same = recalled?.decision ?? known?.decision;
-    const wanted = same === undefined ? modeOfOthers(question) : (same.onOutage ?? mode.kind);
+    const wanted = strictestMode(question, same, { usual: mode.kind, before, lastDecisions });
     switch (wanted) {
       case "deny":
       case "mediate":

@@ -39,6 +39,7 @@ export function grantFor(id: bigint, change: Partial<wire.Decision> = {}): wire.
     onOutage: wire.OutageMode.UNSPECIFIED,
     pending: undefined,
     byPerson: false,
+    rates: [],
     ...change,
   };
   return { id, result: { $case: "decision", value } };

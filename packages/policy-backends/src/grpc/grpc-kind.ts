@@ -97,11 +97,11 @@ class GrpcEngine implements Engine {
     }
   }
 
-  private rulingOf({ effect, errno, rule, reason, obligations, scope, onOutage, source }: Decision): Ruling {
+  private rulingOf({ effect, errno, rule, reason, obligations, rates, scope, onOutage, source }: Decision): Ruling {
     // What to do without a decision is for the mount to say, not for a guess made in between.
     if (source === "outage" || source === "stale") throw new Error(`the other decision service gives no decision: ${reason}`);
     const split = (this.decider.status().split?.length ?? 0) > 0;
-    return { effect, errno, rule, reason, obligations, onOutage, ...(split ? {} : { scope }) };
+    return { effect, errno, rule, reason, obligations, rates, onOutage, ...(split ? {} : { scope }) };
   }
 
   async dispose(): Promise<void> {

@@ -8,11 +8,13 @@ import {
   type Effect,
   type Matcher,
   mergeObligations,
+  mergeRates,
   namesOf,
-  type Obligation,
   pathMatches,
   type Question,
+  type StatedOutage,
   STRICTNESS,
+  stricterOutage,
   UNDERSTANDS_EXCEPT,
 } from "@sluice/decision-api";
 import type { Ruling } from "../backend.js";
@@ -241,14 +243,16 @@ function inOrder(accesses: readonly Access[]): readonly Access[] {
 export function evaluateRules(set: RuleSet, question: Question): Ruling {
   const accesses = inOrder(question.accesses);
   const evaluation = new Evaluation(set, question);
-  const obligations = new Set<readonly Obligation[]>();
+  const obliging = new Set<CompiledRule>();
   let worst: AccessRuling | undefined;
   let worstAccess: Access = "read";
+  let onOutage: StatedOutage | undefined;
   for (const path of question.resource.paths) {
     evaluation.under(path);
     for (const access of accesses) {
       const ruling = evaluation.find(access);
-      if (ruling.rule !== undefined && ruling.rule.obligations.length > 0) obligations.add(ruling.rule.obligations);
+      if (ruling.rule !== undefined && ruling.rule.obligations.length > 0) obliging.add(ruling.rule);
+      onOutage = worst === undefined ? ruling.rule?.onOutage : stricterOutage(onOutage, ruling.rule?.onOutage);
       if (worst === undefined || STRICTNESS[ruling.effect] > STRICTNESS[worst.effect]) {
         worst = ruling;
         worstAccess = access;
@@ -256,13 +260,26 @@ export function evaluateRules(set: RuleSet, question: Question): Ruling {
     }
   }
   const held = worst ?? DEFAULTS.deny;
+  const rule = held.rule?.name ?? "default";
+  const duties = dutiesOf(held.effect, obliging, rule);
   return {
     effect: held.effect,
     errno: held.errno,
-    rule: held.rule?.name ?? "default",
+    rule,
     reason: reasonOf(held, evaluation, worstAccess),
-    obligations: held.effect === "deny" ? [] : mergeObligations([...obligations]),
+    obligations: duties.obligations,
+    rates: duties.rates,
     scope: evaluation.lookedAt.scope(question, question.resource.paths.length === 1 ? evaluation.names : undefined),
-    onOutage: held.rule?.onOutage,
+    onOutage,
   };
+}
+
+type Duties = Pick<Ruling, "obligations" | "rates">;
+const NO_DUTIES: Duties = { obligations: [], rates: undefined };
+
+/** `rule`: the one that the answer names. */
+function dutiesOf(effect: Effect, obliging: ReadonlySet<CompiledRule>, rule: string): Duties {
+  if (effect === "deny" || obliging.size === 0) return NO_DUTIES;
+  const parts = [...obliging].map(({ name, obligations }) => ({ rule: name, obligations }));
+  return { obligations: mergeObligations(parts.map(({ obligations }) => obligations)), rates: mergeRates(parts, rule) };
 }

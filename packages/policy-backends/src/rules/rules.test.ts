@@ -51,6 +51,45 @@ describe("rules", () => {
     expect(evaluate(rules, sampleQuestion({ accesses: ["truncate"] })).rule).toBe("w");
   });
 
+  it("are held to by the strictest outage mode of all that decide", () => {
+    const onOutageOf = (read: string, write: string): unknown => {
+      const rules = `  - {name: r, access: read, effect: grant${read}}\n  - {name: w, access: write, effect: mediate${write}}\n`;
+      return evaluate(rules, sampleQuestion({ accesses: ["write", "read"] })).onOutage;
+    };
+    const [deny, stale, mediate] = [", onOutage: deny", ", onOutage: stale", ", onOutage: mediate"];
+    expect([onOutageOf(deny, mediate), onOutageOf(mediate, deny), onOutageOf(deny, "")]).toEqual(["deny", "deny", "deny"]);
+    expect([onOutageOf(stale, mediate), onOutageOf(stale, stale)]).toEqual(["stale", "stale"]);
+    expect([onOutageOf(mediate, ""), onOutageOf("", mediate)]).toEqual([undefined, undefined]);
+    expect([onOutageOf(stale, ""), onOutageOf("", stale)]).toEqual(["stale-unless-deny", "stale-unless-deny"]);
+    expect(
+      evaluate(`  - {name: w, access: write, effect: mediate${stale}}\n`, sampleQuestion({ accesses: ["read", "write"] })),
+    ).toMatchObject({
+      rule: "w",
+      onOutage: "stale-unless-deny",
+    });
+  });
+
+  it("say whose rates they are, if several set one, or another one than the answer names", () => {
+    const rate = (name: string, access: string, says: string): string =>
+      `  - {name: ${name}, access: ${access}, effect: mediate, obligations: {${says}}}\n`;
+    const both = rate("r", "read", "readBytesPerSecond: 5, audit: each-io") + rate("w", "write", "writeBytesPerSecond: 7, ratePer: rule");
+    const ratesOf = (rules: string, ...accesses: Question["accesses"]): unknown => evaluate(rules, sampleQuestion({ accesses })).rates;
+    expect(ratesOf(both, "read", "write")).toEqual([
+      { rule: "r", obligations: [{ name: "readBytesPerSecond", value: "5" }] },
+      {
+        rule: "w",
+        obligations: [
+          { name: "writeBytesPerSecond", value: "7" },
+          { name: "ratePer", value: "rule" },
+        ],
+      },
+    ]);
+    expect([ratesOf(both, "read"), ratesOf(both, "write")]).toEqual([undefined, undefined]);
+    const writes = rate("r", "read", "audit: each-io") + rate("w", "write", "writeBytesPerSecond: 7");
+    expect(ratesOf(writes, "read", "write")).toEqual([{ rule: "w", obligations: [{ name: "writeBytesPerSecond", value: "7" }] }]);
+    expect(ratesOf(rate("a", "[read, write]", "writeBytesPerSecond: 7"), "read", "write")).toBeUndefined();
+  });
+
   it("without access cover everything if they deny, and use if they let through", () => {
     expect(evaluate("  - {name: d, effect: deny}\n", sampleQuestion({ accesses: ["delete"] })).effect).toBe("deny");
     expect(evaluate("  - {name: m, effect: mediate}\n", sampleQuestion({ accesses: ["delete"] }))).toMatchObject({

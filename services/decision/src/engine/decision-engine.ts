@@ -222,7 +222,7 @@ export class DecisionEngine {
     const tookNs = process.hrtime.bigint() - startedNs;
     this.count(ruling, Number(tookNs) / 1e9);
     // One by one: a spread costs more than the evaluation.
-    const { effect, errno, rule, reason, obligations, scope, onOutage } = ruling;
+    const { effect, errno, rule, reason, obligations, rates, scope, onOutage } = ruling;
     const { id: policyId, revision } = policy;
     const decisionId = this.mint();
     const decision: Decision = {
@@ -231,6 +231,7 @@ export class DecisionEngine {
       rule,
       reason,
       obligations,
+      rates,
       // A person answers for each open.
       scope: effect === "ask" ? undefined : scope,
       onOutage: effect === "ask" ? "deny" : onOutage,

@@ -15,13 +15,14 @@ const WORDS: Readonly<Record<AnsweredAsk["scope"], string>> = {
  * The mount does the I/O of a file that a person allowed, so that a later denial holds for the open file as well. No cache and no outage
  * repeats a person's answer.
  */
-export function answeredRuling({ rule, obligations }: Ruling, { allowed, scope, by }: AnsweredAsk): Ruling {
+export function answeredRuling({ rule, obligations, rates }: Ruling, { allowed, scope, by }: AnsweredAsk): Ruling {
   return {
     effect: allowed ? "mediate" : "deny",
     errno: allowed ? 0 : DENIAL_ERRNO.EACCES,
     rule,
     reason: `rule '${rule}' asks a person: ${by} ${WORDS[scope]}`,
     obligations: allowed ? obligations : [],
+    rates: allowed ? rates : undefined,
     scope: undefined,
     onOutage: "deny",
   };

@@ -3,7 +3,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { Decision } from "@sluice/decision-api";
 import type { IoWatch, OpenRecord, WatchedIo } from "@sluice/overlay";
 import { type CallContext, Errno } from "@sluice/vfs";
-import type { IoTerms } from "./obligations.js";
+import type { IoTerms, RateTerms } from "./obligations.js";
 import type { RateLimits } from "./rate-limits.js";
 
 /** One read, write or change of size, for the audit. */
@@ -36,15 +36,21 @@ export interface IoWatchParts {
   audited(io: AuditedIo): void;
 }
 
-/** The keys of a handle's rates. */
-interface Keys {
-  readonly read: string | undefined;
-  readonly write: string | undefined;
-  /** Unique for ever: handle numbers are reused. */
+/** A rate that a handle shares. */
+interface SharedRate {
+  readonly key: string;
+  /** The key is unique for ever: handle numbers are reused. */
   readonly own: boolean;
 }
 
-const NO_KEYS: Keys = { read: undefined, write: undefined, own: true };
+/** The rates of a handle: several if several rules set one. */
+interface Rates {
+  readonly read: readonly SharedRate[];
+  readonly write: readonly SharedRate[];
+}
+
+const NONE: readonly SharedRate[] = [];
+const NO_RATES: Rates = { read: NONE, write: NONE };
 
 export class ObligedIo implements IoWatch {
   readonly #parts: IoWatchParts;
@@ -55,7 +61,7 @@ export class ObligedIo implements IoWatch {
   #renewals = 0;
   /** Transfers that wait for their rate. */
   readonly #waiting = new Set<AbortController>();
-  #keys: Keys = NO_KEYS;
+  #rates: Rates = NO_RATES;
   /** The rates that it joins start empty. */
   #spent: boolean;
 
@@ -106,8 +112,8 @@ export class ObligedIo implements IoWatch {
 
   /** The handle is closed and leaves its rates. */
   close(): void {
-    this.#leave(this.#keys);
-    this.#keys = NO_KEYS;
+    this.#leave(this.#rates);
+    this.#rates = NO_RATES;
   }
 
   #admit(io: WatchedIo, call: CallContext): number | Promise<number> {
@@ -115,19 +121,20 @@ export class ObligedIo implements IoWatch {
     if (!ruling.allowed) return -ruling.errno;
     const length = withinSize(io, ruling.terms.maxSizeBytes);
     if (length < 0) return length;
-    const key = this.#rateOf(io.kind);
-    const waitMs = key === undefined ? 0 : this.#parts.limits.take(key, length);
-    return waitMs === 0 ? length : this.#wait(io, call, { key: key as string, length, waitMs });
+    const rates = this.#ratesOf(io.kind);
+    let waitMs = 0;
+    for (const { key } of rates) waitMs = Math.max(waitMs, this.#parts.limits.take(key, length));
+    return waitMs === 0 ? length : this.#wait(io, call, { rates, length, waitMs });
   }
 
   /** Allocated space counts as written; a change of size transfers no bytes. */
-  #rateOf(kind: WatchedIo["kind"]): string | undefined {
-    if (kind === "truncate") return undefined;
-    return kind === "read" ? this.#keys.read : this.#keys.write;
+  #ratesOf(kind: WatchedIo["kind"]): readonly SharedRate[] {
+    if (kind === "truncate") return NONE;
+    return kind === "read" ? this.#rates.read : this.#rates.write;
   }
 
   /** Waits for its turn, or until the terms change: then the transfer is admitted again. */
-  async #wait(io: WatchedIo, call: CallContext, turn: { key: string; length: number; waitMs: number }): Promise<number> {
+  async #wait(io: WatchedIo, call: CallContext, turn: Turn): Promise<number> {
     const waking = new AbortController();
     const wake = (): void => waking.abort();
     this.#waiting.add(waking);
@@ -143,7 +150,7 @@ export class ObligedIo implements IoWatch {
       this.#waiting.delete(waking);
       call.signal.removeEventListener("abort", wake);
     }
-    this.#parts.limits.giveBack(turn.key, turn.length);
+    for (const { key } of turn.rates) this.#parts.limits.giveBack(key, turn.length);
     return call.signal.aborted ? -Errno.EINTR : this.#admit(io, call);
   }
 
@@ -168,45 +175,52 @@ export class ObligedIo implements IoWatch {
   }
 
   #enter(ruling: HandleRuling): void {
-    const before = this.#keys;
+    const before = this.#rates;
     this.#ruling = ruling;
     // After a refusal the next read or write asks again: the policy may have changed.
     this.#expiresMs = ruling.allowed ? expiryOf(ruling.terms) : 1;
-    this.#keys = ruling.allowed ? this.#joinRates(ruling.terms, ruling.decision) : NO_KEYS;
+    this.#rates = ruling.allowed ? this.#joinAll(ruling.terms, ruling.decision) : NO_RATES;
     // Only now: a rate that continues keeps its debt.
     this.#leave(before);
   }
 
-  #joinRates(terms: IoTerms, decision: Decision): Keys {
-    const share = this.#share(terms, decision);
+  #joinAll(terms: IoTerms, { rule }: Decision): Rates {
+    const all = terms.ratesByRule ?? [{ ...terms, rule }];
     return {
-      read: this.#join(`read ${share}`, terms.readBytesPerSecond),
-      write: this.#join(`write ${share}`, terms.writeBytesPerSecond),
-      own: terms.rateShare === "handle",
+      read: all.flatMap((each) => this.#join("read", each, each.readBytesPerSecond)),
+      write: all.flatMap((each) => this.#join("write", each, each.writeBytesPerSecond)),
     };
   }
 
-  #share(terms: IoTerms, decision: Decision): string {
+  #join(kind: "read" | "write", terms: RateTerms & { rule: string }, bytesPerSecond: number | undefined): readonly SharedRate[] {
+    if (bytesPerSecond === undefined) return NONE;
+    const key = `${kind} ${this.#share(terms)}`;
+    this.#parts.limits.join(key, bytesPerSecond, this.#spent);
+    return [{ key, own: terms.rateShare === "handle" }];
+  }
+
+  #share({ rateShare, rule }: RateTerms & { rule: string }): string {
     const { opened, uid } = this.#parts;
-    switch (terms.rateShare) {
+    switch (rateShare) {
       case "handle":
-        return `handle ${opened.handle}`;
+        return `handle ${opened.handle} rule ${rule}`;
       case "subject":
-        return `uid ${uid} rule ${decision.rule}`;
+        return `uid ${uid} rule ${rule}`;
       case "rule":
-        return `rule ${decision.rule}`;
+        return `rule ${rule}`;
     }
   }
 
-  #join(key: string, bytesPerSecond: number | undefined): string | undefined {
-    if (bytesPerSecond === undefined) return undefined;
-    this.#parts.limits.join(key, bytesPerSecond, this.#spent);
-    return key;
+  #leave({ read, write }: Rates): void {
+    for (const { key, own } of [...read, ...write]) this.#parts.limits.leave(key, own);
   }
+}
 
-  #leave({ read, write, own }: Keys): void {
-    for (const key of [read, write]) if (key !== undefined) this.#parts.limits.leave(key, own);
-  }
+/** A transfer that waits for its rates. */
+interface Turn {
+  readonly rates: readonly SharedRate[];
+  readonly length: number;
+  readonly waitMs: number;
 }
 
 /** Some 25 days: a longer timer would fire at once. */

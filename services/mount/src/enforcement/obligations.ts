@@ -6,12 +6,18 @@ import { Errno } from "@sluice/vfs";
 /** The opens whose transfers share one rate. */
 export type RateShare = "handle" | "subject" | "rule";
 
-/** The terms for each read and write of an open file. */
-export interface IoTerms {
-  auditEach: boolean;
+/** The rates of an open file, or the part of them that one rule sets. */
+export interface RateTerms {
   readBytesPerSecond: number | undefined;
   writeBytesPerSecond: number | undefined;
   rateShare: RateShare;
+}
+
+/** The terms for each read and write of an open file. */
+export interface IoTerms extends RateTerms {
+  auditEach: boolean;
+  /** If several rules set rates: the rates of each, which hold instead of the merged ones. */
+  ratesByRule?: readonly (RateTerms & { rule: string })[];
   /** The handle may not make the file longer than this. */
   maxSizeBytes: number | undefined;
   /** After this time the next read or write asks again. */
@@ -68,11 +74,17 @@ const VACUOUS: ReadonlySet<string> = new Set(["readBytesPerSecond", "writeBytesP
 
 /** The obligations of an answer, or the one that cannot be fulfilled. */
 function readObligations(decision: Decision, question: Question): Obligations | Obligation {
-  const terms = { ...NO_TERMS, readOnly: false };
+  const terms: IoTerms & { readOnly: boolean } = { ...NO_TERMS, readOnly: false };
   const opens = OPENS.has(question.operation);
   for (const obligation of decision.obligations) {
     if (readers[obligation.name]?.(terms, obligation.value) !== true) return obligation;
     if (!opens && !VACUOUS.has(obligation.name)) return obligation;
+  }
+  for (const { rule, obligations } of decision.rates ?? []) {
+    const rates = { ...NO_TERMS, readOnly: false };
+    for (const obligation of obligations) if (readers[obligation.name]?.(rates, obligation.value) !== true) return obligation;
+    const { readBytesPerSecond, writeBytesPerSecond, rateShare } = rates;
+    terms.ratesByRule = [...(terms.ratesByRule ?? []), { rule, readBytesPerSecond, writeBytesPerSecond, rateShare }];
   }
   const { readOnly, ...io } = terms;
   const watched = opens && decision.obligations.some(({ name }) => name !== "readOnly" && name !== "ratePer");

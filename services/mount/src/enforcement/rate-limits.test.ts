@@ -72,12 +72,12 @@ test("a bucket with unknown use starts empty", () => {
 
 const DECISION = { rule: "r", decisionId: "d" } as Decision;
 
-function watched(terms: Partial<IoTerms>): ObligedIo {
+function watched(terms: Partial<IoTerms>, { limits = new RateLimits(), rule = "r" } = {}): ObligedIo {
   return new ObligedIo({
     opened: { handle: 1, path: "f" } as OpenRecord,
     uid: 0,
-    ruling: { allowed: true, decision: DECISION, terms: { ...NO_TERMS, ...terms } },
-    limits: new RateLimits(),
+    ruling: { allowed: true, decision: { ...DECISION, rule }, terms: { ...NO_TERMS, ...terms } },
+    limits,
     goesOn: false,
     askAgain: () => ({ allowed: false, errno: Errno.EACCES }),
     audited: () => undefined,
@@ -99,6 +99,32 @@ test("a transfer waits for longer than one timer can run", async () => {
   expect(given).toBeUndefined();
   end.abort();
   expect(await waits).toBe(-Errno.EINTR);
+});
+
+test("a file whose rates come from several rules takes from the rate of each, which other opens under that rule share", async () => {
+  const limits = new RateLimits(() => 0);
+  const watch = (rule: string, terms: Partial<IoTerms>): ObligedIo => watched(terms, { limits, rule });
+  const both = watch("r", {
+    ratesByRule: [
+      { rule: "r", readBytesPerSecond: 1000, writeBytesPerSecond: undefined, rateShare: "subject" },
+      { rule: "w", readBytesPerSecond: 2000, writeBytesPerSecond: 1000, rateShare: "rule" },
+    ],
+  });
+  const reader = watch("r", { readBytesPerSecond: 1000 });
+  const writer = watch("w", { writeBytesPerSecond: 1000, rateShare: "rule" });
+  const { call, end } = caller();
+  const transfer = (by: ObligedIo, kind: "read" | "write", length: number): number | Promise<number> =>
+    by.before({ kind, offset: 0n, length }, call);
+  expect(transfer(both, "read", 600)).toBe(600);
+  expect(transfer(reader, "read", 400)).toBe(400);
+  expect(transfer(both, "write", 999)).toBe(999);
+  const waits = [transfer(both, "read", 1), transfer(reader, "read", 1), transfer(writer, "write", 2)];
+  expect(waits.map((each) => each instanceof Promise)).toEqual([true, true, true]);
+  end.abort();
+  expect(await Promise.all(waits.map((each) => Promise.resolve(each)))).toEqual(waits.map(() => -Errno.EINTR));
+  // The interrupted ones gave back all that they took.
+  expect(limits.take("write rule w", 1)).toBe(0);
+  for (const each of [both, reader, writer]) each.close();
 });
 
 test("space behind the largest size may be reserved and given back, if the file gets no longer", () => {

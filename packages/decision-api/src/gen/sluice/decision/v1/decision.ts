@@ -136,6 +136,8 @@ export enum OutageMode {
   MEDIATE = 2,
   /** STALE - this decision itself, for as long as the mount lets one be stale */
   STALE = 3,
+  /** STALE_UNLESS_DENY - as STALE, unless the mount's own mode is DENY: of rules of which one names no mode */
+  STALE_UNLESS_DENY = 4,
   UNRECOGNIZED = -1,
 }
 
@@ -315,6 +317,12 @@ export interface Pending {
   timeout: Duration | undefined;
 }
 
+/** The rates that one rule sets: readBytesPerSecond, writeBytesPerSecond, ratePer. */
+export interface RuleRates {
+  rule: string;
+  obligations: Obligation[];
+}
+
 export interface Decision {
   effect: Effect;
   /** errno for a DENY: EACCES (default, 0), EPERM or ENOENT, as a number. */
@@ -342,6 +350,11 @@ export interface Decision {
     | undefined;
   /** A person allowed it. The open file goes on for as long as the policy asks about it by the same rule. */
   byPerson: boolean;
+  /**
+   * If rates come from other rules than `rule`: each rule's own, which hold together, each shared with other opens under
+   * its rule. Then `obligations` has the strictest of them, for a mount that does not know this field.
+   */
+  rates: RuleRates[];
 }
 
 export interface Failure {
@@ -1922,6 +1935,73 @@ export const Pending: MessageFns<Pending> = {
   },
 };
 
+function createBaseRuleRates(): RuleRates {
+  return { rule: "", obligations: [] };
+}
+
+export const RuleRates: MessageFns<RuleRates> = {
+  encode(message: RuleRates, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.rule !== "") {
+      writer.uint32(10).string(message.rule);
+    }
+    for (const v of message.obligations) {
+      Obligation.encode(v!, writer.uint32(18).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RuleRates {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRuleRates();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.rule = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.obligations.push(Obligation.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<RuleRates>): RuleRates {
+    return RuleRates.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<RuleRates>): RuleRates {
+    const message = createBaseRuleRates();
+    message.rule = object.rule ?? "";
+    message.obligations = object.obligations?.map((e) => Obligation.fromPartial(e)) || [];
+    return message;
+  },
+};
+
 function createBaseDecision(): Decision {
   return {
     effect: 0,
@@ -1936,6 +2016,7 @@ function createBaseDecision(): Decision {
     onOutage: 0,
     pending: undefined,
     byPerson: false,
+    rates: [],
   };
 }
 
@@ -1976,6 +2057,9 @@ export const Decision: MessageFns<Decision> = {
     }
     if (message.byPerson !== false) {
       writer.uint32(96).bool(message.byPerson);
+    }
+    for (const v of message.rates) {
+      RuleRates.encode(v!, writer.uint32(106).fork()).join();
     }
     return writer;
   },
@@ -2089,6 +2173,14 @@ export const Decision: MessageFns<Decision> = {
             message.byPerson = reader.bool();
             continue;
           }
+          case 13: {
+            if (tag !== 106) {
+              break;
+            }
+
+            message.rates.push(RuleRates.decode(reader, reader.uint32()));
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2122,6 +2214,7 @@ export const Decision: MessageFns<Decision> = {
       ? Pending.fromPartial(object.pending)
       : undefined;
     message.byPerson = object.byPerson ?? false;
+    message.rates = object.rates?.map((e) => RuleRates.fromPartial(e)) || [];
     return message;
   },
 };
