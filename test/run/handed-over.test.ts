@@ -1,6 +1,6 @@
 // Signals to `sluice run` while a host service with a keeper hands the view of its session over to another process.
 import { readFileSync } from "node:fs";
-import { requires, runSluice, scratch, soakBudgetMs, startHostService } from "@sluice/testkit";
+import { requires, runSluice, scratch, soakBudgetMs, startHostService, startScript } from "@sluice/testkit";
 import { expect } from "vitest";
 import { chooseSeed } from "../fault/exercisers/policies.js";
 import { NEEDS, Project } from "./sandboxed.js";
@@ -10,9 +10,9 @@ const seed = chooseSeed();
 const LIMIT_MS = 180_000;
 const COMMAND = "echo kept > n; echo ready; while :; do echo more >> m; cat f > /dev/null; done";
 
-/** Of the view, by its own log. */
-const isHandedOver = (project: Project): boolean =>
-  readFileSync(project.session("one", "log"), "utf8").includes("handed over to another server");
+/** Of the view. */
+const logOf = (project: Project): string => readFileSync(project.session("one", "log"), "utf8");
+const isHandedOver = (project: Project): boolean => logOf(project).includes("handed over to another server");
 
 /** The moments of an upgrade at which a signal comes. */
 const MOMENTS: Readonly<Record<string, (project: Project, upgrade: Promise<unknown>) => Promise<unknown>>> = {
@@ -35,6 +35,8 @@ test(
         const project = new Project("root", { f: "f\n" }, scratch(), host);
         const running = project.start(["run", "--name", "one", "--", "sh", "-c", COMMAND]);
         await running.waitFor("ready");
+        // A user outside of the session, who keeps no view from its end.
+        const outside = startScript(["sleep", "1000"], { cwd: project.session("one", "view") });
         const upgrade = runSluice(["upgrade", host.socket], { timeoutMs: LIMIT_MS });
         await comes(project, upgrade);
         running.kill(signal);
@@ -51,6 +53,8 @@ test(
             .split("\n")
             .filter((line) => line.includes(project.state));
         await expect.poll(() => [mounts(), project.processes()], { timeout: 30_000 }).toEqual([[], []]);
+        outside.kill("SIGKILL");
+        expect(logOf(project)).not.toContain("cut off");
         expect(readFileSync(project.session("one", "upper/n"), "utf8")).toBe("kept\n");
         // It waits for a server that still writes there.
         expect(await project.sluice(["discard", "one"])).toMatchObject({ code: 0 });

@@ -5,6 +5,7 @@ import { unfit } from "@sluice/runtime/cli";
 import type { MountConfig } from "../config/mount-config.js";
 import type { HostedMount, Person } from "./hosted-mount.js";
 import type { HostedMounts, RunningMount } from "./hosted-mounts.js";
+import { clientProcess } from "./mount-client.js";
 
 /** The configuration that the options of the command mean. @throws CliError */
 export type ParseSpec = (spec: wire.MountSpec) => MountConfig;
@@ -18,6 +19,8 @@ export interface Handling {
 
 /** A call of Mount, by gRPC or in plain lines. */
 export interface MountCall {
+  /** The process of the client, as the kernel knows it. */
+  peerPid?(): number | undefined;
   onRequest(take: (request: wire.MountRequest) => void): void;
   /** `leave` is called if the client ends the call, or is gone. */
   onEnd(leave: () => void): void;
@@ -55,7 +58,6 @@ function refuseOtherNamespace({ mountpoint, mountNamespace }: wire.MountSpec): v
 class MountSession {
   #running: RunningMount | undefined;
   #attached = true;
-  #abandonedAtEnd = false;
   /** It was asked to end already. */
   #stopped = false;
   #over = false;
@@ -78,8 +80,7 @@ class MountSession {
   }
 
   #stop(): void {
-    if (this.#abandonedAtEnd) this.#running?.mount.abandon();
-    else this.#running?.mount.stop(this.#stopped);
+    this.#running?.mount.stopForClient(this.#stopped);
     this.#stopped = true;
   }
 
@@ -94,13 +95,13 @@ class MountSession {
   };
 
   async #make(spec: wire.MountSpec): Promise<void> {
-    this.#attached = spec.attached;
-    this.#abandonedAtEnd = spec.abandonedAtEnd;
+    const { attached, abandonedAtEnd } = spec;
+    this.#attached = attached;
     try {
       refuseOtherNamespace(spec);
       const { mounts, parse, onSession } = this.parts;
-      this.#running = mounts.begin(parse(spec), this.#person, spec.attached);
-      if (spec.abandonedAtEnd) onSession();
+      this.#running = mounts.begin(parse(spec), this.#person, { attached, abandonedAtEnd, process: clientProcess(this.call.peerPid?.()) });
+      if (abandonedAtEnd) onSession();
       await this.#follow(this.#running);
     } catch (error) {
       this.#end(failureOf(error));
@@ -150,8 +151,7 @@ class MountSession {
   #leave(): void {
     if (this.#over) return;
     this.#over = true;
-    if (this.#abandonedAtEnd) this.#running?.mount.abandon();
-    else this.#running?.mount.stop();
+    this.#running?.mount.stopForClient(false);
   }
 }
 

@@ -4,13 +4,16 @@ import { unfit } from "@sluice/runtime/cli";
 import type { MountConfig } from "../config/mount-config.js";
 import type { KeeperSession } from "../keeper/keeper-session.js";
 import { mountPlan } from "../keeper/start-keeper.js";
+import type { MountClient } from "./mount-client.js";
 
 /** The next process gets this with a mount. */
 export interface Bequest {
   config: MountConfig;
-  /** The mount ends with a call of its client. */
-  attached: boolean;
+  client: MountClient;
 }
+
+/** Earlier versions know `attached` alone. */
+type Written = MountClient & { config: MountConfig };
 
 function sessionOf(socket: number, config: MountConfig): KeeperSession {
   const link = openSocketLink(socket, {
@@ -29,10 +32,9 @@ export class HostKeeper {
   ) {}
 
   /** The keeper opens the layers. @throws CliError */
-  hold(bequest: Bequest): KeeperSession {
-    const { config } = bequest;
+  hold({ config, client }: Bequest): KeeperSession {
     try {
-      const socket = this.link.hold({ plan: mountPlan(config), config: JSON.stringify(bequest) });
+      const socket = this.link.hold({ plan: mountPlan(config), config: JSON.stringify({ config, ...client } satisfies Written) });
       return sessionOf(socket, config);
     } catch (error) {
       if (error instanceof LayerError) throw unfit(error.path, error.problem, error.remedy);
@@ -43,6 +45,6 @@ export class HostKeeper {
 
 /** A mount of a process before this one. */
 export function inherit(held: HeldMount): Bequest & { session: KeeperSession } {
-  const { config, attached } = JSON.parse(held.config) as Bequest;
-  return { config, attached, session: sessionOf(held.socket, config) };
+  const { config, ...client } = JSON.parse(held.config) as Written;
+  return { config, client, session: sessionOf(held.socket, config) };
 }

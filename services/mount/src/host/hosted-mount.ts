@@ -5,12 +5,14 @@ import type { KeeperSession } from "../keeper/keeper-session.js";
 import type { MountOwner } from "../serve/mount-owner.js";
 import type { MountParts } from "../status/mount-status.js";
 import { admitMount } from "./admit-mount.js";
+import { hasEnded, type MountClient } from "./mount-client.js";
 
 /** The limit of mounts: each may cache its share of the descriptors. */
 export const MAX_MOUNTS = 128;
 
-/** How long a mount that was taken over waits for its client. */
+/** How long a mount that was taken over waits for its client, if that does not end before. */
 const ATTACH_MS = 10_000;
+const LOOK_MS = 100;
 
 /** The person or program that had the mount made. */
 export interface Person {
@@ -54,6 +56,7 @@ export class HostedMount implements MountOwner {
   constructor(
     private readonly process: SharedProcess,
     private person: Person,
+    private readonly client: MountClient,
   ) {
     this.serving = new Promise((resolve) => {
       this.#tellServing = resolve;
@@ -83,9 +86,21 @@ export class HostedMount implements MountOwner {
     this.#stop?.(true);
   }
 
-  /** Its client was attached to a process before this one, and may come again. */
+  /** Its client wants it to end. The second time the client waits no longer. */
+  stopForClient(again: boolean): void {
+    if (this.client.abandonedAtEnd) this.abandon();
+    else this.stop(again);
+  }
+
+  /** Its client was attached to a process before this one, and may come again. One that has ended meanwhile does not. */
   awaitCall(): void {
-    this.#awaiting = setTimeout(() => this.stop(), ATTACH_MS);
+    const { process } = this.client;
+    const untilMs = performance.now() + ATTACH_MS;
+    const look = (): void => {
+      if (performance.now() < untilMs && (process === undefined || !hasEnded(process))) this.#awaiting = setTimeout(look, LOOK_MS);
+      else this.stopForClient(false);
+    };
+    look();
   }
 
   /** A client comes again: `person` gets the lines from now on. False if the mount waits for none. */

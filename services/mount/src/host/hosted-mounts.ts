@@ -10,6 +10,7 @@ import { runMount, takeOverMount } from "../serve/run-mount.js";
 import { surviveBugs } from "../serve/survive-bugs.js";
 import { type HostKeeper, inherit } from "./host-keeper.js";
 import { HostedMount, MAX_MOUNTS, type Person } from "./hosted-mount.js";
+import type { MountClient } from "./mount-client.js";
 import { RestoreTurns } from "./restore-turns.js";
 
 /** How long mounts that begin may still take when another process is to take over. */
@@ -55,33 +56,33 @@ export class HostedMounts {
     return this.all().find(({ mount }) => mount.config?.mountpoint === mountpoint);
   }
 
-  /** `attached`: the mount ends with a call of its client. @throws CliError or NeedsOwnProcess if there can be no further mount */
-  begin(config: MountConfig, person: Person, attached: boolean): RunningMount {
+  /** @throws CliError or NeedsOwnProcess if there can be no further mount */
+  begin(config: MountConfig, person: Person, client: MountClient): RunningMount {
     if (this.#ending) throw failed(config.mountpoint, "the host service is ending (ESHUTDOWN)", "start it again, and mount then");
     if (this.#running.size >= MAX_MOUNTS) {
       const problem = `the host service has its ${MAX_MOUNTS} mounts (EMFILE)`;
       throw new NeedsOwnProcess(unfit(config.mountpoint, problem, "unmount one, or mount with --host-service off"));
     }
-    const mount = this.#make(person, attached);
+    const mount = this.#make(person, client);
     return this.#run(mount, config.name, () => runMount(config, this.#host, mount));
   }
 
   /** Serves a mount that a process before this one served, or that this one could not serve before. It is one of all from now on. */
   restore(held: HeldMount): void {
-    const { config, attached, session } = inherit(held);
+    const { config, client, session } = inherit(held);
     const logger = this.#logger.child({ mount: config.name });
-    const mount = this.#make({ announce: () => undefined, tell: (line) => logger.warn(line) }, attached);
+    const mount = this.#make({ announce: () => undefined, tell: (line) => logger.warn(line) }, client);
     mount.config = config;
     mount.othersFirst = () => this.#turns.next(Promise.resolve());
     this.#run(mount, config.name, async () => {
       await this.#turns.next(mount.begun);
       await takeOverMount(config, this.#host, { keeper: session, owner: mount });
     });
-    if (attached) mount.awaitCall();
+    if (client.attached) mount.awaitCall();
     if (this.#ending) mount.stop();
   }
 
-  #make(person: Person, attached: boolean): HostedMount {
+  #make(person: Person, client: MountClient): HostedMount {
     const keeper = this.#keeper;
     const shared = {
       logger: this.#logger,
@@ -89,9 +90,9 @@ export class HostedMounts {
       onExit: (detach: () => void) => keptIn(this.#detachers, detach),
       surviveBugs: (count: () => void) => keptIn(this.#bugCounters, count),
       keeperSocket: keeper?.socket,
-      hold: keeper === undefined ? undefined : (config: MountConfig) => keeper.hold({ config, attached }),
+      hold: keeper === undefined ? undefined : (config: MountConfig) => keeper.hold({ config, client }),
     };
-    return new HostedMount(shared, person);
+    return new HostedMount(shared, person, client);
   }
 
   #run(mount: HostedMount, name: string, run: () => Promise<void>): RunningMount {

@@ -3,6 +3,7 @@
  * listener has asked the kernel about the client already.
  */
 import type { Socket } from "node:net";
+import { peerOf } from "@sluice/mount-control";
 import { lineReader, PLAIN_FIRST_BYTE, type PlainRequest, type PlainResponse } from "@sluice/host-api/plain";
 import type { MountCall } from "./host-handlers.js";
 
@@ -49,6 +50,10 @@ class PlainCall implements MountCall {
     socket.once("close", () => this.#leave(undefined));
     // After the call has its listeners.
     setImmediate(() => readAll(first));
+  }
+
+  peerPid(): number | undefined {
+    return peerOf(this.#socket)?.pid;
   }
 
   onRequest(take: Listener<{ message: PlainRequest }>): void {

@@ -55,7 +55,8 @@ export interface MountSpec {
   directory: string;
   /**
    * The mount ends when this call ends, and the call ends with the mount. Otherwise the call ends with Mounted. If the service
-   * has a keeper and another process takes the mounts over, the mount waits ten seconds for a call with Attach.
+   * has a keeper and another process takes the mounts over, the mount waits ten seconds for a call with Attach, unless the process of
+   * the client has ended.
    */
   attached: boolean;
   /**
