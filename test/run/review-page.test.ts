@@ -1,5 +1,6 @@
 // `sluice diff --web`: the review of a session in a real browser, its token, and changes that it applies and discards.
-import { existsSync, linkSync, readFileSync, writeFileSync } from "node:fs";
+import { execFileSync } from "node:child_process";
+import { existsSync, linkSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { cleanUp, drawnCases, requires, type RunningScript } from "@sluice/testkit";
 import type { Browser, BrowserContext, Page } from "playwright-core";
@@ -188,6 +189,39 @@ test(
     serving.kill("SIGINT");
     await serving.finished;
     expect((await project.sluice(["apply", "one"])).code).toBe(0);
+  },
+  LIMIT_MS,
+);
+
+test(
+  "an apply that fails on a full disk can be repeated on the same page once there is room",
+  async () => {
+    const project = new Project("root", FILES);
+    execFileSync("mount", ["-t", "tmpfs", "-o", "size=4m,mode=0700", "tmpfs", project.state]);
+    cleanUp(() => void execFileSync("umount", ["-l", project.state]));
+    await project.sluice(["run", "--name", "one", "--", "sh", "-c", "echo two >> a; echo two >> b"]);
+    const { serving, link } = await serve(project);
+    const { origin, hash } = new URL(link);
+    const post = async (name: string, token: string, body: object): Promise<Record<string, string>> => {
+      const headers = { authorization: `Bearer ${token}`, "content-type": "application/json" };
+      return (await (
+        await fetch(`${origin}/console/api/${name}`, { method: "POST", headers, body: JSON.stringify(body) })
+      ).json()) as Record<string, string>;
+    };
+    const { token = "" } = await post("open", hash.slice(1), {});
+    const apply = (list: number) => post("apply", token, { selected: [0], choices: {}, list });
+    const filler = join(project.state, "filler");
+    expect(() => writeFileSync(filler, Buffer.alloc(8 << 20))).toThrow("ENOSPC");
+    // Also a second time, and nothing of the first is in its way.
+    for (let times = 0; times < 2; times++) expect((await apply(1))["error"]).toContain("ENOSPC");
+    expect([read(project, "a"), read(project, "b")]).toEqual(["one\n", "b\n"]);
+    rmSync(filler);
+    expect(await apply(1)).toMatchObject({ done: expect.stringContaining("applied to") as unknown });
+    expect([read(project, "a"), read(project, "b")]).toEqual(["one\ntwo\n", "b\n"]);
+    expect(await apply(2)).toMatchObject({ done: expect.stringContaining("applied to") as unknown });
+    expect(read(project, "b")).toBe("b\ntwo\n");
+    serving.kill("SIGINT");
+    await serving.finished;
   },
   LIMIT_MS,
 );

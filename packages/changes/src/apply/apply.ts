@@ -146,8 +146,8 @@ class Apply {
 
   async run(stack: LayerStack, selection: Selection): Promise<void> {
     const { chosen, rest, merged, unchanged, onProgress } = selection;
-    this.#write(BEGUN, { names: namesOf(selection) });
     try {
+      this.#write(BEGUN, { names: namesOf(selection) });
       const slots = openSlots(this.#record, this.#place, this.#directory);
       try {
         const progress = (part: number) => (done: number) => onProgress?.(part * chosen.length + done, PARTS * chosen.length);
@@ -189,7 +189,7 @@ function stepsOf(planned: readonly Planned[]): ApplyRecord["steps"] {
 /** The session is locked, and recovered. @throws CliError: then the base is as it was */
 export async function applyDifferences(place: Place, stack: LayerStack, selection: Selection): Promise<void> {
   const made = native.mkdirat(place.directory.fd, APPLY, PRIVATE);
-  if (made === -Errno.EEXIST) throw unfit(place.name, "another apply is under way (EEXIST)", "run the command again");
+  if (made === -Errno.EEXIST) throw unfit(place.name, "an apply that failed has to be ended first (EEXIST)", "run the command again");
   must(made, place.directory.path, "a directory cannot be created in it");
   const directory = openIn(place.directory.fd, APPLY) as number;
   try {

@@ -22,7 +22,7 @@ import type { Session } from "@sluice/sessions";
 import { applyReview } from "./apply-session.js";
 import type { Choice } from "./resolve-conflicts.js";
 import { parentsOf } from "./show-changes.js";
-import { behind, discardSession, type Review, reviewSession, type SessionPlace } from "./session-changes.js";
+import { behind, discardSession, recoverSession, type Review, reviewSession, type SessionPlace } from "./session-changes.js";
 
 const PREFIX = "/console/";
 const PAGES: readonly string[] = ["review.html", "review.js", "server.js", "console.css", "icon.svg"];
@@ -67,6 +67,8 @@ class ReviewServer {
   /** Each list has a number, so that a page with an older one applies nothing. */
   #list = 1;
   #isBusy = false;
+  /** An apply failed, and the review of the session after it, too. */
+  #isStale = false;
   readonly #end: () => void;
   readonly #isChosen: (path: string) => boolean;
 
@@ -157,7 +159,29 @@ class ReviewServer {
     return { patch: isCut ? text.slice(0, MAX_PATCH_LENGTH) : text, isCut, missing: missingInPatch(one, parentsOf(shown)) ?? null };
   }
 
-  async #apply({ selected, choices, list }: Selection): Promise<object> {
+  /** A list of the same changes keeps its number. */
+  async #reviewAgain(): Promise<void> {
+    const seen = (): string => JSON.stringify(this.#shown().map(({ path, from, aspects, conflict }) => [path, from, aspects, conflict]));
+    const before = seen();
+    recoverSession(this.session);
+    const left = await reviewSession(this.place, []);
+    this.#review = { ...left, selected: left.selected.filter(({ path }) => this.#isChosen(path)) };
+    this.#isStale = false;
+    if (seen() !== before) this.#list++;
+  }
+
+  async #apply(selection: Selection): Promise<object> {
+    if (this.#isStale) await this.#reviewAgain();
+    try {
+      return { done: await this.#applySelected(selection) };
+    } finally {
+      // The files have other times, also if the apply failed and took itself back.
+      this.#isStale = true;
+      await this.#reviewAgain().catch(() => undefined);
+    }
+  }
+
+  async #applySelected({ selected, choices, list }: Selection): Promise<string> {
     const shown = this.#shown();
     if (list !== this.#list || selected.some((place) => shown[place] === undefined))
       throw new WorkFailure(409, "the list of changes is another one: load the page again");
@@ -169,11 +193,7 @@ class ReviewServer {
     const decide = (one: Difference): Promise<Choice | undefined> => Promise.resolve(choices[String(places.get(one))]);
     // Each has a checkbox of its own.
     const named = new Set(chosen.map(({ path }) => path));
-    const { line } = await applyReview(this.place, { ...this.#review, selected: chosen, named }, { decide });
-    const left = await reviewSession(this.place, []);
-    this.#review = { ...left, selected: left.selected.filter(({ path }) => this.#isChosen(path)) };
-    this.#list++;
-    return { done: line };
+    return (await applyReview(this.place, { ...this.#review, selected: chosen, named }, { decide })).line;
   }
 
   #discard(): object {
