@@ -84,10 +84,12 @@ const openFilesOf =
   (): number =>
     overlay.status().openFiles;
 
+const useOf = (parts: MountParts) => ({ engine: parts.engine, openFiles: openFilesOf(parts), ...usersOf(parts) });
+
 /** A caller who waits for a person has no open file yet, but is in the way. */
 async function unmountPastWaits(parts: MountParts): Promise<number> {
-  const { engine, gate } = parts;
-  const inUse = { engine, openFiles: openFilesOf(parts) };
+  const { gate } = parts;
+  const inUse = useOf(parts);
   const waited = gate.people.waiting > 0;
   gate.people.endAll();
   const errno = await tryUnmount(inUse);
@@ -98,20 +100,20 @@ async function unmountPastWaits(parts: MountParts): Promise<number> {
 }
 
 async function isForgotten(parts: MountParts): Promise<boolean> {
-  const { device, config, engine } = parts;
-  if (!(await isForgottenCopy({ engine, openFiles: openFilesOf(parts), ...usersOf(parts) }))) return false;
+  const { device, config } = parts;
+  if (!(await isForgottenCopy(useOf(parts)))) return false;
   return (await bindsElsewhere(device, config.mountpoint)).length === 0;
 }
 
 /** Undefined if the mount ends, or else the errno. */
 async function endIfUnused(parts: MountParts, stop: StopRequests): Promise<number | undefined> {
-  const { engine, hold } = parts;
+  const { hold } = parts;
   const errno = await unmountPastWaits(parts);
   if (errno !== Errno.EBUSY) return errno === 0 ? undefined : errno;
   // The last copy may go while users are looked for: then the server ends, and waits for no answer that takes long.
   const ends = await Promise.race([hold.freed.then(() => true), isForgotten(parts)]);
   // If the last user has left meanwhile, the look for a copy unmounts by itself.
-  if (!ends) return (await tryUnmount({ engine, openFiles: openFilesOf(parts) })) === 0 ? undefined : errno;
+  if (!ends) return (await tryUnmount(useOf(parts))) === 0 ? undefined : errno;
   // The stop cuts the copy off.
   stop.request();
   return undefined;

@@ -2,8 +2,8 @@
  * Finds the processes that hold files of this mount, in /proc: by open descriptors and by mappings. The opener may have passed the
  * descriptor on, or ended; a mapping outlives its descriptor, and the kernel does not tell the daemon of it.
  */
-import { readFileSync, readlinkSync } from "node:fs";
-import { readdir, readFile, readlink } from "node:fs/promises";
+import { readdirSync, readFileSync, readlinkSync } from "node:fs";
+import { readFile } from "node:fs/promises";
 import { native } from "@sluice/native";
 import { Errno, LoopTurn } from "@sluice/vfs";
 import { codeOf } from "@sluice/runtime/cli";
@@ -37,8 +37,8 @@ export function holdersUnseen(): string | undefined {
 /** Holders of files on `device` ("major:minor"), of these inodes, or of all if undefined. The daemon itself is left out. */
 export async function findHolders(device: string, inos: ReadonlySet<bigint> | undefined): Promise<Holder[]> {
   const found: Holder[] = [];
-  for (const name of await readdir("/proc")) {
-    if (!/^\d+$/.test(name) || Number(name) === process.pid) continue;
+  for (const name of readdirSync("/proc")) {
+    if (!/^\d+$/.test(name) || Number(name) === process.pid || !hasMemory(name)) continue;
     try {
       found.push(...(await holdersIn(Number(name), device, inos)));
     } catch (error) {
@@ -57,6 +57,16 @@ export async function isMappedForWriting(device: string, inos?: ReadonlySet<bigi
   return (await findHolders(device, inos)).some(({ by, writes }) => by === "mapping" && writes);
 }
 
+/** Not a kernel thread, as half of the processes are, nor one that has ended. */
+function hasMemory(pid: string): boolean {
+  try {
+    readlinkSync(`/proc/${pid}/exe`);
+    return true;
+  } catch (error) {
+    return codeOf(error) !== "ENOENT";
+  }
+}
+
 async function holdersIn(pid: number, device: string, inos: ReadonlySet<bigint> | undefined): Promise<Holder[]> {
   const held = new Map<string, Omit<Holder, "uid" | "gid">>();
   const note = (holding: Omit<Holder, "uid" | "gid" | "pid">): void => {
@@ -68,6 +78,8 @@ async function holdersIn(pid: number, device: string, inos: ReadonlySet<bigint> 
   // A process may have 65,530 mappings, and as many mounts as it likes.
   const turn = new LoopTurn();
   const shown = shownInMaps(device);
+  // The kernel may wait here for a lock that a caller of this mount has until it is answered. All other files of /proc are read without one,
+  // and so in this thread: that takes a tenth of the processor time.
   const maps = await readFile(`/proc/${pid}/maps`, "latin1");
   for (const line of maps.includes(shown) ? maps.split("\n") : []) {
     const mapping = parseMapping(line, shown);
@@ -76,7 +88,7 @@ async function holdersIn(pid: number, device: string, inos: ReadonlySet<bigint> 
   }
   for (const descriptor of await descriptorsOf(pid, device)) note(descriptor);
   if (held.size === 0) return [];
-  const status = await readFile(`/proc/${pid}/status`, "latin1");
+  const status = readFileSync(`/proc/${pid}/status`, "latin1");
   // The fourth number is the one that file systems check.
   const idOf = (name: string): number => Number(new RegExp(`^${name}:(?:\\t\\d+){3}\\t(\\d+)`, "m").exec(status)?.[1] ?? -1);
   const [uid, gid] = [idOf("Uid"), idOf("Gid")];
@@ -103,10 +115,10 @@ function parseMapping(line: string, shown: string): Omit<Holder, "uid" | "gid" |
 async function descriptorsOf(pid: number, device: string): Promise<Omit<Holder, "uid" | "gid" | "pid">[]> {
   const found: (Omit<Holder, "uid" | "gid" | "pid"> & { mountId: string; name: string })[] = [];
   const turn = new LoopTurn();
-  for (const name of await readdir(`/proc/${pid}/fd`)) {
+  for (const name of readdirSync(`/proc/${pid}/fd`)) {
     if (turn.isOver) await turn.next();
     if (!leadsToFile(pid, name)) continue;
-    const info = await readFile(`/proc/${pid}/fdinfo/${name}`, "latin1").catch(() => "");
+    const info = fdinfoOf(pid, name);
     const [, flags = "0"] = /^flags:\t(\d+)$/m.exec(info) ?? [];
     const [, mountId] = /^mnt_id:\t(\d+)$/m.exec(info) ?? [];
     const [, ino] = /^ino:\t(\d+)$/m.exec(info) ?? [];
@@ -115,14 +127,14 @@ async function descriptorsOf(pid: number, device: string): Promise<Omit<Holder, 
     found.push({ ino: BigInt(ino), by: "descriptor", writes, path: undefined, mountId, name });
   }
   if (found.length === 0) return [];
-  const table = await readFile(`/proc/${pid}/mountinfo`, "latin1");
+  const table = readFileSync(`/proc/${pid}/mountinfo`, "latin1");
   const ours = new Set<string | undefined>();
   for (const [, id, on] of table.matchAll(/^(\d+) \d+ (\S+) /gm)) {
     if (on === device) ours.add(id);
     if (turn.isOver) await turn.next();
   }
   const held = found.filter(({ mountId }) => ours.has(mountId));
-  return Promise.all(held.map(async ({ mountId: _mountId, name, ...holding }) => ({ ...holding, path: await pathOf(pid, name) })));
+  return held.map(({ mountId: _mountId, name, ...holding }) => ({ ...holding, path: pathOf(pid, name) }));
 }
 
 /**
@@ -138,9 +150,21 @@ function leadsToFile(pid: number, fd: string): boolean {
   }
 }
 
+function fdinfoOf(pid: number, fd: string): string {
+  try {
+    return readFileSync(`/proc/${pid}/fdinfo/${fd}`, "latin1");
+  } catch {
+    return ""; // It was closed meanwhile.
+  }
+}
+
 /** The kernel answers without asking the file system. */
-function pathOf(pid: number, fd: string): Promise<string | undefined> {
-  return readlink(`/proc/${pid}/fd/${fd}`, "latin1").catch(() => undefined);
+function pathOf(pid: number, fd: string): string | undefined {
+  try {
+    return readlinkSync(`/proc/${pid}/fd/${fd}`, "latin1");
+  } catch {
+    return undefined;
+  }
 }
 
 /** Checks again while it holds a pidfd: the pid may belong to another process by now. @returns 0, or the negative errno */

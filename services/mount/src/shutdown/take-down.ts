@@ -33,6 +33,8 @@ export interface TakeDownParts {
   tell(line: string): void;
 }
 
+type UnmountParts = Pick<TakeDownParts, "engine" | "openFiles" | "users">;
+
 async function within(promise: Promise<unknown>, timeoutMs: number): Promise<boolean> {
   const stop = new AbortController();
   const late = sleep(timeoutMs, false, { signal: stop.signal }).catch(() => false);
@@ -58,15 +60,19 @@ export async function untilReturned(engine: Engine): Promise<void> {
   if (call !== undefined) await within(call, RETURNED_MS);
 }
 
-async function untilEnded({ engine, openFiles }: Pick<TakeDownParts, "engine" | "openFiles">): Promise<boolean> {
-  return (await within(engine.ended, ENDED_UNUSED_MS)) || (openFiles() > 0 && (await within(engine.ended, ENDED_MS)));
+/** The mount is gone from its mount point. */
+async function untilEnded({ engine, openFiles, users }: UnmountParts): Promise<boolean> {
+  if (await within(engine.ended, ENDED_UNUSED_MS)) return true;
+  // A process that is ending shows no open file any more. One that shows it uses a copy of the mount, and may do so for long.
+  if (openFiles() === 0 || (await users()).length > 0) return false;
+  return within(engine.ended, ENDED_MS);
 }
 
 /**
  * Unmounts if nobody uses the mount. @returns 0 if the connection has ended; otherwise the positive errno, and the mount stays as it was.
  * EBUSY also means that the mount is gone from its mount point, but a copy remains elsewhere.
  */
-export async function tryUnmount(parts: Pick<TakeDownParts, "engine" | "openFiles">): Promise<number> {
+export async function tryUnmount(parts: UnmountParts): Promise<number> {
   const { engine } = parts;
   if (await within(engine.ended, 0)) {
     await untilReturned(engine);
@@ -95,7 +101,7 @@ async function untilUnused(parts: TakeDownParts): Promise<boolean> {
  * The mount is gone from its mount point, and only a copy in another mount namespace is left (`unshare --mount` makes one). The connection
  * would live as long as that namespace.
  */
-export async function isForgottenCopy(parts: Pick<TakeDownParts, "engine" | "openFiles" | "users" | "unseen">): Promise<boolean> {
+export async function isForgottenCopy(parts: UnmountParts & Pick<TakeDownParts, "unseen">): Promise<boolean> {
   const { engine, openFiles, users, unseen } = parts;
   if (openFiles() > 0 || unseen() !== undefined) return false;
   return (await callUnmount(engine)) === Errno.EINVAL && (await users()).length === 0 && openFiles() === 0;
