@@ -46,14 +46,18 @@ function walk(search: Search, dirs: readonly RealDir[]): number {
   return 0;
 }
 
-/** Searches in the lower layers of `parent` alone: is there something that a whiteout would have to hide? */
+/**
+ * Searches in the lower layers of `parent` alone: is there something that a whiteout would have to hide? A layer that cannot be read
+ * may have it (fs/overlayfs/namei.c ovl_lower_positive): a whiteout too many hides nothing.
+ */
 export function existsBelow(core: MergedLayers, parent: Node, name: ByteName): boolean {
   for (const dir of parent.dirs ?? []) {
     if (dir.layer.writable) continue;
     const fd = core.fds.of(dir);
-    if (fd < 0) continue;
-    if (statName(fd, name, below) >= 0) return !isHiding(core, { dirFd: fd, name }, below);
-    if (core.marks.foreign && isHiddenByFile(fd, name)) return false;
+    const status = fd < 0 ? fd : statName(fd, name, below);
+    if (status >= 0) return !isHiding(core, { dirFd: fd, name }, below);
+    if (absent(status) !== 0) return true;
+    if (fd >= 0 && core.marks.foreign && isHiddenByFile(fd, name)) return false;
   }
   return false;
 }
@@ -218,10 +222,10 @@ function descend(search: Search, at: { dir: RealDir; name: ByteName; remaining: 
   const { dir, name } = at;
   if (leadsUp(name)) return Errno.EACCES;
   const fd = core.fds.of(dir);
-  if (fd < 0) return undefined;
-  if (statName(fd, name, below) < 0) {
-    if (core.marks.foreign && isHiddenByFile(fd, name)) search.stop = true;
-    return undefined;
+  const found = fd < 0 ? fd : statName(fd, name, below);
+  if (found < 0) {
+    if (fd >= 0 && core.marks.foreign && isHiddenByFile(fd, name)) search.stop = true;
+    return absent(found) || undefined;
   }
   if ((below.mode & S.IFMT) !== S.IFDIR) {
     search.stop = true;

@@ -34,6 +34,8 @@ export function lookUpIn(core: IoContext, parent: Node, name: ByteName, out: Ent
   } else if (known !== undefined) {
     const status = statNode(core, known, out.attr);
     if (status === 0) return enter(core, known, out);
+    // A layer that cannot be read tells nothing about the node, which may be open.
+    if (!isGone(status)) return -status;
     // Somebody changed the layer behind our back: the known node is out of date.
     core.nodes.detach(known, parent, name);
   }

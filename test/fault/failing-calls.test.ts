@@ -1,0 +1,75 @@
+/**
+ * A system call on a layer fails: without room, without descriptors, or with an error of the device. The caller learns of it, nothing that was
+ * hidden shows, and nothing that is protected loses its protection. The overlay is called as the engine would call it, and the calls of the
+ * addon fail as a test says.
+ */
+import { mkdirSync } from "node:fs";
+import { join } from "node:path";
+import { native } from "@sluice/native";
+import type { Overlay } from "@sluice/overlay";
+import { directory, plant, requires, scratch, type Tree, whiteout } from "@sluice/testkit";
+import { AT, Attr, type CallContext, Errno, S } from "@sluice/vfs";
+import { expect } from "vitest";
+import { withFault } from "../../packages/overlay/dist/layer/testing/with-fault.js";
+import { entry, overlayOver } from "../e2e/harness/bare-overlay.js";
+
+const { test } = requires("CAP_SYS_ADMIN");
+const call: CallContext = { uid: 0, gid: 0, pid: 1, groups: undefined, labels: undefined, signal: new AbortController().signal };
+const ROOT = 1;
+
+interface Planted {
+  overlay: Overlay;
+  base: string;
+  /** The id of a path, or the negative errno; 0 if there is nothing. */
+  find(path: string): number;
+}
+
+function planted(tree: Tree, more: Parameters<typeof overlayOver>[2] = {}): Planted {
+  const base = scratch();
+  plant(base, { "lower/": directory(), "upper/": directory(), ...tree });
+  mkdirSync(join(base, "work"));
+  const overlay = overlayOver(base, undefined, more);
+  const find = (path: string): number => {
+    let id = ROOT;
+    for (const name of path.split("/")) {
+      const found = entry();
+      const status = overlay.lookup(call, id, name, found) as number;
+      if (status !== 0) return -status;
+      id = found.nodeId;
+    }
+    return id;
+  };
+  return { overlay, base, find };
+}
+
+/** 0 if nothing is there. */
+function modeAt(path: string): number {
+  const attr = new Attr();
+  return native.statx(AT.FDCWD, path, AT.SYMLINK_NOFOLLOW, attr.words) < 0 ? 0 : attr.mode;
+}
+
+const kindOf = (path: string): number => modeAt(path) & S.IFMT;
+
+test("a removed file stays hidden if the layer below cannot be reached", () => {
+  const { overlay, base, find } = planted({ "lower/d/f": "below", "upper/d/f": "above" });
+  const [d] = [find("d"), find("d/f")];
+  expect(withFault({ call: "openat", errno: Errno.EMFILE }, () => overlay.unlink(call, d, "f"))).toBe(0);
+  expect(kindOf(join(base, "upper/d/f"))).toBe(S.IFCHR);
+  expect(find("d/f")).toBe(0);
+});
+
+test("a directory whose redirect cannot be followed is not found, instead of without its lower part", () => {
+  const moved = directory({ xattrs: { "trusted.overlay.redirect": "/a/b/c" } });
+  const { find } = planted({ "lower/a/b/c/f": "below", "upper/moved/": moved, "upper/a": whiteout() });
+  expect(withFault({ call: "openat", errno: Errno.EMFILE }, () => find("moved"))).toBe(-Errno.EMFILE);
+  expect(find("moved/f")).toBeGreaterThan(0);
+});
+
+test("a look-up that fails for another reason than a missing file leaves the known file alone", () => {
+  const { find } = planted({ "lower/d/f": "below" });
+  const known = find("d/f");
+  const d = find("d");
+  expect(d).toBeGreaterThan(0);
+  expect(withFault({ call: "statx", errno: Errno.EIO, after: 1 }, () => find("d/f"))).toBe(-Errno.EIO);
+  expect(find("d/f")).toBe(known);
+});
