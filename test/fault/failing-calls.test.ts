@@ -73,3 +73,23 @@ test("a look-up that fails for another reason than a missing file leaves the kno
   expect(withFault({ call: "statx", errno: Errno.EIO, after: 1 }, () => find("d/f"))).toBe(-Errno.EIO);
   expect(find("d/f")).toBe(known);
 });
+
+test("names that whiteouts hid stay hidden if a rename onto their directory fails", async () => {
+  const { overlay, base, find } = planted({
+    "lower/source/f": "moves",
+    "lower/target/gone": "below",
+    "upper/target/gone": whiteout(),
+  });
+  const target = find("target");
+  expect(find("source")).toBeGreaterThan(0);
+  const args = { parent: ROOT, name: "source", newParent: ROOT, newName: "target", flags: 0 };
+  const rename = (): unknown => overlay.rename(call, args);
+  expect(await withFault({ call: "renameat2", errno: Errno.EDQUOT, after: 1 }, rename)).toBe(Errno.EDQUOT);
+  expect(find("target")).toBe(target);
+  expect(find("target/gone")).toBe(0);
+  expect(find("source/f")).toBeGreaterThan(0);
+  expect(await rename()).toBe(0);
+  expect(kindOf(join(base, "upper/source"))).toBe(S.IFCHR);
+  expect(find("target/gone")).toBe(0);
+  expect(find("target/f")).toBeGreaterThan(0);
+});

@@ -10,6 +10,7 @@ import type { RenamePlan } from "../journal/intents.js";
 import type { Permit } from "../layer/permit.js";
 import type { RealDir } from "../layer/host-layer.js";
 import { hideBelow } from "../marks/directory-marks.js";
+import type { Node } from "../node/node.js";
 import { openNode } from "../node/open-node.js";
 import { hasEntries } from "./purge-directory.js";
 
@@ -33,10 +34,22 @@ export function clearForOverwrite(core: OperationContext, permit: Permit, plan: 
   if (status >= 0) status = furnish(core, { source, scratch, name });
   if (status >= 0) status = change.renameat2(scratch, name, into, plan.newName, RENAME.EXCHANGE);
   closeFd(source);
-  if (status < 0) change.unlinkat(scratch, name, AT.REMOVEDIR);
-  else core.purges.start(core, name);
-  core.fds.drop(target.upperDir);
-  return status < 0 ? -status : 0;
+  if (status < 0) {
+    change.unlinkat(scratch, name, AT.REMOVEDIR);
+    return -status;
+  }
+  core.purges.start(core, name);
+  showUpperAlone(core, target, target.upperDir);
+  return 0;
+}
+
+/** If the rename fails, the target stays: its lower directories hold names that only the whiteouts hid (ovl_clear_empty drops the dentry). */
+function showUpperAlone(core: OperationContext, target: Node, upperDir: RealDir): void {
+  for (const dir of target.dirs ?? []) core.fds.drop(dir);
+  upperDir.impure = false;
+  target.dirs = [upperDir];
+  target.opaque = true;
+  target.version++;
 }
 
 function furnish(core: OperationContext, clean: { source: number; scratch: number; name: string }): number {
