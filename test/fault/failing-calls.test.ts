@@ -3,15 +3,15 @@
  * hidden shows, and nothing that is protected loses its protection. The overlay is called as the engine would call it, and the calls of the
  * addon fail as a test says.
  */
-import { mkdirSync } from "node:fs";
+import { mkdirSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { native } from "@sluice/native";
 import type { Overlay } from "@sluice/overlay";
 import { directory, plant, requires, scratch, type Tree, whiteout } from "@sluice/testkit";
-import { AT, Attr, type CallContext, Errno, S } from "@sluice/vfs";
+import { AT, Attr, type CallContext, Errno, O, S } from "@sluice/vfs";
 import { expect } from "vitest";
 import { withFault } from "../../packages/overlay/dist/layer/testing/with-fault.js";
-import { entry, overlayOver } from "../e2e/harness/bare-overlay.js";
+import { entry, opened, overlayOver } from "../e2e/harness/bare-overlay.js";
 
 const { test } = requires("CAP_SYS_ADMIN");
 const call: CallContext = { uid: 0, gid: 0, pid: 1, groups: undefined, labels: undefined, signal: new AbortController().signal };
@@ -49,6 +49,7 @@ function modeAt(path: string): number {
 }
 
 const kindOf = (path: string): number => modeAt(path) & S.IFMT;
+const modeOf = (path: string): number => modeAt(path) & 0o7777;
 
 test("a removed file stays hidden if the layer below cannot be reached", () => {
   const { overlay, base, find } = planted({ "lower/d/f": "below", "upper/d/f": "above" });
@@ -72,6 +73,26 @@ test("a look-up that fails for another reason than a missing file leaves the kno
   expect(d).toBeGreaterThan(0);
   expect(withFault({ call: "statx", errno: Errno.EIO, after: 1 }, () => find("d/f"))).toBe(-Errno.EIO);
   expect(find("d/f")).toBe(known);
+});
+
+/** A default ACL that gives everybody less than the mode 0666. */
+const DEFAULT_ACL = Buffer.from("0200000001000600ffffffff04000400ffffffff20000000ffffffff", "hex");
+
+test("nothing is made over a whiteout if it cannot get the default ACL of its directory", async () => {
+  const above = directory({ xattrs: { "system.posix_acl_default": DEFAULT_ACL } });
+  const { overlay, base, find } = planted({ "lower/d/f": "below", "upper/d/": above, "upper/d/f": whiteout() });
+  const [parent, name] = [find("d"), "f"];
+  const create = { mode: S.IFREG | 0o666, umask: 0, flags: O.RDWR, killSuidgid: false };
+  const make = { mode: S.IFIFO | 0o666, umask: 0, rdev: 0 };
+  for (const fault of ["setxattrat", "getxattrat", "fchmodat"].map((name) => ({ call: name, errno: Errno.EDQUOT }))) {
+    const out = { entry: entry(), open: opened() };
+    expect(await withFault(fault, () => overlay.create(call, { parent, name }, create, out)), fault.call).toBe(Errno.EDQUOT);
+    expect(await withFault(fault, () => overlay.mknod(call, { parent, name }, make, entry())), fault.call).toBe(Errno.EDQUOT);
+    expect(kindOf(join(base, "upper/d/f"))).toBe(S.IFCHR);
+    expect(readdirSync(join(base, "work/work"))).toEqual([]);
+  }
+  expect(await overlay.mknod(call, { parent, name }, make, entry())).toBe(0);
+  expect(modeOf(join(base, "upper/d/f"))).toBe(0o640);
 });
 
 test("names that whiteouts hid stay hidden if a rename onto their directory fails", async () => {

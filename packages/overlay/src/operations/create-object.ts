@@ -5,7 +5,7 @@
  * default ACL as it does for everybody). Only where a whiteout is in the way, or where a security module wants a label on it
  * from the beginning, it is made aside and renamed into place, in a staging directory that passes on the same attributes as the real parent.
  */
-import { AT, type ByteName, type CallContext, DEFAULT_ACL, Errno, NAME_MAX, O, RENAME, S } from "@sluice/vfs";
+import { AT, type Attr, type ByteName, type CallContext, DEFAULT_ACL, Errno, NAME_MAX, O, RENAME, S } from "@sluice/vfs";
 import { copyUpDirectory } from "../copy-up/copy-up-directory.js";
 import type { CopyUpContext } from "../copy-up/copy-up-context.js";
 import { intendToMake } from "../journal/intents.js";
@@ -142,12 +142,26 @@ function openStage(core: CopyUpContext, permit: Permit, dirFd: number): Stage {
   if (status >= 0) status = change.mkdirat(scratch, name, 0o700);
   if (status < 0) return { fd: status, name };
   const fd = openName(scratch, name, O.RDONLY | O.DIRECTORY, 0);
-  if (fd < 0) return { fd, name };
-  change.fchownat(fd, "", -1, attr.gid, AT.EMPTY_PATH);
-  change.fchmodat(fd, "", 0o700 | (attr.mode & S.ISGID), AT.EMPTY_PATH);
+  status = fd < 0 ? fd : passOn(change, { dirFd, attr, fd });
+  if (status >= 0) return { fd, name };
+  if (fd >= 0) closeFd(fd);
+  change.unlinkat(scratch, name, AT.REMOVEDIR);
+  return { fd: status, name };
+}
+
+/**
+ * Gives the stage what new objects in the directory get from it. Without the default ACL they might be open to more users than there, so
+ * nothing is made if the stage cannot have it. 0 or a negative errno.
+ */
+function passOn(change: ReturnType<typeof effects>, { dirFd, attr, fd }: { dirFd: number; attr: Attr; fd: number }): number {
+  const group = change.fchownat(fd, "", -1, attr.gid, AT.EMPTY_PATH);
+  // A server without privilege may not give the stage a group that is not its own.
+  let status = group === -Errno.EPERM ? 0 : group;
+  if (status >= 0) status = change.fchmodat(fd, "", 0o700 | (attr.mode & S.ISGID), AT.EMPTY_PATH);
+  if (status < 0) return status;
   const length = readXattr(dirFd, "", DEFAULT_ACL, acl);
-  if (length > 0) change.setxattrat(fd, "", DEFAULT_ACL, acl.subarray(0, length), 0);
-  return { fd, name };
+  if (length < 0) return length === -Errno.ENODATA || length === -Errno.EOPNOTSUPP ? 0 : length;
+  return length === 0 ? 0 : change.setxattrat(fd, "", DEFAULT_ACL, acl.subarray(0, length), 0);
 }
 
 function closeStage(core: CopyUpContext, permit: Permit, stage: Stage): void {
