@@ -50,6 +50,8 @@ function modeAt(path: string): number {
 
 const kindOf = (path: string): number => modeAt(path) & S.IFMT;
 const modeOf = (path: string): number => modeAt(path) & 0o7777;
+/** FS_IMMUTABLE_FL */
+const IMMUTABLE = 0x10;
 
 test("a removed file stays hidden if the layer below cannot be reached", () => {
   const { overlay, base, find } = planted({ "lower/d/f": "below", "upper/d/f": "above" });
@@ -93,6 +95,37 @@ test("nothing is made over a whiteout if it cannot get the default ACL of its di
   }
   expect(await overlay.mknod(call, { parent, name }, make, entry())).toBe(0);
   expect(modeOf(join(base, "upper/d/f"))).toBe(0o640);
+});
+
+test("a directory that may not change keeps that at its copy-up, or is not copied up", async () => {
+  const { overlay, base, find } = planted({ "lower/d/f": "below" });
+  const lower = native.openat(AT.FDCWD, join(base, "lower/d"), O.RDONLY, 0);
+  expect(native.setFlags(lower, IMMUTABLE)).toBe(0);
+  try {
+    const [d, f] = [find("d"), find("d/f")];
+    const open = (): unknown => overlay.open(call, f, O.WRONLY, opened());
+    expect(await withFault({ call: "setxattrat", errno: Errno.EDQUOT }, open)).toBe(Errno.EDQUOT);
+    expect(readdirSync(join(base, "upper"))).toEqual([]);
+    expect(readdirSync(join(base, "work/work"))).toEqual([]);
+    expect(await open()).toBe(0);
+    expect(await overlay.mkdir(call, { parent: d, name: "new" }, { mode: 0o755, umask: 0, rdev: 0 }, entry())).toBe(Errno.EPERM);
+  } finally {
+    native.setFlags(lower, 0);
+    native.close(lower);
+  }
+});
+
+test("a directory whose protection cannot be read counts as protected until it can", async () => {
+  const { overlay, find } = planted({
+    "upper/free/": directory(),
+    "upper/held/": directory({ xattrs: { "trusted.overlay.protattr": "i" } }),
+  });
+  const [free, held] = [find("free"), find("held")];
+  const make = (parent: number): unknown => overlay.mkdir(call, { parent, name: "new" }, { mode: 0o755, umask: 0, rdev: 0 }, entry());
+  for (const parent of [free, held])
+    expect(await withFault({ call: "getxattrat", errno: Errno.EIO }, () => make(parent))).toBe(Errno.EPERM);
+  expect(await make(free)).toBe(0);
+  expect(await make(held)).toBe(Errno.EPERM);
 });
 
 test("names that whiteouts hid stay hidden if a rename onto their directory fails", async () => {

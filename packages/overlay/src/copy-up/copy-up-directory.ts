@@ -66,18 +66,25 @@ function copyOne(core: CopyUpContext, node: Node): number {
   let status = -upkeep.mkdirat(scratch, name, 0o700) || 0;
   if (status === 0) {
     noteHidden(core, node, source);
-    status = furnish(core, { source, scratch, name, layer: node.top.layer }) || moveIntoPlace(core, node, { scratch, name });
+    status = furnish(core, { source, scratch, name, layer: node.top.layer, flags }) || moveIntoPlace(core, node, { scratch, name });
     if (status !== 0) upkeep.unlinkat(scratch, name, 0x200);
   }
   closeFd(source);
-  if (status === 0) inheritProtection(core, node.top, flags);
   return status;
 }
 
-function furnish(core: CopyUpContext, copy: { source: number; scratch: number; name: string; layer: HostLayer }): number {
+interface NewDirectory {
+  source: number;
+  scratch: number;
+  name: string;
+  layer: HostLayer;
+  flags: number;
+}
+
+function furnish(core: CopyUpContext, copy: NewDirectory): number {
   const target = openName(copy.scratch, copy.name, O.RDONLY | O.DIRECTORY, 0);
   if (target < 0) return -target;
-  const status = furnishDirectory(core, { ...copy, target });
+  const status = furnishDirectory(core, { ...copy, target }) || inheritProtection(core, target, copy.flags);
   closeFd(target);
   return status;
 }

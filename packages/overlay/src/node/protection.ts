@@ -6,7 +6,6 @@
 import { Attr, Errno } from "@sluice/vfs";
 import type { MarkedDirectories } from "../marks/marked-layers.js";
 import { readXattr, upkeep } from "../layer/system-calls.js";
-import type { RealDir } from "../layer/host-layer.js";
 import type { Node } from "./node.js";
 import { statNode } from "./open-node.js";
 
@@ -24,24 +23,44 @@ export function protectionIn({ attributes }: Attr): number {
 }
 
 export function protectionOf(core: MarkedDirectories, node: Node): number {
-  if (node.isDirectory) return (node.top.protection ??= readProtection(core, node));
-  return node.inUpper || !node.isRegular ? 0 : flagsOf(core, node);
+  if (node.isDirectory) return node.top.protection ?? readProtection(core, node);
+  return node.inUpper || !node.isRegular ? 0 : (flagsOf(core, node) ?? PROTECTING);
 }
 
+/** Remembered only if the layer could be read: until then nothing is added to the directory, or taken out of it. */
 function readProtection(core: MarkedDirectories, node: Node): number {
-  return node.top.layer.isOurs ? flagsOf(core, node) | readProtectionMark(core, node) : flagsOf(core, node);
+  const { top } = node;
+  const flags = flagsOf(core, node);
+  const mark = top.layer.isOurs ? readProtectionMark(core, node) : 0;
+  if (flags === undefined || mark === undefined) return PROTECTING;
+  top.protection = flags | mark;
+  return top.protection;
 }
 
-/** The flags that the mark of an upper directory tells. */
-export function readProtectionMark(core: MarkedDirectories, node: Node): number {
+/** The flags that the mark of an upper directory tells; undefined if it cannot be read. */
+export function readProtectionMark(core: MarkedDirectories, node: Node): number | undefined {
   const fd = node.fd >= 0 ? node.fd : core.fds.of(node.top);
   const length = fd < 0 ? fd : readXattr(fd, "", core.marks.protattr, value);
-  const mark = value.toString("latin1", 0, Math.max(0, length));
+  if (length < 0) return isAbsent(length) ? 0 : undefined;
+  const mark = value.toString("latin1", 0, length);
   return Object.entries(LETTERS).reduce((flags, [letter, flag]) => (mark.includes(letter) ? flags | flag : flags), 0);
 }
 
-function flagsOf(core: MarkedDirectories, node: Node): number {
-  return statNode(core, node, attr) < 0 ? 0 : protectionIn(attr);
+/** In user.*, a directory that may not be read shows no attribute. */
+function isAbsent(status: number): boolean {
+  return status === -Errno.ENODATA || status === -Errno.EOPNOTSUPP || status === -Errno.EACCES || isGone(status);
+}
+
+/** Somebody took the object out of its layer: whoever uses it finds that out. */
+function isGone(status: number): boolean {
+  return status === -Errno.ENOENT || status === -Errno.ESTALE || status === -Errno.ENOTDIR;
+}
+
+/** Undefined if the layer cannot be read. */
+function flagsOf(core: MarkedDirectories, node: Node): number | undefined {
+  const status = statNode(core, node, attr);
+  if (status < 0) return isGone(status) || status === -Errno.EACCES ? 0 : undefined;
+  return protectionIn(attr);
 }
 
 /** Marks a directory of the upper layer, by a descriptor of any kind. 0 or the negative errno. */
@@ -62,9 +81,11 @@ export function mayTake(core: MarkedDirectories, parent: Node, node: Node): numb
   return protectionOf(core, parent) !== 0 || protectionOf(core, node) !== 0 ? Errno.EPERM : 0;
 }
 
-/** Gives a new copy of a directory the flags of the original. */
-export function inheritProtection(core: MarkedDirectories, dir: RealDir, flags: number): void {
-  if (flags === 0) return;
-  const fd = core.fds.of(dir);
-  if (fd >= 0 && writeProtection(core, fd, flags) === 0) dir.protection = flags;
+/**
+ * Gives a new copy of a directory the flags of the original, before it is in place. A file system without attributes loses them, as in
+ * overlayfs (fs/overlayfs/copy_up.c ovl_copy_fileattr). 0 or a positive errno.
+ */
+export function inheritProtection(core: MarkedDirectories, dirFd: number, flags: number): number {
+  const status = flags === 0 ? 0 : writeProtection(core, dirFd, flags);
+  return status === -Errno.EOPNOTSUPP ? 0 : -status || 0;
 }
