@@ -7,7 +7,7 @@ import { mkdirSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { native } from "@sluice/native";
 import type { Overlay } from "@sluice/overlay";
-import { directory, plant, requires, scratch, type Tree, whiteout } from "@sluice/testkit";
+import { directory, file, plant, requires, scratch, type Tree, whiteout } from "@sluice/testkit";
 import { AT, Attr, type CallContext, Errno, O, S } from "@sluice/vfs";
 import { expect } from "vitest";
 import { withFault } from "../../packages/overlay/dist/layer/testing/with-fault.js";
@@ -146,4 +146,18 @@ test("names that whiteouts hid stay hidden if a rename onto their directory fail
   expect(kindOf(join(base, "upper/source"))).toBe(S.IFCHR);
   expect(find("target/gone")).toBe(0);
   expect(find("target/f")).toBeGreaterThan(0);
+});
+
+test("a copy of the attributes that cannot get its data with its capability stays without data", async () => {
+  const capability = Buffer.from("0100000200200000000000000000000000000000", "hex");
+  const { overlay, base, find } = planted(
+    { "lower/f": file("data", { xattrs: { "security.capability": capability } }) },
+    { metacopy: true },
+  );
+  const f = find("f");
+  expect(await overlay.setxattr(call, f, { name: "user.a", value: Buffer.from("1"), flags: 0, killSgid: false })).toBe(0);
+  const open = (): unknown => overlay.open(call, f, O.WRONLY, opened());
+  expect(await withFault({ call: "setxattrat", errno: Errno.EDQUOT }, open)).toBe(Errno.EDQUOT);
+  const mark = native.getxattrat(AT.FDCWD, join(base, "upper/f"), "trusted.overlay.metacopy", Buffer.alloc(8));
+  expect(mark).toBe(0);
 });

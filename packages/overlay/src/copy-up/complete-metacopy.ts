@@ -50,9 +50,12 @@ async function complete(core: CopyUpContext, job: CopyUpJob, copy: Completion): 
   job.sizeBytes = job.truncate ? 0 : attr.size;
   // Writing takes the capabilities away.
   const capability = readCapability(target);
-  const written = job.truncate ? -upkeep.ftruncate(target, 0) || 0 : await copyContent(core, job, copy);
-  if (written !== 0) emptyAgain(target, attr);
-  if (capability !== undefined) upkeep.setxattrat(target, "", CAPABILITY, capability, 0);
+  const content = job.truncate ? -upkeep.ftruncate(target, 0) || 0 : await copyContent(core, job, copy);
+  const written = content || writeCapability(target, capability);
+  if (written !== 0) {
+    emptyAgain(target, attr);
+    writeCapability(target, capability);
+  }
   restoreTimes(target, attr);
   if (written !== 0) return written;
   if (!core.config.volatile) {
@@ -68,6 +71,11 @@ const value = Buffer.alloc(256);
 function readCapability(fd: number): Buffer | undefined {
   const length = readXattr(fd, "", CAPABILITY, value);
   return length < 0 ? undefined : Buffer.from(value.subarray(0, length));
+}
+
+/** 0 or a positive errno. */
+function writeCapability(fd: number, capability: Buffer | undefined): number {
+  return capability === undefined ? 0 : -upkeep.setxattrat(fd, "", CAPABILITY, capability, 0) || 0;
 }
 
 /** It failed half-way: the room that was taken is given back, the size stays. */

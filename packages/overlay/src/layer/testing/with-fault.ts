@@ -9,7 +9,7 @@ interface Fault {
   after?: number;
 }
 
-/** Gives the result of `work`, during which each call of `fault.call` fails, once `after` of them were made. */
+/** Gives the result of `work`, during which each call of `fault.call` fails, once `after` of them were made. It may be a promise. */
 export function withFault<Result>({ call, errno, after = 0 }: Fault, work: () => Result): Result {
   // The port has its calls as plain properties, readonly for everybody else.
   const calls = sys as unknown as Record<string, (...args: unknown[]) => unknown>;
@@ -17,9 +17,13 @@ export function withFault<Result>({ call, errno, after = 0 }: Fault, work: () =>
   if (real === undefined) throw new Error(`the port has no system call ${call}`);
   let made = 0;
   calls[call] = (...args) => (made++ < after ? real(...args) : -errno);
+  const mend = (): void => void (calls[call] = real);
+  let waits = false;
   try {
-    return work();
+    const result = work();
+    waits = result instanceof Promise;
+    return result instanceof Promise ? (result.finally(mend) as Result) : result;
   } finally {
-    calls[call] = real;
+    if (!waits) mend();
   }
 }
