@@ -15,6 +15,7 @@ import {
   publicFile,
   requires,
   scratch,
+  scriptOutput,
   statusOf,
   treeHash,
 } from "@sluice/testkit";
@@ -52,6 +53,24 @@ test("calls on an old descriptor have the same results as with kernel overlayfs"
   }
   expect((await statusOf(mount)).overlay.staleReopens).toBe(1);
   expect((await mount.cli("status")).stdout).toContain("1 opens for writing by a reader's descriptor got ESTALE");
+  await actor.stop();
+  await mount.stop();
+});
+
+test("an open by a reader's descriptor that fails truncates nothing", async () => {
+  const { lower, upper } = layers({ lower: { f: publicFile(OLD), g: publicFile(OLD) } });
+  const mount = await mountSluice({ lowers: [lower], upper });
+  const actor = await Actor.start();
+  const [f, g] = [mount.path("f"), mount.path("g")];
+  const truncates = O.WRONLY | O.TRUNC;
+  const reader = await actor.do("open", f, O.RDONLY);
+  expect(await actor.do("open", `/proc/self/fd/${reader}`, truncates)).toBe(-Errno.ESTALE);
+  expect(await scriptOutput(["cat", f])).toBe(OLD);
+  // With a name, the kernel finds the copy.
+  const other = await actor.do("open", g, O.RDONLY);
+  expect(await actor.do("open", g, truncates)).toBeGreaterThan(0);
+  expect(await actor.do("read", other, 32, 0)).toBe(OLD);
+  expect(await scriptOutput(["cat", g])).toBe("");
   await actor.stop();
   await mount.stop();
 });

@@ -158,8 +158,9 @@ class OpenRequest implements PlannedOpen, Governed<OpenContext> {
 
   prepare(core: OpenContext, permit: Permit): Status {
     if (!this.#plan(core).copiesUp) return 0;
-    const { node, flags, call } = this;
-    const options: CopyUpOptions = { permit, call, truncate: this.plan.truncates, handsOver: true };
+    const { node, flags, call, plan } = this;
+    // An open that is sent elsewhere may have no name to come again by: the file keeps its data then.
+    const options: CopyUpOptions = { permit, call, truncate: plan.truncates && plan.placement === "here", handsOver: true };
     options.appends = (flags & (O.APPEND | O.TRUNC)) === O.APPEND;
     const copied = copyUp(core, node, options);
     return andThen(copied, (status) => (status !== 0 ? status : this.#reopen(core, options.fd)));
