@@ -146,6 +146,30 @@ test("an open that waits for its copy-up is judged again under another policy", 
   expect(await opening).toBe(Errno.EACCES);
 });
 
+for (const name of ["truncate", "open that truncates"]) {
+  test(`${name} leaves the data if the policy denies it while the copy is made`, async () => {
+    const on = stage(async () => (on.gate.epoch > 0 ? DENY : GRANT));
+    const truncating = OPERATIONS[name]?.(on);
+    while (on.overlay.status().copyUpsUnderWay.length === 0) await nextTurn();
+    on.gate.epoch++;
+    expect(await truncating).toBe(Errno.EACCES);
+    expect(existsSync(join(on.base, "upper/open/file"))).toBe(false);
+    on.gate.epoch = 0;
+    expect(await OPERATIONS[name]?.(on)).toBe(0);
+    expect(readFileSync(join(on.base, "upper/open/file"), "utf8")).toBe("");
+  });
+
+  test(`${name} that is judged again while the copy is made, and allowed, empties the file`, async () => {
+    const on = stage(async () => GRANT);
+    const both = [OPERATIONS[name]?.(on), OPERATIONS["chmod"]?.(on)];
+    while (on.overlay.status().copyUpsUnderWay.length === 0) await nextTurn();
+    on.gate.epoch++;
+    expect(await Promise.all(both)).toEqual([0, 0]);
+    const { size, mode } = statSync(join(on.base, "upper/open/file"));
+    expect([size, mode & 0o777]).toEqual([0, 0o777]);
+  });
+}
+
 test("an open that waits for its copy-up is judged again by a new name", async () => {
   const on = stage(async ({ paths }) => (paths.some((path) => path.startsWith("locked/")) ? DENY : GRANT));
   plant(join(on.base, "lower/open"), { large: "x".repeat(1 << 20) });

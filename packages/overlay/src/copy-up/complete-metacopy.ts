@@ -11,7 +11,7 @@ import { clearMetacopy } from "../marks/metacopy.js";
 import { openData } from "../node/open-data.js";
 import { openObject } from "../node/open-node.js";
 import { copyContent } from "./copy-data.js";
-import type { CopyUpJob } from "./copy-up-job.js";
+import { ABANDONED, type CopyUpJob } from "./copy-up-job.js";
 import { moveReaders } from "./publish.js";
 
 interface Completion {
@@ -52,17 +52,17 @@ async function complete(core: CopyUpContext, job: CopyUpJob, copy: Completion): 
   const capability = readCapability(target);
   const content = job.truncate ? -upkeep.ftruncate(target, 0) || 0 : await copyContent(core, job, copy);
   const written = content || writeCapability(target, capability);
-  if (written !== 0) {
-    emptyAgain(target, attr);
-    writeCapability(target, capability);
-  }
+  if (written !== 0) emptyAgain(target, attr, capability);
   restoreTimes(target, attr);
   if (written !== 0) return written;
   if (!core.config.volatile) {
     const synced = await syncIn(core.upper, target);
     if (synced < 0) return -synced;
   }
-  return -clearMetacopy(core.marks, target) || 0;
+  if (!job.isAbandoned) return -clearMetacopy(core.marks, target) || 0;
+  emptyAgain(target, attr, capability);
+  restoreTimes(target, attr);
+  return ABANDONED;
 }
 
 const CAPABILITY = "security.capability";
@@ -78,10 +78,11 @@ function writeCapability(fd: number, capability: Buffer | undefined): number {
   return capability === undefined ? 0 : -upkeep.setxattrat(fd, "", CAPABILITY, capability, 0) || 0;
 }
 
-/** It failed half-way: the room that was taken is given back, the size stays. */
-function emptyAgain(fd: number, attr: Attr): void {
+/** It ended half-way: the room that was taken is given back, the size stays. */
+function emptyAgain(fd: number, attr: Attr, capability: Buffer | undefined): void {
   upkeep.ftruncate(fd, 0);
   upkeep.ftruncate(fd, attr.sizeExact);
+  writeCapability(fd, capability);
 }
 
 function restoreTimes(fd: number, attr: Attr): void {

@@ -12,7 +12,7 @@ import { openForCopy, openObject } from "../node/open-node.js";
 import { protectionIn } from "../node/protection.js";
 import { copyContent, isSmall, triesClone } from "./copy-data.js";
 import { addFlags, copyMetadata } from "./copy-metadata.js";
-import type { CopyUpJob } from "./copy-up-job.js";
+import { ABANDONED, type CopyUpJob } from "./copy-up-job.js";
 import { noteFile } from "./note-base.js";
 import { type FinishedCopy, publish } from "./publish.js";
 
@@ -93,7 +93,9 @@ function fill(core: CopyUpContext, job: CopyUpJob, copy: FileCopy): Status {
     return andThen(core.config.volatile ? 0 : syncIn(core.upper, target), (synced) => {
       if (synced < 0) return -synced;
       if (job.cancelled) return Errno.EINTR;
-      return andThen(noteFile(core, job.node, copy), () => publishWhole(core, job, { name, target, origin, attr }));
+      return andThen(noteFile(core, job.node, copy), () =>
+        job.isAbandoned ? ABANDONED : publishWhole(core, job, { name, target, origin, attr }),
+      );
     });
   });
 }

@@ -3,6 +3,9 @@ import { type CallContext, Errno } from "@sluice/vfs";
 import { whenDying } from "../layer/caller-process.js";
 import { type Node, pathOf } from "../node/node.js";
 
+/** In place of an errno: see `CopyUpJob.stands`. */
+export const ABANDONED = -1;
+
 export class CopyUpJob {
   readonly startedMs = performance.now();
   /** Of the original; 0 while it is not known. */
@@ -15,6 +18,11 @@ export class CopyUpJob {
   mayHave = 0;
   /** Those it has. */
   has = 0;
+  /**
+   * Whether the truncation is still allowed. An empty copy in place is the truncation itself, so it is asked in the turn of that, and the
+   * copy is abandoned if not.
+   */
+  stands: (() => boolean) | undefined;
   #waiting = 0;
   #cancelled = false;
   #result: Promise<number> | undefined;
@@ -34,6 +42,11 @@ export class CopyUpJob {
   /** Nobody waits any more: stop at the next step. */
   get cancelled(): boolean {
     return this.#cancelled;
+  }
+
+  /** Nothing changes as long as nobody waits. */
+  get isAbandoned(): boolean {
+    return this.truncate && this.#result !== undefined && this.stands?.() === false;
   }
 
   /** Resolves, whatever became of it. */

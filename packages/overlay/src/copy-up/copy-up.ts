@@ -11,7 +11,7 @@ import type { Permit } from "../layer/permit.js";
 import { closeFd } from "../layer/system-calls.js";
 import type { Node } from "../node/node.js";
 import { APPEND_ONLY, PROTECTING, protectionOf } from "../node/protection.js";
-import { CopyUpJob } from "./copy-up-job.js";
+import { ABANDONED, CopyUpJob } from "./copy-up-job.js";
 import { completeMetacopy } from "./complete-metacopy.js";
 import { copyUpDeep, copyUpDirectory } from "./copy-up-directory.js";
 import { copyRegular } from "./copy-regular.js";
@@ -33,6 +33,8 @@ export interface CopyUpOptions {
   appends?: boolean;
   /** The flags themselves are about to change. */
   changesFlags?: true;
+  /** Of a truncation: whether it is still allowed. If not once the copy is made, the result is ABANDONED. */
+  stands?: () => boolean;
   /** Its times are about to become the current one: allowed where things may only be added (fs/attr.c may_setattr). */
   touches?: boolean;
 }
@@ -57,13 +59,17 @@ export function copyUp(core: CopyUpContext, node: Node, options: CopyUpOptions):
     job = new CopyUpJob(node, options.truncate, metadataOnly);
     job.handsOver = options.handsOver === true;
     job.mayHave = mayHave(options);
+    job.stands = options.stands;
     const copied = begin(core, job, incomplete ? completeMetacopy : copyRegular);
     if (typeof copied === "number") {
       return copied !== 0 ? copied : linkCopy(core, job, options);
     }
   }
   // A caller that waited for a copy of the attributes may need the data, and the names may have no links yet.
-  return job.wait(options.call).then((status) => (status !== 0 || node.copiedUp ? status : copyUp(core, node, options)));
+  return job.wait(options.call).then((status) => {
+    const isDone = status === ABANDONED ? options.stands?.() === false : status !== 0 || node.copiedUp;
+    return isDone ? status : copyUp(core, node, options);
+  });
 }
 
 /** The copy was made at once. Its descriptor goes to the caller once every name is linked. */

@@ -36,6 +36,7 @@
  */
 import { andThen, Attr, type CallContext, Errno, type NodeId, O, type OpenOut, S, type Status } from "@sluice/vfs";
 import { type CopyUpOptions, copyUp } from "../copy-up/copy-up.js";
+import { ABANDONED } from "../copy-up/copy-up-job.js";
 import type { OpenContext } from "./open-context.js";
 import type { Ruling } from "../contract/gate.js";
 import { govern, type Governed } from "../gate/govern.js";
@@ -53,6 +54,8 @@ import { OpenPlan, planOpen } from "./plan-open.js";
 import type { Arrival } from "./reroutes.js";
 
 const now = new Attr();
+/** Of no node. */
+const NO_VERSION = -1;
 
 /** One open on its way to its reply. If it waits for nobody, the object serves the next open as well. */
 class OpenRequest implements PlannedOpen, Governed<OpenContext> {
@@ -162,8 +165,24 @@ class OpenRequest implements PlannedOpen, Governed<OpenContext> {
     // An open that is sent elsewhere may have no name to come again by: the file keeps its data then.
     const options: CopyUpOptions = { permit, call, truncate: plan.truncates && plan.placement === "here", handsOver: true };
     options.appends = (flags & (O.APPEND | O.TRUNC)) === O.APPEND;
+    if (options.truncate) options.stands = this.#standing(core);
     const copied = copyUp(core, node, options);
-    return andThen(copied, (status) => (status !== 0 ? status : this.#reopen(core, options.fd)));
+    return andThen(copied, (status) => {
+      if (status === ABANDONED) return this.#abandon();
+      return status !== 0 ? status : this.#reopen(core, options.fd);
+    });
+  }
+
+  /** Tells whether it is still allowed, by what was judged just now. */
+  #standing(core: OpenContext): () => boolean {
+    const { epoch } = core.gate;
+    return () => core.gate.epoch === epoch && this.holds(core);
+  }
+
+  /** What was judged holds no more, even if it does so again by now. */
+  #abandon(): number {
+    this.version = NO_VERSION;
+    return 0;
   }
 
   #plan(core: OpenContext): OpenPlan {

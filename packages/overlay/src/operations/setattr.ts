@@ -14,6 +14,7 @@ import {
   UTIME,
 } from "@sluice/vfs";
 import { copyUp } from "../copy-up/copy-up.js";
+import { ABANDONED } from "../copy-up/copy-up-job.js";
 import type { IoContext } from "../io/io-context.js";
 import { intentOn } from "../gate/describe-access.js";
 import type { Access, WatchedIo } from "../contract/gate.js";
@@ -43,6 +44,8 @@ class Setting extends GovernedOperation<IoContext> {
   /** The handle that a size was given by, and whether it was asked for the change. */
   #size: WatchedIo | undefined = undefined;
   #turn: OwnTurn | undefined = undefined;
+  /** What was judged held no more when the copy was made. */
+  #abandoned = false;
 
   constructor(
     call: CallContext,
@@ -64,6 +67,15 @@ class Setting extends GovernedOperation<IoContext> {
     return [{ intent: intentOn(core, node, { operation: "setattr", accesses: [access] }), node }];
   }
 
+  override judge(core: IoContext): Status {
+    this.#abandoned = false;
+    return super.judge(core);
+  }
+
+  override holds(core: IoContext): boolean {
+    return !this.#abandoned && super.holds(core);
+  }
+
   override prepare(core: IoContext, permit: Permit): Status {
     const node = core.nodes.get(this.#id);
     if (node === undefined) return Errno.ESTALE;
@@ -72,13 +84,13 @@ class Setting extends GovernedOperation<IoContext> {
     if (size === undefined) {
       return copyUp(core, node, { permit, call, truncate: false, metadataOnly: true, touches: isTouch(this.#set) });
     }
-    const copied = copyUp(core, node, { permit, call, truncate: BigInt(size) === 0n });
+    const copied = BigInt(size) === 0n ? this.#copyEmpty(core, permit, node) : copyUp(core, node, { permit, call, truncate: false });
     const file = fileOf(core, this.#set);
     if (file?.watch === undefined) return copied;
     // The open file's obligations may have it wait.
     this.#size = { kind: "truncate", offset: BigInt(size), length: 0 };
-    const asked = andThen(copied, (status) => (status !== 0 ? status : admitted(file, this.#size as WatchedIo, call)));
-    return andThen(asked, (status) => (status !== 0 ? status : this.#takeTurn(node, file)));
+    const asked = andThen(copied, (status) => (status !== 0 || this.#abandoned ? status : admitted(file, this.#size as WatchedIo, call)));
+    return andThen(asked, (status) => (status !== 0 || this.#abandoned ? status : this.#takeTurn(node, file)));
   }
 
   /** Last of all, since others wait for the end of the turn. */
@@ -86,6 +98,16 @@ class Setting extends GovernedOperation<IoContext> {
     if (file.watch?.maxSizeBytes === undefined) return 0;
     this.#turn = takeTurn(node);
     return this.#turn.begun.then(() => 0);
+  }
+
+  /** The copy without data is the truncation: only what is still allowed when the copy is made gets that far. */
+  #copyEmpty(core: IoContext, permit: Permit, node: Node): Status {
+    const { epoch } = core.gate;
+    const stands = (): boolean => core.gate.epoch === epoch && this.holds(core);
+    return andThen(copyUp(core, node, { permit, call: this.call, truncate: true, stands }), (status) => {
+      this.#abandoned = status === ABANDONED;
+      return this.#abandoned ? 0 : status;
+    });
   }
 
   commit(core: IoContext, permit: Permit): number {
