@@ -160,7 +160,9 @@ class Apply {
         native.close(slots);
       }
     } catch (error) {
-      abandonApply(this.#place, this.#directory, this.#record);
+      // A record of the end says that nothing is to be reversed: while it stays, the next command finishes the apply.
+      const gone = native.unlinkat(this.#directory, DONE, 0);
+      if (gone >= 0 || gone === -Errno.ENOENT) abandonApply(this.#place, this.#directory, this.#record);
       throw error;
     }
     finishApply(this.#place, this.#directory, this.#record);

@@ -22,6 +22,9 @@ const NOT_MOVABLE: readonly number[] = [Errno.EACCES, Errno.EPERM, Errno.EXDEV];
 /** The session has a newer object there, or no such directory. */
 const NO_ROOM: readonly number[] = [Errno.EEXIST, Errno.ENOENT, Errno.ENOTDIR, Errno.ELOOP];
 
+/** The disk fails, is full, or became read-only. */
+const FAULTS: readonly number[] = [Errno.EIO, Errno.ENOSPC, Errno.EDQUOT, Errno.EROFS];
+
 const flagsOf = (step: OwnStep): number => (step.do === "add" ? RENAME.NOREPLACE : RENAME.EXCHANGE);
 
 export const inodeOf = ({ words, ino }: Attr): Inode => ({
@@ -190,7 +193,9 @@ export class Steps {
   /** Reverses a step, if it was done. @returns the path if it cannot be reversed, because somebody changed it since */
   reverse(step: Step): string | undefined {
     if (step.do === "furnish") {
-      this.#tryOnInode(step.path, step.before, (fd) => restore(fd, step.old));
+      let status = 0;
+      this.#tryOnInode(step.path, step.before, (fd) => (status = restore(fd, step.old)));
+      reversed(step, status);
       return undefined;
     }
     if (isOwn(step)) return this.#reverseOwn(step);
@@ -201,7 +206,14 @@ export class Steps {
     else if (step.do === "remove" && kept !== undefined) status = this.#rename(step, false, RENAME.NOREPLACE);
     else if (step.do === "replace" && isInode(here, step.after)) status = this.#rename(step, false, RENAME.EXCHANGE);
     else if (step.do === "replace" && isInode(kept, step.before)) return step.path;
-    return status < 0 ? step.path : undefined;
+    return !reversed(step, status) || this.#holdsMore(step) ? step.path : undefined;
+  }
+
+  /** An entry of a new directory could not be moved away, or somebody made one: the directory returns with it, since the slots will go. */
+  #holdsMore(step: MovingStep): boolean {
+    if (step.do === "remove" || !step.directory || !isInode(this.#slot(step), step.after) || this.#isEmpty(step)) return false;
+    this.#rename(step, false, step.do === "add" ? RENAME.NOREPLACE : RENAME.EXCHANGE);
+    return true;
   }
 
   #reverseOwn(step: OwnStep): string | undefined {
@@ -209,7 +221,7 @@ export class Steps {
     const isHere = isInode(look(this.#base, path, this.#here), step.after);
     // The session has the old object if, and only if, the directory has the new one.
     if (step.do === "replace" && isHere !== isInode(this.#own.look(path), step.before)) return path;
-    if (isHere && this.#bringBack(step) < 0) return path;
+    if (isHere && !reversed(step, this.#bringBack(step))) return path;
     if (isInode(this.#own.look(path), step.after)) this.#own.restoreMarks(step);
     return undefined;
   }
@@ -225,18 +237,29 @@ export class Steps {
   }
 }
 
-/** The attributes of an object as they were. Best effort: each of them was readable, and is its owner's to set. */
-function restore(fd: number, old: Metadata): void {
+/** False: somebody has changed the place. @throws CliError if the disk fails: the next command tries again */
+function reversed({ path }: Step, status: number): boolean {
+  if (status >= 0) return true;
+  if (!FAULTS.includes(-status)) return false;
+  throw failed(escapeName(path), `it cannot be restored (${errnoName(-status)})`, "check its disk, and run the command again");
+}
+
+/**
+ * The attributes of an object as they were. Best effort: each of them was readable, and is its owner's to set.
+ * @returns the negative errno of the first call that failed
+ */
+function restore(fd: number, old: Metadata): number {
   const list = Buffer.alloc(65_536);
   const here = AT.EMPTY_PATH | AT.SYMLINK_NOFOLLOW;
-  native.fchownat(fd, "", old.uid, old.gid, here);
+  const results = [native.fchownat(fd, "", old.uid, old.gid, here)];
   const wanted = new Map(old.attributes);
   const kept = old.areAll === true ? /^security\./ : /^(?:trusted\.overlay|user\.overlay|security)\./;
   const length = Math.max(0, native.listxattrat(fd, "", list));
   for (const name of list.toString("latin1", 0, length).split("\0")) {
-    if (name !== "" && !wanted.has(name) && !kept.test(name)) native.removexattrat(fd, "", name);
+    if (name !== "" && !wanted.has(name) && !kept.test(name)) results.push(native.removexattrat(fd, "", name));
   }
-  for (const [name, value] of wanted) native.setxattrat(fd, "", name, Buffer.from(value, "base64"), 0);
-  if ((old.mode & S.IFMT) !== S.IFLNK) native.fchmodat(fd, "", old.mode & 0o7777, AT.EMPTY_PATH);
-  native.utimensat(fd, "", old, here);
+  for (const [name, value] of wanted) results.push(native.setxattrat(fd, "", name, Buffer.from(value, "base64"), 0));
+  if ((old.mode & S.IFMT) !== S.IFLNK) results.push(native.fchmodat(fd, "", old.mode & 0o7777, AT.EMPTY_PATH));
+  results.push(native.utimensat(fd, "", old, here));
+  return results.find((result) => result < 0) ?? 0;
 }

@@ -15,7 +15,7 @@ function changedSince(base: number, { seals, steps }: ApplyRecord): string[] {
   });
   const mine = new Set(seals.map(([path]) => path));
   for (const step of steps) {
-    if (step.do === "furnish" || step.do === "remove" || !step.directory) continue;
+    if (step.do === "furnish" || step.do === "remove" || !step.directory || changed.includes(step.path)) continue;
     const fd = openIn(base, step.path);
     if (fd === undefined) continue;
     const names = readNames(fd);

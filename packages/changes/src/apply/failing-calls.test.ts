@@ -1,0 +1,124 @@
+// System calls of an apply or an undo that fail, as on a full or broken disk, and people who change the directory meanwhile.
+import { existsSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { directory, diffSnapshots, file, hardLink, requires, type Snapshot, snapshot, symlink, type Tree, whiteout } from "@sluice/testkit";
+import { CliError } from "@sluice/runtime/cli";
+import { Errno } from "@sluice/vfs";
+import { expect } from "vitest";
+import { applyPlanted as apply, reviewed } from "../testing/apply-planted.js";
+import { CHANGING, type Failure, untilCall, withFailure } from "../testing/dying-system.js";
+import { plantSession, type Where } from "../testing/plant-session.js";
+import { recoverApply } from "./recover.js";
+import { undoApply } from "./undo.js";
+
+const { test } = requires("CAP_SYS_ADMIN");
+const IN_MEMORY: Where = { base: "tmpfs", session: "tmpfs" };
+const APART: Where = { base: "disk", session: "tmpfs" };
+const NEED_ROOM = ["mkdirat", "linkat", "symlinkat", "mknodat", "openat", "openat2", "write", "fsync", "pwriteAsync", "setxattrat"];
+const origin = { "trusted.overlay.origin": "somewhere" };
+
+const BASE: Tree = {
+  edited: file("old"),
+  gone: file("gone"),
+  "dir/inner": file("inner"),
+  "pair/a": file("two names"),
+  "pair/b": hardLink("pair/a"),
+  kind: file("a file"),
+  "folder/in": file("in a folder"),
+  mode: file("m", { mode: 0o644 }),
+  "shut/": directory({ mode: 0o555 }),
+  "shut/in": file("in"),
+};
+const UPPER: Tree = {
+  edited: file("new", { xattrs: origin }),
+  gone: whiteout(),
+  dir: whiteout(),
+  shut: whiteout(),
+  "pair/a": file("changed"),
+  "pair/b": hardLink("pair/a"),
+  "kind/": directory({ mode: 0o700 }),
+  "kind/of": file("folder"),
+  folder: symlink("elsewhere"),
+  mode: file("m", { mode: 0o755 }),
+  "new/": directory({ mode: 0o555 }),
+  "new/in": file("in"),
+};
+
+function treeOf(path: string): Snapshot {
+  const all = snapshot(path, { hardLinks: true });
+  return new Map([...all].map(([name, entry]) => [name, entry.type === "directory" ? { ...entry, mtimeNs: 0n } : entry]));
+}
+
+const FAILURES: readonly [string, Failure][] = [
+  ["one call fails by EIO", { errno: Errno.EIO, names: CHANGING, untilRemoval: false }],
+  ["there is no room from one call to the next removal", { errno: Errno.ENOSPC, names: NEED_ROOM, untilRemoval: true }],
+];
+
+for (const [what, failure] of FAILURES)
+  for (const [where, places] of [
+    ["one disk", IN_MEMORY],
+    ["two disks", APART],
+  ] as const)
+    test(`on ${where} an apply is done or not at all if ${what}, and can be repeated at once`, async () => {
+      const session = await plantSession(BASE, UPPER, places);
+      const [base, upper] = [treeOf(session.base), treeOf(session.upper)];
+      for (let call = 0; ; call++) {
+        const review = reviewed(session);
+        expect(review.conflicts, `before call ${call}`).toEqual([]);
+        const { failed, error } = await withFailure(call, failure, () => review.apply());
+        if (!failed) break;
+        if (error !== undefined) expect(error, `call ${call}`).toBeInstanceOf(CliError);
+        const ended = recoverApply(session.place);
+        // At the end it may be done although the last sync failed.
+        if (error === undefined || ended === "apply finished" || readdirSync(session.upper).length === 0) {
+          expect(session.review(), `call ${call}`).toEqual([]);
+          expect(undoApply(session.place)).toMatchObject({ done: true, newer: [] });
+        }
+        expect(diffSnapshots(treeOf(session.base), base), `base after call ${call}`).toEqual([]);
+        expect(diffSnapshots(treeOf(session.upper), upper), `session after call ${call}`).toEqual([]);
+      }
+      expect(session.review()).toEqual([]);
+    }, 120_000);
+
+for (const [what, failure] of FAILURES)
+  test(`an undo is finished by the next command if ${what}`, async () => {
+    const session = await plantSession(BASE, UPPER, IN_MEMORY);
+    const [base, upper] = [treeOf(session.base), treeOf(session.upper)];
+    for (let call = 0, failed = true; failed; call++) {
+      await apply(session);
+      let error: unknown;
+      ({ failed, error } = await withFailure(call, failure, () => undoApply(session.place)));
+      if (error !== undefined) expect(error, `call ${call}`).toBeInstanceOf(CliError);
+      // Before the first step, or after the last one: then the removal of the remains failed.
+      if (recoverApply(session.place) === undefined && existsSync(join(session.directory, "undo")))
+        expect(undoApply(session.place)).toMatchObject({ done: true });
+      expect(diffSnapshots(treeOf(session.base), base), `base after call ${call}`).toEqual([]);
+      expect(diffSnapshots(treeOf(session.upper), upper), `session after call ${call}`).toEqual([]);
+    }
+  }, 120_000);
+
+test("a file that somebody puts into a new directory is not lost if the apply was interrupted", async () => {
+  const session = await plantSession({}, { "new/": directory(), "new/in": file("in") }, IN_MEMORY);
+  const made = join(session.base, "new");
+  for (let calls = 0; !existsSync(join(made, "in")); calls++) {
+    recoverApply(session.place);
+    await untilCall(calls, () => apply(session));
+  }
+  writeFileSync(join(made, "theirs"), "theirs");
+  for (let times = 0; times < 2; times++) expect(() => recoverApply(session.place)).toThrow(/^new: it changed after an apply/);
+  expect([readFileSync(join(made, "theirs"), "utf8"), existsSync(join(made, "in"))]).toEqual(["theirs", false]);
+  rmSync(join(made, "theirs"));
+  expect(recoverApply(session.place)).toBe("apply undone");
+  expect([existsSync(made), existsSync(join(session.upper, "new/in"))]).toEqual([false, true]);
+});
+
+test("an undo names a new directory that somebody replaced by a file or a link", async () => {
+  const session = await plantSession({}, { "new/": directory(), "new/in": file("in") }, IN_MEMORY);
+  await apply(session);
+  rmSync(join(session.base, "new"), { recursive: true });
+  for (const replace of [() => writeFileSync(join(session.base, "new"), ""), () => symlinkSync("/", join(session.base, "new"))]) {
+    replace();
+    expect(undoApply(session.place)).toMatchObject({ done: false, changed: expect.arrayContaining(["new", "new/in"]) as unknown });
+    rmSync(join(session.base, "new"));
+  }
+});
