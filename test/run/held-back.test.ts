@@ -52,7 +52,7 @@ test(
     for (const words of [[], ["--overwrite"], [".git"], ["--", "!*.lock"]]) {
       const { code, stderr } = await project.sluice(["apply", "one", ...words]);
       expect({ code, stderr }).toEqual({
-        code: 4,
+        code: 5,
         stderr: `sluice: one: the changes are held back, since the policy denies them: ${CONFIG}: name each one that you want\n`,
       });
     }
@@ -127,7 +127,7 @@ test(
     await apply(project);
     expect(statSync(join(project.base, CONFIG)).nlink).toBe(1);
     expect((await project.sluice(["diff", "two"])).stdout.split("\n", 1)[0]).toContain(REFUSED);
-    expect((await project.sluice(["apply", "two", "--overwrite"])).code).toBe(4);
+    expect((await project.sluice(["apply", "two", "--overwrite"])).code).toBe(5);
     expect(read(project, "f", CONFIG)).toEqual(["a\nb\nc\n", "a\n"]);
   },
   LIMIT_MS,
@@ -148,7 +148,7 @@ test(
     await run(project, "touch n", ["--resume", "one"]);
     await apply(project, "--overwrite");
     expect(statSync(join(project.base, CONFIG)).nlink).toBe(1);
-    expect((await project.sluice(["apply", "one", "--overwrite"])).code).toBe(4);
+    expect((await project.sluice(["apply", "one", "--overwrite"])).code).toBe(5);
     expect(read(project, "f", CONFIG)).toEqual(["a\nb\n", "theirs\n"]);
   },
   LIMIT_MS,
@@ -212,6 +212,52 @@ test(
     await apply(project, CONFIG, "f", "g");
     expect(statSync(outside).mode & 0o777).toBe(0o644);
     expect(statSync(join(project.base, "f")).nlink).toBe(3);
+  },
+  LIMIT_MS,
+);
+
+test(
+  "--on-exit apply ends with 5 if all changes are held back, and with 0 if there is nothing to apply",
+  async () => {
+    const project = linked();
+    const onExit = (script: string, ...words: string[]): Promise<ScriptResult> =>
+      project.sluice(["run", ...words, "--on-exit", "apply", "--output", "report.json", "--", "sh", "-ec", script]);
+    await run(project, "echo b >> f");
+    await apply(project);
+    const { code, stderr } = await onExit("true", "--resume", "one");
+    expect(code, stderr).toBe(5);
+    expect(stderr).toContain(`sluice: one: the changes are held back, since the policy denies them: ${CONFIG}: name each one`);
+    const [report] = read(project, "report.json");
+    expect(JSON.parse(report as string)).toMatchObject({ exitCode: 0, heldBack: { count: 1 }, outcome: "kept" });
+    expect(read(project, CONFIG)).toEqual(["a\n"]);
+    const same = await onExit("cat alone > copy; cat copy > alone; rm copy");
+    expect(same.code, same.stderr).toBe(0);
+    expect(same.stderr).toContain("sluice: there is nothing to apply");
+    // With --json nothing but the report is told.
+    const told = await onExit("echo c >> alone", "--json");
+    expect(JSON.parse(told.stderr)).toMatchObject({ outcome: "applied" });
+  },
+  LIMIT_MS,
+);
+
+test(
+  "a renamed directory with a file that is held back stays in the session as a whole, and the rest is applied",
+  async () => {
+    const project = new Project("root", { "sub/.git/config": "a\n", "sub/other": "o\n", alone: "alone\n" });
+    linkSync(join(project.base, "sub/.git/config"), join(project.base, "f"));
+    await run(project, "echo b >> f; mv sub moved; echo x >> alone", ["--name", "one", "--policy", "agent"]);
+    const lines = await diff(project);
+    expect(lines).toContain(`R sub/.git/config -> moved/.git/config (content, same file as f) ${REFUSED}`);
+    expect(lines).toContain("R sub/other -> moved/other");
+    expect(await apply(project)).toContain("only applied if you name them: sub/.git/config");
+    expect(read(project, "alone", "f", "sub/.git/config", "sub/other")).toEqual(["alone\nx\n", "a\nb\n", "a\n", "o\n"]);
+    expect(existsSync(join(project.base, "moved"))).toBe(false);
+    expect((await project.sluice(["run", "--resume", "one", "--", "cat", "moved/.git/config", "moved/other"])).stdout).toBe("a\nb\no\n");
+    expect((await project.sluice(["undo"])).code).toBe(0);
+    expect(await diff(project)).toEqual(lines);
+    await apply(project, "sub", "moved", "sub/.git/config");
+    expect(read(project, "moved/.git/config", "moved/other")).toEqual(["a\nb\n", "o\n"]);
+    expect(existsSync(join(project.base, "sub"))).toBe(false);
   },
   LIMIT_MS,
 );

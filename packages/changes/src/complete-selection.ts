@@ -75,6 +75,50 @@ class Completion {
   }
 }
 
+/** Of the differences that stay: those that cannot be applied without them, as in `Completion`. */
+class Staying {
+  readonly #all: Differences;
+  readonly #byPath: ReadonlyMap<string, Difference>;
+  readonly set: Set<Difference>;
+
+  constructor(all: Differences, left: Iterable<Difference>) {
+    this.#all = all;
+    this.#byPath = new Map(all.list.map((one) => [one.path, one]));
+    this.set = new Set(left);
+  }
+
+  /** Until no further one stays. */
+  complete(): void {
+    for (let count = 0; count < this.set.size; ) {
+      count = this.set.size;
+      for (const one of this.#all.list) this.#follow(one);
+      for (const { from, to } of this.#all.moves) {
+        const parts = this.#all.list.filter(({ path }) => isWithin(path, from) || isWithin(path, to));
+        if (parts.some((one) => this.set.has(one))) for (const one of parts) this.set.add(one);
+      }
+    }
+  }
+
+  #follow(one: Difference): void {
+    for (const path of above(one.path)) {
+      const parent = this.#byPath.get(path);
+      if (parent?.after === undefined || !parent.aspects.includes("type")) continue;
+      if (this.set.has(parent) && one.after !== undefined) this.set.add(one);
+      if (this.set.has(one) && one.before !== undefined) this.set.add(parent);
+    }
+    const data = this.set.has(one) ? one.after?.data : undefined;
+    const source = data === undefined || data.layer === 0 ? undefined : this.#byPath.get(data.path);
+    if (source !== undefined) this.set.add(source);
+  }
+}
+
+/** The wanted differences without those that are left, and without all that can only be applied with one of these. */
+export function withoutLeft(all: Differences, wanted: readonly Difference[], left: Iterable<Difference>): Difference[] {
+  const staying = new Staying(all, left);
+  staying.complete();
+  return wanted.filter((one) => !staying.set.has(one));
+}
+
 /** @throws CliError if the rest could not be shown any longer */
 export function completeSelection(all: Differences, chosen: Iterable<Difference>): Difference[] {
   const completion = new Completion(all, chosen);

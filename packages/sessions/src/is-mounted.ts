@@ -4,13 +4,16 @@ import { Errno, O } from "@sluice/vfs";
 import { TAKEN } from "./layers.js";
 import type { Place } from "./state-directory.js";
 
-/** A mount locks its upper layer (packages/keeper-link, claim-upper.ts). The session is locked, so no command mounts it at this moment. */
+/**
+ * A mount locks its upper layer and its work directory (packages/keeper-link, claim-upper.ts). The mode of the upper one is that of the directory
+ * in the view, and may close it to its owner. The session is locked, so no command mounts it at this moment.
+ */
 export function isMounted({ fd }: Place): boolean {
-  return ["upper", `${TAKEN}/upper`].some((name) => {
-    const upper = openBeneath(fd, name, O.RDONLY | O.DIRECTORY, 0);
-    if (upper < 0) return false;
-    const status = native.flock(upper, LOCK.SH | LOCK.NB);
-    native.close(upper);
+  return ["work", `${TAKEN}/work`].some((name) => {
+    const work = openBeneath(fd, name, O.RDONLY | O.DIRECTORY, 0);
+    if (work < 0) return false;
+    const status = native.flock(work, LOCK.SH | LOCK.NB);
+    native.close(work);
     return status === -Errno.EAGAIN;
   });
 }

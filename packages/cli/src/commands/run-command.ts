@@ -45,7 +45,8 @@ secrets are read), readonly (nothing is changed), or a file; 'sluice policy init
 Exit codes: that of the command, 128 and the signal's number if a signal ended it, 126 if its program cannot be run, 127 if there is
 no such program. Before the command begins: 1 failed, 2 the command line or a file is wrong, 3 the machine lacks something, 4 the session
 or the directory is in use or unfit.
-After a successful command 5 says that conflicts kept --on-exit apply from applying; the session has the changes.
+After a successful command 5 says that --on-exit apply applied nothing, for conflicts or since all changes are held back; the session has
+the changes.
 `;
 
 function currentDirectory(): string {

@@ -8,9 +8,10 @@ import {
   reportOf,
   shownDifferences,
   summaryOf,
+  withoutLeft,
 } from "@sluice/changes";
 import { toText } from "@sluice/native";
-import { type CliError, escapeName, escapeTextName, unfit, wrong } from "@sluice/runtime/cli";
+import { CliError, escapeName, escapeTextName, EXIT, unfit, wrong } from "@sluice/runtime/cli";
 import { becomeOwner, openSession } from "@sluice/sessions";
 import { hasTerminal } from "./ask-terminal.js";
 import { byPerson, type ConflictArguments, type Decide, resolveConflicts } from "./resolve-conflicts.js";
@@ -46,7 +47,12 @@ function namesOf(list: readonly Difference[]): string {
 
 function nothingToApply(place: Place, held: readonly Difference[]): CliError {
   if (held.length === 0) return unfit(place.name, "there is nothing to apply", "see 'sluice diff'");
-  return unfit(place.name, `the changes are held back, since the policy denies them: ${namesOf(held)}`, "name each one that you want");
+  return new CliError({
+    object: place.name,
+    problem: `the changes are held back, since the policy denies them: ${namesOf(held)}`,
+    remedy: "name each one that you want",
+    exitCode: EXIT.CONFLICT,
+  });
 }
 
 export interface Applied {
@@ -61,7 +67,7 @@ export async function applyReview(place: Place, review: Review, args: ApplyArgum
   const { stack, all, selected } = review;
   const held = heldBackIn(review);
   const heldBack = new Set(held);
-  const wanted = selected.filter((one) => !heldBack.has(one));
+  const wanted = withoutLeft(all, selected, heldBack);
   const decide = args.decide ?? (hasTerminal() ? byPerson : undefined);
   const { taken, merged, dropped } = await resolveConflicts(wanted, place.base.path, { ...args, decide });
   const chosen = completeSelection(all, taken);

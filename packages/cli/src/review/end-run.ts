@@ -33,6 +33,8 @@ interface Ending {
   heldBack: ReturnType<typeof deniedIn>;
   denied: ReturnType<typeof deniedIn>;
   review(): Promise<Review>;
+  /** A line for a person that is no error. */
+  tell(line: string): void;
 }
 
 function summaryLine({ changes, conflicts, heldBack, denied }: Ending): string {
@@ -54,10 +56,15 @@ function discard(session: Session): Outcome {
 }
 
 /** @returns whether it was applied; otherwise the reason is on standard error, and its exit code is the command's */
-async function apply(review: Review, session: Session): Promise<boolean> {
+async function apply(review: Review, { session, tell }: Ending): Promise<boolean> {
+  // Files that were only touched, or written again with the same bytes.
+  if (review.all.list.length === 0) {
+    tell("there is nothing to apply: the directory has the same files");
+    return false;
+  }
   try {
     const { line } = await applyReview(placeOf(session), review, {});
-    process.stderr.write(`sluice: ${line}\n`);
+    tell(line);
     return true;
   } catch (error) {
     if (!(error instanceof CliError)) throw error;
@@ -86,7 +93,8 @@ async function selectByPerson(review: Review): Promise<Review | undefined> {
   return wanted.length === 0 ? undefined : { ...review, selected: wanted, named: new Set(wanted.map(({ path }) => path)) };
 }
 
-async function askPerson({ session, review }: Ending): Promise<Outcome> {
+async function askPerson(ending: Ending): Promise<Outcome> {
+  const { session, review } = ending;
   // The person has typed this for the command, which has ended.
   native.flushInput(process.stdin.fd);
   for (;;) {
@@ -100,7 +108,7 @@ async function askPerson({ session, review }: Ending): Promise<Outcome> {
       continue;
     }
     const wanted = key === "a" ? found : await selectByPerson(found);
-    if (wanted !== undefined && (await apply(wanted, session))) return "applied";
+    if (wanted !== undefined && (await apply(wanted, ending))) return "applied";
   }
 }
 
@@ -109,8 +117,8 @@ async function carryOut(ending: Ending, onExit: OnExit, hasChanges: boolean): Pr
   if (onExit === "discard") return discard(session);
   if (onExit === "keep" || !hasChanges) return "kept";
   if (onExit === "ask") return askPerson(ending);
-  if (exitCode === 0) return (await apply(await ending.review(), session)) ? "applied" : "kept";
-  process.stderr.write("sluice: nothing was applied, since the command failed\n");
+  if (exitCode === 0) return (await apply(await ending.review(), ending)) ? "applied" : "kept";
+  ending.tell("nothing was applied, since the command failed");
   return "kept";
 }
 
@@ -138,12 +146,13 @@ export async function endRun(session: Session, exitCode: number, args: EndArgume
   const conflicts = found.filter(({ conflict }) => conflict !== undefined).length;
   const held = found.flatMap(({ path, heldBack }) => (heldBack === undefined ? [] : [path]));
   const heldBack = { count: held.length, paths: held };
-  const ending: Ending = { session, exitCode, changes, conflicts, heldBack, denied: deniedIn(readActivity(session)), review };
   const quiet = args.json === true;
+  const tell = (line: string): void => void (quiet || process.stderr.write(`sluice: ${line}\n`));
+  const ending: Ending = { session, exitCode, changes, conflicts, heldBack, denied: deniedIn(readActivity(session)), review, tell };
   const onExit = args.onExit ?? "ask";
   const asks = onExit === "ask" && !quiet && hasTerminal() && !TOLD_TO_END.includes(exitCode);
   const summary = summaryLine(ending);
-  if (!quiet) process.stderr.write(`sluice: ${summary}${onExit === "discard" ? " · discarded" : ""}\n`);
+  tell(`${summary}${onExit === "discard" ? " · discarded" : ""}`);
   const outcome = await carryOut(ending, onExit === "ask" && !asks ? "keep" : onExit, hasChanges);
   const report = reportOf(ending, outcome);
   if (args.output !== undefined) writeReport(args.output, report);
