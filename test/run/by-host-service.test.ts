@@ -247,7 +247,7 @@ test(
   "a command on a session whose runner was killed waits for the end of its view",
   async () => {
     const project = projectOf("an ordinary user");
-    const running = project.start(["run", "--name", "one", "--", "sh", "-c", "echo kept > n; echo ready; sleep 1000"]);
+    const running = project.start(["run", "--name", "one", "--", "sh", "-c", "echo kept > n; chmod 0 .; echo ready; sleep 1000"]);
     await running.waitFor("ready");
     const status = await project.sluice(["status", "--json", project.session("one", "view")]);
     const { pid } = JSON.parse(status.stdout) as { pid: number };

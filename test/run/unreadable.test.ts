@@ -4,6 +4,7 @@ import { execFileSync } from "node:child_process";
 import { join } from "node:path";
 import { cleanUp, diffSnapshots, requires, snapshot } from "@sluice/testkit";
 import { describe, expect } from "vitest";
+import { startForUsers } from "../e2e/host-service/user-home.js";
 import { NEEDS, Project } from "./sandboxed.js";
 
 const { test } = requires(...NEEDS);
@@ -134,6 +135,26 @@ test(
     await done(project, ["apply", "one"]);
     expect(readdirSync(join(project.base, "ro")).sort()).toEqual(["f", "new"]);
     expect(statSync(join(project.base, "list")).mode & 0o7777).toBe(0o444);
+  },
+  LIMIT_MS,
+);
+
+test(
+  "a user reviews, forks, applies and discards a session whose command closed the directory itself",
+  async () => {
+    for (const host of ["none", await startForUsers(16)] as const) {
+      const project = new Project("an ordinary user", { f: "f\n" }, undefined, host);
+      await done(project, ["run", "--name", "one", "--", "sh", "-c", "echo more >> f; chmod 0 ."]);
+      expect(await done(project, ["sessions"])).toContain("1 modified");
+      await done(project, ["fork", "one", "two"]);
+      await done(project, ["checkpoint", "one", "now"]);
+      for (const name of ["one", "two"]) expect(await done(project, ["diff", name])).toBe("M f\n1 modified\n");
+      await done(project, ["apply", "two"]);
+      expect(readFileSync(join(project.base, "f"), "utf8")).toBe("f\nmore\n");
+      expect(statSync(project.base).mode & 0o777).toBe(0o755);
+      await done(project, ["undo"]);
+      await done(project, ["discard", "one", "two"]);
+    }
   },
   LIMIT_MS,
 );

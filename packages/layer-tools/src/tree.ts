@@ -20,11 +20,16 @@ const MAX_MARK_BYTES = 8192;
 const mark = Buffer.alloc(MAX_MARK_BYTES);
 
 /**
- * A layer that was opened already; the descriptor goes with the tree. The mount of an ordinary user's session reads and makes files of the
- * user that their mode hides from them: so does whoever reads its layers.
+ * The mount of an ordinary user's session reads and makes files of the user that their mode hides from them: so does whoever reads its layers.
+ * Call it before one is opened whose root belongs to the session.
  */
-export function treeOf(path: string, fd: number, userXattr: boolean): Tree {
+export function readAsMount(userXattr: boolean): void {
   if (userXattr && process.geteuid?.() !== 0) native.readAsOwner(true);
+}
+
+/** A layer that was opened already; the descriptor goes with the tree. */
+export function treeOf(path: string, fd: number, userXattr: boolean): Tree {
+  readAsMount(userXattr);
   return { path, fd, prefix: userXattr ? "user.overlay." : "trusted.overlay." };
 }
 

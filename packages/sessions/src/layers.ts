@@ -2,7 +2,7 @@
  * The frozen layers of sessions, in $XDG_STATE_HOME/sluice/layers: each has the parts that a session had when it was forked. Several sessions
  * and checkpoints may name a layer. It is removed when no record names it any longer. Nothing writes in a layer.
  */
-import { furnish, furnitureOf, LayerStack, type Tree, treeOf } from "@sluice/layer-tools";
+import { furnish, furnitureOf, LayerStack, readAsMount, type Tree, treeOf } from "@sluice/layer-tools";
 import { LOCK, native, openBeneath, readNames, removeTree, toText } from "@sluice/native";
 import { failed, unfit } from "@sluice/runtime/cli";
 import { AT, Attr, Errno, errnoName, O, RENAME } from "@sluice/vfs";
@@ -222,6 +222,7 @@ export function openLayerTree(name: string, userXattr: boolean): Tree {
   return inLayers((layers) =>
     inside(layers, name, (layer) => {
       const { path } = below(layer, "upper");
+      readAsMount(userXattr);
       const fd = openBeneath(layer.fd, "upper", O.RDONLY | O.DIRECTORY, 0);
       if (fd < 0) throw unfit(path, `this layer of the session cannot be opened (${errnoName(-fd)})`, "discard the session");
       return treeOf(path, fd, userXattr);

@@ -1,6 +1,6 @@
 /** One session: its record, its layers by descriptor, and its lock. */
 import { ftruncateSync, readFileSync, writeSync } from "node:fs";
-import { openTree, type Tree, treeOf } from "@sluice/layer-tools/tree";
+import { openTree, readAsMount, type Tree, treeOf } from "@sluice/layer-tools/tree";
 import { LOCK, native, openBeneath } from "@sluice/native";
 import { codeOf, failed, unfit } from "@sluice/runtime/cli";
 import { Errno, errnoName, O } from "@sluice/vfs";
@@ -153,6 +153,7 @@ export class Session {
 
   /** Opens a layer, whose owner and mode are those of the directory in the view. The caller closes the descriptor. @throws CliError */
   openLayer(layer: LayerName): Tree {
+    readAsMount(this.#record.userXattr);
     const fd = openBeneath(this.fd, layer, O.RDONLY | O.DIRECTORY, 0);
     if (fd < 0) throw unfit(this.path(layer), `this layer of the session cannot be opened (${errnoName(-fd)})`, "discard the session");
     return treeOf(this.path(layer), fd, this.#record.userXattr);
@@ -228,6 +229,7 @@ export class Session {
     ftruncateSync(fd);
     // It may have been replaced before the lock was ours.
     this.#record = readRecord(this.#place);
+    readAsMount(this.#record.userXattr);
     this.#complete();
   }
 
