@@ -7,6 +7,7 @@ import { availableParallelism } from "node:os";
 import { join } from "node:path";
 import { defineConfig, type Plugin } from "vitest/config";
 import { BaseSequencer, type TestSpecification } from "vitest/node";
+import { ownMountsPool } from "./packages/dev/tests/own-mounts.mjs";
 
 /**
  * Tests of something that the whole machine shares: caches that others drop, processor time, module parameters, loop devices that are
@@ -94,7 +95,7 @@ const SETUP = "./packages/testkit/dist/file-setup.js";
 const COMPILED = { deps: { external: [/\/(?:packages|services)\/[^/]+\/dist\//] } };
 
 /** A process for each file would load the same modules some 180 times, which takes longer than many of the tests. */
-const SHARED_PROCESS = { isolate: false, setupFiles: [SETUP], server: COMPILED };
+const SHARED_PROCESS = { pool: ownMountsPool(), isolate: false, setupFiles: [SETUP], server: COMPILED };
 
 /** Some commands use the service at the usual socket by default, and a test beside them may have one there. */
 const ENV = { SLUICE_HOST_SERVICE: "off" };

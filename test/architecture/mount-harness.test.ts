@@ -1,6 +1,7 @@
 // The mount harness of the testkit on a real mount: it must serve, report, and leave nothing behind, however it ends.
 import { execFileSync } from "node:child_process";
-import { readFileSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, readlinkSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import {
   bytes,
   diffSnapshots,
@@ -12,6 +13,7 @@ import {
   mountSluice,
   plant,
   policyOf,
+  refuseLeftMounts,
   requires,
   scratch,
   snapshot,
@@ -21,6 +23,22 @@ import {
 import { expect } from "vitest";
 
 const { describe, test } = requires("/dev/fuse", "CAP_SYS_ADMIN");
+
+describe("the mounts of a test file", () => {
+  test("are in a namespace of its worker, which files beside it do not see", () => {
+    expect(readlinkSync("/proc/self/ns/mnt")).not.toBe(readlinkSync(`/proc/${process.ppid}/ns/mnt`));
+  });
+
+  test("fail the file by name if it leaves them behind, and are gone then", () => {
+    const base = scratch();
+    const left = join(base, "left");
+    mkdirSync(left);
+    expect(refuseLeftMounts).not.toThrow();
+    execFileSync("mount", ["--bind", base, left]);
+    expect(refuseLeftMounts).toThrow(`the test file left mounts behind: ${left} (`);
+    expect(mountsBelow(bytes(base))).toEqual([]);
+  });
+});
 
 describe("mountSluice", () => {
   test("serves the layers, answers status, and is gone after stop", async () => {

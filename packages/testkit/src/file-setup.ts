@@ -3,8 +3,11 @@
 import { afterAll } from "vitest";
 import { undoOfFile } from "./clean-up.js";
 import { watchPrograms } from "./machine/programs.js";
+import { refuseLeftMounts } from "./mounts/left-mounts.js";
 import { switchUring, uringCanBeHad } from "./machine/uring-switch.js";
 
 watchPrograms();
 if (process.env["SLUICE_TRANSPORT"] === "uring" && uringCanBeHad()) afterAll(switchUring(true));
+// Behind all clean-up: hooks run in the reverse order.
+afterAll(refuseLeftMounts);
 afterAll(undoOfFile);

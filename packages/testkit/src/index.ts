@@ -7,6 +7,7 @@ export { freePort } from "./machine/free-port.js";
 export { type Layers, layers, publicFile, unread } from "./trees/layers.js";
 export { HostService, startHostService } from "./mounts/host-service.js";
 export { type KernelOverlayOptions, mountKernelOverlay, unmountKernelOverlay } from "./mounts/mount-kernel-overlay.js";
+export { refuseLeftMounts } from "./mounts/left-mounts.js";
 export type { SluiceExit } from "./mounts/mount-server.js";
 export { MountFailure, mountSluice, runSluice, SluiceMount, type SluiceMountOptions } from "./mounts/mount-sluice.js";
 export { decisionsOf, type Grant, grantsOf, type Status, statusOf } from "./mounts/mount-status.js";
