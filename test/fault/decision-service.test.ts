@@ -6,6 +6,7 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import {
+  begunEarly,
   eventually,
   mountSluice,
   policyOf,
@@ -53,10 +54,12 @@ async function successor(mount: SluiceMount, before: number | undefined): Promis
 /** "T" if it is stopped. */
 const stateOf = (pid: number): string | undefined => /^State:\t(\w)/m.exec(readFileSync(`/proc/${pid}/status`, "latin1"))?.[1];
 
+const untilStopped = (pid: number): Promise<void> => eventually("the service is stopped", RECOVERY_MS, () => stateOf(pid) === "T");
+
 /** The results of opens of these files while the service, `pid`, is stopped. */
 async function whileFrozen(mount: SluiceMount, pid: number, names: readonly string[]): Promise<Record<string, string[]>> {
   process.kill(pid, "SIGSTOP");
-  await expect.poll(() => stateOf(pid)).toBe("T");
+  await untilStopped(pid);
   const opener = await Opener.start(names.map((name) => mount.path(name)));
   await sleep(FROZEN_MS);
   const outcomes = await opener.stop();
@@ -82,51 +85,6 @@ test("killed repeatedly: every open waits for the next service, and gets the pol
   await mount.stop();
 });
 
-test("frozen: opens are denied after their deadline, none is granted, and the service continues after the thaw", async () => {
-  const mount = await mounted({ args: TIMEOUT });
-  const pid = await successor(mount, undefined);
-  const before = await Opener.start([mount.path("plain"), mount.path("secret")]);
-  await sleep(200);
-  expect(Object.keys((await before.stop())[mount.path("plain")] ?? {})).toEqual(["ok"]);
-
-  const frozen = await whileFrozen(mount, pid, ["plain", "secret"]);
-  expect(frozen, mount.log()).toEqual({ plain: ["EACCES"], secret: ["EACCES"] });
-
-  const after = await Opener.start([mount.path("plain"), mount.path("secret")]);
-  await eventually("a file is opened again", RECOVERY_MS, async () => (await runScript(["cat", mount.path("plain")])).code === 0);
-  await sleep(500);
-  const thawed = await after.stop();
-  expect(thawed[mount.path("plain")]?.["ok"]).toBeGreaterThan(0);
-  expect(thawed[mount.path("secret")]?.["ok"]).toBeUndefined();
-  await mount.stop();
-});
-
-test("stale: repeats decided answers, and denies questions that were never asked", async () => {
-  const mount = await mounted({ args: ["--on-outage", "stale", "--stale-for", "1h", ...TIMEOUT] });
-  const pid = await successor(mount, undefined);
-  const before = await Opener.start([mount.path("plain"), mount.path("secret")]);
-  await sleep(200);
-  await before.stop();
-
-  const frozen = await whileFrozen(mount, pid, ["plain", "secret", "other"]);
-  expect(frozen, mount.log()).toEqual({ plain: ["ok"], secret: ["EPERM"], other: ["EACCES"] });
-  expect(await mount.status()).toMatchObject({ decisions: { "grant/stale": expect.any(Number) } });
-  await mount.stop();
-});
-
-test("stale: repeats the answer to one program for no other program", async () => {
-  const policy = policyOf("deny", { name: "cat", subject: { executable: "/**/cat" }, effect: "grant", ttl: "0ms" });
-  const mount = await mounted({ policy, args: ["--on-outage", "stale", "--stale-for", "1h", ...TIMEOUT] });
-  const pid = await successor(mount, undefined);
-  const cat = async (): Promise<number | null> => (await runScript(["cat", mount.path("plain")])).code;
-  expect(await cat()).toBe(0);
-  const frozen = whileFrozen(mount, pid, ["plain"]);
-  await expect.poll(() => stateOf(pid)).toBe("T");
-  expect(await cat(), mount.log()).toBe(0);
-  expect(await frozen, mount.log()).toEqual({ plain: ["EACCES"] });
-  await mount.stop();
-});
-
 test("a killed daemon takes its decision service along", async () => {
   const mount = await mounted();
   const pid = await successor(mount, undefined);
@@ -143,3 +101,57 @@ function isGone(pid: number): boolean {
     return true;
   }
 }
+
+test(
+  "frozen: opens are denied after their deadline, none is granted, and the service continues after the thaw",
+  begunEarly(async () => {
+    const mount = await mounted({ args: TIMEOUT });
+    const pid = await successor(mount, undefined);
+    const before = await Opener.start([mount.path("plain"), mount.path("secret")]);
+    await sleep(200);
+    expect(Object.keys((await before.stop())[mount.path("plain")] ?? {})).toEqual(["ok"]);
+
+    const frozen = await whileFrozen(mount, pid, ["plain", "secret"]);
+    expect(frozen, mount.log()).toEqual({ plain: ["EACCES"], secret: ["EACCES"] });
+
+    const after = await Opener.start([mount.path("plain"), mount.path("secret")]);
+    await eventually("a file is opened again", RECOVERY_MS, async () => (await runScript(["cat", mount.path("plain")])).code === 0);
+    await sleep(500);
+    const thawed = await after.stop();
+    expect(thawed[mount.path("plain")]?.["ok"]).toBeGreaterThan(0);
+    expect(thawed[mount.path("secret")]?.["ok"]).toBeUndefined();
+    await mount.stop();
+  }),
+);
+
+test(
+  "stale: repeats decided answers, and denies questions that were never asked",
+  begunEarly(async () => {
+    const mount = await mounted({ args: ["--on-outage", "stale", "--stale-for", "1h", ...TIMEOUT] });
+    const pid = await successor(mount, undefined);
+    const before = await Opener.start([mount.path("plain"), mount.path("secret")]);
+    await sleep(200);
+    await before.stop();
+
+    const frozen = await whileFrozen(mount, pid, ["plain", "secret", "other"]);
+    expect(frozen, mount.log()).toEqual({ plain: ["ok"], secret: ["EPERM"], other: ["EACCES"] });
+    expect(await mount.status()).toMatchObject({ decisions: { "grant/stale": expect.any(Number) } });
+    await mount.stop();
+  }),
+);
+
+test(
+  "stale: repeats the answer to one program for no other program",
+  begunEarly(async () => {
+    const policy = policyOf("deny", { name: "cat", subject: { executable: "/**/cat" }, effect: "grant", ttl: "0ms" });
+    const mount = await mounted({ policy, args: ["--on-outage", "stale", "--stale-for", "1h", ...TIMEOUT] });
+    const pid = await successor(mount, undefined);
+    const cat = async (): Promise<number | null> => (await runScript(["cat", mount.path("plain")])).code;
+    expect(await cat()).toBe(0);
+    const frozen = whileFrozen(mount, pid, ["plain"]);
+    await untilStopped(pid);
+    expect(await cat(), mount.log()).toBe(0);
+    expect(await frozen, mount.log()).toEqual({ plain: ["EACCES"] });
+    await mount.stop();
+  }),
+);

@@ -1,4 +1,5 @@
 export { Actor, eventually, type PlainStat, within } from "./processes/actor.js";
+export { begunEarly } from "./begun-early.js";
 export { bytes, nodePath } from "./byte-string.js";
 export { type Cerbos, cerbosPolicyFile, STANDARD_CERBOS, startCerbos } from "./policies/cerbos.js";
 export { cleanedUp, cleanUp, cleanUpAfterFile } from "./clean-up.js";

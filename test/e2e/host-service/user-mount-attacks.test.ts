@@ -2,6 +2,7 @@
 import { chmodSync, chownSync, existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { basename, join } from "node:path";
 import {
+  begunEarly,
   bytes,
   charDevice,
   cleanUp,
@@ -295,6 +296,17 @@ const FORM = {
   ...{ decisionTimeoutMs: 5000, askTimeoutMs: null, graceMs: 1000, name: null, logLevel: "info" },
 };
 
+/** The service waits ten seconds for a request. */
+const silence = begunEarly(async () => {
+  const host = await startForUsers(2);
+  const socket = join(host.socket, "..", "users.sock");
+  const silent = [0, 1].map(() => startScript(HOSTILE, { as: OTHER, args: [socket, JSON.stringify([""])], timeoutMs: 150_000 }));
+  const home = await UserHome.make({ lower: { word: file("x") } }, host);
+  await home.mount();
+  for (const { finished } of silent) expect(await finished).toMatchObject({ stdout: text("sent no request") });
+  expect(await home.sh("cat word")).toMatchObject({ stdout: "x" });
+});
+
 describe("a hostile client of the host service", () => {
   test("gets nothing by a request of another form", async () => {
     const home = await UserHome.make({ lower: { word: file("secret", { mode: 0o600 }) } });
@@ -347,16 +359,6 @@ describe("a hostile client of the host service", () => {
     expect(home.mounts).toBe(0);
   });
 
-  test("hinders nobody else by its silence, and not itself for ever", async () => {
-    const host = await startForUsers(2);
-    const socket = join(host.socket, "..", "users.sock");
-    const silent = [0, 1].map(() => startScript(HOSTILE, { as: OTHER, args: [socket, JSON.stringify([""])], timeoutMs: 150_000 }));
-    const home = await UserHome.make({ lower: { word: file("x") } }, host);
-    await home.mount();
-    for (const { finished } of silent) expect(await finished).toMatchObject({ stdout: text("sent no request") });
-    expect(await home.sh("cat word")).toMatchObject({ stdout: "x" });
-  });
-
   test("hangs only its own request with a directory that does not answer", async () => {
     const home = await UserHome.make({ lower: { word: file("x") } });
     const hung = home.at("hung");
@@ -391,4 +393,6 @@ describe("a hostile client of the host service", () => {
     expect(await sluiceAs(OTHER, "unmount", "--force", shared.mountpoint)).not.toMatchObject({ code: 0 });
     expect(await within("turns")("ls")).toMatchObject({ stdout: "word\n" });
   });
+
+  test("hinders nobody else by its silence, and not itself for ever", silence);
 });

@@ -2,7 +2,7 @@
 import { spawnSync } from "node:child_process";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Errno } from "@sluice/vfs";
-import { bytes, cleanUp, eventually, mountsBelow, requires } from "@sluice/testkit";
+import { begunEarly, bytes, cleanUp, eventually, mountsBelow, requires } from "@sluice/testkit";
 import { expect } from "vitest";
 import { AttackedKeeper, type AttackPaths, attackPaths, attackPathsOfUser } from "./keeper-under-attack.js";
 
@@ -40,6 +40,15 @@ function bindReadOnly(path: string): void {
   for (const options of ["bind", "remount,bind,ro"]) expect(spawnSync("mount", ["-o", options, path, path]).status).toBe(0);
   cleanUp(() => void spawnSync("umount", [path]));
 }
+
+/** The keeper waits ten seconds for it. */
+const unclosable = begunEarly(async () => {
+  const where = attackPaths();
+  const keeper = new AttackedKeeper(where, ["unclosable", where.mountpoint, "200"]);
+  expect(await keeper.exited).toEqual([1, null]);
+  expect(keeper.log).toContain("the server ended before it served (signal SIGKILL");
+  expect(keeper.mounted()).toBe(false);
+});
 
 describe("a hostile server", () => {
   withPassthrough("has registered what it opened in a layer, and nothing else", async () => {
@@ -160,14 +169,6 @@ describe("a hostile server", () => {
     await expectSound(keeper);
   });
 
-  withPassthrough("is ended if it sends many descriptors that cannot be closed", async () => {
-    const where = attackPaths();
-    const keeper = new AttackedKeeper(where, ["unclosable", where.mountpoint, "200"]);
-    expect(await keeper.exited).toEqual([1, null]);
-    expect(keeper.log).toContain("the server ended before it served (signal SIGKILL");
-    expect(keeper.mounted()).toBe(false);
-  });
-
   withPassthrough("does not disturb the keeper by garbage, and adds no descriptor to it", async () => {
     const keeper = new AttackedKeeper(attackPaths(), ["garbage"]);
     expect(await keeper.said()).toMatchObject({ afterAll: expect.toSatisfy((id: number) => id > 0) as number });
@@ -200,4 +201,6 @@ describe("a hostile server", () => {
     await keeper.said();
     await expectSound(keeper);
   });
+
+  withPassthrough("is ended if it sends many descriptors that cannot be closed", unclosable);
 });

@@ -1,7 +1,19 @@
 /** Servers that join a keeper which starts none: they see none of the layers, come and go, and no user notices. */
 import { chmodSync, existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { bytes, file, mountsBelow, plant, policyOf, requires, runScript, runSluice, scratch, startScript } from "@sluice/testkit";
+import {
+  begunEarly,
+  bytes,
+  file,
+  mountsBelow,
+  plant,
+  policyOf,
+  requires,
+  runScript,
+  runSluice,
+  scratch,
+  startScript,
+} from "@sluice/testkit";
 import { expect } from "vitest";
 import { joinedPlaces, startKeeper, startServer, tryToServe } from "./joined-mount.js";
 import { LOAD } from "./load.js";
@@ -60,21 +72,6 @@ withPassthrough(
   },
   180_000,
 );
-
-test("users wait for the next server as long as --wait says, and then get an error", async () => {
-  const places = joinedPlaces(plant(scratch(), { f: file("lower") }));
-  // Long enough that the first server can join, also on a busy machine.
-  const keeper = await startKeeper(places, ["--wait", "20s"]);
-  const server = startServer(places);
-  await server.waitFor("mounted ");
-  server.kill();
-  const waits = runScript(["cat", join(places.mountpoint, "f")]);
-  const { code, stderr } = await keeper.finished;
-  expect(code).toBe(1);
-  expect(stderr).toContain("no server has connected for 20 s: unmounted");
-  expect((await waits).code).toBe(1);
-  expect(mountsBelow(bytes(places.mountpoint))).toEqual([]);
-});
 
 asAnyUser("a process that may not serve is not let in, and is told why", async () => {
   const places = joinedPlaces(plant(scratch(), { f: file("lower") }));
@@ -178,3 +175,21 @@ asAnyUserPassingThrough("a server of a user without any capability, and nobody e
   expect((await runScript(["cat", join(mountpoint, "f")])).stderr).toContain("Permission denied");
   reader.kill();
 });
+
+test(
+  "users wait for the next server as long as --wait says, and then get an error",
+  begunEarly(async () => {
+    const places = joinedPlaces(plant(scratch(), { f: file("lower") }));
+    // Long enough that the first server can join, also on a busy machine.
+    const keeper = await startKeeper(places, ["--wait", "20s"]);
+    const server = startServer(places);
+    await server.waitFor("mounted ");
+    server.kill();
+    const waits = runScript(["cat", join(places.mountpoint, "f")]);
+    const { code, stderr } = await keeper.finished;
+    expect(code).toBe(1);
+    expect(stderr).toContain("no server has connected for 20 s: unmounted");
+    expect((await waits).code).toBe(1);
+    expect(mountsBelow(bytes(places.mountpoint))).toEqual([]);
+  }),
+);
