@@ -3,7 +3,7 @@
  * hidden shows, and nothing that is protected loses its protection. The overlay is called as the engine would call it, and the calls of the
  * addon fail as a test says.
  */
-import { mkdirSync, readdirSync } from "node:fs";
+import { mkdirSync, readdirSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { native } from "@sluice/native";
 import type { Overlay } from "@sluice/overlay";
@@ -160,4 +160,17 @@ test("a copy of the attributes that cannot get its data with its capability stay
   expect(await withFault({ call: "setxattrat", errno: Errno.EDQUOT }, open)).toBe(Errno.EDQUOT);
   const mark = native.getxattrat(AT.FDCWD, join(base, "upper/f"), "trusted.overlay.metacopy", Buffer.alloc(8));
   expect(mark).toBe(0);
+});
+
+test("the kernel asks for the attributes again after a change of which only a part was made", async () => {
+  const stale: number[] = [];
+  const { overlay, base, find } = planted({ "upper/f": "data" }, { onStale: (id) => stale.push(id) });
+  const f = find("f");
+  const none = { uid: undefined, gid: undefined, size: undefined, atime: undefined, mtime: undefined, handle: undefined };
+  const set = { ...none, uid: 5, mode: 0o600, killSuidgid: false };
+  const change = (): unknown => overlay.setattr(call, f, set, { attr: new Attr(), attrTtlMs: 0 });
+  expect(await withFault({ call: "fchmodat", errno: Errno.EDQUOT }, change)).toBe(Errno.EDQUOT);
+  expect([statSync(join(base, "upper/f")).uid, stale]).toEqual([5, [f]]);
+  expect(await change()).toBe(0);
+  expect(stale).toEqual([f]);
 });

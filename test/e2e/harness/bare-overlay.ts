@@ -69,15 +69,17 @@ const SETTINGS: Omit<OverlayConfig, "gate" | "lowers" | "dataLowers" | "upper" |
 interface More extends Partial<Pick<OverlayConfig, "maxIdleObjects" | "recordMemory">> {
   /** Told of each name that the kernel has to drop. */
   onDropped?: (name: string) => void;
+  /** Told of each id whose attributes the kernel has to ask for again. */
+  onStale?: (id: number) => void;
 }
 
 /** Over `lower`, `upper` and `work` below `base`; it goes with the test. */
-export function overlayOver(base: string, gate: Gate = OPEN_GATE, { onDropped = nothing, ...more }: More = {}): Overlay {
+export function overlayOver(base: string, gate: Gate = OPEN_GATE, { onDropped = nothing, onStale = nothing, ...more }: More = {}): Overlay {
   const [lower, upper, work] = ["lower", "upper", "work"].map((name) => join(base, name)) as [string, string, string];
   const { release, ...layers } = openLayers({ lowers: [lower], dataLowers: [], upper, work, flags: 0, volatile: false });
   const overlay = createOverlay(
     { ...layers, ...SETTINGS, ...more, gate },
-    { ...port, invalidateEntry: (_parent, name) => onDropped(name) },
+    { ...port, invalidateEntry: (_parent, name) => onDropped(name), dropAttributes: onStale },
   );
   cleanUp(() => {
     overlay.destroy();

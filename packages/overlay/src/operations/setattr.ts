@@ -119,7 +119,10 @@ class Setting extends GovernedOperation<IoContext> {
     const withheld = this.#set.size === undefined ? 0 : (file?.withheld ?? 0);
     const status = withheld || apply(core, permit, change);
     if (this.#size !== undefined) file?.watch?.after(this.#size, -status, this.call);
-    return status !== 0 ? status : getattr(core, this.#id, this.out);
+    if (status === 0) return getattr(core, this.#id, this.out);
+    // A part may be changed, such as the owner without the mode, and the kernel does not ask again after an error.
+    core.port.dropAttributes(this.#id);
+    return status;
   }
 
   end(): void {
