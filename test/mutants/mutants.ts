@@ -110,8 +110,8 @@ export const mutants: readonly Mutant[] = [
     name: "a default ACL passes nothing on where a whiteout was",
     patches: patch(
       "operations/create-object.js",
-      "    if (length > 0)\n        change.setxattrat(fd",
-      "    if (length > 1 << 20)\n        change.setxattrat(fd",
+      "return length === 0 ? 0 : change.setxattrat(fd",
+      "return length < 1 << 20 ? 0 : change.setxattrat(fd",
     ),
     run: cases.inheriting,
   },

@@ -190,6 +190,7 @@ test(
 
     const told = project.onTerminal(["run", "--", "sh", "-c", "echo ready; exec sleep 600"]);
     await told.waitFor("ready");
+    await expect.poll(() => told.mode()).not.toBe(before);
     process.kill(told.pid, "SIGTERM");
     expect(await told.finished).toBe(143);
     expect(told.mode()).toBe(before);

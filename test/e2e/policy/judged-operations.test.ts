@@ -161,7 +161,7 @@ for (const name of ["truncate", "open that truncates"]) {
 
   test(`${name} that is judged again while the copy is made, and allowed, empties the file`, async () => {
     const on = stage(async () => GRANT);
-    const both = [OPERATIONS[name]?.(on), OPERATIONS["chmod"]?.(on)];
+    const both = [name, "chmod"].map((each) => Promise.resolve(OPERATIONS[each]?.(on)));
     while (on.overlay.status().copyUpsUnderWay.length === 0) await nextTurn();
     on.gate.epoch++;
     expect(await Promise.all(both)).toEqual([0, 0]);

@@ -173,13 +173,13 @@ class OpenRequest implements PlannedOpen, Governed<OpenContext> {
     });
   }
 
-  /** Tells whether it is still allowed, by what was judged just now. */
+  /** Tells whether the open is still as it was judged, under the same policy. */
   #standing(core: OpenContext): () => boolean {
     const { epoch } = core.gate;
     return () => core.gate.epoch === epoch && this.holds(core);
   }
 
-  /** What was judged holds no more, even if it does so again by now. */
+  /** The judgement does not hold any more, even if the open is as it was judged by now. */
   #abandon(): number {
     this.version = NO_VERSION;
     return 0;
