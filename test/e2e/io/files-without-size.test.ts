@@ -81,3 +81,18 @@ test("a mediated file without a size has its content after a granted open, and t
   for (const each of [actor, other]) await each.stop();
   await mount.stop();
 });
+
+for (const metacopy of ["off", "on"])
+  test(`a copy-up takes along the content of a file without a size (metacopy=${metacopy})`, async () => {
+    const { mount, actor } = await staged("version: 1\ndefault: mediate\n", ["-o", `metacopy=${metacopy}`]);
+    for (const name of ["hostname", "ostype"]) {
+      const content = readFileSync(join(LOWER, name), "utf8");
+      expect(await actor.do("chmod", mount.path(name), 0o600)).toBe(0);
+      expect(await actor.do("contents", mount.path(name))).toBe(content);
+      const fd = await actor.do("open", mount.path(name), O.WRONLY | O.APPEND);
+      expect(await actor.do("append", fd, "more")).toBe(4);
+      expect(await actor.do("contents", mount.path(name))).toBe(`${content}more`);
+    }
+    await actor.stop();
+    await mount.stop();
+  });

@@ -46,6 +46,7 @@ export function copyContent(
   const data = known ?? new Attr();
   const looked = known === undefined ? -statFd(source, data) || 0 : 0;
   if (looked !== 0) return looked;
+  if (data.sizeExact === 0n && !job.node.dataLayer.tellsSizes) return copyToEnd(job, copy);
   const size = data === attr || data.sizeExact < attr.sizeExact ? data.sizeExact : attr.sizeExact;
   const copied = copyBytes(core, job, { source, target, size, sparse: isSparse(data) });
   return andThen(copied, (status) => {
@@ -59,6 +60,25 @@ function copyBytes(core: CopyUpContext, job: CopyUpJob, copy: DataCopy): Status 
   if (triesClone(core) && upkeep.ficlone(copy.target, copy.source) === 0) return 0;
   if (!copy.sparse && Number(copy.size) <= core.config.inlineCopyBytes) return copySmall(copy);
   return copyExtents(job, copy);
+}
+
+/** Longer files that say that they are empty are not copied: some have no end. */
+const LONGEST_WITHOUT_SIZE = 256n << 20n;
+
+/** The file says that it is empty, and may have content: it is read to find out. */
+async function copyToEnd(job: CopyUpJob, { source, target }: Pick<DataCopy, "source" | "target">): Promise<number> {
+  const bytes = Buffer.allocUnsafe(BUFFER_BYTES);
+  let at = 0n;
+  for (;;) {
+    if (job.cancelled) return Errno.EINTR;
+    job.copiedBytes = Number(at);
+    const read = await sys.preadAsync(source, bytes, { offset: 0, length: bytes.length, position: plain(at) }, 0);
+    if (read <= 0) return -read || 0;
+    if (at + BigInt(read) > LONGEST_WITHOUT_SIZE) return Errno.EFBIG;
+    const status = await writeAll(target, bytes.subarray(0, read), at);
+    if (status !== 0) return status;
+    at += BigInt(read);
+  }
 }
 
 async function copyExtents(job: CopyUpJob, copy: DataCopy): Promise<number> {

@@ -77,9 +77,15 @@ function withTemporary(core: CopyUpContext, job: CopyUpJob, copy: FileCopy): Sta
 
 /** Unless it was copied when the file was made. 0 or a positive errno. */
 function fillData(core: CopyUpContext, job: CopyUpJob, copy: FileCopy): Status {
-  if (job.copiedBytes < job.sizeBytes) return copyContent(core, job, copy, copy.source === copy.object ? copy.attr : undefined);
+  if (job.copiedBytes < job.sizeBytes || mayHaveContent(job))
+    return copyContent(core, job, copy, copy.source === copy.object ? copy.attr : undefined);
   if (!job.metadataOnly) return 0;
   return -upkeep.ftruncate(copy.target, copy.attr.sizeExact) || -writeMetacopy(core.marks, copy.target) || 0;
+}
+
+/** It says that it is empty, and its file system does not vouch for that. */
+function mayHaveContent({ sizeBytes, truncate, metadataOnly, node }: CopyUpJob): boolean {
+  return sizeBytes === 0 && !truncate && !metadataOnly && !node.dataLayer.tellsSizes;
 }
 
 function fill(core: CopyUpContext, job: CopyUpJob, copy: FileCopy): Status {
