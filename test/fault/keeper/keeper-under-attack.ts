@@ -1,7 +1,7 @@
 // A keeper whose server is a script of the test.
-import { type ChildProcess, spawn } from "node:child_process";
+import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
-import { chmodSync, closeSync, lchownSync, mkdirSync, openSync, writeFileSync } from "node:fs";
+import { chmodSync, closeSync, lchownSync, mkdirSync, openSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -97,6 +97,15 @@ function placesOf({ at, lower, mountpoint, caller }: AttackPaths): { fds: number
   };
 }
 
+function isHostile(pid: string, at: string): boolean {
+  try {
+    const words = readFileSync(`/proc/${pid}/cmdline`, "utf8").split("\0");
+    return words.includes(HOSTILE) && words.some((word) => word.startsWith(at));
+  } catch {
+    return false;
+  }
+}
+
 export class AttackedKeeper {
   readonly exited: Promise<[number | null, NodeJS.Signals | null]>;
   log = "";
@@ -119,7 +128,8 @@ export class AttackedKeeper {
       dataLowers: [],
       ...given.plan,
     };
-    const server = { file: process.execPath, argv: [HOSTILE, ...attack] };
+    // No attack reads its last argument, by which the server is found if its keeper leaves it behind.
+    const server = { file: process.execPath, argv: [HOSTILE, ...attack, at] };
     const config = join(at, "config.json");
     writeFileSync(config, JSON.stringify({ plan, server, serverConfig: "{}", runDirectory: join(at, "run"), ...given.user }));
     const fd = openSync(config, "r");
@@ -130,7 +140,16 @@ export class AttackedKeeper {
     this.#child.stdout?.setEncoding("utf8").on("data", (text: string) => this.#lines.push(...text.split("\n").filter(Boolean)));
     this.#child.stderr?.setEncoding("utf8").on("data", (text: string) => (this.log += text));
     this.exited = once(this.#child, "exit") as Promise<[number | null, NodeJS.Signals | null]>;
-    cleanUp(() => void this.#child.kill("SIGKILL"));
+    cleanUp(() => this.#endAll(at));
+  }
+
+  /** A test that failed may leave the keeper, its server, which ends for no signal but SIGKILL, and the mount. */
+  async #endAll(at: string): Promise<void> {
+    this.#child.kill("SIGKILL");
+    await this.exited;
+    for (const pid of readdirSync("/proc").filter((name) => /^\d+$/.test(name)))
+      if (isHostile(pid, at)) process.kill(Number(pid), "SIGKILL");
+    if (this.mounted()) spawnSync("umount", ["-l", this.#mountpoint]);
   }
 
   get pid(): number {
