@@ -28,7 +28,7 @@ export const RESOURCE_FACTS = {
   },
   layer: {
     type: "string",
-    text: "`upper`, `lower0` (topmost), `lower1`, …; a layer that was the upper one before (`--former-uppers`) is `upper`",
+    text: "`upper`, `lower0` (topmost), `lower1`, …; a layer that was the upper one before (`--former-uppers`) is `upper`. A change of a lower file makes it `upper`, with all its names",
     example: "resource.layer == 'upper'",
   },
   kind: {
