@@ -50,8 +50,17 @@ function modeAt(path: string): number {
 
 const kindOf = (path: string): number => modeAt(path) & S.IFMT;
 const modeOf = (path: string): number => modeAt(path) & 0o7777;
-/** FS_IMMUTABLE_FL */
+/** FS_IMMUTABLE_FL and FS_APPEND_FL */
 const IMMUTABLE = 0x10;
+const APPEND_ONLY = 0x20;
+
+/** Takes all flags from a file, if there is one. */
+function free(path: string): void {
+  const fd = native.openat(AT.FDCWD, path, O.RDONLY, 0);
+  if (fd < 0) return;
+  native.setFlags(fd, 0);
+  native.close(fd);
+}
 
 test("a removed file stays hidden if the layer below cannot be reached", () => {
   const { overlay, base, find } = planted({ "lower/d/f": "below", "upper/d/f": "above" });
@@ -111,6 +120,24 @@ test("a directory that may not change keeps that at its copy-up, or is not copie
     expect(await overlay.mkdir(call, { parent: d, name: "new" }, { mode: 0o755, umask: 0, rdev: 0 }, entry())).toBe(Errno.EPERM);
   } finally {
     native.setFlags(lower, 0);
+    native.close(lower);
+  }
+});
+
+test("an append-only file keeps that at its copy-up, or is not copied up", async () => {
+  const { overlay, base, find } = planted({ "lower/f": "below" });
+  const lower = native.openat(AT.FDCWD, join(base, "lower/f"), O.RDONLY, 0);
+  expect(native.setFlags(lower, APPEND_ONLY)).toBe(0);
+  try {
+    const f = find("f");
+    const open = (flags: number): unknown => overlay.open(call, f, flags, opened());
+    expect(await withFault({ call: "setFlags", errno: Errno.EDQUOT }, () => open(O.WRONLY | O.APPEND))).toBe(Errno.EDQUOT);
+    expect(readdirSync(join(base, "upper"))).toEqual([]);
+    expect(readdirSync(join(base, "work/work"))).toEqual([]);
+    expect(await open(O.WRONLY | O.APPEND)).toBe(0);
+    expect(await open(O.WRONLY)).toBe(Errno.EPERM);
+  } finally {
+    for (const layer of ["lower", "upper"]) free(join(base, layer, "f"));
     native.close(lower);
   }
 });

@@ -30,6 +30,18 @@ export function copyMetadata(core: CopyUpContext, copy: MetadataCopy): number {
   return copied;
 }
 
+/**
+ * Gives a file flags that protect it. They would keep it from its place in the upper layer, so it gets them there, and it is tried before
+ * whether it can have them. 0 or a positive errno; 0, too, if the file system has no flags, or the process may not set them.
+ */
+export function tryFlags(fd: number, flags: number): number {
+  const own = sys.getFlags(fd);
+  const status = own < 0 ? own : upkeep.setFlags(fd, own | flags);
+  if (status >= 0) return -upkeep.setFlags(fd, own) || 0;
+  const impossible = status === -Errno.EPERM || status === -Errno.ENOTTY || status === -Errno.EOPNOTSUPP || status === -Errno.EINVAL;
+  return impossible ? 0 : -status;
+}
+
 export function addFlags(fd: number, flags: number): void {
   const own = sys.getFlags(fd);
   if (own >= 0) upkeep.setFlags(fd, own | flags);

@@ -11,7 +11,7 @@ import type { Node } from "../node/node.js";
 import { openForCopy, openObject } from "../node/open-node.js";
 import { protectionIn } from "../node/protection.js";
 import { copyContent, isSmall, triesClone } from "./copy-data.js";
-import { addFlags, copyMetadata } from "./copy-metadata.js";
+import { addFlags, copyMetadata, tryFlags } from "./copy-metadata.js";
 import { ABANDONED, type CopyUpJob } from "./copy-up-job.js";
 import { noteFile } from "./note-base.js";
 import { type FinishedCopy, publish } from "./publish.js";
@@ -111,6 +111,8 @@ function publishWhole(core: CopyUpContext, job: CopyUpJob, copy: FinishedCopy): 
   const { node } = job;
   const { target, attr } = copy;
   const { data } = node;
+  const tried = job.has === 0 ? 0 : tryFlags(target, job.has);
+  if (tried !== 0) return tried;
   const stays = data ?? new DataLocation(node.dir, node.realName);
   node.data = job.metadataOnly ? stays : undefined;
   const published = publish(core, node, copy);
