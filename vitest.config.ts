@@ -7,6 +7,7 @@ import { availableParallelism } from "node:os";
 import { join } from "node:path";
 import { defineConfig, type Plugin } from "vitest/config";
 import { BaseSequencer, type TestSpecification } from "vitest/node";
+import { compiledModules } from "./packages/dev/tests/compiled-modules.mjs";
 import { ownMountsPool } from "./packages/dev/tests/own-mounts.mjs";
 
 /**
@@ -77,8 +78,11 @@ const OWN_HEAP = ["packages/runtime/src/keep-pauses-short.test.ts"];
 /** Minutes of building and installing: `npm run test:soak release`. */
 const WHOLE_RELEASE = process.env["SLUICE_SOAK_SECONDS"] === undefined ? ["test/release/whole/**"] : [];
 
-/** Of the packages' `exports`: tests import the TypeScript sources, so nothing has to be compiled before them. */
-const FROM_SOURCES = { conditions: ["@sluice/source", "node"] };
+/** `npm test` compiles everything before it begins. */
+const IS_COMPILED = process.env["SLUICE_TEST_RUN"] !== undefined;
+
+/** Of the packages' `exports`: elsewhere unit tests import the TypeScript sources, so nothing has to be compiled before them. */
+const FROM_SOURCES = IS_COMPILED ? {} : { conditions: ["@sluice/source", "node"] };
 
 /**
  * Limits are for tests that hang. A machine that does much else takes fifteen times as long for a step as an idle one: ten seconds for the
@@ -167,7 +171,7 @@ function exportsInCacheKeys(): Plugin {
   );
   const hash = createHash("sha256");
   for (const path of packages) if (existsSync(path)) hash.update(readFileSync(path));
-  const key = hash.digest("hex");
+  const key = `${hash.digest("hex")}${IS_COMPILED ? " compiled" : ""}`;
   return {
     name: CACHE_KEYS,
     configureVitest({ experimental_defineCacheKeyGenerator: define }) {
@@ -192,7 +196,8 @@ export default defineConfig({
           exclude: [...NEED_PROCESSES, ...OWN_HEAP],
           // Files share a process: half of the time goes into loading the same modules otherwise.
           isolate: false,
-          setupFiles: ["./packages/testkit/src/file-clean-up.ts"],
+          setupFiles: [`./packages/testkit/${IS_COMPILED ? "dist/file-clean-up.js" : "src/file-clean-up.ts"}`],
+          ...(IS_COMPILED ? { server: COMPILED } : {}),
           maxWorkers: WORKERS,
           expect: POLLS,
           testTimeout: UNIT_LIMIT_MS,
@@ -295,6 +300,6 @@ export default defineConfig({
           ...SHARED_PROCESS,
         },
       },
-    ].map((project) => ({ ...project, plugins: [exportsInCacheKeys()] })),
+    ].map((project) => ({ ...project, plugins: [exportsInCacheKeys(), ...(IS_COMPILED ? [compiledModules()] : [])] })),
   },
 });

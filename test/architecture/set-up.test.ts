@@ -17,6 +17,7 @@ import {
   startScript,
 } from "@sluice/testkit";
 import { describe, expect, test } from "vitest";
+import { compiledModules } from "../../packages/dev/tests/compiled-modules.mjs";
 import { firstDifference, type LockedPackages, whyInstall } from "../../packages/dev/lock-step.mjs";
 import { clearLeaks, findLeaks } from "../../packages/dev/tests/leaks.mjs";
 import { makePrograms, packagesOf } from "../../packages/dev/tests/programs.mjs";
@@ -100,6 +101,17 @@ describe("the exports of a package", () => {
     expect(condition).toBe("@sluice/source");
     expect(existsSync(join(root, home, source))).toBe(true);
     expect(conditions["default"]).toBe(source.replace("./src/", "./dist/").replace(/\.ts$/, ".js"));
+  });
+});
+
+describe("a unit test in npm test", () => {
+  test("gets the compiled module of a source, and as it is what is not compiled", () => {
+    // Vite allows an object, too.
+    const resolveId = compiledModules().resolveId as (source: string, importer?: string) => string | null;
+    const importer = join(root, "packages/vfs/src/errno.test.ts");
+    expect(resolveId("./errno.js", importer)).toBe(join(root, "packages/vfs/dist/errno.js"));
+    for (const other of ["./missing.js", "@sluice/vfs", "node:fs"]) expect(resolveId(other, importer)).toBeNull();
+    expect(resolveId("./packages/vfs/src/errno.js")).toBeNull();
   });
 });
 
