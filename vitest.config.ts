@@ -40,15 +40,15 @@ const MOUNTLESS = [
 ];
 
 /**
- * The longest, whose mounts are few or in namespaces of their own. They wait for engines, browsers and installers: beside three files that
- * mount they use what these leave of the processors, one file at a time and the longest first. The mounts of a fourth file of the other kind
- * would be copied into more mount namespaces of neighbours, and their ends would wait for these.
+ * The longest. They wait for engines, browsers and installers: beside three files that mount they use what these leave of the processors, one
+ * file at a time and the longest first. There are so many that they take as long as the others do by three workers.
  */
 const LONG = [
   "test/compose/compose.test.ts",
   "test/conformance/conformance.test.ts",
   "test/dropin/podman.test.ts",
   "test/console/pages.test.ts",
+  "test/run/forks.test.ts",
   "test/run/by-host-service.test.ts",
   "test/differential/differential.test.ts",
   "test/bench/bench.test.ts",
@@ -107,7 +107,6 @@ const ENV = { SLUICE_HOST_SERVICE: "off" };
 /** They take longest, of those that mount. As the last one each would run alone, and vitest begins with the largest files. */
 const FIRST = [
   ...LONG,
-  "test/run/forks.test.ts",
   "test/fault/keeper/host-take-over.test.ts",
   "test/e2e/commands/unmount-in-use.test.ts",
   "test/e2e/host-service/user-mount-attacks.test.ts",
