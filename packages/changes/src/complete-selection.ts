@@ -1,7 +1,7 @@
 /** Makes a selection one that can be applied by itself: with the directories that its objects need, and with both ends of a move. */
 import { isDirectory } from "@sluice/layer-tools";
 import { escapeName, unfit } from "@sluice/runtime/cli";
-import { type Difference, isWithin } from "./difference.js";
+import { type Difference, isWithin, type Move } from "./difference.js";
 import type { Differences } from "./walk-differences.js";
 
 const SELECT_BOTH = "select both, or neither";
@@ -92,11 +92,13 @@ class Staying {
     for (let count = 0; count < this.set.size; ) {
       count = this.set.size;
       for (const one of this.#all.list) this.#follow(one);
-      for (const { from, to } of this.#all.moves) {
-        const parts = this.#all.list.filter(({ path }) => isWithin(path, from) || isWithin(path, to));
-        if (parts.some((one) => this.set.has(one))) for (const one of parts) this.set.add(one);
-      }
+      for (const move of this.#all.moves) this.#followMove(move);
     }
+  }
+
+  #followMove({ from, to }: Move): void {
+    const parts = this.#all.list.filter(({ path }) => isWithin(path, from) || isWithin(path, to));
+    if (parts.some((one) => this.set.has(one))) for (const one of parts) this.set.add(one);
   }
 
   #follow(one: Difference): void {

@@ -44,7 +44,7 @@ class Setting extends GovernedOperation<IoContext> {
   /** The handle that a size was given by, and whether it was asked for the change. */
   #size: WatchedIo | undefined = undefined;
   #turn: OwnTurn | undefined = undefined;
-  /** What was judged held no more when the copy was made. */
+  /** The judgement did not hold any more when the copy was made. */
   #abandoned = false;
 
   constructor(
