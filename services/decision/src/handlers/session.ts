@@ -76,6 +76,8 @@ export class Session {
   private taken: MountReport | undefined;
   private lookedAtMs = Number.NEGATIVE_INFINITY;
   private ended = false;
+  /** The reason for which it is to go away. */
+  private leaving: string | undefined;
   private answers: SentAnswer[] = [];
   private flushing = false;
   /** A batch is being answered, and then all of it goes out. */
@@ -112,6 +114,8 @@ export class Session {
   /** No further questions, please. Those under way are answered. */
   goAway(reason: string): void {
     if (this.ended) return;
+    this.leaving = reason;
+    if (!this.greeted) return;
     this.flush();
     this.send({ $case: "goAway", value: { reason } });
   }
@@ -170,13 +174,15 @@ export class Session {
       this.fail("a session has one Hello");
       return;
     }
+    // Before it counts as greeted: a change that shows now is told by the Welcome.
+    this.engine.refresh();
     this.greeted = true;
     this.mount = hello.mount.slice(0, 256);
     this.version = hello.clientVersion.slice(0, 64);
-    this.engine.refresh();
     this.refusals.log.info({ mount: this.mount, version: this.version }, "session opened");
     const capabilities = capabilitiesToProto(this.engine.capabilities());
     this.send({ $case: "welcome", value: { serverVersion: VERSION, capabilities, wantsReports: this.host.hasConsole } });
+    if (this.leaving !== undefined) this.goAway(this.leaving);
   }
 
   private takeHits({ reportId, hits }: wire.HitReport): void {
