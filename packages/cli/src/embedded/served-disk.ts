@@ -62,6 +62,11 @@ export class ServedDisk implements PolicyDisk {
     return entry.kind === "file" ? entry.stats : undefined;
   }
 
+  problem(path: string): string | undefined {
+    const entry = this.#entry(path);
+    return entry.kind === "none" ? entry.error : undefined;
+  }
+
   read(path: string): Buffer {
     let entry = this.#entry(path);
     if (entry.kind === "file" && entry.bytes === undefined) {

@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, it } from "vitest";
 import { FileReader } from "./file-reader.js";
+import { OWN_DISK } from "./policy-disk.js";
 
 let directory: string;
 beforeEach(() => {
@@ -20,4 +21,21 @@ it("names a pipe without a writer as no regular file, and does not wait for one"
 it("names a device as no regular file, and a directory as one", () => {
   expect(() => new FileReader().read("/dev/zero", 100)).toThrow("(EINVAL)");
   expect(() => new FileReader().read(directory, 1e6)).toThrow("it is a directory (EISDIR)");
+});
+
+it("notices that a file cannot be read for another reason", () => {
+  let problem = "ENOENT";
+  const disk = {
+    ...OWN_DISK,
+    stat: () => undefined,
+    problem: () => problem,
+    read: () => {
+      throw Object.assign(new Error(problem), { code: problem });
+    },
+  };
+  const reader = new FileReader(disk);
+  expect(() => reader.read("policy.yaml", 10)).toThrow("ENOENT");
+  expect(reader.changed()).toBe(false);
+  problem = "EINVAL";
+  expect(reader.changed()).toBe(true);
 });

@@ -21,6 +21,8 @@ const PROBLEMS: Readonly<Record<string, readonly [problem: string, remedy: strin
 
 interface SeenFile {
   stats: FileStats | undefined;
+  /** The reason for which there are none, if the disk tells. */
+  problem: string | undefined;
   stable: boolean;
   /** undefined: it could not be read. */
   digest: string | undefined;
@@ -56,7 +58,7 @@ export class FileReader implements PolicyFiles {
   read(file: string, maxBytes: number): Buffer {
     const path = resolve(file);
     const stats = this.#disk.stat(path);
-    const seen: SeenFile = { stats, stable: isStable(stats), digest: undefined };
+    const seen: SeenFile = { stats, problem: this.#disk.problem(path), stable: isStable(stats), digest: undefined };
     this.#seen.set(path, seen);
     if (stats !== undefined && stats.size > maxBytes) throw tooLarge(maxBytes);
     let bytes: Buffer;
@@ -83,6 +85,7 @@ export class FileReader implements PolicyFiles {
   changed(): boolean {
     for (const [path, seen] of this.#seen) {
       const stats = this.#disk.stat(path);
+      if (this.#disk.problem(path) !== seen.problem) return true;
       if (seen.stable && sameFile(seen.stats, stats)) continue;
       if (seen.digest === undefined ? !sameFile(seen.stats, stats) : seen.digest !== digestOf(this.#disk, path, stats)) return true;
       seen.stats = stats;

@@ -9,6 +9,8 @@ export type FileStats = Pick<Stats, "dev" | "ino" | "size" | "mtimeMs" | "ctimeM
 export interface PolicyDisk {
   /** Of the object that the path leads to, links followed. Undefined: nothing, or nothing that can be reached. */
   stat(path: string): FileStats | undefined;
+  /** The name of the errno for which there is no `stat`, if that is known without a call. */
+  problem(path: string): string | undefined;
   /** Throws as `readFileSync`; EINVAL if it is no regular file. */
   read(path: string): Buffer;
   /** Without links. Throws as `realpathSync`. */
@@ -42,6 +44,7 @@ export const OWN_DISK: PolicyDisk = {
       return undefined; // reading it says why
     }
   },
+  problem: () => undefined,
   read: readRegular,
   resolve: (path) => realpathSync.native(path),
   begin: () => undefined,
