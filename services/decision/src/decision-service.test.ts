@@ -91,29 +91,6 @@ describe("a session", () => {
     expect(new Set(ids).size).toBe(3);
   });
 
-  it("begins with Welcome if the policy is edited at that moment", async () => {
-    await start();
-    const from = client();
-    for (let edit = 0; edit < 20; edit++) {
-      writeFileSync(policy, `version: 1\ndefault: grant\nrules:\n  - {name: edit-${edit}, path: "m/**", effect: mediate}\n`);
-      const talk = new Talk(from).hello();
-      await expect.poll(() => talk.heard.length).toBeGreaterThan(0);
-      expect(talk.heard[0]).toMatchObject({ $case: "welcome" });
-      talk.stream.cancel();
-    }
-  });
-
-  it("is welcomed, and then told to go, if its Hello comes while the service ends", async () => {
-    const service = await start();
-    const talk = new Talk(client());
-    await expect.poll(() => service.status()).toMatchObject({ sessions: 1 });
-    const drained = service.drain(30_000);
-    talk.hello();
-    await expect.poll(() => talk.heard.map(({ $case }) => $case)).toEqual(["welcome", "goAway"]);
-    talk.stream.end();
-    await drained;
-  });
-
   it("refuses what is malformed, question by question, and lives on", async () => {
     await start();
     const { resource } = question("a");
