@@ -118,9 +118,9 @@ class MountSession {
     await this.#follow(running);
   }
 
-  async #follow({ ended }: RunningMount): Promise<void> {
+  async #follow({ mount, ended }: RunningMount): Promise<void> {
     try {
-      await ended;
+      await Promise.race([mount.left, ended]);
       this.#end(undefined);
     } catch (error) {
       this.#end(failureOf(error));
@@ -156,7 +156,7 @@ class MountSession {
 }
 
 function listed({ mount }: RunningMount): wire.HostedMount[] {
-  if (mount.config === undefined) return [];
+  if (mount.isGone || mount.config === undefined) return [];
   const { mountpoint, name } = mount.config;
   return [{ mountpoint, name, state: STATES[mount.state], since: new Date(mount.sinceMs) }];
 }
@@ -166,7 +166,7 @@ async function endMount(mounts: HostedMounts, { mountpoint, force }: wire.EndMou
   if (running === undefined) return undefined;
   running.mount.stop(force);
   try {
-    await running.ended;
+    await Promise.race([running.mount.left, running.ended]);
     return { failure: undefined };
   } catch (error) {
     return { failure: failureOf(error) };

@@ -41,10 +41,14 @@ export class HostedMount implements MountOwner {
   parts: MountParts | undefined;
   othersFirst: (() => Promise<void>) | undefined;
   readonly serving: Promise<void>;
+  /** Resolves when the mount has ended in order, though its decision service has not. */
+  readonly left: Promise<void>;
+  isGone = false;
   /** Resolves when its requests are read. It may take some turns more until it serves. */
   readonly begun: Promise<void>;
   #tellServing: () => void = () => undefined;
   #tellBegun: () => void = () => undefined;
+  #tellLeft: () => void = () => undefined;
   #drain: (() => Promise<void>) | undefined;
   /** Runs while a mount that ends with a call of its client waits for that call. */
   #awaiting: NodeJS.Timeout | undefined;
@@ -60,6 +64,9 @@ export class HostedMount implements MountOwner {
   ) {
     this.serving = new Promise((resolve) => {
       this.#tellServing = resolve;
+    });
+    this.left = new Promise((resolve) => {
+      this.#tellLeft = resolve;
     });
     this.begun = new Promise((resolve) => {
       this.#tellBegun = resolve;
@@ -171,6 +178,11 @@ export class HostedMount implements MountOwner {
     this.parts = parts;
     this.#tellServing();
     if (line !== undefined) this.person.announce(line);
+  }
+
+  gone(): void {
+    this.isGone = true;
+    this.#tellLeft();
   }
 
   tell(_mountpoint: string, line: string): void {

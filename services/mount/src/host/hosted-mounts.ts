@@ -53,7 +53,7 @@ export class HostedMounts {
   }
 
   at(mountpoint: string): RunningMount | undefined {
-    return this.all().find(({ mount }) => mount.config?.mountpoint === mountpoint);
+    return this.all().find(({ mount }) => !mount.isGone && mount.config?.mountpoint === mountpoint);
   }
 
   /** @throws CliError or NeedsOwnProcess if there can be no further mount */
@@ -111,7 +111,9 @@ export class HostedMounts {
   }
 
   #others(own: HostedMount): string[] {
-    return this.all().flatMap(({ mount }) => (mount === own || mount.config === undefined ? [] : [mount.config.mountpoint]));
+    return this.all().flatMap(({ mount }) =>
+      mount === own || mount.isGone || mount.config === undefined ? [] : [mount.config.mountpoint],
+    );
   }
 
   /** Resolves when each mount serves, or has ended. */

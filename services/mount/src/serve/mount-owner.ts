@@ -37,6 +37,11 @@ export interface MountOwner {
   readonly othersFirst?: (() => Promise<void>) | undefined;
   /** The mount serves from now on; `line` says so to a person. Undefined: nobody waits for that. */
   serves(parts: MountParts, line: string | undefined): void;
+  /**
+   * The mount has ended in order: its layers and its sockets are free, and the files that it writes are complete. Its decision service is
+   * still to end.
+   */
+  gone?(): void;
   /** Gets a line for the person who mounts. */
   tell(mountpoint: string, line: string): void;
 }

@@ -57,6 +57,8 @@ interface RunDirectory {
   path: string;
   /** Makes room for the sockets of the next server. */
   leave(): void;
+  /** The mount is gone, and another one may be made there. */
+  remove(): void;
 }
 
 /** It outlives each server, so that a command which finds nobody there learns of the keeper, and waits. */
@@ -70,15 +72,15 @@ function sharedKeepersDirectory({ config, keeper, undo }: MountContext, keeperSo
     rmSync(link, { force: true });
     symlinkSync(keeperSocket, link);
   }
-  return { path, leave: () => rmSync(join(path, CONTROL_SOCKET), { force: true }) };
+  return { path, leave: () => rmSync(join(path, CONTROL_SOCKET), { force: true }), remove };
 }
 
 /** The keeper's, which removes it itself, or one of this process. */
 export function runDirectoryOf(context: MountContext): RunDirectory {
   const { config, keeper, owner, undo } = context;
-  if (keeper?.runDirectory !== undefined) return { path: keeper.runDirectory, leave: () => undefined };
+  if (keeper?.runDirectory !== undefined) return { path: keeper.runDirectory, leave: () => undefined, remove: () => undefined };
   if (owner.keeperSocket !== undefined) return sharedKeepersDirectory(context, owner.keeperSocket);
   const { path, remove } = makeRunDirectory(config.mountpoint);
   undo.push("remove the socket directory", remove);
-  return { path, leave: remove };
+  return { path, leave: remove, remove };
 }

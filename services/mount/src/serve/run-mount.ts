@@ -81,6 +81,13 @@ async function serve(context: MountContext, host: MountHost): Promise<void> {
   const runDirectory = runDirectoryOf(context);
   const load = () => import("../setup/start-filesystem.js");
   const opened = await openDecider(context, { start: host.startEmbeddedDecision, runDirectory: runDirectory.path, load });
+  let inOrder = false;
+  undo.push("say that the mount is gone", () => {
+    // A decision log is complete with the end of the service.
+    if (!inOrder || config.decisionLog !== undefined) return;
+    runDirectory.remove();
+    owner.gone?.();
+  });
   if (context.keeper === undefined) await untilLetGo(config.upper, config.work);
   // A mount that was taken over is there already: it is served until it is unmounted.
   if (stop.requested && !takesOver(context)) return;
@@ -116,6 +123,7 @@ async function serve(context: MountContext, host: MountHost): Promise<void> {
   await Promise.race([engine.ended, stop.reached(1)]);
   // Before the listeners close: a caller of the control socket who asked for it waits for the answer.
   if ((await unmount?.()) === "cut off") throw cutOffError(config);
+  inOrder = true;
 }
 
 /**
