@@ -284,3 +284,15 @@ test(
   },
   LIMIT_MS,
 );
+
+test(
+  "a command may have many thousands of words, with any characters",
+  async () => {
+    const project = new Project("root", { f: "f\n" });
+    const words = ["it's", ...Array.from({ length: 12_000 }, (_, at) => `two words ${at}`)];
+    words[8] = 'a\nline "and" $more';
+    const { stdout, stderr } = await project.sluice(["run", "--", "sh", "-c", 'echo $#; echo "$1" "$9" "${10}"', "sh", ...words]);
+    expect(stdout, stderr).toBe(`12001\nit's a\nline "and" $more two words 8\n`);
+  },
+  LIMIT_MS,
+);

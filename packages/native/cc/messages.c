@@ -47,6 +47,17 @@ static napi_value seqpacket_pair(napi_env env, napi_callback_info info) {
   return result(env, socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, (int *)(void *)out.data));
 }
 
+/* The second one waits in reads and writes, as programs expect it of their standard files. */
+static napi_value stream_pair(napi_env env, napi_callback_info info) {
+  struct args args = args_read(env, info, 1);
+  struct slice out = arg_typed(&args, 0, napi_int32_array);
+  if (!args.failure && out.length < 2) args_throw_range(&args, "the array must hold 2 descriptors");
+  if (args.failure) return args_failed(&args);
+  int *pair = (int *)(void *)out.data;
+  if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0) return result_number(env, -errno);
+  return result(env, fcntl(pair[0], F_SETFL, O_RDWR | O_NONBLOCK));
+}
+
 static int64_t send_record(int fd, const struct msghdr *message, int64_t timeout_ms) {
   int64_t until = 0;
   for (;;) {
@@ -171,6 +182,6 @@ static napi_value shutdown_sending(napi_env env, napi_callback_info info) {
 }
 
 const struct exported messages_functions[] = {
-  {"seqpacketPair", seqpacket_pair}, {"shutdownSending", shutdown_sending}, {"sendMessage", send_message}, {"receiveMessage", receive_message},
+  {"seqpacketPair", seqpacket_pair}, {"streamPair", stream_pair}, {"shutdownSending", shutdown_sending}, {"sendMessage", send_message}, {"receiveMessage", receive_message},
   {"pollNow", poll_now},             {"statusFlags", status_flags}, {"descriptorFlags", descriptor_flags}, {NULL, NULL},
 };

@@ -7,7 +7,7 @@
 
 static const struct exported *const tables[] = {
   fuse_functions,  poll_functions,  notifier_functions,    mounts_functions,  names_functions,   xattr_functions,
-  data_functions,  copy_functions,  async_functions,       credentials_functions, process_functions, mapping_functions, messages_functions,
+  data_functions,  copy_functions,  async_functions,       credentials_functions, process_functions, programs_functions, messages_functions,
   guard_functions, fuse_ring_functions, terminal_functions,
 };
 

@@ -256,48 +256,7 @@ static napi_value accept_socket(napi_env env, napi_callback_info info) {
   return result(env, accept4(fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK));
 }
 
-/* The strings of a block, each ended by a NUL, as execve wants them. NULL if there is no memory, or no last NUL. */
-static char **strings_of(struct slice block) {
-  size_t count = 0;
-  if (block.length > 0 && block.data[block.length - 1] != 0) return NULL;
-  for (size_t at = 0; at < block.length; at++) count += block.data[at] == 0;
-  char **strings = calloc(count + 1, sizeof *strings);
-  if (strings == NULL) return NULL;
-  char *next = (char *)block.data;
-  for (size_t i = 0; i < count; i++, next += strlen(next) + 1) strings[i] = next;
-  return strings;
-}
-
-/* Node marks every descriptor that it was started with close-on-exec. */
-static void pass_on(int below) {
-  for (int fd = 0; fd < below; fd++) {
-    int flags = fcntl(fd, F_GETFD);
-    if (flags >= 0) fcntl(fd, F_SETFD, flags & ~FD_CLOEXEC);
-  }
-}
-
-static napi_value exec(napi_env env, napi_callback_info info) {
-  struct args args = args_read(env, info, 4);
-  struct name path;
-  arg_name(&args, 0, &path);
-  struct slice arguments = arg_bytes(&args, 1);
-  struct slice variables = arg_bytes(&args, 2);
-  int descriptors = arg_int(&args, 3);
-  if (args.failure) return args_failed(&args);
-  char **argv = strings_of(arguments), **envp = strings_of(variables);
-  int64_t status = -EINVAL;
-  if (argv != NULL && envp != NULL) {
-    pass_on(descriptors);
-    execve(path.bytes, argv, envp);
-    status = -errno;
-  }
-  free(argv);
-  free(envp);
-  return result_number(env, status);
-}
-
 const struct exported process_functions[] = {
-  {"execve", exec},
   {"dropGroups", drop_groups},
   {"becomeUser", become_user},
   {"actAsUser", act_as_user},

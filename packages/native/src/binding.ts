@@ -277,6 +277,15 @@ export interface Native extends CopyCalls, NameCalls {
    */
   execve(path: string, argv: Uint8Array, env: Uint8Array, descriptors: number): number;
   /**
+   * A child of this process, in the directory /, with `files` (at most 16) as its descriptors from 0 on. It ignores the signals of the mask
+   * `ignored` (bit 0: signal 1) and no other. With `deathSignal`, 0 for none, it ends with this thread. `argv` and `env` as for `execve`. This
+   * process stands still for less than a millisecond, where Node's own spawn copies the tables of its memory. The pid, for `reap`; the negative
+   * errno if the program cannot be started.
+   */
+  spawn(path: string, argv: Uint8Array, env: Uint8Array, files: Int32Array, ignored: bigint, deathSignal: number): number;
+  /** The exit code of a child that has ended, 128 and the number of a signal that ended it; -EAGAIN if it goes on. Then its pid is free. */
+  reap(pid: number): number;
+  /**
    * Supplementary groups: none, in every thread. Node's own process.setgroups and setuid throw where its libuv may use
    * io_uring, whose requests keep the rights of the thread that set the ring up: start such a process with UV_USE_IO_URING=0.
    */
@@ -331,6 +340,8 @@ export interface Native extends CopyCalls, NameCalls {
   acceptSocket(fd: number): number;
   /** An unnamed pair of connected SOCK_SEQPACKET sockets, non-blocking, into `out`. */
   seqpacketPair(out: Int32Array): number;
+  /** The same of SOCK_STREAM sockets, close-on-exec; the first alone does not wait in reads and writes. */
+  streamPair(out: Int32Array): number;
   /**
    * Sends `bytes[0, length)` as one record with `fds[0, count)` (at most 253) beside it; waits up to `timeoutMs` for room.
    * The count of bytes; -EAGAIN (0 ms) or -ETIMEDOUT if there was no room, -EPIPE or -ECONNRESET if the peer is gone. No SIGPIPE.

@@ -32,14 +32,11 @@ const FORWARDED = ["SIGINT", "SIGQUIT", "SIGHUP", "SIGTERM", "SIGUSR1", "SIGUSR2
  * Passes signals on to the command; a signal that comes before it begins ends the stage. `terminal`: that of the command, where keys and a
  * hang-up reach more programs than the first one. @returns a function that stops it
  */
-export function forwardSignals(
-  stage: { readonly pid?: number | undefined; kill(signal: NodeJS.Signals): boolean },
-  terminal: CommandTerminal | undefined,
-): () => void {
+export function forwardSignals(stage: { readonly pid: number; kill(): void }, terminal: CommandTerminal | undefined): () => void {
   const forward = (signal: (typeof FORWARDED)[number]): void => {
-    const pid = stage.pid === undefined ? undefined : commandProcess(stage.pid);
+    const pid = commandProcess(stage.pid);
     if (pid === undefined) {
-      if (signal === "SIGTERM" || signal === "SIGINT" || signal === "SIGHUP") stage.kill("SIGKILL");
+      if (signal === "SIGTERM" || signal === "SIGINT" || signal === "SIGHUP") stage.kill();
     } else if (terminal !== undefined && signal === "SIGHUP") terminal.hangUp();
     else if (terminal !== undefined && (signal === "SIGINT" || signal === "SIGQUIT")) terminal.signal(signal);
     else process.kill(pid, signal);

@@ -23,12 +23,16 @@ const CREDENTIALS = new Set(
 const CACHES = new Set([".cache", ".npm", ".yarn", ".pnpm-store", ".bun", ".gradle", ".m2", ".ivy2", ".node-gyp", ".electron-gyp"]);
 /** The same, without a dot. */
 const TOOLS = new Set(["go", "snap"]);
+/** Entries that are mounted or made one by one: bubblewrap takes 9,000 words, and each takes three. */
+const MOST_ENTRIES = 2_000;
 /** They would end a path or an option of an overlay. */
 const UNFIT_PATH = /[\\,:"]/;
 
 export interface HomeView {
   /** Directories and files of the real home to show, read-only. */
   shown: string[];
+  /** So many entries are not shown, since there is no room for them among the words of bubblewrap. */
+  leftOut: number;
   /** Symbolic links in it, which are made again. */
   links: { path: string; target: string }[];
   /** Credentials inside of the shown directories, or behind a link. */
@@ -77,7 +81,8 @@ const isTool = (name: string): boolean => name.startsWith(".") || TOOLS.has(name
  */
 export function homeView(home: string, places: HomePlaces, mounted: readonly string[]): HomeView {
   const names = readdirSync(home);
-  const view: HomeView = { shown: [], links: [], hidden: hiddenIn(home, names), own: [], changeable: [] };
+  const view: HomeView = { shown: [], leftOut: 0, links: [], hidden: hiddenIn(home, names), own: [], changeable: [] };
+  const files: string[] = [];
   const isFree = (path: string): boolean => !mounted.some((other) => isBeneath(other, path));
   for (const name of names) {
     const path = join(home, name);
@@ -85,8 +90,13 @@ export function homeView(home: string, places: HomePlaces, mounted: readonly str
     const kind = kindOf(path);
     if (kind === "link") view.links.push({ path, target: readlinkSync(path) });
     else if (kind === "directory" && isTool(name) && isFree(path)) addChangeable(view, { path, name, real: [path] }, places);
-    else if (kind !== "none") view.shown.push(path);
+    else if (kind === "directory") view.shown.push(path);
+    else if (kind === "file") files.push(path);
   }
+  view.shown.push(...files);
+  view.leftOut = Math.max(0, view.shown.length + view.links.length - MOST_ENTRIES);
+  view.shown.splice(Math.max(0, MOST_ENTRIES - view.links.length));
+  view.links.splice(MOST_ENTRIES);
   for (const name of CACHES) {
     const path = join(home, name);
     if (!names.includes(name) && isFree(path)) addChangeable(view, { path, name, real: [] }, places);

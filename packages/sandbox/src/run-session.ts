@@ -1,8 +1,7 @@
 /** Runs one command in a locked session: the namespaces, the mount in them, and the sandbox, in this order. */
-import { type ChildProcess, spawn } from "node:child_process";
 import { existsSync, mkdirSync, realpathSync, statSync, writeFileSync } from "node:fs";
 import { homedir } from "node:os";
-import type { Readable, Writable } from "node:stream";
+import type { Readable } from "node:stream";
 import { isBeneath, readMountTable } from "@sluice/mount-control";
 import { CliError, failed, wrong } from "@sluice/runtime/cli";
 import { noteShownIds, type Session, statePath } from "@sluice/sessions";
@@ -12,14 +11,15 @@ import { checkDevices } from "./check-devices.js";
 import { forwardSignals } from "./command-process.js";
 import { environmentFor } from "./environment.js";
 import { findPrograms, type Programs } from "./find-programs.js";
-import { type HomePlaces, homeView } from "./home-view.js";
+import { type HomeOverlay, type HomePlaces, homeView } from "./home-view.js";
 import { closeInherited, type FileToRead, filesToRead, makePlaces, removePlaces } from "./inherited-files.js";
 import { promptForPerson } from "./person-prompt.js";
 import { outsideSockets } from "./outside-sockets.js";
 import { type AskedView, type ServedView, type ViewOrder, viewWords } from "./view-order.js";
-import { BEGUN, ENDED, overlayTable, STAGE_FD, stageCommand, type StageServer, VIEW_IS_THERE } from "./stage/stage-script.js";
+import { BEGUN, ENDED, overlayTable, STAGE_FD, stageCommand, type StageServer, wordsText } from "./stage/stage-script.js";
 import { callFilter } from "./call-filter.js";
 import { memoryFile, SandboxStart } from "./stage/sandbox-start.js";
+import { StageProcess } from "./stage/stage-process.js";
 import { complain, MOUNTED, Told } from "./stage/stage-told.js";
 
 export interface SessionRun {
@@ -60,7 +60,6 @@ export interface Serving {
 /** As root the run directories of mounts are here. Otherwise any directory will do that holds nothing a command needs, by a short path. */
 const SOCKETS_OF_ROOT = "/run/sluice";
 const SOCKETS_OF_USER = "/sys/fs/fuse/connections";
-const SIGNAL_EXIT = 128;
 
 function added(paths: readonly string[], option: string, base: string): string[] {
   return paths.map((path) => {
@@ -122,13 +121,6 @@ function confinementOf(run: SessionRun, view: string, socketDirectory: string): 
   };
 }
 
-function exitOf(stage: ChildProcess): Promise<number> {
-  return new Promise((resolve, reject) => {
-    stage.once("error", reject);
-    stage.once("exit", (code, signal) => resolve(code ?? SIGNAL_EXIT + (signal === "SIGKILL" ? 9 : 15)));
-  });
-}
-
 /** A signal came. */
 function toldToEnd(): CliError {
   return failed("sluice run", "it was told to end before the command began", "run it again");
@@ -142,17 +134,21 @@ interface Surroundings {
   toRead: readonly FileToRead[];
 }
 
-/** The process of the namespaces. */
-interface Stage {
-  process: ChildProcess;
-  /** Resolves to its exit code. */
-  exit: Promise<number>;
-  confinement: Confinement;
-  /** The options of its sandbox: as `bwrapArguments`. */
+/** All that the namespaces begin with. */
+interface Plan {
+  asRoot: boolean;
+  /** In the home directory. */
+  overlays: readonly HomeOverlay[];
+  /** The path of the file with their `overlayTable`. */
+  table: string;
+  placed: readonly (FileToRead & { at: string })[];
+  /** Descriptors from 0 on. */
+  files: readonly (number | "pipe")[];
+  /** The options of the sandbox: as `bwrapArguments`. */
   options(sockets: readonly string[]): string[];
   /** The file for these options. */
-  file: number;
-  pipe(fd: number): Writable & Readable;
+  optionsFile: number;
+  env: NodeJS.ProcessEnv;
 }
 
 const socketsOf = (session: Session): string => (session.record.userXattr ? SOCKETS_OF_USER : SOCKETS_OF_ROOT);
@@ -164,44 +160,41 @@ function stageServer({ session, sluice, order }: SessionRun, capabilities: reado
   return { command: [...sluice, ...viewWords(order)], capabilities, socketDirectory };
 }
 
-/** @param capabilities those of the server that mounts the view; undefined: the stage waits for the view */
-function startStage(
-  run: SessionRun,
-  { programs, terminal, toRead }: Surroundings,
-  { confinement, capabilities }: { confinement: Confinement; capabilities: readonly string[] | undefined },
-): Stage {
-  const { session, command } = run;
+/** @throws CliError */
+function planStage(run: SessionRun, { terminal, toRead }: Surroundings): Plan {
+  const { session, order } = run;
+  const confinement = confinementOf(run, order.mountpoint, socketsOf(session));
   const { asRoot, home } = confinement;
+  const leftOut = home?.view.leftOut ?? 0;
+  if (leftOut > 0 && !run.silent)
+    process.stderr.write(`sluice: the command does not see ${leftOut} of the files directly in $HOME, which has too many\n`);
   const overlays = home?.view.changeable ?? [];
-  const server = capabilities === undefined ? undefined : stageServer(run, capabilities);
-  const placed = makePlaces(session, toRead);
   const table = session.path("home/overlays");
   if (overlays.length > 0) writeFileSync(table, overlayTable(overlays, asRoot), { mode: 0o600 });
-  const [program, ...words] = stageCommand(
-    { programs, server, asRoot, filesToRead: placed, overlays, table, terminal: terminal?.replaced[0] },
-    command,
-  );
-  const standard = [0, 1, 2].map((fd) => (terminal?.replaced.includes(fd) === true ? terminal.command?.far : "inherit"));
+  const placed = makePlaces(session, toRead);
+  const standard = [0, 1, 2].map((fd) => (terminal?.replaced.includes(fd) === true ? (terminal.command?.far ?? fd) : fd));
   // They go with this process.
-  const file = memoryFile("options");
-  const files = new Map<number, number>([
+  const optionsFile = memoryFile("options");
+  const memory = new Map<number, number>([
     [STAGE_FD.filter, memoryFile("filter", callFilter())],
-    [STAGE_FD.options, file],
+    [STAGE_FD.options, optionsFile],
+    [STAGE_FD.words, memoryFile("words", Buffer.from(wordsText(run.command)))],
   ]);
-  const stage = spawn(program, words, {
-    cwd: "/",
-    env: environmentFor(session.name, session.base),
-    stdio: [...standard, ...Object.values(STAGE_FD).map((fd) => files.get(fd) ?? ("pipe" as const))],
-  });
-  const pipe = (fd: number): Writable & Readable => {
-    const stream = stage.stdio[fd] as Writable & Readable; // a pipe is a duplex stream
-    stream.on("error", () => undefined); // the end of the stage tells of itself
-    return stream;
-  };
-  const exit = exitOf(stage);
-  exit.catch(() => undefined); // whoever waits for it hears of it
-  // While the view is being mounted.
-  return { process: stage, exit, confinement, options: bwrapArguments(confinement), file, pipe };
+  const files = [...standard, ...Object.values(STAGE_FD).map((fd) => memory.get(fd) ?? ("pipe" as const))];
+  const env = environmentFor(session.name, session.base);
+  return { asRoot, overlays, table, placed, files, options: bwrapArguments(confinement), optionsFile, env };
+}
+
+/** @param capabilities those of the server that mounts the view; undefined: it is mounted. @throws CliError */
+function startStage(
+  run: SessionRun,
+  { programs, terminal }: Surroundings,
+  { asRoot, overlays, table, placed, files, env }: Plan,
+  capabilities: readonly string[] | undefined,
+): StageProcess {
+  const server = capabilities === undefined ? undefined : stageServer(run, capabilities);
+  const stage = { programs, server, asRoot, filesToRead: placed, overlays, table, terminal: terminal?.replaced[0] };
+  return new StageProcess(stageCommand(stage), env, files);
 }
 
 export interface CommandEnd {
@@ -220,20 +213,23 @@ function textOf(stream: Readable, onText: (text: string) => void): Promise<strin
   });
 }
 
-/** @param served undefined: the stage mounts the view */
-async function runInStage(
-  run: SessionRun,
-  { terminal }: Surroundings,
-  { process: stage, exit, options, file, pipe, served }: Stage & { served: ServedView | undefined },
-): Promise<CommandEnd> {
+interface Started {
+  stage: StageProcess;
+  plan: Plan;
+  /** Undefined: the stage mounts the view. */
+  served: ServedView | undefined;
+}
+
+async function runInStage(run: SessionRun, { terminal }: Surroundings, { stage, plan, served }: Started): Promise<CommandEnd> {
   const { session, order } = run;
+  const { exit } = stage;
   terminal?.attach();
-  if (served !== undefined) pipe(STAGE_FD.go).write(`${VIEW_IS_THERE}\n`);
+  const talk = stage.pipe(STAGE_FD.talk);
   const sandbox = new SandboxStart({
-    options: () => options(outsideSockets()),
-    ...{ file, go: pipe(STAGE_FD.go), onComplaint: (text) => void process.stderr.write(text) },
+    options: () => plan.options(outsideSockets()),
+    ...{ file: plan.optionsFile, go: talk, onComplaint: (text) => void process.stderr.write(text) },
   });
-  const begun = textOf(pipe(STAGE_FD.begun), (text) => {
+  const begun = textOf(talk, (text) => {
     sandbox.heard(text);
     // Whoever waits for the end hears of a failure.
     if (text.endsWith(`${ENDED}\n`)) served?.end().catch(() => undefined);
@@ -241,10 +237,10 @@ async function runInStage(
   const unhook = forwardSignals(stage, terminal?.command);
   let prompt: { close(): void } | undefined;
   try {
-    const told = new Told(pipe(STAGE_FD.told));
+    const told = new Told(stage.pipe(STAGE_FD.told));
     const mounted = served === undefined ? await told.mounted() : MOUNTED.exec(served.line);
     if (mounted === undefined || mounted === null) {
-      pipe(STAGE_FD.go).end();
+      talk.end();
       const code = await exit;
       if (stage.killed) throw toldToEnd();
       complain(told, code);
@@ -295,34 +291,18 @@ async function noteSignals<T>(work: () => Promise<T>, giveUp: () => void): Promi
   }
 }
 
-/** Ends a stage that waits for the view. */
-async function dismiss({ exit, pipe }: Stage): Promise<void> {
-  pipe(STAGE_FD.go).end();
-  await exit;
-}
-
 interface Prepared {
-  stage: Stage;
+  plan: Plan;
   served: ServedView | undefined;
+  /** Of the server that is to mount the view; undefined: it is mounted. */
+  capabilities: readonly string[] | undefined;
 }
 
-/** Plans the sandbox, and starts its first process, while a service mounts the view, if one does. @throws CliError */
+/** Plans the sandbox, while a service mounts the view, if one does. @throws CliError */
 async function prepare(run: SessionRun, surroundings: Surroundings): Promise<Prepared> {
-  const { session, order } = run;
-  const mounting = run.view?.served;
-  const starting = (async () => {
-    const capabilities = mounting === undefined ? await run.serverCapabilities() : undefined;
-    return startStage(run, surroundings, { confinement: confinementOf(run, order.mountpoint, socketsOf(session)), capabilities });
-  })();
-  const [view, started] = await Promise.allSettled([mounting, starting]);
-  if (started.status === "rejected") throw started.reason;
-  const stage = started.value;
-  const served = view.status === "fulfilled" ? view.value : undefined;
-  if (mounting === undefined || served !== undefined) return { stage, served };
-  await dismiss(stage);
-  if (view.status === "rejected") throw view.reason;
-  const { confinement } = stage;
-  return { stage: startStage(run, surroundings, { confinement, capabilities: await run.serverCapabilities() }), served };
+  const plan = planStage(run, surroundings);
+  const served = await run.view?.served;
+  return { plan, served, capabilities: served === undefined ? await run.serverCapabilities() : undefined };
 }
 
 async function runOnView(run: SessionRun, surroundings: Surroundings): Promise<CommandEnd> {
@@ -330,13 +310,18 @@ async function runOnView(run: SessionRun, surroundings: Surroundings): Promise<C
     () => prepare(run, surroundings),
     () => run.view?.giveUp(),
   );
-  const { stage, served } = result;
-  // By then it passes signals on.
-  const ending = isToEnd ? undefined : runInStage(run, surroundings, { ...stage, served });
-  unhook();
-  if (ending !== undefined) return ending;
-  await dismiss(stage);
-  throw toldToEnd();
+  let ending: Promise<CommandEnd>;
+  try {
+    if (isToEnd) throw toldToEnd();
+    const { plan, served, capabilities } = result;
+    // The mounts of the namespaces are those of the moment in which they are made.
+    const stage = startStage(run, surroundings, plan, capabilities);
+    // By its first step it passes signals on.
+    ending = runInStage(run, surroundings, { stage, plan, served });
+  } finally {
+    unhook();
+  }
+  return ending;
 }
 
 /** @throws CliError if the command did not begin */

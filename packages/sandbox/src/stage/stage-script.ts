@@ -6,30 +6,29 @@ import type { Programs } from "../find-programs.js";
 import type { HomeOverlay } from "../home-view.js";
 import type { FileToRead } from "../inherited-files.js";
 
-/** Descriptors of the script. Neither the server nor the command gets one that it does not need. `filter` and `options` are files. */
-export const STAGE_FD = { go: 3, told: 4, filter: 5, options: 6, begun: 7 } as const;
+/**
+ * Descriptors of the script. Neither the server nor the command gets one that it does not need. `talk` and `told` are pipes, `talk` in both
+ * directions; the others are files. A shell knows no larger ones than 9.
+ */
+export const STAGE_FD = { talk: 3, told: 4, filter: 5, options: 6, words: 7 } as const;
 /** For the moment in which another file is standard input. */
 const INPUT_FD = 8;
-/** Standard error, while `begun` gets the complaints of the sandbox. */
+/** Standard error, while `talk` gets the complaints of the sandbox. */
 const ERROR_FD = 9;
 /** The first line on `told`, and the last one, after the end of the server. The lines between them are the server's. */
 export const ENTERED = "entered";
 export const ENDED = "ended";
 /**
- * The words on `begun`: the sandbox is there; the program of the command was found; the sandbox has ended; and `ENDED`, in a stage without a
+ * The lines that the stage writes to `talk`: the sandbox is there; the program of the command was found; the sandbox has ended; and `ENDED`, in a stage without a
  * server, when all its programs have ended.
  */
 export const INSIDE = "inside";
 export const BEGUN = "begun";
 export const TRIED = "tried";
-/**
- * The words on `go`: the view is there, for a stage that waits for it; and the command may start, after a sandbox that did not start again.
- * Anything else ends the stage.
- */
-export const VIEW_IS_THERE = "view";
+/** The line that it reads there: the command may start, after a sandbox that did not start again. Anything else ends the stage. */
 export const GO = "go";
 
-/** The terminal sends them to every process of the group. They are the command's alone: the others end when it has ended. */
+/** The stage ignores them (stage-process.ts), and the command does not. */
 const OF_TERMINAL = "INT,QUIT,HUP";
 
 const quoted = (word: string): string => `'${word.replaceAll("'", String.raw`'\''`)}'`;
@@ -47,7 +46,7 @@ export interface StageServer {
 
 export interface Stage {
   programs: Programs;
-  /** Undefined: the stage waits until the view is mounted, and the namespaces begin with it. */
+  /** Undefined: the view is mounted already, and the namespaces begin with it. */
   server: StageServer | undefined;
   asRoot: boolean;
   /** A standard file that is the command's terminal, if it has one. */
@@ -105,19 +104,26 @@ const SLOW_START = "NODE_EXTRA_CA_CERTS";
 
 const setOf = (names: readonly string[]): string => ["-all", ...names.map((name) => `+${name.toLowerCase()}`)].join(",");
 
+/**
+ * The content of the file `words`. bubblewrap takes at most 9,000 words in all, and a command may have more, such as the names of all files of a
+ * directory.
+ */
+export const wordsText = (command: readonly string[]): string => `set -- ${line(command)}\n`;
+
 /** In the sandbox. A terminal must be standard input to become the controlling one, and env(1) tells why a program does not start. */
 function commandLine({ programs: { bwrap, env, setsid, sh }, terminal }: Stage): string {
-  const { begun, filter, go, options } = STAGE_FD;
+  const { talk, filter, options, words } = STAGE_FD;
   const hasTerminal = terminal !== undefined;
   const starts = `
-    exec 2>&${ERROR_FD} ${ERROR_FD}>&-
-    echo ${INSIDE} >&${begun}
+    . /proc/self/fd/${words}
+    exec 2>&${ERROR_FD} ${ERROR_FD}>&- ${words}<&-
+    echo ${INSIDE} >&${talk}
     case $1 in
       */*) [ -f "$1" ] && [ -x "$1" ] ;;
       *) command -v -- "$1" >/dev/null 2>&1 ;;
-    esac && echo ${BEGUN} >&${begun}
-    exec ${line([env, `--default-signal=${OF_TERMINAL}`, "--"])} "$@" ${begun}>&- ${hasTerminal ? `<&${INPUT_FD} ${INPUT_FD}<&-` : ""}`;
-  const words = [
+    esac && echo ${BEGUN} >&${talk}
+    exec ${line([env, `--default-signal=${OF_TERMINAL}`, "--"])} "$@" ${talk}>&- ${hasTerminal ? `<&${INPUT_FD} ${INPUT_FD}<&-` : ""}`;
+  const sandbox = [
     bwrap,
     "--seccomp",
     `${filter}`,
@@ -132,10 +138,10 @@ function commandLine({ programs: { bwrap, env, setsid, sh }, terminal }: Stage):
   // Opened again, so that each sandbox reads them from their beginnings.
   const files = [filter, options].map((fd) => `${fd}</proc/self/fd/${fd}`).join(" ");
   const input = hasTerminal ? `${INPUT_FD}<&0 <&${terminal}` : "";
-  return `${line([...words, "sluice-command"])} "$@" ${input} ${files} ${ERROR_FD}>&2 2>&${begun} ${go}<&-`;
+  return `${line([...sandbox, "sluice-command"])} ${input} ${files} ${ERROR_FD}>&2 2>&${talk}`;
 }
 
-const CLOSED = `${STAGE_FD.go}<&- ${STAGE_FD.filter}<&- ${STAGE_FD.options}<&- ${STAGE_FD.begun}>&-`;
+const CLOSED = `${STAGE_FD.talk}<&- ${STAGE_FD.filter}<&- ${STAGE_FD.options}<&- ${STAGE_FD.words}<&-`;
 
 function startServer({ programs, asRoot }: Stage, { command, capabilities, socketDirectory }: StageServer): string {
   const limited = [programs.setpriv, "--no-new-privs", "--bounding-set", setOf(capabilities), programs.setsid];
@@ -168,12 +174,12 @@ while wait $server; ended=$?; kill -0 $server 2>&-; do :; done
  */
 const TELL_END = `
   [ $$ = 1 ] && kill -KILL -1 2>&-
-  echo ${ENDED} >&${STAGE_FD.begun}
+  echo ${ENDED} >&${STAGE_FD.talk}
 `;
 
 function script(stage: Stage): string {
   const { programs, server, overlays, table, filesToRead } = stage;
-  const { begun, go, told } = STAGE_FD;
+  const { talk, told } = STAGE_FD;
   const home = overlays.length === 0 ? "" : `(\n${mountOverlays(programs, overlays, table)}\n) ${CLOSED} &\nhome=$!`;
   return `
 trap : TERM
@@ -181,15 +187,15 @@ ${filesToRead.map((file) => openToRead(programs, file)).join("\n")}
 ${server === undefined ? `echo ${ENTERED} >&${told}` : startServer(stage, server)}
 exec ${told}>&-
 ${home}
-read -r word <&${go}
+read -r word <&${talk}
 code=
 ${home === "" ? "" : "wait $home || { word=; code=3; }"}
 if [ "$word" = ${GO} ]; then
   while [ "$word" = ${GO} ]; do
     ${commandLine(stage)}
     code=$?
-    echo ${TRIED} >&${begun}
-    read -r word <&${go} || word=
+    echo ${TRIED} >&${talk}
+    read -r word <&${talk} || word=
   done
   ${server === undefined ? TELL_END : ""}
 fi
@@ -198,20 +204,12 @@ exit \${code:-\${ended:-1}}
 `;
 }
 
-/** The mounts of the namespaces are those of the moment in which they are made. Programs that a shell starts ignore the same signals. */
-const WAIT_FOR_VIEW = `trap '' ${OF_TERMINAL.replaceAll(",", " ")}
-read -r word <&${STAGE_FD.go} && [ "$word" = ${VIEW_IS_THERE} ] && exec "$@"`;
-
-/** The whole command line: namespaces, and the script in them with the command as its words. */
-export function stageCommand(stage: Stage, command: readonly string[]): [string, ...string[]] {
-  const { env, setpriv, unshare, sh } = stage.programs;
+/** The whole command line: namespaces, and the script in them. */
+export function stageCommand(stage: Stage): [string, ...string[]] {
+  const { unshare, sh } = stage.programs;
   const user = stage.asRoot ? [] : ["--user", "--map-root-user"];
-  const dying = [setpriv, "--pdeathsig", "KILL"] as const;
   return [
-    ...(stage.server === undefined
-      ? ([...dying, sh, "-c", WAIT_FOR_VIEW, "sluice-wait"] as const)
-      : ([env, `--ignore-signal=${OF_TERMINAL}`, ...dying] as const)),
-    ...[unshare, ...user, "--mount", "--propagation", "private", "--pid", "--fork", "--kill-child", "--mount-proc"],
-    ...[sh, "-c", script(stage), "sluice-stage", ...command],
+    ...([unshare, ...user, "--mount", "--propagation", "private", "--pid", "--fork", "--kill-child", "--mount-proc"] as const),
+    ...[sh, "-c", script(stage), "sluice-stage"],
   ];
 }
