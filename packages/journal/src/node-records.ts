@@ -139,7 +139,7 @@ export class NodeRecords extends NodeReading {
     const at = this.table.at(slot);
     const words = this.words;
     this.#begin();
-    this.#setState(at, (words[at] as number) & ~LINKS);
+    this.#setState(at, (words[at] as number) & ~(LINKS | NodeFlag.parted));
     if (key !== undefined) {
       words[at + Word.linkLo] = key.lo;
       words[at + Word.linkHi] = key.hi;

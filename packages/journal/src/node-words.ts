@@ -25,6 +25,8 @@ export const NodeFlag = {
   current: 1 << 14,
   /** Of the root: names below it are hidden, so the kernel's listings lack them. */
   hidesNames: 1 << 15,
+  /** It is a copy of the file in the lower layer whose key it has, by one of several names. It may have several in the upper layer, too. */
+  parted: 1 << 24,
 } as const;
 
 /** It has a key of hard links. */

@@ -5,7 +5,7 @@
  * A node is written down when the kernel is first told its id, with the directories above it. The place of its object is not
  * written down, since its name leads there.
  */
-import { type Journal, NodeFlag } from "@sluice/journal";
+import { type Journal, type LinkKey, NodeFlag } from "@sluice/journal";
 import { type NodeId, ROOT_ID } from "@sluice/vfs";
 import type { OpenDirectory, OpenFile } from "../handles/handle-table.js";
 import type { FdStore, Survival } from "../contract/survival.js";
@@ -19,6 +19,11 @@ export const storeKey = {
   backing: (id: number): bigint => (BigInt(id) << 2n) | 1n,
   listing: (handle: number): bigint => (BigInt(handle) << 2n) | 2n,
 };
+
+function linkKeyOf(text: string): LinkKey {
+  const [device = 0, hi = 0, lo = 0] = text.split(":").map(Number);
+  return { lo, hi, device };
+}
 
 export const MODES = ["cached", "direct", "passthrough", "passthrough-direct"] as const;
 
@@ -89,6 +94,7 @@ export class OverlayJournal {
     if (node.others !== undefined) for (const other of node.others) nodes.addName(node.slot, this.slotOf(other.parent), other.name);
     if (node.linkKey !== undefined) this.linked(node, node.linkKey);
     if (node.lowerLinkKey !== undefined) this.lowerLinked(node, node.lowerLinkKey);
+    if (node.partedKeys !== undefined) this.parted(node, node.partedKeys[0] as string);
     if (node.fd < 0) return;
     this.storeFd(node, node.fd);
     this.nameless(node);
@@ -139,6 +145,7 @@ export class OverlayJournal {
   }
 
   linked(node: Node, ino: number): void {
+    if (node.partedKeys !== undefined) return;
     const key = { lo: ino >>> 0, hi: Math.floor(ino / 2 ** 32), device: 0 };
     if (node.slot !== 0) this.records.nodes.setLink(node.slot, NodeFlag.linked, key);
   }
@@ -147,8 +154,12 @@ export class OverlayJournal {
     if (node.slot === 0) return;
     // The file may be known by its copy already, which replaces this key.
     if (text === undefined) return this.records.nodes.flag(node.slot, NodeFlag.lowerLinked, false);
-    const [device = 0, hi = 0, lo = 0] = text.split(":").map(Number);
-    this.records.nodes.setLink(node.slot, NodeFlag.lowerLinked, { lo, hi, device });
+    this.records.nodes.setLink(node.slot, NodeFlag.lowerLinked, linkKeyOf(text));
+  }
+
+  /** A record has one key. That of the lower file cannot be found again without it, and the inode number of the copy can. */
+  parted(node: Node, text: string): void {
+    if (node.slot !== 0) this.records.nodes.setLink(node.slot, NodeFlag.lowerLinked | NodeFlag.parted, linkKeyOf(text));
   }
 
   writtenPastUs(node: Node): void {

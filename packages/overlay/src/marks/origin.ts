@@ -38,15 +38,11 @@ export interface Origin {
   path: readonly ByteName[];
 }
 
-/**
- * The lower object's inode number, or undefined if the mark is absent or leads nowhere, or to a file with other names:
- * those may have been copied to different files, which must not share a number.
- */
+/** The lower object that it was copied from; undefined if the mark is absent or leads nowhere. */
 export function readOrigin(core: MarkedLayers, node: UpperObject): Origin | undefined {
   const dirFd = core.fds.of(node.top);
   const bytes = dirFd < 0 ? undefined : readOriginMark(core, dirFd, node.realName);
-  const origin = bytes === undefined ? undefined : followOrigin(core, bytes, node.kind);
-  return origin === undefined || origin.nlink > 1 ? undefined : origin;
+  return bytes === undefined ? undefined : followOrigin(core, bytes, node.kind);
 }
 
 /** The mark's bytes, valid until the next call; undefined if there is none. */

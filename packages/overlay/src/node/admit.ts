@@ -133,12 +133,23 @@ export function place(core: Admission, node: Node, name: ByteName, found: Found)
     node.dir = found.dir;
     node.realName = name;
     node.data = found.data;
-    origin = node.top.layer.isOurs && node.top.impure ? readOrigin(core, node) : undefined;
+    origin = node.top.layer.isOurs && node.top.impure ? originOf(core, node) : undefined;
   }
   const own = { lo: words[0] as number, hi: words[1] as number, device: node.top.layer.deviceIndex };
   setIno(core, node, origin ?? own);
   if (!node.top.layer.isOurs) stepAside(core, node);
   else if (origin !== undefined && !claim(core, node, { origin, ino: found.attr.ino })) setIno(core, node, own);
+}
+
+/**
+ * The lower object whose inode number it may show. Not that of a file with several names: these may have been copied to different files,
+ * which must not share a number. Policy judges those by the names of all.
+ */
+function originOf(core: Admission, node: Node): Ino | undefined {
+  const origin = readOrigin(core, node);
+  if (origin === undefined || origin.nlink < 2) return origin;
+  core.nodes.markParted(node, `${origin.device}:${origin.hi}:${origin.lo}`);
+  return undefined;
 }
 
 interface Ino {

@@ -1,14 +1,38 @@
 /** Cached paths are the present ones, whatever is renamed. */
 import assert from "node:assert/strict";
 import { seededRandom } from "@sluice/testkit/random";
-import { S } from "@sluice/vfs";
+import { type Attr, S } from "@sluice/vfs";
 import { expect, it } from "vitest";
+import type { RealDir } from "../layer/host-layer.js";
 import { KnownPaths } from "./known-paths.js";
 import { type Node, pathsOf } from "./node.js";
 import { NodeTable } from "./node-table.js";
 
+const LOWER_FILE = "0:0:77";
 const FILES = 30;
 const DIRECTORIES = 12;
+
+it("gives a copy that parted from a lower file the paths of that file, also in a layer that is no longer the upper one", () => {
+  const nodes = new NodeTable(() => undefined, undefined);
+  const root = nodes.make(S.IFDIR);
+  const [copy, lower] = [nodes.make(S.IFREG), nodes.make(S.IFREG)];
+  for (const [node, name] of [
+    [copy, "copy"],
+    [lower, "lower"],
+  ] as const)
+    nodes.attach(node, root, name);
+  nodes.rememberLowerLink(copy, LOWER_FILE);
+  nodes.rememberLowerLink(lower, LOWER_FILE);
+  nodes.partLowerLink(copy);
+  const attr = { nlink: 1 } as Attr;
+  lower.dir = { layer: { writable: false } } as RealDir;
+  for (const writable of [true, false]) {
+    copy.dir = { layer: { writable } } as RealDir;
+    expect(new KnownPaths().of({ nodes }, copy, attr)).toEqual(["copy", "lower"]);
+  }
+  // Its object stays in memory: its record may not lead to the lower file again.
+  expect(copy.isPlain).toBe(false);
+});
 
 it("gives the paths of a file after any change of names", () => {
   const nodes = new NodeTable(() => undefined, undefined);

@@ -24,7 +24,7 @@ interface CachedPath {
 
 /** The part of the nodes that paths depend on. */
 interface LinkedNodes {
-  readonly nodes: Pick<NodeTable, "directoryMoves" | "lowerLinks" | "partedLink">;
+  readonly nodes: Pick<NodeTable, "directoryMoves" | "lowerLinks">;
 }
 
 export class KnownPaths {
@@ -33,13 +33,14 @@ export class KnownPaths {
   /** The node's paths; with `attr` also those of the other nodes that share or shared its lower inode. Never empty, the node's own first. */
   of(core: LinkedNodes, node: Node, attr: Attr | undefined): readonly string[] {
     const paths = node.parent === undefined || node.others !== undefined ? pathsOf(node) : this.#single(core, node, node.parent);
-    const key = attr === undefined ? undefined : lowerKeyOf(core, node, attr);
-    if (key === undefined) return paths;
-    const all = [...paths];
-    for (const other of core.nodes.lowerLinks(key) ?? []) {
-      if (other !== node && !(other.inUpper && other.unlinked)) all.push(...pathsOf(other));
+    const keys = attr === undefined ? undefined : lowerKeysOf(node, attr);
+    if (keys === undefined) return paths;
+    const all = new Set(paths);
+    for (const other of keys.flatMap((key) => [...(core.nodes.lowerLinks(key) ?? [])])) {
+      if (other === node || (other.inUpper && other.unlinked)) continue;
+      for (const path of pathsOf(other)) all.add(path);
     }
-    return all;
+    return [...all];
   }
 
   #single(core: LinkedNodes, node: Node, parent: Node): readonly string[] {
@@ -64,10 +65,10 @@ export class KnownPaths {
   }
 }
 
-/** Of the file in a lower layer that the node is, or was before its copy-up. Undefined if it is known by no other names. */
-function lowerKeyOf(core: LinkedNodes, node: Node, attr: Attr): string | undefined {
-  if (node.inUpper) return core.nodes.partedLink(node);
-  return attr.nlink < 2 ? undefined : lowerLinkKey(node.top.layer, attr);
+/** Of the files in a lower layer that the node is, or was before its copy-ups. Undefined if it is known by no other names. */
+function lowerKeysOf(node: Node, attr: Attr): readonly string[] | undefined {
+  if (node.inUpper || attr.nlink < 2) return node.partedKeys;
+  return [lowerLinkKey(node.top.layer, attr), ...(node.partedKeys ?? [])];
 }
 
 /** The nodes of a mount, and the layers that their objects lie in. */

@@ -15,6 +15,7 @@ export interface NodeJournal {
   nameless(node: Node): void;
   linked(node: Node, ino: number): void;
   lowerLinked(node: Node, key: string | undefined): void;
+  parted(node: Node, key: string): void;
   aliased(alias: NodeAlias): void;
   renumbered(node: Node): void;
 }

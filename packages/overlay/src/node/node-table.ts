@@ -22,8 +22,6 @@ export class NodeTable {
    * of hard links, or without an upper layer); else separate ones, of which policy sees all names.
    */
   readonly #lowerLinks = new Map<string, Set<Node>>();
-  /** Files that were copied up by one of several names, with the key of the lower file. */
-  readonly #parted = new Map<Node, string>();
   /** Of nodes that are no more. */
   readonly forgotten = new ForgottenNodes();
   readonly #release: (node: Node) => void;
@@ -284,10 +282,14 @@ export class NodeTable {
 
   rememberLowerLink(node: Node, key: string): void {
     node.lowerLinkKey = key;
+    this.#enterLowerLink(node, key);
+    this.#journal?.lowerLinked(node, key);
+  }
+
+  #enterLowerLink(node: Node, key: string): void {
     const set = this.#lowerLinks.get(key) ?? new Set();
     set.add(node);
     this.#lowerLinks.set(key, set);
-    this.#journal?.lowerLinked(node, key);
   }
 
   lowerLinks(key: string): ReadonlySet<Node> | undefined {
@@ -302,21 +304,28 @@ export class NodeTable {
   partLowerLink(node: Node): void {
     const key = node.lowerLinkKey;
     if (key === undefined) return;
-    this.#parted.set(node, key);
     node.lowerLinkKey = undefined;
-    this.#journal?.lowerLinked(node, undefined);
+    this.markParted(node, key);
   }
 
-  partedLink(node: Node): string | undefined {
-    return this.#parted.size === 0 ? undefined : this.#parted.get(node);
+  /** The node is a copy of the lower file with that key, by one of several names of it. */
+  markParted(node: Node, key: string): void {
+    if (node.partedKeys?.includes(key) === true) return;
+    node.partedKeys = [...(node.partedKeys ?? []), key];
+    this.#enterLowerLink(node, key);
+    this.#journal?.parted(node, key);
   }
 
+  /** It is known by its entry in the index of hard links from now on. */
   forgetLowerLink(node: Node): void {
-    const key = node.lowerLinkKey ?? this.partedLink(node);
+    const key = node.lowerLinkKey;
     if (key === undefined) return;
-    this.#parted.delete(node);
     node.lowerLinkKey = undefined;
     this.#journal?.lowerLinked(node, undefined);
+    this.#leaveLowerLink(node, key);
+  }
+
+  #leaveLowerLink(node: Node, key: string): void {
     const set = this.#lowerLinks.get(key);
     set?.delete(node);
     if (set?.size === 0) this.#lowerLinks.delete(key);
@@ -386,6 +395,7 @@ export class NodeTable {
     this.#journal?.gone(node);
     if (node.linkKey !== undefined && this.#byLink.get(node.linkKey) === node) this.#byLink.delete(node.linkKey);
     this.forgetLowerLink(node);
+    for (const key of node.partedKeys ?? []) this.#leaveLowerLink(node, key);
     if (node.shown) {
       this.forgotten.remember(node);
       this.#countGrowth();
@@ -409,7 +419,6 @@ export class NodeTable {
     this.forgotten.clear();
     this.#byLink.clear();
     this.#lowerLinks.clear();
-    this.#parted.clear();
   }
 
   *all(): IterableIterator<Node> {

@@ -74,6 +74,8 @@ class ColdFields {
   linkKey: number | undefined = undefined;
   /** Key in the table of hard links of lower layers: its object there has several names. */
   lowerLinkKey: string | undefined = undefined;
+  /** Keys there of files that it was copied from, by one of several names each. */
+  partedKeys: readonly string[] | undefined = undefined;
   /** Its object lies in the index of hard links, whatever its names are. */
   indexed: IndexEntry | undefined = undefined;
 
@@ -89,6 +91,7 @@ class ColdFields {
       this.holds === 0 &&
       this.linkKey === undefined &&
       this.lowerLinkKey === undefined &&
+      this.partedKeys === undefined &&
       this.indexed === undefined
     );
   }
@@ -278,6 +281,13 @@ export class Node {
   }
   set lowerLinkKey(value: string | undefined) {
     if (value !== this.#cold.lowerLinkKey) this.#own().lowerLinkKey = value;
+  }
+
+  get partedKeys(): readonly string[] | undefined {
+    return this.#cold.partedKeys;
+  }
+  set partedKeys(value: readonly string[] | undefined) {
+    if (value !== this.#cold.partedKeys) this.#own().partedKeys = value;
   }
 
   get indexed(): IndexEntry | undefined {

@@ -169,7 +169,10 @@ export class LazyRestore implements RestorableNodes {
 
   restoreLinked(ino: number): Node | undefined {
     const slot = this.#links?.upper(ino) ?? 0;
-    return slot === 0 || !this.isPending(slot) ? undefined : this.restoreSlot(slot);
+    if (slot !== 0 && this.isPending(slot)) return this.restoreSlot(slot);
+    // The records of parted files have another key.
+    const parted = this.#links?.takeParted().map((each) => (this.isPending(each) ? this.restoreSlot(each) : undefined));
+    return parted?.find((node) => node?.linkKey === ino);
   }
 
   restoreLowerLinked(key: string): void {
@@ -276,6 +279,9 @@ export class LazyRestore implements RestorableNodes {
     node.fd = fd;
     node.lastPath = this.#records.lastPathOf(node.slot);
     placeNowhere(node, layer);
+    const lowerKey = this.#lowerKeyOf(node);
+    if (!node.inUpper) node.lowerLinkKey = lowerKey;
+    else if (lowerKey !== undefined) this.#core.nodes.markParted(node, lowerKey);
     this.#dropNames(node.slot);
     return true;
   }
@@ -327,16 +333,24 @@ export class LazyRestore implements RestorableNodes {
   #placeByName(node: Node, parent: Node, name: ByteName): boolean {
     const core = this.#core;
     if (parent.fd >= 0 || find(core, parent, name, found) !== 0 || found.kind !== node.kind) return false;
-    const linked = this.#records.has(node.slot, NodeFlag.linked);
-    const lowerLinked = this.#records.has(node.slot, NodeFlag.lowerLinked);
-    const { lo, hi, device } = this.#records.linkOf(node.slot);
-    if (linked) node.linkKey = hi * 2 ** 32 + lo;
-    if (lowerLinked) node.lowerLinkKey = `${device}:${hi}:${lo}`;
+    const lowerKey = this.#lowerKeyOf(node);
+    if (this.#records.has(node.slot, NodeFlag.linked)) {
+      const { lo, hi } = this.#records.linkOf(node.slot);
+      node.linkKey = hi * 2 ** 32 + lo;
+    }
     const indexed = found.kind !== S.IFDIR && found.attr.nlink > 1 ? lookUpIndex(core, found, name) : undefined;
     if (indexed !== undefined) placeInIndex(core, node, { found, indexed, name });
     else place(core, node, name, found);
-    if (node.inUpper && node.lowerLinkKey !== undefined) this.#bookCopied(node, indexed?.attr ?? found.attr);
+    if (lowerKey === undefined) return true;
+    if (!node.inUpper) node.lowerLinkKey = lowerKey;
+    else this.#bookCopied(node, indexed?.attr ?? found.attr, indexed === undefined ? lowerKey : undefined);
     return true;
+  }
+
+  #lowerKeyOf(node: Node): string | undefined {
+    if (!this.#records.has(node.slot, NodeFlag.lowerLinked)) return undefined;
+    const { lo, hi, device } = this.#records.linkOf(node.slot);
+    return `${device}:${hi}:${lo}`;
   }
 
   /** The process ended before each of the file's names had its link in the upper layer. */
@@ -345,11 +359,11 @@ export class LazyRestore implements RestorableNodes {
     node.indexed.bareNames = find(this.#core, parent, name, found) === 0 && found.dir?.layer.writable === false;
   }
 
-  /** The process ended between a copy-up and the booking of it: of the names below it is none any more. */
-  #bookCopied(node: Node, attr: Attr): void {
-    node.lowerLinkKey = undefined;
+  /** It was copied up: parted from the lower file with a key, or, perhaps without the booking of it, to the index of hard links. */
+  #bookCopied(node: Node, attr: Attr, partedKey: string | undefined): void {
+    if (partedKey !== undefined) this.#core.nodes.markParted(node, partedKey);
     if (attr.nlink > 1) this.#core.nodes.rememberLink(node, attr.ino);
-    else this.#core.journal?.lowerLinked(node, undefined);
+    else if (partedKey === undefined) this.#core.journal?.lowerLinked(node, undefined);
   }
 
   #buildAlias(node: Node, slot: number): void {

@@ -10,6 +10,7 @@ export class PendingLinks {
   readonly #mark: number;
   #upper: Map<number, number> | undefined;
   readonly #lower = new Map<string, number[]>();
+  #parted: number[] = [];
 
   constructor(records: NodeRecords) {
     this.#records = records;
@@ -30,6 +31,14 @@ export class PendingLinks {
     return slots;
   }
 
+  /** The records of copies that parted from a lower file, which may have several names in the upper layer, too; not again. */
+  takeParted(): readonly number[] {
+    this.#read();
+    const slots = this.#parted;
+    this.#parted = [];
+    return slots;
+  }
+
   #read(): Map<number, number> {
     if (this.#upper !== undefined) return this.#upper;
     const records = this.#records;
@@ -38,6 +47,7 @@ export class PendingLinks {
       if (records.kindOf(slot) !== RecordKind.node || !records.has(slot, NodeFlag.linked | NodeFlag.lowerLinked)) continue;
       const { lo, hi, device } = records.linkOf(slot);
       if (records.has(slot, NodeFlag.linked)) this.#upper.set(hi * 2 ** 32 + lo, slot);
+      if (records.has(slot, NodeFlag.parted)) this.#parted.push(slot);
       if (records.has(slot, NodeFlag.lowerLinked)) this.#addLower(`${device}:${hi}:${lo}`, slot);
     }
     return this.#upper;
