@@ -140,12 +140,14 @@ export class HandleRecords {
     this.#words[at] = ((this.#words[at] as number) & 0xffff) | (layer << LAYER_SHIFT);
   }
 
-  /** A byte string that belongs to an open file, and not to the overlay. */
-  attach(slot: number, text: string): void {
+  /** A byte string that belongs to an open file, and not to the overlay. @returns false if there is no room: then the file has none */
+  attach(slot: number, text: string): boolean {
     const at = this.#table.at(slot) + Word.attached;
     const former = this.#words[at] as number;
-    this.#words[at] = this.#arena.store(text);
+    const ref = this.#arena.store(text);
+    this.#words[at] = ref;
     if (former !== 0) this.#arena.give(former, this.#arena.storedBytes(former));
+    return ref !== 0;
   }
 
   attachedTo(slot: number): string | undefined {

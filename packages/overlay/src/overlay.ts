@@ -33,6 +33,7 @@ import { createFile, createNameless } from "./open/create-file.js";
 import { readData, syncFile, writeData } from "./io/data.js";
 import { type Explained, explainOpen } from "./open/explain-open.js";
 import { openFile } from "./open/open-file.js";
+import { persistRuling } from "./open/execute-plan.js";
 import { followReroute } from "./open/observed-ids.js";
 import { type OpenReview, reviewOpen } from "./open/review-open.js";
 import { closeFile, releaseFile } from "./io/release-file.js";
@@ -87,6 +88,11 @@ export class Overlay implements Filesystem {
   /** Reviews an open file as it is now; undefined if it is closed. */
   review(handle: FileHandle): OpenReview | undefined {
     return reviewOpen(this.#core, handle);
+  }
+  /** The gate holds an open file to another ruling from now on: so does a server that takes over. */
+  ruledAgain(handle: FileHandle): void {
+    const file = this.#core.handles.file(handle);
+    if (file !== undefined) persistRuling(this.#core, file);
   }
   /** Refuses every further transfer with `errno`; undefined lets them go on. Resolves once pages that can be dropped are. */
   withhold(handle: FileHandle, errno: number | undefined): Promise<void> {

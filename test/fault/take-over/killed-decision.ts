@@ -10,12 +10,14 @@ const LIFE_MS = 3_600_000;
 export class KilledDecision {
   readonly target: string;
   readonly #argv: readonly string[];
+  readonly #policyFile: string;
   #service: RunningScript;
   #kills = 0;
   #over = false;
 
   private constructor(socket: string, policyFile: string) {
     this.target = `unix://${socket}`;
+    this.#policyFile = policyFile;
     this.#argv = [process.execPath, MAIN, "decision", "--policy", policyFile, "--listen", this.target, "--log-level", "warn"];
     this.#service = this.#start();
   }
@@ -33,6 +35,10 @@ export class KilledDecision {
 
   get kills(): number {
     return this.#kills;
+  }
+
+  edit(policy: string): void {
+    writeFileSync(this.#policyFile, policy);
   }
 
   kill(): void {

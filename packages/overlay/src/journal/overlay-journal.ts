@@ -6,7 +6,7 @@
  * written down, since its name leads there.
  */
 import { type Journal, type LinkKey, NodeFlag } from "@sluice/journal";
-import { type NodeId, ROOT_ID } from "@sluice/vfs";
+import { Errno, type NodeId, ROOT_ID } from "@sluice/vfs";
 import type { OpenDirectory, OpenFile } from "../handles/handle-table.js";
 import type { FdStore, Survival } from "../contract/survival.js";
 import { closeFd } from "../layer/system-calls.js";
@@ -201,7 +201,9 @@ export class OverlayJournal {
 
   /** Attaches opaque state of the gate to an open file. */
   attach(file: OpenFile, persisted: string): void {
-    if (file.slot !== 0) this.records.handles.attach(file.slot, persisted);
+    if (file.slot === 0 || this.records.handles.attach(file.slot, persisted) || file.watch === undefined) return;
+    // The next server would not know of its duties.
+    this.records.handles.setRefused(file.slot, Errno.EACCES);
   }
 
   /** Its transfers are refused from now on; undefined: no more. */

@@ -163,6 +163,11 @@ function tell(core: OpenContext, open: PlannedOpen, file: OpenFile, fallback: Fa
   // The watch keeps its record as long as the file is open.
   if (ruling.watch !== undefined) file.watch = ruling.watch({ ...record });
   core.gate.opened(call, ruling, record);
+  persistRuling(core, file);
+}
+
+/** Writes down the ruling that the gate holds an open file to, for a server that takes over. */
+export function persistRuling(core: Pick<OpenContext, "journal" | "gate">, file: OpenFile): void {
   const persisted = core.journal === undefined ? undefined : core.gate.persist?.(file.handle);
   if (persisted !== undefined) core.journal?.attach(file, persisted);
 }

@@ -36,11 +36,17 @@ export class ObligedOpens {
     return { effect: "mediate", errno: 0, decision, question, terms, watch };
   }
 
-  /** The ruling of a review holds from now on. */
-  renew(handle: number, { effect, decision, terms }: Pick<DecidedRuling, "effect" | "decision" | "terms">): void {
-    const io = this.#opens.get(handle)?.io;
-    if (effect === "deny") io?.refuse(errnoOfDenial(decision));
-    else io?.renew(terms ?? NO_TERMS, decision);
+  /** The ruling of a review holds from now on. @returns true if the open has new terms */
+  renew(handle: number, { effect, decision, terms = NO_TERMS }: Pick<DecidedRuling, "effect" | "decision" | "terms">): boolean {
+    const open = this.#opens.get(handle);
+    if (open === undefined) return false;
+    if (effect === "deny") {
+      open.io.refuse(errnoOfDenial(decision));
+      return false;
+    }
+    open.io.renew(terms, decision);
+    open.obliged = { ...open.obliged, decision: decision ?? open.obliged.decision, terms };
+    return true;
   }
 
   /** For the next server: the question and the answer that obliged the file. */

@@ -174,9 +174,9 @@ export class PolicyGate implements Gate {
     return this.#ask({ call, intent, startedMs: performance.now(), carried, attempt: 1 });
   }
 
-  /** The ruling of a review holds for the open file from now on, if something is done about its transfers. */
-  renew(handle: number, ruling: ReviewedRuling): void {
-    this.#obliged.renew(handle, ruling);
+  /** The ruling of a review holds for the open file from now on, if something is done about its transfers. @returns true if it has new terms */
+  renew(handle: number, ruling: ReviewedRuling): boolean {
+    return this.#obliged.renew(handle, ruling);
   }
 
   /** The decision that an open with these facts would be held to. Asked as an open is, but nothing is counted as one. */

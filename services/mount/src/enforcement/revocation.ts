@@ -29,7 +29,7 @@ export interface RevocationParts {
   decider: Pick<Decider, "onPolicyChange">;
   gate: Pick<PolicyGate, "review" | "renew">;
   grants: Grants;
-  overlay: Pick<Overlay, "review" | "withhold" | "passing">;
+  overlay: Pick<Overlay, "review" | "ruledAgain" | "withhold" | "passing">;
   onRevoke: OnRevoke;
   holders: {
     /** The processes that have one of these files (st_ino) open or mapped, as far as /proc shows. */
@@ -121,7 +121,7 @@ export class Revocation {
     if (review.decision?.effect === "ask" && grant.byPerson === true && review.decision.rule === grant.rule) return;
     const was = grant.revoked;
     grant.revoked = revokedBy(open, review);
-    gate.renew(grant.handle, review);
+    if (gate.renew(grant.handle, review)) overlay.ruledAgain(grant.handle);
     if (grant.revoked === undefined) {
       // An earlier server may have withheld it.
       if (open.withheld) void overlay.withhold(grant.handle, undefined);
