@@ -29,8 +29,6 @@ export interface IoWatchParts {
   readonly uid: number;
   readonly ruling: HandleRuling;
   readonly limits: RateLimits;
-  /** It was opened under an earlier server: its use of the rates since then is unknown. */
-  readonly goesOn: boolean;
   /** Asks again. Rejects if the caller is interrupted. */
   askAgain(call: CallContext): HandleRuling | Promise<HandleRuling>;
   audited(io: AuditedIo): void;
@@ -62,15 +60,11 @@ export class ObligedIo implements IoWatch {
   /** Transfers that wait for their rate. */
   readonly #waiting = new Set<AbortController>();
   #rates: Rates = NO_RATES;
-  /** The rates that it joins start empty. */
-  #spent: boolean;
 
   constructor(parts: IoWatchParts) {
     this.#parts = parts;
     this.#ruling = parts.ruling;
-    this.#spent = parts.goesOn;
     this.#enter(parts.ruling);
-    this.#spent = false;
   }
 
   get maxSizeBytes(): number | undefined {
@@ -195,7 +189,7 @@ export class ObligedIo implements IoWatch {
   #join(kind: "read" | "write", terms: RateTerms & { rule: string }, bytesPerSecond: number | undefined): readonly SharedRate[] {
     if (bytesPerSecond === undefined) return NONE;
     const key = `${kind} ${this.#share(terms)}`;
-    this.#parts.limits.join(key, bytesPerSecond, this.#spent);
+    this.#parts.limits.join(key, bytesPerSecond);
     return [{ key, own: terms.rateShare === "handle" }];
   }
 

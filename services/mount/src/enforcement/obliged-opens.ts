@@ -12,24 +12,26 @@ export interface ObligedOpensParts {
   /** Puts the question of an open file once more. Rejects if the caller is interrupted. */
   askAgain(question: Question, call: CallContext): Promise<HandleRuling>;
   audited(io: AuditedIo): void;
+  /** An earlier server gave grants, whose use of rates is unknown. */
+  readonly goesOn: boolean;
 }
 
 export class ObligedOpens {
   readonly #parts: ObligedOpensParts;
-  readonly #limits = new RateLimits();
+  readonly #limits: RateLimits;
   readonly #opens = new Map<number, { io: ObligedIo; obliged: NonNullable<PersistedGrant["obliged"]> }>();
 
   constructor(parts: ObligedOpensParts) {
     this.#parts = parts;
+    this.#limits = new RateLimits({ beginsSpent: parts.goesOn });
   }
 
-  /** `goesOn`: the file was opened under an earlier server. */
-  ruling(ruling: HandleRuling & { allowed: true }, question: Question, goesOn = false): DecidedRuling {
+  ruling(ruling: HandleRuling & { allowed: true }, question: Question): DecidedRuling {
     const { decision, terms } = ruling;
     const watch = (opened: OpenRecord): ObligedIo => {
       const askAgain = (call: CallContext): Promise<HandleRuling> => this.#parts.askAgain(question, call);
       const audited = (io: AuditedIo): void => this.#parts.audited(io);
-      const io = new ObligedIo({ opened, uid: question.subject.uid, ruling, limits: this.#limits, goesOn, askAgain, audited });
+      const io = new ObligedIo({ opened, uid: question.subject.uid, ruling, limits: this.#limits, askAgain, audited });
       this.#opens.set(opened.handle, { io, obliged: { question, decision, terms } });
       return io;
     };

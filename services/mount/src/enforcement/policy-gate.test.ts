@@ -30,7 +30,7 @@ function intent(changes: Partial<Intent> = {}): Intent {
   };
 }
 
-function gateOf(decider: ScriptedDecider): { gate: PolicyGate; grants: Grants; decided: Decision[]; anomalies: string[] } {
+function gateOf(decider: ScriptedDecider, goesOn = false): { gate: PolicyGate; grants: Grants; decided: Decision[]; anomalies: string[] } {
   const grants = new Grants();
   const decided: Decision[] = [];
   const anomalies: string[] = [];
@@ -40,7 +40,7 @@ function gateOf(decider: ScriptedDecider): { gate: PolicyGate; grants: Grants; d
     audited: () => undefined,
     anomaly: (message: string) => void anomalies.push(message),
   };
-  return { gate: new PolicyGate({ decider, mount: { mount: "m" }, grants, events }), grants, decided, anomalies };
+  return { gate: new PolicyGate({ decider, mount: { mount: "m" }, grants, events, goesOn }), grants, decided, anomalies };
 }
 
 const ask = async (decider: ScriptedDecider, what = intent()): Promise<Ruling> => gateOf(decider).gate.authorize(call(), what);
@@ -172,7 +172,7 @@ test("a transfer after a take-over gets no fresh rate", async () => {
   expect(ruling.watch?.(record).before(read, call())).toBe(1000);
   gate.opened(call(), ruling, record);
   const impatient = new AbortController();
-  const waits = gateOf(decider)
+  const waits = gateOf(decider, true)
     .gate.restored(record, gate.persist(7) ?? "")
     ?.before(read, call(impatient.signal));
   impatient.abort();

@@ -79,10 +79,7 @@ export class PolicyGate implements Gate {
   readonly hidden: HiddenByPolicy;
   readonly people = new PersonWaits();
   readonly #late = new LateRulings();
-  readonly #obliged = new ObligedOpens({
-    askAgain: (question, call) => this.#askAgain(question, call),
-    audited: (io) => this.#events.audited(io),
-  });
+  readonly #obliged: ObligedOpens;
   #capabilities: PolicyCapabilities | undefined;
   #epoch = 0;
   #governed: GovernedAccesses;
@@ -101,7 +98,14 @@ export class PolicyGate implements Gate {
     /** The program of a process, for people; undefined: too many were read in this second. */
     programOf?: (pid: number) => string | undefined;
     findMapped?: FindMapped;
+    /** An earlier server gave grants, whose use of rates is unknown. */
+    goesOn?: boolean;
   }) {
+    this.#obliged = new ObligedOpens({
+      askAgain: (question, call) => this.#askAgain(question, call),
+      audited: (io) => this.#events.audited(io),
+      goesOn: parts.goesOn === true,
+    });
     this.#contents = new ContentReader(parts.findMapped ?? (() => Promise.resolve(false)));
     this.#inquiry = new CallInquiry(this.#contents);
     this.#spans = parts.spans;
@@ -227,7 +231,7 @@ export class PolicyGate implements Gate {
     if (persisted.obliged === undefined) return undefined;
     const { question, decision, terms } = persisted.obliged;
     const again = terms.expiresAfterMs === undefined ? terms : { ...terms, expiresAfterMs: 1 };
-    return this.#obliged.ruling({ allowed: true, decision, terms: again }, question, true).watch?.(record);
+    return this.#obliged.ruling({ allowed: true, decision, terms: again }, question).watch?.(record);
   }
 
   describe(nodeId: number, what: "decision" | "revision"): string | undefined {

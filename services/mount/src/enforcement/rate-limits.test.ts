@@ -9,7 +9,7 @@ import { RateLimits } from "./rate-limits.js";
 
 test("grants one second's worth at once, and queues later transfers behind earlier ones", () => {
   let now = 0;
-  const limits = new RateLimits(() => now);
+  const limits = new RateLimits({ now: () => now });
   limits.join("a", 1000);
   expect(limits.take("a", 1000)).toBe(0);
   expect(limits.take("a", 500)).toBe(500);
@@ -23,9 +23,25 @@ test("grants one second's worth at once, and queues later transfers behind earli
   expect(limits.take("a", 1)).toBe(1);
 });
 
+test("after a take-over no rate has more than it got since, however often files are opened again", () => {
+  let now = 5_000;
+  const limits = new RateLimits({ now: () => now, beginsSpent: true });
+  limits.join("a", 1000);
+  expect(limits.take("a", 100)).toBe(100);
+  limits.leave("a", true);
+  now = 5_200;
+  limits.join("a", 1000);
+  expect(limits.take("a", 200)).toBe(0);
+  expect(limits.take("a", 100)).toBe(100);
+  now = 60_000;
+  limits.join("b", 1000);
+  expect(limits.take("b", 1000)).toBe(0);
+  expect(limits.take("b", 100)).toBe(100);
+});
+
 test("a rate lasts as long as somebody shares it, the newest holds, and others are their own", () => {
   let now = 0;
-  const limits = new RateLimits(() => now);
+  const limits = new RateLimits({ now: () => now });
   limits.join("a", 10);
   limits.join("a", 1000);
   limits.join("b", 10);
@@ -42,7 +58,7 @@ test("a rate lasts as long as somebody shares it, the newest holds, and others a
 
 test("a bucket without opens keeps its rest until it is full again", () => {
   let now = 0;
-  const limits = new RateLimits(() => now);
+  const limits = new RateLimits({ now: () => now });
   for (let turn = 0; turn < 3; turn++) {
     limits.join("a", 1000);
     expect(limits.take("a", 1000)).toBe(turn * 1000);
@@ -61,15 +77,6 @@ test("a bucket without opens keeps its rest until it is full again", () => {
   expect(limits.take("a", 1000)).toBe(0);
 });
 
-test("a bucket with unknown use starts empty", () => {
-  let now = 0;
-  const limits = new RateLimits(() => now);
-  limits.join("a", 1000, true);
-  expect(limits.take("a", 500)).toBe(500);
-  now = 60_000;
-  expect(limits.take("a", 1000)).toBe(0);
-});
-
 const DECISION = { rule: "r", decisionId: "d" } as Decision;
 
 function watched(terms: Partial<IoTerms>, { limits = new RateLimits(), rule = "r" } = {}): ObligedIo {
@@ -78,7 +85,6 @@ function watched(terms: Partial<IoTerms>, { limits = new RateLimits(), rule = "r
     uid: 0,
     ruling: { allowed: true, decision: { ...DECISION, rule }, terms: { ...NO_TERMS, ...terms } },
     limits,
-    goesOn: false,
     askAgain: () => ({ allowed: false, errno: Errno.EACCES }),
     audited: () => undefined,
   });
@@ -102,7 +108,7 @@ test("a transfer waits for longer than one timer can run", async () => {
 });
 
 test("a file whose rates come from several rules takes from the rate of each, which other opens under that rule share", async () => {
-  const limits = new RateLimits(() => 0);
+  const limits = new RateLimits({ now: () => 0 });
   const watch = (rule: string, terms: Partial<IoTerms>): ObligedIo => watched(terms, { limits, rule });
   const both = watch("r", {
     ratesByRule: [

@@ -16,24 +16,27 @@ export class RateLimits {
   readonly #left = new Set<string>();
   #sweptMs = Number.NEGATIVE_INFINITY;
   readonly #now: () => number;
+  /** At this time each bucket was empty, as far as anybody knows. */
+  readonly #emptyMs: number;
 
-  constructor(now: () => number = () => performance.now()) {
+  /** `beginsSpent`: use before now is unknown, so no bucket has more than it got since. */
+  constructor({ now = () => performance.now(), beginsSpent = false }: { now?: () => number; beginsSpent?: boolean } = {}) {
     this.#now = now;
+    this.#emptyMs = beginsSpent ? now() : Number.NEGATIVE_INFINITY;
   }
 
   get size(): number {
     return this.#buckets.size;
   }
 
-  /**
-   * The newest of several rates under one key holds, since the policy has changed. `spent`: its earlier use is unknown, so the bucket starts
-   * empty; otherwise it starts full.
-   */
-  join(key: string, bytesPerSecond: number, spent = false): void {
+  /** The newest of several rates under one key holds, since the policy has changed. */
+  join(key: string, bytesPerSecond: number): void {
     this.#sweep();
     const bucket = this.#buckets.get(key);
     if (bucket === undefined) {
-      this.#buckets.set(key, { bytesPerSecond, level: spent ? 0 : bytesPerSecond, filledMs: this.#now(), users: 1 });
+      const begun: Bucket = { bytesPerSecond, level: 0, filledMs: this.#emptyMs, users: 1 };
+      fill(begun, this.#now());
+      this.#buckets.set(key, begun);
       return;
     }
     bucket.bytesPerSecond = bytesPerSecond;

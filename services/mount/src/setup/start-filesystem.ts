@@ -229,12 +229,13 @@ function openGate(context: MountContext, { decider }: OpenedDecider): { gate: Po
     if (change === "opened") telemetry.activity.opened(path, mode);
   });
   // A server that takes over waits for the policy: names were hidden before it.
-  const showsUnjudged = config.onOutage === "mediate" && !takesOver(context);
+  const goesOn = takesOver(context);
+  const showsUnjudged = config.onOutage === "mediate" && !goesOn;
   const programOf = (pid: number): string | undefined => telemetry.tally.programOf(pid);
   const findMapped = async (ino: bigint): Promise<boolean> =>
     context.device === "" || holdersUnseen() !== undefined || (await isMappedForWriting(context.device, new Set([ino])));
   const mount = { mount: config.name, labels: config.policyLabels };
-  const gate = new PolicyGate({ decider, mount, grants, events: events.gate, spans, showsUnjudged, programOf, findMapped });
+  const gate = new PolicyGate({ decider, mount, grants, events: events.gate, spans, showsUnjudged, programOf, findMapped, goesOn });
   telemetry.people = () => gate.people;
   undo.push("stop listening to the policy", () => gate.close());
   const unlisten = telemetry.tally.listen((window) => tellServices(decider, window));
