@@ -5,6 +5,7 @@ import { native } from "@sluice/native";
 import {
   cleanUp,
   directory,
+  file,
   mountKernelOverlay,
   mountSluice,
   mountsShareProcess,
@@ -119,6 +120,44 @@ for (const effect of ["grant", "mediate"]) {
     expect((await mount.stop()).code).toBe(0);
   });
 }
+
+/** An upper layer with the same tree, in which overlayfs made a file and a directory of each kind immutable or append-only. */
+function marked(): { lowers: [string]; upper: string; work: string } {
+  const upper = plant(scratch(), {
+    ...Object.fromEntries(
+      Object.keys(FLAGS).flatMap((kind) => {
+        const xattrs = { "trusted.overlay.protattr": Buffer.from(kind) };
+        return [
+          [`${kind}/f`, file("content", { xattrs })],
+          [`${kind}/d/`, directory({ xattrs })],
+          [`${kind}/d/x`, "x"],
+          [`${kind}/d/s/y`, "y"],
+          [`${kind}/q`, "q"],
+        ];
+      }),
+    ),
+  });
+  cleanUp(() => {
+    for (const kind of Object.keys(FLAGS)) {
+      try {
+        setFlags(join(upper, kind, "f"), 0);
+      } catch {
+        // The mount removed it, as it may.
+      }
+    }
+  });
+  return { lowers: [scratch()], upper, work: scratch() };
+}
+
+test("refuses operations that marks of overlayfs forbid in an upper layer, until somebody takes the flags away", async () => {
+  const kernel = await tried(mountKernelOverlay({ ...marked(), options: "index=on,redirect_dir=on" }));
+  expect(kernel).toContain("i write: EPERM");
+  expect(kernel).toContain('i unlink at last: "done"');
+  const layers = marked();
+  const mount = await mountSluice({ ...layers, policy: "version: 1\ndefault: grant\n" });
+  expect(await tried(mount.mountpoint)).toEqual(kernel);
+  expect((await mount.stop()).code).toBe(0);
+});
 
 const SYNC = 0x8;
 const NOATIME = 0x80;

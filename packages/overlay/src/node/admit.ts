@@ -13,6 +13,7 @@ import type { Found } from "./found.js";
 import type { Node } from "./node.js";
 import type { NodeJournal } from "./node-ports.js";
 import type { NodeTable } from "./node-table.js";
+import { adoptProtection } from "./protection.js";
 import type { OriginClaims } from "./origin-claims.js";
 
 const HIGH_WORD = 0x1_0000_0000;
@@ -109,7 +110,12 @@ export function placeInIndex(core: Admission, node: Node, what: InIndex): void {
   if (node.indexed === undefined) node.data = dataOf(core, what);
   node.dir = dir;
   node.realName = indexed.name;
-  node.indexed ??= { nlinkDelta: repairNlink(core, dir, indexed), lowerNlink: indexed.lower.nlink, bareNames: false };
+  if (node.indexed === undefined) {
+    // The mark of an immutable file cannot be repaired.
+    const nlinkDelta = repairNlink(core, dir, indexed);
+    if (node.isRegular) adoptProtection(core, { dirFd: dir.fd, name: indexed.name }, indexed.attr);
+    node.indexed = { nlinkDelta, lowerNlink: indexed.lower.nlink, bareNames: false };
+  }
   if (found.dir?.layer.writable === false) node.indexed.bareNames = true;
 }
 
@@ -133,6 +139,7 @@ export function place(core: Admission, node: Node, name: ByteName, found: Found)
     node.dir = found.dir;
     node.realName = name;
     node.data = found.data;
+    if (node.isRegular && node.inUpper) adoptProtection(core, { dirFd: core.fds.of(node.top), name }, found.attr);
     origin = node.top.layer.isOurs && node.top.impure ? originOf(core, node) : undefined;
   }
   const own = { lo: words[0] as number, hi: words[1] as number, device: node.top.layer.deviceIndex };

@@ -2,10 +2,11 @@
  * Immutable and append-only objects (chattr +i, +a). An object of a lower layer tells it by its flags. So does a file of the upper
  * layer, and there the host itself refuses. A directory of the upper layer gets a mark instead of the flags, as overlayfs does it
  * (fs/overlayfs/inode.c ovl_fileattr_set): its entries can still be copied up. It has flags if somebody set them in the layer.
+ * Kernel overlayfs gives files the mark, too. A file with the mark gets the flags beside it when it is found.
  */
-import { Attr, Errno } from "@sluice/vfs";
-import type { MarkedDirectories } from "../marks/marked-layers.js";
-import { readXattr, upkeep } from "../layer/system-calls.js";
+import { Attr, type ByteName, Errno, O } from "@sluice/vfs";
+import type { MarkedDirectories, MarkedLayers } from "../marks/marked-layers.js";
+import { closeFd, openName, readXattr, sys, upkeep } from "../layer/system-calls.js";
 import type { Node } from "./node.js";
 import { statNode } from "./open-node.js";
 
@@ -42,6 +43,11 @@ export function readProtectionMark(core: MarkedDirectories, node: Node): number 
   const fd = node.fd >= 0 ? node.fd : core.fds.of(node.top);
   const length = fd < 0 ? fd : readXattr(fd, "", core.marks.protattr, value);
   if (length < 0) return isAbsent(length) ? 0 : undefined;
+  return flagsInMark(length);
+}
+
+/** Of the mark in `value`. */
+function flagsInMark(length: number): number {
   const mark = value.toString("latin1", 0, length);
   return Object.entries(LETTERS).reduce((flags, [letter, flag]) => (mark.includes(letter) ? flags | flag : flags), 0);
 }
@@ -69,6 +75,30 @@ export function writeProtection(core: MarkedDirectories, dirFd: number, flags: n
   if (letters.length > 0) return upkeep.setxattrat(dirFd, "", core.marks.protattr, Buffer.from(letters.join("")), 0);
   const status = upkeep.removexattrat(dirFd, "", core.marks.protattr);
   return status === -Errno.ENODATA || status === -Errno.EOPNOTSUPP ? 0 : status;
+}
+
+/**
+ * Gives a file of the upper layer, found at (`dirFd`, `name`), the flags that its mark tells, so that the host refuses changes of it. The
+ * mark stays until somebody takes the flags away: an immutable file has all its attributes for good.
+ */
+export function adoptProtection(core: MarkedLayers, { dirFd, name }: { dirFd: number; name: ByteName }, found: Attr): void {
+  const length = dirFd < 0 ? dirFd : readXattr(dirFd, name, core.marks.protattr, value);
+  const missing = length <= 0 ? 0 : flagsInMark(length) & ~protectionIn(found);
+  if (missing === 0) return;
+  const fd = openName(dirFd, name, O.RDONLY | O.NONBLOCK | O.NOCTTY, 0);
+  const own = fd < 0 ? fd : sys.getFlags(fd);
+  const status = own < 0 ? own : upkeep.setFlags(fd, own | missing);
+  if (fd >= 0) closeFd(fd);
+  if (status < 0) core.events.anomaly("a protected file could not get its flags", { name, errno: -status });
+}
+
+/** Before the flags of such a file change: its mark goes, and the flags with it, since they protect the mark. 0 or the negative errno. */
+export function dropFileMark(core: MarkedDirectories, fd: number): number {
+  const length = readXattr(fd, "", core.marks.protattr, value);
+  if (length < 0) return 0;
+  const own = sys.getFlags(fd);
+  const status = own < 0 ? own : upkeep.setFlags(fd, own & ~PROTECTING);
+  return status < 0 ? status : writeProtection(core, fd, 0);
 }
 
 /** May names be added to a directory? 0 or EPERM. */

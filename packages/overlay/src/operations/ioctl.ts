@@ -10,7 +10,7 @@ import { closeFd, effects, sys } from "../layer/system-calls.js";
 import type { Permit } from "../layer/permit.js";
 import type { Node } from "../node/node.js";
 import { openNode } from "../node/open-node.js";
-import { PROTECTING, protectionOf, readProtectionMark, writeProtection } from "../node/protection.js";
+import { dropFileMark, PROTECTING, protectionOf, readProtectionMark, writeProtection } from "../node/protection.js";
 import { metadataAccess } from "./metadata-access.js";
 
 const GETFLAGS = 0x80086601;
@@ -109,7 +109,7 @@ function writeBack(core: IoContext, node: Node, wanted: Buffer): Status {
 function changeNow(core: IoContext, permit: Permit, { id, wanted }: { id: NodeId; wanted: Buffer }): number {
   const fd = openReal(core, id);
   if (fd < 0) return -fd;
-  const marked = markDirectory(core, id, { fd, wanted });
+  const marked = changeMark(core, id, { fd, wanted });
   if (marked < 0) {
     closeFd(fd);
     return -marked;
@@ -122,10 +122,13 @@ function changeNow(core: IoContext, permit: Permit, { id, wanted }: { id: NodeId
   return -status || 0;
 }
 
-/** Gives a directory a mark instead of the flags that protect it, and takes these out of `wanted`. Extended flags are half as large. */
-function markDirectory(core: IoContext, id: NodeId, { fd, wanted }: { fd: number; wanted: Buffer }): number {
+/**
+ * Gives a directory a mark instead of the flags that protect it, and takes these out of `wanted`. Extended flags are half as large. A file
+ * loses the mark.
+ */
+function changeMark(core: IoContext, id: NodeId, { fd, wanted }: { fd: number; wanted: Buffer }): number {
   const node = core.nodes.get(id);
-  if (node?.isDirectory !== true) return 0;
+  if (node?.isDirectory !== true) return dropFileMark(core, fd);
   const shift = wanted.length === FLAGS_BYTES ? 0 : 1;
   const flags = wanted.readUInt32LE(0);
   const protecting = (flags << shift) & PROTECTING;
