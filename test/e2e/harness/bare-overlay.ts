@@ -66,7 +66,7 @@ const SETTINGS: Omit<OverlayConfig, "gate" | "lowers" | "dataLowers" | "upper" |
   maxCachedBackings: 0,
 };
 
-interface More extends Partial<Pick<OverlayConfig, "maxIdleObjects" | "metacopy" | "recordMemory">> {
+interface More extends Partial<Pick<OverlayConfig, "index" | "maxIdleObjects" | "metacopy" | "recordMemory">> {
   /** Told of each name that the kernel has to drop. */
   onDropped?: (name: string) => void;
   /** Told of each id whose attributes the kernel has to ask for again. */

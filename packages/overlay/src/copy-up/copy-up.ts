@@ -9,7 +9,8 @@ import { andThen, type CallContext, Errno, type Status } from "@sluice/vfs";
 import type { CopyUpContext } from "./copy-up-context.js";
 import type { Permit } from "../layer/permit.js";
 import { closeFd } from "../layer/system-calls.js";
-import type { Node } from "../node/node.js";
+import { isBare } from "../node/link-index.js";
+import type { Dentry, Node } from "../node/node.js";
 import { APPEND_ONLY, PROTECTING, protectionOf } from "../node/protection.js";
 import { ABANDONED, CopyUpJob } from "./copy-up-job.js";
 import { completeMetacopy } from "./complete-metacopy.js";
@@ -35,6 +36,8 @@ export interface CopyUpOptions {
   changesFlags?: true;
   /** Of a truncation: whether it is still allowed. If not once the copy is made, the result is ABANDONED. */
   stands?: () => boolean;
+  /** The name that is about to move or to go. */
+  moves?: Dentry;
   /** Its times are about to become the current one: allowed where things may only be added (fs/attr.c may_setattr). */
   touches?: boolean;
 }
@@ -43,7 +46,7 @@ export interface CopyUpOptions {
 export function copyUp(core: CopyUpContext, node: Node, options: CopyUpOptions): Status {
   if (node.isDirectory && (protectionOf(core, node) & ~mayHave(options)) !== 0) return Errno.EPERM;
   const incomplete = node.inUpper && node.data !== undefined && options.metadataOnly !== true;
-  if (node.inUpper && !incomplete) return linkUp(core, node);
+  if (node.inUpper && !incomplete) return linkNames(core, node, options);
   if (core.upper === undefined) return Errno.EROFS;
   const above = copyUpDeep(core, node.isDirectory ? node : node.parent);
   if (above !== 0) return andThen(above, (status) => (status !== 0 ? status : copyUp(core, node, options)));
@@ -54,7 +57,7 @@ export function copyUp(core: CopyUpContext, node: Node, options: CopyUpOptions):
   if (job === undefined) {
     const parent = node.parent === undefined ? 0 : copyUpDirectory(core, node.parent);
     if (parent !== 0) return parent;
-    if (!node.isRegular) return copySpecial(core, node) || linkUp(core, node);
+    if (!node.isRegular) return copySpecial(core, node) || linkNames(core, node, options);
     const metadataOnly = options.metadataOnly === true && core.config.metacopy;
     job = new CopyUpJob(node, options.truncate, metadataOnly);
     job.handsOver = options.handsOver === true;
@@ -74,11 +77,25 @@ export function copyUp(core: CopyUpContext, node: Node, options: CopyUpOptions):
 
 /** The copy was made at once. Its descriptor goes to the caller once every name is linked. */
 function linkCopy(core: CopyUpContext, { node, handedOver }: CopyUpJob, options: CopyUpOptions): Status {
-  return andThen(linkUp(core, node), (status) => {
+  return andThen(linkNames(core, node, options), (status) => {
     if (handedOver === undefined) return status;
     if (status === 0) options.fd = handedOver;
     else closeFd(handedOver);
     return status;
+  });
+}
+
+/**
+ * The index leads every name to the copy, so a change of the copy needs no link of a name if none can be made: the file has as many as its
+ * file system allows, or flags that do not stand in the way of the change forbid it. The kernel links only the name that the caller uses.
+ */
+function linkNames(core: CopyUpContext, node: Node, options: CopyUpOptions): Status {
+  return andThen(linkUp(core, node), (status) => {
+    const allowed =
+      status === Errno.EMLINK
+        ? options.moves === undefined || !isBare(core, node, options.moves.parent, options.moves.name)
+        : status === Errno.EPERM && mayHave(options) !== 0;
+    return allowed ? 0 : status;
   });
 }
 

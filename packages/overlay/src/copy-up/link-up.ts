@@ -18,6 +18,7 @@ const parentAttr = new Attr();
  */
 export function linkUp(core: CopyUpContext, node: Node): Status {
   if (node.indexed?.bareNames !== true) return 0;
+  if (node.indexed.full) return Errno.EMLINK;
   const linked = inTurns(linkNames(core, node, node.indexed));
   if (typeof linked === "number") return linked;
   core.nodes.hold(node);
@@ -31,6 +32,7 @@ function* linkNames(core: CopyUpContext, node: Node, indexed: IndexEntry): Gener
     const { parent: firstParent, name: firstName, others } = node;
     for (const { parent, name } of names) {
       const status = copyUpDirectory(core, parent) || linkName(core, node, { parent, name });
+      if (status === Errno.EMLINK) indexed.full = true;
       if (status !== 0) return status;
       const inParent = done.get(parent);
       if (inParent === undefined) done.set(parent, new Set([name]));
@@ -67,7 +69,10 @@ function linkName(core: CopyUpContext, node: Node, name: Dentry): number {
   if (status < 0) return -status;
   const known = statFd(into, parentAttr) === 0;
   status = upkeep.linkat(index.fd, node.realName, into, name.name, 0);
-  if (status < 0) return -status;
+  if (status < 0) {
+    writeNlink(core, entry, { to: "U", delta: indexed.nlinkDelta });
+    return -status;
+  }
   if (known) restoreTimes(into, parentAttr);
   indexed.nlinkDelta--;
   return -writeNlink(core, entry, { to: "U", delta: indexed.nlinkDelta }) || 0;

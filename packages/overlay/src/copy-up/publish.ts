@@ -63,7 +63,7 @@ function publishInIndex(core: CopyUpContext, node: Node, copy: FinishedCopy): nu
   if (status >= 0) status = statFd(target, own);
   if (status >= 0) status = upkeep.renameat2(scratch, copy.name, index.fd, name, RENAME.NOREPLACE);
   if (status < 0) return -status;
-  node.indexed = { nlinkDelta: attr.nlink - own.nlink, lowerNlink: attr.nlink, bareNames: true };
+  node.indexed = { nlinkDelta: attr.nlink - own.nlink, lowerNlink: attr.nlink, bareNames: true, full: false };
   core.nodes.rememberLink(node, own.ino);
   bookCopy(core, node, { dir: index, name });
   return 0;

@@ -114,7 +114,7 @@ export function placeInIndex(core: Admission, node: Node, what: InIndex): void {
     // The mark of an immutable file cannot be repaired.
     const nlinkDelta = repairNlink(core, dir, indexed);
     if (node.isRegular) adoptProtection(core, { dirFd: dir.fd, name: indexed.name }, indexed.attr);
-    node.indexed = { nlinkDelta, lowerNlink: indexed.lower.nlink, bareNames: false };
+    node.indexed = { nlinkDelta, lowerNlink: indexed.lower.nlink, bareNames: false, full: false };
   }
   if (found.dir?.layer.writable === false) node.indexed.bareNames = true;
 }

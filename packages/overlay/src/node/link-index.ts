@@ -105,9 +105,16 @@ export function writeNlink(core: LinkIndex, at: { fd: number; name: ByteName }, 
   return upkeep.setxattrat(at.fd, at.name, core.marks.nlink, Buffer.from(`${to}${delta < 0 ? "" : "+"}${delta}`), 0);
 }
 
-/** Would removing one of the names leave nothing that tells how many are left? */
-export function losesItsCount(core: LinkIndex, node: Node): boolean {
-  return core.linkIndex !== undefined && ((!node.inUpper && node.lowerLinkKey !== undefined) || node.indexed?.bareNames === true);
+/** Would removing this name of the node leave nothing that tells how many are left? */
+export function losesItsCount(core: LinkIndex, node: Node, parent: Node, name: ByteName): boolean {
+  return core.linkIndex !== undefined && ((!node.inUpper && node.lowerLinkKey !== undefined) || isBare(core, node, parent, name));
+}
+
+/** Does the name have no link in the upper layer? One bare name counts for all, unless the file can have no further link. */
+export function isBare(core: LinkIndex, { indexed }: Node, parent: Node, name: ByteName): boolean {
+  if (indexed?.bareNames !== true || !indexed.full) return indexed?.bareNames === true;
+  const fd = parent.upperDir === undefined ? -1 : core.fds.of(parent.upperDir);
+  return fd < 0 || statName(fd, name, entry) < 0;
 }
 
 /**
@@ -125,6 +132,7 @@ export function dropLastIndexed(core: LinkIndex, node: Node): void {
   const { indexed } = node;
   const dir = core.linkIndex;
   if (indexed === undefined || dir === undefined) return;
+  indexed.full = false;
   if (statName(dir.fd, node.realName, entry) < 0 || entry.nlink + indexed.nlinkDelta > 0) return;
   // Links that nobody counted are left: a lower layer got names while it was mounted. The file stays (ovl_cleanup_index).
   if (entry.nlink > 1) {

@@ -22,6 +22,8 @@ export interface IndexEntry {
   readonly lowerNlink: number;
   /** Some known name is in a lower layer only. */
   bareNames: boolean;
+  /** The file system allows the file no further link. */
+  full: boolean;
 }
 
 /** A nodeId that the kernel uses for a node besides its own: one that it had before, or one for observed opens. */

@@ -77,8 +77,8 @@ class Removing extends GovernedOperation<OperationContext> {
     // `commit` finds out again if it cannot be removed.
     if (typeof node === "number" || typeof parent === "number") return 0;
     if (directory) return node.isDirectory && mayTake(core, parent, node) === 0 ? this.#proveEmpty(core, node) : 0;
-    if (!losesItsCount(core, node)) return 0;
-    return copyUp(core, node, { permit, call: this.call, truncate: false, metadataOnly: true });
+    if (!losesItsCount(core, node, parent, name)) return 0;
+    return copyUp(core, node, { permit, call: this.call, truncate: false, metadataOnly: true, moves: { parent, name } });
   }
 
   commit(core: OperationContext, permit: Permit): number {

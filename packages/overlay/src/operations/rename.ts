@@ -17,7 +17,7 @@ import type { RealDir } from "../layer/host-layer.js";
 import { isForeignMark } from "../marks/foreign-marks.js";
 import { isWhiteout } from "../marks/whiteout.js";
 import { existsBelow } from "../merge/find.js";
-import { losesItsCount } from "../node/link-index.js";
+import { isBare, losesItsCount } from "../node/link-index.js";
 import type { Node } from "../node/node.js";
 import { openNode } from "../node/open-node.js";
 import { arrived } from "./arrivals.js";
@@ -85,7 +85,8 @@ class Renaming implements Governed<OperationContext> {
       // The node contradicts itself: one rename fails, and the mount does not stand still.
       if (missing === copiedBefore) return Errno.EIO;
       copiedBefore = missing;
-      const copied = copyUp(core, missing, { permit, call: this.call, truncate: false, metadataOnly: true });
+      const moves = missing === plan.node ? plan : { parent: plan.newParent, name: plan.newName };
+      const copied = copyUp(core, missing, { permit, call: this.call, truncate: false, metadataOnly: true, moves });
       if (typeof copied !== "number") return copied.then((status) => this.#prepareOn(core, permit, status));
       if (copied !== 0) return copied;
       this.#plan = undefined;
@@ -151,10 +152,16 @@ function makePlan(core: OperationContext, args: RenameArgs): RenamePlan | number
 }
 
 function needsCopyUp(core: OperationContext, plan: RenamePlan): Node | undefined {
-  const { node, target } = plan;
-  if (!node.namedUp) return node;
+  const { node, target, newParent, newName } = plan;
+  if (!isUp(core, node, plan.parent, plan.name)) return node;
   if (target === undefined) return undefined;
-  return plan.exchange ? (target.namedUp ? undefined : target) : losesItsCount(core, target) ? target : undefined;
+  const ready = plan.exchange ? isUp(core, target, newParent, newName) : !losesItsCount(core, target, newParent, newName);
+  return ready ? undefined : target;
+}
+
+/** Are the object and this name of it in the upper layer? */
+function isUp(core: OperationContext, node: Node, parent: Node, name: ByteName): boolean {
+  return node.inUpper && !isBare(core, node, parent, name);
 }
 
 function check(core: OperationContext, plan: RenamePlan): number {
