@@ -139,3 +139,28 @@ test("knows which names of a file with several names were changed by others, als
   expect(["one", "other", "alone", "none"].filter((path) => records.isShared(path))).toEqual(["one", "other"]);
   expect([records.at("other"), contentAt(records, "one")]).toEqual([undefined, "one"]);
 });
+
+test("a record of several has the bytes of each, and of a path in two of them those of the later one", async () => {
+  const [at, first, second, joined] = [scratch(), scratch(), scratch(), scratch()];
+  const recorders = [recorderIn(first), recorderIn(second)];
+  for (const [record, file] of [
+    [0, "early"],
+    [0, "both"],
+    [1, "late"],
+    [1, "both"],
+  ] as const) {
+    writeFileSync(join(at, file), `${file} in ${record}`);
+    const { fd, attr } = open(join(at, file));
+    expect(await recorders[record]?.noteFile(file, attr, fd)).toBe(0);
+  }
+  // A reflink, as a recorder makes it of a large file on a file system that has them.
+  const { content: _, ...entry } = recordsIn(second).at("late") as BaseEntry;
+  writeFileSync(join(second, "reflink"), "large");
+  appendFileSync(join(second, ENTRIES), `\n${JSON.stringify({ ...entry, path: "large", clone: "reflink" })}`);
+  const [into, ...from] = [joined, first, second].map(openAt) as [number, number, number];
+  cleanUp(() => [into, ...from].forEach((fd) => void native.close(fd)));
+  expect(joinRecords(from, into)).toBe(0);
+  const records = recordsIn(joined);
+  const contents = ["early", "late", "both", "large"].map((path) => contentAt(records, path));
+  expect(contents).toEqual(["early in 0", "late in 1", "both in 1", "large"]);
+});
