@@ -9,7 +9,7 @@ import { copyOrigin } from "../marks/origin.js";
 import { setIno } from "../node/admit.js";
 import type { Node } from "../node/node.js";
 import { openForCopy, openObject } from "../node/open-node.js";
-import { protectionIn } from "../node/protection.js";
+import { protectionFor } from "../node/protection.js";
 import { copyContent, isSmall, triesClone } from "./copy-data.js";
 import { addFlags, copyMetadata, tryFlags } from "./copy-metadata.js";
 import { ABANDONED, type CopyUpJob } from "./copy-up-job.js";
@@ -32,7 +32,7 @@ export function copyRegular(core: CopyUpContext, job: CopyUpJob): Status {
   const copy = (): Status => {
     const status = object < 0 ? -object : -statFd(object, attr) || 0;
     if (status !== 0) return status;
-    job.has = node.inUpper ? 0 : protectionIn(attr);
+    job.has = node.inUpper ? 0 : protectionFor(core, node, attr);
     if ((job.has & ~job.mayHave) !== 0) return Errno.EPERM;
     job.sizeBytes = job.truncate || job.metadataOnly ? 0 : attr.size;
     return withTemporary(core, job, { layer, source, object, target: -1, attr, name });

@@ -28,8 +28,13 @@ export function openWritable(core: DataAccess, node: Node, flags: number): numbe
 
 /** Opens the data of a file for a copy-up, also if its mode closes it to its owner, who may change that mode. A descriptor, or the negative errno. */
 export function openForCopy(core: DataAccess, node: Node): number {
-  const fd = openNode(core, node, O.RDONLY);
-  if (fd !== -Errno.EACCES || node.data !== undefined) return fd;
+  return node.data === undefined ? openClosed(core, node) : openNode(core, node, O.RDONLY);
+}
+
+/** The same of the object itself. */
+export function openClosed(core: DirectoryAccess, node: Node): number {
+  const fd = openObject(core, node, O.RDONLY);
+  if (fd !== -Errno.EACCES) return fd;
   const path = openObject(core, node, O.PATH | O.NOFOLLOW);
   if (path < 0) return path;
   const own = readOwn(path);

@@ -6,9 +6,10 @@
  */
 import { Attr, type ByteName, Errno, O } from "@sluice/vfs";
 import type { MarkedDirectories, MarkedLayers } from "../marks/marked-layers.js";
+import type { DirectoryAccess } from "../layer/layer-stack.js";
 import { closeFd, openName, readXattr, sys, upkeep } from "../layer/system-calls.js";
 import type { Node } from "./node.js";
-import { statNode } from "./open-node.js";
+import { openClosed, statNode } from "./open-node.js";
 
 /** FS_IMMUTABLE_FL and FS_APPEND_FL; statx(2) has the same bits for both. */
 const IMMUTABLE = 0x10;
@@ -18,9 +19,24 @@ const LETTERS: Readonly<Record<string, number>> = { i: IMMUTABLE, a: APPEND_ONLY
 const value = Buffer.alloc(64);
 const attr = new Attr();
 
-/** The protection of an object with these attributes, as its layer gave them; 0 if its file system has no such flags. */
-export function protectionIn({ attributes }: Attr): number {
+/** The protection of an object with these attributes, as statx(2) tells it; 0 if its file system has no such flags. */
+function protectionIn({ attributes }: Attr): number {
   return attributes & PROTECTING;
+}
+
+/**
+ * The protection of a node's object, which has these attributes. The file system must tell it as a flag, too: erofs tells statx(2) that every
+ * file is immutable, since its images are, and an overlay of such layers repeats that. Kernel overlayfs goes by the inode's flags.
+ */
+export function protectionFor(core: DirectoryAccess, node: Node, attr: Attr): number {
+  const told = protectionIn(attr);
+  if (told === 0) return 0;
+  const fd = openClosed(core, node);
+  if (fd < 0) return told;
+  const flags = sys.getFlags(fd);
+  closeFd(fd);
+  if (flags >= 0) return told & flags;
+  return flags === -Errno.ENOTTY || flags === -Errno.EOPNOTSUPP || flags === -Errno.EINVAL ? 0 : told;
 }
 
 export function protectionOf(core: MarkedDirectories, node: Node): number {
@@ -66,7 +82,7 @@ function isGone(status: number): boolean {
 function flagsOf(core: MarkedDirectories, node: Node): number | undefined {
   const status = statNode(core, node, attr);
   if (status < 0) return isGone(status) || status === -Errno.EACCES ? 0 : undefined;
-  return protectionIn(attr);
+  return protectionFor(core, node, attr);
 }
 
 /** Marks a directory of the upper layer, by a descriptor of any kind. 0 or the negative errno. */

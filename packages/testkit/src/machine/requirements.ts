@@ -17,6 +17,7 @@ export type Need =
   | "FUSE over io_uring"
   | "kernel overlayfs"
   | "loop devices"
+  | "kernel erofs"
   | "fuse-native"
   | "helm"
   | "user namespaces"
@@ -95,6 +96,7 @@ const PROBES: Readonly<Record<string, () => boolean>> = {
     isUnstacked(process.env["SLUICE_TEST_ROOT"] ?? tmpdir()),
   "FUSE over io_uring": uringCanBeHad,
   "kernel overlayfs": () => hasCapability(CAP.SYS_ADMIN) && knowsFileSystem("overlay"),
+  "kernel erofs": () => hasCapability(CAP.SYS_ADMIN) && knowsFileSystem("erofs"),
   "loop devices": () => hasCapability(CAP.SYS_ADMIN) && canOpen("/dev/loop-control"),
   "fuse-native": hasPortableEngine,
   // Of the build machine or the registry: packages/dev/tests/fetch-helm.mjs.
