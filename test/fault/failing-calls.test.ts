@@ -189,6 +189,21 @@ test("a copy of the attributes that cannot get its data with its capability stay
   expect(mark).toBe(0);
 });
 
+test("a copy that has no room for the mark of its origin has another inode number from the next mount on, and no error", async () => {
+  const { overlay, base, find } = planted({ "lower/f": "data" });
+  const open = (): unknown => overlay.open(call, find("f"), O.WRONLY, opened());
+  const numberIn = (mounted: Overlay): number => {
+    const found = entry();
+    expect(mounted.lookup(call, ROOT, "f", found)).toBe(0);
+    return found.attr.ino;
+  };
+  const [lower, first] = [statSync(join(base, "lower/f")).ino, numberIn(overlay)];
+  expect(await withFault({ call: "copyOrigin", errno: Errno.ENOSPC }, open)).toBe(0);
+  expect([first, numberIn(overlay)]).toEqual([lower, lower]);
+  overlay.destroy();
+  expect(numberIn(overlayOver(base))).toBe(statSync(join(base, "upper/f")).ino);
+});
+
 test("the kernel asks for the attributes again after a change of which only a part was made", async () => {
   const stale: number[] = [];
   const { overlay, base, find } = planted({ "upper/f": "data" }, { onStale: (id) => stale.push(id) });
