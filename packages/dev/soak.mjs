@@ -17,6 +17,7 @@ const SOAKS = /** @type {const} */ ({
   "direct-writes": ["test/e2e/io/direct-writes.test.ts"],
   differential: ["test/differential/differential.test.ts"],
   exercisers: ["test/fault/exercisers"],
+  failures: ["test/fault/failed-changes.test.ts"],
   mutants: ["test/mutants"],
   podman: ["test/dropin/podman.test.ts"],
   release: ["test/release"],
