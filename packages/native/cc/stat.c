@@ -98,16 +98,19 @@ int64_t stat_descriptor(int fd, uint32_t *words) {
 #define ATTRIBUTE_WORD 31
 /* No attribute that is asked about this way is longer. */
 #define ATTRIBUTE_BYTES 128
+/* The result if a regular file has the attribute `mark`. */
+#define HAS_MARK 1
 
 napi_value stat_with_attribute(napi_env env, napi_callback_info info) {
-  struct args args = args_read_as_is(env, info, 4);
-  struct name name, attribute;
+  struct args args = args_read_as_is(env, info, 5);
+  struct name name, attribute, mark;
   struct stat_result stat;
   uint8_t value[ATTRIBUTE_BYTES];
   int dirfd = arg_int(&args, 0);
   arg_name(&args, 1, &name);
   struct slice slice = arg_typed(&args, 2, napi_uint32_array);
   arg_name(&args, 3, &attribute);
+  arg_name(&args, 4, &mark);
   if (!args.failure && slice.length < STAT_WORDS) args_throw_range(&args, "the array must hold 32 words");
   if (args.failure) return args_failed(&args);
   uint32_t *words = (uint32_t *)(void *)slice.data;
@@ -116,7 +119,9 @@ napi_value stat_with_attribute(napi_env env, napi_callback_info info) {
   if (status < 0) return result_number(env, status);
   fill(words, &stat);
   if (S_ISREG(stat.mode)) {
-    words[ATTRIBUTE_WORD] = (uint32_t)xattr_get(dirfd, name.bytes, attribute.bytes, (struct slice){value, sizeof value});
+    struct slice room = {value, sizeof value};
+    words[ATTRIBUTE_WORD] = (uint32_t)xattr_get(dirfd, name.bytes, attribute.bytes, room);
+    if (mark.bytes[0] != '\0' && xattr_get(dirfd, name.bytes, mark.bytes, room) >= 0) return result_number(env, HAS_MARK);
   }
   return result_number(env, 0);
 }

@@ -20,9 +20,9 @@ export interface NameCalls {
   statx(dirfd: number, name: string, flags: number, words: Uint32Array): number;
   /**
    * statx of a name, without following a link. Of a regular file the last word tells one of its extended attributes, as a signed number:
-   * the length, or the negative errno; -ERANGE from 129 bytes on.
+   * the length, or the negative errno; -ERANGE from 129 bytes on. 1 instead of 0 if it has the attribute `mark`, too; "" asks for none.
    */
-  statWithAttribute(dirfd: number, name: string, words: Uint32Array, attribute: string): number;
+  statWithAttribute(dirfd: number, name: string, words: Uint32Array, attribute: string, mark: string): number;
   /**
    * The same of a path, links followed, as far as the kernel knows it without asking a file system (openat2(2) with
    * RESOLVE_CACHED, AT_STATX_DONT_SYNC). -EAGAIN if a name on the way would have to be looked up.

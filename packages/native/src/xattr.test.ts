@@ -47,7 +47,7 @@ describe.each(cases)("extended attributes on $name, old kernel: $old", ({ place,
   it("tells an attribute of a file with its stat, and none of other objects", () => {
     const words = new Uint32Array(STAT_WORDS);
     const asked = (name: string): (number | undefined)[] => {
-      const status = native.statWithAttribute(scratch.dir, name, words, "user.a");
+      const status = native.statWithAttribute(scratch.dir, name, words, "user.a", "");
       return [status, (words[StatWord.attribute] as number) | 0, words[StatWord.mode]];
     };
     const { mode } = statOf(scratch.dir, "\xfff");
@@ -58,9 +58,12 @@ describe.each(cases)("extended attributes on $name, old kernel: $old", ({ place,
     }
     native.setxattrat(scratch.dir, "\xfff", "user.a", new Uint8Array(129), 0);
     expect(asked("\xfff")).toEqual([0, -errno.ERANGE, mode]);
+    const marked = (mark: string): number => native.statWithAttribute(scratch.dir, "\xfff", words, "user.b", mark);
+    native.setxattrat(scratch.dir, "\xfff", "user.a", new Uint8Array(128), 0);
+    expect([marked("user.a"), marked("user.b"), marked("")]).toEqual([1, 0, 0]);
     expect(asked("link")).toEqual([0, 0, 0o120777]);
-    expect(native.statWithAttribute(scratch.dir, "nothing", words, "user.a")).toBe(-errno.ENOENT);
-    expect(() => native.statWithAttribute(scratch.dir, "link", new Uint32Array(31), "user.a")).toThrow(RangeError);
+    expect(native.statWithAttribute(scratch.dir, "nothing", words, "user.a", "")).toBe(-errno.ENOENT);
+    expect(() => native.statWithAttribute(scratch.dir, "link", new Uint32Array(31), "user.a", "")).toThrow(RangeError);
   });
 
   it("sets, gets, lists and removes by name", () => {

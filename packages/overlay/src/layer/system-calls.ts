@@ -150,21 +150,29 @@ export function readLink(dirFd: number, name: string, into: Uint8Array): number 
   return length === -Errno.EACCES ? onOwn(dirFd, name, (own) => sys.readlinkat(own, "", into)) : length;
 }
 
-/** As `statName`, and also asks a regular file for an extended attribute: see `Attr.attributeLength`. */
-export function statNameWith(dirFd: number, name: string, attr: Attr, attribute: string): number {
-  let status = sys.statWithAttribute(dirFd, name, attr.words, attribute);
-  if (status === -Errno.EACCES) status = statOnOwnWith(dirFd, name, attr, attribute);
+/** The extended attributes that a look-up asks a regular file for. */
+export interface AskedAttributes {
+  /** See `Attr.attributeLength`. */
+  readonly attribute: string;
+  /** The result is 1 if the file has it; "" for none. */
+  readonly mark: string;
+}
+
+/** As `statName`, and also asks a regular file for extended attributes. */
+export function statNameWith(dirFd: number, name: string, attr: Attr, { attribute, mark }: AskedAttributes): number {
+  let status = sys.statWithAttribute(dirFd, name, attr.words, attribute, mark);
+  if (status === -Errno.EACCES) status = statOnOwnWith(dirFd, name, attr, { attribute, mark });
   showGroup(attr);
   return status;
 }
 
 const asked = Buffer.alloc(128);
 
-function statOnOwnWith(dirFd: number, name: string, attr: Attr, attribute: string): number {
+function statOnOwnWith(dirFd: number, name: string, attr: Attr, { attribute, mark }: AskedAttributes): number {
   return onOwn(dirFd, name, (own) => {
     const status = sys.statx(own, "", AT.EMPTY_PATH | AT.SYMLINK_NOFOLLOW, attr.words);
     attr.attributeLength = sys.getxattrat(own, "", attribute, asked);
-    return status;
+    return status === 0 && mark !== "" && sys.getxattrat(own, "", mark, asked) >= 0 ? 1 : status;
   });
 }
 

@@ -1,4 +1,5 @@
 /** Names of the marks that overlayfs keeps in extended attributes (Documentation/filesystems/overlayfs.rst). */
+import type { AskedAttributes } from "../layer/system-calls.js";
 
 export interface MarkNames {
   /** "trusted.overlay." or "user.overlay." */
@@ -16,6 +17,9 @@ export interface MarkNames {
   readonly nlink: string;
   readonly upper: string;
   readonly protattr: string;
+  /** Of files in the upper layer, and in all others. */
+  readonly askedInUpper: AskedAttributes;
+  readonly askedBelow: AskedAttributes;
 }
 
 const FOREIGN_NAMESPACES = ["trusted.overlay.", "user.overlay.", "user.fuseoverlayfs."];
@@ -65,5 +69,7 @@ export function markNames(userXattr: boolean, foreign: boolean): MarkNames {
     nlink: `${prefix}nlink`,
     upper: `${prefix}upper`,
     protattr: `${prefix}protattr`,
+    askedInUpper: { attribute: `${prefix}metacopy`, mark: `${prefix}protattr` },
+    askedBelow: { attribute: `${prefix}metacopy`, mark: "" },
   };
 }

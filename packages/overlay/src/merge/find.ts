@@ -82,7 +82,7 @@ function step(search: Search, dir: RealDir, name: ByteName): number {
   if (dirFd < 0) return absent(dirFd);
   const attr = found.kind === 0 ? found.attr : below;
   // Most names are of files, which are asked for the mark of a metadata-only copy anyway.
-  const status = statNameWith(dirFd, name, attr, core.marks.metacopy);
+  const status = statNameWith(dirFd, name, attr, dir.layer.writable ? core.marks.askedInUpper : core.marks.askedBelow);
   if (status < 0) {
     if (core.marks.foreign && isHiddenByFile(dirFd, name)) search.stop = true;
     else if (status === -Errno.ENOENT) missed(core, dir, dirFd);
@@ -94,7 +94,10 @@ function step(search: Search, dir: RealDir, name: ByteName): number {
     search.stop = true;
     return 0;
   }
-  if (found.kind === 0) found.kind = kind;
+  if (found.kind === 0) {
+    found.kind = kind;
+    found.isProtected = status === 1;
+  }
   if (kind !== S.IFDIR && kind !== S.IFREG) return addObject(search, dir);
   const at = (spareHit ??= { dir, dirFd, name, attr });
   at.dir = dir;

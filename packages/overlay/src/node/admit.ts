@@ -139,7 +139,7 @@ export function place(core: Admission, node: Node, name: ByteName, found: Found)
     node.dir = found.dir;
     node.realName = name;
     node.data = found.data;
-    if (node.isRegular && node.inUpper) adoptProtection(core, { dirFd: core.fds.of(node.top), name }, found.attr);
+    if (found.isProtected) adoptProtection(core, { dirFd: core.fds.of(node.top), name }, found.attr);
     origin = node.top.layer.isOurs && node.top.impure ? originOf(core, node) : undefined;
   }
   const own = { lo: words[0] as number, hi: words[1] as number, device: node.top.layer.deviceIndex };

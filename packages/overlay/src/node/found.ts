@@ -18,6 +18,8 @@ export class Found {
   /** Of the topmost lower directory, or of the first one that this mount made, if `dirs` has one: the origin of the inode number. */
   lowerIno: { lo: number; hi: number; device: number; path: readonly ByteName[] } | undefined = undefined;
   opaque = false;
+  /** A file of the upper layer with the mark of protection. */
+  isProtected = false;
 
   reset(): void {
     this.kind = 0;
@@ -26,6 +28,6 @@ export class Found {
     // A node has it now.
     if (this.dirs.length > 0) this.dirs = [];
     this.lowerIno = undefined;
-    this.opaque = false;
+    this.opaque = this.isProtected = false;
   }
 }
