@@ -1,7 +1,7 @@
 // README's "Your own mount" in a user namespace: for an ordinary user with one id or a range of ids, for root, and on each
 // kind of file system, through mounts that the namespace inherits and whose flags it may not change.
 import { execFileSync } from "node:child_process";
-import { chmodSync, mkdirSync, symlinkSync } from "node:fs";
+import { chmodSync, mkdirSync, readdirSync, symlinkSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { asOrdinaryUser, file, mountKernelOverlay, ORDINARY_USER, plant, requires, runScript, scratch, treeHash } from "@sluice/testkit";
@@ -161,6 +161,21 @@ test("without inherited flags, access times follow the options of the mount", as
   const script = `mount -t tmpfs none /mnt && cp -aL l u w m /mnt && cd /mnt || exit; ${MOUNT}`;
   const { stdout } = await runScript(["unshare", "-Ur", ...NAMESPACE, "sh", "-c", script, "sh", "-o noatime"], { cwd: directory, env });
   expect(stdout).toMatch(/"name": "upper",[^}]*?"flags": \[\s*"nosuid",\s*"nodev",\s*"noatime"\s*\]/);
+});
+
+test("users who are root of their own namespaces do not share a directory for sockets", async () => {
+  const caller = "an ordinary user with one id";
+  const root = scratch();
+  const directory = layersIn(root, caller);
+  // Of another user, who mounted in a namespace before.
+  const temporary = join(root, "tmp");
+  mkdirSync(join(temporary, "sluice-0"), { recursive: true });
+  chmodSync(temporary, 0o1777);
+  const script = `unset XDG_RUNTIME_DIR; export TMPDIR=${temporary}; ${MOUNT}`;
+  const argv = CALLERS[caller]?.(["sh", "-c", script, "sh", ""]) ?? [];
+  const { stdout, stderr } = await runScript(argv, { cwd: directory, env });
+  expect(stdout, stderr).toContain("exit 0");
+  expect(readdirSync(temporary).sort()).toEqual(["sluice-0", `sluice-${ORDINARY_USER.uid}`]);
 });
 
 test("names the inherited mount if one lies below a layer", async () => {

@@ -20,7 +20,7 @@ import {
 import { tmpdir } from "node:os";
 import { basename, dirname, join, resolve } from "node:path";
 import { LOCK, native } from "@sluice/native";
-import { codeOf, failed } from "@sluice/runtime/cli";
+import { CliError, codeOf, failed, uidOutside } from "@sluice/runtime/cli";
 import { ownPath } from "./own-path.js";
 
 /** The names of the sockets in it. */
@@ -40,7 +40,9 @@ export const RUN_DIRECTORY = "/run/sluice";
 export function runBases(): string[] {
   const own = process.env["XDG_RUNTIME_DIR"];
   const uid = process.geteuid?.() ?? 0;
-  return [RUN_DIRECTORY, ...(own === undefined ? [] : [join(own, "sluice")]), join(tmpdir(), `sluice-${uid}`)];
+  // Every user is root of their own user namespace, and they share /tmp. Earlier versions took the id inside of it.
+  const ids = new Set([uidOutside(uid), uid]);
+  return [RUN_DIRECTORY, ...(own === undefined ? [] : [join(own, "sluice")]), ...[...ids].map((id) => join(tmpdir(), `sluice-${id}`))];
 }
 
 /** The mount point's real path. It does not touch the mount itself, which may be stale or stopped. */
@@ -140,20 +142,16 @@ function makePrivate(directory: string, goesOn: boolean): void {
 
 /** Creates the directory, mode 0700, or with `goesOn` keeps the one that is there. @throws CliError if no candidate can be used */
 export function makeRunDirectory(mountpoint: string, goesOn = false): { path: string; remove(): void } {
-  let problem: unknown;
+  const problems: string[] = [];
   for (const path of runDirectories(mountpoint)) {
     try {
       makePrivate(path, goesOn);
       return { path, remove: ownPath(path, removeFlat) };
     } catch (error) {
-      problem = error;
+      problems.push(`${dirname(path)} (${error instanceof CliError ? error.problem : codeOf(error)})`);
     }
   }
-  throw failed(
-    runBases()[0] as string,
-    `no directory for sockets can be created (${codeOf(problem)})`,
-    "make /run writable or set XDG_RUNTIME_DIR",
-  );
+  throw failed(mountpoint, `no directory for its sockets can be made: ${problems.join(", ")}`, "make /run writable or set XDG_RUNTIME_DIR");
 }
 
 /** Gives the directory to the user that a server runs as. Everybody may pass the directory above it, but not list it. */

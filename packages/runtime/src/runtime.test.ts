@@ -1,6 +1,7 @@
 import { afterEach, describe, expect, it, vi } from "vitest";
 import { CliError, type CommandLike, EXIT, parseHostPort, runCli, startAdminServer } from "./index.js";
 import { createRegistry, decisionMetrics } from "./metrics.js";
+import { uidOutside } from "./user-namespace.js";
 
 function command(run: () => Promise<unknown>): CommandLike {
   return { commands: [], name: () => "sluice", exitOverride: () => undefined, configureOutput: () => undefined, parseAsync: run };
@@ -37,6 +38,19 @@ describe("runCli", () => {
 
   it("exits with 1 on a defect", async () => {
     expect((await said(() => Promise.reject(new TypeError("x is undefined"))))[0]).toBe(1);
+  });
+});
+
+describe("uidOutside", () => {
+  const map = "         0       1000          1\n         1     100000      65536\n";
+
+  it("finds the user behind an id of a user namespace", () => {
+    expect([0, 1, 65_536].map((uid) => uidOutside(uid, map))).toEqual([1000, 100_000, 165_535]);
+  });
+
+  it("takes an id without a user, and one of the initial namespace, as it is", () => {
+    expect(uidOutside(70_000, map)).toBe(70_000);
+    expect(uidOutside(1000, "0 0 4294967295")).toBe(1000);
   });
 });
 
