@@ -340,6 +340,15 @@ requires("/dev/fuse", "CAP_SYS_ADMIN", "command setpriv").test("names a missing 
   expectComplaint(runChanged(front, [...full(g), g.mnt]), 3, /CAP_SYS_ADMIN: the process lacks this privilege \(EPERM\): run as root/);
 });
 
+test("refuses a target with one slash too few, and names the form of a target once", async () => {
+  const g = testLayers();
+  await complains(
+    [...full(g), "--decision", "unix://run/x", g.mnt],
+    2,
+    /--decision: 'unix:\/\/run\/x' is not a target: write unix:[^:]*HOST:PORT or dns:[^:]*:PORT\n/,
+  );
+});
+
 test("refuses a control socket that another process listens on, or whose name is too long", async () => {
   const g = testLayers();
   const taken = join(g.root, "taken.sock");

@@ -22,9 +22,12 @@ describe("targets", () => {
     ],
   ])("%s", (text, expected) => expect(parseTarget(text)).toEqual(expected));
 
-  it.each(["", "unix:", "decision", "decision:0", "decision:99999", "http://x:1", "a b:1"])("rejects the target %j", (text) => {
-    expect(() => parseTarget(text)).toThrow(DecisionError);
-  });
+  it.each(["", "unix:", "unix://run/x.sock", "decision", "decision:0", "decision:99999", "http://x:1", "a b:1"])(
+    "rejects the target %j",
+    (text) => {
+      expect(() => parseTarget(text)).toThrow(DecisionError);
+    },
+  );
 });
 
 describe("no policy", () => {

@@ -13,6 +13,9 @@ export type Target =
 
 const HOST_PORT = /^(?:\[([0-9a-fA-F:]+)\]|([^:[\]/\s]+)):(\d{1,5})$/;
 
+/** A path with a host in front of it: gRPC would take `unix://run/x` for `/run/x`. */
+const UNIX_OF_A_HOST = /^unix:\/\/[^/]/;
+
 /** A comma before the start of another target: a socket's path may contain commas, too. */
 const SEPARATOR = /,(?=unix:|dns:|[^,/]+:\d+(?:,|$))/;
 
@@ -20,7 +23,7 @@ const SEPARATOR = /,(?=unix:|dns:|[^,/]+:\d+(?:,|$))/;
 export function parseTarget(text: string): Target {
   const several = text.split(SEPARATOR);
   if (several.length > 1) return { kind: "list", targets: several.map(parseTarget) };
-  if (text.startsWith("unix:")) {
+  if (text.startsWith("unix:") && !UNIX_OF_A_HOST.test(text)) {
     const path = text.slice("unix:".length).replace(/^\/\/(?=\/)/, "");
     if (basename(path).startsWith("*")) return { kind: "sockets", directory: dirname(path), suffix: basename(path).slice(1) };
     if (path !== "") return { kind: "unix", path };

@@ -10,6 +10,14 @@ export type ListenTarget =
 /** Throws `CliError`. */
 export function parseListenTarget(text: string): ListenTarget {
   if (text.startsWith("unix:")) {
+    if (/^unix:\/\/[^/]/.test(text)) {
+      throw new CliError({
+        object: `--listen ${text}`,
+        problem: "the socket's path does not begin with a slash",
+        remedy: "write unix:///PATH, with three slashes",
+        exitCode: EXIT.USAGE,
+      });
+    }
     const path = text.slice("unix:".length).replace(/^\/\/(?=\/)/, "");
     // sun_path has 108 bytes, the last of them NUL.
     if (path === "" || Buffer.byteLength(path) > 107) {

@@ -144,7 +144,7 @@ function checkTarget(target: string): void {
     parseTarget(target);
   } catch (error) {
     if (!(error instanceof DecisionError)) throw error;
-    throw wrong("--decision", error.message, "name a decision service");
+    throw wrong("--decision", `'${target}' is not a target`, "write unix:///PATH, HOST:PORT or dns:///HOST:PORT");
   }
 }
 
