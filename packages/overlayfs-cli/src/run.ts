@@ -1,5 +1,5 @@
 /** Runs an invocation of either form of this command, to an exit code. */
-import { CliError, EXIT, errorLine, inInitialNamespace, VERSION } from "@sluice/runtime/cli";
+import { CliError, EXIT, errorLine, inInitialNamespace, VERSION, watchOutput } from "@sluice/runtime/cli";
 import { HELP } from "./help-text.js";
 import { installLinks } from "./install-links.js";
 import type { Invocation, MountInvocation } from "./invocation.js";
@@ -29,6 +29,7 @@ async function mount(invocation: MountInvocation): Promise<number> {
 }
 
 async function dispatch(invocation: Invocation): Promise<number> {
+  if (invocation.kind !== "mount") watchOutput();
   switch (invocation.kind) {
     case "help":
       process.stdout.write(HELP);

@@ -8,3 +8,4 @@ export { removeDeadSocket } from "./remove-dead-socket.js";
 export { runCli } from "./run-cli.js";
 export { table } from "./table.js";
 export { VERSION } from "./version.js";
+export { watchOutput } from "./output/watch-output.js";

@@ -1,5 +1,5 @@
 /** The decision service by itself, as its container runs it: the commands of `sluice` that need no mount. */
-import { runCli, VERSION } from "@sluice/runtime/cli";
+import { runCli, VERSION, watchOutput } from "@sluice/runtime/cli";
 import { Command } from "commander";
 import { addDecisionCommand, addPolicyCommands, addProfileCommand } from "./commands.js";
 
@@ -7,4 +7,6 @@ const program = new Command("sluice").description("the decision service of Sluic
 addDecisionCommand(program);
 addPolicyCommands(program);
 addProfileCommand(program);
+// `decision` serves, even if nobody reads its output.
+if (process.argv[2] !== "decision" || process.argv.includes("--help")) watchOutput();
 process.exitCode = await runCli(program);

@@ -54,8 +54,8 @@ async function complains(argv: string[], code: number, pattern: RegExp, options:
 }
 
 /** Runs as the tests' user, through a command in front: unshare, setpriv, a shell. */
-function runChanged(front: string[], argv: string[]): ScriptResult {
-  const [command = "", ...rest] = [...front, process.execPath, CLI, ...argv];
+function runChanged(front: string[], argv: string[], program: string = CLI): ScriptResult {
+  const [command = "", ...rest] = [...front, process.execPath, program, ...argv];
   const done = spawnSync(command, rest, { encoding: "utf8", timeout: 60_000 });
   return { code: done.status, signal: done.signal, stdout: done.stdout, stderr: done.stderr, timedOut: false };
 }
@@ -78,7 +78,18 @@ test("output to a full disk is an error: a patch and a layer are not cut short s
   const complaint = /^sluice: standard output: it cannot be written \(ENOSPC\): check the room on its disk\n$/;
   for (const command of [["diff", "-p"], ["export"]])
     expectComplaint(runChanged(into(join(small, "out")), [...command, "--upper", upper, "--lower", lower]), 1, complaint);
-  expectComplaint(runChanged(into("/dev/full"), ["policy", "schema"]), 1, complaint);
+  for (const words of [
+    ["policy", "schema"],
+    ["mount", "--help"],
+  ])
+    expectComplaint(runChanged(into("/dev/full"), words), 1, complaint);
+  const programs = ["services/decision/bin/sluice-decision", "packages/overlayfs-cli/bin/sluice-overlayfs"];
+  for (const program of programs)
+    expectComplaint(
+      runChanged(into("/dev/full"), ["--help"], fileURLToPath(new URL(`../../../${program}.cjs`, import.meta.url))),
+      1,
+      complaint,
+    );
 });
 
 test("refuses an unknown option", async () => {
