@@ -1,5 +1,6 @@
 /** Runs a command line to its exit code, and reports every failure in the one format of `errorLine`. */
 import { CliError, EXIT, type ExitCode, errorLine, forPerson } from "./cli-error.js";
+import { fillText } from "./output/fill-text.js";
 import { refuseDebugger } from "./refuse-debugger.js";
 
 /** The part of a commander `Command` that is needed here. */
@@ -7,13 +8,15 @@ export interface CommandLike {
   readonly commands: readonly CommandLike[];
   name(): string;
   exitOverride(callback?: (error: Error) => never | void): unknown;
-  configureOutput(configuration: { outputError(text: string, write: (text: string) => void): void }): unknown;
+  configureOutput(configuration: { outputError(text: string, write: (text: string) => void): void; writeOut(text: string): void }): unknown;
   parseAsync(argv: readonly string[]): Promise<unknown>;
 }
 
 interface CommanderError extends Error {
   code: string;
   exitCode: number;
+  /** The command that found it, in words: "sluice policy check". */
+  foundBy?: string;
 }
 
 function isCommanderError(error: unknown): error is CommanderError {
@@ -24,13 +27,30 @@ function isCommanderError(error: unknown): error is CommanderError {
   );
 }
 
+/** Commander fills the part that it makes itself. Its width in a file or pipe is the same. */
+function writeHelp(text: string): void {
+  process.stdout.write(fillText(text, process.stdout.columns || 80));
+}
+
 /** Commander would print in its own format and exit by itself: this replaces both, on each level of the command. */
-function tame(command: CommandLike): void {
+function tame(command: CommandLike, above: readonly string[] = []): void {
+  const words = [...above, command.name()];
   command.exitOverride((error) => {
-    throw error;
+    throw Object.assign(error, { foundBy: words.join(" ") });
   });
-  command.configureOutput({ outputError: () => undefined });
-  for (const child of command.commands) tame(child);
+  command.configureOutput({ outputError: () => undefined, writeOut: writeHelp });
+  for (const child of command.commands) tame(child, words);
+}
+
+/** Its sentences as one, without a full stop. */
+function problemOf(error: CommanderError): string {
+  if (error.code === "commander.help") return "no command";
+  return error.message
+    .replace(/^error: /, "")
+    .replace(/\.?\n/g, " ")
+    .trim()
+    .replace(/\.$/, "")
+    .replace(/\. ([A-Z])/g, (_, letter: string) => `; ${letter.toLowerCase()}`);
 }
 
 function complain(thrown: unknown, program: string): ExitCode {
@@ -41,17 +61,7 @@ function complain(thrown: unknown, program: string): ExitCode {
   }
   if (isCommanderError(error)) {
     if (error.exitCode === 0) return EXIT.DONE;
-    const problem = error.message
-      .replace(/^error: /, "")
-      .replace(/\.?\n/g, " ")
-      .trim();
-    process.stderr.write(
-      errorLine(
-        error.code === "commander.help"
-          ? `command line: no command: see '${program} --help'`
-          : `command line: ${problem}: see '${program} --help'`,
-      ),
-    );
+    process.stderr.write(errorLine(`command line: ${problemOf(error)}: see '${error.foundBy ?? program} --help'`));
     return EXIT.USAGE;
   }
   const { message, code } = error instanceof Error ? (error as NodeJS.ErrnoException) : { message: String(error), code: undefined };

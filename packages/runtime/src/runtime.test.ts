@@ -10,13 +10,13 @@ function command(run: () => Promise<unknown>): CommandLike {
 describe("runCli", () => {
   afterEach(() => void vi.restoreAllMocks());
 
-  async function said(run: () => Promise<unknown>): Promise<[number, string]> {
+  async function said(run: CommandLike | (() => Promise<unknown>)): Promise<[number, string]> {
     let text = "";
     vi.spyOn(process.stderr, "write").mockImplementation((chunk) => {
       text += String(chunk);
       return true;
     });
-    return [await runCli(command(run)), text];
+    return [await runCli(typeof run === "function" ? command(run) : run), text];
   }
 
   it("reports an error in one line, whatever the name contains, and exits with its code", async () => {
@@ -34,6 +34,18 @@ describe("runCli", () => {
       "sluice: command line: unknown option '--x': see 'sluice --help'\n",
     ]);
     expect((await said(() => Promise.reject(error("commander.helpDisplayed", 0))))[0]).toBe(0);
+  });
+
+  it("names the help of the command that found the mistake, and makes one sentence of the message", async () => {
+    let found: ((error: Error) => never | void) | undefined;
+    const child: CommandLike = { ...command(() => Promise.resolve()), name: () => "run", exitOverride: (callback) => (found = callback) };
+    const invalid = "error: option '--net <which>' argument 'x' is invalid. Allowed choices are host, none.";
+    const error = Object.assign(new Error(invalid), { code: "commander.invalidArgument", exitCode: 1 });
+    const program: CommandLike = { ...command(async () => found?.(error)), commands: [child] };
+    expect(await said(program)).toEqual([
+      2,
+      "sluice: command line: option '--net <which>' argument 'x' is invalid; allowed choices are host, none: see 'sluice run --help'\n",
+    ]);
   });
 
   it("exits with 1 on a defect", async () => {

@@ -388,7 +388,10 @@ describe("the command", () => {
     [["decision", "--policy", "/nonexistent", "--listen", "unix:///tmp/x"], "policy cannot be read (ENOENT)"],
     [["decision", "--policy", "P", "--listen", "nowhere"], "sluice: --listen: 'nowhere' is not an address"],
     [["decision", "--policy", "P", "--listen", "unix://run/x"], "the socket's path does not begin with a slash: write unix:///PATH"],
-    [["decision", "--polcy", "x"], "sluice: command line: unknown option '--polcy' (Did you mean --policy?): see 'sluice --help'"],
+    [
+      ["decision", "--polcy", "x"],
+      "sluice: command line: unknown option '--polcy' (Did you mean --policy?): see 'sluice-decision decision --help'",
+    ],
     [["decision", "--policy", "P", "--listen", "unix:///nonexistent/x"], "socket cannot be made"],
     [["decision", "--policy", "P", "--listen", "unix:///tmp/x", "--tls-cert", "x"], "TLS is for TCP"],
     [

@@ -3,7 +3,7 @@ import { runCli, VERSION, watchOutput } from "@sluice/runtime/cli";
 import { Command } from "commander";
 import { addDecisionCommand, addPolicyCommands, addProfileCommand } from "./commands.js";
 
-const program = new Command("sluice").description("the decision service of Sluice").version(VERSION);
+const program = new Command("sluice-decision").description("the decision service of Sluice").version(VERSION);
 addDecisionCommand(program);
 addPolicyCommands(program);
 addProfileCommand(program);

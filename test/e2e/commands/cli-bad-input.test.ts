@@ -360,6 +360,11 @@ test("refuses a target with one slash too few, and names the form of a target on
   );
 });
 
+test("names the help of the command whose command line is wrong", async () => {
+  await complains(["policy", "chek", "x"], 2, /: command line: unknown command 'chek' .*: see 'sluice policy --help'\n/);
+  await complains(["run", "--net", "x", "--", "true"], 2, /'x' is invalid; allowed choices are host, none: see 'sluice run --help'\n/);
+});
+
 test("refuses a control socket that another process listens on, or whose name is too long", async () => {
   const g = testLayers();
   const taken = join(g.root, "taken.sock");

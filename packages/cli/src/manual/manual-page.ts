@@ -1,5 +1,5 @@
 /** A command's manual page, in the language of man(7). */
-import { VERSION } from "@sluice/runtime/cli";
+import { fillText, VERSION } from "@sluice/runtime/cli";
 import type { DescribedCommand } from "./describe.js";
 
 /** Escapes a dot or a quote at the start of a line, which would be a request, and hyphens, so that they can be copied. */
@@ -10,6 +10,9 @@ function roff(text: string): string {
     .replace(/^([.'])/gm, "\\&$1")
     .replace(/[^\x20-\x7e\n]/gu, (character) => `\\[u${(character.codePointAt(0) as number).toString(16).toUpperCase().padStart(4, "0")}]`);
 }
+
+/** Of a terminal with 80 columns, less the indentation of a section. */
+const NOTES_WIDTH = 72;
 
 export const pageName = ({ words }: DescribedCommand): string => words.join("-");
 
@@ -34,7 +37,7 @@ export function manualPage(command: DescribedCommand): string {
     ...section("ARGUMENTS", entries(command.arguments.filter(({ description }) => description !== ""))),
     ...section("COMMANDS", entries(commands)),
     ...section("OPTIONS", entries(options)),
-    ...section("NOTES", command.notes === "" ? [] : [".nf", roff(command.notes), ".fi"]),
+    ...section("NOTES", command.notes === "" ? [] : [".nf", roff(fillText(command.notes, NOTES_WIDTH)), ".fi"]),
     ...section("SEE ALSO", others.length === 0 ? [] : [others.map((other) => `.BR ${roff(other)} (1)`).join(",\n")]),
   ];
   return `${lines.join("\n")}\n`;

@@ -13,6 +13,8 @@ afterAll(() => rmSync(directory, { recursive: true }));
 const program = describeCommand(await buildProgram(undefined));
 const commands = everyCommand(program);
 
+const inWords = (text: string): string => text.replace(/\s+/g, " ").trim();
+
 test("every command has a page with every argument and option, and the notes of its help", () => {
   expect(commands.length).toBeGreaterThan(20);
   for (const command of commands) {
@@ -20,7 +22,9 @@ test("every command has a page with every argument and option, and the notes of 
     const text = page.replaceAll("\\-", "-").replaceAll("\\e", "\\").replaceAll("\\&", "");
     for (const { flags } of command.options) expect(text, command.words.join(" ")).toContain(`.B ${flags}\n`);
     for (const { words } of command.commands) expect(text).toContain(`.BR ${words.join("-")} (1)`);
-    if (command.notes !== "") expect(text).toContain(command.notes.split("\n").at(-1));
+    expect(inWords(text)).toContain(inWords(command.notes.split("\n").at(-1) ?? ""));
+    const notes = text.split("\n.nf\n").at(1)?.split("\n.fi\n")[0] ?? "";
+    expect(notes.split("\n").filter((line) => !line.startsWith(" ") && line.length > 72)).toEqual([]);
     // No line may be taken for a request that it is not.
     for (const line of page.split("\n").filter((each) => each.startsWith("."))) expect(line).toMatch(/^\.(TH|SH|TP|B|BR|nf|fi)\b/);
   }
