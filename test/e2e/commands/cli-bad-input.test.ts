@@ -348,7 +348,25 @@ requires("/dev/fuse", "CAP_SYS_ADMIN", "command unshare").test("names a missing 
 requires("/dev/fuse", "CAP_SYS_ADMIN", "command setpriv").test("names a missing privilege", () => {
   const g = testLayers();
   const front = ["setpriv", "--bounding-set", "-sys_admin", "--inh-caps", "-sys_admin"];
-  expectComplaint(runChanged(front, [...full(g), g.mnt]), 3, /CAP_SYS_ADMIN: the process lacks this privilege \(EPERM\): run as root/);
+  expectComplaint(runChanged(front, [...full(g), g.mnt]), 3, /CAP_SYS_ADMIN: the process lacks this privilege \(EPERM\): run as root; /);
+  // The whole run's scratch directory is root's alone.
+  chmodSync(g.root, 0o755);
+  const user = ["setpriv", "--reuid", "12345", "--regid", "12345", "--clear-groups"];
+  expectComplaint(
+    runChanged(user, [...full(g), g.mnt]),
+    4,
+    /upper layer: it cannot be written \(EACCES\): mount as a user who may write to it\n/,
+  );
+  expectComplaint(
+    runChanged(user, ["mount", "--lower", g.lower, g.mnt]),
+    3,
+    /: run as root, or in 'unshare -Urm', where every open is mediated; /,
+  );
+});
+
+test("names the help of the command whose command line is wrong", async () => {
+  await complains(["policy", "chek", "x"], 2, /: command line: unknown command 'chek' .*: see 'sluice policy --help'\n/);
+  await complains(["run", "--net", "x", "--", "true"], 2, /'x' is invalid; allowed choices are host, none: see 'sluice run --help'\n/);
 });
 
 test("refuses a target with one slash too few, and names the form of a target once", async () => {
@@ -360,9 +378,13 @@ test("refuses a target with one slash too few, and names the form of a target on
   );
 });
 
-test("names the help of the command whose command line is wrong", async () => {
-  await complains(["policy", "chek", "x"], 2, /: command line: unknown command 'chek' .*: see 'sluice policy --help'\n/);
-  await complains(["run", "--net", "x", "--", "true"], 2, /'x' is invalid; allowed choices are host, none: see 'sluice run --help'\n/);
+test("upgrade says that nothing is mounted at a path", async () => {
+  const g = testLayers();
+  await complains(
+    ["upgrade", g.mnt],
+    4,
+    /mnt: no mount, and no socket of a host service, is there \(ENOENT\): 'sluice status' lists all mounts/,
+  );
 });
 
 test("refuses a control socket that another process listens on, or whose name is too long", async () => {

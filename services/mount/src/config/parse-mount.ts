@@ -232,7 +232,11 @@ function formerUppersOf({ formerUppers = "0" }: MountArguments, { lowers }: Laye
 function decisionLogOf(args: MountArguments): string | undefined {
   const { decisionLog, policy } = args;
   if (decisionLog !== undefined && policy === undefined)
-    throw wrong("--decision-log", "it is that of a decision service with --policy", "give the option to 'sluice decision'");
+    throw wrong(
+      "--decision-log",
+      "it is an option of the decision service, and this mount starts none",
+      "add --policy, or give it to 'sluice decision'",
+    );
   return absolute(decisionLog, args);
 }
 

@@ -2,7 +2,7 @@
 import { release } from "node:os";
 import { whyNoIdlePolling, whyNoUring } from "@sluice/engine-devfuse";
 import { CliError, inInitialNamespace } from "@sluice/runtime";
-import { checkDevice, missingCapabilities, requiredCapabilities } from "../preflight/check-machine.js";
+import { checkDevice, missingCapabilities, mountRemedy, requiredCapabilities } from "../preflight/check-machine.js";
 import { checkLayerEligible } from "./check-layer.js";
 import { checkPrograms } from "./check-programs.js";
 import { type PassthroughProbe, withProbe, withTemporaryFile } from "./passthrough-probe.js";
@@ -46,7 +46,7 @@ function checkCapabilities(): CheckResult {
       name: "capabilities",
       state: "lack",
       detail: `'sluice mount' needs ${missing.join(", ")}; 'sluice run' gets them in a user namespace of its own`,
-      remedy: "run as root; in a container add --cap-add for each",
+      remedy: mountRemedy(),
     };
   }
   const hints = missingCapabilities(["SYS_PTRACE", "DAC_READ_SEARCH"]).map((name) => `CAP_${name}`);

@@ -66,7 +66,9 @@ function writableDirectory(path: string, role: string, find: Find): LocatedDirec
   try {
     accessSync(placeOf(place), constants.W_OK);
   } catch (error) {
-    throw unfit(path, `${role}: it cannot be written (${codeOf(error)})`, "put it on a file system that is mounted read-write");
+    const code = codeOf(error);
+    const remedy = code === "EACCES" ? "mount as a user who may write to it" : "put it on a file system that is mounted read-write";
+    throw unfit(path, `${role}: it cannot be written (${code})`, remedy);
   }
   return place;
 }

@@ -58,18 +58,22 @@ export function servingCapabilities(writable: boolean, trusted: boolean): readon
   return [...(trusted ? (["SYS_ADMIN"] as const) : []), ...(writable ? WRITING : [])];
 }
 
-export function checkMachine(needed: readonly CapabilityName[]): void {
-  checkCapabilities(needed);
+const AS_ROOT = "run as root; in a container add --cap-add for each";
+
+/** A mount, unlike a host service, also runs in a user namespace. */
+export function mountRemedy(): string {
+  const asUser = "run as root, or in 'unshare -Urm', where every open is mediated; in a container add --cap-add for each";
+  return process.geteuid?.() === 0 ? AS_ROOT : asUser;
+}
+
+export function checkMachine(needed: readonly CapabilityName[], remedy: string = AS_ROOT): void {
+  checkCapabilities(needed, remedy);
   checkDevice();
 }
 
-export function checkCapabilities(needed: readonly CapabilityName[]): void {
+export function checkCapabilities(needed: readonly CapabilityName[], remedy: string = AS_ROOT): void {
   const missing = missingCapabilities(needed);
   if (missing.length > 0) {
-    throw lacking(
-      missing.map((name) => `CAP_${name}`).join(", "),
-      "the process lacks this privilege (EPERM)",
-      "run as root; in a container add --cap-add for each",
-    );
+    throw lacking(missing.map((name) => `CAP_${name}`).join(", "), "the process lacks this privilege (EPERM)", remedy);
   }
 }

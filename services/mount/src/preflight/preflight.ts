@@ -3,7 +3,7 @@ import type { MountConfig } from "../config/mount-config.js";
 import { checkDecisionFiles } from "./check-decision-files.js";
 import { checkLabels } from "./check-labels.js";
 import { checkLayers, type LayerPlaces } from "./check-layers.js";
-import { type CapabilityName, checkMachine, requiredCapabilities } from "./check-machine.js";
+import { type CapabilityName, checkMachine, mountRemedy, requiredCapabilities } from "./check-machine.js";
 import { checkEmpty, checkNothingBeneath, resolveMountpoint } from "./check-mountpoint.js";
 import { LayersBeneath } from "./layers-beneath.js";
 import { type Tell, toStandardError } from "./tell.js";
@@ -32,7 +32,7 @@ export function preflight(config: MountConfig, { needed, forUser = false, tell =
   checkNothingBeneath(config, mountpoint, layers);
   checkDecisionFiles(config);
   if (!config.nonEmpty) checkEmpty(mountpoint);
-  if (!forUser) checkMachine(needed ?? requiredCapabilities(config.upper !== undefined));
+  if (!forUser) checkMachine(needed ?? requiredCapabilities(config.upper !== undefined), mountRemedy());
   return {
     ...config,
     engine,
