@@ -126,8 +126,16 @@ describe.each(CALLERS)("as %s", (caller) => {
 
       const again = project.start(["run", "--resume", "one", "--", "true"], { terminal: true });
       await untilAsked(again, QUESTION);
-      again.write("d\n");
+      // Ctrl-C keeps the session.
+      again.write("\x03");
       await again.finished;
+      expect(again.stdout()).toMatch(/\[d\]iscard \? [^\n]*\r?\nsluice: to look: sluice diff one /);
+
+      const last = project.start(["run", "--resume", "one", "--", "true"], { terminal: true });
+      await untilAsked(last, QUESTION);
+      last.write("d\n");
+      await last.finished;
+      expect(last.stdout()).toContain("sluice: discarded");
       expect((await project.sluice(["sessions"])).stderr).toBe("no sessions\n");
     },
     LIMIT_MS,

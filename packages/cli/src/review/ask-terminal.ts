@@ -16,12 +16,17 @@ function line(question: string): Promise<string | undefined> {
   const { createInterface } = process.getBuiltinModule("node:readline");
   const terminal = createInterface({ input: process.stdin, output: process.stderr });
   return new Promise((resolve) => {
+    let open = true;
     const end = (answer: string | undefined): void => {
+      if (!open) return;
+      open = false;
+      // The cursor is still behind the question.
+      if (answer === undefined) process.stderr.write("\n");
       resolve(answer);
       terminal.close();
     };
     terminal.on("SIGINT", () => end(undefined));
-    terminal.on("close", () => resolve(undefined));
+    terminal.on("close", () => end(undefined));
     terminal.question(`${question} `, end);
   });
 }

@@ -94,13 +94,17 @@ async function selectByPerson(review: Review): Promise<Review | undefined> {
 }
 
 async function askPerson(ending: Ending): Promise<Outcome> {
-  const { session, review } = ending;
+  const { session, review, tell } = ending;
   // The person has typed this for the command, which has ended.
   native.flushInput(process.stdin.fd);
   for (;;) {
     const key = await ask("[a]pply [r]eview [s]elect [k]eep [d]iscard ?", "arskd");
     if (key === undefined || key === "k") return "kept";
-    if (key === "d") return discard(session);
+    if (key === "d") {
+      const outcome = discard(session);
+      tell("discarded");
+      return outcome;
+    }
     const found = await review();
     if (key === "r") {
       await showReview(found, {});
