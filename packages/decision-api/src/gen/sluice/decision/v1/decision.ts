@@ -64,7 +64,7 @@ export enum Access {
   RENAME = 7,
   /** TRUNCATE - truncate(2), without an open file */
   TRUNCATE = 8,
-  /** METADATA - mode, owner, times, extended attributes */
+  /** METADATA - mode, owner, times, extended attributes, file flags */
   METADATA = 9,
   UNRECOGNIZED = -1,
 }
