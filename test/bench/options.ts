@@ -71,7 +71,7 @@ tree, and prints ratios with their spread. Needs root, cc, and fio for the data 
   --busy                have another program work on each processor but the first while anything is measured; --figures and
                         --full add names and attributes measured so
   --out DIR             write results.json, one plot a group, and the tables into the marked parts of DIR.md, where that exists
-  --render DIR          measure nothing: make plots and DIR.md anew from DIR/results.json
+  --render DIR          measure nothing: make plots and DIR.md again from DIR/results.json
   --help
 
 Subjects: native, overlayfs, fuse-overlayfs, mergerfs, sluice (no policy), sluice-uring (the same by FUSE over io_uring, which

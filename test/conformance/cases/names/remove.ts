@@ -70,7 +70,7 @@ export const removeCases: readonly Case[] = [
     },
   },
   {
-    name: "a whole lower tree is removed and made anew",
+    name: "a whole lower tree is removed and made again",
     lower: { d: dir({ a: "1", s: dir({ b: "2", t: dir({ c: "3" }) }) }) },
     run(t) {
       t.unlink("d/s/t/c");
