@@ -1,11 +1,13 @@
 // The work of a server for each operation: processor time of all its threads, and system calls. Sluice without a policy and without idle
 // polling is measured side by side with fuse-overlayfs.
 //
-//   node test/bench/costs/server-costs.mjs [rounds] [--busy] [--against CHECKOUT] [--phases A,B]
+//   node test/bench/costs/server-costs.mjs [rounds] [--busy] [--one-processor] [--against CHECKOUT] [--phases A,B]
 //
 // Layers lie on the file system of the temporary directory: two lower ones, whose upper one overrides a tenth of the names, and an upper
 // layer. In each round every subject has its turn at each phase, and ratios are medians of the ratios within a round. --busy keeps
-// another program at work on the last processor all the time. --against also measures another built checkout, as "before".
+// another program at work on the last processor all the time. --one-processor keeps servers and callers on the first one: a server beside
+// a busy processor mostly shares its caller's, but not in each run, and the two places differ by a factor of three.
+// --against also measures another built checkout, as "before".
 import { execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
@@ -16,7 +18,12 @@ import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 
 const { values: options, positionals } = parseArgs({
-  options: { busy: { type: "boolean" }, against: { type: "string" }, phases: { type: "string" } },
+  options: {
+    busy: { type: "boolean" },
+    "one-processor": { type: "boolean" },
+    against: { type: "string" },
+    phases: { type: "string" },
+  },
   allowPositionals: true,
 });
 const rounds = Number(positionals[0] ?? 7);
@@ -99,6 +106,9 @@ function plantLayers() {
   return `${top}:${base}`;
 }
 
+/** The command on the first processor, if that is wanted. @param {string} file @param {string[]} argv @returns {[string, string[]]} */
+const placed = (file, argv) => (options["one-processor"] === true ? ["taskset", ["-c", "0", file, ...argv]] : [file, argv]);
+
 /** @param {string} place */
 const isMounted = (place) => execFileSync("cat", ["/proc/self/mounts"], { encoding: "latin1" }).includes(` ${place} fuse`);
 
@@ -107,7 +117,7 @@ async function mounted(name, command) {
   const folder = join(at, name);
   const layers = { upper: join(folder, "upper"), work: join(folder, "work"), place: join(folder, "merged") };
   for (const path of Object.values(layers)) mkdirSync(path, { recursive: true });
-  const [file, argv] = command(layers);
+  const [file, argv] = placed(...command(layers));
   const child = spawn(file, argv, { stdio: "ignore", env: { ...process.env, NODE_EXTRA_CA_CERTS: undefined } });
   undo.push(async () => {
     if (child.exitCode !== null || child.signalCode !== null) return;
@@ -134,7 +144,7 @@ function sluiceOf(checkout, lowers) {
 function measure(subject, phase, turn, what) {
   const directory = join(subject.place, phase.folder);
   const argv = [phase.load, directory, "-n", String(phase.files), what, String(subject.pid), ...(phase.options?.(subject, turn) ?? [])];
-  const { operations, elapsedNs, serverNs, serverCalls } = JSON.parse(execFileSync(load, argv, { encoding: "latin1" }));
+  const { operations, elapsedNs, serverNs, serverCalls } = JSON.parse(execFileSync(...placed(load, argv), { encoding: "latin1" }));
   return { work: (what === "-w" ? serverNs : serverCalls) / operations, elapsedNs: elapsedNs / operations };
 }
 
@@ -194,9 +204,10 @@ function report(results, subjects) {
   }
   const means = others.map((other) => geometricMean(all[other] ?? []).toFixed(2));
   console.log(`| ${["geometric mean", ...subjects.map(() => ""), ...means].join(" | ")} |`);
+  const place = options["one-processor"] === true ? ", servers and callers on one processor" : "";
   const loads = loadavg().map((value) => value.toFixed(1));
   console.log(
-    `load ${loads.join(" ")}, ${rounds} rounds, ${options.busy === true ? "a program at work on the last processor" : "no other program of this run"}`,
+    `load ${loads.join(" ")}, ${rounds} rounds, ${options.busy === true ? "a program at work on the last processor" : "no other program of this run"}${place}`,
   );
 }
 
