@@ -1,7 +1,7 @@
 /** A patch and a table of lines, file by file, for the differences that are shown. */
 import type { LayerStack } from "@sluice/layer-tools";
 import { escapeName } from "@sluice/runtime/cli";
-import type { Difference } from "./difference.js";
+import type { Difference, Side } from "./difference.js";
 import { type FilePatch, filePatches, isInGit, isTooLarge } from "./patch/git-patch.js";
 
 /** In the order in which a patch applies: a name is free before something else gets it. */
@@ -14,20 +14,24 @@ export function* patchesOf(
   for (const one of ordered) yield [one, filePatches(stack, one, one.from === undefined ? undefined : byPath.get(one.from))];
 }
 
-/** The reason why a patch does not hold the whole difference; undefined if it does. */
-export function missingInPatch(one: Difference, parents: ReadonlySet<string>): string | undefined {
-  const { path, before, after, aspects } = one;
+/**
+ * The reason why a patch does not hold the whole difference; undefined if it does.
+ * @param origin the other end of a rename, if it is shown
+ */
+export function missingInPatch(one: Difference, parents: ReadonlySet<string>, origin?: Difference): string | undefined {
+  const { path, before, after } = one;
   if (isTooLarge(one)) return "a file of more than 256 MiB";
-  if (after?.type === "directory") return before === undefined && !parents.has(path) ? "an empty directory" : otherMetadata(one);
+  if (after?.type === "directory") return before === undefined && !parents.has(path) ? "an empty directory" : otherMetadata(one, before);
   if ((after !== undefined && !isInGit(after)) || (before !== undefined && before.type !== "directory" && !isInGit(before)))
     return "neither a file nor a symbolic link";
-  return aspects.length > 0 ? otherMetadata(one) : undefined;
+  return otherMetadata(one, origin?.before ?? before);
 }
 
-/** Git holds one bit of the mode. */
-function otherMetadata({ before, after, aspects }: Difference): string | undefined {
+/** Git holds one bit of the mode. A new object has nothing to compare it with. */
+function otherMetadata({ after, aspects }: Difference, before: Side | undefined): string | undefined {
+  if (before === undefined) return undefined;
   const lost = aspects.filter((aspect) => aspect === "owner" || aspect === "attributes" || aspect === "mode");
-  const [old, now] = [before?.object.attr.mode ?? 0, after?.object.attr.mode ?? 0];
+  const [old, now] = [before.object.attr.mode, after?.object.attr.mode ?? 0];
   const shown = after?.type === "directory" || (old & ~0o111) !== (now & ~0o111) ? lost : lost.filter((aspect) => aspect !== "mode");
   return shown.length === 0 ? undefined : `its ${shown.join(" and ").replace("attributes", "extended attributes")}`;
 }

@@ -116,6 +116,28 @@ test("names the changes that a patch cannot hold", async () => {
   expect(patches.map(({ text }) => text.split("\n")[0])).toEqual(["diff --git a/plain b/plain"]);
 });
 
+test("names of a renamed file only the metadata that a patch cannot hold", async () => {
+  const session = await plantSession(
+    { one: file("1\n", { mtimeNs: 1n }), two: file("2\n", { mtimeNs: 1n }), three: file("3\n", { mtimeNs: 1n }) },
+    {
+      ...{ one: whiteout(), two: whiteout(), three: whiteout() },
+      "moved/": directory(),
+      "moved/one": file("1\n", { mode: 0o755, mtimeNs: 1n }),
+      "moved/three": file("3\n", { uid: 7, mode: 0o755, mtimeNs: 1n }),
+      "moved/two": file("2\n", { mode: 0o600, mtimeNs: 1n }),
+    },
+  );
+  const all = session.review();
+  const byPath = new Map(all.map((one) => [one.path, one]));
+  const missing = (selected: typeof all): string[] =>
+    shownDifferences(selected)
+      .filter(({ after }) => after !== undefined)
+      .map((one) => `${one.path}: ${missingInPatch(one, new Set(["moved"]), byPath.get(one.from ?? "")) ?? "nothing"}`);
+  expect(missing(all)).toEqual(["moved: nothing", "moved/one: nothing", "moved/three: its owner", "moved/two: its mode"]);
+  const alone = all.filter(({ path }) => path.startsWith("moved"));
+  expect(missing(alone)).toEqual(["moved: nothing", "moved/one: nothing", "moved/three: nothing", "moved/two: nothing"]);
+});
+
 test("makes hunks that git applies to whatever lines there are", () => {
   const root = scratch();
   const text = fc.array(fc.constantFrom("a\n", "b\n", "c\n", "\n"), { maxLength: 40 }).map((lines) => lines.join(""));

@@ -156,7 +156,8 @@ class ReviewServer {
     const byPath = new Map(all.list.map((each) => [each.path, each]));
     const text = [...patchesOf(stack, [one], byPath)].flatMap(([, patches]) => patches.map((patch) => forTerminal(patch.text))).join("");
     const isCut = text.length > MAX_PATCH_LENGTH;
-    return { patch: isCut ? text.slice(0, MAX_PATCH_LENGTH) : text, isCut, missing: missingInPatch(one, parentsOf(shown)) ?? null };
+    const missing = missingInPatch(one, parentsOf(shown), one.from === undefined ? undefined : byPath.get(one.from)) ?? null;
+    return { patch: isCut ? text.slice(0, MAX_PATCH_LENGTH) : text, isCut, missing };
   }
 
   /** A list of the same changes keeps its number. */
