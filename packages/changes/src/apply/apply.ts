@@ -12,12 +12,13 @@ import { inodeKeyOf, sealOf } from "../identity.js";
 import { abandonApply, finishApply, keptNames } from "./finish.js";
 import { Leaves } from "./leaves.js";
 import { isOwn, MovableObjects, OwnPlaces } from "./own-objects.js";
-import { APPLY, look, must, openIn, type Place, SLOTS_IN_BASE } from "./place.js";
+import { APPLY, isClosed, look, must, openIn, type Place, SLOTS_IN_BASE } from "./place.js";
 import { Plan, type Planned, reviewed } from "./plan.js";
-import { type ApplyRecord, BEGUN, DONE, type Inode, slotsOf, writeApplyRecord } from "./record.js";
+import { type ApplyRecord, BEGUN, type Closed, DONE, type Inode, slotsOf, writeApplyRecord } from "./record.js";
 import { Steps } from "./steps.js";
 
 const PRIVATE = 0o700;
+const MODE_BITS = 0o7777;
 const SLOTS = "slots";
 /** Of the work, for its progress. */
 const PARTS = 2;
@@ -52,6 +53,14 @@ function sealsOf(base: number, planned: readonly Planned[], seals: ReadonlyMap<s
     const seal = seals.get(path);
     const attr = seal === undefined ? look(base, path) : undefined;
     return [path, seal ?? (attr === undefined ? null : sealOf(attr))];
+  });
+}
+
+function closedIn(upper: number, leaves: readonly string[]): Closed[] {
+  const attr = new Attr();
+  return leaves.flatMap((path, place): Closed[] => {
+    const found = look(upper, path, attr);
+    return found !== undefined && isClosed(found) ? [[place, found.mode & MODE_BITS]] : [];
   });
 }
 
@@ -133,6 +142,10 @@ class Apply {
       }
       await this.#sync(slots);
       return sealsOf(this.#place.base.fd, planned, steps.seals);
+    } catch (error) {
+      // No step began to change the others: somebody else may have set another mode there.
+      this.#record.steps = this.#record.steps.filter((step) => step.do !== "furnish" || steps.touched.has(step.path));
+      throw error;
     } finally {
       own.close();
     }
@@ -155,7 +168,8 @@ class Apply {
         const planned = await this.#plan(stack, slots, { chosen, merged, leaves, unchanged }, progress(0));
         await this.#begin(planned, slots);
         const seals = await this.#run(planned, slots, progress(1));
-        this.#write(DONE, { leaves: leaves.list(), seals });
+        const list = leaves.list();
+        this.#write(DONE, { leaves: list, closed: closedIn(this.#place.upper.fd, list), seals });
       } finally {
         native.close(slots);
       }

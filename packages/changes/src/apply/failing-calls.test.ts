@@ -1,9 +1,23 @@
 // System calls of an apply or an undo that fail, as on a full or broken disk, and people who change the directory meanwhile.
-import { existsSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { execFileSync } from "node:child_process";
+import { chmodSync, existsSync, readdirSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { directory, diffSnapshots, file, hardLink, requires, type Snapshot, snapshot, symlink, type Tree, whiteout } from "@sluice/testkit";
+import {
+  cleanUp,
+  directory,
+  diffSnapshots,
+  file,
+  hardLink,
+  requires,
+  type Snapshot,
+  snapshot,
+  symlink,
+  type Tree,
+  whiteout,
+} from "@sluice/testkit";
 import { CliError } from "@sluice/runtime/cli";
-import { Errno } from "@sluice/vfs";
+import { native } from "@sluice/native";
+import { AT, Attr, Errno, S } from "@sluice/vfs";
 import { expect } from "vitest";
 import { applyPlanted as apply, reviewed } from "../testing/apply-planted.js";
 import { CHANGING, type Failure, untilCall, withFailure } from "../testing/dying-system.js";
@@ -11,7 +25,7 @@ import { plantSession, type Where } from "../testing/plant-session.js";
 import { recoverApply } from "./recover.js";
 import { undoApply } from "./undo.js";
 
-const { test } = requires("CAP_SYS_ADMIN");
+const { test } = requires("CAP_SYS_ADMIN", "command setfattr");
 const IN_MEMORY: Where = { base: "tmpfs", session: "tmpfs" };
 const APART: Where = { base: "disk", session: "tmpfs" };
 const NEED_ROOM = ["mkdirat", "linkat", "symlinkat", "mknodat", "openat", "openat2", "write", "fsync", "pwriteAsync", "setxattrat"];
@@ -112,6 +126,24 @@ test("a file that somebody puts into a new directory is not lost if the apply wa
   expect([existsSync(made), existsSync(join(session.upper, "new/in"))]).toEqual([false, true]);
 });
 
+test("a file that somebody edits or protects after a killed apply stays so", async () => {
+  const session = await plantSession(
+    { f: file("old"), m: file("m", { mode: 0o644 }) },
+    { f: file("new"), m: file("m", { mode: 0o755 }) },
+    APART,
+  );
+  const path = join(session.base, "f");
+  for (let calls = 0; readFileSync(path, "utf8") !== "new"; calls++) {
+    recoverApply(session.place);
+    await untilCall(calls, () => apply(session));
+  }
+  writeFileSync(path, "edited");
+  chmodSync(join(session.base, "m"), 0o600);
+  for (let times = 0; times < 2; times++) expect(() => recoverApply(session.place)).toThrow(/^f: it changed after an apply/);
+  expect(readFileSync(path, "utf8")).toBe("edited");
+  expect(statSync(join(session.base, "m")).mode & 0o777).toBe(0o600);
+});
+
 test("an undo names a new directory that somebody replaced by a file or a link", async () => {
   const session = await plantSession({}, { "new/": directory(), "new/in": file("in") }, IN_MEMORY);
   await apply(session);
@@ -121,4 +153,55 @@ test("an undo names a new directory that somebody replaced by a file or a link",
     expect(undoApply(session.place)).toMatchObject({ done: false, changed: expect.arrayContaining(["new", "new/in"]) as unknown });
     rmSync(join(session.base, "new"));
   }
+});
+
+test("an apply is refused if somebody changed a mode or an attribute since the review, which stays", async () => {
+  const base: Tree = { a: file("a"), b: file("b"), "d/": directory({ mode: 0o755 }) };
+  const modes: Tree = { a: file("a", { mode: 0o755 }), b: file("b", { mode: 0o755 }), "d/": directory({ mode: 0o700 }) };
+  for (const change of ["chmod 600 b", "chmod 711 d", "setfattr -n user.theirs -v x b"]) {
+    const session = await plantSession(base, modes);
+    const review = reviewed(session);
+    execFileSync("sh", ["-c", change], { cwd: session.base });
+    const theirs = treeOf(session.base);
+    await expect(review.apply(), change).rejects.toThrow(/it changed while the changes were applied/);
+    expect(diffSnapshots(treeOf(session.base), theirs), change).toEqual([]);
+    await reviewed(session).apply();
+    expect(reviewed(session).all, change).toEqual([]);
+  }
+});
+
+/** As the kernel does for an owner without privilege: a directory without write permission gets no other parent. */
+function refuseClosed(): void {
+  const { renameat2 } = native;
+  native.renameat2 = (...args) => {
+    const [from, name, to] = args;
+    const attr = new Attr();
+    const status = native.statx(from, name, AT.SYMLINK_NOFOLLOW, attr.words);
+    const isClosed = status >= 0 && (attr.mode & S.IFMT) === S.IFDIR && (attr.mode & 0o200) === 0;
+    return isClosed && from !== to ? -Errno.EACCES : renameat2(...args);
+  };
+  cleanUp(() => void (native.renameat2 = renameat2));
+}
+
+test("a killed apply or undo leaves the mode of each directory of the session that its owner may not move", async () => {
+  const session = await plantSession(
+    { "shut/": directory({ mode: 0o555 }), "shut/in": file("old") },
+    { "shut/": directory({ mode: 0o555 }), "shut/in": file("new") },
+    IN_MEMORY,
+  );
+  const upper = treeOf(session.upper);
+  refuseClosed();
+  const undo = (): unknown => undoApply(session.place);
+  for (const [killed, prepare] of [
+    [(): unknown => reviewed(session).apply(), (): void => undefined],
+    [undo, async (): Promise<void> => reviewed(session).apply()],
+  ] as const)
+    for (let call = 0; ; call++) {
+      await prepare();
+      const ended = await untilCall(call, killed);
+      recoverApply(session.place);
+      if (readdirSync(session.upper).length === 0) undo();
+      expect(diffSnapshots(treeOf(session.upper), upper), `session after call ${call}`).toEqual([]);
+      if (ended) break;
+    }
 });

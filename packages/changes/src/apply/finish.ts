@@ -7,7 +7,7 @@ import { escapeName, unfit } from "@sluice/runtime/cli";
 import { Errno, RENAME } from "@sluice/vfs";
 import { contentStateOf, identityOf, sealOf } from "../identity.js";
 import { OwnPlaces, restoreTimes } from "./own-objects.js";
-import { APPLY, exists, look, moveOwn, must, openIn, type Place, REMAINS, remove, UNDO } from "./place.js";
+import { APPLY, closeAgain, exists, look, moveOwn, must, openIn, type Place, REMAINS, remove, UNDO } from "./place.js";
 import { addKnown, type ApplyRecord, DONE, readApplyRecord, readKnown, slotsOf, writeApplyRecord } from "./record.js";
 import { isInode, Steps } from "./steps.js";
 
@@ -115,6 +115,7 @@ export function finishApply(place: Place, directory: number, record: ApplyRecord
       const status = inDirectory(place.upper.fd, path, (directory, name) => moveOwn({ directory, name }, to));
       if (status !== -Errno.ENOENT) must(status, `${place.upper.path}/${escapeName(path)}`, "it cannot be taken out of the session");
     }
+    for (const [index, mode] of record.closed ?? []) closeAgain(left, String(index), mode);
   });
   const { fd, path } = place.directory;
   must(native.renameat2(fd, APPLY, fd, UNDO, RENAME.NOREPLACE), path, "the record of the apply cannot be renamed");
@@ -203,6 +204,10 @@ export function finishUndo(place: Place, directory: number, record: ApplyRecord)
   const newer = inApply(place, `${UNDO}/${LEFT}`, (left) => {
     const paths = reverseAll(place, directory, record, left);
     const lost = [...record.leaves.entries()].flatMap(([index, path]) => (putBack(place, left, { path, index }) ? [] : [path]));
+    for (const [index, mode] of record.closed ?? []) {
+      const path = record.leaves[index] as string;
+      if (!lost.includes(path)) closeAgain(place.upper.fd, path, mode);
+    }
     return [...paths, ...lost];
   });
   restoreTimes(place.upper.fd, record.parents ?? []);

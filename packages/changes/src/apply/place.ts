@@ -2,7 +2,10 @@
 import type { Tree } from "@sluice/layer-tools";
 import { inDirectory, native, openBeneath, removeTree } from "@sluice/native";
 import { escapeName, failed } from "@sluice/runtime/cli";
-import { AT, Attr, Errno, errnoName, O, RENAME } from "@sluice/vfs";
+import { AT, Attr, Errno, errnoName, O, RENAME, S } from "@sluice/vfs";
+
+const OWNER_RWX = 0o700;
+const MODE_BITS = 0o7777;
 
 export interface Place {
   /** Of the session. */
@@ -105,8 +108,18 @@ export function openIn(fd: number, path: string): number | undefined {
 function openUp(fd: number, path: string): void {
   const directory = openBeneath(fd, path, O.PATH | O.DIRECTORY, 0);
   if (directory < 0) return;
-  native.fchmodat(directory, "", 0o700, AT.EMPTY_PATH);
+  native.fchmodat(directory, "", OWNER_RWX, AT.EMPTY_PATH);
   native.close(directory);
+}
+
+/** The owner may not move such a directory, nor take entries out of it. */
+export const isClosed = ({ mode }: Attr): boolean => (mode & S.IFMT) === S.IFDIR && (mode & OWNER_RWX) !== OWNER_RWX;
+
+/** Gives a directory that `moveOwn` opened its mode back, if it is there. Without need the kernel could take its setgid bit away. */
+export function closeAgain(fd: number, path: string, mode: number): void {
+  const attr = look(fd, path);
+  if (attr === undefined || (attr.mode & MODE_BITS) === mode) return;
+  inDirectory(fd, path, (directory, name) => native.fchmodat(directory, name, mode, AT.SYMLINK_NOFOLLOW));
 }
 
 /** A name in an open directory. */
@@ -115,7 +128,10 @@ interface Entry {
   name: string;
 }
 
-/** Moves an object of the session, if nothing has the new name. Its owner may move a directory without write permission only after a chmod. @returns the negative errno of a failure */
+/**
+ * Moves an object of the session, if nothing has the new name. Its owner may move a directory without write permission only after a chmod: the
+ * record has its mode, so that the next command puts it back. @returns the negative errno of a failure
+ */
 export function moveOwn(from: Entry, to: Entry): number {
   const move = (): number => native.renameat2(from.directory, from.name, to.directory, to.name, RENAME.NOREPLACE);
   const status = move();
@@ -124,9 +140,9 @@ export function moveOwn(from: Entry, to: Entry): number {
   try {
     const attr = new Attr();
     if (native.statx(directory, "", AT.EMPTY_PATH, attr.words) < 0) return status;
-    native.fchmodat(directory, "", 0o700, AT.EMPTY_PATH);
+    native.fchmodat(directory, "", OWNER_RWX, AT.EMPTY_PATH);
     const moved = move();
-    native.fchmodat(directory, "", attr.mode & 0o7777, AT.EMPTY_PATH);
+    native.fchmodat(directory, "", attr.mode & MODE_BITS, AT.EMPTY_PATH);
     return moved;
   } finally {
     native.close(directory);

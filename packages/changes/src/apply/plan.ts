@@ -2,14 +2,14 @@
 import { writeFileSync } from "node:fs";
 import { type Hit, isDirectory, type LayerStack, furnish, type Furniture, makeObject } from "@sluice/layer-tools";
 import { inDirectory, native } from "@sluice/native";
-import { AT, Attr, O, UTIME } from "@sluice/vfs";
+import { ACCESS_ACL, AT, Attr, O, UTIME } from "@sluice/vfs";
 import { attributesOf } from "../attributes.js";
 import type { Difference, OnProgress, Side } from "../difference.js";
 import { contentStateOf, inodeKeyOf } from "../identity.js";
 import { changedInPlace } from "./changed-in-place.js";
 import type { MovableObjects } from "./own-objects.js";
 import { must } from "./place.js";
-import type { Inode, Reviewed, Step } from "./record.js";
+import type { Inode, Made, Reviewed, Step } from "./record.js";
 import { inodeOf, isInode, metadataOf, type Steps } from "./steps.js";
 
 /** A step, and the call that runs it. */
@@ -115,8 +115,9 @@ export class Plan {
   }
 
   #open({ path, side: { object }, reviewed: before }: Old): Planned {
-    const step: Step = { do: "furnish", path, before, old: metadataOf(this.#stack, object) };
-    return { step, run: (steps) => steps.openUp(path, before, object.attr.mode) };
+    const { mode, uid, gid } = object.attr;
+    const step: Step = { do: "furnish", path, before, old: metadataOf(this.#stack, object), now: { mode: mode | PRIVATE, uid, gid } };
+    return { step, run: (steps) => steps.openUp(path, before, mode) };
   }
 
   #furniture(path: string, object: Hit, before: Side | undefined): Furniture {
@@ -130,9 +131,11 @@ export class Plan {
   }
 
   #metadata({ path, side, reviewed: before }: Old, after: Side): Planned {
-    const step: Step = { do: "furnish", path, before, old: metadataOf(this.#stack, side.object) };
-    const furniture = this.#furniture(path, after.object, side);
-    return { step, run: (steps) => steps.furnish({ path, inode: before }, furniture) };
+    const { mode, uid, gid } = after.object.attr;
+    const [old, furniture] = [metadataOf(this.#stack, side.object), this.#furniture(path, after.object, side)];
+    const acl = [...old.attributes, ...furniture.attributes].some(([name]) => name === ACCESS_ACL);
+    const step: Step = { do: "furnish", path, before, old, now: { mode, uid, gid, acl } };
+    return { step, run: (steps) => steps.furnishReviewed({ path, inode: before }, furniture, side.object.attr) };
   }
 
   async #put({ path, old, after, content }: New, last: Planned[]): Promise<Planned> {
@@ -161,27 +164,28 @@ export class Plan {
     return { step, run };
   }
 
-  async #copy(object: New, slot: number): Promise<Inode> {
-    await this.#stage(object, slot);
+  async #copy(object: New, slot: number): Promise<Made> {
+    const isCopy = await this.#stage(object, slot);
     const made = new Attr();
     must(native.statx(this.#slots, String(slot), AT.SYMLINK_NOFOLLOW, made.words), object.path, "its copy cannot be read");
-    return inodeOf(made);
+    return { ...inodeOf(made), ...(isCopy ? { state: contentStateOf(made) } : {}) };
   }
 
-  async #stage({ path, old, after: { object, data, type }, content }: New, slot: number): Promise<void> {
+  /** @returns whether it is a file that nobody has elsewhere, and that is complete */
+  async #stage({ path, old, after: { object, data, type }, content }: New, slot: number): Promise<boolean> {
     const name = String(slot);
     if (type === "directory") {
       must(native.mkdirat(this.#slots, name, PRIVATE), path, "its copy cannot be made");
-      return;
+      return false;
     }
     const key = inodeKeyOf(object.attr);
     const first = object.attr.nlink > 1 ? this.#linked.get(key) : undefined;
     if (first !== undefined) {
       must(native.linkat(this.#slots, String(first), this.#slots, name, 0), path, "its copy cannot be linked");
-      return;
+      return !this.linked.some(({ ino }) => ino === this.#inoOf(name));
     }
     this.#linked.set(key, slot);
-    if (object.attr.nlink > 1 && content === undefined && this.#linkStaying(key, name)) return;
+    if (object.attr.nlink > 1 && content === undefined && this.#linkStaying(key, name)) return false;
     await makeObject({ stack: this.#stack, path, object }, data, { directory: this.#slots, name });
     if (content !== undefined) this.#replaceContent(path, name, content);
     // Attributes of an O_PATH descriptor are listed by its name in /proc, which takes longer.
@@ -190,9 +194,15 @@ export class Plan {
     try {
       furnish(this.#furniture(path, object, old?.side), fd);
       if (content !== undefined) must(native.utimensat(fd, "", JUST_NOW, AT.EMPTY_PATH), path, "its times cannot be set");
+      return true;
     } finally {
       native.close(fd);
     }
+  }
+
+  #inoOf(slot: string): number | undefined {
+    const attr = new Attr();
+    return native.statx(this.#slots, slot, AT.SYMLINK_NOFOLLOW, attr.words) < 0 ? undefined : attr.ino;
   }
 
   /** @returns false if there is none, or the user may not link it: then the file is copied */

@@ -39,10 +39,25 @@ export interface Metadata {
 /** A mark of overlayfs in base64. */
 export type Mark = [name: string, value: string];
 
+/** A new object in its slot. */
+export interface Made extends Inode {
+  /** Of a file that was copied there: as `contentStateOf`. Earlier versions wrote none. */
+  state?: string;
+}
+
+/** The owner and the mode that an object gets. */
+interface Now {
+  mode: number;
+  uid: number;
+  gid: number;
+  /** It has or gets an access control list, which changes the bits of the group before the mode does. */
+  acl?: boolean;
+}
+
 interface Put {
   path: string;
   slot: number;
-  after: Inode;
+  after: Made;
   directory: boolean;
   /** Only of an object that leaves the session as it is, without its slot: the marks that it has there. */
   marks?: Mark[];
@@ -63,9 +78,12 @@ export type Step =
   /** The object at the path goes to the slot. */
   | { do: "remove"; path: string; slot: number; before: Reviewed; directory: boolean }
   /** The object at the path stays, and gets other metadata. */
-  | { do: "furnish"; path: string; before: Reviewed; old: Metadata };
+  | { do: "furnish"; path: string; before: Reviewed; old: Metadata; now?: Now };
 
 export type OwnStep = Extract<Step, Put> & { marks: Mark[] };
+
+/** The place of a directory in a list, and its mode. */
+export type Closed = [place: number, mode: number];
 
 export interface ApplyRecord {
   /** Since version 2 objects leave the session as they are, and the record of the end has no steps. */
@@ -79,6 +97,8 @@ export interface ApplyRecord {
   parents?: ParentTimes[];
   /** Paths of the upper layer that the session no longer needs. */
   leaves: string[];
+  /** The modes of those that are directories which their mode closes to the owner: they are opened while they move. Earlier versions wrote none. */
+  closed?: Closed[];
   /** The state of each path after the apply; null if nothing has the name. */
   seals: [path: string, identity: string | null][];
 }

@@ -9,11 +9,13 @@ import { AT, Attr, Errno, errnoName, O, RENAME, S } from "@sluice/vfs";
 import { contentStateOf, sameIdentity, sealOf } from "../identity.js";
 import { look } from "./place.js";
 import { isOwn, type OwnPlaces } from "./own-objects.js";
-import type { Inode, Metadata, OwnStep, Step } from "./record.js";
+import type { Inode, Made, Metadata, OwnStep, Step } from "./record.js";
 
 type MovingStep = Extract<Step, { slot: number }>;
 
 const OWNER_RWX = 0o700;
+const SET_IDS = S.ISUID | S.ISGID;
+const GROUP_RWX = 0o070;
 /** Somebody made, removed or replaced the name, or a directory above it. */
 const TAKEN_OR_GONE: readonly number[] = [Errno.ESTALE, Errno.EEXIST, Errno.ENOENT, Errno.ENOTDIR, Errno.ELOOP];
 
@@ -59,6 +61,10 @@ export class Steps {
   /** -1 if they are gone already. */
   readonly #slots: number;
   readonly #moved = new Set<string>();
+  /** Objects that got other metadata by one of their names. */
+  readonly #furnished = new Set<string>();
+  /** The paths of objects whose metadata a step began to change. */
+  readonly touched = new Set<string>();
   readonly #inSlot = new Attr();
   readonly #here = new Attr();
   readonly #own: OwnPlaces;
@@ -156,18 +162,18 @@ export class Steps {
   }
 
   /** Runs `use` on an O_PATH descriptor of the very inode. @throws CliError if it lies there no longer */
-  onInode(path: string, inode: Inode, use: (fd: number) => void): true {
+  onInode(path: string, inode: Inode, use: (fd: number, attr: Attr) => void): true {
     if (!this.#tryOnInode(path, inode, use)) throw changed(path);
     return true;
   }
 
-  #tryOnInode(path: string, inode: Inode, use: (fd: number) => void): boolean {
+  #tryOnInode(path: string, inode: Inode, use: (fd: number, attr: Attr) => void): boolean {
     const fd = openBeneath(this.#base, path, O.PATH | O.NOFOLLOW, 0);
     if (fd < 0) return false;
     try {
       const attr = new Attr();
       const is = native.statx(fd, "", AT.EMPTY_PATH, attr.words) >= 0 && isInode(attr, inode);
-      if (is) use(fd);
+      if (is) use(fd, attr);
       return is;
     } finally {
       native.close(fd);
@@ -177,11 +183,28 @@ export class Steps {
   /** The owner may take entries out of a directory without write permission only after a chmod. */
   openUp(path: string, inode: Inode, mode: number): true {
     if ((mode & OWNER_RWX) === OWNER_RWX) return true;
+    this.touched.add(path);
     return this.onInode(path, inode, (fd) => native.fchmodat(fd, "", (mode & 0o7777) | OWNER_RWX, AT.EMPTY_PATH));
   }
 
   furnish(step: { path: string; inode: Inode }, furniture: Furniture): true {
     return this.onInode(step.path, step.inode, (fd) => furnish(furniture, fd));
+  }
+
+  /** Gives an object that stays other metadata, if it is as it was at the review. @throws CliError */
+  furnishReviewed(step: { path: string; inode: Inode }, furniture: Furniture, reviewed: Attr): true {
+    return this.onInode(step.path, step.inode, (fd, here) => {
+      if (!this.#hasReviewedMetadata(step.inode, here, reviewed)) throw changed(step.path);
+      this.touched.add(step.path);
+      furnish(furniture, fd);
+    });
+  }
+
+  #hasReviewedMetadata(inode: Inode, here: Attr, reviewed: Attr): boolean {
+    const key = keyOf(inode);
+    if (this.#furnished.has(key)) return true;
+    this.#furnished.add(key);
+    return isDirectory(here) || this.#moved.has(key) ? contentStateOf(here) === contentStateOf(reviewed) : sameIdentity(here, reviewed);
   }
 
   /** The same for a new directory whose entries go again. */
@@ -194,12 +217,16 @@ export class Steps {
   reverse(step: Step): string | undefined {
     if (step.do === "furnish") {
       let status = 0;
-      this.#tryOnInode(step.path, step.before, (fd) => (status = restore(fd, step.old)));
+      this.#tryOnInode(step.path, step.before, (fd, here) => {
+        if (isOurs(here, step)) status = restore(fd, step.old);
+      });
       reversed(step, status);
       return undefined;
     }
     if (isOwn(step)) return this.#reverseOwn(step);
     const here = look(this.#base, step.path);
+    // It would be lost with the slots.
+    if (step.do !== "remove" && isEdited(here, step.after)) return step.path;
     const kept = this.#slot(step);
     let status = 0;
     if (step.do === "add" && isInode(here, step.after)) status = this.#rename(step, true, RENAME.NOREPLACE);
@@ -235,6 +262,19 @@ export class Steps {
     this.newer.push(path);
     return this.#rename(step, true, RENAME.NOREPLACE);
   }
+}
+
+/** Somebody changed a new file after it had got its place. */
+function isEdited(here: Attr | undefined, after: Made): boolean {
+  return after.state !== undefined && isInode(here, after) && contentStateOf(here) !== after.state;
+}
+
+/** False: somebody gave the object an owner or a mode that no step gives it. A change of the owner takes setuid and setgid. */
+function isOurs({ mode, uid, gid }: Attr, { old, now }: Extract<Step, { do: "furnish" }>): boolean {
+  if (now === undefined) return true;
+  const bits = now.acl === true ? ~GROUP_RWX : ~0;
+  const isMode = [old.mode, now.mode].flatMap((known) => [known, known & ~SET_IDS]).some((known) => ((known ^ mode) & bits) === 0);
+  return isMode && [old.uid, now.uid].includes(uid) && [old.gid, now.gid].includes(gid);
 }
 
 /** False: somebody has changed the place. @throws CliError if the disk fails: the next command tries again */
