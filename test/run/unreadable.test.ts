@@ -1,5 +1,5 @@
 // Files and directories whose mode hides them from their owner: the mount of a session reads them, and so does the review.
-import { chmodSync, readdirSync, readFileSync, statSync } from "node:fs";
+import { chmodSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { execFileSync } from "node:child_process";
 import { join } from "node:path";
 import { cleanUp, diffSnapshots, requires, snapshot } from "@sluice/testkit";
@@ -135,6 +135,27 @@ test(
     await done(project, ["apply", "one"]);
     expect(readdirSync(join(project.base, "ro")).sort()).toEqual(["f", "new"]);
     expect(statSync(join(project.base, "list")).mode & 0o7777).toBe(0o444);
+  },
+  LIMIT_MS,
+);
+
+test(
+  "a directory that a killed mount of a user had open for a copy-up has its mode in the review and in the next command",
+  async () => {
+    const host = await startForUsers(16);
+    const project = new Project("an ordinary user", { "shut/f": "f\n" }, undefined, host);
+    chmodSync(join(project.base, "shut"), 0o555);
+    await done(project, ["run", "--name", "one", "--", "sh", "-c", "echo more >> shut/f"]);
+    const upper = project.session("one", "upper/shut");
+    const kill = (): void => {
+      expect(statSync(upper).mode & 0o777).toBe(0o555);
+      writeFileSync(project.session("one", "work/work/opened-#1"), `${statSync(upper).ino} 555 shut`);
+      chmodSync(upper, 0o755);
+    };
+    kill();
+    expect(await done(project, ["diff", "one"])).toBe("M shut/f\n1 modified\n");
+    kill();
+    expect(await done(project, ["run", "--resume", "one", "--", "stat", "-c", "%a", "shut"])).toBe("555\n");
   },
   LIMIT_MS,
 );

@@ -6,7 +6,7 @@ import { ACCESS_ACL, AT, Attr, DEFAULT_ACL, Errno, errnoName, FsError, O } from 
 import type { LayerSpec } from "./contract/config.js";
 import { parseDirents } from "./layer/dirents.js";
 import { type HostLayer, RealDir } from "./layer/host-layer.js";
-import { closeFd, emptyDirectory, openName, statFd, sys, upkeep } from "./layer/system-calls.js";
+import { closeFd, emptyDirectory, openName, openPathOf, reopen, restoreOpened, statFd, sys, upkeep } from "./layer/system-calls.js";
 import { makeWhiteout } from "./marks/whiteout.js";
 import { readHandles } from "./node/persisted-handles.js";
 
@@ -31,7 +31,7 @@ export function openScratch(upper: HostLayer, work: LayerSpec, mount: { volatile
   if (fd < 0) throw new FsError(-fd, `workdir ${work.path}: its scratch directory cannot be opened`);
   let handles: string;
   try {
-    handles = prepare(fd, work, mount);
+    handles = prepare(fd, { upper, work }, mount);
   } catch (error) {
     closeFd(fd);
     throw error;
@@ -43,7 +43,11 @@ export function openScratch(upper: HostLayer, work: LayerSpec, mount: { volatile
 }
 
 /** `goesOn`: the same mount, served by another process: its mark is its own, and nothing was lost. Gives what was left of handles. */
-function prepare(fd: number, work: LayerSpec, { volatile, goesOn }: { volatile: boolean; goesOn: boolean }): string {
+function prepare(
+  fd: number,
+  { upper, work }: { upper: HostLayer; work: LayerSpec },
+  { volatile, goesOn }: { volatile: boolean; goesOn: boolean },
+): string {
   // A server that takes over follows one that is dead, of which the kernel may still have a thread waiting, with all that it had
   // open. The keeper's claim on the directory keeps other mounts out.
   if (sys.flock(fd, LOCK_EX_NB) < 0 && !goesOn) throw new FsError(Errno.EBUSY, `workdir ${work.path}: in use by another mount`);
@@ -52,12 +56,26 @@ function prepare(fd: number, work: LayerSpec, { volatile, goesOn }: { volatile: 
     throw new FsError(Errno.EINVAL, `workdir ${work.path}: an earlier mount left work/incompat/${feature} in it`);
   }
   const handles = readHandles(fd);
+  restoreModes(fd, upper);
   const purged = emptyDirectory(fd).status;
   if (purged < 0) throw new FsError(-purged, `workdir ${work.path}: cannot be cleared of the leftovers of an earlier mount`);
   if (!goesOn || !isSecured(fd)) secureScratch(fd, work);
   const marked = volatile ? markVolatile(fd) : 0;
   if (marked < 0) throw new FsError(-marked, `workdir ${work.path}: the mark of a volatile mount cannot be made`);
   return handles;
+}
+
+/** Of directories that a killed server had open for a copy-up. The directories above may be closed to this process as well. */
+function restoreModes(fd: number, upper: HostLayer): void {
+  restoreOpened(fd, (path) => {
+    let at = reopen(upper.root.fd, O.PATH | O.DIRECTORY);
+    for (const name of path === "" ? [] : path.split("/")) {
+      const next = at < 0 ? at : openPathOf(at, name);
+      if (at >= 0) closeFd(at);
+      at = next;
+    }
+    return at;
+  });
 }
 
 /**

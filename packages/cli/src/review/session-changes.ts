@@ -18,8 +18,9 @@ import {
   selectorOf,
 } from "@sluice/changes";
 import { type LayerStack, openTree, type Tree } from "@sluice/layer-tools";
-import { native } from "@sluice/native";
+import { native, openBeneath, restoreOpened } from "@sluice/native";
 import { escapeTextName, unfit, wrong } from "@sluice/runtime/cli";
+import { O } from "@sluice/vfs";
 import { policyOf, type SessionPolicy } from "./session-policy.js";
 import { withProgress } from "./show-progress.js";
 import { forgetShownIds, hasShownIds, listSessions, removeSession, removeUnusedLayers, type Session } from "@sluice/sessions";
@@ -95,8 +96,18 @@ function completeLinks(session: Session): void {
   native.close(work.fd);
 }
 
+/** Of directories that a killed mount of an ordinary user opened for a moment: the scratch directory has notes. */
+function restoreModes(session: Session): void {
+  if (!session.record.userXattr) return;
+  const [upper, work] = [session.openLayer("upper"), session.openLayer("work")];
+  const scratch = openBeneath(work.fd, "work", O.RDONLY | O.DIRECTORY, 0);
+  if (scratch >= 0) restoreOpened(scratch, (path) => openBeneath(upper.fd, path === "" ? "." : path, O.PATH | O.DIRECTORY, 0));
+  for (const fd of [upper.fd, work.fd, scratch]) if (fd >= 0) native.close(fd);
+}
+
 /** The command has ended, or was killed before: its layers get all that only a mount would show. The session is locked. @throws CliError */
 export function completeLayers(session: Session): void {
+  restoreModes(session);
   completeLinks(session);
   if (!hasShownIds(session.place)) return;
   restoreOriginalIds(placeOf(session));

@@ -104,13 +104,18 @@ export function furnishDirectory(core: CopyUpContext, copy: { source: number; ta
 }
 
 /** The kernel asks for the right to write to a directory that gets another parent. */
-function moveClosed(core: CopyUpContext, node: Node, { scratch, name, into }: { scratch: number; name: string; into: number }): number {
+function moveClosed(
+  core: CopyUpContext,
+  node: Node,
+  { scratch, name, into, upperDir }: { scratch: number; name: string; into: number; upperDir: RealDir },
+): number {
   const own = openName(scratch, name, O.PATH | O.DIRECTORY, 0);
   if (own < 0) return own;
   const move = (): number => upkeep.moveKeepingTimes(scratch, name, into, node.name);
-  const moved = whileOpen(core, own, () => {
+  const above = upperDir.components();
+  const moved = whileOpen(core, { fd: own, path: [...above, node.name].join("/") }, () => {
     const status = move();
-    return status === -Errno.EACCES ? whileOpen(core, into, move) : status;
+    return status === -Errno.EACCES ? whileOpen(core, { fd: into, path: above.join("/") }, move) : status;
   });
   closeFd(own);
   return moved;
@@ -123,7 +128,7 @@ function moveIntoPlace(core: CopyUpContext, node: Node, copy: { scratch: number;
   const into = core.fds.of(upperDir);
   if (into < 0) return -into;
   let status = upkeep.moveKeepingTimes(copy.scratch, copy.name, into, node.name);
-  if (status === -Errno.EACCES) status = moveClosed(core, node, { ...copy, into });
+  if (status === -Errno.EACCES) status = moveClosed(core, node, { ...copy, into, upperDir });
   if (status < 0) return -status;
   node.dirs?.unshift(new RealDir(core.upper as HostLayer, upperDir, node.name));
   node.version++;

@@ -32,7 +32,7 @@ export function publish(core: CopyUpContext, node: Node, copy: FinishedCopy): nu
   const into = core.fds.of(upperDir);
   if (into < 0) return -into;
   let status = upkeep.moveKeepingTimes(scratch, copy.name, into, node.name);
-  if (status === -Errno.EACCES) status = publishInClosed(core, node, { scratch, into, name: copy.name });
+  if (status === -Errno.EACCES) status = publishInClosed(core, node, { scratch, into, upperDir, name: copy.name });
   if (status < 0) return -status;
   bookCopy(core, node, { dir: upperDir, name: node.name });
   // The copy has one name, and the kernel knows of all that the lower file has.
@@ -43,9 +43,9 @@ export function publish(core: CopyUpContext, node: Node, copy: FinishedCopy): nu
 function publishInClosed(
   core: CopyUpContext,
   node: Node,
-  { scratch, into, name }: { scratch: number; into: number; name: string },
+  { scratch, into, upperDir, name }: { scratch: number; into: number; upperDir: RealDir; name: string },
 ): number {
-  return whileOpen(core, into, () => {
+  return whileOpen(core, { fd: into, path: upperDir.components().join("/") }, () => {
     if (node.parent !== undefined) markImpure(core, node.parent);
     return upkeep.moveKeepingTimes(scratch, name, into, node.name);
   });

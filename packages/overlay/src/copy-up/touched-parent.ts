@@ -1,7 +1,8 @@
 /** The effects of a copy-up on directories of the upper layer. */
-import { AT, Attr, Errno, S } from "@sluice/vfs";
+import { AT, Attr, type ByteName, Errno, S } from "@sluice/vfs";
 import type { CopyUpContext } from "./copy-up-context.js";
-import { statFd, upkeep } from "../layer/system-calls.js";
+import type { RealDir } from "../layer/host-layer.js";
+import { forgetOpened, noteOpened, statFd, upkeep } from "../layer/system-calls.js";
 import { writeImpure } from "../marks/directory-marks.js";
 import type { Node } from "../node/node.js";
 
@@ -9,17 +10,31 @@ const MODE_BITS = 0o7777;
 const WRITE_AND_SEARCH = 0o300;
 const attr = new Attr();
 
+/** A directory of the upper layer. */
+export interface Touched {
+  fd: number;
+  /** In the layer. It may not be there yet. */
+  path: ByteName;
+}
+
 /**
  * Lets `act` change a directory of the upper layer that its mode closes to its owner, or move it. Whoever copies up needs no right to the
- * directory, and a server without privilege has only the rights of its user: so it changes the mode for the moment. `act` gives a negative errno or 0.
+ * directory, and a server without privilege has only the rights of its user: so it changes the mode for the moment. If it is killed then, the
+ * next user of the layer puts the mode back, by a note in the scratch directory. `act` gives a negative errno or 0.
  */
-export function whileOpen(core: Pick<CopyUpContext, "config">, fd: number, act: () => number): number {
+export function whileOpen(core: CopyUpContext, { fd, path }: Touched, act: () => number): number {
   if (core.config.ownerAccess === undefined || statFd(fd, attr) < 0) return -Errno.EACCES;
   const mode = attr.mode & MODE_BITS;
   // The kernel could take the setgid bit away for good.
-  if ((mode & S.ISGID) !== 0 || upkeep.fchmodat(fd, "", mode | WRITE_AND_SEARCH, AT.EMPTY_PATH) < 0) return -Errno.EACCES;
-  const status = act();
-  upkeep.fchmodat(fd, "", mode, AT.EMPTY_PATH);
+  if ((mode & S.ISGID) !== 0) return -Errno.EACCES;
+  const scratch = core.fds.of(core.scratch as RealDir);
+  const note = core.scratchName();
+  const noted = noteOpened(scratch, note, { path, stat: attr.words });
+  if (noted < 0) return noted;
+  const opened = upkeep.fchmodat(fd, "", mode | WRITE_AND_SEARCH, AT.EMPTY_PATH);
+  const status = opened < 0 ? -Errno.EACCES : act();
+  const closed = opened < 0 ? 0 : upkeep.fchmodat(fd, "", mode, AT.EMPTY_PATH);
+  if (closed >= 0) forgetOpened(scratch, note);
   return status;
 }
 

@@ -60,7 +60,7 @@ export function effects(_permit: Permit): Pick<typeof native, Changing> {
  */
 export const upkeep = changing;
 /** The same for whole trees that an earlier mount left in the scratch directory and the index. */
-export { emptyDirectory, removeTree } from "@sluice/native";
+export { emptyDirectory, forgetOpened, noteOpened, removeTree, restoreOpened } from "@sluice/native";
 
 const NAME_RESOLVE = RESOLVE.BENEATH | RESOLVE.NO_MAGICLINKS | RESOLVE.NO_SYMLINKS | RESOLVE.NO_XDEV;
 
