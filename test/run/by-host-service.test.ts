@@ -335,7 +335,7 @@ test(
     }
     for (const running of told)
       expect(await running.finished).toMatchObject({
-        code: 1,
+        code: 143,
         stderr: expect.stringContaining("sluice: sluice run: it was told to end before the command began: run it again") as unknown,
       });
     for (const running of hung)

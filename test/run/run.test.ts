@@ -192,7 +192,7 @@ test(
     await running.waitFor("ready");
     running.kill("SIGTERM");
     const stderr = "sluice: sluice run: it was told to end before the command began: run it again\n";
-    expect(await running.finished).toMatchObject({ code: 1, stderr });
+    expect(await running.finished).toMatchObject({ code: 143, stderr });
     expect((await project.sluice(["sessions"])).stderr).toBe("no sessions\n");
     expect(project.processes()).toEqual([]);
   },

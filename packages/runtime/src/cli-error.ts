@@ -15,6 +15,8 @@ export const EXIT = {
   CONFLICT: 5,
 } as const;
 export type ExitCode = (typeof EXIT)[keyof typeof EXIT];
+/** 128 and the number of SIGHUP, SIGINT or SIGTERM. */
+export type SignalExit = 129 | 130 | 143;
 
 export interface Complaint {
   /** The object of the error: a path, an option, a target. */
@@ -25,13 +27,13 @@ export interface Complaint {
   errno?: string | undefined;
   /** What to do about it. */
   remedy: string;
-  exitCode: ExitCode;
+  exitCode: ExitCode | SignalExit;
 }
 
 /** An error for the person at the terminal. Its message is the line without "sluice: ". */
 export class CliError extends Error {
   override readonly name = "CliError";
-  readonly exitCode: ExitCode;
+  readonly exitCode: ExitCode | SignalExit;
   readonly object: string;
   readonly problem: string;
   readonly remedy: string;

@@ -1,5 +1,17 @@
 /** The part of this package that a command needs before it loads a service, without logger and metrics. */
-export { CliError, codeOf, EXIT, type ExitCode, errorLine, failed, forPerson, lacking, unfit, wrong } from "./cli-error.js";
+export {
+  CliError,
+  codeOf,
+  EXIT,
+  type ExitCode,
+  errorLine,
+  failed,
+  forPerson,
+  lacking,
+  type SignalExit,
+  unfit,
+  wrong,
+} from "./cli-error.js";
 export { escapeBytes, escapeLine, escapeName, escapeTextName } from "./escape-name.js";
 export { fillText } from "./output/fill-text.js";
 export { inInitialNamespace, uidOutside } from "./user-namespace.js";

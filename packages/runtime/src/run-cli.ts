@@ -1,5 +1,5 @@
 /** Runs a command line to its exit code, and reports every failure in the one format of `errorLine`. */
-import { CliError, EXIT, type ExitCode, errorLine, forPerson } from "./cli-error.js";
+import { CliError, EXIT, type ExitCode, errorLine, forPerson, type SignalExit } from "./cli-error.js";
 import { fillText } from "./output/fill-text.js";
 import { refuseDebugger } from "./refuse-debugger.js";
 
@@ -53,7 +53,7 @@ function problemOf(error: CommanderError): string {
     .replace(/\. ([A-Z])/g, (_, letter: string) => `; ${letter.toLowerCase()}`);
 }
 
-function complain(thrown: unknown, program: string): ExitCode {
+function complain(thrown: unknown, program: string): ExitCode | SignalExit {
   const error = forPerson(thrown);
   if (error instanceof CliError) {
     process.stderr.write(errorLine(error.message));

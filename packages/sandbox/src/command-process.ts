@@ -26,23 +26,44 @@ export function commandProcess(stage: number): number | undefined {
   return wrappers.flatMap(childrenOf).flatMap(childrenOf)[0];
 }
 
+/** They end a command that has not begun. */
+export const ENDING = ["SIGTERM", "SIGINT", "SIGHUP"] as const;
+export type EndingSignal = (typeof ENDING)[number];
+
 const FORWARDED = ["SIGINT", "SIGQUIT", "SIGHUP", "SIGTERM", "SIGUSR1", "SIGUSR2"] as const;
+
+const isEnding = (signal: NodeJS.Signals): signal is EndingSignal => ENDING.some((other) => other === signal);
+
+export interface Forwarding {
+  /** The signal that ended the stage, since there was no command to pass it on to. */
+  readonly endedBy: EndingSignal | undefined;
+  /** Stops it. */
+  unhook(): void;
+}
 
 /**
  * Passes signals on to the command; a signal that comes before it begins ends the stage. `terminal`: that of the command, where keys and a
- * hang-up reach more programs than the first one. @returns a function that stops it
+ * hang-up reach more programs than the first one.
  */
-export function forwardSignals(stage: { readonly pid: number; kill(): void }, terminal: CommandTerminal | undefined): () => void {
+export function forwardSignals(stage: { readonly pid: number; kill(): void }, terminal: CommandTerminal | undefined): Forwarding {
+  let endedBy: EndingSignal | undefined;
   const forward = (signal: (typeof FORWARDED)[number]): void => {
     const pid = commandProcess(stage.pid);
     if (pid === undefined) {
-      if (signal === "SIGTERM" || signal === "SIGINT" || signal === "SIGHUP") stage.kill();
+      if (!isEnding(signal)) return;
+      endedBy ??= signal;
+      stage.kill();
     } else if (terminal !== undefined && signal === "SIGHUP") terminal.hangUp();
     else if (terminal !== undefined && (signal === "SIGINT" || signal === "SIGQUIT")) terminal.signal(signal);
     else process.kill(pid, signal);
   };
   for (const signal of FORWARDED) process.on(signal, forward);
-  return () => {
-    for (const signal of FORWARDED) process.off(signal, forward);
+  return {
+    get endedBy() {
+      return endedBy;
+    },
+    unhook: () => {
+      for (const signal of FORWARDED) process.off(signal, forward);
+    },
   };
 }

@@ -1,14 +1,14 @@
 /** Runs one command in a locked session: the namespaces, the mount in them, and the sandbox, in this order. */
 import { existsSync, mkdirSync, realpathSync, statSync, writeFileSync } from "node:fs";
-import { homedir } from "node:os";
+import { constants, homedir } from "node:os";
 import type { Readable } from "node:stream";
 import { isBeneath, readMountTable } from "@sluice/mount-control";
-import { CliError, failed, wrong } from "@sluice/runtime/cli";
+import { CliError, type SignalExit, wrong } from "@sluice/runtime/cli";
 import { noteShownIds, type Session, statePath } from "@sluice/sessions";
 import { bwrapArguments, type Confinement } from "./bwrap-arguments.js";
 import { CallerTerminal } from "./caller-terminal.js";
 import { checkDevices } from "./check-devices.js";
-import { forwardSignals } from "./command-process.js";
+import { ENDING, type EndingSignal, forwardSignals } from "./command-process.js";
 import { environmentFor } from "./environment.js";
 import { findPrograms, type Programs } from "./find-programs.js";
 import { type HomeOverlay, type HomePlaces, homeView } from "./home-view.js";
@@ -43,8 +43,8 @@ export interface SessionRun {
   view: AskedView | undefined;
   /** No line may be written on standard error. */
   silent: boolean;
-  /** A signal came before. */
-  isToldToEnd: boolean;
+  /** A signal that came before. */
+  toldToEnd: EndingSignal | undefined;
   /** Called when the mount serves, before the command begins. */
   onServing(serving: Serving): void;
 }
@@ -121,9 +121,13 @@ function confinementOf(run: SessionRun, view: string, socketDirectory: string): 
   };
 }
 
-/** A signal came. */
-function toldToEnd(): CliError {
-  return failed("sluice run", "it was told to end before the command began", "run it again");
+const SIGNAL_EXIT = 128;
+// Linux has these numbers.
+const exitCodeOf = (signal: EndingSignal): SignalExit => (SIGNAL_EXIT + constants.signals[signal]) as SignalExit;
+
+function toldToEnd(signal: EndingSignal): CliError {
+  const problem = "it was told to end before the command began";
+  return new CliError({ object: "sluice run", problem, remedy: "run it again", exitCode: exitCodeOf(signal) });
 }
 
 interface Surroundings {
@@ -234,7 +238,7 @@ async function runInStage(run: SessionRun, { terminal }: Surroundings, { stage, 
     // Whoever waits for the end hears of a failure.
     if (text.endsWith(`${ENDED}\n`)) served?.end().catch(() => undefined);
   });
-  const unhook = forwardSignals(stage, terminal?.command);
+  const forwarding = forwardSignals(stage, terminal?.command);
   let prompt: { close(): void } | undefined;
   try {
     const told = new Told(stage.pipe(STAGE_FD.told));
@@ -242,7 +246,7 @@ async function runInStage(run: SessionRun, { terminal }: Surroundings, { stage, 
     if (mounted === undefined || mounted === null) {
       talk.end();
       const code = await exit;
-      if (stage.killed) throw toldToEnd();
+      if (forwarding.endedBy !== undefined) throw toldToEnd(forwarding.endedBy);
       complain(told, code);
     }
     run.onServing({ passthrough: mounted[2] === "on", policy: mounted[1] ?? "", by: mounted[3] });
@@ -252,30 +256,31 @@ async function runInStage(run: SessionRun, { terminal }: Surroundings, { stage, 
     const { control } = order.files;
     if (control !== undefined)
       prompt = promptForPerson({ name: session.name, view: session.path("view"), control }, { terminal, silent: run.silent });
-    const exitCode = await exit;
-    if (!told.hasEntered) complain(told, exitCode);
+    const code = await exit;
+    const { endedBy } = forwarding;
+    if (!told.hasEntered && endedBy === undefined) complain(told, code);
+    // The stage was killed for it, by another signal.
+    const exitCode = endedBy === undefined ? code : exitCodeOf(endedBy);
     return { exitCode, hasBegun: (await begun).split("\n").includes(BEGUN) };
   } finally {
     prompt?.close();
-    unhook();
+    forwarding.unhook();
   }
 }
 
-const ENDING = ["SIGTERM", "SIGINT", "SIGHUP"] as const;
-
 interface Noted<T> {
   result: T;
-  /** A signal asked this process to end meanwhile. */
-  isToEnd: boolean;
+  /** The signal that asked this process to end meanwhile. */
+  signal: EndingSignal | undefined;
   /** Ends the notice. Node takes a millisecond to take its hooks down and make others, so the next ones come first. */
   unhook(): void;
 }
 
 /** Resolves with the result of `work`. `giveUp` is called for a signal. */
 async function noteSignals<T>(work: () => Promise<T>, giveUp: () => void): Promise<Noted<T>> {
-  let isToEnd = false;
-  const note = (): void => {
-    isToEnd = true;
+  let told: EndingSignal | undefined;
+  const note = (signal: EndingSignal): void => {
+    told ??= signal;
     giveUp();
   };
   const unhook = (): void => {
@@ -284,10 +289,10 @@ async function noteSignals<T>(work: () => Promise<T>, giveUp: () => void): Promi
   for (const signal of ENDING) process.on(signal, note);
   try {
     const result = await work();
-    return { result, isToEnd, unhook };
+    return { result, signal: told, unhook };
   } catch (error) {
     unhook();
-    throw error;
+    throw told === undefined ? error : toldToEnd(told);
   }
 }
 
@@ -306,13 +311,13 @@ async function prepare(run: SessionRun, surroundings: Surroundings): Promise<Pre
 }
 
 async function runOnView(run: SessionRun, surroundings: Surroundings): Promise<CommandEnd> {
-  const { result, isToEnd, unhook } = await noteSignals(
+  const { result, signal, unhook } = await noteSignals(
     () => prepare(run, surroundings),
     () => run.view?.giveUp(),
   );
   let ending: Promise<CommandEnd>;
   try {
-    if (isToEnd) throw toldToEnd();
+    if (signal !== undefined) throw toldToEnd(signal);
     const { plan, served, capabilities } = result;
     // The mounts of the namespaces are those of the moment in which they are made.
     const stage = startStage(run, surroundings, plan, capabilities);
@@ -329,9 +334,9 @@ export async function runSession(run: SessionRun): Promise<CommandEnd> {
   let terminal: CallerTerminal | undefined;
   let toRead: FileToRead[] = [];
   try {
-    if (run.isToldToEnd) {
+    if (run.toldToEnd !== undefined) {
       run.view?.giveUp();
-      throw toldToEnd();
+      throw toldToEnd(run.toldToEnd);
     }
     checkDevices();
     closeInherited();

@@ -184,7 +184,7 @@ async function runWith(signals: EarlySignals, { words, args, sluice }: Called): 
       order,
       view: asked,
       silent: args.json === true,
-      isToldToEnd: signals.hasTold,
+      toldToEnd: signals.told,
       onServing,
     });
     // It takes them itself.

@@ -3,11 +3,12 @@
  * takes signals itself. A new session would stay behind, without a change.
  */
 const ENDING = ["SIGTERM", "SIGINT", "SIGHUP"] as const;
+type EndingSignal = (typeof ENDING)[number];
 
 export class EarlySignals {
-  #told: NodeJS.Signals | undefined;
+  #told: EndingSignal | undefined;
   #remove: (() => void) | undefined;
-  readonly #note = (signal: NodeJS.Signals): void => {
+  readonly #note = (signal: EndingSignal): void => {
     this.#told ??= signal;
     this.#end();
   };
@@ -27,8 +28,9 @@ export class EarlySignals {
     this.#remove = undefined;
   }
 
-  get hasTold(): boolean {
-    return this.#told !== undefined;
+  /** The first signal that came. */
+  get told(): EndingSignal | undefined {
+    return this.#told;
   }
 
   #end(): void {
