@@ -1,8 +1,9 @@
 // Signals that end `sluice run` before its command begins: no new session stays.
-import { existsSync, readdirSync, writeFileSync } from "node:fs";
+import { closeSync, existsSync, openSync, readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { requires, scratch } from "@sluice/testkit";
+import { LOCK, native } from "@sluice/native";
+import { cleanUp, requires, scratch } from "@sluice/testkit";
 import { describe, expect } from "vitest";
 import { chooseSeed } from "../fault/exercisers/policies.js";
 import { CALLERS, NEEDS, Project, rootsViewsShareProcess, testsInTurn } from "./sandboxed.js";
@@ -54,6 +55,29 @@ describe.each(CALLERS)("as %s", (caller) => {
       LIMIT_MS,
     );
 });
+
+/** Holds a lock as another process does. */
+function hold(path: string): void {
+  const fd = openSync(path, "r");
+  cleanUp(() => closeSync(fd));
+  expect(native.flock(fd, LOCK.EX)).toBe(0);
+}
+
+test(
+  "a signal ends a command that waits for the mount of its session, or for the layers of all",
+  async () => {
+    const project = new Project("root", { f: "f\n" });
+    expect((await project.sluice(["run", "--name", "one", "--", "sh", "-c", "echo more >> f"])).code).toBe(0);
+    expect((await project.sluice(["checkpoint", "one", "now"])).code).toBe(0);
+    const env = { SLUICE_BUNDLE: "off", NODE_OPTIONS: `--import ${signalling(0)}` };
+    hold(join(project.state, "sluice/layers/.lock"));
+    expect((await project.sluice(["run", "--resume", "one@now", "--", "true"], { env })).signal).toBe("SIGTERM");
+    hold(project.session("one", "work"));
+    expect((await project.sluice(["run", "--resume", "one", "--", "true"], { env })).signal).toBe("SIGTERM");
+    expect(sessionsOf(project)).toEqual(["one"]);
+  },
+  LIMIT_MS,
+);
 
 test(
   "a signal while a session is resumed leaves it as it was",

@@ -108,6 +108,9 @@ describe.each(CALLERS)("as %s", (caller) => {
         stderr: expect.stringMatching(/^sluice: one: a command works in this session: process \d+ \(EBUSY\)/) as unknown,
       });
       expect((await project.sluice(["discard", "one"])).code).toBe(4);
+      // The next command waits for the end of this process, and so of all programs.
+      const [, , first = ""] = readFileSync(project.session("one", "lock"), "latin1").split(" ");
+      expect(procFile(first, "status")).toMatch(/^NSpid:.*\t1$/m);
       running.kill("SIGKILL");
       await running.finished;
       await expect.poll(() => project.processes()).toEqual([]);

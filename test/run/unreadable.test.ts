@@ -170,6 +170,14 @@ test(
       await done(project, ["fork", "one", "two"]);
       await done(project, ["checkpoint", "one", "now"]);
       for (const name of ["one", "two"]) expect(await done(project, ["diff", name])).toBe("M f\n1 modified\n");
+      for (const name of ["one", "one@now"]) {
+        const { code, stderr } = await project.sluice(["run", "--resume", name, "--", "true"]);
+        expect({ code, stderr }).toEqual({
+          code: 4,
+          stderr: expect.stringMatching(/a command of session .* closed the directory to you \(EACCES\)/),
+        });
+        expect(readdirSync(join(project.state, "sluice/sessions"))).toEqual(["one", "two"]);
+      }
       await done(project, ["apply", "two"]);
       expect(readFileSync(join(project.base, "f"), "utf8")).toBe("f\nmore\n");
       expect(statSync(project.base).mode & 0o777).toBe(0o755);

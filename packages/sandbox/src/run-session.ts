@@ -241,7 +241,7 @@ async function runInStage(run: SessionRun, { terminal }: Surroundings, { stage, 
   const forwarding = forwardSignals(stage, terminal?.command);
   let prompt: { close(): void } | undefined;
   try {
-    const told = new Told(stage.pipe(STAGE_FD.told));
+    const told = new Told(stage.pipe(STAGE_FD.told), () => session.noteNamespace(stage.pid));
     const mounted = served === undefined ? await told.mounted() : MOUNTED.exec(served.line);
     if (mounted === undefined || mounted === null) {
       talk.end();

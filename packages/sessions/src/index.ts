@@ -14,6 +14,7 @@ export {
   isDiscarded,
   listSessions,
   openSession,
+  type Prepare,
   removeCheckpoint,
   removeSession,
   removeUnusedLayers,

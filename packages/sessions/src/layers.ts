@@ -23,6 +23,7 @@ const HOME_PARTS: Moves = [
 type Moves = readonly (readonly [from: string, to: string])[];
 
 const LOCK_FILE = ".lock";
+const PAUSE_MS = 5;
 /** In front of the name of a layer whose parts are being moved. */
 const HIDDEN = ".";
 /** In the directory of a session: one layer that shows what several showed, complete; and a part that it replaces. */
@@ -48,19 +49,20 @@ export function inLayers<T>(use: (layers: Place) => T): T {
   }
 }
 
-/** @returns a descriptor that holds the lock */
-function lockLayers(layers: Place): number {
+/** @returns a descriptor that holds the lock; undefined: another process has it, and `kind` does not wait */
+function lockLayers(layers: Place, kind: number): number | undefined {
   const fd = openBeneath(layers.fd, LOCK_FILE, O.RDWR | O.CREAT, 0o600);
-  const status = fd < 0 ? fd : native.flock(fd, LOCK.EX);
+  const status = fd < 0 ? fd : native.flock(fd, kind);
   if (status >= 0) return fd;
   if (fd >= 0) native.close(fd);
+  if (status === -Errno.EAGAIN) return undefined;
   throw failed(layers.path, `the layers cannot be locked (${errnoName(-status)})`, "check its disk");
 }
 
 /** While it runs nobody else removes a layer, nor a session. It does not run within itself. */
 export function holdingLayers<T>(use: (layers: Place) => T): T {
   return inLayers((layers) => {
-    const fd = lockLayers(layers);
+    const fd = lockLayers(layers, LOCK.EX) as number; // it waits
     try {
       return use(layers);
     } finally {
@@ -69,9 +71,11 @@ export function holdingLayers<T>(use: (layers: Place) => T): T {
   });
 }
 
-/** The same for work that waits. */
-export async function holdingLayersFor<T>(work: () => Promise<T>): Promise<T> {
-  const fd = inLayers(lockLayers);
+/** The same for work that waits. Signals are heard while another process holds them. */
+export async function holdingLayersFor<T>(work: () => T | Promise<T>): Promise<T> {
+  const tryLock = (): number | undefined => inLayers((layers) => lockLayers(layers, LOCK.EX | LOCK.NB));
+  let fd = tryLock();
+  for (; fd === undefined; fd = tryLock()) await new Promise((resolve) => setTimeout(resolve, PAUSE_MS));
   try {
     return await work();
   } finally {
@@ -184,7 +188,12 @@ export function completeTaken(session: Place, { layers: [name] }: SessionRecord)
   removeTree(session.fd, TAKEN);
 }
 
-/** Finishes what a killed `mergeLayers` of a session began. `forget` takes the layers out of its record. The session is locked. */
+/** Whether `mergeLayers` wrote one layer in place of all, or left a part that it replaced. */
+export function hasMerged(session: Place): boolean {
+  return exists(session, MERGED) || exists(session, STALE);
+}
+
+/** Finishes a `mergeLayers` of a session, also a killed one. `forget` takes the layers out of its record. The session is locked. */
 export function completeMerge(session: Place, forget: () => void): void {
   if (exists(session, MERGED)) {
     forget();

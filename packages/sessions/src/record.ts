@@ -123,6 +123,11 @@ function isWritten(fd: number, text: string): boolean {
   }
 }
 
+/** Before the lock file goes: a command that waits for the lock finds no session then. @param directory of the session */
+export function removeRecord(directory: Place): void {
+  native.unlinkat(directory.fd, FILE, 0);
+}
+
 /** @param directory of the session. @throws CliError */
 export function writeRecord(directory: Place, record: SessionRecord): void {
   const { path } = below(directory, FILE);

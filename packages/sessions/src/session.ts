@@ -9,6 +9,7 @@ import {
   completeMerge,
   completeTaken,
   drawLayer,
+  hasMerged,
   hasTaken,
   holdingLayers,
   isUnnamed,
@@ -24,6 +25,7 @@ import {
 } from "./layers.js";
 import { begunOf, copyLayers, isOwnUpper, planFreeze, planUpperFreeze, writeMerged } from "./freeze.js";
 import { isMounted } from "./is-mounted.js";
+import { childOf, identify, isAlive, type ProcessId } from "./process-times.js";
 import { readRecord, type SessionRecord, writeRecord } from "./record.js";
 import { writeSnapshot } from "./snapshot.js";
 import { below, makePrivate, openPrivate, type Place } from "./state-directory.js";
@@ -38,13 +40,15 @@ const LOCK_ATTEMPTS = 20;
 /** If the runner was killed, its view is served for a moment longer. */
 const UNMOUNTED_ATTEMPTS = 1_000;
 const PAUSE_MS = 5;
-const pause = new Int32Array(new SharedArrayBuffer(4));
 
 /**
  * A file of its own: a mount takes a lock on the directory above its upper layer for a sign of another mount. It names the process that runs a
- * command, which need not outlive a crash of the machine, as the record must.
+ * command, and the first one of the command's pid namespace. They need not outlive a crash of the machine, as the record must.
  */
 const LOCK_FILE = "lock";
+
+/** Signals are heard meanwhile. */
+const pause = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, PAUSE_MS));
 
 /** Takes the lock by a description of its own, so that it can be released alone. @returns a descriptor, or the negative errno */
 function lock(directoryFd: number, kind: number): number {
@@ -56,17 +60,23 @@ function lock(directoryFd: number, kind: number): number {
   return status;
 }
 
-/** A process that runs a command. */
-export interface Runner {
-  readonly pid: number;
-  /** As in /proc/PID/stat. */
-  readonly startTime: string;
+interface Processes {
+  /** The process that runs a command. */
+  readonly runner: ProcessId | undefined;
+  /** The first process of the pid namespace of the command's programs. */
+  readonly first: ProcessId | undefined;
 }
 
-function runnerNow(): Runner {
-  // The second field is the program's name in parentheses, and may contain anything.
-  const fields = readFileSync("/proc/self/stat", "latin1").split(") ").at(-1)?.split(" ") ?? [];
-  return { pid: process.pid, startTime: fields[19] ?? "" };
+/** The processes that a lock file names. */
+function processesIn(fd: number): Processes {
+  const [pid, startTime, firstPid, firstStart] = readFileSync(fd, "latin1").split(" ");
+  const named = (number: string | undefined, start: string | undefined): ProcessId | undefined =>
+    number === undefined || start === undefined ? undefined : { pid: Number(number), startTime: start };
+  return { runner: named(pid, startTime), first: named(firstPid, firstStart) };
+}
+
+export function noSession(name: string): Error {
+  return unfit(name, "there is no session with this name (ENOENT)", "see 'sluice sessions'");
 }
 
 /** Whether a command runs in the session of this directory, or another one works on it. */
@@ -209,35 +219,54 @@ export class Session {
    * Keeps every other command from working on the session until it is closed, or this process ends. Waits for the end of a view whose runner was
    * killed. @throws CliError, exit code 4
    */
-  lock(): void {
+  async lock(): Promise<void> {
     let fd = lock(this.fd, LOCK.EX);
     for (let attempt = 1; fd === -Errno.EAGAIN && attempt < LOCK_ATTEMPTS; attempt++) {
-      Atomics.wait(pause, 0, 0, PAUSE_MS);
+      await pause();
       fd = lock(this.fd, LOCK.EX);
     }
     if (fd === -Errno.EAGAIN) throw unfit(this.name, `a command works in this session${this.#runner()} (EBUSY)`, "wait until it ends");
     if (fd < 0) throw failed(this.directory, `the session cannot be locked (${errnoName(-fd)})`, "move it to a file system with locks");
-    for (let attempt = 1; isMounted(this.#place); attempt++) {
+    await this.#untilUnused(fd);
+    this.#lock = fd;
+    // That of a process which was killed.
+    ftruncateSync(fd);
+    const { discarded } = this.#record;
+    // It may have been replaced before the lock was ours.
+    this.#record = readRecord(this.#place);
+    if (this.#record.discarded && !discarded) throw noSession(this.name);
+    readAsMount(this.#record.userXattr);
+    this.#complete();
+  }
+
+  /** A program that was killed may be in a call that still writes, by a file that passes through or in $HOME. @param fd of the lock: closed on a failure */
+  async #untilUnused(fd: number): Promise<void> {
+    const { first } = processesIn(fd);
+    const isUsed = (): boolean => isMounted(this.#place) || (first !== undefined && isAlive(first));
+    for (let attempt = 1; isUsed(); attempt++) {
       if (attempt === UNMOUNTED_ATTEMPTS) {
         native.close(fd);
         throw unfit(this.name, "its changes are mounted (EBUSY)", "unmount them, or wait until the programs there have ended");
       }
-      Atomics.wait(pause, 0, 0, PAUSE_MS);
+      await pause();
     }
-    this.#lock = fd;
-    // That of a process which was killed.
-    ftruncateSync(fd);
-    // It may have been replaced before the lock was ours.
-    this.#record = readRecord(this.#place);
-    readAsMount(this.#record.userXattr);
-    this.#complete();
   }
 
   /** Finishes a change of the layers that was killed, and makes the parts that are missing after one. */
   #complete(): void {
     if (hasTaken(this.#place)) this.settled(() => undefined);
     removeNext(this.#place);
+    if (hasMerged(this.#place)) holdingLayers(() => this.#completeMerge());
+    this.#completeFreeze();
+  }
+
+  /** This process holds the layers: until it ends, the record and the layers do not fit together. */
+  #completeMerge(): void {
+    this.readAgain();
     completeMerge(this.#place, () => this.#write({ ...this.#record, layers: [] }));
+  }
+
+  #completeFreeze(): void {
     completeFreeze(this.#place, this.#record);
     makePrivate(this.#place, "work");
     const [top] = this.#record.layers;
@@ -271,8 +300,11 @@ export class Session {
 
   /** Makes a read-only layer of its changes, below a new upper one. The session is locked. @throws CliError */
   freeze(): void {
-    this.#write({ ...this.#record, ...planFreeze(this.#place, this) });
-    this.#complete();
+    holdingLayers(() => {
+      this.readAgain();
+      this.#write({ ...this.#record, ...planFreeze(this.#place, this) });
+      this.#completeFreeze();
+    });
   }
 
   /** Copies its own layers into one upper layer, since an apply takes changes out of that. The session is locked. @throws CliError */
@@ -335,21 +367,21 @@ export class Session {
     this.#record = readRecord(this.#place);
   }
 
+  /** This process holds the layers, and has read the record since. */
   setCheckpoints(checkpoints: SessionRecord["checkpoints"]): void {
     this.#write({ ...this.#record, checkpoints });
   }
 
   setDiscarded(discarded: boolean): void {
-    this.#write({ ...this.#record, discarded });
+    this.#update({ discarded });
   }
 
   /** The process that ran a command last; the lock says whether it still does. Undefined: none, or it has not begun to. */
-  get runner(): Runner | undefined {
+  get runner(): ProcessId | undefined {
     const fd = openBeneath(this.fd, LOCK_FILE, O.RDONLY | O.NONBLOCK, 0);
     if (fd < 0) return undefined;
     try {
-      const [pid, startTime] = readFileSync(fd, "latin1").split(" ");
-      return pid === undefined || startTime === undefined ? undefined : { pid: Number(pid), startTime };
+      return processesIn(fd).runner;
     } finally {
       native.close(fd);
     }
@@ -363,10 +395,23 @@ export class Session {
   /** Notes that this process runs a command. The session is locked. @throws CliError */
   begin(command: readonly string[], policy: string): void {
     const isKnown = policy === this.#record.policy && JSON.stringify(command) === JSON.stringify(this.#record.command);
-    if (!isKnown) this.#write({ ...this.#record, command, policy });
-    const { pid, startTime } = runnerNow();
+    if (!isKnown) this.#update({ command, policy });
+    this.#noteProcesses(undefined);
+  }
+
+  /** Notes the first process of the pid namespace of its programs, if its disk has the room. @param above the parent of that process */
+  noteNamespace(above: number): void {
     try {
-      if (this.#lock !== undefined) writeSync(this.#lock, `${pid} ${startTime}`, 0);
+      this.#noteProcesses(childOf(above));
+    } catch {
+      // Whoever follows a killed command waits for its mount alone.
+    }
+  }
+
+  #noteProcesses(first: ProcessId | undefined): void {
+    const named = [identify(process.pid), first].flatMap((one) => (one === undefined ? [] : [one.pid, one.startTime]));
+    try {
+      if (this.#lock !== undefined) writeSync(this.#lock, named.join(" "), 0);
     } catch (error) {
       throw failed(this.directory, `the session cannot note its runner (${codeOf(error)})`, "make room on its disk");
     }
@@ -378,6 +423,14 @@ export class Session {
    */
   end(): void {
     this.settled(() => undefined);
+  }
+
+  /** Others give the session checkpoints while this process has locked it: they hold the layers. */
+  #update(change: Partial<SessionRecord>): void {
+    holdingLayers(() => {
+      this.readAgain();
+      this.#write({ ...this.#record, ...change });
+    });
   }
 
   #write(record: SessionRecord): void {

@@ -12,10 +12,22 @@ import {
   utimesSync,
   writeFileSync,
 } from "node:fs";
+import { spawn } from "node:child_process";
 import { join } from "node:path";
-import { requires, scratch } from "@sluice/testkit";
+import { native } from "@sluice/native";
+import { cleanUp, requires, scratch } from "@sluice/testkit";
 import { afterEach, beforeEach, expect, test } from "vitest";
-import { createSession, forkSession, listSessions, openSession, removeSession, type Session } from "./index.js";
+import {
+  addCheckpointRunning,
+  createSession,
+  forkSession,
+  listSessions,
+  noteShownIds,
+  openSession,
+  removeSession,
+  removeUnusedLayers,
+  type Session,
+} from "./index.js";
 
 let base: string;
 let sessions: string;
@@ -92,20 +104,36 @@ test("says that a session does not exist, and creates nothing by looking", () =>
   expect(existsSync(sessions)).toBe(false);
 });
 
-test("one command at a time works in a session", () => {
+test("one command at a time works in a session", async () => {
   const session = make("one");
   const other = reopen("one");
   expect(other.isRunning()).toBe(false);
-  session.lock();
+  await session.lock();
   session.begin(["sleep"], "install");
   expect(other.isRunning()).toBe(true);
-  expect(() => other.lock()).toThrow(`one: a command works in this session: process ${process.pid} (EBUSY)`);
+  await expect(other.lock()).rejects.toThrow(`one: a command works in this session: process ${process.pid} (EBUSY)`);
   session.end();
   open.shift()?.close();
   expect(other.isRunning()).toBe(false);
-  other.lock();
+  await other.lock();
   expect(other.runner).toBeUndefined();
   expect(other.record).toMatchObject({ command: ["sleep"], policy: "install" });
+});
+
+test("waits for the last program of a killed command", async () => {
+  const session = make("one");
+  const other = reopen("one");
+  await session.lock();
+  session.begin(["sleep"], "install");
+  const above = spawn("sh", ["-c", "sleep 600 & echo $!; wait"], { stdio: ["ignore", "pipe", "inherit"] });
+  const first = Number(await new Promise((resolve) => above.stdout.once("data", resolve)));
+  cleanUp(() => void above.kill());
+  session.noteNamespace(above.pid as number);
+  open.shift()?.close();
+  setTimeout(() => process.kill(first, "SIGKILL"), 20);
+  await other.lock();
+  // A zombie has none.
+  expect(existsSync(`/proc/${first}/exe`)).toBe(false);
 });
 
 test("refuses state that other users can reach into, at every level", () => {
@@ -159,13 +187,38 @@ test("opens no layer through a symbolic link", () => {
   expect(() => session.openLayer("upper")).toThrow(/this layer of the session cannot be opened/);
 });
 
-test("removes a session with its changes", () => {
+test("removes a session with its changes", async () => {
   const session = make("one");
   mkdirSync(join(session.upper, "a/b"), { recursive: true });
   writeFileSync(join(session.upper, "a/b/file"), "");
-  session.lock();
+  await session.lock();
   removeSession(session);
   expect(readdirSync(sessions)).toEqual([]);
+});
+
+requires("CAP_SYS_ADMIN").test("a command that waits for the lock of a session does not get it while the session is removed", async () => {
+  // A tmpfs lists the newest name first, which is the lock file.
+  process.env["XDG_STATE_HOME"] = scratch({ on: "tmpfs" });
+  const session = make("one");
+  await session.lock();
+  const removed: string[] = [];
+  const { unlinkat } = native;
+  native.unlinkat = (fd, name, flags) => {
+    removed.push(name);
+    return unlinkat(fd, name, flags);
+  };
+  cleanUp(() => void (native.unlinkat = unlinkat));
+  removeSession(session);
+  expect(removed.filter((name) => ["lock", "session.json"].includes(name))).toEqual(["session.json", "lock"]);
+});
+
+test("a command that waited while the session was discarded for an undo finds none", async () => {
+  const session = make("one");
+  const other = reopen("one");
+  await session.lock();
+  session.setDiscarded(true);
+  open.shift()?.close();
+  await expect(other.lock()).rejects.toThrow("one: there is no session with this name (ENOENT)");
 });
 
 test("the next session removes the remains of one that was half made long ago", () => {
@@ -188,18 +241,56 @@ test("a session from before forks is one without frozen layers", () => {
   expect(reopen("old").record).toMatchObject({ begun: null, snapshot: null, layers: [], homeLayers: [], checkpoints: [] });
 });
 
-test("no layer is removed while the record of a session cannot be read", () => {
+test("no layer is removed while the record of a session cannot be read", async () => {
   const [one, other] = [make("one"), make("other")];
   writeFileSync(join(one.upper, "f"), "changed");
-  one.lock();
-  const fork = forkSession(one, { name: "fork", checkpoint: undefined });
+  await one.lock();
+  const fork = await forkSession(one, { name: "fork", checkpoint: undefined });
   const [layer] = fork.record.layers;
   fork.close();
   writeFileSync(join(sessions, "fork/session.json"), "{");
-  other.lock();
+  await other.lock();
   removeSession(one);
   removeSession(other);
   expect(readFileSync(join(sessions, "../layers", layer ?? "", "upper/f"), "utf8")).toBe("changed");
+});
+
+test("a session keeps a checkpoint that another command gives it while one works in it", async () => {
+  const one = make("one");
+  writeFileSync(join(one.upper, "f"), "changed");
+  await one.lock();
+  one.freeze();
+  const other = reopen("one");
+  const mount = { take: () => Promise.resolve(false), whileHeld: () => Promise.reject(new Error("it is not in use")) };
+  const add = (name: string): Promise<void> => addCheckpointRunning(other, mount, { name, prepare: () => undefined });
+  await add("before");
+  one.begin(["make"], "install");
+  await add("begun");
+  await one.mergeLayers();
+  removeUnusedLayers();
+  one.setDiscarded(false);
+  const { checkpoints } = reopen("one").record;
+  expect(checkpoints.map(({ name }) => name)).toEqual(["before", "begun"]);
+  const [layer = ""] = checkpoints[0]?.layers ?? [];
+  expect(readFileSync(join(sessions, "../layers", layer, "upper/f"), "utf8")).toBe("changed");
+});
+
+test("a fork has the notes of its session before anybody finds it", async () => {
+  const one = make("one");
+  await one.lock();
+  noteShownIds(one.place);
+  const seen: string[][] = [];
+  const fork = await forkSession(one, {
+    ...{ name: "fork", checkpoint: undefined },
+    prepare: ({ path }) =>
+      void seen.push(
+        readdirSync(sessions).filter((name) => !name.startsWith(".")),
+        readdirSync(path),
+      ),
+  });
+  fork.close();
+  expect(seen).toEqual([["one"], ["shown-ids"]]);
+  expect(readdirSync(join(sessions, "fork"))).toContain("shown-ids");
 });
 
 requires("CAP_SYS_ADMIN").test("a new session on a full disk is refused with the record and the remedy, and leaves nothing", () => {

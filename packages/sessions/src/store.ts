@@ -4,8 +4,9 @@ import { inInitialNamespace, failed, unfit } from "@sluice/runtime/cli";
 import { AT, Attr, Errno, errnoName, RENAME } from "@sluice/vfs";
 import { checkName, drawHidden, drawName, isName } from "./names.js";
 import { holdingLayers, holdingLayersFor, makeUpper, openLayerTree, removeUnused } from "./layers.js";
-import { type Checkpoint, type SessionRecord, writeRecord } from "./record.js";
-import { Session, type State, type TakeNext, VIEW } from "./session.js";
+import { type Checkpoint, removeRecord, type SessionRecord, writeRecord } from "./record.js";
+import { noSession, Session, type State, type TakeNext, VIEW } from "./session.js";
+import { hasShownIds, noteShownIds } from "./shown-ids.js";
 import { below, makePrivate, openPrivate, openState, type Place } from "./state-directory.js";
 
 const MAX_DRAWS = 64;
@@ -48,7 +49,7 @@ export function openSession(name: string, { discarded = false }: Wanted = {}): S
   const session = inSessions(false, (sessions) => openAt(sessions, name));
   if (session !== undefined && (discarded || !session.record.discarded)) return session;
   session?.close();
-  throw unfit(name, "there is no session with this name (ENOENT)", "see 'sluice sessions'");
+  throw noSession(name);
 }
 
 /** Whether only a discarded session has this name. @throws CliError */
@@ -120,11 +121,21 @@ function fill(place: Place, record: SessionRecord): void {
   writeRecord(place, record);
 }
 
+/** Works in the directory of a new session before anybody finds it. */
+export type Prepare = (directory: Place) => void;
+
+interface New {
+  wanted: string | undefined;
+  record: SessionRecord;
+  prepare: Prepare;
+}
+
 /** Renames a hidden directory to the wanted name, or to one that is drawn. @returns it. @throws CliError if it is taken */
-function publish(sessions: Place, hidden: string, { wanted, record }: { wanted: string | undefined; record: SessionRecord }): string {
+function publish(sessions: Place, hidden: string, { wanted, record, prepare }: New): string {
   const place = openPrivate(sessions, hidden);
   if (place === undefined) throw failed(sessions.path, "a new session vanished (ENOENT)", "run the command again");
   try {
+    prepare(place);
     for (let draw = 1; draw <= MAX_DRAWS; draw++) {
       const name = wanted ?? drawName();
       if (draw === 1) fill(place, { ...record, name });
@@ -159,14 +170,14 @@ export function createSession(
   );
 }
 
-function make(record: SessionRecord, name: string | undefined): Session {
+function make(record: SessionRecord, name: string | undefined, prepare: Prepare = () => undefined): Session {
   const made = inSessions(true, (sessions) => {
     sweep(sessions);
     const hidden = `${HIDDEN}${drawHidden()}`;
     if (!makePrivate(sessions, hidden))
       throw failed(sessions.path, "the name of a new directory is taken (EEXIST)", "run the command again");
     try {
-      return openAt(sessions, publish(sessions, hidden, { wanted: name, record }));
+      return openAt(sessions, publish(sessions, hidden, { wanted: name, record, prepare }));
     } finally {
       removeTree(sessions.fd, hidden);
     }
@@ -180,13 +191,28 @@ function make(record: SessionRecord, name: string | undefined): Session {
  * a checkpoint's.
  * `name`: drawn if it is undefined. @throws CliError
  */
-export function forkSession(session: Session, { name, checkpoint }: { name: string | undefined; checkpoint: string | undefined }): Session {
+export async function forkSession(
+  session: Session,
+  { name, checkpoint, prepare }: { name: string | undefined; checkpoint: string | undefined; prepare?: Prepare },
+): Promise<Session> {
   if (name !== undefined) checkName(name);
   if (checkpoint === undefined) session.freeze();
-  return holdingLayers(() => {
+  return holdingLayersFor(() => {
     session.readAgain();
     const { layers, homeLayers } = checkpoint === undefined ? session.record : findCheckpoint(session, checkpoint);
-    return make(forked(session, { layers, homeLayers }), name);
+    return makeFork(session, { layers, homeLayers }, { name, prepare });
+  });
+}
+
+/** Its layers may have objects without the ids that they should have: see shown-ids.ts. */
+function makeFork(
+  session: Session,
+  state: ForkedState,
+  { name, prepare }: { name: string | undefined; prepare: Prepare | undefined },
+): Session {
+  return make(forked(session, state), name, (directory) => {
+    if (hasShownIds(session.place)) noteShownIds(directory);
+    prepare?.(directory);
   });
 }
 
@@ -211,9 +237,13 @@ async function stateOfRunning(session: Session, { take, whileHeld }: RunningMoun
 }
 
 /** The same while a command works in the session. @throws CliError */
-export async function forkRunning(session: Session, name: string | undefined, mount: RunningMount): Promise<Session> {
+export async function forkRunning(
+  session: Session,
+  mount: RunningMount,
+  { name, prepare }: { name: string | undefined; prepare?: Prepare },
+): Promise<Session> {
   if (name !== undefined) checkName(name);
-  return withoutRemains(async () => make(forked(session, await stateOfRunning(session, mount)), name));
+  return withoutRemains(async () => makeFork(session, await stateOfRunning(session, mount), { name, prepare }));
 }
 
 /** Removes a copy that nothing shows, since the work failed. */
@@ -237,19 +267,30 @@ function setCheckpoint(session: Session, name: string, { layers, homeLayers }: F
   session.setCheckpoints([...session.record.checkpoints, { name, created: new Date().toISOString(), layers, homeLayers }]);
 }
 
-/** Notes the state of a session that this process has locked. @throws CliError */
-export function addCheckpoint(session: Session, name: string): void {
+/** Notes the state of a session that this process has locked. `prepare` is called before the session has the checkpoint. @throws CliError */
+export function addCheckpoint(session: Session, name: string, prepare: () => void = () => undefined): void {
   checkFree(session, name);
   session.freeze();
-  setCheckpoint(session, name, session.record);
+  holdingLayers(() => {
+    session.readAgain();
+    checkFree(session, name);
+    prepare();
+    setCheckpoint(session, name, session.record);
+  });
 }
 
 /** The same while a command works in the session. @throws CliError */
-export async function addCheckpointRunning(session: Session, name: string, mount: RunningMount): Promise<void> {
+export async function addCheckpointRunning(
+  session: Session,
+  mount: RunningMount,
+  { name, prepare }: { name: string; prepare(): void },
+): Promise<void> {
   await withoutRemains(async () => {
     session.readAgain();
     checkFree(session, name);
-    setCheckpoint(session, name, await stateOfRunning(session, mount));
+    const state = await stateOfRunning(session, mount);
+    prepare();
+    setCheckpoint(session, name, state);
   });
 }
 
@@ -267,8 +308,11 @@ export function findCheckpoint({ name, record }: Session, wanted: string): Check
 
 /** Removes a checkpoint of a session that this process has locked. Its changes stay if others show them. @throws CliError */
 export function removeCheckpoint(session: Session, name: string): void {
-  findCheckpoint(session, name);
-  session.setCheckpoints(session.record.checkpoints.filter((checkpoint) => checkpoint.name !== name));
+  holdingLayers(() => {
+    session.readAgain();
+    findCheckpoint(session, name);
+    session.setCheckpoints(session.record.checkpoints.filter((checkpoint) => checkpoint.name !== name));
+  });
   removeUnusedLayers();
 }
 
@@ -307,6 +351,7 @@ export function removeSession(session: Session): void {
     const remove = (): number => native.renameat2(sessions.fd, session.name, sessions.fd, hidden, RENAME.NOREPLACE);
     const status = holdingLayers(remove);
     if (status < 0) throw failed(session.directory, `the session cannot be removed (${errnoName(-status)})`, "check its disk");
+    removeRecord(session.place);
     const removal = removeTree(sessions.fd, hidden);
     if (removal.status < 0)
       throw failed(below(sessions, removal.path).path, `it cannot be removed (${errnoName(-removal.status)})`, "remove it by hand");

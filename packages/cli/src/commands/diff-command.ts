@@ -37,7 +37,7 @@ const NOTHING = "there is neither a session nor a mount point with this name (EN
 const reviews = () => Promise.all([import("../review/session-changes.js"), import("../review/show-changes.js")]);
 
 async function showOnWeb(session: Session, words: readonly string[]): Promise<true> {
-  session.lock();
+  await session.lock();
   const { soleUpper } = await import("../review/session-changes.js");
   await (await import("../review/serve-review.js")).serveReview(session, await soleUpper(session), words);
   return true;
@@ -54,7 +54,7 @@ async function diffSession(target: string | undefined, words: readonly string[],
   if (args.upper !== undefined || args.lower !== undefined) throw wrong("diff", "a session and layers are given", "give one of the two");
   if (args.web === true) return showOnWeb(session, words);
   const runs = session.isRunning();
-  if (!runs) session.lock();
+  if (!runs) await session.lock();
   if (!runs) recoverSession(session);
   await showReview(await reviewSession(placeOf(session), words), args);
   return true;

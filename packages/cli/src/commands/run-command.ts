@@ -82,6 +82,15 @@ function checkWritable(option: string, file: string | true | undefined): void {
   throw wrong(option, `${file} is a directory (EISDIR)`, "name a file that you can write");
 }
 
+/** A command of the session may have closed the directory to its user. Root may enter each. @throws CliError */
+function checkEntrance({ name, base, upper }: Session): void {
+  try {
+    accessSync(upper, constants.X_OK);
+  } catch (error) {
+    throw unfit(base, `a command of session ${name} closed the directory to you (${codeOf(error)})`, `run: chmod u+rwx ${upper}`);
+  }
+}
+
 const isNew = ({ resume }: RunArguments): boolean => resume === undefined || resume.includes("@");
 
 async function openLocked(
@@ -96,23 +105,28 @@ async function openLocked(
   if (args.resume !== undefined && args.name !== undefined && !fromCheckpoint)
     throw wrong("--name", "it cannot be combined with --resume", "leave one of them out");
   if (args.resume === undefined) (await import("@sluice/sandbox/view-order")).checkBase(currentDirectory());
+  let made: Session | undefined;
+  // Also while it waits for a lock.
+  signals.endBy(() => {
+    if (made !== undefined) removeSession(made);
+  });
   if (args.name !== undefined) await (await import("./sessions/fork-command.js")).freeName(args.name);
   const session = await (async () => {
     if (args.resume === undefined) return createSession(currentDirectory(), { name: args.name, command, policy });
     return fromCheckpoint
-      ? (await import("./sessions/fork-command.js")).forkOf(args.resume, { name: args.name })
+      ? (await import("./sessions/fork-command.js")).forkOf(args.resume, { name: args.name, onMade: (fork) => (made = fork) })
       : openSession(args.resume);
   })();
+  if (args.resume === undefined) made = session;
   try {
-    session.lock();
-    signals.endBy(() => {
-      if (isNew(args)) removeSession(session);
-    });
-    if (args.resume !== undefined) (await import("../review/session-changes.js")).recoverSession(session);
-    else if (args.freeze === true) await session.snapshotBase();
+    await session.lock();
+    if (args.resume !== undefined) {
+      (await import("../review/session-changes.js")).recoverSession(session);
+      checkEntrance(session);
+    } else if (args.freeze === true) await session.snapshotBase();
     return session;
   } catch (error) {
-    if (args.freeze === true) removeSession(session);
+    if (made !== undefined) removeSession(made);
     session.close();
     throw error;
   }

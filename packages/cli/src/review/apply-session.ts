@@ -81,7 +81,7 @@ export async function applyReview(place: Place, review: Review, args: ApplyArgum
   await withProgress("applying", (onProgress) =>
     applyDifferences(place, stack, { chosen, rest, merged, unchanged: all.unchanged, onProgress }),
   );
-  removeDiscarded();
+  await removeDiscarded();
   const line = told(chosen, rest, { merged: chosen.filter((one) => merged.has(one)).length, separated, dropped: dropped.size, held });
   const paths = held.map(({ path }) => toText(path));
   return {
@@ -98,7 +98,7 @@ export async function apply(name: string, words: string[], args: ApplyArguments)
     throw wrong("apply", "--overwrite and --skip-conflicts contradict each other", "give one of the two");
   becomeOwner();
   const session = openSession(name);
-  session.lock();
+  await session.lock();
   const place = await soleUpper(session);
   const { line, report } = await applyReview(place, await reviewSession(place, words), args);
   process.stdout.write(report === undefined ? `${line}\n` : `${JSON.stringify(report, null, 2)}\n`);

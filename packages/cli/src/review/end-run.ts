@@ -50,8 +50,8 @@ function reportOf({ session, exitCode, changes, conflicts, ...ending }: Ending, 
   return { session: name, base, exitCode, changes, conflicts, heldBack, denied, outcome, kept: outcome !== "discarded" };
 }
 
-function discard(session: Session): Outcome {
-  discardSession(session);
+async function discard(session: Session): Promise<Outcome> {
+  await discardSession(session);
   return "discarded";
 }
 

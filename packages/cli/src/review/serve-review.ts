@@ -197,8 +197,8 @@ class ReviewServer {
     return (await applyReview(this.place, { ...this.#review, selected: chosen, named }, { decide })).line;
   }
 
-  #discard(): object {
-    return this.#close(discardSession(this.session));
+  async #discard(): Promise<object> {
+    return this.#close(await discardSession(this.session));
   }
 
   #close(done: string): object {

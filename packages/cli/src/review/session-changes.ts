@@ -61,9 +61,9 @@ export function placeOf(session: Session): SessionPlace {
 
 const onDisk = ({ fd, directory: path }: Session): Pick<Place, "directory"> => ({ directory: { fd, path } });
 
-/** The fork takes no file that an apply or its undoing made in the directory for somebody else's change. @throws CliError */
-export function passApplied(from: Session, to: Session, checkpoint: string | undefined): void {
-  passStates(onDisk(from), onDisk(to), checkpoint);
+/** The fork takes no file that an apply or its undoing made in the directory for somebody else's change. @param to its directory. @throws CliError */
+export function passApplied(from: Session, to: Place["directory"], checkpoint: string | undefined): void {
+  passStates(onDisk(from), { directory: to }, checkpoint);
 }
 
 /** The same for the forks of a new checkpoint. @throws CliError */
@@ -135,9 +135,9 @@ function remove(session: Session): void {
 }
 
 /** Reads the record once more, too. @returns false if another command works on the session */
-function tryLock(session: Session): boolean {
+async function tryLock(session: Session): Promise<boolean> {
   try {
-    session.lock();
+    await session.lock();
     return true;
   } catch {
     return false;
@@ -145,10 +145,10 @@ function tryLock(session: Session): boolean {
 }
 
 /** Sessions that were discarded after an apply. One that another command undoes stays. @throws CliError */
-export function removeDiscarded(): void {
+export async function removeDiscarded(): Promise<void> {
   for (const { session } of listSessions({ discarded: true })) {
     if (session instanceof Error) continue;
-    if (session.record.discarded && tryLock(session) && session.record.discarded) remove(session);
+    if (session.record.discarded && (await tryLock(session)) && session.record.discarded) remove(session);
     session.close();
   }
 }
@@ -163,8 +163,8 @@ function canBeUndone(session: Session): boolean {
  * Removes a session with its changes. If something of it was applied, it stays for `sluice undo` until the next apply or discard, and nothing
  * else finds it. It is locked. @returns the sentence to tell. @throws CliError
  */
-export function discardSession(session: Session): string {
-  removeDiscarded();
+export async function discardSession(session: Session): Promise<string> {
+  await removeDiscarded();
   if (canBeUndone(session)) {
     session.setDiscarded(true);
     return `${session.name}: discarded; 'sluice undo' still reverses its apply, until the next apply or discard`;

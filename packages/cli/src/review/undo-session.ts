@@ -24,7 +24,7 @@ function lastApplied(): Session {
 export async function undo(name: string | undefined): Promise<void> {
   becomeOwner();
   const session = name === undefined ? lastApplied() : openSession(name, { discarded: true });
-  session.lock();
+  await session.lock();
   const wasDiscarded = session.record.discarded;
   // Before the directory changes: if this is killed, other commands find the session and recover it.
   if (wasDiscarded) session.setDiscarded(false);

@@ -12,10 +12,16 @@ export class Told {
   ended = false;
   #wake: () => void = () => undefined;
 
-  constructor(stream: Readable) {
+  /** `onEntered`: called when the namespaces are there. */
+  constructor(stream: Readable, onEntered: () => void) {
+    let hasTold = false;
     stream.setEncoding("utf8");
     stream.on("data", (chunk: string) => {
       this.text += chunk;
+      if (!hasTold && this.hasEntered) {
+        hasTold = true;
+        onEntered();
+      }
       this.#wake();
     });
     const end = (): void => {

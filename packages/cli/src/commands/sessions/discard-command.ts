@@ -6,23 +6,24 @@ async function discard(names: readonly string[]): Promise<void> {
   const { discardSession } = await import("../../review/session-changes.js");
   becomeOwner();
   const sessions = new Map<string, Session>();
-  const locked = (name: string): Session => {
+  const locked = async (name: string): Promise<Session> => {
     const session = sessions.get(name) ?? openSession(name);
-    if (!sessions.has(name)) session.lock();
+    if (!sessions.has(name)) await session.lock();
     sessions.set(name, session);
     return session;
   };
-  const found = names.map((name) => {
+  const found: { name: string; session: Session; checkpoint: string | undefined }[] = [];
+  for (const name of names) {
     const { session: whole, checkpoint } = splitName(name);
-    const session = locked(whole);
+    const session = await locked(whole);
     if (checkpoint !== undefined) findCheckpoint(session, checkpoint);
-    return { name, session, checkpoint };
-  });
+    found.push({ name, session, checkpoint });
+  }
   // All of them can be removed: a wrong name leaves every session as it was. Checkpoints go before their sessions.
   const place = ({ checkpoint }: { checkpoint: string | undefined }): number => (checkpoint === undefined ? 1 : 0);
   for (const { name, session, checkpoint } of found.sort((one, other) => place(one) - place(other))) {
     if (checkpoint !== undefined) removeCheckpoint(session, checkpoint);
-    process.stderr.write(`${checkpoint === undefined ? discardSession(session) : `${name}: discarded`}\n`);
+    process.stderr.write(`${checkpoint === undefined ? await discardSession(session) : `${name}: discarded`}\n`);
   }
   for (const session of sessions.values()) session.close();
 }

@@ -5,10 +5,9 @@ import {
   becomeOwner,
   forkRunning,
   forkSession,
-  hasShownIds,
-  noteShownIds,
   isDiscarded,
   openSession,
+  type Prepare,
   type Session,
   splitName,
 } from "@sluice/sessions";
@@ -50,7 +49,7 @@ async function openToCopy(name: string, stop: boolean): Promise<{ session: Sessi
     if (stop && session.isRunning()) await (await import("@sluice/sandbox")).stopPrograms(session);
     const isRunning = session.isRunning();
     if (!isRunning) {
-      session.lock();
+      await session.lock();
       (await import("../../review/session-changes.js")).recoverSession(session);
     }
     return { session, isRunning };
@@ -62,21 +61,29 @@ async function openToCopy(name: string, stop: boolean): Promise<{ session: Sessi
 
 /** A session that was discarded, and only stays for an undo, makes room for a new one. @throws CliError */
 export async function freeName(name: string | undefined): Promise<void> {
-  if (name !== undefined && isDiscarded(name)) (await import("../../review/session-changes.js")).removeDiscarded();
+  if (name !== undefined && isDiscarded(name)) await (await import("../../review/session-changes.js")).removeDiscarded();
+}
+
+export interface ForkOptions {
+  name: string | undefined;
+  stop?: boolean;
+  /** Called when the fork is there, before another turn of the event loop. */
+  onMade?(fork: Session): void;
 }
 
 /** Forks a session, or a checkpoint of it. */
-export async function forkOf(from: string, { name, stop = false }: { name: string | undefined; stop?: boolean }): Promise<Session> {
+export async function forkOf(from: string, { name, stop = false, onMade }: ForkOptions): Promise<Session> {
   const { session: old, checkpoint } = splitName(from);
   const { session, isRunning } = await openToCopy(old, stop);
   try {
     await freeName(name);
+    const { passApplied } = await import("../../review/session-changes.js");
+    const prepare: Prepare = (directory) => passApplied(session, directory, checkpoint);
     const fork =
       isRunning && checkpoint === undefined
-        ? await forkRunning(session, name, runningMount(session))
-        : forkSession(session, { name, checkpoint });
-    if (hasShownIds(session.place)) noteShownIds(fork.place);
-    (await import("../../review/session-changes.js")).passApplied(session, fork, checkpoint);
+        ? await forkRunning(session, runningMount(session), { name, prepare })
+        : await forkSession(session, { name, checkpoint, prepare });
+    onMade?.(fork);
     return fork;
   } finally {
     session.close();
@@ -96,9 +103,10 @@ async function checkpoint(name: string, mark: string, { stop }: ForkArguments): 
   becomeOwner();
   const { session, isRunning } = await openToCopy(name, stop === true);
   try {
-    if (isRunning) await addCheckpointRunning(session, mark, runningMount(session));
-    else addCheckpoint(session, mark);
-    (await import("../../review/session-changes.js")).noteApplied(session, mark);
+    const { noteApplied } = await import("../../review/session-changes.js");
+    const prepare = (): void => noteApplied(session, mark);
+    if (isRunning) await addCheckpointRunning(session, runningMount(session), { name: mark, prepare });
+    else addCheckpoint(session, mark, prepare);
   } finally {
     session.close();
   }
