@@ -32,8 +32,6 @@ export class StageProcess {
   readonly pid: number;
   /** Resolves to its exit code, 128 and the number of a signal that ended it. */
   readonly exit: Promise<number>;
-  /** It was told to end. */
-  killed = false;
   readonly #pidfd: number;
   readonly #pipes = new Map<number, Socket>();
   #over = false;
@@ -83,7 +81,6 @@ export class StageProcess {
   }
 
   kill(): void {
-    this.killed = true;
     if (!this.#over) native.pidfdSendSignal(this.#pidfd, constants.signals.SIGKILL);
   }
 }
