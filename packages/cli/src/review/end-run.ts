@@ -101,7 +101,7 @@ async function askPerson(ending: Ending): Promise<Outcome> {
     const key = await ask("[a]pply [r]eview [s]elect [k]eep [d]iscard ?", "arskd");
     if (key === undefined || key === "k") return "kept";
     if (key === "d") {
-      const outcome = discard(session);
+      const outcome = await discard(session);
       tell("discarded");
       return outcome;
     }
