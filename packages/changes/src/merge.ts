@@ -2,7 +2,6 @@
  * Merges a file that changed in the directory as well as in the session, by `git merge-file`. It needs the bytes that the session saw, and
  * only text can be merged. Git runs in a directory of its own: it reads no configuration of the session, of the directory or of the user.
  */
-import { spawnSync } from "node:child_process";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import type { BaseRecords } from "@sluice/base-record";
@@ -30,6 +29,8 @@ function runGit(at: string): Merge | undefined {
   };
   // Root may have become the owner of the session, whose processes may trace this one: it does not have root's terminal.
   const options = { cwd: at, env, maxBuffer: 4 * MAX_BYTES, detached: true };
+  // Node takes milliseconds to load it, and few reviews merge anything.
+  const { spawnSync } = process.getBuiltinModule("node:child_process");
   const { status, stdout } = spawnSync("git", ["merge-file", "-p", "-q", ...labels, ...PARTS], options);
   return status === null || status > MAX_CONFLICTS ? undefined : { content: stdout, conflicts: status };
 }

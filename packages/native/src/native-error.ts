@@ -1,9 +1,9 @@
 /** The error of a system call on a slow path (start-up, mounting), which answers no caller with the errno itself. */
-import { getSystemErrorName } from "node:util";
 
 function nameOf(errno: number): string {
   try {
-    return getSystemErrorName(-errno);
+    // Node takes two milliseconds to load it, and most commands meet no such error.
+    return process.getBuiltinModule("node:util").getSystemErrorName(-errno);
   } catch {
     return `errno ${errno}`;
   }
