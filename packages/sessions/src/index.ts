@@ -2,7 +2,8 @@
 export { becomeOwner } from "./become-owner.js";
 export { splitName } from "./names.js";
 export type { Checkpoint, SessionRecord } from "./record.js";
-export { isRunning, type NextNames, Session, type TakeNext } from "./session.js";
+export { type NextNames, Session, type TakeNext } from "./session.js";
+export { isRunning } from "./session-lock.js";
 export { forgetShownIds, hasShownIds, noteShownIds } from "./shown-ids.js";
 export {
   addCheckpoint,

@@ -1,9 +1,8 @@
-/** One session: its record, its layers by descriptor, and its lock. */
-import { ftruncateSync, readFileSync, writeSync } from "node:fs";
+/** One session: its record, and its layers by descriptor. */
 import { openTree, readAsMount, type Tree, treeOf } from "@sluice/layer-tools/tree";
-import { LOCK, native, openBeneath } from "@sluice/native";
+import { native, openBeneath } from "@sluice/native";
 import { codeOf, failed, unfit } from "@sluice/runtime/cli";
-import { Errno, errnoName, O } from "@sluice/vfs";
+import { errnoName, O } from "@sluice/vfs";
 import {
   completeFreeze,
   completeMerge,
@@ -24,9 +23,9 @@ import {
   TAKEN,
 } from "./layers.js";
 import { begunOf, copyLayers, isOwnUpper, planFreeze, planUpperFreeze, writeMerged } from "./freeze.js";
-import { isMounted } from "./is-mounted.js";
-import { childOf, identify, isAlive, type ProcessId } from "./process-times.js";
+import { childOf, type ProcessId } from "./process-times.js";
 import { readRecord, type SessionRecord, writeRecord } from "./record.js";
+import { isRunning, runnerOf, takeLock, writeProcesses } from "./session-lock.js";
 import { writeSnapshot } from "./snapshot.js";
 import { below, makePrivate, openPrivate, type Place } from "./state-directory.js";
 
@@ -35,55 +34,8 @@ export type LayerName = "upper" | "work" | "home/upper" | "home/work";
 /** The mount point of the session. Only the namespace of a command that runs has the mount. */
 export const VIEW = "view";
 
-/** A look at the lock holds it for a moment. */
-const LOCK_ATTEMPTS = 20;
-/** If the runner was killed, its view is served for a moment longer. */
-const UNMOUNTED_ATTEMPTS = 1_000;
-const PAUSE_MS = 5;
-
-/**
- * A file of its own: a mount takes a lock on the directory above its upper layer for a sign of another mount. It names the process that runs a
- * command, and the first one of the command's pid namespace. They need not outlive a crash of the machine, as the record must.
- */
-const LOCK_FILE = "lock";
-
-/** Signals are heard meanwhile. */
-const pause = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, PAUSE_MS));
-
-/** Takes the lock by a description of its own, so that it can be released alone. @returns a descriptor, or the negative errno */
-function lock(directoryFd: number, kind: number): number {
-  const fd = openBeneath(directoryFd, LOCK_FILE, O.RDWR | O.CREAT, 0o600);
-  if (fd < 0) return fd;
-  const status = native.flock(fd, kind | LOCK.NB);
-  if (status >= 0) return fd;
-  native.close(fd);
-  return status;
-}
-
-interface Processes {
-  /** The process that runs a command. */
-  readonly runner: ProcessId | undefined;
-  /** The first process of the pid namespace of the command's programs. */
-  readonly first: ProcessId | undefined;
-}
-
-/** The processes that a lock file names. */
-function processesIn(fd: number): Processes {
-  const [pid, startTime, firstPid, firstStart] = readFileSync(fd, "latin1").split(" ");
-  const named = (number: string | undefined, start: string | undefined): ProcessId | undefined =>
-    number === undefined || start === undefined ? undefined : { pid: Number(number), startTime: start };
-  return { runner: named(pid, startTime), first: named(firstPid, firstStart) };
-}
-
 export function noSession(name: string): Error {
   return unfit(name, "there is no session with this name (ENOENT)", "see 'sluice sessions'");
-}
-
-/** Whether a command runs in the session of this directory, or another one works on it. */
-export function isRunning(directoryFd: number): boolean {
-  const fd = lock(directoryFd, LOCK.SH);
-  if (fd >= 0) native.close(fd);
-  return fd === -Errno.EAGAIN;
 }
 
 /** The layers that a fork begins with. */
@@ -220,36 +172,13 @@ export class Session {
    * killed. @throws CliError, exit code 4
    */
   async lock(): Promise<void> {
-    let fd = lock(this.fd, LOCK.EX);
-    for (let attempt = 1; fd === -Errno.EAGAIN && attempt < LOCK_ATTEMPTS; attempt++) {
-      await pause();
-      fd = lock(this.fd, LOCK.EX);
-    }
-    if (fd === -Errno.EAGAIN) throw unfit(this.name, `a command works in this session${this.#runner()} (EBUSY)`, "wait until it ends");
-    if (fd < 0) throw failed(this.directory, `the session cannot be locked (${errnoName(-fd)})`, "move it to a file system with locks");
-    await this.#untilUnused(fd);
-    this.#lock = fd;
-    // That of a process which was killed.
-    ftruncateSync(fd);
+    this.#lock = await takeLock(this.#place, this.name);
     const { discarded } = this.#record;
     // It may have been replaced before the lock was ours.
     this.#record = readRecord(this.#place);
     if (this.#record.discarded && !discarded) throw noSession(this.name);
     readAsMount(this.#record.userXattr);
     this.#complete();
-  }
-
-  /** A program that was killed may be in a call that still writes, by a file that passes through or in $HOME. @param fd of the lock: closed on a failure */
-  async #untilUnused(fd: number): Promise<void> {
-    const { first } = processesIn(fd);
-    const isUsed = (): boolean => isMounted(this.#place) || (first !== undefined && isAlive(first));
-    for (let attempt = 1; isUsed(); attempt++) {
-      if (attempt === UNMOUNTED_ATTEMPTS) {
-        native.close(fd);
-        throw unfit(this.name, "its changes are mounted (EBUSY)", "unmount them, or wait until the programs there have ended");
-      }
-      await pause();
-    }
   }
 
   /** Finishes a change of the layers that was killed, and makes the parts that are missing after one. */
@@ -378,18 +307,7 @@ export class Session {
 
   /** The process that ran a command last; the lock says whether it still does. Undefined: none, or it has not begun to. */
   get runner(): ProcessId | undefined {
-    const fd = openBeneath(this.fd, LOCK_FILE, O.RDONLY | O.NONBLOCK, 0);
-    if (fd < 0) return undefined;
-    try {
-      return processesIn(fd).runner;
-    } finally {
-      native.close(fd);
-    }
-  }
-
-  #runner(): string {
-    const { runner } = this;
-    return runner === undefined ? "" : `: process ${runner.pid}`;
+    return runnerOf(this.fd);
   }
 
   /** Notes that this process runs a command. The session is locked. @throws CliError */
@@ -409,9 +327,8 @@ export class Session {
   }
 
   #noteProcesses(first: ProcessId | undefined): void {
-    const named = [identify(process.pid), first].flatMap((one) => (one === undefined ? [] : [one.pid, one.startTime]));
     try {
-      if (this.#lock !== undefined) writeSync(this.#lock, named.join(" "), 0);
+      if (this.#lock !== undefined) writeProcesses(this.#lock, first);
     } catch (error) {
       throw failed(this.directory, `the session cannot note its runner (${codeOf(error)})`, "make room on its disk");
     }
