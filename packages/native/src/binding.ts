@@ -277,13 +277,11 @@ export interface Native extends CopyCalls, NameCalls {
    */
   execve(path: string, argv: Uint8Array, env: Uint8Array, descriptors: number): number;
   /**
-   * A child of this process, in the directory /, with `files` (at most 16) as its descriptors from 0 on. It ignores the signals of the mask
-   * `ignored` (bit 0: signal 1) and no other. With `deathSignal`, 0 for none, it ends with this thread. `argv` and `env` as for `execve`. This
-   * process stands still for less than a millisecond, where Node's own spawn copies the tables of its memory. The pid, for `reap`; the negative
-   * errno if the program cannot be started.
+   * A child in the directory /, with `files` (at most 16) as its descriptors from 0 on. It ignores the signals of the mask `ignored` (bit 0:
+   * signal 1), and ends with this thread by `deathSignal` (0: it does not). Blocks as for `execve`. The pid, or the negative errno.
    */
   spawn(path: string, argv: Uint8Array, env: Uint8Array, files: Int32Array, ignored: bigint, deathSignal: number): number;
-  /** The exit code of a child that has ended, 128 and the number of a signal that ended it; -EAGAIN if it goes on. Then its pid is free. */
+  /** The exit code of a child that has ended, and is forgotten then; 128 and the number of a signal that ended it; -EAGAIN if it goes on. */
   reap(pid: number): number;
   /**
    * Supplementary groups: none, in every thread. Node's own process.setgroups and setuid throw where its libuv may use
@@ -338,9 +336,8 @@ export interface Native extends CopyCalls, NameCalls {
   seqpacketConnect(path: string): number;
   /** A connection that waits at a listening socket, non-blocking and close-on-exec; -EAGAIN if there is none. */
   acceptSocket(fd: number): number;
-  /** An unnamed pair of connected SOCK_SEQPACKET sockets, non-blocking, into `out`. */
+  /** An unnamed pair of connected SOCK_SEQPACKET sockets, non-blocking, into `out`. Of a pair of SOCK_STREAM the first alone is. */
   seqpacketPair(out: Int32Array): number;
-  /** The same of SOCK_STREAM sockets, close-on-exec; the first alone does not wait in reads and writes. */
   streamPair(out: Int32Array): number;
   /**
    * Sends `bytes[0, length)` as one record with `fds[0, count)` (at most 253) beside it; waits up to `timeoutMs` for room.

@@ -15,7 +15,10 @@ export const EXIT = {
   CONFLICT: 5,
 } as const;
 export type ExitCode = (typeof EXIT)[keyof typeof EXIT];
-/** 128 and the number of SIGHUP, SIGINT or SIGTERM. */
+/** They end a command that works for a person, or that has not begun. */
+export const ENDING = ["SIGTERM", "SIGINT", "SIGHUP"] as const;
+export type EndingSignal = (typeof ENDING)[number];
+/** 128 and the number of one of them. */
 export type SignalExit = 129 | 130 | 143;
 
 export interface Complaint {

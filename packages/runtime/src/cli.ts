@@ -2,6 +2,8 @@
 export {
   CliError,
   codeOf,
+  ENDING,
+  type EndingSignal,
   EXIT,
   type ExitCode,
   errorLine,

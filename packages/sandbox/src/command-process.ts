@@ -1,5 +1,6 @@
 /** Finds the process of the command, which is the child of bubblewrap's first process in the pid namespace, and passes signals on to it. */
 import { readFileSync } from "node:fs";
+import { ENDING, type EndingSignal } from "@sluice/runtime/cli";
 import type { CommandTerminal } from "./command-terminal.js";
 
 function childrenOf(pid: number): number[] {
@@ -25,10 +26,6 @@ export function commandProcess(stage: number): number | undefined {
     .filter((pid) => programOf(pid) === "bwrap");
   return wrappers.flatMap(childrenOf).flatMap(childrenOf)[0];
 }
-
-/** They end a command that has not begun. */
-export const ENDING = ["SIGTERM", "SIGINT", "SIGHUP"] as const;
-export type EndingSignal = (typeof ENDING)[number];
 
 const FORWARDED = ["SIGINT", "SIGQUIT", "SIGHUP", "SIGTERM", "SIGUSR1", "SIGUSR2"] as const;
 

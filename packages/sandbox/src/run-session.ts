@@ -3,12 +3,12 @@ import { existsSync, mkdirSync, realpathSync, statSync, writeFileSync } from "no
 import { constants, homedir } from "node:os";
 import type { Readable } from "node:stream";
 import { isBeneath, readMountTable } from "@sluice/mount-control";
-import { CliError, type SignalExit, wrong } from "@sluice/runtime/cli";
+import { CliError, ENDING, type EndingSignal, type SignalExit, wrong } from "@sluice/runtime/cli";
 import { noteShownIds, type Session, statePath } from "@sluice/sessions";
 import { bwrapArguments, type Confinement } from "./bwrap-arguments.js";
 import { CallerTerminal } from "./caller-terminal.js";
 import { checkDevices } from "./check-devices.js";
-import { ENDING, type EndingSignal, forwardSignals } from "./command-process.js";
+import { forwardSignals } from "./command-process.js";
 import { environmentFor } from "./environment.js";
 import { findPrograms, type Programs } from "./find-programs.js";
 import { type HomeOverlay, type HomePlaces, homeView } from "./home-view.js";

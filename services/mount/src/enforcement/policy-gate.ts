@@ -101,11 +101,8 @@ export class PolicyGate implements Gate {
     /** An earlier server gave grants, whose use of rates is unknown. */
     goesOn?: boolean;
   }) {
-    this.#obliged = new ObligedOpens({
-      askAgain: (question, call) => this.#askAgain(question, call),
-      audited: (io) => this.#events.audited(io),
-      goesOn: parts.goesOn === true,
-    });
+    const { events, goesOn = false } = parts;
+    this.#obliged = new ObligedOpens({ askAgain: (...args) => this.#askAgain(...args), audited: (io) => events.audited(io), goesOn });
     this.#contents = new ContentReader(parts.findMapped ?? (() => Promise.resolve(false)));
     this.#inquiry = new CallInquiry(this.#contents);
     this.#spans = parts.spans;

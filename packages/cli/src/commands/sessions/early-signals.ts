@@ -2,8 +2,7 @@
  * A signal that ends `sluice run` before its command begins, from the moment at which the session is made until the runner of the session
  * takes signals itself. A new session would stay behind, without a change.
  */
-const ENDING = ["SIGTERM", "SIGINT", "SIGHUP"] as const;
-type EndingSignal = (typeof ENDING)[number];
+import { ENDING, type EndingSignal } from "@sluice/runtime/cli";
 
 export class EarlySignals {
   #told: EndingSignal | undefined;
