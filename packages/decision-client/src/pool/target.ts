@@ -1,5 +1,4 @@
 /** The addresses of decision services: the forms of a target, and the addresses behind it at a given moment. */
-import { isIP } from "node:net";
 import { basename, dirname, join } from "node:path";
 import { DecisionError } from "@sluice/decision-api";
 
@@ -34,11 +33,14 @@ export function parseTarget(text: string): Target {
   if (host === undefined || port === 0 || port > 65_535) {
     throw new DecisionError("unreachable", `'${text}' is not a target: write unix:///PATH, HOST:PORT or dns:///HOST:PORT`);
   }
-  return isIP(host) === 0 ? { kind: "dns", host, port } : { kind: "fixed", address: hostPort(host, port) };
+  // A mount with a policy of its own has no address: Node takes two milliseconds to load the module.
+  return process.getBuiltinModule("node:net").isIP(host) === 0
+    ? { kind: "dns", host, port }
+    : { kind: "fixed", address: hostPort(host, port) };
 }
 
 function hostPort(host: string, port: number): string {
-  return isIP(host) === 6 ? `[${host}]:${port}` : `${host}:${port}`;
+  return process.getBuiltinModule("node:net").isIP(host) === 6 ? `[${host}]:${port}` : `${host}:${port}`;
 }
 
 /** The addresses of every replica, as grpc-js dials them. Rejects if the name cannot be resolved. */
