@@ -3,15 +3,19 @@
  * connection, checks what the user hands over, and keeps the mount. It has nothing of a user before.
  */
 import { everyThreadWithin } from "@sluice/native";
-import { leave, runKeeper, UnassignedServer } from "@sluice/service-keeper";
+import { leave, rehearseKeeper, runKeeper, UnassignedServer } from "@sluice/service-keeper";
 import { beginUserMount, prepareUserMount, rehearseUserMount, untilConnected } from "@sluice/service-mount/user-mount";
 import { becomeKeeper, serverProgram, userServerProgram } from "./become-keeper.js";
 
 /** @throws CliError */
 function begin(connection: number, first: UnassignedServer): ReturnType<typeof beginUserMount> {
   try {
-    // The service reads this line.
-    return beginUserMount(connection, (attached) => process.stdout.write(attached ? "attached\n" : "alone\n"));
+    return beginUserMount(connection, {
+      // The server becomes that user while the request is on its way, and judged.
+      begins: ({ uid, gid, groups }) => first.belongTo({ uid, gid, groups }),
+      // The service reads this line.
+      tell: (attached) => process.stdout.write(attached ? "attached\n" : "alone\n"),
+    });
   } catch (error) {
     // It has the standard files of this process, at whose end the service looks.
     first.drop();
@@ -23,7 +27,7 @@ export async function keepUserMount(): Promise<void> {
   prepareUserMount();
   const first = new UnassignedServer(userServerProgram);
   // The server loads its own code meanwhile.
-  rehearseUserMount();
+  rehearseUserMount(rehearseKeeper);
   const connection = await untilConnected();
   if (connection === undefined) return first.drop();
   const mount = begin(connection, first);

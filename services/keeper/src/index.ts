@@ -1,6 +1,6 @@
 /** The keeper: the process that holds the resources which outlive a mount's server. It alone needs the privilege to mount. */
 export { leave } from "./setup.js";
-export { runKeeper } from "./run-keeper.js";
+export { rehearseKeeper, runKeeper } from "./run-keeper.js";
 export { runHostKeeper } from "./run-host-keeper.js";
 export { runAwaitingKeeper } from "./run-awaiting-keeper.js";
 export type { AwaitingConfig, HostKeeperConfig, KeeperConfig } from "./keeper-config.js";

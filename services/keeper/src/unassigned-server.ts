@@ -1,6 +1,6 @@
 /**
- * A server that was started, and has loaded, before its mount and its user are known. It has a link and nothing else until it is assigned;
- * if the link closes before, it ends.
+ * A server that was started, and has loaded, before its mount and its user are known. It has a link and nothing else until it is assigned: first
+ * its user, whom it becomes, and then its mount. If the link closes before, it ends.
  */
 import { type ChildProcess, spawn } from "node:child_process";
 import { check, memoryFileOf, native } from "@sluice/native";
@@ -8,11 +8,20 @@ import { SERVER_FDS, type ServerProgram } from "./keeper-config.js";
 
 /** A server that does not read is not used. */
 const SEND_MS = 0;
+/** The record whose descriptors are those of a mount. */
+const MOUNT = "m";
 
 /** A server's process and our end of its link. */
 export interface StartedServer {
   child: ChildProcess;
   link: number;
+}
+
+/** With the groups of its own. */
+export interface ServerUser {
+  uid: number;
+  gid: number;
+  groups: readonly number[];
 }
 
 export interface Assignment {
@@ -44,17 +53,23 @@ export class UnassignedServer {
     child.once("exit", end).once("error", end);
   }
 
+  /** Names its user, before its mount. Call it once. */
+  belongTo(user: ServerUser): void {
+    if (!this.#send(JSON.stringify(user), [])) this.drop();
+  }
+
   /** Names its mount: it prepares for that until it is greeted. Call it once. */
   assign({ serverConfig, handed = [] }: Assignment): void {
     const config = memoryFileOf("sluice-config", serverConfig);
-    const fds = [config, ...handed];
-    const sent =
-      this.#over || config < 0
-        ? -1
-        : native.sendMessage(this.#started.link, Buffer.from("a"), 1, Int32Array.from(fds), fds.length, SEND_MS);
+    if (config >= 0 && this.#send(MOUNT, [config, ...handed])) this.#assigned = this.#started;
+    else this.drop();
     if (config >= 0) native.close(config);
-    if (sent < 0) this.drop();
-    else this.#assigned = this.#started;
+  }
+
+  #send(text: string, fds: readonly number[]): boolean {
+    if (this.#over || this.#taken) return false;
+    const bytes = Buffer.from(text);
+    return native.sendMessage(this.#started.link, bytes, bytes.length, Int32Array.from(fds), fds.length, SEND_MS) >= 0;
   }
 
   /** After it was assigned. Its link is the caller's then. @returns undefined if it cannot be had */

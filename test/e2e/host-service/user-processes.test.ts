@@ -1,5 +1,6 @@
 /** Processes of a user's mount run as that user, and hold what the user does not have: the user gets at nothing of it by their numbers. */
 import { readdirSync, readFileSync, readlinkSync, statSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { eventually, file, policyOf, requires, runScript, runSluice, startScript } from "@sluice/testkit";
 import { expect } from "vitest";
 import { pythonAs, startForUsers, USER, UserHome } from "./user-home.js";
@@ -43,6 +44,15 @@ async function intruded(...pids: readonly number[]): Promise<string[]> {
   return JSON.parse(stdout) as string[];
 }
 
+function statusOf(pid: number): string {
+  try {
+    return readFileSync(`/proc/${pid}/status`, "latin1");
+  } catch {
+    return ""; // it has ended
+  }
+}
+const uidOf = (pid: number): number => Number(/^Uid:\t(\d+)/m.exec(statusOf(pid))?.[1]);
+
 /** Files that a process of a user's mount holds beside its layers: the kernel's connection, memory of its own, and ways to its own processes. */
 const HELD = /^(\/dev\/(fuse|null)|anon_inode:.*|(socket|pipe):.*|\/memfd:sluice-.*|\/proc\/\d+\/fd)$/;
 
@@ -66,7 +76,6 @@ test("their memory, descriptors and threads stay closed to the user, and they ho
   await home.mount("--policy", home.at("policy.yaml"));
   expect(await home.sh("cat word; cat secret")).toMatchObject({ code: 1, stdout: "x" });
   const { pid } = JSON.parse((await runSluice(["status", "--json", home.mountpoint])).stdout) as { pid: number };
-  const uidOf = (each: number): number => Number(/^Uid:\t(\d+)/m.exec(readFileSync(`/proc/${each}/status`, "latin1"))?.[1]);
   const own = host.children().filter((child) => uidOf(child.pid) === USER.uid);
   expect(own.map((child) => child.pid)).toContain(pid);
   // The server, its decision service, and a standby of each.
@@ -83,4 +92,27 @@ test("their memory, descriptors and threads stay closed to the user, and they ho
   for (const child of own) expect([child.command, foreignFiles(child.pid, layers)]).toEqual([child.command, []]);
   // The user may end what runs as the user, and nothing else.
   expect(await runScript(["sh", "-c", 'kill -0 "$0"', `${keeper}`], { as: USER })).not.toMatchObject({ code: 0 });
+});
+
+/** Of a user who connects and asks for nothing. */
+const CONNECT = `
+connection = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+connection.connect(sys.argv[1])
+time.sleep(600)
+`;
+
+test("before a request they have the rights of the user who connected and no others, hold nothing, and end with the connection", async () => {
+  const host = await startForUsers();
+  const users = (): number[] => host.children().flatMap(({ pid }) => (uidOf(pid) === USER.uid ? [pid] : []));
+  const waiting = startScript(pythonAs(USER, CONNECT, join(host.socket, "..", "users.sock")), { timeoutMs: 120_000 });
+  await eventually("a server and its decision service are the user's", 30_000, () => users().length === 2);
+  const own = users();
+  const masks = own.flatMap((pid) =>
+    ["CapPrm", "CapEff"].map((name) => BigInt(`0x${new RegExp(`^${name}:\\t(\\w+)$`, "m").exec(statusOf(pid))?.[1]}`)),
+  );
+  expect(masks).toEqual([0n, 0n, 0n, 0n]);
+  expect(await intruded(...own)).toEqual([]);
+  expect(own.flatMap((pid) => foreignFiles(pid, []))).toEqual([]);
+  waiting.kill();
+  await eventually("nothing of the user is left", 30_000, () => users().length === 0);
 });

@@ -10,15 +10,15 @@ import { replaceProcess } from "./least-privilege.js";
 type Wanted = Pick<MountConfig, "user" | "mountpoint">;
 
 /** The user of the mount. @throws CliError if it has none */
-export function userOf({ user, mountpoint }: Wanted): UserIds {
+function userOf({ user, mountpoint }: Wanted): UserIds {
   if (user === undefined || user.uid === 0) throw failed(mountpoint, "a server for a user has no user", "this is a bug: report it");
   return user;
 }
 
 /** @throws CliError unless every thread has the rights of the user and no other ones, for good */
-function checkIsUser({ mountpoint }: Wanted, { uid, gid }: UserIds, groups: readonly number[]): void {
+function checkIsUser({ uid, gid }: UserIds, groups: readonly number[]): void {
   if (!everyThreadIsUser(uid, gid, groups))
-    throw failed(mountpoint, "the server cannot become the user of the mount (EPERM)", "see 'sluice doctor'");
+    throw failed(`user ${uid}`, "the server of a mount cannot become this user (EPERM)", "see 'sluice doctor'");
 }
 
 /**
@@ -27,21 +27,25 @@ function checkIsUser({ mountpoint }: Wanted, { uid, gid }: UserIds, groups: read
  */
 export function takeUser(wanted: Wanted, groups: readonly number[], descriptors: number): void {
   const user = userOf(wanted);
-  const { uid, gid } = user;
   if (process.geteuid?.() === 0) {
     native.setNoNewPrivileges();
-    check(native.becomeUser(uid, gid, groups), "become the user of the mount");
+    check(native.becomeUser(user.uid, user.gid, groups), "become the user of the mount");
     replaceProcess(process.argv.slice(1), descriptors);
   }
-  checkIsUser(wanted, user, groups);
+  checkIsUser(user, groups);
 }
 
 /**
  * The same for a program that goes on, since it had loaded before it knew its user. It has opened no file of a user yet, its threads could
  * get no new privileges from the start, and it has no ring (UV_USE_IO_URING): so nothing of its former rights is left. @throws CliError
  */
-export function becomeUserHere(wanted: Wanted, groups: readonly number[]): void {
-  const user = userOf(wanted);
+export function becomeUserHere(user: UserIds, groups: readonly number[]): void {
   check(native.becomeUser(user.uid, user.gid, groups), "become the user of the mount");
-  checkIsUser(wanted, user, groups);
+  checkIsUser(user, groups);
+}
+
+/** A server that became `user` has no other mount than one of that user. @throws CliError */
+export function refuseOtherUser(wanted: Wanted, { uid, gid }: UserIds): void {
+  const own = userOf(wanted);
+  if (own.uid !== uid || own.gid !== gid) throw failed(wanted.mountpoint, "the server belongs to another user", "this is a bug: report it");
 }

@@ -8,6 +8,7 @@ import type { DecisionHost, StartEmbeddedDecision } from "../mount-host.js";
 import type { MountContext } from "../serve/mount-context.js";
 import { openTracing } from "../tracing/open-tracing.js";
 import { delayUntilReady } from "./delay-until-ready.js";
+import { embeddedOptions } from "./embedded-options.js";
 
 /** How long the mount waits for the service to name its policy, before it comes up without it. */
 const READY_MS = { embedded: 15_000, remote: 3_000 } as const;
@@ -103,21 +104,9 @@ type ServiceChoice = Exclude<MountConfig["decision"], { kind: "none" }>;
 
 async function findService(decision: ServiceChoice, context: MountContext, { start, runDirectory }: DeciderParts): Promise<Service> {
   if (decision.kind === "remote") return { target: decision.target, host: undefined };
-  const { config, logger, undo } = context;
-  const answers = context.keeper?.session?.answers ?? -1;
-  const host = await start({
-    policyFile: decision.policyFile,
-    askTimeoutMs: decision.askTimeoutMs,
-    answersFile: decision.answersFile,
-    answersFd: answers < 0 ? undefined : answers,
-    runDirectory,
-    logger,
-    logLevel: config.logLevel,
-    logFile: config.logFile,
-    decisionLog: config.decisionLog,
-    tracingEndpoint: config.tracing?.endpoint,
-    takesOver: takesOver(context),
-  });
+  const { config, logger, undo, keeper } = context;
+  const parts = { runDirectory, logger, session: keeper?.session, takesOver: takesOver(context) };
+  const host = await start(embeddedOptions(decision, config, parts));
   undo.push("end the decision service", () => host.close());
   return { target: host.target, host };
 }

@@ -39,14 +39,14 @@ async function forUser(
   { mountpoint, options, files }: ViewOrder,
   { onAsked, signal }: Asking,
 ): Promise<ServedView | undefined> {
-  const { parseMount } = await import("@sluice/service-mount/options");
   const { askForSession } = await import("@sluice/service-mount/session-client");
-  const command = withMountOptions(new Command());
-  setOptions(command, options);
-  const config = parseMount(mountpoint, command.opts<MountArguments>());
-  const asking = askForSession(socket, { config, files, signal });
-  onAsked();
-  const asked = await asking;
+  const config = async () => {
+    const { parseMount } = await import("@sluice/service-mount/options");
+    const command = withMountOptions(new Command());
+    setOptions(command, options);
+    return parseMount(mountpoint, command.opts<MountArguments>());
+  };
+  const asked = await askForSession(socket, { files, config, onAsked, signal });
   if (asked !== undefined && "refusal" in asked) throw errorOf(asked);
   return asked === undefined ? undefined : endedOnce(asked);
 }

@@ -83,28 +83,43 @@ function pair(): [ours: number, theirs: number] {
   return [out[0] as number, out[1] as number];
 }
 
-/** Undefined if no service for ordinary users answers. `hostSocket` is root's; `signal` ends the call. @throws CliError */
+interface SessionRequest {
+  files: SessionFiles;
+  /** Makes the form of the mount. The service prepares a process for this user meanwhile. */
+  config(): Promise<MountConfig>;
+  /** Called when the service has the request. */
+  onAsked(): void;
+  /** Ends the call. */
+  signal: AbortSignal;
+}
+
+/** Undefined if no service for ordinary users answers. `hostSocket` is root's. @throws CliError */
 export async function askForSession(
   hostSocket: string,
-  { config, files, signal }: { config: MountConfig; files: SessionFiles; signal: AbortSignal },
+  { files, config, onAsked, signal }: SessionRequest,
 ): Promise<SessionMount | Refusal | undefined> {
   const connection = connectToUsers(hostSocket);
   if (connection === undefined) return undefined;
   const [life, theirs] = pair();
-  const fds = openParts(files, theirs);
-  const parts = { control: files.control !== undefined, answers: files.answers !== undefined, decisionLog: files.logsDecisions };
   const giveUp = (): void => {
     native.close(life);
     if (files.control !== undefined) rmSync(files.control, { force: true });
   };
+  let fds = [theirs];
   try {
-    sendRequest(connection, { config, attached: false, session: { parts, fds } });
+    const form = await config();
+    signal.throwIfAborted();
+    const parts = { control: files.control !== undefined, answers: files.answers !== undefined, decisionLog: files.logsDecisions };
+    fds = openParts(files, theirs);
+    sendRequest(connection, { config: form, attached: false, session: { parts, fds } });
   } catch (error) {
+    native.close(connection);
     giveUp();
     throw error;
   } finally {
     for (const fd of fds) native.close(fd);
   }
+  onAsked();
   let [line, refusal] = ["", ""];
   const follower = {
     output: (text: string) => (line += text),

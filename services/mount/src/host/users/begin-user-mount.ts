@@ -6,7 +6,7 @@
  */
 import { chownSync, fstatSync, lstatSync, readdirSync, readSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import type { GivenPlaces } from "@sluice/keeper-link";
+import type { GivenPlaces, MountPlan } from "@sluice/keeper-link";
 import { giveRunDirectory, makeRunDirectory, type MountRow, RUN_DIRECTORY, readMountTable, runDirectories } from "@sluice/mount-control";
 import { check, native } from "@sluice/native";
 import { failed, unfit, wrong } from "@sluice/runtime/cli";
@@ -159,6 +159,8 @@ export function prepareUserMount(): void {
   native.setDumpable(false);
   // The service may be spared when memory runs out. A server that holds memory for a user is not.
   writeFileSync("/proc/self/oom_score_adj", "0");
+  // Node takes a while to make these streams, which the service may have left.
+  for (const stream of [process.stdout, process.stderr]) stream.on("error", () => undefined);
 }
 
 /** `fds`: those that the form announces. `tell` gets warnings. @returns the mount that this process is to keep. @throws CliError */
@@ -188,18 +190,31 @@ function planUserMount(spec: UserSpec, fds: readonly number[], peer: Peer, tell:
   };
 }
 
-/** `tell` gets whether the mount ends with the connection. @returns the mount that this process is to keep. @throws CliError */
-export function beginUserMount(connection: number, tell: (attached: boolean) => void): SupervisedMount {
+interface Beginning {
+  /** Gets the user, before the request has come. */
+  begins(user: Peer): void;
+  /** Gets whether the mount ends with the connection. */
+  tell(attached: boolean): void;
+}
+
+/** @returns the mount that this process is to keep. @throws CliError */
+export function beginUserMount(connection: number, { begins, tell }: Beginning): SupervisedMount {
   const peer = peerOfSocket(connection);
   if (peer === undefined || peer.uid === 0) throw failed(SERVICE, "the caller is unknown, or root", "root uses the other socket");
   refuseConfined(connection, peer);
+  begins(peer);
   const { spec, fds } = receive(connection);
   native.close(connection);
   tell(spec.attached);
   return planUserMount(spec, fds, peer, toStandardError);
 }
 
-/** Makes the next call of beginUserMount faster. Call it before a user is known. */
-export function rehearseUserMount(): void {
-  rehearseWith(planUserMount);
+/** Makes the next call of beginUserMount faster. Call it before a user is known. `keep` gets a plan whose descriptors are its own. */
+export function rehearseUserMount(keep: (plan: MountPlan) => void): void {
+  rehearseWith((spec, fds, peer, tell) => {
+    const own = fds.map((fd) => check(native.dupfd(fd), "rehearse a mount"));
+    const { plan } = planUserMount(spec, own, peer, tell);
+    native.close(own.at(-1) as number); // the policy
+    keep(plan);
+  });
 }

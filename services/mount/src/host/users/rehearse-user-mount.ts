@@ -2,7 +2,7 @@
  * Prepares the process for the next mount of an ordinary user, which somebody waits for: V8 compiles code, and Node loads its own modules, when they
  * are used for the first time. So it plans a mount of directories of its own, as it will plan that of the user. It has nothing of a user yet.
  */
-import { constants, mkdirSync, openSync, rmSync, writeFileSync } from "node:fs";
+import { chownSync, constants, mkdirSync, openSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { RUN_DIRECTORY, removeRunDirectories } from "@sluice/mount-control";
 import { native } from "@sluice/native";
@@ -12,6 +12,9 @@ import { type Peer, peerOfSocket } from "./peer-of-socket.js";
 import { REHEARSAL_POLICY, REHEARSAL_SPEC } from "./rehearsal-spec.js";
 import { isAwaited } from "./spare-process.js";
 import { parseSpec, type UserSpec } from "./user-spec.js";
+
+/** The user whose mount is planned. Root in its place would lose its capabilities: one gets them back from another user alone. */
+const NOBODY: Peer = { uid: 65_534, gid: 65_534, groups: [] };
 
 const DIRECTORIES = ["view", "lower", "", "upper", "work"];
 const PRIVATE = 0o700;
@@ -32,17 +35,17 @@ function lookForConfinement(socket: number, peer: Peer): void {
 /** `pair`: of sockets. `fds` gets each descriptor that is opened. */
 function rehearse(plan: Plan, { at, pair, fds }: { at: string; pair: Int32Array; fds: number[] }): void {
   const [ours = -1] = pair;
-  const peer = peerOfSocket(ours);
   const spec = parseSpec(JSON.stringify(REHEARSAL_SPEC));
-  if (peer === undefined || spec === undefined) return;
-  lookForConfinement(ours, peer);
+  if (spec === undefined || peerOfSocket(ours) === undefined) return;
+  lookForConfinement(ours, NOBODY);
   for (const name of DIRECTORIES) {
     mkdirSync(join(at, name), { recursive: true, mode: PRIVATE });
+    chownSync(join(at, name), NOBODY.uid, NOBODY.gid);
     fds.push(openSync(join(at, name), constants.O_RDONLY | constants.O_DIRECTORY));
   }
   writeFileSync(join(at, REHEARSAL_POLICY), "");
   fds.push(openSync(join(at, REHEARSAL_POLICY), constants.O_RDONLY));
-  plan(spec, fds, peer, () => undefined);
+  plan(spec, fds, NOBODY, () => undefined);
 }
 
 /** Leaves nothing, and does nothing if somebody waits already. A failure hinders nobody. */
