@@ -51,19 +51,23 @@ function describe(file: OpenFile, { kind, offset, length, flags }: Transfer): Wa
   return { kind, offset: at, length: left < BigInt(length) ? Math.max(0, Number(left)) : length };
 }
 
-/** With a limit of the size, an append goes behind all writes that were admitted before: these may make the file longer first. */
+/**
+ * With a limit of the size, an append goes behind all writes that were admitted before: these may make the file longer first. And the limit
+ * that holds when its turn comes may be another one.
+ */
 function act(file: OpenFile, what: Transfer, { allowed, by }: { allowed: number; by: IoWatch | undefined }): Promise<number> {
-  const limit = what.kind === "read" ? undefined : by?.maxSizeBytes;
-  if (limit === undefined) return what.act(allowed);
+  if (what.kind === "read" || by?.maxSizeBytes === undefined) return what.act(allowed);
   return inTurn(file.node, () => {
     if (file.withheld !== 0) return Promise.resolve(-file.withheld);
-    const left = (what.flags & O.APPEND) === 0 ? allowed : Math.min(allowed, roomIn(file, limit));
-    return left <= 0 && allowed > 0 ? Promise.resolve(-Errno.EFBIG) : what.act(left);
+    const at = (what.flags & O.APPEND) !== 0 && statFd(file.fd, attr) === 0 ? attr.sizeExact : BigInt(what.offset);
+    const left = Math.max(0, Math.min(allowed, roomBelow(by.maxSizeBytes, at)));
+    return left === 0 && allowed > 0 ? Promise.resolve(-Errno.EFBIG) : what.act(left);
   });
 }
 
-function roomIn(file: OpenFile, limit: number): number {
-  return statFd(file.fd, attr) < 0 ? limit : limit - attr.size;
+/** How many bytes fit between an offset and the limit; negative if the offset lies behind it. */
+export function roomBelow(limit: number | undefined, offset: bigint): number {
+  return limit === undefined ? Infinity : Number(BigInt(limit) - offset);
 }
 
 /** How many bytes may go now. The wait may have changed the watch, and the one that holds when the bytes go decides. */
@@ -80,8 +84,9 @@ export function change(file: OpenFile | undefined, call: CallContext, io: Watche
   if (file?.watch === undefined) return make();
   const go = async (): Promise<number> => {
     const { allowed, by } = await admit(file, io, call);
-    // Space is given whole or not at all.
-    const change = async (): Promise<number> => file.withheld || make();
+    // Space is given whole or not at all. The limit may be another one than when the change was admitted.
+    const fits = (): boolean => io.keepsSize === true || io.length <= roomBelow(by?.maxSizeBytes, io.offset);
+    const change = async (): Promise<number> => file.withheld || (fits() ? make() : Errno.EFBIG);
     const made = (): Promise<number> => (by?.maxSizeBytes === undefined ? change() : inTurn(file.node, change));
     const status = allowed < 0 ? -allowed : allowed < io.length ? Errno.EFBIG : await made();
     by?.after(io, status === 0 ? io.length : -status, call);

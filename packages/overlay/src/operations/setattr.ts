@@ -28,6 +28,7 @@ import type { OpenFile } from "../handles/handle-table.js";
 import { dropOtherPages } from "../io/other-pages.js";
 import { giveNewId, needsNewId } from "../io/renumber.js";
 import { type OwnTurn, takeTurn } from "../io/size-turns.js";
+import { roomBelow } from "../io/watched-io.js";
 import { closeFd, effects } from "../layer/system-calls.js";
 import type { Permit } from "../layer/permit.js";
 import type { Node } from "../node/node.js";
@@ -115,14 +116,19 @@ class Setting extends GovernedOperation<IoContext> {
     if (node === undefined) return Errno.ESTALE;
     const change: Change = { call: this.call, id: this.#id, node, set: this.#set };
     const file = fileOf(core, this.#set);
-    // It may have been revoked during a wait.
-    const withheld = this.#set.size === undefined ? 0 : (file?.withheld ?? 0);
-    const status = withheld || apply(core, permit, change);
+    const status = this.#refused(file) || apply(core, permit, change);
     if (this.#size !== undefined) file?.watch?.after(this.#size, -status, this.call);
     if (status === 0) return getattr(core, this.#id, this.out);
     // A part may be changed, such as the owner without the mode, and the kernel does not ask again after an error.
     core.port.dropAttributes(this.#id);
     return status;
+  }
+
+  /** The open file may have been revoked during a wait, or its limit may be another one. The errno, or 0. */
+  #refused(file: OpenFile | undefined): number {
+    if (file === undefined || this.#set.size === undefined) return 0;
+    if (file.withheld !== 0 || this.#size === undefined) return file.withheld;
+    return roomBelow(file.watch?.maxSizeBytes, this.#size.offset) < 0 ? Errno.EFBIG : 0;
   }
 
   end(): void {
