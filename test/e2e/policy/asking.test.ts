@@ -106,6 +106,21 @@ test("two callers with the same question are one question, and others go on mean
   expect([outcome(await one.finished), outcome(await other.finished)]).toEqual(["secret", "secret"]);
 });
 
+test("an open that a person allowed once is not asked for again if the file is served by another inode", async () => {
+  const policy = policyOf("grant", { ...PERSON, access: ["write"] });
+  const mount = await mounted(policy);
+  // The reader passes through to the lower file, so the copy of it needs an inode of its own.
+  const reader = startScript(["sh", "-c", 'exec 3< "$1"; echo open; cat', "sh", mount.path("held/old")]);
+  await reader.waitFor("open");
+  const writer = startScript(["sh", "-c", 'echo new > "$1"; echo written', "sh", mount.path("held/old")]);
+  await answer((await asked(mount, 1)).askId, "once");
+  await writer.waitFor("written");
+  expect(await asksOf(mount)).toEqual([]);
+  expect(outcome(await cat(mount, "held/old").finished)).toBe("new\n");
+  reader.kill();
+  await reader.finished;
+});
+
 test("'session' allows the same program the same file until it is revoked, and 'deny' denies it", async () => {
   const mount = await mounted();
   const reading = cat(mount, "a.key");

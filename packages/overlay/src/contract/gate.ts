@@ -131,6 +131,8 @@ export interface Gate {
   authorize(call: CallContext, intent: Intent): Ruling | Promise<Ruling>;
   /** `record` is the caller's again afterwards; the one of a watch stays. */
   opened(call: CallContext, ruling: Ruling, record: OpenRecord): void;
+  /** An open with this ruling was not made: the kernel looks the file up again, and opens it by another nodeId. */
+  comesAgain?(call: CallContext, ruling: Ruling): void;
   closed(handle: number): void;
   /** State of an open file that a process that takes over needs, as a byte string; undefined if it needs none. */
   persist?(handle: number): string | undefined;

@@ -61,7 +61,10 @@ function sendElsewhere(core: OpenContext, open: PlannedOpen): number {
   if (plan.renumbers) giveNewId(core, node);
   if (plan.parts) reserveForObserved(core, node, nodeId);
   if (plan.placement === "stale descriptor") core.staleReopens++;
-  else core.reroutes.begin(open, plan.placement === "observed id");
+  else {
+    core.reroutes.begin(open, plan.placement === "observed id");
+    core.gate.comesAgain?.(open.call, open.ruling);
+  }
   return Errno.ESTALE;
 }
 

@@ -198,6 +198,11 @@ export class PolicyGate implements Gate {
     return this.#contents.read(intent.content, this.#capabilities ?? FIRST_FACTS, into);
   }
 
+  comesAgain(call: CallContext, ruling: Ruling): void {
+    const decided = ruling as DecidedRuling;
+    if (decided.decision?.byPerson === true) this.#late.keepForThread(call, decided, this.#epoch);
+  }
+
   opened(call: CallContext, ruling: Ruling, record: OpenRecord): void {
     this.#grants.opened(call.asker ?? call, (ruling as DecidedRuling).decision, record);
   }
