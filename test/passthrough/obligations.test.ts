@@ -325,6 +325,17 @@ test("expiresAfter: judges an open again, and refuses or allows it as the policy
   await mount.stop();
 });
 
+test("expiresAfter: judges an open again by the names that the file has by then", async () => {
+  const rules = `${rule("free", "expiresAfter: 50ms")}  - { name: locked, path: "fixed/**", access: [read, write], effect: deny }\n`;
+  const { mount, actor, at } = await staged(`version: 1\ndefault: grant\nrules:\n${rules}`);
+  const fd = await actor.do("open", at("free"), O.RDONLY);
+  expect(await actor.do("read", fd, 4, 0)).toBe("0123");
+  expect(await actor.do("rename", at("free"), mount.path("fixed", "moved"))).toBe(0);
+  await eventually("the read is refused", 30_000, async () => (await actor.do("read", fd, 4, 0)) === -Errno.EACCES);
+  await actor.stop();
+  await mount.stop();
+});
+
 test("changed terms of a policy apply to open files at once, and to throttled requests", async () => {
   const logFile = join(scratch(), "log");
   const terms = (obligations: string): string =>

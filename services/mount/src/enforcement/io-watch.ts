@@ -136,7 +136,7 @@ export class ObligedIo implements IoWatch {
     try {
       if (!call.signal.aborted) {
         await sleepAtLeast(turn.waitMs, waking.signal);
-        return turn.length;
+        return this.#expired() ? await this.#judgeAgain(io, call, turn) : turn.length;
       }
     } catch {
       // Woken.
@@ -144,8 +144,22 @@ export class ObligedIo implements IoWatch {
       this.#waiting.delete(waking);
       call.signal.removeEventListener("abort", wake);
     }
-    for (const { key } of turn.rates) this.#parts.limits.giveBack(key, turn.length);
+    this.#giveBack(turn);
     return call.signal.aborted ? -Errno.EINTR : this.#admit(io, call);
+  }
+
+  /** The open expired while the transfer waited. It keeps its turn: a new one would come after those that wait behind it. */
+  async #judgeAgain(io: WatchedIo, call: CallContext, turn: Turn): Promise<number> {
+    const errno = await this.#ask(call);
+    const ruling = this.#ruling;
+    const refused = errno !== 0 || ruling.allowed ? errno : ruling.errno;
+    const length = refused !== 0 || !ruling.allowed ? -refused : withinSize(io, ruling.terms.maxSizeBytes);
+    if (length < 0) this.#giveBack(turn);
+    return Math.min(length, turn.length);
+  }
+
+  #giveBack({ rates, length }: Turn): void {
+    for (const { key } of rates) this.#parts.limits.giveBack(key, length);
   }
 
   #expired(): boolean {
@@ -164,7 +178,8 @@ export class ObligedIo implements IoWatch {
       if (ruling !== this.#ruling) this.#enter(ruling);
       return ruling.allowed ? 0 : ruling.errno;
     } catch {
-      return Errno.EINTR;
+      // The one whose question it was may have been interrupted, and this one not.
+      return call.signal.aborted ? Errno.EINTR : this.#ask(call);
     }
   }
 

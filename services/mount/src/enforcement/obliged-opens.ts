@@ -9,8 +9,8 @@ import type { PersistedGrant } from "./persisted-grant.js";
 import { RateLimits } from "./rate-limits.js";
 
 export interface ObligedOpensParts {
-  /** Puts the question of an open file once more. Rejects if the caller is interrupted. */
-  askAgain(question: Question, call: CallContext): Promise<HandleRuling>;
+  /** Puts the question of an open file once more, about the names that it has by now. Rejects if the caller is interrupted. */
+  askAgain(question: Question, call: CallContext, handle: number): Promise<HandleRuling>;
   audited(io: AuditedIo): void;
   /** An earlier server gave grants, whose use of rates is unknown. */
   readonly goesOn: boolean;
@@ -29,7 +29,7 @@ export class ObligedOpens {
   ruling(ruling: HandleRuling & { allowed: true }, question: Question): DecidedRuling {
     const { decision, terms } = ruling;
     const watch = (opened: OpenRecord): ObligedIo => {
-      const askAgain = (call: CallContext): Promise<HandleRuling> => this.#parts.askAgain(question, call);
+      const askAgain = (call: CallContext): Promise<HandleRuling> => this.#parts.askAgain(question, call, opened.handle);
       const audited = (io: AuditedIo): void => this.#parts.audited(io);
       const io = new ObligedIo({ opened, uid: question.subject.uid, ruling, limits: this.#limits, askAgain, audited });
       this.#opens.set(opened.handle, { io, obliged: { question, decision, terms } });

@@ -77,6 +77,8 @@ export class PolicyGate implements Gate {
   readonly #contents: ContentReader;
   readonly #inquiry: CallInquiry;
   readonly hidden: HiddenByPolicy;
+  /** Of an open file, as they are now. */
+  namesOf: (handle: number) => readonly string[] | undefined = () => undefined;
   readonly people = new PersonWaits();
   readonly #late = new LateRulings();
   readonly #obliged: ObligedOpens;
@@ -376,10 +378,17 @@ export class PolicyGate implements Gate {
     return ruling ?? DENIED;
   }
 
-  /** The same question under the policy in force now, with the facts of the opening. */
-  async #askAgain(question: Question, call: CallContext): Promise<HandleRuling> {
+  /** The same question under the policy in force now, with the names that the file has now, and all other facts of the opening. */
+  async #askAgain(question: Question, call: CallContext, handle: number): Promise<HandleRuling> {
+    const paths = this.namesOf(handle)?.slice() ?? question.resource.paths;
     // The open that it came from is over, and so is its trace.
-    const again = { ...question, id: newQuestionId(), traceparent: undefined, mayAsk: undefined };
+    const again = {
+      ...question,
+      id: newQuestionId(),
+      resource: { ...question.resource, paths },
+      traceparent: undefined,
+      mayAsk: undefined,
+    };
     const startedMs = performance.now();
     const { signal, stop } = untilAskedToEnd(call);
     try {

@@ -3,7 +3,7 @@ import type { Decision } from "@sluice/decision-api";
 import type { OpenRecord } from "@sluice/overlay";
 import { type CallContext, Cancellation, Errno } from "@sluice/vfs";
 import { expect, test } from "vitest";
-import { ObligedIo } from "./io-watch.js";
+import { type HandleRuling, ObligedIo, type IoWatchParts } from "./io-watch.js";
 import { type IoTerms, NO_TERMS } from "./obligations.js";
 import { RateLimits } from "./rate-limits.js";
 
@@ -79,13 +79,22 @@ test("a bucket without opens keeps its rest until it is full again", () => {
 
 const DECISION = { rule: "r", decisionId: "d" } as Decision;
 
-function watched(terms: Partial<IoTerms>, { limits = new RateLimits(), rule = "r" } = {}): ObligedIo {
+const REFUSED = { allowed: false, errno: Errno.EACCES } as const;
+
+function watched(
+  terms: Partial<IoTerms>,
+  {
+    limits = new RateLimits(),
+    rule = "r",
+    askAgain = () => REFUSED,
+  }: { limits?: RateLimits; rule?: string; askAgain?: IoWatchParts["askAgain"] } = {},
+): ObligedIo {
   return new ObligedIo({
     opened: { handle: 1, path: "f" } as OpenRecord,
     uid: 0,
     ruling: { allowed: true, decision: { ...DECISION, rule }, terms: { ...NO_TERMS, ...terms } },
     limits,
-    askAgain: () => ({ allowed: false, errno: Errno.EACCES }),
+    askAgain,
     audited: () => undefined,
   });
 }
@@ -140,4 +149,38 @@ test("space behind the largest size may be reserved and given back, if the file 
   expect(watch.before({ kind: "allocate", offset: 4096n, length: 0, keepsSize: true }, call)).toBe(0);
   expect(watch.before({ kind: "allocate", offset: 4096n, length: 1 }, call)).toBe(-Errno.EFBIG);
   expect(watch.maxSizeBytes).toBe(16);
+});
+
+test("an open that expires while a transfer waits for its rate is judged again before the transfer", async () => {
+  const { call } = caller();
+  const read = { kind: "read", offset: 0n, length: 1000 } as const;
+  const terms = { readBytesPerSecond: 10_000, expiresAfterMs: 50 };
+  const readLate = (askAgain: () => HandleRuling): Promise<number> => {
+    const limits = new RateLimits();
+    const watch = watched(terms, { limits, askAgain });
+    // The next read waits for a tenth of a second.
+    limits.take("read uid 0 rule r", 10_000);
+    return Promise.resolve(watch.before(read, call));
+  };
+  const allowed: HandleRuling = { allowed: true, decision: DECISION, terms: { ...NO_TERMS, readBytesPerSecond: 10_000 } };
+  expect(await readLate(() => REFUSED)).toBe(-Errno.EACCES);
+  expect(await readLate(() => allowed)).toBe(1000);
+});
+
+test("a transfer waits on if another one, whose question it waits for, is interrupted", async () => {
+  const [first, second] = [caller(), caller()];
+  const answers: ((ruling: HandleRuling) => void)[] = [];
+  const askAgain = ({ signal }: CallContext): Promise<HandleRuling> =>
+    new Promise((resolve, reject) => {
+      answers.push(resolve);
+      signal.addEventListener("abort", () => reject(new Error("interrupted")), { once: true });
+    });
+  const watch = watched({ expiresAfterMs: 1 }, { askAgain });
+  await sleep(5);
+  const reads = [first, second].map(({ call }) => watch.before({ kind: "read", offset: 0n, length: 1 }, call));
+  first.end.abort();
+  expect(await reads[0]).toBe(-Errno.EINTR);
+  answers.at(-1)?.({ allowed: true, decision: DECISION, terms: NO_TERMS });
+  expect(answers).toHaveLength(2);
+  expect(await reads[1]).toBe(1);
 });

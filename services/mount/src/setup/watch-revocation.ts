@@ -24,6 +24,7 @@ export function watchRevocation(
   { config, logger, telemetry }: MountContext,
   parts: { decider: Decider; gate: PolicyGate; grants: Grants; overlay: Overlay },
 ): Revocation {
+  parts.gate.namesOf = (handle) => parts.overlay.review(handle)?.intent.paths;
   // Looked up when it is needed: the mount may not be in the table yet.
   const device = (): string => mountAt(config.mountpoint, readMountTable())?.device ?? "";
   const revocation = new Revocation({
