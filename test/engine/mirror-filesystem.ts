@@ -40,6 +40,8 @@ export class MirrorFilesystem {
   readonly interrupted: string[] = [];
   destroyed = 0;
   ttlMs = 1000;
+  /** It finds names in other letters, as FAT does. */
+  foldsCase = false;
   mode: OpenOut["mode"] = "cached";
   /** The answer to an open in passthrough. A test replaces it, as a confused server might. */
   register = (fd: number, _path: string): number => this.port.openBacking(fd);
@@ -137,7 +139,9 @@ export class MirrorFilesystem {
   }
 
   #child(parent: number, name: string): string {
-    return `${this.#path(parent)}/${name}`;
+    const directory = this.#path(parent);
+    const same = (listed: string): boolean => listed.toLowerCase() === name.toLowerCase();
+    return `${directory}/${(this.foldsCase ? readdirSync(directory).find(same) : undefined) ?? name}`;
   }
 
   #handle(handle: number): Handle {

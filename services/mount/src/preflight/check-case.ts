@@ -1,10 +1,13 @@
-/** Refuses case-insensitive layers: layers are merged by the exact bytes of names. */
+/** Refuses case-insensitive layers: layers are merged by the exact bytes of names, and so are rules. */
+import { type Dirent, opendirSync } from "node:fs";
 import { native, toBytes } from "@sluice/native";
-import { AT, O } from "@sluice/vfs";
+import { AT, Attr, O, S } from "@sluice/vfs";
 import { unfit } from "@sluice/runtime/cli";
 
 /** FS_CASEFOLD_FL of linux/fs.h. `chattr +F` sets it on a directory, and new directories in it inherit it. */
 const CASEFOLD = 0x40000000;
+/** So many names are looked at to find one with letters. */
+const SOME = 256;
 
 /** @param flags FS_IOC_GETFLAGS, or a negative errno if the file system has none. @throws CliError */
 export function checkFolding(flags: number, path: string, role: string): void {
@@ -16,7 +19,45 @@ export function checkFolding(flags: number, path: string, role: string): void {
 export function checkCase(path: string, role: string, name = path): void {
   const fd = native.openat(AT.FDCWD, toBytes(path), O.RDONLY | O.DIRECTORY | O.CLOEXEC, 0);
   if (fd < 0) return;
-  const flags = native.getFlags(fd);
-  native.close(fd);
-  checkFolding(flags, name, role);
+  try {
+    checkFolding(native.getFlags(fd), name, role);
+    if (!findsOtherCase(fd, someNames(path))) return;
+  } finally {
+    native.close(fd);
+  }
+  const remedy = "put it on a file system that tells upper and lower case apart";
+  throw unfit(name, `names in this ${role} are case-insensitive`, remedy);
+}
+
+/** Names of ASCII alone. */
+function someNames(path: string): string[] {
+  const directory = opendirSync(path);
+  try {
+    const names: string[] = [];
+    let entry: Dirent | null;
+    for (let at = 0; at < SOME && (entry = directory.readSync()) !== null; at++) names.push(entry.name);
+    return names.filter((name) => /^[\x20-\x7e]+$/.test(name));
+  } finally {
+    directory.closeSync();
+  }
+}
+
+const attr = new Attr();
+
+/**
+ * Does the directory find one of its names in other letters? FAT, NTFS and directories of other systems do, without a flag. Another name may
+ * be there, too: it leads to another object, or to a file with several names.
+ */
+function findsOtherCase(fd: number, names: readonly string[]): boolean {
+  const listed = new Set(names);
+  for (const name of names) {
+    const other = name === name.toUpperCase() ? name.toLowerCase() : name.toUpperCase();
+    if (other === name || listed.has(other)) continue;
+    if (native.statx(fd, other, AT.SYMLINK_NOFOLLOW, attr.words) < 0) return false;
+    const [ino, major, minor] = [attr.ino, attr.devMajor, attr.devMinor];
+    const mayBeLink = attr.nlink > 1 && (attr.mode & S.IFMT) !== S.IFDIR;
+    if (mayBeLink || native.statx(fd, name, AT.SYMLINK_NOFOLLOW, attr.words) < 0) continue;
+    return attr.ino === ino && attr.devMajor === major && attr.devMinor === minor;
+  }
+  return false;
 }
