@@ -137,6 +137,14 @@ rules:
   await actor.do("mapWrite", mapping, 0, GOOD);
   await actor.do("unmap", mapping);
   await eventually("it can be read again", 30_000, async () => (await reading(reader, mount, "mapped")) === 0);
+  // mprotect(2) makes a mapping writable whose open was for writing.
+  const readOnly = await actor.do("open", mount.path("mapped"), O.RDWR);
+  const readable = await actor.do("map", readOnly, EVIL.length, false);
+  await actor.do("close", readOnly);
+  await released();
+  expect(await reading(reader, mount, "mapped")).toBe(Errno.EACCES);
+  await actor.do("unmap", readable);
+  await eventually("it can be read again", 30_000, async () => (await reading(reader, mount, "mapped")) === 0);
   const unmapped = await actor.do("open", mount.path("mapped"), O.RDWR);
   await actor.do("write", unmapped, EVIL, 0);
   await actor.do("close", unmapped);

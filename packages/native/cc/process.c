@@ -133,12 +133,18 @@ static napi_value pidfd_alive(napi_env env, napi_callback_info info) {
   return result_number(env, ready == 0 ? 0 : -ESRCH);
 }
 
+/* PIDFD_SIGNAL_THREAD_GROUP: not to the thread that a pidfd may stand for, which may have ended before its process. */
+#define TO_PROCESS 2
+
 static napi_value pidfd_signal(napi_env env, napi_callback_info info) {
   struct args args = args_read(env, info, 2);
   int pidfd = arg_int(&args, 0);
   int number = arg_int(&args, 1);
   if (args.failure) return args_failed(&args);
-  return result(env, syscall(SYS_pidfd_send_signal, pidfd, number, NULL, 0));
+  int64_t status = or_errno(syscall(SYS_pidfd_send_signal, pidfd, number, NULL, TO_PROCESS));
+  /* Before Linux 6.9 it knows no flag, and no pidfd is of a thread. */
+  if (status == -EINVAL) status = or_errno(syscall(SYS_pidfd_send_signal, pidfd, number, NULL, 0));
+  return result_number(env, status);
 }
 
 static napi_value peer_credentials(napi_env env, napi_callback_info info) {

@@ -319,6 +319,7 @@ export interface Native extends CopyCalls, NameCalls {
   pidfdOpen(pid: number): number;
   /** 0 while the process of `pidfd` lives, else -ESRCH. */
   pidfdAlive(pidfd: number): number;
+  /** Signals the process, also by a pidfd of one of its threads. */
   pidfdSendSignal(pidfd: number, signal: number): number;
   /** SO_PEERCRED of a connected unix socket. */
   peerCredentials(fd: number): PeerCredentials | number;

@@ -28,14 +28,14 @@ import type {
 } from "@sluice/vfs";
 import type { OverlayStatus } from "./contract/config.js";
 import type { OverlayContext } from "./overlay-context.js";
-import type { Access } from "./contract/gate.js";
+import type { Access, Intent } from "./contract/gate.js";
 import { createFile, createNameless } from "./open/create-file.js";
 import { readData, syncFile, writeData } from "./io/data.js";
 import { type Explained, explainOpen } from "./open/explain-open.js";
 import { openFile } from "./open/open-file.js";
 import { persistRuling } from "./open/execute-plan.js";
 import { followReroute } from "./open/observed-ids.js";
-import { type OpenReview, reviewOpen } from "./open/review-open.js";
+import { type OpenReview, reviewClosed, reviewOpen } from "./open/review-open.js";
 import { closeFile, releaseFile } from "./io/release-file.js";
 import { type Passing, passingOf, withhold } from "./io/withhold-open.js";
 import { closeFd } from "./layer/system-calls.js";
@@ -88,6 +88,10 @@ export class Overlay implements Filesystem {
   /** Reviews an open file as it is now; undefined if it is closed. */
   review(handle: FileHandle): OpenReview | undefined {
     return reviewOpen(this.#core, handle);
+  }
+  /** Describes a file that was opened by this nodeId and closed, as if it were opened now; undefined if the kernel has forgotten it. */
+  reviewClosed(nodeId: NodeId, accesses: readonly Access[]): Intent | undefined {
+    return reviewClosed(this.#core, nodeId, accesses);
   }
   /** The gate holds an open file to another ruling from now on: so does a server that takes over. */
   ruledAgain(handle: FileHandle): void {

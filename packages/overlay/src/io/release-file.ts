@@ -17,6 +17,8 @@ export function releaseFile(core: IoContext, handle: FileHandle): Status {
 
 export function closeFile(core: IoContext, file: OpenFile): number {
   const { handle, io } = file;
+  // It may still look at the file.
+  core.gate.closed(handle);
   core.handles.remove(handle);
   if (file.write && file.mode === "cached") pagesWritten(file);
   io.handles.delete(file);
@@ -27,7 +29,6 @@ export function closeFile(core: IoContext, file: OpenFile): number {
   releaseBacking(core, file);
   leaveWithheld(core, file);
   core.events.openFiles(file.flow, -1);
-  core.gate.closed(handle);
   core.idle.closed(file.node, io);
   core.nodes.letGo(file.node);
   return 0;

@@ -1,7 +1,8 @@
 /** Reviews a file that is open already: describes it for a gate that judges it again, and compares it with the new ruling. */
-import { Attr, type FileHandle, S } from "@sluice/vfs";
+import { Attr, type FileHandle, type NodeId, S } from "@sluice/vfs";
 import type { OpenContext } from "./open-context.js";
-import type { Intent, Ruling } from "../contract/gate.js";
+import type { Access, Intent, Ruling } from "../contract/gate.js";
+import { intentOn } from "../gate/describe-access.js";
 import { contentOf } from "../handles/content.js";
 import type { OpenFile } from "../handles/handle-table.js";
 import { statFd } from "../layer/system-calls.js";
@@ -46,6 +47,12 @@ export function reviewOpen(core: OpenContext, handle: FileHandle): OpenReview | 
     content: contentOf(core, node),
   };
   return { intent, ino, withheld: file.withheld !== 0, shortfall: (ruling) => shortfallOf(core, file, ruling) };
+}
+
+/** Describes a file that is closed again, as if it were opened now. Undefined if the kernel does not know it any more. */
+export function reviewClosed(core: OpenContext, nodeId: NodeId, accesses: readonly Access[]): Intent | undefined {
+  const node = core.nodes.get(nodeId);
+  return node?.isRegular === true ? intentOn(core, node, { operation: "open", accesses }) : undefined;
 }
 
 function shortfallOf(core: OpenContext, file: OpenFile, ruling: Ruling): Shortfall | undefined {

@@ -1,11 +1,14 @@
 /**
  * Finds the processes that hold files of this mount, in /proc: by open descriptors and by mappings. The opener may have passed the
  * descriptor on, or ended; a mapping outlives its descriptor, and the kernel does not tell the daemon of it.
+ *
+ * The threads of a process have one memory. But each of them may have descriptors of its own (unshare(2) with CLONE_FILES), and the first
+ * one may have ended before the others: then its files in /proc say nothing.
  */
-import { readdirSync, readFileSync, readlinkSync } from "node:fs";
+import { lstatSync, readdirSync, readFileSync, readlinkSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { native } from "@sluice/native";
-import { Errno, LoopTurn } from "@sluice/vfs";
+import { AT, Attr, Errno, LoopTurn } from "@sluice/vfs";
 import { codeOf } from "@sluice/runtime/cli";
 
 export interface Holder {
@@ -23,6 +26,11 @@ export interface Holder {
 /** The inode number of the machine's own pid namespace (include/linux/proc_ns.h PROC_PID_INIT_INO). */
 const INITIAL_PID_NAMESPACE = "pid:[4026531836]";
 const ACCMODE = 3;
+/** The first one looks at all processes, and each later one at those that began meanwhile. */
+const MAX_ROUNDS = 64;
+const OWNER_WRITES = 0o200;
+const AT_STATX_DONT_SYNC = 0x4000;
+const attr = new Attr();
 
 /** The reason why some holders may be invisible from here; undefined: none are. */
 export function holdersUnseen(): string | undefined {
@@ -36,63 +44,101 @@ export function holdersUnseen(): string | undefined {
 
 /** Holders of files on `device` ("major:minor"), of these inodes, or of all if undefined. The daemon itself is left out. */
 export async function findHolders(device: string, inos: ReadonlySet<bigint> | undefined): Promise<Holder[]> {
-  const found: Holder[] = [];
-  for (const name of readdirSync("/proc")) {
-    if (!/^\d+$/.test(name) || Number(name) === process.pid || !hasMemory(name)) continue;
-    try {
-      found.push(...(await holdersIn(Number(name), device, inos)));
-    } catch (error) {
-      // It ended meanwhile, or it is a kernel thread: neither may fail the whole search.
-      if (!["ENOENT", "ESRCH", "EACCES", "EPERM", "EINVAL"].includes(codeOf(error))) throw error;
-    }
-  }
-  return found;
+  return (await search({ device, inos, mappingsAlone: false })).holders;
 }
 
 /**
  * Does a process that shows in /proc have one of these files mapped for writing, or any file if `inos` is undefined? By passthrough that
- * changes the layer without a request.
+ * changes the layer without a request. True if processes begin faster than they can be looked at.
  */
 export async function isMappedForWriting(device: string, inos?: ReadonlySet<bigint>): Promise<boolean> {
-  return (await findHolders(device, inos)).some(({ by, writes }) => by === "mapping" && writes);
+  const { holders, complete } = await search({ device, inos, mappingsAlone: true });
+  return !complete || holders.some(({ writes }) => writes);
 }
 
-/** Not a kernel thread, as half of the processes are, nor one that has ended. */
-function hasMemory(pid: string): boolean {
+interface Wanted {
+  device: string;
+  inos: ReadonlySet<bigint> | undefined;
+  /** No descriptors. */
+  mappingsAlone: boolean;
+}
+
+/** A process can leave its mappings to a child that was not there yet. So the search ends once no process is new. */
+async function search(wanted: Wanted): Promise<{ holders: Holder[]; complete: boolean }> {
+  const holders: Holder[] = [];
+  const seen = new Set([String(process.pid)]);
+  for (let round = 0; round < MAX_ROUNDS; round++) {
+    const fresh = readdirSync("/proc").filter((name) => /^\d+$/.test(name) && !seen.has(name));
+    if (fresh.length === 0) return { holders, complete: true };
+    for (const name of fresh) {
+      seen.add(name);
+      holders.push(...(await holdersUnlessGone(Number(name), wanted)));
+    }
+  }
+  return { holders, complete: false };
+}
+
+async function holdersUnlessGone(pid: number, wanted: Wanted): Promise<Holder[]> {
   try {
-    readlinkSync(`/proc/${pid}/exe`);
+    return await holdersIn(pid, wanted);
+  } catch (error) {
+    // It ended meanwhile, or it is a kernel thread: neither may fail the whole search.
+    if (!["ENOENT", "ESRCH", "EACCES", "EPERM", "EINVAL"].includes(codeOf(error))) throw error;
+    return [];
+  }
+}
+
+/** The threads from the first one that has not ended: none of a kernel thread, as half of the processes are, nor of an ended process. */
+function threadsOf(pid: number): string[] {
+  const threads = readdirSync(`/proc/${pid}/task`);
+  const first = threads.findIndex(hasMemory);
+  return first < 0 ? [] : threads.slice(first);
+}
+
+function hasMemory(thread: string): boolean {
+  try {
+    readlinkSync(`/proc/${thread}/exe`);
     return true;
   } catch (error) {
     return codeOf(error) !== "ENOENT";
   }
 }
 
-async function holdersIn(pid: number, device: string, inos: ReadonlySet<bigint> | undefined): Promise<Holder[]> {
-  const held = new Map<string, Omit<Holder, "uid" | "gid">>();
-  const note = (holding: Omit<Holder, "uid" | "gid" | "pid">): void => {
+/** A file that a thread holds. */
+type Holding = Omit<Holder, "uid" | "gid" | "pid"> & { readonly thread: string };
+
+async function holdersIn(pid: number, { device, inos, mappingsAlone }: Wanted): Promise<Holder[]> {
+  const threads = threadsOf(pid);
+  const [first] = threads;
+  if (first === undefined) return [];
+  const held = new Map<string, Holding>();
+  const note = (holding: Holding): void => {
     if (inos !== undefined && !inos.has(holding.ino)) return;
     const key = `${holding.by} ${holding.ino}`;
     const known = held.get(key);
-    held.set(key, { ...holding, pid, writes: holding.writes || known?.writes === true });
+    // All threads may show the same descriptor.
+    if (known === undefined || (holding.writes && !known.writes)) held.set(key, holding);
   };
   // A process may have 65,530 mappings, and as many mounts as it likes.
   const turn = new LoopTurn();
   const shown = shownInMaps(device);
   // The kernel may wait here for a lock that a caller of this mount has until it is answered. All other files of /proc are read without one,
   // and so in this thread: that takes a tenth of the processor time.
-  const maps = await readFile(`/proc/${pid}/maps`, "latin1");
+  const maps = await readFile(`/proc/${first}/maps`, "latin1");
   for (const line of maps.includes(shown) ? maps.split("\n") : []) {
-    const mapping = parseMapping(line, shown);
+    const mapping = parseMapping(line, shown, first);
     if (mapping !== undefined) note(mapping);
     if (turn.isOver) await turn.next();
   }
-  for (const descriptor of await descriptorsOf(pid, device)) note(descriptor);
-  if (held.size === 0) return [];
-  const status = readFileSync(`/proc/${pid}/status`, "latin1");
+  for (const thread of mappingsAlone ? [] : threads) for (const descriptor of await descriptorsOf(thread, device)) note(descriptor);
+  return [...held.values()].map(({ thread, ...holding }) => ({ ...holding, pid, ...idsOf(pid, thread) }));
+}
+
+function idsOf(pid: number, thread: string): { uid: number; gid: number } {
+  const status = unlessEnded(() => readFileSync(`/proc/${thread}/status`, "latin1")) ?? readFileSync(`/proc/${pid}/status`, "latin1");
   // The fourth number is the one that file systems check.
   const idOf = (name: string): number => Number(new RegExp(`^${name}:(?:\\t\\d+){3}\\t(\\d+)`, "m").exec(status)?.[1] ?? -1);
-  const [uid, gid] = [idOf("Uid"), idOf("Gid")];
-  return [...held.values()].map((holding) => ({ ...holding, uid, gid }));
+  return { uid: idOf("Uid"), gid: idOf("Gid") };
 }
 
 /** "0:45" as /proc/PID/maps has it: "00:2d" (fs/proc/task_mmu.c, show_vma_header_prefix). */
@@ -102,66 +148,79 @@ function shownInMaps(device: string): string {
 }
 
 /** A line: "7f12-7f13 rw-s 00001000 00:2d 123  /mnt/view/file". The device in hexadecimal, the inode not. */
-function parseMapping(line: string, shown: string): Omit<Holder, "uid" | "gid" | "pid"> | undefined {
-  const [, permissions = "", dev = "", ino = "0", path = ""] = /^\S+ (\S+) \S+ (\S+) (\d+)\s*(.*)$/.exec(line) ?? [];
+function parseMapping(line: string, shown: string, thread: string): Holding | undefined {
+  const [, range = "", permissions = "", dev = "", ino = "0", path = ""] = /^(\S+) (\S+) \S+ (\S+) (\d+)\s*(.*)$/.exec(line) ?? [];
   if (dev !== shown || ino === "0") return undefined;
-  return { ino: BigInt(ino), by: "mapping", writes: permissions[1] === "w" && permissions[3] === "s", path };
+  const writes = permissions[3] === "s" && (permissions[1] === "w" || isOpenForWriting(thread, range));
+  return { ino: BigInt(ino), by: "mapping", writes, path, thread };
 }
 
-/**
- * A stat of /proc/PID/fd/N would ask this mount, and so this very process. Instead the device comes from the mount's number, by the mount
- * table of the holder's own namespace.
- */
-async function descriptorsOf(pid: number, device: string): Promise<Omit<Holder, "uid" | "gid" | "pid">[]> {
-  const found: (Omit<Holder, "uid" | "gid" | "pid"> & { mountId: string; name: string })[] = [];
+/** Then mprotect(2) makes the mapping writable. The mode of the link is that of the mapped open file (fs/proc/base.c). */
+function isOpenForWriting(thread: string, range: string): boolean {
+  try {
+    return (lstatSync(`/proc/${thread}/map_files/${range}`).mode & OWNER_WRITES) !== 0;
+  } catch {
+    return false; // It is unmapped by now, or this process may not look.
+  }
+}
+
+/** A thread that ends meanwhile does not end the search in its process. */
+function unlessEnded<Result>(read: () => Result): Result | undefined {
+  try {
+    return read();
+  } catch (error) {
+    if (!["ENOENT", "ESRCH"].includes(codeOf(error))) throw error;
+    return undefined;
+  }
+}
+
+/** Their own, wherever they lie: a process may have left the mount namespace in which it opened them, or the directories above. */
+async function descriptorsOf(thread: string, device: string): Promise<Holding[]> {
+  const found: Holding[] = [];
   const turn = new LoopTurn();
-  for (const name of readdirSync(`/proc/${pid}/fd`)) {
+  for (const name of unlessEnded(() => readdirSync(`/proc/${thread}/fd`)) ?? []) {
     if (turn.isOver) await turn.next();
-    if (!leadsToFile(pid, name)) continue;
-    const info = fdinfoOf(pid, name);
-    const [, flags = "0"] = /^flags:\t(\d+)$/m.exec(info) ?? [];
-    const [, mountId] = /^mnt_id:\t(\d+)$/m.exec(info) ?? [];
-    const [, ino] = /^ino:\t(\d+)$/m.exec(info) ?? [];
-    if (mountId === undefined || ino === undefined) continue;
+    const ino = leadsToFile(thread, name) ? inoOn(device, `/proc/${thread}/fd/${name}`) : undefined;
+    if (ino === undefined) continue;
+    const [, flags = "0"] = /^flags:\t(\d+)$/m.exec(fdinfoOf(thread, name)) ?? [];
     const writes = (Number.parseInt(flags, 8) & ACCMODE) !== 0;
-    found.push({ ino: BigInt(ino), by: "descriptor", writes, path: undefined, mountId, name });
+    found.push({ ino, by: "descriptor", writes, path: pathOf(thread, name), thread });
   }
-  if (found.length === 0) return [];
-  const table = readFileSync(`/proc/${pid}/mountinfo`, "latin1");
-  const ours = new Set<string | undefined>();
-  for (const [, id, on] of table.matchAll(/^(\d+) \d+ (\S+) /gm)) {
-    if (on === device) ours.add(id);
-    if (turn.isOver) await turn.next();
-  }
-  const held = found.filter(({ mountId }) => ours.has(mountId));
-  return held.map(({ mountId: _mountId, name, ...holding }) => ({ ...holding, path: pathOf(pid, name) }));
+  return found;
+}
+
+/** The inode number of an object of the device, else undefined. The kernel answers without asking the file system: it may be this one. */
+function inoOn(device: string, link: string): bigint | undefined {
+  if (native.statx(AT.FDCWD, link, AT_STATX_DONT_SYNC, attr.words) < 0) return undefined;
+  const [low = 0, high = 0] = attr.words;
+  return `${attr.devMajor}:${attr.devMinor}` === device ? (BigInt(high) << 32n) | BigInt(low) : undefined;
 }
 
 /**
- * Not to a pipe, a socket or another object without a path, which most descriptors are: no `fdinfo` is read for these. The kernel answers
+ * Not to a pipe, a socket or another object without a path, which most descriptors are: nothing else is read for these. The kernel answers
  * without asking the file system, and without a lock that a caller of this mount may hold.
  */
-function leadsToFile(pid: number, fd: string): boolean {
+function leadsToFile(thread: string, fd: string): boolean {
   try {
-    return readlinkSync(`/proc/${pid}/fd/${fd}`, "latin1").startsWith("/");
+    return readlinkSync(`/proc/${thread}/fd/${fd}`, "latin1").startsWith("/");
   } catch {
     // Its path is too long (ENAMETOOLONG), or it was closed meanwhile.
     return true;
   }
 }
 
-function fdinfoOf(pid: number, fd: string): string {
+function fdinfoOf(thread: string, fd: string): string {
   try {
-    return readFileSync(`/proc/${pid}/fdinfo/${fd}`, "latin1");
+    return readFileSync(`/proc/${thread}/fdinfo/${fd}`, "latin1");
   } catch {
     return ""; // It was closed meanwhile.
   }
 }
 
 /** The kernel answers without asking the file system. */
-function pathOf(pid: number, fd: string): string | undefined {
+function pathOf(thread: string, fd: string): string | undefined {
   try {
-    return readlinkSync(`/proc/${pid}/fd/${fd}`, "latin1");
+    return readlinkSync(`/proc/${thread}/fd/${fd}`, "latin1");
   } catch {
     return undefined;
   }
@@ -172,7 +231,7 @@ export async function signalHolder(holder: Holder, device: string, signal: numbe
   const pidfd = native.pidfdOpen(holder.pid);
   if (pidfd < 0) return pidfd;
   try {
-    const still = await holdersIn(holder.pid, device, new Set([holder.ino]));
+    const still = await holdersIn(holder.pid, { device, inos: new Set([holder.ino]), mappingsAlone: false });
     return still.length === 0 ? -Errno.ESRCH : native.pidfdSendSignal(pidfd, signal);
   } catch {
     return -Errno.ESRCH;

@@ -8,14 +8,17 @@
  *   denied while its mappings reach the file, or while it shares pages with other opens (`Overlay.passing`). Such an open is
  *   marked and counted, `sluice grants` shows it, and its holders are signalled if the mount was asked to.
  *
+ * A mapping by a passthrough open outlives its close. If the mount signals holders, it judges such opens again as well.
+ *
  * If nobody can decide, nothing is revoked: an outage is not a change of policy.
  */
 import type { Revoked, OnRevoke, RevokedCounts } from "@sluice/mount-control";
-import type { Decider } from "@sluice/decision-api";
-import type { OpenReview, Overlay, Passing } from "@sluice/overlay";
+import type { Access, Decider } from "@sluice/decision-api";
+import type { Intent, OpenReview, Overlay, Passing } from "@sluice/overlay";
 import { type CallContext, Errno, LoopTurn } from "@sluice/vfs";
 import type { GrantRecord, Grants } from "./grants.js";
 import type { Holder } from "./holders.js";
+import { LeftMappings } from "./left-mappings.js";
 import type { PolicyGate, ReviewedRuling } from "./policy-gate.js";
 
 export interface RevocationEvents {
@@ -29,7 +32,7 @@ export interface RevocationParts {
   decider: Pick<Decider, "onPolicyChange">;
   gate: Pick<PolicyGate, "review" | "renew">;
   grants: Grants;
-  overlay: Pick<Overlay, "review" | "ruledAgain" | "withhold" | "passing">;
+  overlay: Pick<Overlay, "review" | "reviewClosed" | "ruledAgain" | "withhold" | "passing">;
   onRevoke: OnRevoke;
   holders: {
     /** The processes that have one of these files (st_ino) open or mapped, as far as /proc shows. */
@@ -39,6 +42,9 @@ export interface RevocationParts {
   };
   events: RevocationEvents;
 }
+
+/** How an open that passes through would be opened now; undefined if there is nothing left of it. */
+type Escaped = () => Intent | undefined;
 
 /** Questions on their way at once: the decision service has others to answer. */
 const AT_ONCE = 32;
@@ -52,6 +58,7 @@ export class Revocation {
   readonly #stopListening: () => void;
   /** The state of a revoked open that was last reported. */
   readonly #told = new WeakMap<GrantRecord, keyof RevokedCounts>();
+  readonly #left: LeftMappings;
   #running = false;
   #again = false;
   #closed = false;
@@ -60,6 +67,8 @@ export class Revocation {
   constructor(parts: RevocationParts) {
     this.#parts = parts;
     this.#stopListening = parts.decider.onPolicyChange(() => void this.#run());
+    this.#left = new LeftMappings(parts.holders.find);
+    if (parts.onRevoke !== "report") parts.grants.listen((change, grant) => change === "closed" && this.#closedFile(grant));
   }
 
   /** Judges all open files by the policy in force: it may have changed while no server was there. */
@@ -108,7 +117,9 @@ export class Revocation {
     // Whether an open passes through depends on the other opens, and on pages that take a moment to go.
     await Promise.all(withheld);
     const escaped = this.#tell(open);
-    if (this.#parts.onRevoke !== "report" && escaped.size > 0) await this.#signalHolders(escaped);
+    if (this.#parts.onRevoke === "report") return;
+    await this.#addLeft(escaped);
+    if (escaped.size > 0) await this.#signalHolders(escaped);
   }
 
   async #reviewOne(grant: GrantRecord, withheld: Promise<void>[]): Promise<void> {
@@ -134,15 +145,15 @@ export class Revocation {
   }
 
   /** Reports opens that are newly revoked, or pass through by now. Returns those that pass through, by st_ino. */
-  #tell(open: readonly GrantRecord[]): Map<bigint, GrantRecord> {
+  #tell(open: readonly GrantRecord[]): Map<bigint, Escaped[]> {
     const { overlay, grants, events } = this.#parts;
-    const escaped = new Map<bigint, GrantRecord>();
+    const escaped = new Map<bigint, Escaped[]>();
     for (const grant of open) {
       const { revoked, handle } = grant;
       const ino = revoked === undefined ? undefined : overlay.review(handle)?.ino;
       if (revoked === undefined || ino === undefined) continue;
       const passing = overlay.passing(handle);
-      if (passing !== undefined) escaped.set(ino, grant);
+      if (passing !== undefined) escaped.set(ino, [...(escaped.get(ino) ?? []), () => overlay.review(handle)?.intent]);
       const how = passing === undefined ? "refused" : "passing";
       const told = this.#told.get(grant);
       if (told === how) continue;
@@ -153,22 +164,58 @@ export class Revocation {
     return escaped;
   }
 
+  #closedFile({ handle, nodeId, io, pid, uid, gid }: GrantRecord): void {
+    if (io !== "passthrough" && io !== "passthrough-direct") return;
+    const open = this.#parts.overlay.review(handle);
+    // Nothing is mapped that is open for writing alone.
+    const accesses = open?.intent.accesses.join() === "write" ? undefined : open?.intent.accesses;
+    if (open !== undefined && accesses !== undefined) this.#left.closed(open.ino, { nodeId, accesses, caller: { pid, uid, gid } });
+  }
+
+  /** Adds the closed opens that the policy does not grant any more, and that left a mapping. */
+  async #addLeft(escaped: Map<bigint, Escaped[]>): Promise<void> {
+    const { overlay, gate } = this.#parts;
+    for (const { ino, nodeId, accesses, caller } of await this.#left.find()) {
+      const describe = (): Intent | undefined => overlay.reviewClosed(nodeId, accesses);
+      const intent = describe();
+      if (intent !== undefined && isRefused(await gate.review(callOf(caller), intent)))
+        escaped.set(ino, [...(escaped.get(ino) ?? []), describe]);
+    }
+  }
+
   /** Judges each holder by itself: another one may rightly have the same file. */
-  async #signalHolders(escaped: ReadonlyMap<bigint, GrantRecord>): Promise<void> {
-    const { holders, overlay, gate, events, onRevoke } = this.#parts;
+  async #signalHolders(escaped: ReadonlyMap<bigint, readonly Escaped[]>): Promise<void> {
+    const { holders, events, onRevoke } = this.#parts;
     const signal = onRevoke === "sigkill" ? "SIGKILL" : "SIGTERM";
     for (const holder of await holders.find(new Set(escaped.keys()))) {
-      const grant = escaped.get(holder.ino);
-      const open = grant === undefined ? undefined : overlay.review(grant.handle);
-      if (open === undefined) continue;
-      const accesses = holder.writes ? open.intent.accesses : open.intent.accesses.filter((access) => access !== "write");
-      const review = await gate.review(callOf(holder), { ...open.intent, accesses: accesses.length > 0 ? accesses : ["read"] });
-      if (review.effect === "grant" || review.decision?.source === "outage") continue;
+      if (!(await this.#isDenied(holder, escaped.get(holder.ino) ?? []))) continue;
       const status = await holders.signal(holder, signal);
       if (status === 0) this.signalled++;
       events.signalled(holder, status);
     }
   }
+
+  /** By the accesses of each revoked open that it may hold: all holders of a file look the same. */
+  async #isDenied(holder: Holder, revoked: readonly Escaped[]): Promise<boolean> {
+    const judged = new Set<string>();
+    for (const describe of revoked) {
+      const intent = describe();
+      const accesses = intent === undefined ? [] : accessesOf(holder, intent.accesses);
+      if (intent === undefined || accesses.length === 0 || judged.has(accesses.join())) continue;
+      judged.add(accesses.join());
+      if (isRefused(await this.#parts.gate.review(callOf(holder), { ...intent, accesses }))) return true;
+    }
+    return false;
+  }
+}
+
+function isRefused({ effect, decision }: ReviewedRuling): boolean {
+  return effect !== "grant" && decision?.source !== "outage";
+}
+
+/** Those of an open that a holder can have by it: a reader does not hold an open for writing, and a program that runs is no descriptor. */
+function accessesOf({ by, writes }: Holder, opened: readonly Access[]): readonly Access[] {
+  return opened.filter((access) => (access !== "write" || writes) && (access !== "execute" || by === "mapping"));
 }
 
 /** Undefined if the open, as it is, meets the ruling. */
