@@ -118,8 +118,12 @@ test("refuses metadata-only files without data, or over an object without any", 
     over_link: metacopy(4),
     over_whiteout: metacopy(4),
     cut: metacopy(4, undefined, { mark: "\x01" }),
+    overlong: metacopy(4, undefined, { mark: "x".repeat(300) }),
   };
-  const lower = { "over_dir/": directory(), over_link: symlink("x"), over_whiteout: whiteout(), cut: "abc\n", alone: metacopy(4) };
+  const lower = {
+    "over_dir/": directory(),
+    ...{ over_link: symlink("x"), over_whiteout: whiteout(), cut: "abc\n", overlong: "abc\n", alone: metacopy(4) },
+  };
   for (const options of ["metacopy=on", "metacopy=off"]) {
     const script = showAll([...Object.keys(upper), "alone"]);
     expect(await onSluice({ lowers: [lower], upper, options, script })).toEqual(
@@ -274,6 +278,11 @@ for (const how of ["on", "follow", "nofollow"]) {
   });
 }
 
+test("the redirect of an opaque directory is not looked at, however malformed", async () => {
+  const xattrs = { "trusted.overlay.opaque": "y", "trusted.overlay.redirect": "a//b" };
+  await alike({ lowers: [{ "a/x": "1", "d/low": "2" }], upper: { "d/": directory({ xattrs }), "d/up": "3" }, script: "ls d; cat d/up" });
+});
+
 for (const how of ["on", "off", "follow", "nofollow"]) {
   test(`renames of directories with redirect_dir=${how}`, async () => {
     const move = (from: string, to: string): string => `perl -e 'print rename("${from}", "${to}") ? "ok" : $!+0, "\\n"'`;
@@ -322,4 +331,18 @@ test("whiteouts as attributes are found by every look-up, and listed by lower di
   });
   expect(sluice).toEqual(kernel);
   expect(sluice.output).toContain("b\nc\n");
+});
+
+test("new objects take the place of a whiteout that is an attribute in the upper layer", async () => {
+  const names = ["file", "dir", "link", "symbolic", "fifo", "moved", "moved-dir"];
+  const hiding = file("", { xattrs: { "trusted.overlay.whiteout": "" } });
+  const setting = {
+    lowers: [{ "below/": directory(), ...Object.fromEntries(names.map((name) => [`${name}/low`, "1"])) }],
+    upper: { old: "text", "olddir/x": "2", ...Object.fromEntries(names.map((name) => [name, hiding])) },
+    script: `echo new > file; mkdir dir; ln old link; ln -s old symbolic; mkfifo fifo; mv -T old moved; mv -T olddir moved-dir
+      for f in ${names.join(" ")}; do stat -c "%n %F" $f; done; ls dir moved-dir; cat file link moved`,
+  };
+  const sluice = await onSluice(setting);
+  expect(sluice.output).toBe((await onKernel(setting)).output);
+  expect(sluice.output).toContain("moved-dir directory");
 });

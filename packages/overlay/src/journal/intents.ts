@@ -10,7 +10,8 @@ import { type Attr, type ByteName, type CallContext, Errno } from "@sluice/vfs";
 import { statName } from "../layer/system-calls.js";
 import type { RealDir } from "../layer/host-layer.js";
 import type { DirectoryAccess } from "../layer/layer-stack.js";
-import { isWhiteout } from "../marks/whiteout.js";
+import type { MarkNames } from "../marks/names.js";
+import { isAnyWhiteout } from "../marks/whiteout.js";
 import type { Node } from "../node/node.js";
 import type { OverlayJournal } from "./overlay-journal.js";
 
@@ -33,6 +34,7 @@ export const IntentKind = {
 } as const;
 
 export interface Journaled extends DirectoryAccess {
+  readonly marks: MarkNames;
   readonly journal: OverlayJournal | undefined;
   /** For objects that nobody needs for longer than one operation. */
   readonly scratchAttr: Attr;
@@ -60,7 +62,7 @@ export function intentLeft(core: Journaled, call: CallContext, kind: number): Re
 export function intendToMake(core: Journaled, call: CallContext, at: { parent: Node; name: ByteName; dirFd: number }): number {
   if (!isJournaled(core, call)) return 0;
   const there = statName(at.dirFd, at.name, core.scratchAttr) >= 0;
-  const whiteout = there && isWhiteout(core.scratchAttr);
+  const whiteout = there && isAnyWhiteout(core.marks, at, core.scratchAttr);
   if (there && !whiteout) return -Errno.EEXIST;
   intend(core, call, { kind: IntentKind.make, numbers: [at.parent.id, whiteout ? 1 : 0], names: [at.name] });
   return 0;

@@ -31,7 +31,8 @@ export function readDirectoryMarks(names: MarkNames, dirFd: number, name: ByteNa
     out.xattrWhiteouts = mark === "x";
   }
   out.impure = present.includes(`${names.impure}\0`) && readMark(dirFd, name, names.impure) === "y";
-  if (!present.includes(`${names.redirect}\0`)) return 0;
+  // An opaque directory ends the search: where its redirect leads is not looked at (fs/overlayfs/namei.c ovl_lookup_single).
+  if (out.opaque || !present.includes(`${names.redirect}\0`)) return 0;
   const redirect = readRedirect(names, dirFd, name);
   if (typeof redirect === "number") return redirect;
   out.redirect = redirect;

@@ -19,6 +19,8 @@ export function isMetacopy(names: MarkNames, dirFd: number, name: ByteName): num
 /** The same by the length of the mark, or the negative errno for it. */
 export function isMetacopyBy(length: number): number {
   if (length >= 0) return length === 0 || length >= LEAST ? 1 : -Errno.EIO;
+  // Longer than any that is written: overlayfs looks at the length alone, too (fs/overlayfs/util.c ovl_check_metacopy_xattr).
+  if (length === -Errno.ERANGE) return 1;
   // In user.*, a file that may not be read shows no attribute.
   return length === -Errno.ENODATA || length === -Errno.EOPNOTSUPP || length === -Errno.EACCES ? 0 : length;
 }

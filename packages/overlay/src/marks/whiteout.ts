@@ -18,6 +18,11 @@ export function isXattrWhiteout(names: MarkNames, at: { dirFd: number; name: Byt
   return readXattr(at.dirFd, at.name, names.whiteout, none) >= 0;
 }
 
+/** In either form: a name of which nothing is to be seen, and which a new object may take. */
+export function isAnyWhiteout(names: MarkNames, at: { dirFd: number; name: ByteName }, attr: Attr): boolean {
+  return isWhiteout(attr) || isXattrWhiteout(names, at, attr);
+}
+
 /** Makes a whiteout under a name that does not exist. Needs no capability (kernel 5.8 and later). */
 export function makeWhiteout(dirFd: number, name: ByteName): number {
   return upkeep.mknodat(dirFd, name, S.IFCHR, 0, 0);

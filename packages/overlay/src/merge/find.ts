@@ -14,7 +14,7 @@ import { type DirectoryMarks, readDirectoryMarks } from "../marks/directory-mark
 import { isForeignMark, isHiddenByFile } from "../marks/foreign-marks.js";
 import { isMetacopyBy } from "../marks/metacopy.js";
 import { readRedirect } from "../marks/redirect.js";
-import { isWhiteout, isXattrWhiteout } from "../marks/whiteout.js";
+import { isAnyWhiteout } from "../marks/whiteout.js";
 import type { Found } from "../node/found.js";
 import type { Node } from "../node/node.js";
 import { missed } from "./known-absence.js";
@@ -55,15 +55,11 @@ export function existsBelow(core: MergedLayers, parent: Node, name: ByteName): b
     if (dir.layer.writable) continue;
     const fd = core.fds.of(dir);
     const status = fd < 0 ? fd : statName(fd, name, below);
-    if (status >= 0) return !isHiding(core, { dirFd: fd, name }, below);
+    if (status >= 0) return !isAnyWhiteout(core.marks, { dirFd: fd, name }, below);
     if (absent(status) !== 0) return true;
     if (fd >= 0 && core.marks.foreign && isHiddenByFile(fd, name)) return false;
   }
   return false;
-}
-
-function isHiding(core: MergedLayers, at: { dirFd: number; name: ByteName }, attr: Attr): boolean {
-  return isWhiteout(attr) || isXattrWhiteout(core.marks, at, attr);
 }
 
 /** EPERM if the mount follows no redirect or no metadata-only copy, as in overlayfs; else 0. */
@@ -90,7 +86,7 @@ function step(search: Search, dir: RealDir, name: ByteName): number {
   }
   const kind = attr.mode & S.IFMT;
   const wanted = found.kind === 0 || (search.wantsData ? kind === S.IFREG : kind === S.IFDIR);
-  if (!wanted || isHiding(core, { dirFd, name }, attr)) {
+  if (!wanted || isAnyWhiteout(core.marks, { dirFd, name }, attr)) {
     search.stop = true;
     return 0;
   }

@@ -14,7 +14,7 @@ import type { Permit } from "../layer/permit.js";
 import type { RealDir } from "../layer/host-layer.js";
 import { hideBelow, writeOpaque } from "../marks/directory-marks.js";
 import { isForeignMark } from "../marks/foreign-marks.js";
-import { isWhiteout } from "../marks/whiteout.js";
+import { isAnyWhiteout } from "../marks/whiteout.js";
 import type { Node } from "../node/node.js";
 import { mayAdd } from "../node/protection.js";
 
@@ -51,7 +51,7 @@ export function createObject(core: CopyUpContext, permit: Permit, creation: Crea
   const inWay = core.scratchAttr;
   const there = statName(dirFd, name, inWay);
   if (labelled && there === -Errno.ENOENT) return makeAside(core, permit, creation, { dirFd, overWhiteout: false });
-  if (there < 0 || !isWhiteout(inWay)) return -Errno.EEXIST;
+  if (there < 0 || !isAnyWhiteout(core.marks, { dirFd, name }, inWay)) return -Errno.EEXIST;
   return makeAside(core, permit, creation, { dirFd, overWhiteout: true });
 }
 

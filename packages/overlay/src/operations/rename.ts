@@ -15,7 +15,7 @@ import { effects, statName, sys } from "../layer/system-calls.js";
 import type { Permit } from "../layer/permit.js";
 import type { RealDir } from "../layer/host-layer.js";
 import { isForeignMark } from "../marks/foreign-marks.js";
-import { isWhiteout } from "../marks/whiteout.js";
+import { isAnyWhiteout } from "../marks/whiteout.js";
 import { existsBelow } from "../merge/find.js";
 import { isBare, losesItsCount } from "../node/link-index.js";
 import type { Node } from "../node/node.js";
@@ -219,7 +219,9 @@ function renameReal(core: OperationContext, permit: Permit, plan: RenamePlan): n
   const into = core.fds.of(plan.newParent.upperDir as RealDir);
   if (from < 0 || into < 0) return from < 0 ? -from : -into;
   if (plan.exchange) return -renameat2(from, plan.name, into, plan.newName, RENAME.EXCHANGE) || 0;
-  const whiteoutThere = statName(into, plan.newName, core.scratchAttr) === 0 && isWhiteout(core.scratchAttr);
+  const whiteoutThere =
+    statName(into, plan.newName, core.scratchAttr) === 0 &&
+    isAnyWhiteout(core.marks, { dirFd: into, name: plan.newName }, core.scratchAttr);
   const hidesSource = existsBelow(core, plan.parent, plan.name);
   if (whiteoutThere && (hidesSource || plan.node.isDirectory)) {
     // The whiteout at the target is needed at the source, or stands in a directory's way: they change places.

@@ -9,7 +9,7 @@ import { IntentKind } from "../journal/intents.js";
 import type { OverlayJournal } from "../journal/overlay-journal.js";
 import { statName, upkeep } from "../layer/system-calls.js";
 import type { RealDir } from "../layer/host-layer.js";
-import { isWhiteout, makeWhiteout } from "../marks/whiteout.js";
+import { isAnyWhiteout, isWhiteout, makeWhiteout } from "../marks/whiteout.js";
 import { existsBelow, find } from "../merge/find.js";
 import { Found } from "../node/found.js";
 import type { Node } from "../node/node.js";
@@ -141,6 +141,7 @@ function resolveRename({ core, restorable }: Restoring, { numbers, names }: Requ
 /** Removes a whiteout that changed places with a renamed object and hides nothing at its new place. */
 function clearSource(core: OpenContext, { parent, name }: Ends): void {
   const from = core.fds.of(parent.upperDir as RealDir);
-  if (from < 0 || statName(from, name, core.scratchAttr) < 0 || !isWhiteout(core.scratchAttr)) return;
+  if (from < 0 || statName(from, name, core.scratchAttr) < 0) return;
+  if (!isAnyWhiteout(core.marks, { dirFd: from, name }, core.scratchAttr)) return;
   if (!existsBelow(core, parent, name)) upkeep.unlinkat(from, name, 0);
 }
