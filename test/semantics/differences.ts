@@ -15,6 +15,8 @@ export interface Difference {
 
 const NO_NOWAIT =
   "neither the kernel's FUSE file nor kernel overlayfs here has FMODE_NOWAIT: the caller gets the error and reads without the flag";
+const STILL_OPEN_AS =
+  "the kernel opened the backing file with the first flags, and fcntl(2) with F_SETFL does not reach it (fs/fuse/passthrough.c)";
 const NO_ALIGNMENT = "the daemon reads and writes through its own page cache, which needs no alignment";
 
 export const differences: readonly Difference[] = [
@@ -34,4 +36,22 @@ export const differences: readonly Difference[] = [
       why: NO_ALIGNMENT,
     }),
   ),
+  ...(
+    [
+      ["bytes of which are at 0: 2", "bytes of which are at 0: 0"],
+      ["write of 3: 3", "write of 3: EINVAL"],
+      ["direct write of 5: EINVAL", "direct write of 5: 5"],
+    ] as const
+  ).map(
+    ([native, instead]): Difference => ({
+      ...{ rule: "flags that are set and cleared later", worlds: ["granted"], native, instead, why: STILL_OPEN_AS },
+    }),
+  ),
+  {
+    rule: "flags that are set and cleared later",
+    worlds: ["mediated"],
+    native: "direct write of 5: EINVAL",
+    instead: "direct write of 5: 5",
+    why: NO_ALIGNMENT,
+  },
 ];

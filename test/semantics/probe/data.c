@@ -82,6 +82,34 @@ static void direct_unaligned(void) {
     say("buffer at 1", pwrite(fd, block + 1, BLOCK, 0));
 }
 
+// As dd(1) does for a last block that is not whole.
+static void later_flags(void) {
+    unsigned char *block;
+    if (posix_memalign((void **)&block, BLOCK, BLOCK) != 0) broken("allocate");
+    int fd = fresh("flags", O_RDWR | O_APPEND);
+    char back[8] = "";
+    say("append", write(fd, "abcdef", 6));
+    say("O_APPEND cleared", fcntl(fd, F_SETFL, 0));
+    say("write at 0", pwrite(fd, "XY", 2, 0));
+    say("bytes of which are at 0", pread(fd, back, 6, 0) == 6 && strcmp(back, "XYcdef") == 0 ? 2 : 0);
+    say("O_APPEND set", fcntl(fd, F_SETFL, O_APPEND));
+    off_t end = lseek(fd, 0, SEEK_END);
+    say("append again", pwrite(fd, "Z", 1, 0));
+    say("byte at the end", pread(fd, back, 1, end) == 1 && back[0] == 'Z');
+    close(fd);
+    fill(block, BLOCK, 0);
+    fd = fresh("flags", O_RDWR | O_DIRECT);
+    say("direct write", write(fd, block, BLOCK));
+    say("O_DIRECT cleared", fcntl(fd, F_SETFL, 0));
+    say("write of 3", write(fd, "abc", 3));
+    close(fd);
+    fd = fresh("flags", O_RDWR);
+    say("buffered write", write(fd, block, BLOCK));
+    say("O_DIRECT set", fcntl(fd, F_SETFL, O_DIRECT));
+    say("direct write of 5", pwrite(fd, "abcde", 5, 0));
+    close(fd);
+}
+
 static void synchronous(void) {
     const int flags[] = {O_SYNC, O_DSYNC};
     for (int i = 0; i < 2; i++) {
@@ -169,6 +197,7 @@ const struct rule data_rules[] = {
     {"an append goes to the end whatever the offset", append_ignores_offset},
     {"O_DIRECT reads and writes what buffered I/O sees", direct_io},
     {"O_DIRECT that is not aligned", direct_unaligned},
+    {"flags that are set and cleared later", later_flags},
     {"O_SYNC and O_DSYNC", synchronous},
     {"RWF flags of single calls", per_call_flags},
     {"RWF_NOWAIT", no_wait},
