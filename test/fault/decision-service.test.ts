@@ -4,6 +4,7 @@
  */
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 import { setTimeout as sleep } from "node:timers/promises";
 import {
   begunEarly,
@@ -15,6 +16,7 @@ import {
   scratch,
   type SluiceMount,
   type SluiceMountOptions,
+  startScript,
 } from "@sluice/testkit";
 import { expect } from "vitest";
 import { Opener } from "./harness/opener.js";
@@ -30,6 +32,7 @@ const POLICY = policyOf(
   { name: "the-rest", path: "**", effect: "grant", ttl: "0ms", scope: "this" },
 );
 const KILLS = 6;
+const CLI = fileURLToPath(new URL("../../packages/cli/bin/sluice.cjs", import.meta.url));
 /** On a busy machine an answer takes a while, too. */
 const TIMEOUT = ["--decision-timeout", "2s"];
 /** Longer than `TIMEOUT`. */
@@ -153,5 +156,32 @@ test(
     expect(await cat(), mount.log()).toBe(0);
     expect(await frozen, mount.log()).toEqual({ plain: ["EACCES"] });
     await mount.stop();
+  }),
+);
+
+/** The first child of a process, which may not have any yet. */
+const childOf = (pid: number): number | undefined => {
+  const [child] = readFileSync(`/proc/${pid}/task/${pid}/children`, "latin1").split(" ");
+  return child === undefined || child === "" ? undefined : Number(child);
+};
+
+test(
+  "a call by name waits for a decision service whose start takes longer than that of the mount",
+  begunEarly(async () => {
+    const [lower, mountpoint, policy] = [scratch(), scratch(), join(scratch(), "policy.yaml")];
+    writeFileSync(join(lower, "plain"), "text");
+    writeFileSync(policy, POLICY);
+    const words = [process.execPath, CLI, "mount", "--lower", lower, "--policy", policy, mountpoint];
+    const mount = startScript(words, { timeoutMs: 2 * RECOVERY_MS });
+    await eventually("its service starts", RECOVERY_MS, () => childOf(mount.pid) !== undefined);
+    const service = childOf(mount.pid) as number;
+    process.kill(service, "SIGSTOP");
+    await mount.waitFor("mounted ");
+    const reader = startScript(["cat", join(mountpoint, "plain")], { timeoutMs: RECOVERY_MS });
+    await eventually("the reader waits", RECOVERY_MS, () => /^State:\tS/m.test(readFileSync(`/proc/${reader.pid}/status`, "latin1")));
+    process.kill(service, "SIGCONT");
+    expect(await reader.finished).toMatchObject({ code: 0, stdout: "text", stderr: "" });
+    mount.kill("SIGTERM");
+    expect(await mount.finished).toMatchObject({ code: 0 });
   }),
 );

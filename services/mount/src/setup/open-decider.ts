@@ -12,6 +12,8 @@ import { embeddedOptions } from "./embedded-options.js";
 
 /** How long the mount waits for the service to name its policy, before it comes up without it. */
 const READY_MS = { embedded: 15_000, remote: 3_000 } as const;
+/** How long calls by name wait after that for a service that the mount started: on a starved machine its start takes longer. */
+const LATE_MS = 45_000;
 
 function outageMode(config: MountConfig): OutageMode {
   return config.onOutage === "stale" ? { kind: "stale", staleForMs: config.staleForMs } : { kind: config.onOutage };
@@ -137,7 +139,7 @@ async function connectService(decision: ServiceChoice, context: MountContext, pa
     return { decider: delayUntilReady(decider, ready), unprotected, firstPolicy };
   }
   await ready;
-  return { decider, unprotected, firstPolicy: ready };
+  return { decider, unprotected, firstPolicy: decision.kind === "embedded" ? client.whenReady(decider, LATE_MS) : ready };
 }
 
 /** Traces the questions if the mount is traced. @throws CliError if the decision service cannot be used */
