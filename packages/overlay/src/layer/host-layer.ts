@@ -1,7 +1,7 @@
 /** One tree of the stack, and its directories as they hang in that tree. Each knows the other, so both are declared here. */
-import type { ByteName } from "@sluice/vfs";
+import { Attr, type ByteName } from "@sluice/vfs";
 import type { NameFilter } from "./name-filter.js";
-import { closeFd, openDirectory, sys } from "./system-calls.js";
+import { closeFd, openDirectory, statFd, sys } from "./system-calls.js";
 
 /** Knowledge of passthrough on a layer: none yet, it works, or the errno class that rules it out. */
 export type Eligibility = { state: "unknown" } | { state: "eligible" } | { state: "ineligible"; errno: number };
@@ -16,6 +16,9 @@ export const NEVER = 0x3fff_ffff;
 /** A directory with fewer misses is not worth a filter. */
 const LEAST_MISSES = 8;
 const numbers = new Float64Array(12);
+const rootAttr = new Attr();
+/** In the key of a file: its device is not that of its layer's root. */
+const NESTED = 0x8000_0000;
 
 export class HostLayer {
   readonly root: RealDir;
@@ -49,6 +52,23 @@ export class HostLayer {
   }
 
   #mountFd = -1;
+
+  #device: number | undefined;
+
+  /**
+   * Does the object lie on another device than the root? A subvolume of btrfs has a device number of its own, and a snapshot has the inode
+   * numbers of its original.
+   */
+  isNested(attr: Attr): boolean {
+    if (this.#device === undefined && statFd(this.root.fd, rootAttr) === 0) this.#device = deviceNumber(rootAttr);
+    return deviceNumber(attr) !== this.#device;
+  }
+
+  /** Tells a file from all others of the stack, by 32-bit numbers: its device, and the halves of its inode number. */
+  fileKey(attr: Attr): string {
+    const device = this.isNested(attr) ? (deviceNumber(attr) | NESTED) >>> 0 : this.deviceIndex;
+    return `${device}:${attr.words[1]}:${attr.words[0]}`;
+  }
 
   /** A descriptor that open_by_handle_at takes (it refuses O_PATH); opened when first needed. */
   get mountFd(): number {
@@ -105,6 +125,10 @@ export class HostLayer {
   }
 }
 
+export function deviceNumber({ devMajor, devMinor }: Attr): number {
+  return ((devMajor << 20) | devMinor) >>> 0;
+}
+
 /** A directory of one layer: its place in the layer's tree, and its cached descriptor. */
 export class RealDir {
   /** O_PATH descriptor, or -1. Owned by DirectoryFds (the root's by the layer). */
@@ -117,9 +141,10 @@ export class RealDir {
   impure = false;
   /** A lower directory that is marked to hold whiteouts in the form of an attribute (opaque = "x"). */
   xattrWhiteouts = false;
-  /** Its inode number as it was found; 0: made by us. */
+  /** Its inode number and device as they were found; 0: made by us. */
   inoLo = 0;
   inoHi = 0;
+  device = 0;
   /** See node/protection.ts; undefined while nobody asked. */
   protection: number | undefined = undefined;
   /** In a lower layer, once names were missed often: of its names. See merge/known-absence.ts. */

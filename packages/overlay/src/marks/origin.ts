@@ -33,6 +33,8 @@ export interface Origin {
   lo: number;
   hi: number;
   device: number;
+  /** See HostLayer.fileKey. */
+  fileKey: string;
   nlink: number;
   /** Its path in its layer, if the host remembers one. */
   path: readonly ByteName[];
@@ -53,14 +55,19 @@ export function readOriginMark(core: MarkedLayers, dirFd: number, name: ByteName
 
 /** Finds the lower object of a mark. `kind` are S_IFMT bits: an object of another kind has taken the inode number over. */
 export function followOrigin(core: MarkedLayers, bytes: Buffer, kind: number): Origin | undefined {
+  let nested: Origin | undefined;
   for (const layer of core.layers) {
     if (layer.writable || !mayLieIn(layer, bytes)) continue;
     const length = sys.statByHandle(layer.mountFd, bytes[4] as number, bytes.subarray(HEADER), attr.words, link);
     if (length < 0 || (attr.mode & S.IFMT) !== kind) continue;
     const path = rememberedPath(length);
-    return { lo: attr.words[0] as number, hi: attr.words[1] as number, device: layer.deviceIndex, nlink: attr.nlink, path };
+    const [lo = 0, hi = 0] = attr.words;
+    const origin = { lo, hi, device: layer.deviceIndex, fileKey: layer.fileKey(attr), nlink: attr.nlink, path };
+    if (!layer.isNested(attr)) return origin;
+    // A handle leads to any subvolume of the file system, and that may be another layer.
+    nested ??= origin;
   }
-  return undefined;
+  return nested;
 }
 
 /** A handle leads to an inode. Its path, in `link`, is known only if somebody looked it up by name before. */

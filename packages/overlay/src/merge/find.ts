@@ -9,7 +9,7 @@ import { Attr, type ByteName, Errno, S } from "@sluice/vfs";
 import type { MergedLayers } from "./merged-layers.js";
 import { DataLocation } from "../layer/data-location.js";
 import { statName, statNameWith } from "../layer/system-calls.js";
-import { RealDir } from "../layer/host-layer.js";
+import { deviceNumber, RealDir } from "../layer/host-layer.js";
 import { type DirectoryMarks, readDirectoryMarks } from "../marks/directory-marks.js";
 import { isForeignMark, isHiddenByFile } from "../marks/foreign-marks.js";
 import { isMetacopyBy } from "../marks/metacopy.js";
@@ -168,6 +168,7 @@ function addDirectory(search: Search, at: Hit): number {
   const real = new RealDir(layer, at.dir, at.name);
   real.inoLo = at.attr.words[0] as number;
   real.inoHi = at.attr.words[1] as number;
+  real.device = deviceNumber(at.attr);
   if (!isLast(core, at.dir)) {
     const status = readDirectoryMarks(core.marks, at.dirFd, at.name, marks);
     if (status < 0) return -status;

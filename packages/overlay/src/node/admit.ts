@@ -52,9 +52,9 @@ export function admit(core: Admission, at: { parent: Node; name: ByteName }, fou
 /** The node of another name of the same file. In a lower layer only where names do not part when one is copied up. */
 function knownLink(core: Admission, found: Found): Node | undefined {
   const dir = found.dir as RealDir;
-  if (dir.layer.writable) return core.nodes.linked(found.attr.ino);
+  if (dir.layer.writable) return dir.layer.isNested(found.attr) ? undefined : core.nodes.linked(found.attr.ino);
   if (core.linkIndex === undefined && core.upper !== undefined) return undefined;
-  return core.nodes.lowerLinks(lowerLinkKey(dir.layer, found.attr))?.values().next().value;
+  return core.nodes.lowerLinks(dir.layer.fileKey(found.attr))?.values().next().value;
 }
 
 /**
@@ -62,7 +62,7 @@ function knownLink(core: Admission, found: Found): Node | undefined {
  * inode number from being another file's.
  */
 function lastLink(core: Admission, { kind, attr, dir }: Found): Node | undefined {
-  if (kind === S.IFDIR || dir?.layer.writable !== true) return undefined;
+  if (kind === S.IFDIR || dir?.layer.writable !== true || dir.layer.isNested(attr)) return undefined;
   const known = core.nodes.linked(attr.ino);
   return known?.unlinked === true ? known : undefined;
 }
@@ -155,7 +155,7 @@ export function place(core: Admission, node: Node, name: ByteName, found: Found)
 function originOf(core: Admission, node: Node): Ino | undefined {
   const origin = readOrigin(core, node);
   if (origin === undefined || origin.nlink < 2) return origin;
-  core.nodes.markParted(node, `${origin.device}:${origin.hi}:${origin.lo}`);
+  core.nodes.markParted(node, origin.fileKey);
   return undefined;
 }
 
@@ -203,20 +203,16 @@ export function placeNowhere(node: Node, layer: HostLayer): void {
 
 /** Further names of the same object lead to the same node, or in a lower layer to one that knows of the others. */
 export function rememberLinks(core: Admission, node: Node, attr: Attr): void {
-  if (node.top.layer.writable) core.nodes.rememberLink(node, attr.ino);
-  else core.nodes.rememberLowerLink(node, lowerLinkKey(node.top.layer, attr));
+  if (node.top.layer.writable) rememberUpperLink(core, node, attr);
+  else core.nodes.rememberLowerLink(node, node.top.layer.fileKey(attr));
 }
 
-/** `attr` as the layer has it. Two layers of one device may hold names of the same file. */
-export function lowerLinkKey(layer: HostLayer, { words }: Attr): string {
-  return lowerLinkKeyOf(layer, words[0] as number, words[1] as number);
+/** By its inode number alone, which only tells files of one device apart. */
+export function rememberUpperLink(core: Pick<Admission, "nodes">, node: Node, attr: Attr): void {
+  if (!node.top.layer.isNested(attr)) core.nodes.rememberLink(node, attr.ino);
 }
 
-function lowerLinkKeyOf({ deviceIndex }: HostLayer, lo: number, hi: number): string {
-  return `${deviceIndex}:${hi}:${lo}`;
-}
-
-/** The key of a file of the upper layer by its inode number, now that it is a lower layer. */
-export function movedDownLinkKey(layer: HostLayer, ino: number): string {
-  return lowerLinkKeyOf(layer, ino % HIGH_WORD, Math.floor(ino / HIGH_WORD));
+/** The `fileKey` of a file of the upper layer by its inode number, now that it is a lower layer. */
+export function movedDownLinkKey({ deviceIndex }: HostLayer, ino: number): string {
+  return `${deviceIndex}:${Math.floor(ino / HIGH_WORD)}:${ino % HIGH_WORD}`;
 }

@@ -4,7 +4,7 @@
  */
 import type { Attr, ByteName } from "@sluice/vfs";
 import type { LayerStack } from "../layer/layer-stack.js";
-import { type Admission, lowerLinkKey } from "./admit.js";
+import type { Admission } from "./admit.js";
 import type { NodeTable } from "./node-table.js";
 import { type Node, pathAt, pathsOf } from "./node.js";
 
@@ -68,7 +68,7 @@ export class KnownPaths {
 /** Of the files in a lower layer that the node is, or was before its copy-ups. Undefined if it is known by no other names. */
 function lowerKeysOf(node: Node, attr: Attr): readonly string[] | undefined {
   if (node.inUpper || attr.nlink < 2) return node.partedKeys;
-  return [lowerLinkKey(node.top.layer, attr), ...(node.partedKeys ?? [])];
+  return [node.top.layer.fileKey(attr), ...(node.partedKeys ?? [])];
 }
 
 /** The nodes of a mount, and the layers that their objects lie in. */

@@ -66,7 +66,8 @@ function indexedLower(core: LinkIndex, dir: RealDir, at: FoundEntry): Indexed | 
     core.events.anomaly("an entry of the index is no copy of its lower file", { entry: name });
     return undefined;
   }
-  const lower = { lo: attr.words[0] as number, hi: attr.words[1] as number, device: layer.deviceIndex, nlink: attr.nlink, path: [] };
+  const [lo = 0, hi = 0] = attr.words;
+  const lower = { lo, hi, device: layer.deviceIndex, fileKey: layer.fileKey(attr), nlink: attr.nlink, path: [] };
   return { name, attr: entry, lower };
 }
 

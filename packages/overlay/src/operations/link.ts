@@ -12,6 +12,7 @@ import { MoveComparison } from "../gate/move-comparison.js";
 import { IntentKind, intendToLink, intentLeft } from "../journal/intents.js";
 import { effects, statName, sys } from "../layer/system-calls.js";
 import type { Permit } from "../layer/permit.js";
+import { rememberUpperLink } from "../node/admit.js";
 import { type Node, pathAt } from "../node/node.js";
 import { aim, statNode } from "../node/open-node.js";
 import { arrived } from "./arrivals.js";
@@ -128,6 +129,6 @@ function linkNow(core: OperationContext, permit: Permit, newName: NewName & { ca
   const status = statNode(core, node, out.attr);
   if (status < 0) return -status;
   if (out.attr.nlink > 1) node.top.layer.extraLinks++;
-  core.nodes.rememberLink(node, out.attr.ino);
+  rememberUpperLink(core, node, out.attr);
   return enter(core, node, out);
 }

@@ -55,7 +55,7 @@ function reuse(before: readonly RealDir[], dir: RealDir): RealDir {
 }
 
 function isSame(one: RealDir, other: RealDir): boolean {
-  return one.inoLo === other.inoLo && one.inoHi === other.inoHi;
+  return one.inoLo === other.inoLo && one.inoHi === other.inoHi && one.device === other.device;
 }
 
 /** Is that what the node was made for? `attr` as the layer has it. */

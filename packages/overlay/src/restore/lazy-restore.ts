@@ -11,7 +11,7 @@ import { storeKey } from "../journal/overlay-journal.js";
 import { find } from "../merge/find.js";
 import type { MergedLayers } from "../merge/merged-layers.js";
 import { Found } from "../node/found.js";
-import { place, placeInIndex, placeNowhere } from "../node/admit.js";
+import { place, placeInIndex, placeNowhere, rememberUpperLink } from "../node/admit.js";
 import { lookUpIndex } from "../node/link-index.js";
 import { type Dentry, Node, NodeAlias, pathAt } from "../node/node.js";
 import type { ForgottenNode } from "../node/forgotten-nodes.js";
@@ -362,7 +362,7 @@ export class LazyRestore implements RestorableNodes {
   /** It was copied up: parted from the lower file with a key, or, perhaps without the booking of it, to the index of hard links. */
   #bookCopied(node: Node, attr: Attr, partedKey: string | undefined): void {
     if (partedKey !== undefined) this.#core.nodes.markParted(node, partedKey);
-    if (attr.nlink > 1) this.#core.nodes.rememberLink(node, attr.ino);
+    if (attr.nlink > 1) rememberUpperLink(this.#core, node, attr);
     else if (partedKey === undefined) this.#core.journal?.lowerLinked(node, undefined);
   }
 
