@@ -96,7 +96,7 @@ describe.each(CALLERS)("as %s", (caller) => {
   );
 
   test(
-    "a killed runner leaves no mount and no process, and its session goes on",
+    "a killed runner leaves no mount, no process and no line of sluice status, and its session goes on",
     async () => {
       const project = new Project(caller, FILES, scratch(), "none");
       const running = project.start(["run", "--name", "one", "--", "sh", "-c", "echo kept > n; echo ready; sleep 1000"]);
@@ -115,6 +115,7 @@ describe.each(CALLERS)("as %s", (caller) => {
       await running.finished;
       await expect.poll(() => project.processes()).toEqual([]);
       expect(readFileSync("/proc/self/mountinfo", "utf8")).not.toContain(project.state);
+      expect((await project.sluice(["status"])).stdout).not.toContain(project.state);
       expect((await project.sluice(["run", "--resume", "one", "--", "cat", "n"])).stdout).toBe("kept\n");
     },
     LIMIT_MS,

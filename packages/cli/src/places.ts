@@ -16,7 +16,8 @@ function sessionPlaces(): Place[] {
   for (const { session } of listSessions()) {
     if (session instanceof Error) continue;
     const control = session.path("control.sock");
-    if (existsSync(control)) places.push({ name: session.name, mountpoint: session.path("view"), control });
+    // If `sluice run` was killed, the socket is left.
+    if (existsSync(control) && session.isRunning()) places.push({ name: session.name, mountpoint: session.path("view"), control });
     session.close();
   }
   return places;
