@@ -214,6 +214,13 @@ test("is refused because of a file that no process shows, in a copy of the mount
   expect(await mount.exited).toEqual({ code: 0, signal: null });
 });
 
+test("unmounts a mount in which it was called itself", async () => {
+  const mount = await mounted();
+  const { code, stdout, stderr } = await runScript(["sh", "-c", 'cd "$1/dir" && exec "$0" unmount ..', SLUICE, mount.mountpoint]);
+  expect({ code, stdout }, stderr).toEqual({ code: 0, stdout: `unmounted ${mount.mountpoint}\n` });
+  expect(await mount.exited).toEqual({ code: 0, signal: null });
+});
+
 test("leaves a mount alone that somebody bound to another place in another mount namespace, and names the place", async () => {
   const mount = await mounted();
   const place = scratch();

@@ -1,6 +1,7 @@
 /** `sluice unmount`: asks the daemon, or the kernel if there is no daemon. It cuts users off only with --force. */
 import { statfsSync } from "node:fs";
 import type { Socket } from "node:net";
+import { resolve } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { MNT, native, toBytes } from "@sluice/native";
 import { Errno, errnoName } from "@sluice/vfs";
@@ -129,7 +130,11 @@ async function attemptUntil(limitMs: number, mountpoint: string, control: string
   return last;
 }
 
-async function unmount(mountpoint: string, { wait, force, control }: UnmountArguments): Promise<void> {
+async function unmount(given: string, { wait, force, control: socket }: UnmountArguments): Promise<void> {
+  const mountpoint = resolve(given);
+  const control = socket === undefined ? undefined : resolve(socket);
+  // This process would use the mount itself if it was called there.
+  process.chdir("/");
   let last = await attemptUntil(await waitLimitMs(wait), mountpoint, control);
   if (last.busy !== undefined && force === true) {
     const users = await usersOf(mountpoint, last.busy);
