@@ -33,6 +33,21 @@ export interface Complaint {
   exitCode: ExitCode | SignalExit;
 }
 
+/** Limits that hold for every object: no remedy for one helps. */
+const LIMITS: Readonly<Record<string, string>> = {
+  EMFILE: "allow more open files (ulimit -n)",
+  ENFILE: "allow more open files (sysctl fs.file-max)",
+};
+/** Of calls that no command foresees. */
+const REMEDIES: Readonly<Record<string, string>> = {
+  ...LIMITS,
+  EDQUOT: "make room on its disk",
+  EFBIG: "allow larger files (ulimit -f)",
+  EIO: "look at the log of the kernel (dmesg)",
+  ENOMEM: "make more memory available",
+  ENOSPC: "make room on its disk",
+};
+
 /** An error for the person at the terminal. Its message is the line without "sluice: ". */
 export class CliError extends Error {
   override readonly name = "CliError";
@@ -42,12 +57,13 @@ export class CliError extends Error {
   readonly remedy: string;
 
   constructor(complaint: Complaint, options?: ErrorOptions) {
-    const errno = complaint.errno === undefined ? "" : ` (${complaint.errno})`;
-    super(`${complaint.object}: ${complaint.problem}${errno}: ${complaint.remedy}`, options);
+    const problem = complaint.errno === undefined ? complaint.problem : `${complaint.problem} (${complaint.errno})`;
+    const remedy = LIMITS[/\((\w+)\)$/.exec(problem)?.[1] ?? ""] ?? complaint.remedy;
+    super(`${complaint.object}: ${problem}: ${remedy}`, options);
     this.exitCode = complaint.exitCode;
     this.object = complaint.object;
     this.problem = complaint.problem;
-    this.remedy = complaint.remedy;
+    this.remedy = remedy;
   }
 }
 
@@ -69,10 +85,24 @@ export function unfit(object: string, problem: string, remedy: string): CliError
   return new CliError({ object, problem, remedy, exitCode: EXIT.UNFIT });
 }
 
-/** The same, or the error of the bundle's loader about a replaced package (packages/dev/chunk-loader.cjs) as one for a person. */
+/** An error of node:fs or node:os that the code did not foresee, and that the person can mend. */
+function ofSystem(error: NodeJS.ErrnoException): Omit<Complaint, "exitCode"> | undefined {
+  const { code = "", syscall = "a system call", path } = error;
+  if (syscall === "uv_cwd")
+    return { object: "current directory", problem: `it cannot be found (${code})`, remedy: "change to another one" };
+  const remedy = REMEDIES[code];
+  return remedy === undefined ? undefined : { object: path ?? "system", problem: `${syscall} failed (${code})`, remedy };
+}
+
+/**
+ * The same, or the error of the bundle's loader about a replaced package (packages/dev/chunk-loader.cjs), or one of the system that is no
+ * defect, as one for a person.
+ */
 export function forPerson(error: unknown): unknown {
-  if (!(error instanceof Error) || error.name !== "ReplacedError") return error;
-  const { object, problem, remedy } = error as Error & Pick<Complaint, "object" | "problem" | "remedy">;
+  if (!(error instanceof Error) || error instanceof CliError) return error;
+  const complaint = error.name === "ReplacedError" ? (error as Error & Omit<Complaint, "exitCode">) : ofSystem(error);
+  if (complaint === undefined) return error;
+  const { object, problem, remedy } = complaint;
   return new CliError({ object, problem, remedy, exitCode: EXIT.FAILED }, { cause: error });
 }
 

@@ -1,5 +1,6 @@
 import { afterEach, describe, expect, it, vi } from "vitest";
 import { CliError, type CommandLike, EXIT, parseHostPort, runCli, startAdminServer } from "./index.js";
+import { failed } from "./cli-error.js";
 import { createRegistry, decisionMetrics } from "./metrics.js";
 import { uidOutside } from "./user-namespace.js";
 
@@ -46,6 +47,22 @@ describe("runCli", () => {
       2,
       "sluice: command line: option '--net <which>' argument 'x' is invalid; allowed choices are host, none: see 'sluice run --help'\n",
     ]);
+  });
+
+  it("calls no full disk, limit or missing directory a defect", async () => {
+    const error = (properties: object) => Object.assign(new Error("failed"), properties);
+    for (const [thrown, line] of [
+      [error({ code: "ENOENT", syscall: "uv_cwd" }), "current directory: it cannot be found (ENOENT): change to another one"],
+      [error({ code: "ENOSPC", syscall: "open", path: "/a" }), "/a: open failed (ENOSPC): make room on its disk"],
+      [error({ code: "EFBIG", syscall: "write" }), "system: write failed (EFBIG): allow larger files (ulimit -f)"],
+      [
+        failed("/a", "it cannot be opened (EMFILE)", "check its mode"),
+        "/a: it cannot be opened (EMFILE): allow more open files (ulimit -n)",
+      ],
+      [failed("/a", "it cannot be opened (EACCES)", "check its mode"), "/a: it cannot be opened (EACCES): check its mode"],
+    ] as const)
+      expect(await said(() => Promise.reject(thrown))).toEqual([1, `sluice: ${line}\n`]);
+    expect((await said(() => Promise.reject(error({ code: "ENOENT", syscall: "open", path: "/a" }))))[1]).toContain("this is a defect");
   });
 
   it("exits with 1 on a defect", async () => {
