@@ -52,6 +52,13 @@ test("help knows every command", async () => {
   expect(await names("mont")).toEqual(EVERY);
 });
 
+test("the list of commands fits into 80 columns", async () => {
+  const program = (await buildProgram("--help")).configureOutput({ getOutHelpWidth: () => 80 });
+  const lines = program.helpInformation().split("\n");
+  expect(lines.find((line) => line.startsWith("  status [mountpoint] "))).toBeDefined();
+  expect(lines.filter((line) => line.length > 80)).toEqual([]);
+});
+
 test("help of mount begins with the layers, and then says who decides", async () => {
   const program = await buildProgram("mount");
   const mount = program.commands.find((each) => each.name() === "mount");

@@ -10,14 +10,19 @@ import { addManualCommands } from "./manual/manual-commands.js";
 const EPILOGUE = `
 Examples:
   sluice doctor                                                check this machine
+  sluice run -- bash                                           work on a copy-on-write view of this directory
   sluice mount --lower /srv/base --policy policy.yaml /mnt/view
   sluice status /mnt/view
   sluice grants /mnt/view --watch
   sluice unmount /mnt/view
 
 Exit codes: 0 done, 1 failed while running, 2 the command line or a file is wrong, 3 the machine lacks something,
-4 the mount point, a layer or a session is in use or unfit, 5 others changed the same files: nothing was applied or undone.
+4 the mount point, a layer or a session is in use or unfit, 5 others changed the same files, or all changes are held back: nothing
+was applied or undone.
 `;
+
+/** Without "[options]", which nearly all have: so a line of 80 columns has room for the description beside the term. */
+const termOf = (command: Command): string => `${command.name()} ${command.usage().replace(/^\[options\] ?/, "")}`.trimEnd();
 
 type AddCommand = (program: Command) => Promise<void>;
 
@@ -113,6 +118,7 @@ export async function buildProgram(command: string | undefined): Promise<Command
   const program = new Command("sluice")
     .description("an overlay filesystem in which a policy decides, per open, how I/O flows")
     .version(VERSION)
+    .configureHelp({ subcommandTerm: termOf })
     .addHelpText("after", EPILOGUE);
   for (const add of called(command)) await add(program);
   if (command === undefined || !Object.hasOwn(COMMANDS, command)) addManualCommands(program);
