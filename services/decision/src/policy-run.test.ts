@@ -242,6 +242,13 @@ describe("sluice policy explain", () => {
     expect(sluice("policy", "explain", policy, "a", "--uid", "x").status).toBe(2);
   });
 
+  it("tells that the engine of the policy does not answer", () => {
+    const policy = file("o.yaml", "kind: opa\nurl: http://127.0.0.1:1\npath: a/b\n");
+    const { status, stderr } = sluice("policy", "explain", policy, "a");
+    expect(status).toBe(1);
+    expect(stderr).toMatch(/^sluice: .*o\.yaml: no answer: .*ECONNREFUSED.*: see that its engine runs, and answers\n$/);
+  });
+
   it("refuses a path outside of the mount, and says what to type", () => {
     const policy = file("p.yaml", "version: 1\ndefault: grant\n");
     for (const path of ["/d/x", "//d/./x"])

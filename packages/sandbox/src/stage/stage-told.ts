@@ -53,7 +53,11 @@ export function complain(told: Told, code: number): never {
   // Warnings come before it.
   const complaint = [...told.text.matchAll(/^sluice: (.*?): (.*): (.*)$/gm)].at(-1);
   if (complaint === undefined && !told.hasEntered)
-    throw lacking("namespaces", "this machine does not let this user make them (see the line above)", "see docs/run.md, or run as root");
+    throw lacking(
+      "namespaces",
+      "this machine does not let this user make them (see the line above)",
+      "see 'sluice doctor', or run as root",
+    );
   const [object = "mount", problem = "its server ended", remedy = "see 'sluice doctor'"] = complaint?.slice(1) ?? [];
   const known = Object.values(EXIT).find((exit) => exit === code && exit !== EXIT.DONE);
   throw new CliError({ object, problem, remedy, exitCode: known ?? EXIT.FAILED });

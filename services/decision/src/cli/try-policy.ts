@@ -104,6 +104,16 @@ export interface ExplainFlags extends CallerFlags {
   json?: true;
 }
 
+/** @throws CliError if the engine of the policy does not answer */
+async function answered<T>(file: string, ask: () => Promise<T>): Promise<T> {
+  try {
+    return await ask();
+  } catch (cause) {
+    const problem = `no answer: ${cause instanceof Error ? cause.message : String(cause)}`;
+    throw new CliError({ object: file, problem, remedy: "see that its engine runs, and answers", exitCode: EXIT.FAILED }, { cause });
+  }
+}
+
 export const explainPath = (file: string, path: string, flags: ExplainFlags): Promise<void> =>
   withPolicy(file, async (policy) => {
     const described: DescribedQuestion = {
@@ -113,7 +123,7 @@ export const explainPath = (file: string, path: string, flags: ExplainFlags): Pr
       layer: flags.layer,
       ...contentOf(flags.content),
     };
-    const ruling = await policy.evaluate(questionOf(described, "explain", policy.capabilities));
+    const ruling = await answered(file, async () => policy.evaluate(questionOf(described, "explain", policy.capabilities)));
     const { sequence, digest } = policy.revision;
     const whole = { ...ruling, policy: policy.id, revision: { sequence: sequence.toString(), digest } };
     process.stdout.write(flags.json === true ? `${JSON.stringify(whole)}\n` : explanation(whole));
