@@ -1,8 +1,8 @@
 /** The places of a mount's sockets in a directory where anybody may have been before us. */
 import { chmodSync, existsSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { basename, dirname, join } from "node:path";
-import { afterEach, beforeEach, expect, it } from "vitest";
+import { basename, dirname, isAbsolute, join } from "node:path";
+import { afterEach, beforeEach, expect, it, onTestFinished } from "vitest";
 import { removeRunDirectories, runDirectories, trustedRunDirectories } from "./run-directory.js";
 
 const MOUNTPOINT = "/nowhere/of-this-test";
@@ -33,6 +33,13 @@ it("removes what a dead daemon left", () => {
   plant(place);
   removeRunDirectories(MOUNTPOINT);
   expect(existsSync(place)).toBe(false);
+});
+
+it("takes a relative XDG_RUNTIME_DIR for missing", () => {
+  const given = process.env["XDG_RUNTIME_DIR"];
+  onTestFinished(() => void (given === undefined ? delete process.env["XDG_RUNTIME_DIR"] : (process.env["XDG_RUNTIME_DIR"] = given)));
+  process.env["XDG_RUNTIME_DIR"] = "run";
+  expect(runDirectories(MOUNTPOINT).filter((path) => !isAbsolute(path))).toEqual([]);
 });
 
 it("is not led to other people's files by a link in the directory's place", () => {

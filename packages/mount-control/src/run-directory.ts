@@ -18,7 +18,7 @@ import {
   utimesSync,
 } from "node:fs";
 import { tmpdir } from "node:os";
-import { basename, dirname, join, resolve } from "node:path";
+import { basename, dirname, isAbsolute, join, resolve } from "node:path";
 import { LOCK, native } from "@sluice/native";
 import { CliError, codeOf, failed, uidOutside } from "@sluice/runtime/cli";
 import { ownPath } from "./own-path.js";
@@ -38,11 +38,11 @@ export const RUN_DIRECTORY = "/run/sluice";
 
 /** The directories that run directories are in, the likeliest first. */
 export function runBases(): string[] {
-  const own = process.env["XDG_RUNTIME_DIR"];
+  const own = process.env["XDG_RUNTIME_DIR"] ?? "";
   const uid = process.geteuid?.() ?? 0;
   // Every user is root of their own user namespace, and they share /tmp. Earlier versions took the id inside of it.
   const ids = new Set([uidOutside(uid), uid]);
-  return [RUN_DIRECTORY, ...(own === undefined ? [] : [join(own, "sluice")]), ...[...ids].map((id) => join(tmpdir(), `sluice-${id}`))];
+  return [RUN_DIRECTORY, ...(isAbsolute(own) ? [join(own, "sluice")] : []), ...[...ids].map((id) => join(tmpdir(), `sluice-${id}`))];
 }
 
 /** The mount point's real path. It does not touch the mount itself, which may be stale or stopped. */

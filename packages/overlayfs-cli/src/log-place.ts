@@ -1,7 +1,6 @@
 /** Chooses the log file of a daemon in the background. */
 import { accessSync, constants, mkdirSync } from "node:fs";
-import { homedir } from "node:os";
-import { dirname, join, resolve } from "node:path";
+import { dirname, isAbsolute, join, resolve } from "node:path";
 import { CliError, EXIT } from "@sluice/runtime/cli";
 
 function canAppend(path: string): boolean {
@@ -26,7 +25,8 @@ export function logPlace(asked: string | undefined): string {
       exitCode: EXIT.USAGE,
     });
   }
-  const state = process.env["XDG_STATE_HOME"] ?? join(homedir(), ".local", "state");
-  const places = ["/var/log/sluice/overlayfs.log", join(state, "sluice", "overlayfs.log")];
-  return places.find(canAppend) ?? "/dev/null";
+  // A relative path of the environment counts as missing, as the XDG specification has it.
+  const state = [process.env["XDG_STATE_HOME"] ?? "", join(process.env["HOME"] ?? "", ".local/state")].find(isAbsolute);
+  const places = ["/var/log/sluice", ...(state === undefined ? [] : [join(state, "sluice")])];
+  return places.map((place) => join(place, "overlayfs.log")).find(canAppend) ?? "/dev/null";
 }

@@ -3,11 +3,10 @@
  * before the rest of this package, which a service that mounts the view does not have to wait for.
  */
 import { existsSync, realpathSync } from "node:fs";
-import { homedir } from "node:os";
 import { join } from "node:path";
 import { isBeneath, MAX_SOCKET_PATH_BYTES } from "@sluice/mount-control";
 import { unfit } from "@sluice/runtime/cli";
-import { type Session, statePath } from "@sluice/sessions";
+import { realHome, type Session, statePath } from "@sluice/sessions";
 
 export interface ViewOption {
   /** Of `sluice mount`, without dashes; "options" stands for -o. */
@@ -64,7 +63,7 @@ export function checkBase(base: string): void {
       "put it back, or begin a new session",
     );
   const state = statePath();
-  const home = existsSync(homedir()) ? realpathSync.native(homedir()) : undefined;
+  const home = realHome();
   if (home !== undefined && isBeneath(home, base))
     throw unfit(
       base,

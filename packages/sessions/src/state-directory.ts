@@ -4,12 +4,12 @@
  * symbolic link.
  */
 import { existsSync, mkdirSync, realpathSync } from "node:fs";
-import { homedir } from "node:os";
 import { dirname, isAbsolute, join } from "node:path";
 import { openTree } from "@sluice/layer-tools/tree";
 import { native, openBeneath, toBytes } from "@sluice/native";
-import { codeOf, failed, unfit } from "@sluice/runtime/cli";
+import { codeOf, failed, unfit, wrong } from "@sluice/runtime/cli";
 import { AT, Attr, Errno, errnoName, O } from "@sluice/vfs";
+import { homeDirectory } from "./home-directories.js";
 
 const PRIVATE = 0o700;
 const FOR_OTHERS = 0o077;
@@ -25,9 +25,14 @@ export function below({ fd, path }: Place, name: string): Place {
   return { fd, path: join(path, name) };
 }
 
+/** A relative path of the environment counts as missing, as the XDG specification has it. @throws CliError if there is none */
 function stateHome(): string {
-  const given = process.env["XDG_STATE_HOME"];
-  return given !== undefined && isAbsolute(given) ? given : join(homedir(), ".local/state");
+  const given = process.env["XDG_STATE_HOME"] ?? "";
+  if (isAbsolute(given)) return given;
+  const home = homeDirectory();
+  if (home === undefined)
+    throw wrong("HOME", "this user has no home directory", "set HOME or XDG_STATE_HOME to the absolute path of a directory of yours");
+  return join(home, ".local/state");
 }
 
 /** @throws CliError if another user could have made the directory, or can look or write into it */
@@ -63,12 +68,14 @@ export function openPrivate(at: Place, name: string): Place | undefined {
   }
 }
 
+const remedyFor = (errno: number): string =>
+  errno === Errno.ENOSPC || errno === Errno.EDQUOT ? "make room, or set XDG_STATE_HOME" : "set XDG_STATE_HOME to a directory of yours";
+
 /** Creates a directory of the caller alone. @returns whether the name was free. @throws CliError */
 export function makePrivate(at: Place, name: string): boolean {
   const status = native.mkdirat(at.fd, toBytes(name), PRIVATE);
   if (status === -Errno.EEXIST) return false;
-  if (status < 0)
-    throw failed(below(at, name).path, `the directory cannot be created (${errnoName(-status)})`, "make room, or set XDG_STATE_HOME");
+  if (status < 0) throw failed(below(at, name).path, `the directory cannot be created (${errnoName(-status)})`, remedyFor(-status));
   return true;
 }
 

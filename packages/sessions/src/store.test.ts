@@ -13,10 +13,11 @@ import {
   writeFileSync,
 } from "node:fs";
 import { spawn } from "node:child_process";
+import { userInfo } from "node:os";
 import { join } from "node:path";
 import { native } from "@sluice/native";
 import { cleanUp, requires, scratch } from "@sluice/testkit";
-import { afterEach, beforeEach, expect, test } from "vitest";
+import { afterEach, beforeEach, expect, onTestFinished, test } from "vitest";
 import {
   addCheckpointRunning,
   createSession,
@@ -27,6 +28,7 @@ import {
   removeSession,
   removeUnusedLayers,
   type Session,
+  statePath,
 } from "./index.js";
 
 let base: string;
@@ -102,6 +104,15 @@ test("says that a session does not exist, and creates nothing by looking", () =>
   expect(() => openSession("none")).toThrow("none: there is no session with this name (ENOENT)");
   expect(listSessions()).toEqual([]);
   expect(existsSync(sessions)).toBe(false);
+});
+
+test("a path of the environment that is not absolute counts as missing", () => {
+  const home = process.env["HOME"];
+  onTestFinished(() => void (home === undefined ? delete process.env["HOME"] : (process.env["HOME"] = home)));
+  for (const given of ["", "state"]) {
+    process.env["XDG_STATE_HOME"] = process.env["HOME"] = given;
+    expect(statePath()).toBe(join(userInfo().homedir, ".local/state/sluice"));
+  }
 });
 
 test("one command at a time works in a session", async () => {
