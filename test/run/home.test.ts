@@ -1,10 +1,10 @@
 // The view of $HOME in `sluice run`, as root and as an ordinary user: tools write their caches, and nobody's files change.
 import { chmodSync, readFileSync, renameSync } from "node:fs";
 import { dirname, join } from "node:path";
-import { requires, treeHash } from "@sluice/testkit";
+import { asOrdinaryUser, ORDINARY_USER, requires, runScript, scratch, treeHash } from "@sluice/testkit";
 import { describe, expect } from "vitest";
 import { chooseSeed } from "../fault/exercisers/policies.js";
-import { CALLERS, NEEDS, Project, rootsViewsShareProcess, testsInTurn } from "./sandboxed.js";
+import { CALLERS, CLI, NEEDS, Project, rootsViewsShareProcess, testsInTurn } from "./sandboxed.js";
 
 rootsViewsShareProcess();
 
@@ -90,3 +90,49 @@ describe.each(CALLERS)("as %s", (caller) => {
     LIMIT_MS,
   );
 });
+
+test(
+  "a home directory above /tmp, /run or /proc uncovers none of them",
+  async () => {
+    for (const caller of CALLERS) {
+      const project = new Project(caller, { f: "f\n" }, scratch(), "none");
+      const outside = scratch();
+      for (const HOME of ["/", "/tmp"]) {
+        const first = "basename \"$(tr '\\0' '\\n' </proc/1/cmdline | head -n 1)\"";
+        const script = `ls ${outside} /run/* 2>&1 | grep -v "cannot access"; ${first}; echo x >/dev/null; cat f`;
+        const { stdout, stderr } = await project.sluice(["run", "--", "sh", "-c", script], { before: `export HOME=${HOME}` });
+        expect(stdout, `HOME=${HOME}\n${stderr}`).toBe("bwrap\nf\n");
+        expect(stderr).not.toMatch(/cannot|denied/);
+      }
+    }
+  },
+  LIMIT_MS,
+);
+
+/** The account of the ordinary user has a home directory outside of /tmp, which is private to the command. `$1`: a scratch directory. */
+const WITH_ACCOUNT = `
+  own=$1; shift
+  mount -t tmpfs -o mode=755 none /srv
+  mkdir -p /srv/account/.ssh /srv/account/.config/gh /srv/account/papers
+  for file in .ssh/id .config/gh/hosts .netrc papers/p; do echo "in $file" > /srv/account/$file; done
+  chown -R ${ORDINARY_USER.uid} /srv/account
+  { echo "account:x:${ORDINARY_USER.uid}:${ORDINARY_USER.gid}::/srv/account:/bin/sh"; cat /etc/passwd; } > "$own/passwd"
+  mount --bind "$own/passwd" /etc/passwd
+  exec "$@"
+`;
+
+test(
+  "credentials in the home directory of the account are hidden, too, if $HOME is another one or none",
+  async () => {
+    const project = new Project("an ordinary user", { f: "f\n" });
+    const look = "cd /srv/account; cat .ssh/id .config/gh/hosts .netrc papers/p";
+    for (const home of ["/srv", "/nowhere", "", "no/path"]) {
+      const run = ["env", `HOME=${home}`, process.execPath, CLI, "run", "--", "sh", "-c", look];
+      const argv = ["unshare", "--mount", "--propagation", "private", "sh", "-ec", WITH_ACCOUNT, "sh", scratch(), ...asOrdinaryUser(run)];
+      const env = { XDG_STATE_HOME: project.state, SLUICE_HOST_SERVICE: "off", PATH: "/usr/local/bin:/usr/bin:/bin" };
+      const { stdout, stderr } = await runScript(argv, { cwd: project.base, env, timeoutMs: LIMIT_MS });
+      expect(stdout, `HOME=${home}\n${stderr}`).toBe("in papers/p\n");
+    }
+  },
+  LIMIT_MS,
+);

@@ -10,6 +10,7 @@ const PLAN: Confinement = {
   view: "/srv/state/sluice/sessions/one/view",
   state: "/srv/state/sluice",
   home: undefined,
+  credentials: [],
   writable: [],
   readOnly: [],
   emptied: ["/run"],

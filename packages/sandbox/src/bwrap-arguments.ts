@@ -20,8 +20,10 @@ export interface Confinement {
   view: string;
   /** The directory of all state of Sluice. */
   state: string;
-  /** The real path of $HOME, if there is one. */
+  /** The real path of $HOME, if there is one that can have a view. */
   home: { path: string; view: HomeView } | undefined;
+  /** Real paths of credentials in home directories without a view. */
+  credentials: HomeView["hidden"];
   /** Real paths. */
   writable: readonly string[];
   readOnly: readonly string[];
@@ -60,6 +62,10 @@ const ROOT_SECRETS = [
 ];
 const HOMES = ["/home", "/root"];
 const PRIVATE = ["/tmp", "/var/tmp"];
+const PLACES = ["/dev", "/proc", "/run", ...PRIVATE];
+
+/** A view of it would show the machine's own places again: $HOME is "/" for a user whom a container does not know. */
+export const hasPlaces = (directory: string): boolean => PLACES.some((place) => isBeneath(place, directory));
 
 function identity({ asRoot, uid, gid, network }: Confinement): string[] {
   const user = asRoot
@@ -106,6 +112,12 @@ function homeOptions({ home }: Confinement): string[] {
     ...home.view.changeable.flatMap(({ path, at }) => ["--bind", at, path]),
     ...home.view.hidden.flatMap(({ path, directory }) => covered(path, directory)),
   ];
+}
+
+function credentials(plan: Confinement): string[] {
+  const shown = plan.credentials.flatMap(({ path }) => [path, ...aliasesOf(path, plan.mounts).map((alias) => alias.path)]);
+  const places = shown.filter((path) => isSeen(path, plan)).map((path) => placeToCover(path, plan));
+  return [...new Set(places)].flatMap((path) => covered(path, isDirectory(path)));
 }
 
 /** Whether the command sees the real object at this path: a private directory on top of it hides it, unless the caller added it. */
@@ -174,6 +186,7 @@ export function bwrapArguments(plan: Confinement): (sockets: readonly string[]) 
     ...PRIVATE.filter(isDirectory).flatMap((path) => ["--perms", "1777", "--tmpfs", path]),
     ...resolver(),
     ...homeOptions(plan),
+    ...credentials(plan),
     ...added,
   ];
   const last = [...covers(plan), ...views(plan), "--chdir", plan.base];

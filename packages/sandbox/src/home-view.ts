@@ -6,6 +6,7 @@
 import { existsSync, lstatSync, mkdirSync, readdirSync, readlinkSync, realpathSync } from "node:fs";
 import { join, relative } from "node:path";
 import { isBeneath } from "@sluice/mount-control";
+import { codeOf, wrong } from "@sluice/runtime/cli";
 
 /** Left out, with everything in them. */
 const CREDENTIALS = new Set(
@@ -75,12 +76,21 @@ export interface HomePlaces {
 
 const isTool = (name: string): boolean => name.startsWith(".") || TOOLS.has(name);
 
+function namesIn(home: string): string[] {
+  try {
+    return readdirSync(home);
+  } catch (error) {
+    throw wrong(home, `this home directory cannot be read (${codeOf(error)})`, "set HOME to a directory of yours");
+  }
+}
+
 /**
  * @param mounted places of later mounts, and of those that are there. None may lie in a directory that can be changed: the program could
  * have put a link on its path, and an overlay shows no mount in its layers.
+ * @throws CliError
  */
 export function homeView(home: string, places: HomePlaces, mounted: readonly string[]): HomeView {
-  const names = readdirSync(home);
+  const names = namesIn(home);
   const view: HomeView = { shown: [], leftOut: 0, links: [], hidden: hiddenIn(home, names), own: [], changeable: [] };
   const files: string[] = [];
   const isFree = (path: string): boolean => !mounted.some((other) => isBeneath(other, path));
@@ -117,20 +127,27 @@ function addChangeable(view: HomeView, { path, name, real }: { path: string; nam
   else view.changeable.push({ path, lowers, upper, work, at });
 }
 
-/** bubblewrap covers no link, but its target. */
-function hiddenIn(home: string, names: readonly string[]): HomeView["hidden"] {
-  const there = new Set(names);
-  // Most are not there, and each look takes a call of the kernel.
-  const perhaps = [...CREDENTIALS].filter((name) => there.has(name.split("/", 1)[0] ?? ""));
-  return perhaps.flatMap((name) => {
+/** All credentials below a home directory. bubblewrap covers no link, but its target. */
+export function credentialsIn(home: string, names: Iterable<string> = CREDENTIALS): HomeView["hidden"] {
+  return [...names].flatMap((name) => {
     // An exception costs a hundred times as much.
     if (!existsSync(join(home, name))) return [];
     try {
       const path = realpathSync.native(join(home, name));
-      const top = isBeneath(path, home) ? (relative(home, path).split("/")[0] ?? "") : "";
-      return CREDENTIALS.has(top) ? [] : [{ path, directory: kindOf(path) === "directory" }];
+      return [{ path, directory: kindOf(path) === "directory" }];
     } catch {
       return []; // there is none
     }
+  });
+}
+
+/** Those that are not left out with all around them. */
+function hiddenIn(home: string, names: readonly string[]): HomeView["hidden"] {
+  const there = new Set(names);
+  // Most are not there, and each look takes a call of the kernel.
+  const perhaps = [...CREDENTIALS].filter((name) => there.has(name.split("/", 1)[0] ?? ""));
+  return credentialsIn(home, perhaps).filter(({ path }) => {
+    const top = isBeneath(path, home) ? (relative(home, path).split("/")[0] ?? "") : "";
+    return !CREDENTIALS.has(top);
   });
 }

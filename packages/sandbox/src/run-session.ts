@@ -1,17 +1,17 @@
 /** Runs one command in a locked session: the namespaces, the mount in them, and the sandbox, in this order. */
 import { existsSync, mkdirSync, realpathSync, statSync, writeFileSync } from "node:fs";
-import { constants, homedir } from "node:os";
+import { constants } from "node:os";
 import type { Readable } from "node:stream";
 import { isBeneath, readMountTable } from "@sluice/mount-control";
 import { CliError, ENDING, type EndingSignal, type SignalExit, wrong } from "@sluice/runtime/cli";
-import { noteShownIds, type Session, statePath } from "@sluice/sessions";
-import { bwrapArguments, type Confinement } from "./bwrap-arguments.js";
+import { noteShownIds, realAccountHome, realHome, type Session, statePath } from "@sluice/sessions";
+import { bwrapArguments, type Confinement, hasPlaces } from "./bwrap-arguments.js";
 import { CallerTerminal } from "./caller-terminal.js";
 import { checkDevices } from "./check-devices.js";
 import { forwardSignals } from "./command-process.js";
 import { environmentFor } from "./environment.js";
 import { findPrograms, type Programs } from "./find-programs.js";
-import { type HomeOverlay, type HomePlaces, homeView } from "./home-view.js";
+import { credentialsIn, type HomeOverlay, type HomePlaces, homeView } from "./home-view.js";
 import { closeInherited, type FileToRead, filesToRead, makePlaces, removePlaces } from "./inherited-files.js";
 import { promptForPerson } from "./person-prompt.js";
 import { outsideSockets } from "./outside-sockets.js";
@@ -100,6 +100,17 @@ function homePlaces(session: Session): HomePlaces {
   };
 }
 
+/** `mounted`: as in `homeView`. */
+function homesOf(session: Session, mounted: readonly string[]): Pick<Confinement, "home" | "credentials"> {
+  const given = realHome();
+  const path = given === undefined || hasPlaces(given) ? undefined : given;
+  const others = new Set([given, realAccountHome()].filter((other) => other !== undefined && other !== path));
+  return {
+    home: path === undefined ? undefined : { path, view: homeView(path, homePlaces(session), mounted) },
+    credentials: [...others].flatMap((other) => credentialsIn(other as string)),
+  };
+}
+
 function confinementOf(run: SessionRun, view: string, socketDirectory: string): Confinement {
   const { session, network } = run;
   const state = statePath();
@@ -107,7 +118,6 @@ function confinementOf(run: SessionRun, view: string, socketDirectory: string): 
   const reachable = addedSockets(run.sockets);
   checkPolicy(run.policyFile, writable);
   const mounted = [session.base, state, ...writable, ...readOnly, ...reachable];
-  const home = existsSync(homedir()) ? realpathSync.native(homedir()) : undefined;
   const mounts = readMountTable();
   const mountpoints = mounts.map(({ mountpoint }) => mountpoint);
   return {
@@ -115,7 +125,7 @@ function confinementOf(run: SessionRun, view: string, socketDirectory: string): 
     uid: process.geteuid?.() ?? 0,
     gid: process.getegid?.() ?? 0,
     ...{ network, base: session.base, view, state, writable, readOnly, reachable },
-    home: home === undefined ? undefined : { path: home, view: homeView(home, homePlaces(session), [...mounted, ...mountpoints]) },
+    ...homesOf(session, [...mounted, ...mountpoints]),
     emptied: emptiedFor(socketDirectory),
     mounts,
   };

@@ -22,5 +22,7 @@ export function homeDirectory(): string | undefined {
 const real = (path: string | undefined): string | undefined =>
   path !== undefined && existsSync(path) ? realpathSync.native(path) : undefined;
 
-/** Undefined if it does not exist. */
+/** Undefined if it does not exist, as each of these. */
 export const realHome = (): string | undefined => real(homeDirectory());
+
+export const realAccountHome = (): string | undefined => real(accountHome());

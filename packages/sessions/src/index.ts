@@ -1,6 +1,6 @@
 /** Sessions of `sluice run`: a directory each, with a record, the layers of the view, and a lock that its runner holds. Layers may be shared. */
 export { becomeOwner } from "./become-owner.js";
-export { realHome } from "./home-directories.js";
+export { realAccountHome, realHome } from "./home-directories.js";
 export { splitName } from "./names.js";
 export type { Checkpoint, SessionRecord } from "./record.js";
 export { type NextNames, Session, type TakeNext } from "./session.js";
