@@ -92,6 +92,20 @@ describe.each(CALLERS)("as %s", (caller) => {
 });
 
 test(
+  "$XDG_RUNTIME_DIR within $HOME is empty",
+  async () => {
+    for (const caller of CALLERS)
+      for (const name of ["runtime", ".cache/runtime"]) {
+        const project = new Project(caller, { f: "f\n" }, scratch(), "none");
+        const before = `export HOME=$PWD/../own-home; export XDG_RUNTIME_DIR=$HOME/${name}; mkdir -p $XDG_RUNTIME_DIR; echo token >$XDG_RUNTIME_DIR/auth`;
+        const { stdout, stderr } = await project.sluice(["run", "--", "sh", "-c", `ls ~/${name}; echo listed`], { before });
+        expect(stdout, stderr).toBe("listed\n");
+      }
+  },
+  LIMIT_MS,
+);
+
+test(
   "a home directory above /tmp, /run or /proc uncovers none of them",
   async () => {
     for (const caller of CALLERS) {
@@ -122,7 +136,7 @@ const WITH_ACCOUNT = `
 `;
 
 test(
-  "credentials in the home directory of the account are hidden, too, if $HOME is another one or none",
+  "credentials in the home directory of the account are hidden if $HOME is another one or none",
   async () => {
     const project = new Project("an ordinary user", { f: "f\n" });
     const look = "cd /srv/account; cat .ssh/id .config/gh/hosts .netrc papers/p";

@@ -102,8 +102,9 @@ function resolver(): string[] {
   }
 }
 
-function homeOptions({ home }: Confinement): string[] {
+function homeOptions({ home, emptied }: Confinement): string[] {
   if (home === undefined) return [];
+  const within = emptied.filter((path) => path !== home.path && isBeneath(path, home.path));
   return [
     ...["--perms", "0700", "--tmpfs", home.path],
     ...home.view.shown.flatMap((path) => ["--ro-bind-try", path, path]),
@@ -111,6 +112,7 @@ function homeOptions({ home }: Confinement): string[] {
     ...home.view.own.flatMap(({ path, layer }) => ["--bind", layer, path]),
     ...home.view.changeable.flatMap(({ path, at }) => ["--bind", at, path]),
     ...home.view.hidden.flatMap(({ path, directory }) => covered(path, directory)),
+    ...within.flatMap((path) => ["--tmpfs", path]),
   ];
 }
 

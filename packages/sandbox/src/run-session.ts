@@ -118,6 +118,7 @@ function confinementOf(run: SessionRun, view: string, socketDirectory: string): 
   const reachable = addedSockets(run.sockets);
   checkPolicy(run.policyFile, writable);
   const mounted = [session.base, state, ...writable, ...readOnly, ...reachable];
+  const emptied = emptiedFor(socketDirectory);
   const mounts = readMountTable();
   const mountpoints = mounts.map(({ mountpoint }) => mountpoint);
   return {
@@ -125,9 +126,8 @@ function confinementOf(run: SessionRun, view: string, socketDirectory: string): 
     uid: process.geteuid?.() ?? 0,
     gid: process.getegid?.() ?? 0,
     ...{ network, base: session.base, view, state, writable, readOnly, reachable },
-    ...homesOf(session, [...mounted, ...mountpoints]),
-    emptied: emptiedFor(socketDirectory),
-    mounts,
+    ...homesOf(session, [...mounted, ...emptied, ...mountpoints]),
+    ...{ emptied, mounts },
   };
 }
 
