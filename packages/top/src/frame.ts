@@ -165,7 +165,7 @@ function copyUps({ now }: Interval, { filter }: View): Section {
 function fitted(sections: readonly Section[], room: number): Section[] {
   const fitted = sections.map(({ head, rows }) => ({ head, rows: rows.slice(0, Number.isFinite(room) ? undefined : SHOWN_ROWS) }));
   const taken = (): number => fitted.reduce((sum, { rows }) => sum + 2 + rows.length, 0);
-  while (taken() > room) {
+  while (fitted.length > 0 && taken() > room) {
     const longest = fitted.reduce((one, other) => (other.rows.length > one.rows.length ? other : one));
     if (longest.rows.length <= 1) break;
     longest.rows.pop();

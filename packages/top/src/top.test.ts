@@ -134,6 +134,11 @@ test("on a small terminal each table keeps its first rows", () => {
   expect(frame(between(undefined, { ...now, requests }), "", { view: FIRST_VIEW, rows: 5, keys: true }).length).toBeGreaterThan(5);
 });
 
+test("shows an idle mount on a terminal of few rows", () => {
+  const later = { ...now, atMs: 5000, uptimeMs: 14_000, copyUps: { count: 1, bytes: 2000, underWay: [] } };
+  expect(frame(between(now, later), "", { view: FIRST_VIEW, rows: 3, keys: true })).toHaveLength(8);
+});
+
 test("keys sort and filter", () => {
   const after = (...keys: string[]): View => keys.reduce<View>((view, key) => pressed(view, key) as View, FIRST_VIEW);
   const shown = (view: View): string => frame(between(before, now), "", { view, rows: 100, keys: false }).join("\n");
