@@ -98,7 +98,8 @@ export async function takeLock(place: Place, name: string): Promise<number> {
     const by = runner === undefined ? "" : `: process ${runner.pid}`;
     throw unfit(name, `a command works in this session${by} (EBUSY)`, "wait until it ends");
   }
-  if (fd < 0) throw failed(place.path, `the session cannot be locked (${errnoName(-fd)})`, "move it to a file system with locks");
+  if (fd < 0)
+    throw failed(place.path, `the session cannot be locked (${errnoName(-fd)})`, "see that its disk can be written, and has locks");
   await untilUnused(fd, place, name);
   // The processes are those of a command that was killed.
   ftruncateSync(fd);

@@ -16,7 +16,7 @@ export interface OptionRow {
   refused?: string;
 }
 
-export const MORE = "see docs/overlay-options.md for the options that are";
+export const MORE = "docs/overlay-options.md lists all options";
 
 export function refuse(word: string, why: string): never {
   throw wrong(`-o ${word}`, `option is not supported: ${why}`, MORE);
