@@ -121,6 +121,29 @@ describe.each(CALLERS)("as %s", (caller) => {
     LIMIT_MS,
   );
 
+  test(
+    "status, grants, log and top take the name of a running session, and the path that status lists",
+    async () => {
+      const project = new Project(caller, FILES);
+      const running = project.start(["run", "--name", "one", "--", "sh", "-c", "exec 3<f; echo ready; sleep 1000"]);
+      await running.waitFor("ready");
+      expect((await project.sluice(["status"])).stdout).toContain(`${project.session("one", "view")} `);
+      for (const name of ["one", project.session("one", "view")])
+        for (const [command, shown] of [
+          [["status"], /^policy +agent/m],
+          [["grants"], /^f /m],
+          [["log"], /"path":"f"/],
+          [["top", "--once"], /^decisions /m],
+        ] as const) {
+          const { stdout, stderr } = await project.sluice([...command, name]);
+          expect(stdout, stderr).toMatch(shown);
+        }
+      running.kill("SIGTERM");
+      await running.finished;
+    },
+    LIMIT_MS,
+  );
+
   testInTurn(
     "the server of a session does not read extra certificates at its start, and its command still may",
     async () => {

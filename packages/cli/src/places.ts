@@ -31,14 +31,17 @@ function mountPlaces(): Place[] {
     .map(({ mountpoint }) => ({ name: mountpoint, mountpoint, control: undefined }));
 }
 
-/** `name`: of a session, or a mount point; undefined: all. */
+/** @param name of the session, or the path of its view */
+export function runningSession(name: string): Place | undefined {
+  const path = realMountpoint(name);
+  return sessionPlaces().find((place) => place.name === name || realMountpoint(place.mountpoint) === path);
+}
+
+/** @param name of a session, or a mount point; undefined: all */
 export function placesOf(name: string | undefined, control: string | undefined): Place[] {
+  if (name !== undefined) return [runningSession(name) ?? { name, mountpoint: name, control }];
   const sessions = sessionPlaces();
-  if (name === undefined) {
-    // A host service mounts the view of a session in this namespace.
-    const views = new Set(sessions.map(({ mountpoint }) => realMountpoint(mountpoint)));
-    return [...sessions, ...mountPlaces().filter(({ mountpoint }) => !views.has(mountpoint))];
-  }
-  const session = sessions.find((place) => place.name === name);
-  return [session ?? { name, mountpoint: name, control }];
+  // A host service mounts the view of a session in this namespace.
+  const views = new Set(sessions.map(({ mountpoint }) => realMountpoint(mountpoint)));
+  return [...sessions, ...mountPlaces().filter(({ mountpoint }) => !views.has(mountpoint))];
 }

@@ -3,7 +3,8 @@ import { escapeLine, escapeTextName, table } from "@sluice/runtime/cli";
 import type { Command } from "commander";
 import type { Passing } from "@sluice/overlay";
 import { ask, connectControl, type GrantItem, noDaemon } from "@sluice/mount-control";
-import { controlOption } from "./shared-options.js";
+import { placeOf } from "../place-of.js";
+import { controlOption, MOUNT_ARGUMENT } from "./shared-options.js";
 
 const HEAD = ["PATH", "LAYER", "MODE", "ACCESS", "PID", "UID", "DECISION", "REVISION", "RULE", "SINCE"];
 
@@ -45,8 +46,9 @@ interface GrantsArguments {
   control?: string;
 }
 
-async function show(mountpoint: string, args: GrantsArguments): Promise<void> {
-  const socket = await connectControl(mountpoint, args.control);
+async function show(name: string, args: GrantsArguments): Promise<void> {
+  const { mountpoint, control } = await placeOf(name, args.control);
+  const socket = await connectControl(mountpoint, control);
   if (socket === undefined) throw noDaemon(mountpoint);
   const watch = args.watch === true;
   const items: GrantItem[] = [];
@@ -66,7 +68,7 @@ export function addGrantsCommand(program: Command): void {
   program
     .command("grants")
     .description("list open files, and mappings that outlive their open: path, layer, I/O mode, process, user, decision")
-    .argument("<mountpoint>")
+    .argument("<mountpoint>", MOUNT_ARGUMENT)
     .option("--json", "as JSON; with --watch one object per line")
     .option("--watch", "keep showing opens and closes, and opens that a policy change revokes or restores")
     .addOption(controlOption())

@@ -6,6 +6,9 @@ export function collect(value: string, before: string[] | undefined): string[] {
   return [...(before ?? []), value];
 }
 
+/** The help of an argument for `placeOf`. */
+export const MOUNT_ARGUMENT = "a mount point, or a running session of 'sluice run'";
+
 /** For commands that find a running mount by its mount point. */
 export function controlOption(): Option {
   return new Option("--control <socket>", "control socket of the mount, if it has one of its own");

@@ -2,6 +2,7 @@
 import { escapeLine, escapeTextName, table, wrong } from "@sluice/runtime/cli";
 import type { Command } from "commander";
 import { askOnce, type MountStatus } from "@sluice/mount-control";
+import { placeOf } from "../place-of.js";
 import { controlOption } from "./shared-options.js";
 
 function counts(values: Record<string, number>): string {
@@ -138,12 +139,13 @@ export function renderStatus(status: MountStatus): string {
     .join("\n");
 }
 
-async function show(mountpoint: string | undefined, args: { json?: boolean; control?: string }): Promise<void> {
-  if (mountpoint === undefined) {
+async function show(name: string | undefined, args: { json?: boolean; control?: string }): Promise<void> {
+  if (name === undefined) {
     if (args.control !== undefined) throw wrong("--control", "it belongs to one mount", "name the mount point, too");
     return (await import("./list-mounts.js")).listMounts(args.json === true);
   }
-  const status = (await askOnce(mountpoint, args.control, { method: "status" })) as MountStatus;
+  const { mountpoint, control } = await placeOf(name, args.control);
+  const status = (await askOnce(mountpoint, control, { method: "status" })) as MountStatus;
   process.stdout.write(args.json === true ? `${JSON.stringify(status, null, 2)}\n` : renderStatus(status));
 }
 
@@ -151,7 +153,7 @@ export function addStatusCommand(program: Command): void {
   program
     .command("status")
     .description("list all mounts, or show the engine, layers, decisions, fallbacks and open files of one")
-    .argument("[mountpoint]", "the mount to show (default: list all mounts, and running sessions of 'sluice run')")
+    .argument("[mountpoint]", "the mount or running session of 'sluice run' to show; by default a list of all")
     .option("--json", "as JSON")
     .addOption(controlOption())
     .action(show);

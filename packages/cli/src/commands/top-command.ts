@@ -4,7 +4,8 @@ import type { Command } from "commander";
 import { wrong } from "@sluice/runtime/cli";
 import { type ActivityReport, askOnce } from "@sluice/mount-control";
 import { between, frame, isScreen, TerminalScreen, watchLive } from "@sluice/top";
-import { controlOption } from "./shared-options.js";
+import { placeOf } from "../place-of.js";
+import { controlOption, MOUNT_ARGUMENT } from "./shared-options.js";
 
 interface TopArguments {
   interval: string;
@@ -23,9 +24,10 @@ function secondsOf(text: string): number {
   return seconds;
 }
 
-async function top(mountpoint: string, args: TopArguments): Promise<void> {
+async function top(name: string, args: TopArguments): Promise<void> {
   const seconds = secondsOf(args.interval);
-  const look = async (): Promise<ActivityReport> => (await askOnce(mountpoint, args.control, { method: "activity" })) as ActivityReport;
+  const { mountpoint, control } = await placeOf(name, args.control);
+  const look = async (): Promise<ActivityReport> => (await askOnce(mountpoint, control, { method: "activity" })) as ActivityReport;
   const first = await look();
   if (args.once === true) {
     const lines = args.json === true ? [JSON.stringify(first)] : frame(between(undefined, first), "since the server started");
@@ -73,7 +75,7 @@ export function addTopCommand(program: Command): void {
     .description(
       "show the activity of a mount: its server's time, requests, decisions, denials and callers, passthrough share, hottest rules and paths",
     )
-    .argument("<mountpoint>")
+    .argument("<mountpoint>", MOUNT_ARGUMENT)
     .option("--interval <seconds>", "time between two reports", "2")
     .option("--once", "print one report, of everything since the server started")
     .option("--json", "the counts as JSON")

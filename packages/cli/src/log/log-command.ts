@@ -17,7 +17,7 @@ export function addLogCommand(program: Command): void {
   program
     .command("log")
     .description("show the newest decisions of a mount or a decision service: effect, path, rule, program, pid and user")
-    .argument("<target>", "a mount point, or http://HOST:PORT of a service's --admin")
+    .argument("<target>", "a mount point, a running session of 'sluice run', or http://HOST:PORT of a service's --admin")
     .option("-f, --follow", "keep showing decisions as they are made")
     .option("--denied", "denials alone")
     .option("--path <glob>", "decisions about these paths below the mount, as in a rule")

@@ -1,11 +1,9 @@
 /** The decisions that a mount enforced, by its control socket. */
 import { ask, connectControl, type LogItem, noDaemon } from "@sluice/mount-control";
+import type { Place } from "../places.js";
 
 /** The newest decisions; with `follow` those of each later second, until the mount ends. A server that takes over goes on. */
-export async function* mountLog(
-  mountpoint: string,
-  { follow, control }: { follow: boolean; control: string | undefined },
-): AsyncGenerator<LogItem, void, undefined> {
+export async function* mountLog({ mountpoint, control }: Place, follow: boolean): AsyncGenerator<LogItem, void, undefined> {
   for (let first = true; ; first = false) {
     const socket = await connectControl(mountpoint, control);
     if (socket === undefined && !first) return;

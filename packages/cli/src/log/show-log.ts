@@ -4,6 +4,7 @@ import { compileGlob, GlobError, namesOf } from "@sluice/decision-api";
 import type { LogItem } from "@sluice/mount-control";
 import { toBytes } from "@sluice/native";
 import { codeOf, wrong } from "@sluice/runtime/cli";
+import { placeOf } from "../place-of.js";
 import { lineOf, type LogEntry } from "./log-entry.js";
 import { mountLog } from "./mount-log.js";
 import { serviceLog } from "./service-log.js";
@@ -61,7 +62,7 @@ export async function showLog(target: string, args: LogArguments): Promise<void>
   const follow = args.follow === true;
   const entries: AsyncIterable<LogEntry> = /^https?:\/\//.test(target)
     ? serviceLog(target, { follow, token: tokenIn(args.tokenFile) })
-    : mountLog(target, { follow, control: args.control });
+    : mountLog(await placeOf(target, args.control), follow);
   for await (const entry of entries)
     if ("missed" in entry || passes(entry)) process.stdout.write(`${asJson ? JSON.stringify(entry) : lineOf(entry)}\n`);
 }

@@ -3,6 +3,7 @@ import { writeFileSync } from "node:fs";
 import { parseDurationMs } from "@sluice/decision-api";
 import { ask, connectControl, MAX_PROFILE_MS, noDaemon, type ProfileFrame, type ProfileItem } from "@sluice/mount-control";
 import { codeOf, wrong } from "@sluice/runtime/cli";
+import { placeOf } from "../place-of.js";
 import { flameGraph } from "./flame-graph.js";
 
 export interface LiveFlags {
@@ -35,8 +36,9 @@ function write(file: string, text: string): void {
 }
 
 /** `duration`: as the user wrote it. */
-export async function profileLive(mountpoint: string, duration: string = DEFAULT_DURATION, { out, control }: LiveFlags): Promise<void> {
+export async function profileLive(name: string, duration: string = DEFAULT_DURATION, { out, control: given }: LiveFlags): Promise<void> {
   const durationMs = durationOf(duration);
+  const { mountpoint, control } = await placeOf(name, given);
   const socket = await connectControl(mountpoint, control);
   if (socket === undefined) throw noDaemon(mountpoint);
   const frames: ProfileFrame[] = [];
