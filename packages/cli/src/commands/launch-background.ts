@@ -3,10 +3,9 @@
  * on its output and its exit code. Node cannot fork.
  */
 import { spawn } from "node:child_process";
-import { closeSync, mkdtempSync, openSync, readFileSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { closeSync, openSync, readFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
+import { check, native } from "@sluice/native";
 import { failed, wrong } from "@sluice/runtime/cli";
 import { limitThread } from "@sluice/service-mount";
 
@@ -29,21 +28,11 @@ interface Output {
   read: number;
 }
 
-/**
- * Standard output and error of the server. They are files, not pipes: output after this process has ended must not end the server. They have no
- * name any more, so that nothing is left of them, whatever ends this process.
- */
-function outputFiles(): [Output, Output] {
-  const directory = mkdtempSync(join(tmpdir(), "sluice-background-"));
-  const open = (name: string): Output => {
-    const path = join(directory, name);
-    return { write: openSync(path, "w", 0o600), read: openSync(path, "r") };
-  };
-  try {
-    return [open("out"), open("err")];
-  } finally {
-    rmSync(directory, { recursive: true, force: true });
-  }
+/** Standard output or error of the server. It is a file, not a pipe: output after this process has ended must not end the server. */
+function outputFile(name: string): Output {
+  const write = check(native.memoryFile(name), "make a memory file");
+  // A description of its own, which has a place of its own in the file.
+  return { write, read: openSync(`/proc/self/fd/${write}`, "r") };
 }
 
 /** @returns the exit code */
@@ -52,7 +41,7 @@ export async function launchInBackground({ logFile, asksService, serves }: Launc
     const why = asksService ? "no host service makes this mount, and in a process of its own " : "";
     throw wrong("--background", `${why}there is no place for the log`, "add --log-file FILE, or --log-file /dev/null");
   }
-  const [out, err] = outputFiles();
+  const [out, err] = [outputFile("out"), outputFile("err")];
   const descriptors = [out.write, out.read, err.write, err.read];
   try {
     // So it need not start its program a second time.

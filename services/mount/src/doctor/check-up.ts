@@ -108,6 +108,8 @@ async function checkMount(lowers: readonly string[]): Promise<CheckResult[]> {
       ...lowers.map((path) => checkLayerEligible(path, probe)),
     ]);
   } catch (error) {
+    if (error instanceof CliError)
+      return [{ name: "mount", state: "lack", detail: `${error.object}: ${error.problem}`, remedy: error.remedy }];
     const detail = error instanceof Error ? error.message : String(error);
     return [
       {

@@ -6,6 +6,7 @@ import { closeSync, mkdtempSync, openSync, rmdirSync, rmSync, writeFileSync } fr
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
+import { codeOf, lacking } from "@sluice/runtime/cli";
 import { type Engine, startEngine } from "@sluice/engine-devfuse";
 import { Errno, errnoName, type Filesystem, type Negotiated } from "@sluice/vfs";
 import { toBytes } from "@sluice/native";
@@ -40,9 +41,18 @@ async function takeDown(engine: Engine): Promise<void> {
   await Promise.race([engine.ended, sleep(READY_MS, undefined, { ref: false })]);
 }
 
+/** @throws CliError */
+function temporaryDirectory(): string {
+  try {
+    return mkdtempSync(join(tmpdir(), "sluice-doctor-"));
+  } catch (error) {
+    throw lacking(tmpdir(), `no temporary directory can be made there (${codeOf(error)})`, "set TMPDIR to a directory that you can write");
+  }
+}
+
 /** The mount is gone when it returns. @throws if the mount itself does not work */
 export async function withProbe<T>(maxStackDepth: 1 | 2, use: (probe: PassthroughProbe) => T): Promise<T> {
-  const directory = mkdtempSync(join(tmpdir(), "sluice-doctor-"));
+  const directory = temporaryDirectory();
   try {
     const engine = startEngine(
       {
@@ -71,7 +81,7 @@ export async function withProbe<T>(maxStackDepth: 1 | 2, use: (probe: Passthroug
 
 /** A regular file on the file system that holds temporary files. */
 export function withTemporaryFile<T>(use: (path: string) => T): T {
-  const directory = mkdtempSync(join(tmpdir(), "sluice-doctor-"));
+  const directory = temporaryDirectory();
   try {
     const path = join(directory, "backing");
     writeFileSync(path, "backing");
