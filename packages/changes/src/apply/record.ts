@@ -132,19 +132,22 @@ function readJson(directory: number, name: string, shown: string): unknown {
   }
 }
 
+/** For errors of these files. */
+const SHOWN = "record of the session";
+
 /** Replaces the file as a whole. @throws CliError */
 function writeJson(directory: number, name: string, value: unknown): void {
   const next = `${name}.next`;
   const bytes = Buffer.from(JSON.stringify(value));
-  const fd = must(openBeneath(directory, next, O.WRONLY | O.CREAT | O.TRUNC, 0o600), next, "it cannot be created");
+  const fd = must(openBeneath(directory, next, O.WRONLY | O.CREAT | O.TRUNC, 0o600), SHOWN, "it cannot be created");
   try {
-    for (let at = 0; at < bytes.length; ) at += must(native.write(fd, bytes, at, bytes.length - at), next, "it cannot be written");
-    must(native.fsync(fd), next, "it cannot be synced");
+    for (let at = 0; at < bytes.length; ) at += must(native.write(fd, bytes, at, bytes.length - at), SHOWN, "it cannot be written");
+    must(native.fsync(fd), SHOWN, "it cannot be synced");
   } finally {
     native.close(fd);
   }
-  must(native.renameat2(directory, next, directory, name, 0), name, "it cannot be renamed");
-  must(native.fsync(directory), name, "its directory cannot be synced");
+  must(native.renameat2(directory, next, directory, name, 0), SHOWN, "it cannot be renamed");
+  must(native.fsync(directory), SHOWN, "its directory cannot be synced");
 }
 
 /** `directory` is that of the apply. @returns undefined if there is none. @throws CliError */
