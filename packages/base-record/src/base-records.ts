@@ -2,11 +2,12 @@
 import { readFileSync } from "node:fs";
 import { native } from "@sluice/native";
 import { type ByteName, O } from "@sluice/vfs";
-import { type BaseEntry, CONTENTS, digestOf, ENTRIES, type SharedName } from "./entry.js";
+import { type BaseEntry, CONTENTS, digestOf, ENTRIES, readIdentity, type SharedName } from "./entry.js";
 
 function parse(line: string): BaseEntry | SharedName | undefined {
   try {
-    return JSON.parse(line) as BaseEntry | SharedName; // nobody but the mount writes there
+    const entry = JSON.parse(line) as BaseEntry | SharedName; // nobody but the mount writes there
+    return "shared" in entry ? entry : { ...entry, identity: readIdentity(entry.identity) };
   } catch {
     return undefined;
   }

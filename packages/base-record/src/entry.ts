@@ -4,7 +4,6 @@
  * `entries` has a line for each object, as JSON. Each line begins with a newline, so that one that a killed writer cut short ends where the
  * next one begins. A later line of a path replaces an earlier one. `contents` has the bytes of files, one after the other.
  */
-import { StatWord } from "@sluice/native";
 import type { Attr, ByteName } from "@sluice/vfs";
 
 export const ENTRIES = "entries";
@@ -38,10 +37,15 @@ export interface SharedName {
   shared: true;
 }
 
-/** A change of the object of any kind gives another one. */
-export function identityIn({ words, ino, size, ctimeSec, ctimeNsec }: Attr): string {
-  return `${words[StatWord.devMajor]}:${words[StatWord.devMinor]} ${ino} ${size} ${ctimeSec}.${ctimeNsec}`;
+/** A change of the object of any kind gives another one. The number of a device is not in it: it may be another one after a start of the machine. */
+export function identityIn({ ino, size, ctimeSec, ctimeNsec }: Attr): string {
+  return `${ino} ${size} ${ctimeSec}.${ctimeNsec}`;
 }
+
+/** Earlier versions wrote the number of the device in front. */
+const FORMER_DEVICE = /^\d+:\d+ /;
+
+export const readIdentity = (written: string): string => written.replace(FORMER_DEVICE, "");
 
 export function entryOf(path: ByteName, attr: Attr): BaseEntry {
   const { ino, size, mode, uid, gid, nlink, mtimeSec, mtimeNsec } = attr;

@@ -1,4 +1,7 @@
-/** The state of an object: another state has another identity. */
+/**
+ * The state of an object: another state has another identity. The number of its device is in no identity that is written down: an external disk,
+ * btrfs and a container get others. All objects of a record lie on one file system, and their times of change tell them from all others.
+ */
 import { isDirectory } from "@sluice/layer-tools";
 import { StatWord } from "@sluice/native";
 import type { Attr } from "@sluice/vfs";
@@ -9,11 +12,12 @@ export const NS = 1_000_000_000n;
 export const changedAt = (attr: Attr): bigint => BigInt(attr.ctimeSec) * NS + BigInt(attr.ctimeNsec);
 
 /** The same for all names of an inode. */
-export const inodeKeyOf = ({ words, ino }: Attr): string => `${words[StatWord.devMajor]}:${words[StatWord.devMinor]} ${ino}`;
+export const inodeKeyOf = ({ words, ino }: Pick<Attr, "words" | "ino">): string =>
+  `${words[StatWord.devMajor]}:${words[StatWord.devMinor]} ${ino}`;
 
 export function identityOf(attr: Attr): string {
-  const { words, ino, size, mode } = attr;
-  return `${words[StatWord.devMajor]}:${words[StatWord.devMinor]} ${ino} ${size} ${mode} ${changedAt(attr)}`;
+  const { ino, size, mode } = attr;
+  return `${ino} ${size} ${mode} ${changedAt(attr)}`;
 }
 
 const IDENTITY_WORDS = [StatWord.devMajor, StatWord.devMinor, 0, 1, 2, 3, 10, 11, 14, 15];
@@ -26,7 +30,7 @@ export function sameIdentity({ words: one }: Attr, { words: other }: Attr): bool
 /** The same, but entries of a directory come and go. */
 export function sealOf(attr: Attr): string {
   if (!isDirectory(attr)) return identityOf(attr);
-  return `${attr.words[StatWord.devMajor]}:${attr.words[StatWord.devMinor]} ${attr.ino} ${attr.mode} ${attr.uid}:${attr.gid}`;
+  return `${attr.ino} ${attr.mode} ${attr.uid}:${attr.gid}`;
 }
 
 /** A move away and back does not change this; a change of content does, by mtime. */

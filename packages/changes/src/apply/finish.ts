@@ -4,8 +4,8 @@
  */
 import { inDirectory, native } from "@sluice/native";
 import { escapeName, unfit } from "@sluice/runtime/cli";
-import { Errno, RENAME } from "@sluice/vfs";
-import { contentStateOf, identityOf, sealOf } from "../identity.js";
+import { type Attr, Errno, RENAME } from "@sluice/vfs";
+import { contentStateOf, identityOf, inodeKeyOf, sealOf } from "../identity.js";
 import { OwnPlaces, restoreTimes } from "./own-objects.js";
 import { APPLY, closeAgain, exists, look, moveOwn, must, openIn, type Place, REMAINS, remove, UNDO } from "./place.js";
 import { addKnown, type ApplyRecord, DONE, readApplyRecord, readKnown, slotsOf, writeApplyRecord } from "./record.js";
@@ -51,9 +51,10 @@ export function forgetUndo(place: Place): void {
 export function keptNames(place: Place): ReadonlyMap<string, number> {
   const names = new Map<string, number>();
   const record = inApply(place, UNDO, (directory) => readApplyRecord(directory, DONE, place.directory.path));
+  const base = look(place.base.fd, "") as Attr;
   for (const step of record?.steps ?? []) {
     if (step.do !== "remove" && step.do !== "replace") continue;
-    const inode = `${step.before.device} ${step.before.ino}`;
+    const inode = inodeKeyOf({ words: base.words, ino: step.before.ino });
     names.set(inode, (names.get(inode) ?? 0) + 1);
   }
   return names;
@@ -64,9 +65,8 @@ function sealsOnKept(place: Place, { seals }: ApplyRecord): string[] {
   const kept = keptNames(place);
   if (kept.size === 0) return [];
   return seals.flatMap(([path, seal]) => {
-    if (seal === null || !kept.has(seal.split(" ", 2).join(" "))) return [];
-    const attr = look(place.base.fd, path);
-    return attr !== undefined && sealOf(attr) === seal ? [path] : [];
+    const attr = seal === null ? undefined : look(place.base.fd, path);
+    return attr !== undefined && sealOf(attr) === seal && kept.has(inodeKeyOf(attr)) ? [path] : [];
   });
 }
 

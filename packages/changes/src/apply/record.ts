@@ -3,6 +3,7 @@
  * undoes what a killed one began. It is replaced as a whole.
  */
 import { readFileSync } from "node:fs";
+import { readIdentity } from "@sluice/base-record";
 import { native, openBeneath } from "@sluice/native";
 import { CliError, EXIT, unfit } from "@sluice/runtime/cli";
 import { Errno, errnoName, O } from "@sluice/vfs";
@@ -10,6 +11,7 @@ import { must, type Place } from "./place.js";
 
 /** An inode, whatever becomes of its attributes. */
 export interface Inode {
+  /** As it was when the record was written. */
   device: string;
   ino: number;
   /** Its time of birth: its number may be given to another one. */
@@ -152,8 +154,11 @@ function writeJson(directory: number, name: string, value: unknown): void {
 
 /** `directory` is that of the apply. @returns undefined if there is none. @throws CliError */
 export function readApplyRecord(directory: number, name: string, shown: string): ApplyRecord | undefined {
-  const record = readJson(directory, name, shown) as ApplyRecord | undefined; // nobody else writes into the session's directory
-  if (record === undefined || record.version === 1) return record;
+  const read = readJson(directory, name, shown) as ApplyRecord | undefined; // nobody else writes into the session's directory
+  if (read === undefined) return undefined;
+  const seals = read.seals.map(([path, seal]): [string, string | null] => [path, seal === null ? null : readIdentity(seal)]);
+  const record = { ...read, seals };
+  if (record.version === 1) return record;
   if (record.version === 2) return name === BEGUN ? record : { ...readApplyRecord(directory, BEGUN, shown), ...record };
   throw unfit(shown, "the record of an apply is of another version", "use the version of Sluice that wrote it");
 }
@@ -168,7 +173,8 @@ const knownOf = (checkpoint: string | undefined): string => (checkpoint === unde
 
 /** Undone applies leave these. @throws CliError */
 export function readKnown({ directory: { fd, path } }: PlaceOnDisk, checkpoint?: string): States {
-  return (readJson(fd, knownOf(checkpoint), path) as States | undefined) ?? [];
+  const states = (readJson(fd, knownOf(checkpoint), path) as States | undefined) ?? [];
+  return states.map(([one, state]) => [one, readIdentity(state)]);
 }
 
 export function addKnown(place: PlaceOnDisk, states: States): void {

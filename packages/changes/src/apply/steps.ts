@@ -37,10 +37,9 @@ export const inodeOf = ({ words, ino }: Attr): Inode => ({
 
 const keyOf = ({ device, ino, born }: Inode): string => `${device} ${ino} ${born}`;
 
-export function isInode(attr: Attr | undefined, { device, ino, born }: Inode): attr is Attr {
-  if (attr?.ino !== ino) return false;
-  const here = inodeOf(attr);
-  return here.device === device && here.born === born;
+/** The device may have got another number since, at a start of the machine. */
+export function isInode(attr: Attr | undefined, { ino, born }: Inode): attr is Attr {
+  return attr?.ino === ino && inodeOf(attr).born === born;
 }
 
 export function metadataOf(stack: LayerStack, object: Hit): Metadata {
