@@ -144,6 +144,31 @@ test("a file that somebody edits or protects after a killed apply stays so", asy
   expect(statSync(join(session.base, "m")).mode & 0o777).toBe(0o600);
 });
 
+test("attributes and the time of a file that somebody writes after a killed apply stay so", async () => {
+  const attributes = (one: string): Record<string, string> => ({ "user.edited": one, "user.left": one, "user.gone": one });
+  const before: Tree = { a: file("a", { mode: 0o644, xattrs: attributes("old") }), last: file("l", { mode: 0o644 }) };
+  const session = await plantSession(
+    before,
+    { a: file("a", { mode: 0o755, xattrs: attributes("new") }), last: file("l", { mode: 0o755 }) },
+    APART,
+  );
+  const path = join(session.base, "a");
+  for (let calls = 0; (statSync(join(session.base, "last")).mode & 0o777) !== 0o755; calls++) {
+    recoverApply(session.place);
+    await untilCall(calls, () => apply(session));
+  }
+  const edit = "echo b > a; setfattr -n user.edited -v mine a; setfattr -x user.gone a; setfattr -n user.more -v mine a";
+  execFileSync("sh", ["-c", edit], { cwd: session.base });
+  const written = statSync(path, { bigint: true }).mtimeNs;
+  expect(recoverApply(session.place)).toBe("apply undone");
+  const hex = (text: string): string => Buffer.from(text).toString("hex");
+  expect(snapshot(session.base).get("a")?.xattrs).toEqual({
+    ...{ "user.edited": hex("mine"), "user.left": hex("old"), "user.more": hex("mine") },
+  });
+  expect(statSync(path, { bigint: true }).mtimeNs).toBe(written);
+  expect(statSync(path).mode & 0o777).toBe(0o644);
+});
+
 test("an undo names a new directory that somebody replaced by a file or a link", async () => {
   const session = await plantSession({}, { "new/": directory(), "new/in": file("in") }, IN_MEMORY);
   await apply(session);

@@ -115,9 +115,9 @@ export class Plan {
   }
 
   #open({ path, side: { object }, reviewed: before }: Old): Planned {
-    const { mode, uid, gid } = object.attr;
-    const step: Step = { do: "furnish", path, before, old: metadataOf(this.#stack, object), now: { mode: mode | PRIVATE, uid, gid } };
-    return { step, run: (steps) => steps.openUp(path, before, mode) };
+    const old = metadataOf(this.#stack, object);
+    const step: Step = { do: "furnish", path, before, old, now: { ...old, mode: old.mode | PRIVATE } };
+    return { step, run: (steps) => steps.openUp(path, before, old.mode) };
   }
 
   #furniture(path: string, object: Hit, before: Side | undefined): Furniture {
@@ -131,10 +131,12 @@ export class Plan {
   }
 
   #metadata({ path, side, reviewed: before }: Old, after: Side): Planned {
-    const { mode, uid, gid } = after.object.attr;
+    const { mode, uid, gid, mtimeSec, mtimeNsec } = after.object.attr;
     const [old, furniture] = [metadataOf(this.#stack, side.object), this.#furniture(path, after.object, side)];
     const acl = [...old.attributes, ...furniture.attributes].some(([name]) => name === ACCESS_ACL);
-    const step: Step = { do: "furnish", path, before, old, now: { mode, uid, gid, acl } };
+    const attributes = furniture.attributes.map(([name, value]): [string, string] => [name, value.toString("base64")]);
+    const now = { mode, uid, gid, acl, attributes, mtimeSec, mtimeNsec };
+    const step: Step = { do: "furnish", path, before, old, now };
     return { step, run: (steps) => steps.furnishReviewed({ path, inode: before }, furniture, side.object.attr) };
   }
 

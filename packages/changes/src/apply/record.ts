@@ -47,11 +47,15 @@ export interface Made extends Inode {
   state?: string;
 }
 
-/** The owner and the mode that an object gets. */
+/** The metadata that an object gets. */
 interface Now {
   mode: number;
   uid: number;
   gid: number;
+  /** In base64. Earlier versions wrote neither these nor the time. */
+  attributes?: [name: string, value: string][];
+  mtimeSec?: number;
+  mtimeNsec?: number;
   /** It has or gets an access control list, which changes the bits of the group before the mode does. */
   acl?: boolean;
 }

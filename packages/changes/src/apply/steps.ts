@@ -16,6 +16,10 @@ type MovingStep = Extract<Step, { slot: number }>;
 const OWNER_RWX = 0o700;
 const SET_IDS = S.ISUID | S.ISGID;
 const GROUP_RWX = 0o070;
+/** The kernel changes the others by itself: an access list with the mode, and capabilities with the owner. */
+const OF_PROGRAMS = /^(?:user|trusted)\./;
+const MAX_VALUE_BYTES = 65_536;
+const room = Buffer.alloc(MAX_VALUE_BYTES);
 /** Somebody made, removed or replaced the name, or a directory above it. */
 const TAKEN_OR_GONE: readonly number[] = [Errno.ESTALE, Errno.EEXIST, Errno.ENOENT, Errno.ENOTDIR, Errno.ELOOP];
 
@@ -217,7 +221,7 @@ export class Steps {
     if (step.do === "furnish") {
       let status = 0;
       this.#tryOnInode(step.path, step.before, (fd, here) => {
-        if (isOurs(here, step)) status = restore(fd, step.old);
+        if (isOurs(here, step)) status = restore(fd, here, step);
       });
       reversed(step, status);
       return undefined;
@@ -283,22 +287,40 @@ function reversed({ path }: Step, status: number): boolean {
   throw failed(escapeName(path), `it cannot be restored (${errnoName(-status)})`, "check its disk, and run the command again");
 }
 
+/** In base64; undefined if the object has no such attribute. */
+function valueOf(fd: number, name: string): string | undefined {
+  const length = native.getxattrat(fd, "", name, room);
+  return length < 0 ? undefined : room.toString("base64", 0, length);
+}
+
+/** False: somebody has written the object since, and its time has to tell. */
+function isOurTime({ mtimeSec, mtimeNsec }: Attr, { old, now }: Extract<Step, { do: "furnish" }>): boolean {
+  return now?.mtimeSec === undefined || [old, now].some((one) => one.mtimeSec === mtimeSec && one.mtimeNsec === mtimeNsec);
+}
+
 /**
- * The attributes of an object as they were. Best effort: each of them was readable, and is its owner's to set.
- * @returns the negative errno of the first call that failed
+ * The attributes of an object as they were, without those that somebody else has set or removed since. Best effort: each of them was readable,
+ * and is its owner's to set. @returns the negative errno of the first call that failed
  */
-function restore(fd: number, old: Metadata): number {
+function restore(fd: number, attr: Attr, step: Extract<Step, { do: "furnish" }>): number {
+  const { old, now } = step;
   const list = Buffer.alloc(65_536);
   const here = AT.EMPTY_PATH | AT.SYMLINK_NOFOLLOW;
+  const given = now?.attributes === undefined ? undefined : new Map(now.attributes);
+  const isTheirs = (name: string): boolean => {
+    if (given === undefined || !OF_PROGRAMS.test(name)) return false;
+    const value = valueOf(fd, name);
+    return value !== wanted.get(name) && value !== given.get(name);
+  };
   const results = [native.fchownat(fd, "", old.uid, old.gid, here)];
   const wanted = new Map(old.attributes);
   const kept = old.areAll === true ? /^security\./ : /^(?:trusted\.overlay|user\.overlay|security)\./;
   const length = Math.max(0, native.listxattrat(fd, "", list));
   for (const name of list.toString("latin1", 0, length).split("\0")) {
-    if (name !== "" && !wanted.has(name) && !kept.test(name)) results.push(native.removexattrat(fd, "", name));
+    if (name !== "" && !wanted.has(name) && !kept.test(name) && !isTheirs(name)) results.push(native.removexattrat(fd, "", name));
   }
-  for (const [name, value] of wanted) results.push(native.setxattrat(fd, "", name, Buffer.from(value, "base64"), 0));
+  for (const [name, value] of wanted) if (!isTheirs(name)) results.push(native.setxattrat(fd, "", name, Buffer.from(value, "base64"), 0));
   if ((old.mode & S.IFMT) !== S.IFLNK) results.push(native.fchmodat(fd, "", old.mode & 0o7777, AT.EMPTY_PATH));
-  results.push(native.utimensat(fd, "", old, here));
+  if (isOurTime(attr, step)) results.push(native.utimensat(fd, "", old, here));
   return results.find((result) => result < 0) ?? 0;
 }
