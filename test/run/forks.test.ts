@@ -41,6 +41,16 @@ async function forked(project: Project): Promise<void> {
   await ran(project, ["run", "--resume", "two", "--policy", "install", "--", "sh", "-ec", SECOND]);
 }
 
+testAsCaller("sessions are listed with their changes if a fork was killed before it had moved their layers", async (caller) => {
+  const project = new Project(caller, FILES);
+  await ran(project, ["run", "--name", "one", "--", "touch", "n"]);
+  const record = project.session("one", "session.json");
+  const layer = "0123456789abcdef01234567";
+  writeFileSync(record, readFileSync(record, "utf8").replace('"layers": []', `"layers": ["${layer}"]`));
+  expect(await ran(project, ["sessions"])).toContain("1 added");
+  expect(layersOf(project)).toEqual([layer]);
+});
+
 testAsCaller("a fork begins with the changes of its session, and each changes for itself from then on", async (caller) => {
   const project = new Project(caller, FILES);
   await forked(project);

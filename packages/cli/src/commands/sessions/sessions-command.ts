@@ -23,13 +23,23 @@ interface Row {
   changes: ChangeCounts | Error;
 }
 
-function look(session: Session): Row {
-  const running = session.isRunning();
+function count(session: Session): ChangeCounts | Error {
   try {
-    return { session, running, changes: countChanges(session) };
+    return countChanges(session);
   } catch (error) {
-    return { session, running, changes: error as Error };
+    return error as Error;
   }
+}
+
+async function look(session: Session): Promise<Row> {
+  const running = session.isRunning();
+  const changes = count(session);
+  if (running || !(changes instanceof Error)) return { session, running, changes };
+  // A fork that was killed leaves layers half moved: whoever takes the lock finishes that.
+  return session.lock().then(
+    () => ({ session, running, changes: count(session) }),
+    () => ({ session, running, changes }),
+  );
 }
 
 function cells({ session, running, changes }: Row): string[] {
@@ -52,13 +62,13 @@ function plain({ session, running, changes }: Row): unknown {
   };
 }
 
-function list(args: { json?: boolean }): void {
+async function list(args: { json?: boolean }): Promise<void> {
   becomeOwner();
   const rows: Row[] = [];
   const problems: Error[] = [];
   for (const { session } of listSessions()) {
     if (session instanceof Error) problems.push(session);
-    else rows.push(look(session));
+    else rows.push(await look(session));
   }
   for (const { changes } of rows) if (changes instanceof Error) problems.push(changes);
   for (const problem of problems) process.stderr.write(errorLine(problem.message));
