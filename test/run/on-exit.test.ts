@@ -100,6 +100,26 @@ describe.each(CALLERS)("as %s", (caller) => {
   );
 
   testInTurn(
+    "the command goes on, and its changes are applied or discarded, if nobody can read standard error",
+    async () => {
+      const project = new Project(caller, FILES);
+      const ended = (how: string, files: string): string[] => [
+        ...["run", "--on-exit", how, "--name", how, "--", "sh", "-c", `echo ${how} > ${files}`],
+      ];
+      // A full disk, and a pipe without a reader: the lost lines alone make it a failure.
+      const full = { before: "exec 2>/dev/full" };
+      expect((await project.sluice(ended("apply", "n"), full)).code).toBe(1);
+      expect(read(project, "n")).toBe("apply\n");
+      expect((await project.sluice(ended("discard", "n"), { before: "exec 2> >(exec true); sleep 0.5" })).code).toBe(1);
+      expect((await project.sluice(["sessions"])).stdout).toMatch(/^NAME.*\napply .*\n$/);
+      expect(read(project, "n")).toBe("apply\n");
+      expect((await project.sluice(["undo", "none"], full)).code).toBe(4);
+      expect((await project.sluice(["undo"], full)).code).toBe(0);
+    },
+    LIMIT_MS,
+  );
+
+  testInTurn(
     "a person at the terminal reviews, selects and keeps, and keys that were typed for the command are no answer",
     async () => {
       const project = new Project(caller, FILES);

@@ -31,11 +31,12 @@ if (process.argv[2] === undefined) {
 }
 // No other command waits for the module of Node that this takes.
 if (SERVING_MOUNTS.has(process.argv[2] ?? "")) (await import("@sluice/runtime/short-pauses")).keepPausesShort();
-const code = await runCli(await buildProgram(process.argv[2]));
+const result = await runCli(await buildProgram(process.argv[2]));
 // Writes to a socket, such as the standard output of a child of Node, wait in this process if its reader is slow. A server does not wait.
 if (!serves)
-  for (const stream of [watched?.(), process.stderr])
+  for (const stream of [watched?.output(), process.stderr])
     if (stream !== undefined && stream.writableLength > 0) await new Promise((resolve) => stream.write("", resolve));
+const code = result === EXIT.DONE && watched?.hasLostLines() === true ? EXIT.FAILED : result;
 if (AWAITED.has(process.argv[2] ?? "")) (await import("@sluice/native")).leaveNow(code);
 // Nobody needs the handles that still hold the event loop, such as a gRPC channel that is closing.
 process.exit(code);

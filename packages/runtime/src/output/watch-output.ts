@@ -1,4 +1,7 @@
-/** Standard output of a command that ends: nothing of it is lost without an error, and a reader that leaves ends the command. */
+/**
+ * Standard output of a command that ends: nothing of it is lost without an error, and a reader that leaves ends the command. A line that standard
+ * error does not take ends no work: the exit code tells of it.
+ */
 import { writeSync } from "node:fs";
 import { codeOf, EXIT, errorLine, failed } from "../cli-error.js";
 
@@ -30,15 +33,25 @@ function writeWhole(stream: NodeJS.WriteStream): NodeJS.WriteStream {
 /** It is a socket or a terminal, which are read, too, or else a file. */
 const isFile = (stream: NodeJS.WriteStream): boolean => !("read" in stream);
 
+/** Calls `watch` with the stream when the command uses it for the first time. @returns the stream, once the command has used it */
+function whenUsed(
+  name: "stdout" | "stderr",
+  watch: (stream: NodeJS.WriteStream) => NodeJS.WriteStream,
+): () => NodeJS.WriteStream | undefined {
+  let used: NodeJS.WriteStream | undefined;
+  const opened = Object.getOwnPropertyDescriptor(process, name)?.get;
+  const get = (): NodeJS.WriteStream => (used ??= watch(opened?.call(process) as NodeJS.WriteStream));
+  if (opened !== undefined) Object.defineProperty(process, name, { configurable: true, enumerable: true, get });
+  return () => used;
+}
+
 /**
- * From now on. Node takes some milliseconds to open standard output, and not every command writes there.
- * @returns the stream, once the command has used it
+ * From now on. Node takes some milliseconds to open a stream, and not every command writes there.
+ * @returns standard output, once the command has used it, and whether a line for standard error was lost
  */
-export function watchOutput(): () => NodeJS.WriteStream | undefined {
-  let output: NodeJS.WriteStream | undefined;
-  const opened = Object.getOwnPropertyDescriptor(process, "stdout")?.get;
-  const watched = (stream: NodeJS.WriteStream): NodeJS.WriteStream => (isFile(stream) ? writeWhole(stream) : endWithReader(stream));
-  const get = (): NodeJS.WriteStream => (output ??= watched(opened?.call(process) as NodeJS.WriteStream));
-  if (opened !== undefined) Object.defineProperty(process, "stdout", { configurable: true, enumerable: true, get });
-  return () => output;
+export function watchOutput(): { output: () => NodeJS.WriteStream | undefined; hasLostLines: () => boolean } {
+  let lost = false;
+  whenUsed("stderr", (stream) => stream.on("error", () => (lost = true)));
+  const output = whenUsed("stdout", (stream) => (isFile(stream) ? writeWhole(stream) : endWithReader(stream)));
+  return { output, hasLostLines: () => lost };
 }
