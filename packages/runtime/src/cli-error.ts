@@ -46,7 +46,11 @@ const REMEDIES: Readonly<Record<string, string>> = {
   EIO: "look at the log of the kernel (dmesg)",
   ENOMEM: "make more memory available",
   ENOSPC: "make room on its disk",
+  EROFS: "mount its disk for writing",
 };
+const PERMISSIONS = "check the permissions, and those of the directories above";
+/** Of those calls that name a path. */
+const REMEDIES_OF_PATHS: Readonly<Record<string, string>> = { EACCES: PERMISSIONS, EPERM: PERMISSIONS, ENOTDIR: "name a directory" };
 
 /** An error for the person at the terminal. Its message is the line without "sluice: ". */
 export class CliError extends Error {
@@ -90,7 +94,7 @@ function ofSystem(error: NodeJS.ErrnoException): Omit<Complaint, "exitCode"> | u
   const { code = "", syscall = "a system call", path } = error;
   if (syscall === "uv_cwd")
     return { object: "current directory", problem: `it cannot be found (${code})`, remedy: "change to another one" };
-  const remedy = REMEDIES[code];
+  const remedy = REMEDIES[code] ?? (path === undefined ? undefined : REMEDIES_OF_PATHS[code]);
   return remedy === undefined ? undefined : { object: path ?? "system", problem: `${syscall} failed (${code})`, remedy };
 }
 

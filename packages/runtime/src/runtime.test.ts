@@ -56,6 +56,10 @@ describe("runCli", () => {
       [error({ code: "ENOSPC", syscall: "open", path: "/a" }), "/a: open failed (ENOSPC): make room on its disk"],
       [error({ code: "EFBIG", syscall: "write" }), "system: write failed (EFBIG): allow larger files (ulimit -f)"],
       [
+        error({ code: "EACCES", syscall: "open", path: "/a/b" }),
+        "/a/b: open failed (EACCES): check the permissions, and those of the directories above",
+      ],
+      [
         failed("/a", "it cannot be opened (EMFILE)", "check its mode"),
         "/a: it cannot be opened (EMFILE): allow more open files (ulimit -n)",
       ],

@@ -47,8 +47,12 @@ function positionOf(fd: number): { offsetBytes: number; flags: number } {
 /** Undefined if another file has that name, or none that this process can reach. */
 function pathOf(fd: number, { dev, ino }: BigIntStats): string | undefined {
   const path = readlinkSync(`/proc/self/fd/${fd}`);
-  const found = statSync(path, { bigint: true, throwIfNoEntry: false });
-  return found?.dev === dev && found.ino === ino ? path : undefined;
+  try {
+    const found = statSync(path, { bigint: true });
+    return found.dev === dev && found.ino === ino ? path : undefined;
+  } catch {
+    return undefined;
+  }
 }
 
 const BY_PIPE = "pass its bytes through a pipe, as in 'cat FILE | sluice run …'";
