@@ -31,7 +31,7 @@ describe.each(CALLERS)("as %s", (caller) => {
       const away = `${project.base}-away`;
       renameSync(project.base, away);
       const gone = `sluice: ${project.base}: the directory of session one is not there (ENOENT): move it back, or run: sluice discard one\n`;
-      for (const command of ["diff", "apply"])
+      for (const command of ["diff", "apply", "fork"])
         expect(await project.sluice([command, "one"], { cwd: away })).toMatchObject({ code: 4, stderr: gone });
       renameSync(away, project.base);
       expect(await project.sluice(["diff", "one"])).toMatchObject({ code: 0, stdout: "A n\n1 added\n" });
@@ -40,6 +40,7 @@ describe.each(CALLERS)("as %s", (caller) => {
     },
     LIMIT_MS,
   );
+      expect(await project.sluice(["sessions"], { cwd: away })).toMatchObject({ code: 1, stderr: gone });
 
   testInTurn(
     "the summary and the reports tell denials and changes underneath, with escaped names",

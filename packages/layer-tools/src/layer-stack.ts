@@ -5,7 +5,7 @@
 import { native, openBeneath } from "@sluice/native";
 import { AT, Attr, Errno, errnoName, O, S } from "@sluice/vfs";
 import { failed } from "@sluice/runtime/cli";
-import { isWhiteoutAt, join, lookUp, lookUpAll, namesIn, shownIn, type Tree } from "./tree.js";
+import { isWhiteoutAt, join, lookUp, lookUpAll, namesIn, remedyFor, shownIn, type Tree } from "./tree.js";
 
 /** A path in one layer. */
 export interface LayerPath {
@@ -187,7 +187,8 @@ export class LayerStack {
   /** Runs `use` on a descriptor of the object itself, whatever it is. */
   withObject<T>(place: LayerPath | Hit, use: (fd: number) => T): T {
     const fd = this.#openObject(place);
-    if (fd < 0) throw failed(this.shown(place), `it cannot be opened (${errnoName(-fd)})`, "do not change the layers meanwhile");
+    if (fd < 0)
+      throw failed(this.shown(place), `it cannot be opened (${errnoName(-fd)})`, remedyFor(fd, "do not change the layers meanwhile"));
     try {
       return use(fd);
     } finally {
@@ -217,7 +218,8 @@ export class LayerStack {
   openData(place: LayerPath): number {
     // The owner may put a FIFO in its place meanwhile: the open must not wait for a writer.
     const fd = openBeneath(this.tree(place).fd, place.path, O.RDONLY | O.NOFOLLOW | O.NONBLOCK, 0);
-    if (fd < 0) throw failed(this.shown(place), `it cannot be read (${errnoName(-fd)})`, "check its permissions and its disk");
+    if (fd < 0)
+      throw failed(this.shown(place), `it cannot be read (${errnoName(-fd)})`, remedyFor(fd, "check its permissions and its disk"));
     return fd;
   }
 }

@@ -42,6 +42,10 @@ export function openTree(path: string, userXattr: boolean): Tree {
   return treeOf(path, fd, userXattr);
 }
 
+/** A mount shows no file system that is mounted within its layers, and neither do these tools. Otherwise the remedy is that of the caller. */
+export const remedyFor = (status: number, remedy: string): string =>
+  status === -Errno.EXDEV ? "unmount the file system that is mounted there" : remedy;
+
 /** The path of an object, for messages. */
 export function shownIn(tree: Tree, path: string): string {
   return path === "" ? tree.path : `${tree.path}/${escapeName(path)}`;
@@ -54,7 +58,7 @@ function openDirectory(tree: Tree, path: string): number {
 /** Names in a directory, as byte strings, sorted. */
 export function namesIn(tree: Tree, path: string): string[] {
   const fd = openDirectory(tree, path);
-  if (fd < 0) throw failed(shownIn(tree, path), `the directory cannot be read (${errnoName(-fd)})`, "check its permissions");
+  if (fd < 0) throw failed(shownIn(tree, path), `the directory cannot be read (${errnoName(-fd)})`, remedyFor(fd, "check its permissions"));
   const names = readNames(fd);
   native.close(fd);
   if (typeof names === "number") throw failed(shownIn(tree, path), `the directory cannot be read (${errnoName(-names)})`, "check its disk");
@@ -95,7 +99,11 @@ export function lookUpAll(
       const status = fd < 0 ? fd : native.statx(fd, name, AT.SYMLINK_NOFOLLOW, attr.words);
       if (status >= 0) use(fd, name, attr);
       else if (!ABSENT.includes(status))
-        throw failed(shownIn(tree, join(path, name)), `it cannot be read (${errnoName(-status)})`, "check its permissions");
+        throw failed(
+          shownIn(tree, join(path, name)),
+          `it cannot be read (${errnoName(-status)})`,
+          remedyFor(status, "check its permissions"),
+        );
     }
   } finally {
     if (fd >= 0) native.close(fd);

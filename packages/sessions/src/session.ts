@@ -1,4 +1,5 @@
 /** One session: its record, and its layers by descriptor. */
+import { statSync } from "node:fs";
 import { openTree, readAsMount, type Tree, treeOf } from "@sluice/layer-tools/tree";
 import { native, openBeneath } from "@sluice/native";
 import { codeOf, failed, unfit } from "@sluice/runtime/cli";
@@ -145,10 +146,17 @@ export class Session {
     return [...layers.map((name) => layerPath(name, "upper")), snapshot === null ? this.base : layerPath(snapshot, "upper")];
   }
 
+  /** The directory that it works on. The caller closes it. @throws CliError */
+  openBase(): Tree {
+    if (statSync(this.base, { throwIfNoEntry: false })?.isDirectory() === true) return openTree(this.base, this.#record.userXattr);
+    const problem = `the directory of session ${this.name} is not there (ENOENT)`;
+    throw unfit(this.base, problem, `move it back, or run: sluice discard ${this.name}`);
+  }
+
   /** The tree below all its own layers: the directory, or its snapshot. The caller closes it. @throws CliError */
   openLowest(): Tree {
     const { snapshot, userXattr } = this.#record;
-    return snapshot === null ? openTree(this.base, userXattr) : openLayerTree(snapshot, userXattr);
+    return snapshot === null ? this.openBase() : openLayerTree(snapshot, userXattr);
   }
 
   /** From now on it shows the directory as it is now. The session is locked, and has no changes. @throws CliError */

@@ -1,5 +1,5 @@
 /** The changes of a session, for the commands that show, apply and undo them. */
-import { existsSync, lstatSync } from "node:fs";
+import { existsSync } from "node:fs";
 import {
   appliedAt,
   type Difference,
@@ -17,9 +17,9 @@ import {
   reviewPlace,
   selectorOf,
 } from "@sluice/changes";
-import { type LayerStack, openTree, type Tree } from "@sluice/layer-tools";
+import { type LayerStack, type Tree } from "@sluice/layer-tools";
 import { native, openBeneath, restoreOpened } from "@sluice/native";
-import { escapeTextName, unfit, wrong } from "@sluice/runtime/cli";
+import { escapeTextName, wrong } from "@sluice/runtime/cli";
 import { O } from "@sluice/vfs";
 import { policyOf, type SessionPolicy } from "./session-policy.js";
 import { withProgress } from "./show-progress.js";
@@ -36,19 +36,13 @@ export function findSession(name: string): Session | undefined {
   return found;
 }
 
-/** @throws CliError */
-function openBase({ name, base, record }: Session): Tree {
-  if (lstatSync(base, { throwIfNoEntry: false }) !== undefined) return openTree(base, record.userXattr);
-  throw unfit(base, `the directory of session ${name} is not there (ENOENT)`, `move it back, or run: sluice discard ${name}`);
-}
-
 export interface SessionPlace extends Place {
   policy: SessionPolicy | undefined;
 }
 
 export function placeOf(session: Session): SessionPlace {
   const directory = { fd: session.fd, path: session.directory };
-  const base = openBase(session);
+  const base = session.openBase();
   const [[upper, ...frozen], records] = session.settled(() => [session.openLayers() as [Tree, ...Tree[]], session.openRecords()] as const);
   const { begun, snapshot } = session.record;
   return {
