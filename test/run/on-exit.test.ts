@@ -1,7 +1,8 @@
 // The end of `sluice run`: the summary, the report, and the question to a person at a terminal.
+import { execFileSync } from "node:child_process";
 import { existsSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { requires, type RunningScript } from "@sluice/testkit";
+import { cleanUp, requires, type RunningScript } from "@sluice/testkit";
 import { describe, expect } from "vitest";
 import { chooseSeed } from "../fault/exercisers/policies.js";
 import { CALLERS, NEEDS, Project, rootsViewsShareProcess, testsInTurn } from "./sandboxed.js";
@@ -15,6 +16,12 @@ const FILES = { a: "a\n", b: "b\n", ".env": "secret\n", "key\u001b[2J.pem": "sec
 const QUESTION = "[a]pply [r]eview [s]elect [k]eep [d]iscard ?";
 
 const read = (project: Project, path: string): string => readFileSync(join(project.base, path), "utf8");
+
+function mountReadOnly(directory: string): void {
+  execFileSync("mount", ["--bind", directory, directory]);
+  cleanUp(() => void execFileSync("umount", ["--lazy", directory]));
+  execFileSync("mount", ["-o", "remount,bind,ro", directory]);
+}
 
 /** Waits for the n-th question, counted from 1. */
 async function untilAsked(script: RunningScript, question: string, nth = 1): Promise<void> {
@@ -33,6 +40,7 @@ describe.each(CALLERS)("as %s", (caller) => {
       const gone = `sluice: ${project.base}: the directory of session one is not there (ENOENT): move it back, or run: sluice discard one\n`;
       for (const command of ["diff", "apply", "fork"])
         expect(await project.sluice([command, "one"], { cwd: away })).toMatchObject({ code: 4, stderr: gone });
+      expect(await project.sluice(["sessions"], { cwd: away })).toMatchObject({ code: 1, stderr: gone });
       renameSync(away, project.base);
       expect(await project.sluice(["diff", "one"])).toMatchObject({ code: 0, stdout: "A n\n1 added\n" });
       renameSync(project.base, away);
@@ -40,7 +48,29 @@ describe.each(CALLERS)("as %s", (caller) => {
     },
     LIMIT_MS,
   );
-      expect(await project.sluice(["sessions"], { cwd: away })).toMatchObject({ code: 1, stderr: gone });
+
+  testInTurn(
+    "sessions on a disk that became read-only are listed and reviewed, and a command that would change them says so",
+    async () => {
+      const project = new Project(caller, FILES);
+      expect((await project.sluice(["run", "--name", "one", "--", "touch", "n"])).code).toBe(0);
+      mountReadOnly(project.state);
+      expect(await project.sluice(["sessions"])).toMatchObject({ code: 0, stdout: expect.stringContaining(" 1 added") as unknown });
+      expect(await project.sluice(["diff", "one"])).toMatchObject({ code: 0, stdout: "A n\n1 added\n" });
+      for (const words of [
+        ["apply", "one"],
+        ["discard", "one"],
+        ["fork", "one"],
+        ["run", "--resume", "one", "--", "true"],
+        ["run", "true"],
+      ])
+        expect(await project.sluice(words), words.join(" ")).toMatchObject({
+          ...{ code: 1, stdout: "" },
+          stderr: expect.stringMatching(/^sluice: \S+: .* \(EROFS\): mount its disk for writing\n$/) as unknown,
+        });
+    },
+    LIMIT_MS,
+  );
 
   testInTurn(
     "the summary and the reports tell denials and changes underneath, with escaped names",

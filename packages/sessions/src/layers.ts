@@ -8,7 +8,7 @@ import { failed, unfit } from "@sluice/runtime/cli";
 import { AT, Attr, Errno, errnoName, O, RENAME } from "@sluice/vfs";
 import { drawHidden, isLayerName } from "./names.js";
 import type { SessionRecord } from "./record.js";
-import { below, makePrivate, openPrivate, openState, type Place } from "./state-directory.js";
+import { below, makePrivate, openLock, openPrivate, openState, type Place, remedyFor } from "./state-directory.js";
 
 /** The parts of a session, and their names in a layer. A work directory belongs to the upper layer that it was made for. */
 const TREE_PARTS: Moves = [
@@ -51,12 +51,12 @@ export function inLayers<T>(use: (layers: Place) => T): T {
 
 /** @returns a descriptor that holds the lock; undefined: another process has it, and `kind` does not wait */
 function lockLayers(layers: Place, kind: number): number | undefined {
-  const fd = openBeneath(layers.fd, LOCK_FILE, O.RDWR | O.CREAT, 0o600);
+  const fd = openLock(layers.fd, LOCK_FILE);
   const status = fd < 0 ? fd : native.flock(fd, kind);
   if (status >= 0) return fd;
   if (fd >= 0) native.close(fd);
   if (status === -Errno.EAGAIN) return undefined;
-  throw failed(layers.path, `the layers cannot be locked (${errnoName(-status)})`, "check its disk");
+  throw failed(layers.path, `the layers cannot be locked (${errnoName(-status)})`, remedyFor(status, "check its disk"));
 }
 
 /** While it runs nobody else removes a layer, nor a session. It does not run within itself. */

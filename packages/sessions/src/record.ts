@@ -4,7 +4,7 @@ import { native, openBeneath } from "@sluice/native";
 import { codeOf, failed, unfit } from "@sluice/runtime/cli";
 import { Errno, errnoName, O } from "@sluice/vfs";
 import { isLayerName } from "./names.js";
-import { below, type Place } from "./state-directory.js";
+import { below, type Place, remedyFor } from "./state-directory.js";
 
 const FILE = "session.json";
 const NEXT = "session.json.next";
@@ -132,7 +132,7 @@ export function removeRecord(directory: Place): void {
 export function writeRecord(directory: Place, record: SessionRecord): void {
   const { path } = below(directory, FILE);
   const cannot = (status: number): never => {
-    throw failed(path, `the record of the session cannot be written (${errnoName(-status)})`, "make room on its disk");
+    throw failed(path, `the record of the session cannot be written (${errnoName(-status)})`, remedyFor(status, "make room on its disk"));
   };
   const gone = native.unlinkat(directory.fd, NEXT, 0);
   if (gone < 0 && gone !== -Errno.ENOENT) cannot(gone);

@@ -3,13 +3,13 @@
  * sign of another mount. The file names the process that runs a command, and the first one of the command's pid namespace. They need not outlive a
  * crash of the machine, as the record must.
  */
-import { ftruncateSync, readFileSync, writeSync } from "node:fs";
+import { readFileSync, writeSync } from "node:fs";
 import { LOCK, native, openBeneath } from "@sluice/native";
 import { failed, unfit } from "@sluice/runtime/cli";
 import { Errno, errnoName, O } from "@sluice/vfs";
 import { isMounted } from "./is-mounted.js";
 import { identify, isAlive, type ProcessId } from "./process-times.js";
-import type { Place } from "./state-directory.js";
+import { openLock, type Place, remedyFor } from "./state-directory.js";
 
 const LOCK_FILE = "lock";
 /** A look at the lock holds it for a moment. */
@@ -23,7 +23,7 @@ const pause = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, 
 
 /** Takes the lock by a description of its own, so that it can be released alone. @returns a descriptor, or the negative errno */
 function lock(directoryFd: number, kind: number): number {
-  const fd = openBeneath(directoryFd, LOCK_FILE, O.RDWR | O.CREAT, 0o600);
+  const fd = openLock(directoryFd, LOCK_FILE);
   if (fd < 0) return fd;
   const status = native.flock(fd, kind | LOCK.NB);
   if (status >= 0) return fd;
@@ -99,9 +99,9 @@ export async function takeLock(place: Place, name: string): Promise<number> {
     throw unfit(name, `a command works in this session${by} (EBUSY)`, "wait until it ends");
   }
   if (fd < 0)
-    throw failed(place.path, `the session cannot be locked (${errnoName(-fd)})`, "see that its disk can be written, and has locks");
+    throw failed(place.path, `the session cannot be locked (${errnoName(-fd)})`, remedyFor(fd, "move it to a file system with locks"));
   await untilUnused(fd, place, name);
-  // The processes are those of a command that was killed.
-  ftruncateSync(fd);
+  // The processes are those of a command that was killed. They may stay: their times of start tell them from others.
+  native.ftruncate(fd, 0);
   return fd;
 }

@@ -21,6 +21,12 @@ export interface Place {
   readonly path: string;
 }
 
+/** On a disk that takes no change, or that has no rename which replaces nothing, such as NFS. Otherwise that of the caller. */
+export function remedyFor(status: number, remedy: string): string {
+  if (status === -Errno.EROFS) return "mount its disk for writing";
+  return status === -Errno.EINVAL ? "set XDG_STATE_HOME to a directory on a local disk" : remedy;
+}
+
 export function below({ fd, path }: Place, name: string): Place {
   return { fd, path: join(path, name) };
 }
@@ -33,6 +39,14 @@ function stateHome(): string {
   if (home === undefined)
     throw wrong("HOME", "this user has no home directory", "set HOME or XDG_STATE_HOME to the absolute path of a directory of yours");
   return join(home, ".local/state");
+}
+
+/** A file to lock. To look at sessions is possible on a disk that is mounted read-only. @returns a descriptor, or the negative errno */
+export function openLock(directoryFd: number, name: string): number {
+  const fd = openBeneath(directoryFd, name, O.RDWR | O.CREAT, 0o600);
+  if (fd !== -Errno.EROFS) return fd;
+  const there = openBeneath(directoryFd, name, O.RDONLY | O.NONBLOCK, 0);
+  return there < 0 ? fd : there;
 }
 
 /** @throws CliError if another user could have made the directory, or can look or write into it */
@@ -68,14 +82,15 @@ export function openPrivate(at: Place, name: string): Place | undefined {
   }
 }
 
-const remedyFor = (errno: number): string =>
-  errno === Errno.ENOSPC || errno === Errno.EDQUOT ? "make room, or set XDG_STATE_HOME" : "set XDG_STATE_HOME to a directory of yours";
-
 /** Creates a directory of the caller alone. @returns whether the name was free. @throws CliError */
 export function makePrivate(at: Place, name: string): boolean {
   const status = native.mkdirat(at.fd, toBytes(name), PRIVATE);
   if (status === -Errno.EEXIST) return false;
-  if (status < 0) throw failed(below(at, name).path, `the directory cannot be created (${errnoName(-status)})`, remedyFor(-status));
+  if (status < 0) {
+    const hasRoom = status !== -Errno.ENOSPC && status !== -Errno.EDQUOT;
+    const remedy = hasRoom ? "set XDG_STATE_HOME to a directory of yours" : "make room, or set XDG_STATE_HOME";
+    throw failed(below(at, name).path, `the directory cannot be created (${errnoName(-status)})`, remedyFor(status, remedy));
+  }
   return true;
 }
 

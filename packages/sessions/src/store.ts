@@ -7,7 +7,7 @@ import { holdingLayers, holdingLayersFor, makeUpper, openLayerTree, removeUnused
 import { type Checkpoint, removeRecord, type SessionRecord, writeRecord } from "./record.js";
 import { noSession, Session, type State, type TakeNext, VIEW } from "./session.js";
 import { hasShownIds, noteShownIds } from "./shown-ids.js";
-import { below, makePrivate, openPrivate, openState, type Place } from "./state-directory.js";
+import { below, makePrivate, openPrivate, openState, type Place, remedyFor } from "./state-directory.js";
 
 const MAX_DRAWS = 64;
 /** Nobody takes so long to make a session, and two may remove the same one. */
@@ -143,7 +143,7 @@ function publish(sessions: Place, hidden: string, { wanted, record, prepare }: N
       const status = native.renameat2(sessions.fd, hidden, sessions.fd, name, RENAME.NOREPLACE);
       if (status >= 0) return name;
       if (status !== -Errno.EEXIST)
-        throw failed(below(sessions, name).path, `the session cannot be created (${errnoName(-status)})`, "make room");
+        throw failed(below(sessions, name).path, `the session cannot be created (${errnoName(-status)})`, remedyFor(status, "make room"));
       if (wanted !== undefined) throw unfit(wanted, "a session with this name exists (EEXIST)", "give another name, or --resume it");
     }
   } finally {
@@ -350,7 +350,8 @@ export function removeSession(session: Session): void {
     const hidden = `${HIDDEN}${drawHidden()}`;
     const remove = (): number => native.renameat2(sessions.fd, session.name, sessions.fd, hidden, RENAME.NOREPLACE);
     const status = holdingLayers(remove);
-    if (status < 0) throw failed(session.directory, `the session cannot be removed (${errnoName(-status)})`, "check its disk");
+    if (status < 0)
+      throw failed(session.directory, `the session cannot be removed (${errnoName(-status)})`, remedyFor(status, "check its disk"));
     removeRecord(session.place);
     const removal = removeTree(sessions.fd, hidden);
     if (removal.status < 0)
