@@ -4,7 +4,7 @@
  */
 import { type Hit, isDirectory, type LayerStack } from "@sluice/layer-tools";
 import { native, openBeneath, StatWord } from "@sluice/native";
-import { unfit } from "@sluice/runtime/cli";
+import { escapeName, unfit } from "@sluice/runtime/cli";
 import { AT, Attr, Errno, O } from "@sluice/vfs";
 import type { Difference, OnProgress } from "../difference.js";
 import type { Differences } from "../walk-differences.js";
@@ -12,7 +12,7 @@ import { inodeKeyOf, sealOf } from "../identity.js";
 import { abandonApply, finishApply, keptNames } from "./finish.js";
 import { Leaves } from "./leaves.js";
 import { isOwn, MovableObjects, OwnPlaces } from "./own-objects.js";
-import { APPLY, isClosed, look, must, openIn, type Place, SLOTS_IN_BASE } from "./place.js";
+import { APPLY, isClosed, isProtected, look, must, openIn, type Place, SLOTS_IN_BASE } from "./place.js";
 import { Plan, type Planned, reviewed } from "./plan.js";
 import { type ApplyRecord, BEGUN, type Closed, DONE, type Inode, slotsOf, writeApplyRecord } from "./record.js";
 import { Steps } from "./steps.js";
@@ -62,6 +62,18 @@ function closedIn(upper: number, leaves: readonly string[]): Closed[] {
     const found = look(upper, path, attr);
     return found !== undefined && isClosed(found) ? [[place, found.mode & MODE_BITS]] : [];
   });
+}
+
+/** Before anything changes: steps in a directory to append to could not be reversed. @throws CliError */
+function refuseProtected({ fd, path: shown }: Place["base"], planned: readonly Planned[]): void {
+  const parents = planned.map(({ step: { path } }) => path.slice(0, Math.max(0, path.lastIndexOf("/"))));
+  const objects = planned.flatMap(({ step }) => (step.do === "add" ? [] : [step.path]));
+  for (const path of new Set([...parents, ...objects])) {
+    const attr = look(fd, path);
+    if (attr === undefined || !isProtected(attr)) continue;
+    const name = path === "" ? shown : escapeName(path);
+    throw unfit(name, "it is immutable or append-only (EPERM): nothing was applied", "run 'chattr -ia' on it, or leave out its changes");
+  }
 }
 
 export interface Selection {
@@ -166,6 +178,7 @@ class Apply {
         const progress = (part: number) => (done: number) => onProgress?.(part * chosen.length + done, PARTS * chosen.length);
         const leaves = new Leaves(stack, rest, unchanged);
         const planned = await this.#plan(stack, slots, { chosen, merged, leaves, unchanged }, progress(0));
+        refuseProtected(this.#place.base, planned);
         await this.#begin(planned, slots);
         const seals = await this.#run(planned, slots, progress(1));
         const list = leaves.list();

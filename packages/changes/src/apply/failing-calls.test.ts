@@ -25,7 +25,7 @@ import { plantSession, type Where } from "../testing/plant-session.js";
 import { recoverApply } from "./recover.js";
 import { undoApply } from "./undo.js";
 
-const { test } = requires("CAP_SYS_ADMIN", "command setfattr");
+const { test } = requires("CAP_SYS_ADMIN", "command chattr", "command setfattr");
 const IN_MEMORY: Where = { base: "tmpfs", session: "tmpfs" };
 const APART: Where = { base: "disk", session: "tmpfs" };
 const NEED_ROOM = ["mkdirat", "linkat", "symlinkat", "mknodat", "openat", "openat2", "write", "fsync", "pwriteAsync", "setxattrat"];
@@ -167,6 +167,37 @@ test("attributes and the time of a file that somebody writes after a killed appl
   });
   expect(statSync(path, { bigint: true }).mtimeNs).toBe(written);
   expect(statSync(path).mode & 0o777).toBe(0o644);
+});
+
+test("an apply changes nothing if something is immutable or append-only, and a recovery names a directory that became so", async () => {
+  const session = await plantSession(
+    { "log/": directory(), "log/a": file("a"), z: file("old") },
+    { "log/": directory(), "log/new": file("n"), z: file("new"), "log/a": whiteout() },
+    IN_MEMORY,
+  );
+  const chattr = (flags: string, path: string): unknown => execFileSync("chattr", [flags, join(session.base, path)]);
+  const before = treeOf(session.base);
+  for (const [flag, path] of [
+    ["a", "log"],
+    ["i", "log"],
+    ["i", "z"],
+    ["a", "log/a"],
+  ] as const) {
+    chattr(`+${flag}`, path);
+    const escaped = new RegExp(`^${path}: it is immutable or append-only \\(EPERM\\): nothing was applied`);
+    await expect(apply(session), `${flag} ${path}`).rejects.toThrow(escaped);
+    chattr(`-${flag}`, path);
+    expect(diffSnapshots(treeOf(session.base), before), path).toEqual([]);
+  }
+  for (let calls = 0; !existsSync(join(session.base, "log/new")); calls++) {
+    recoverApply(session.place);
+    await untilCall(calls, () => apply(session));
+  }
+  chattr("+a", "log");
+  expect(() => recoverApply(session.place)).toThrow(/^log\/new: it cannot be restored \(EPERM\): let its directory be written/);
+  chattr("-a", "log");
+  expect(recoverApply(session.place)).toBe("apply undone");
+  expect(diffSnapshots(treeOf(session.base), before)).toEqual([]);
 });
 
 test("an undo names a new directory that somebody replaced by a file or a link", async () => {

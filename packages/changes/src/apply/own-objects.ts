@@ -9,13 +9,11 @@ import { AT, Attr, Errno, UTIME } from "@sluice/vfs";
 import { above } from "../complete-selection.js";
 import type { Side } from "../difference.js";
 import type { Leaves } from "./leaves.js";
-import { LastDirectory, must, type UseName } from "./place.js";
+import { isProtected, LastDirectory, must, type UseName } from "./place.js";
 import type { Mark, OwnStep, ParentTimes, Step } from "./record.js";
 
 const OWNER_WRITES = 0o200;
 const OWNER_WRITES_IN = 0o300;
-/** STATX_ATTR_IMMUTABLE and STATX_ATTR_APPEND. */
-const UNMOVABLE = 0x30;
 /** Asks for the length of a value alone. */
 const NOTHING = new Uint8Array(0);
 const MAX_MARK_BYTES = 8192;
@@ -39,7 +37,7 @@ export class MovableObjects {
   marksOf(stack: LayerStack, path: string, { object, data, type }: Side): Mark[] | undefined {
     const { attr, listed, layer } = object;
     if (type === "directory" || layer !== 0 || object.path !== path || data.layer !== 0 || data.path !== path) return undefined;
-    if (attr.nlink !== 1 || listed === undefined || (attr.attributes & UNMOVABLE) !== 0 || !this.#isWritableIn(path)) return undefined;
+    if (attr.nlink !== 1 || listed === undefined || isProtected(attr) || !this.#isWritableIn(path)) return undefined;
     // In a directory that hides the one of the base, the session goes on showing its own object.
     if (!this.#leaves.has(path)) return undefined;
     const { prefix } = stack.tree(object);

@@ -112,6 +112,12 @@ function openUp(fd: number, path: string): void {
   native.close(directory);
 }
 
+/** STATX_ATTR_IMMUTABLE and STATX_ATTR_APPEND. */
+const PROTECTED = 0x30;
+
+/** Nobody may move or change the object. A name that comes into such a directory can never leave it. */
+export const isProtected = ({ attributes }: Attr): boolean => (attributes & PROTECTED) !== 0;
+
 /** The owner may not move such a directory, nor take entries out of it. */
 export const isClosed = ({ mode }: Attr): boolean => (mode & S.IFMT) === S.IFDIR && (mode & OWNER_RWX) !== OWNER_RWX;
 

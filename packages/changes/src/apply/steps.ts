@@ -30,6 +30,8 @@ const NO_ROOM: readonly number[] = [Errno.EEXIST, Errno.ENOENT, Errno.ENOTDIR, E
 
 /** The disk fails, is full, or became read-only. */
 const FAULTS: readonly number[] = [Errno.EIO, Errno.ENOSPC, Errno.EDQUOT, Errno.EROFS];
+/** Somebody closed or protected the directory. */
+const REFUSALS: readonly number[] = [Errno.EACCES, Errno.EPERM];
 
 const flagsOf = (step: OwnStep): number => (step.do === "add" ? RENAME.NOREPLACE : RENAME.EXCHANGE);
 
@@ -280,11 +282,12 @@ function isOurs({ mode, uid, gid }: Attr, { old, now }: Extract<Step, { do: "fur
   return isMode && [old.uid, now.uid].includes(uid) && [old.gid, now.gid].includes(gid);
 }
 
-/** False: somebody has changed the place. @throws CliError if the disk fails: the next command tries again */
+/** False: somebody has changed the place. @throws CliError if the machine refuses the call: the next command tries again */
 function reversed({ path }: Step, status: number): boolean {
   if (status >= 0) return true;
-  if (!FAULTS.includes(-status)) return false;
-  throw failed(escapeName(path), `it cannot be restored (${errnoName(-status)})`, "check its disk, and run the command again");
+  if (![...FAULTS, ...REFUSALS].includes(-status)) return false;
+  const remedy = REFUSALS.includes(-status) ? "let its directory be written (chmod u+w, chattr -ia)" : "check its disk";
+  throw failed(escapeName(path), `it cannot be restored (${errnoName(-status)})`, `${remedy}, and run the command again`);
 }
 
 /** In base64; undefined if the object has no such attribute. */
