@@ -111,6 +111,8 @@ function inside<T>(at: Place, name: string, use: (place: Place) => T): T {
 /** Moves parts of a session into a layer. It can be repeated: the next call continues a killed one. */
 function moveInto(layers: Place, name: string, { session, parts }: { session: Place; parts: Moves }): void {
   if (exists(layers, name)) return;
+  // A crash of the machine must not lose the record alone: a layer that no record names is removed.
+  sync(session);
   const half = HIDDEN + name;
   makePrivate(layers, half);
   inside(layers, half, (layer) => {

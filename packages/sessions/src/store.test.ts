@@ -17,6 +17,7 @@ import { userInfo } from "node:os";
 import { join } from "node:path";
 import { native } from "@sluice/native";
 import { cleanUp, requires, scratch } from "@sluice/testkit";
+import { Errno } from "@sluice/vfs";
 import { afterEach, beforeEach, expect, onTestFinished, test } from "vitest";
 import {
   addCheckpointRunning,
@@ -264,6 +265,35 @@ test("no layer is removed while the record of a session cannot be read", async (
   removeSession(one);
   removeSession(other);
   expect(readFileSync(join(sessions, "../layers", layer ?? "", "upper/f"), "utf8")).toBe("changed");
+});
+
+test("the record of a forked session is on disk before its layers leave it", async () => {
+  const session = make("one");
+  await session.lock();
+  writeFileSync(join(session.upper, "changed"), "");
+  const { fsync, renameat2 } = native;
+  const calls: string[] = [];
+  native.fsync = (fd) => {
+    if (fd === session.fd) calls.push("synced");
+    return fsync(fd);
+  };
+  native.renameat2 = (...args) => {
+    if (args[0] === session.fd) calls.push(args[1]);
+    return renameat2(...args);
+  };
+  cleanUp(() => void Object.assign(native, { fsync, renameat2 }));
+  open.push(await forkSession(session, { name: "two", checkpoint: undefined }));
+  expect(calls.slice(0, 3)).toEqual(["session.json.next", "synced", "upper"]);
+});
+
+test("names a local disk as the remedy if the file system of sessions cannot rename without a replacement", () => {
+  make("one");
+  const { renameat2 } = native;
+  // As NFS does.
+  native.renameat2 = (...args) => (args[4] === 0 ? renameat2(...args) : -Errno.EINVAL);
+  cleanUp(() => void (native.renameat2 = renameat2));
+  expect(() => make("two")).toThrow(/the session cannot be created \(EINVAL\): set XDG_STATE_HOME to a directory on a local disk/);
+  expect(readdirSync(sessions)).toEqual(["one"]);
 });
 
 test("a session keeps a checkpoint that another command gives it while one works in it", async () => {
