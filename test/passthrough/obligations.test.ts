@@ -326,7 +326,7 @@ test("expiresAfter: judges an open again, and refuses or allows it as the policy
 });
 
 test("expiresAfter: judges an open again by the names that the file has by then", async () => {
-  const rules = `${rule("free", "expiresAfter: 50ms")}  - { name: locked, path: "fixed/**", access: [read, write], effect: deny }\n`;
+  const rules = `${rule("free", "expiresAfter: 50ms", ", access: [read]")}  - { name: locked, path: "fixed/**", access: [read, write], effect: deny }\n`;
   const { mount, actor, at } = await staged(`version: 1\ndefault: grant\nrules:\n${rules}`);
   const fd = await actor.do("open", at("free"), O.RDONLY);
   expect(await actor.do("read", fd, 4, 0)).toBe("0123");

@@ -5,7 +5,7 @@ import type { Busy, GrantItem, LayersItem, Unmounted } from "@sluice/mount-contr
 import { answerAsk, listAsks, waitItem } from "./person-control.js";
 import { type Caller, type ControlHandler, left } from "./control-server.js";
 import { holdRequests, restackRequest } from "./hold-requests.js";
-import { findHolders, type Holder } from "../enforcement/holders.js";
+import { findHolders, type Holder } from "../enforcement/revocation/holders.js";
 import { explain } from "../status/explain-open.js";
 import { mountActivity } from "../status/mount-activity.js";
 import { logItems } from "../status/log-items.js";

@@ -4,7 +4,7 @@ import { LayerError, type NextNames } from "@sluice/keeper-link";
 import { type HoldItem, MAX_HOLD_MS, type RestackItem } from "@sluice/mount-control";
 import type { Restacked } from "@sluice/overlay";
 import type { OpenedNext } from "../setup/next-upper.js";
-import { isMappedForWriting } from "../enforcement/holders.js";
+import { isMappedForWriting } from "../enforcement/revocation/holders.js";
 import type { MountParts } from "../status/mount-status.js";
 import { type Caller, left } from "./control-server.js";
 

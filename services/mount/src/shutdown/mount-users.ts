@@ -7,7 +7,7 @@ import { readdir } from "node:fs/promises";
 import { native } from "@sluice/native";
 import { escapeName, escapeTextName } from "@sluice/runtime/cli";
 import { AT, Attr, O } from "@sluice/vfs";
-import { findHolders } from "../enforcement/holders.js";
+import { findHolders } from "../enforcement/revocation/holders.js";
 import { isBeneath, type MountRow, readMountTable } from "@sluice/mount-control";
 
 const AT_STATX_DONT_SYNC = 0x4000;

@@ -3,7 +3,7 @@ import { readMountTable } from "@sluice/mount-control";
 import { failed } from "@sluice/runtime/cli";
 import type { Engine } from "@sluice/vfs";
 import type { MountConfig } from "../config/mount-config.js";
-import { holdersUnseen } from "../enforcement/holders.js";
+import { holdersUnseen } from "../enforcement/revocation/holders.js";
 import type { MountContext } from "../serve/mount-context.js";
 import { findMountUsers } from "./mount-users.js";
 import { type TakenDown, takeDown } from "./take-down.js";

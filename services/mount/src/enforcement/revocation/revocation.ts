@@ -16,10 +16,10 @@ import type { Revoked, OnRevoke, RevokedCounts } from "@sluice/mount-control";
 import type { Access, Decider } from "@sluice/decision-api";
 import type { Intent, OpenReview, Overlay, Passing } from "@sluice/overlay";
 import { type CallContext, Errno, LoopTurn } from "@sluice/vfs";
-import type { GrantRecord, Grants } from "./grants.js";
+import type { GrantRecord, Grants } from "../grants.js";
 import type { Holder } from "./holders.js";
 import { LeftMappings } from "./left-mappings.js";
-import type { PolicyGate, ReviewedRuling } from "./policy-gate.js";
+import type { PolicyGate, ReviewedRuling } from "../policy-gate.js";
 
 export interface RevocationEvents {
   /** `passing`: how the open still reaches the file. Undefined: it is refused. */
