@@ -64,16 +64,22 @@ function closedIn(upper: number, leaves: readonly string[]): Closed[] {
   });
 }
 
-/** Before anything changes: steps in a directory to append to could not be reversed. @throws CliError */
-function refuseProtected({ fd, path: shown }: Place["base"], planned: readonly Planned[]): void {
+/** Before anything changes: steps in a directory to append to could not be reversed, nor could such objects leave the session. @throws CliError */
+function refuseProtected({ base, upper }: Place, planned: readonly Planned[]): void {
   const parents = planned.map(({ step: { path } }) => path.slice(0, Math.max(0, path.lastIndexOf("/"))));
   const objects = planned.flatMap(({ step }) => (step.do === "add" ? [] : [step.path]));
-  for (const path of new Set([...parents, ...objects])) {
-    const attr = look(fd, path);
-    if (attr === undefined || !isProtected(attr)) continue;
-    const name = path === "" ? shown : escapeName(path);
+  const find = (fd: number, paths: readonly string[]): string | undefined =>
+    [...new Set(paths)].find((path) => {
+      const attr = look(fd, path);
+      return attr !== undefined && isProtected(attr);
+    });
+  const refuse = (name: string): never => {
     throw unfit(name, "it is immutable or append-only (EPERM): nothing was applied", "run 'chattr -ia' on it, or leave out its changes");
-  }
+  };
+  const here = find(base.fd, [...parents, ...objects]);
+  if (here !== undefined) refuse(here === "" ? base.path : escapeName(here));
+  const inSession = find(upper.fd, [...parents, ...planned.map(({ step: { path } }) => path)]);
+  if (inSession !== undefined) refuse(inSession === "" ? upper.path : `${upper.path}/${escapeName(inSession)}`);
 }
 
 export interface Selection {
@@ -178,7 +184,7 @@ class Apply {
         const progress = (part: number) => (done: number) => onProgress?.(part * chosen.length + done, PARTS * chosen.length);
         const leaves = new Leaves(stack, rest, unchanged);
         const planned = await this.#plan(stack, slots, { chosen, merged, leaves, unchanged }, progress(0));
-        refuseProtected(this.#place.base, planned);
+        refuseProtected(this.#place, planned);
         await this.#begin(planned, slots);
         const seals = await this.#run(planned, slots, progress(1));
         const list = leaves.list();

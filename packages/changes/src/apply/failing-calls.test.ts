@@ -189,6 +189,9 @@ test("an apply changes nothing if something is immutable or append-only, and a r
     chattr(`-${flag}`, path);
     expect(diffSnapshots(treeOf(session.base), before), path).toEqual([]);
   }
+  chattr("+a", "../session/upper/z");
+  await expect(apply(session)).rejects.toThrow(/session\/upper\/z: it is immutable or append-only \(EPERM\): nothing was applied/);
+  chattr("-a", "../session/upper/z");
   for (let calls = 0; !existsSync(join(session.base, "log/new")); calls++) {
     recoverApply(session.place);
     await untilCall(calls, () => apply(session));

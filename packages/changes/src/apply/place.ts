@@ -93,7 +93,8 @@ export function exists(fd: number, path: string): boolean {
 /** @throws CliError */
 export function must(status: number, path: string, problem: string): number {
   if (status >= 0) return status;
-  const remedy = status === -Errno.EROFS ? "mount its disk for writing" : "check its permissions, and the room on its disk";
+  const permissions = status === -Errno.EPERM ? "check its permissions and flags (lsattr)" : "check its permissions";
+  const remedy = status === -Errno.EROFS ? "mount its disk for writing" : `${permissions}, and the room on its disk`;
   throw failed(path, `${problem} (${errnoName(-status)})`, remedy);
 }
 
