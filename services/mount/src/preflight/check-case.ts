@@ -1,13 +1,12 @@
 /** Refuses case-insensitive layers: layers are merged by the exact bytes of names, and so are rules. */
-import { type Dirent, opendirSync } from "node:fs";
 import { native, toBytes } from "@sluice/native";
 import { AT, Attr, O, S } from "@sluice/vfs";
 import { unfit } from "@sluice/runtime/cli";
 
 /** FS_CASEFOLD_FL of linux/fs.h. `chattr +F` sets it on a directory, and new directories in it inherit it. */
 const CASEFOLD = 0x40000000;
-/** So many names are looked at to find one with letters. */
-const SOME = 256;
+/** Enough of a listing to find a name with letters. */
+const SOME_BYTES = 16_384;
 
 /** @param flags FS_IOC_GETFLAGS, or a negative errno if the file system has none. @throws CliError */
 export function checkFolding(flags: number, path: string, role: string): void {
@@ -29,17 +28,19 @@ export function checkCase(path: string, role: string, name = path): void {
   throw unfit(name, `names in this ${role} are case-insensitive`, remedy);
 }
 
-/** Names of ASCII alone. */
+/** Names of ASCII alone. None if this process may not list the directory without moving its access time. */
 function someNames(path: string): string[] {
-  const directory = opendirSync(path);
-  try {
-    const names: string[] = [];
-    let entry: Dirent | null;
-    for (let at = 0; at < SOME && (entry = directory.readSync()) !== null; at++) names.push(entry.name);
-    return names.filter((name) => /^[\x20-\x7e]+$/.test(name));
-  } finally {
-    directory.closeSync();
+  const fd = native.openat(AT.FDCWD, toBytes(path), O.RDONLY | O.DIRECTORY | O.CLOEXEC | O.NOATIME, 0);
+  if (fd < 0) return [];
+  const bytes = Buffer.alloc(SOME_BYTES);
+  const length = native.getdents64(fd, bytes);
+  native.close(fd);
+  const names: string[] = [];
+  // struct linux_dirent64: the length of the entry at 16, the name at 19.
+  for (let at = 0; at < length; at += bytes.readUInt16LE(at + 16)) {
+    names.push(bytes.toString("latin1", at + 19, bytes.indexOf(0, at + 19)));
   }
+  return names.filter((name) => /^[\x20-\x7e]+$/.test(name));
 }
 
 const attr = new Attr();
