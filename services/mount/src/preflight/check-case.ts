@@ -1,5 +1,5 @@
 /** Refuses case-insensitive layers: layers are merged by the exact bytes of names, and so are rules. */
-import { native, toBytes } from "@sluice/native";
+import { native, parseDirents, toBytes } from "@sluice/native";
 import { AT, Attr, O, S } from "@sluice/vfs";
 import { unfit } from "@sluice/runtime/cli";
 
@@ -36,10 +36,7 @@ function someNames(path: string): string[] {
   const length = native.getdents64(fd, bytes);
   native.close(fd);
   const names: string[] = [];
-  // struct linux_dirent64: the length of the entry at 16, the name at 19.
-  for (let at = 0; at < length; at += bytes.readUInt16LE(at + 16)) {
-    names.push(bytes.toString("latin1", at + 19, bytes.indexOf(0, at + 19)));
-  }
+  parseDirents(bytes, Math.max(0, length), (name) => names.push(name));
   return names.filter((name) => /^[\x20-\x7e]+$/.test(name));
 }
 
