@@ -51,6 +51,19 @@ testAsCaller("sessions are listed with their changes if a fork was killed before
   expect(layersOf(project)).toEqual([layer]);
 });
 
+testAsCaller("a fork keeps what it deleted, replaced and moved while the directory lacks that", async (caller) => {
+  const project = new Project(caller, FILES);
+  const work = "rm gone; rm -r whole; mkdir whole; echo new > whole/new; mv dir moved";
+  await ran(project, ["run", "--policy", "install", "--name", "one", "--", "sh", "-ec", work]);
+  await ran(project, ["fork", "one", "two"]);
+  const changes = await ran(project, ["diff", "two"]);
+  await ran(project, ["apply", "one"]);
+  await project.sluice(["apply", "two"]);
+  await ran(project, ["undo", "one"]);
+  const underneath = / \[changed underneath\]|; \d+ changed underneath/g;
+  expect((await ran(project, ["diff", "two"])).replaceAll(underneath, "")).toBe(changes);
+});
+
 testAsCaller("a fork begins with the changes of its session, and each changes for itself from then on", async (caller) => {
   const project = new Project(caller, FILES);
   await forked(project);

@@ -223,3 +223,22 @@ export class LayerStack {
     return fd;
   }
 }
+
+/** The upper layers over one layer in which each name is a directory: a search in them that ends in it goes on below, at the path found. */
+export class OverAnything extends LayerStack {
+  readonly #directory = new Attr();
+
+  constructor({ trees, uppers }: LayerStack) {
+    super(trees.slice(0, uppers + 1), { uppers });
+    this.#directory.words[15] = S.IFDIR;
+  }
+
+  override look(place: LayerPath, name: string): Hit | "whiteout" | undefined {
+    if (this.isUpper(place)) return super.look(place, name);
+    return { layer: place.layer, path: join(place.path, name), attr: this.#directory, opaque: false, metacopy: false };
+  }
+
+  override mark(place: LayerPath, name: string): string | undefined {
+    return this.isUpper(place) ? super.mark(place, name) : undefined;
+  }
+}

@@ -108,5 +108,24 @@ test("one upper layer made of two shows the same tree, with redirects into the l
   const upper = snapshot(join(root, "upper"));
   expect(upper.has("deep/place/y")).toBe(false);
   expect(upper.has("gone")).toBe(true);
-  expect(upper.has("own")).toBe(false);
+});
+
+test("one upper layer made of two while the layer below lacks their names shows the same when it has them again", async () => {
+  const root = scratch();
+  const [newer, older, base, bare] = [
+    open(root, "newer", NEWER),
+    open(root, "older", OLDER),
+    open(root, "base", { ...BASE, own: file("of another") }),
+    open(root, "bare", {}),
+  ] as const;
+  const then = new LayerStack([newer, older, bare], { uppers: 2 });
+  await written(then, join(root, "upper"), walkUppers(then));
+  const changes = Array.from(walkUppers(then)).filter(({ kind, before }) => kind === "whiteout" && before !== undefined);
+  expect(changes).toEqual([]);
+  const two = new LayerStack([newer, older, base], { uppers: 2 });
+  const one = new LayerStack([openTree(join(root, "upper"), false), base]);
+  await written(two, join(root, "shown-by-two"), walkMerged(two));
+  await written(one, join(root, "shown-by-one"), walkMerged(one));
+  expect(snapshot(join(root, "upper")).has("whole/b")).toBe(false);
+  expect(diffSnapshots(snapshot(join(root, "shown-by-two")), snapshot(join(root, "shown-by-one")))).toEqual([]);
 });

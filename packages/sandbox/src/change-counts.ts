@@ -25,7 +25,7 @@ const COUNTED = {
 
 function kindOfItem(item: UpperItem): ChangeKind | undefined {
   if (item.path === "") return undefined;
-  if (item.kind === "whiteout") return "deleted";
+  if (item.kind === "whiteout") return item.before === undefined ? undefined : "deleted";
   const { before, object } = item;
   if (item.kind === "directory") {
     if (item.redirect !== undefined || before === undefined) return "added";
