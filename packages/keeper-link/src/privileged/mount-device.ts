@@ -3,7 +3,7 @@ import { readFileSync, realpathSync, writeFileSync } from "node:fs";
 import { MNT, native, StatWord, toBytes, toText } from "@sluice/native";
 import { AT, Attr, Errno, FsError, O } from "@sluice/vfs";
 import type { MountPlan } from "../mount-plan.js";
-import { type HeldPlace, isHeld, reachHeld } from "./mount-for-caller.js";
+import { errnoOf, type HeldPlace, isHeld, reachHeld, UNREADABLE } from "./mount-for-caller.js";
 
 const AT_NO_AUTOMOUNT = 0x800;
 /** Of the mask that came: the mount's id is the unique one. */
@@ -53,7 +53,12 @@ export function mountOn(fuseFd: number, place: MountRequest, at: number): MountP
   }
   const mounted = native.mount(place.source, `/proc/self/fd/${at}`, `fuse.${place.subtype}`, place.flags, mountData(fuseFd, place));
   if (mounted < 0) throw new FsError(-mounted, `cannot mount on ${place.mountpoint}: ${refusalOf(-mounted, place)}`);
-  return { fuseFd, path, connection: connectionOf(path), mountId: uniqueMountId(path) };
+  try {
+    return { fuseFd, path, connection: connectionOf(path), mountId: uniqueMountId(path) };
+  } catch (cause) {
+    native.umount2(path, MNT.DETACH);
+    throw new FsError(errnoOf(cause), `cannot mount on ${place.mountpoint}: ${UNREADABLE}`, { cause });
+  }
 }
 
 /** The words that the kernel's FUSE and security modules take, as mount(2) has them. */
@@ -86,12 +91,12 @@ function uniqueMountId(path: string): bigint | undefined {
   return (BigInt(words[StatWord.mountIdHi] as number) << 32n) | BigInt(words[StatWord.mountIdLo] as number);
 }
 
-/** Whether the topmost mount on its path is this one, and not one that took its place. */
+/** Whether the topmost mount on its path is this one, and not one that took its place. The list of mounts takes a descriptor to read. */
 function isInPlace(at: MountPoint): boolean {
   if (at.place !== undefined) return isHeld(at.place);
-  if (at.connection !== undefined && connectionOf(at.path) !== at.connection) return false;
   const now = at.mountId === undefined ? undefined : uniqueMountId(at.path);
-  return now === undefined || now === at.mountId;
+  if (now !== undefined) return now === at.mountId;
+  return at.connection === undefined || connectionOf(at.path) === at.connection;
 }
 
 /** For umount2(2). */
@@ -150,7 +155,7 @@ function resolve(mountpoint: string): string {
   try {
     return realpathSync(mountpoint, { encoding: "latin1" });
   } catch (cause) {
-    const errno = cause instanceof Error && "errno" in cause && typeof cause.errno === "number" ? -cause.errno : Errno.EIO;
+    const errno = errnoOf(cause);
     throw new FsError(errno, `cannot mount on ${mountpoint}: ${mountRemedy(errno)}`, { cause });
   }
 }

@@ -22,6 +22,11 @@ export interface HeldPlace {
   readonly uid: number;
 }
 
+/** Of an error of Node. */
+export function errnoOf(cause: unknown): number {
+  return cause instanceof Error && "errno" in cause && typeof cause.errno === "number" ? -cause.errno : Errno.EIO;
+}
+
 /** A row of /proc/self/mountinfo. */
 interface Row {
   device: string;
@@ -124,6 +129,8 @@ export function mountNowhere(fuseFd: number, plan: Owned): number {
   }
 }
 
+/** It takes a descriptor to read. */
+export const UNREADABLE = "the list of mounts cannot be read";
 const ELSEWHERE = "its path leads elsewhere than before; leave it in its place and try again";
 
 /** Undefined if the mount point was renamed meanwhile. */
@@ -134,9 +141,28 @@ function findPlace(directory: number, id: number, uid: number): HeldPlace | unde
   const above = native.openat(directory, "..", O.PATH | O.DIRECTORY | O.CLOEXEC, 0);
   if (above < 0) return undefined;
   const place = { above, name: basename(path), id, device: row.device, uid };
-  if (isHeld(place)) return place;
-  native.close(above);
-  return undefined;
+  let held = false;
+  try {
+    held = isHeld(place);
+  } finally {
+    if (!held) native.close(above);
+  }
+  return held ? place : undefined;
+}
+
+/** The place of a mount that was made just now. @throws FsError; then the mount is gone */
+function placeOf(mounted: number, at: number, { mountpoint, caller }: Pick<Owned, "mountpoint" | "caller">): HeldPlace {
+  const remove = (): number => native.umount2(`/proc/self/fd/${mounted}`, MNT.DETACH);
+  let place: HeldPlace | undefined;
+  try {
+    place = findPlace(at, mountIdOfFd(mounted), caller.uid);
+  } catch (cause) {
+    remove();
+    throw new FsError(errnoOf(cause), `cannot mount on ${mountpoint}: ${UNREADABLE}`, { cause });
+  }
+  if (place !== undefined) return place;
+  remove();
+  throw new FsError(Errno.ESTALE, `cannot mount on ${mountpoint}: ${ELSEWHERE}`);
 }
 
 /**
@@ -153,12 +179,7 @@ export function mountForCaller(
     must(native.mountSetattr(mounted, "", AT.EMPTY_PATH, attributesOf(plan.flags), MOUNT_ATTR.ATIME_MASK), plan.mountpoint, REFUSED);
     const moved = native.moveMount(mounted, at);
     must(moved, plan.mountpoint, moved === -Errno.EINVAL ? "it is not in the mount namespace of the host service" : REFUSED);
-    const id = mountIdOfFd(mounted);
-    const place = findPlace(at, id, plan.caller.uid);
-    if (place === undefined) {
-      native.umount2(`/proc/self/fd/${mounted}`, MNT.DETACH);
-      throw new FsError(Errno.ESTALE, `cannot mount on ${plan.mountpoint}: ${ELSEWHERE}`);
-    }
+    const place = placeOf(mounted, at, plan);
     return { place, path: toBytes(plan.mountpoint), connection: place.device.split(":")[1] };
   } finally {
     native.close(mounted);

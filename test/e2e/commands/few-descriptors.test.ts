@@ -1,0 +1,53 @@
+// A start of a mount that fails for want of descriptors leaves no mount, at whichever step they run out.
+import { requires, runScript, scratch } from "@sluice/testkit";
+import { expect } from "vitest";
+
+const { test } = requires("CAP_SYS_ADMIN", "/dev/fuse", "command unshare");
+
+const SCRIPT = `
+  import fs from "node:fs";
+  const { native } = await import(process.env.SLUICE_NATIVE_URL);
+  const { connectHere, mountForCaller, openDevice, openMountpoint } = await import("@sluice/keeper-link");
+  const mountpoint = process.argv[1];
+  const plan = { mountpoint, source: "few", subtype: "sluice", flags: 0, allowOther: true, caller: { uid: 0, gid: 0 } };
+  const mounts = () => fs.readFileSync("/proc/self/mountinfo", "utf8").split("\\n").filter((line) => line.includes(mountpoint)).length;
+  native.setNofileLimit(128);
+  function withSpare(spare, use) {
+    const held = [];
+    const error = () => { try { for (;;) held.push(fs.openSync("/dev/null")); } catch (error) { return error.code; } };
+    if (error() !== "EMFILE") throw new Error("not full");
+    for (let left = spare; left > 0; left--) fs.closeSync(held.pop());
+    try { return use(); } catch (error) { return error.code ?? error.message; } finally { for (const fd of held) fs.closeSync(fd); }
+  }
+  const MADE = "made";
+  const seen = {};
+  for (const how of ["own", "caller"]) {
+    seen[how] = { failed: 0, left: [], made: 0 };
+    for (let spare = 0; spare < 10; spare++) {
+      const [fuseFd, at] = how === "own" ? [-1, -1] : [openDevice(), openMountpoint(mountpoint)];
+      let unmounting;
+      const outcome = withSpare(spare, () => {
+        if (how === "caller") mountForCaller(fuseFd, plan, at);
+        else {
+          const connection = connectHere(plan);
+          unmounting = () => withSpare(0, () => connection.unmount(false));
+        }
+        return MADE;
+      });
+      if (outcome !== MADE) { seen[how].failed++; if (mounts() > 0) seen[how].left.push(spare + " " + outcome); }
+      else { seen[how].made++; if (unmounting !== undefined && (await unmounting()) !== 0) seen[how].left.push("after an unmount"); }
+      for (const fd of [fuseFd, at]) if (fd >= 0) fs.closeSync(fd);
+      while (mounts() > 0) native.umount2(mountpoint, 2);
+    }
+  }
+  console.log(JSON.stringify(seen));
+`;
+
+test("a mount that cannot be made for want of descriptors is not left behind, and one is unmounted without any", async () => {
+  const run = ["unshare", "--mount", "--propagation", "private", process.execPath, "--input-type=module", "-e", SCRIPT, scratch()];
+  const { stdout, stderr } = await runScript(run);
+  expect(stderr).toBe("");
+  const { own, caller } = JSON.parse(stdout);
+  expect([own.left, caller.left]).toEqual([[], []]);
+  for (const { failed, made } of [own, caller]) expect(Math.min(failed, made)).toBeGreaterThan(1);
+});
