@@ -150,3 +150,31 @@ test(
   },
   LIMIT_MS,
 );
+
+const WITH_MOVED = `
+  mount -t tmpfs -o mode=755 none /srv
+  mkdir -p /srv/home/settings/gh /srv/home/.tools/gpg /srv/kube /srv/docker/contexts
+  for file in home/settings/gh/hosts home/settings/tool home/.tools/gpg/key home/.tools/t kube/config kube/k docker/d docker/contexts/c; do
+    echo "in $file" > /srv/$file
+  done
+  chown -R ${ORDINARY_USER.uid} /srv
+  exec "$@"
+`;
+
+test(
+  "credentials that variables move elsewhere are hidden there",
+  async () => {
+    const project = new Project("an ordinary user", { f: "f\n", "own/key": "of the project\n" });
+    const look =
+      "cat own/key; cd /srv; cat home/settings/*/* home/settings/tool home/.tools/gpg/key home/.tools/t kube/* docker/d docker/contexts/c";
+    const inHome = ["HOME=/srv/home", "XDG_CONFIG_HOME=/srv/home/settings", "GNUPGHOME=/srv/home/.tools/gpg"];
+    const moved = [...inHome, "KUBECONFIG=/srv/none:/srv/kube/config:own/key", "DOCKER_CONFIG=/srv/docker"];
+    const options = ["--policy", "install", "--read-only", "/srv/docker/contexts"];
+    const run = ["env", ...moved, process.execPath, CLI, "run", ...options, "--", "sh", "-c", look];
+    const argv = ["unshare", "--mount", "--propagation", "private", "sh", "-ec", WITH_MOVED, "sh", ...asOrdinaryUser(run)];
+    const env = { XDG_STATE_HOME: project.state, SLUICE_HOST_SERVICE: "off", PATH: "/usr/local/bin:/usr/bin:/bin" };
+    const { stdout, stderr } = await runScript(argv, { cwd: project.base, env, timeoutMs: LIMIT_MS });
+    expect(stdout, stderr).toBe("of the project\nin home/settings/tool\nin home/.tools/t\nin kube/k\nin docker/contexts/c\n");
+  },
+  LIMIT_MS,
+);

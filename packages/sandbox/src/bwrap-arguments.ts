@@ -119,7 +119,10 @@ function homeOptions({ home, emptied }: Confinement): string[] {
 function credentials(plan: Confinement): string[] {
   const shown = plan.credentials.flatMap(({ path }) => [path, ...aliasesOf(path, plan.mounts).map((alias) => alias.path)]);
   const places = shown.filter((path) => isSeen(path, plan)).map((path) => placeToCover(path, plan));
-  return [...new Set(places)].flatMap((path) => covered(path, isDirectory(path)));
+  const shownLater = [...plan.readOnly, ...plan.writable, ...plan.reachable];
+  // bubblewrap makes a place for each of those.
+  const hasPlace = (path: string): boolean => shownLater.some((one) => one !== path && isBeneath(one, path));
+  return [...new Set(places)].flatMap((path) => (hasPlace(path) ? ["--perms", "0700", "--tmpfs", path] : covered(path, isDirectory(path))));
 }
 
 /** Whether the command sees the real object at this path: a private directory on top of it hides it, unless the caller added it. */

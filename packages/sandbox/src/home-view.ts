@@ -4,7 +4,7 @@
  * but covers is mounted in such a directory: bubblewrap follows links on the path of a mount point, and the program could have made them.
  */
 import { existsSync, lstatSync, mkdirSync, readdirSync, readlinkSync, realpathSync } from "node:fs";
-import { join, relative } from "node:path";
+import { join, relative, resolve } from "node:path";
 import { isBeneath } from "@sluice/mount-control";
 import { codeOf, wrong } from "@sluice/runtime/cli";
 
@@ -20,6 +20,26 @@ const CREDENTIALS = new Set(
     ".cache/google-chrome .cache/chromium .cache/BraveSoftware .cache/mozilla .cache/thunderbird .cache/gh .cache/keyring",
   ].flatMap((line) => line.split(" ")),
 );
+/** The value of the variable is the place of the credentials that are else here. */
+const MOVED_BY: readonly (readonly [variable: string, from: string])[] = [
+  ["XDG_CONFIG_HOME", ".config"],
+  ["XDG_DATA_HOME", ".local/share"],
+  ["XDG_CACHE_HOME", ".cache"],
+  ["GNUPGHOME", ".gnupg"],
+  ["KUBECONFIG", ".kube"],
+  ["DOCKER_CONFIG", ".docker"],
+  ["CARGO_HOME", ".cargo"],
+  ["AWS_SHARED_CREDENTIALS_FILE", ".aws"],
+  ["AWS_CONFIG_FILE", ".aws"],
+  ["AZURE_CONFIG_DIR", ".azure"],
+  ["CLOUDSDK_CONFIG", ".config/gcloud"],
+  ["GH_CONFIG_DIR", ".config/gh"],
+  ["NPM_CONFIG_USERCONFIG", ".npmrc"],
+  ["PGPASSFILE", ".pgpass"],
+  ["PASSWORD_STORE_DIR", ".password-store"],
+];
+/** Their values are lists of paths. */
+const LISTS = new Set(["KUBECONFIG"]);
 /** They are made if they do not exist. Like each other directory whose name begins with a dot, they can be changed in the session. */
 const CACHES = new Set([".cache", ".npm", ".yarn", ".pnpm-store", ".bun", ".gradle", ".m2", ".ivy2", ".node-gyp", ".electron-gyp"]);
 /** The same, without a dot. */
@@ -127,18 +147,35 @@ function addChangeable(view: HomeView, { path, name, real }: { path: string; nam
   else view.changeable.push({ path, lowers, upper, work, at });
 }
 
-/** All credentials below a home directory. bubblewrap covers no link, but its target. */
-export function credentialsIn(home: string, names: Iterable<string> = CREDENTIALS): HomeView["hidden"] {
-  return [...names].flatMap((name) => {
+/** bubblewrap covers no link, but its target. */
+function existing(paths: readonly string[]): HomeView["hidden"] {
+  return paths.flatMap((named) => {
     // An exception costs a hundred times as much.
-    if (!existsSync(join(home, name))) return [];
+    if (!existsSync(named)) return [];
     try {
-      const path = realpathSync.native(join(home, name));
+      const path = realpathSync.native(named);
       return [{ path, directory: kindOf(path) === "directory" }];
     } catch {
       return []; // there is none
     }
   });
+}
+
+/** All credentials below a home directory. */
+export function credentialsIn(home: string, names: Iterable<string> = CREDENTIALS): HomeView["hidden"] {
+  return existing(Array.from(names, (name) => join(home, name)));
+}
+
+/** Those in other places by variables of the caller. A cover over one of the directories `shown` would leave no place for it. */
+export function movedCredentials(variables: NodeJS.ProcessEnv, shown: readonly string[]): HomeView["hidden"] {
+  const paths = MOVED_BY.flatMap(([variable, from]) => {
+    const value = variables[variable] ?? "";
+    const places = (LISTS.has(variable) ? value.split(":") : [value]).filter((place) => place !== "");
+    if (places.length === 0) return [];
+    const names = [...CREDENTIALS].filter((name) => isBeneath(name, from)).map((name) => relative(from, name));
+    return places.flatMap((place) => names.map((name) => join(resolve(place), name)));
+  });
+  return existing(paths).filter(({ path }) => !shown.some((one) => isBeneath(one, path)));
 }
 
 /** Those that are not left out with all around them. */

@@ -11,7 +11,7 @@ import { checkDevices } from "./check-devices.js";
 import { forwardSignals } from "./command-process.js";
 import { environmentFor } from "./environment.js";
 import { findPrograms, type Programs } from "./find-programs.js";
-import { credentialsIn, type HomeOverlay, type HomePlaces, homeView } from "./home-view.js";
+import { credentialsIn, type HomeOverlay, type HomePlaces, homeView, movedCredentials } from "./home-view.js";
 import { closeInherited, type FileToRead, filesToRead, makePlaces, removePlaces } from "./inherited-files.js";
 import { promptForPerson } from "./person-prompt.js";
 import { outsideSockets } from "./outside-sockets.js";
@@ -105,10 +105,10 @@ function homesOf(session: Session, mounted: readonly string[]): Pick<Confinement
   const given = realHome();
   const path = given === undefined || hasPlaces(given) ? undefined : given;
   const others = new Set([given, realAccountHome()].filter((other) => other !== undefined && other !== path));
-  return {
-    home: path === undefined ? undefined : { path, view: homeView(path, homePlaces(session), mounted) },
-    credentials: [...others].flatMap((other) => credentialsIn(other as string)),
-  };
+  const home = path === undefined ? undefined : { path, view: homeView(path, homePlaces(session), mounted) };
+  const moved = movedCredentials(process.env, [session.base, ...(path === undefined ? [] : [path])]);
+  const isNew = (one: { path: string }): boolean => home?.view.hidden.some(({ path }) => isBeneath(one.path, path)) !== true;
+  return { home, credentials: [...[...others].flatMap((other) => credentialsIn(other as string)), ...moved.filter(isNew)] };
 }
 
 function confinementOf(run: SessionRun, view: string, socketDirectory: string): Confinement {
