@@ -250,6 +250,8 @@ test(
     const { code, stderr } = await project.sluice(["run", "--", "true"], { before });
     expect(stderr).toBe("sluice: bwrap: the program is not installed (ENOENT): run: apt install bubblewrap\n");
     expect(code).toBe(3);
+    const withoutPath = await project.sluice(["run", "--", "true"], { before: "unset PATH" });
+    expect(withoutPath.stderr).toMatch(/^sluice: bwrap: the program is not found without PATH \(ENOENT\): set PATH, /);
   },
   LIMIT_MS,
 );

@@ -1,5 +1,6 @@
 /** Runs a command line to its exit code, and reports every failure in the one format of `errorLine`. */
-import { CliError, EXIT, type ExitCode, errorLine, forPerson, type SignalExit } from "./cli-error.js";
+import { CliError, EXIT, type ExitCode, errorLine, forPerson, type SignalExit, wrong } from "./cli-error.js";
+import { escapeTextName } from "./escape-name.js";
 import { fillText } from "./output/fill-text.js";
 import { refuseDebugger } from "./refuse-debugger.js";
 
@@ -53,6 +54,23 @@ function problemOf(error: CommanderError): string {
     .replace(/\. ([A-Z])/g, (_, letter: string) => `; ${letter.toLowerCase()}`);
 }
 
+/** Commander would print the whole help, and tell of a missing command. @throws CliError */
+function refuseHelpOfUnknown(program: CommandLike, words: readonly string[]): void {
+  let [command, path] = [program, program.name()];
+  for (const [index, word] of words.entries()) {
+    const asked = word === "help" ? words[index + 1] : word;
+    const found = command.commands.find((child) => child.name() === asked);
+    if (word === "help") {
+      const isUnknown = found === undefined && asked !== undefined && asked !== "help" && !asked.startsWith("-");
+      if (isUnknown && command.commands.length > 0)
+        throw wrong("command line", `unknown command '${escapeTextName(asked)}'`, `see '${path} --help'`);
+      return;
+    }
+    if (found === undefined) return;
+    [command, path] = [found, `${path} ${word}`];
+  }
+}
+
 function complain(thrown: unknown, program: string): ExitCode | SignalExit {
   const error = forPerson(thrown);
   if (error instanceof CliError) {
@@ -82,6 +100,7 @@ export async function runCli(program: CommandLike, argv: readonly string[] = pro
   refuseDebugger();
   tame(program);
   try {
+    refuseHelpOfUnknown(program, argv.slice(2));
     await program.parseAsync(argv);
     return Number(process.exitCode ?? EXIT.DONE);
   } catch (error) {

@@ -39,6 +39,8 @@ function find(name: string, base: string): string | undefined {
 export function findPrograms(base: string): Programs {
   const found = Object.entries(PACKAGES).map(([name, debianPackage]) => {
     const path = find(name, base);
+    if (path === undefined && (process.env["PATH"] ?? "") === "")
+      throw lacking(name, "the program is not found without PATH (ENOENT)", "set PATH, for example to /usr/local/bin:/usr/bin:/bin");
     if (path === undefined) throw lacking(name, "the program is not installed (ENOENT)", `run: apt install ${debianPackage}`);
     return [name, path] as const;
   });

@@ -377,6 +377,8 @@ requires("/dev/fuse", "CAP_SYS_ADMIN", "command setpriv").test("names a missing 
 });
 
 test("names the help of the command whose command line is wrong", async () => {
+  await complains(["help", "nosuch"], 2, /^sluice: command line: unknown command 'nosuch': see 'sluice --help'\n$/);
+  await complains(["policy", "help", "chek"], 2, /^sluice: command line: unknown command 'chek': see 'sluice policy --help'\n$/);
   await complains(["policy", "chek", "x"], 2, /: command line: unknown command 'chek' .*: see 'sluice policy --help'\n/);
   await complains(["run", "--net", "x", "--", "true"], 2, /'x' is invalid; allowed choices are host, none: see 'sluice run --help'\n/);
 });
