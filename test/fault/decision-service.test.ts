@@ -159,11 +159,11 @@ test(
   }),
 );
 
-/** The first child of a process, which may not have any yet. */
-const childOf = (pid: number): number | undefined => {
-  const [child] = readFileSync(`/proc/${pid}/task/${pid}/children`, "latin1").split(" ");
-  return child === undefined || child === "" ? undefined : Number(child);
-};
+/** The decision service of a mount, once it runs its own program: its parent stands still until then. */
+function serviceOf(pid: number): number | undefined {
+  const [child = ""] = readFileSync(`/proc/${pid}/task/${pid}/children`, "latin1").split(" ");
+  return child !== "" && readFileSync(`/proc/${child}/cmdline`, "latin1").includes("decision-child") ? Number(child) : undefined;
+}
 
 test(
   "a call by name waits for a decision service whose start takes longer than that of the mount",
@@ -173,8 +173,8 @@ test(
     writeFileSync(policy, POLICY);
     const words = [process.execPath, CLI, "mount", "--lower", lower, "--policy", policy, mountpoint];
     const mount = startScript(words, { timeoutMs: 2 * RECOVERY_MS });
-    await eventually("its service starts", RECOVERY_MS, () => childOf(mount.pid) !== undefined);
-    const service = childOf(mount.pid) as number;
+    await eventually("its service starts", RECOVERY_MS, () => serviceOf(mount.pid) !== undefined);
+    const service = serviceOf(mount.pid) as number;
     process.kill(service, "SIGSTOP");
     await mount.waitFor("mounted ");
     const reader = startScript(["cat", join(mountpoint, "plain")], { timeoutMs: RECOVERY_MS });
