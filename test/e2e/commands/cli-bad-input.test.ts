@@ -67,17 +67,20 @@ test("without arguments, names the commands to begin with", async () => {
     expect(stderr).toContain(`  sluice ${command}`);
 });
 
-test("a TMPDIR that is not there hinders no mount in the background, and sluice doctor names it", async () => {
-  const { lower, mnt } = testLayers();
-  const options = { env: { TMPDIR: "/nowhere" } };
-  const { code, stdout, stderr } = await runSluice(["mount", "--background", "--log-file", "/dev/null", "--lower", lower, mnt], options);
-  expect(code, stderr).toBe(0);
-  expect(stdout).toContain(`mounted ${mnt} `);
-  expect(await runSluice(["unmount", mnt])).toMatchObject({ code: 0, stderr: "" });
-  const doctor = await runSluice(["doctor"], options);
-  expect(doctor.code).toBe(3);
-  expect(doctor.stdout).toMatch(/^LACK +mount: \/nowhere: no temporary directory can be made there \(ENOENT\)\n +-> set TMPDIR /m);
-});
+requires("/dev/fuse", "CAP_SYS_ADMIN", "command bwrap").test(
+  "a TMPDIR that is not there hinders no mount in the background, and sluice doctor names it",
+  async () => {
+    const { lower, mnt } = testLayers();
+    const options = { env: { TMPDIR: "/nowhere" } };
+    const { code, stdout, stderr } = await runSluice(["mount", "--background", "--log-file", "/dev/null", "--lower", lower, mnt], options);
+    expect(code, stderr).toBe(0);
+    expect(stdout).toContain(`mounted ${mnt} `);
+    expect(await runSluice(["unmount", mnt])).toMatchObject({ code: 0, stderr: "" });
+    const doctor = await runSluice(["doctor"], options);
+    expect(doctor.code).toBe(3);
+    expect(doctor.stdout).toMatch(/^LACK +mount: \/nowhere: no temporary directory can be made there \(ENOENT\)\n +-> set TMPDIR /m);
+  },
+);
 
 test("output to a full disk is an error: a patch and a layer are not cut short silently", () => {
   const { root, lower, upper } = testLayers();

@@ -89,7 +89,7 @@ export async function serveForKeeper(host: MountHost, linkFd = LINK_FD): Promise
 }
 
 /** Resolves when the keeper names the user of the mount to come; to undefined if it is gone. */
-async function owner(linkSocket: number): Promise<DecisionUser | undefined> {
+async function nextUser(linkSocket: number): Promise<DecisionUser | undefined> {
   const bytes = Buffer.alloc(USER_BYTES);
   await untilReadable(linkSocket);
   const received = native.receiveMessage(linkSocket, bytes, new Int32Array(0), 0);
@@ -121,7 +121,7 @@ export async function serveAssigned(host: MountHost): Promise<void> {
     // The keeper starts another server in place of one that ends.
     if (!(await rehearseServing(host.readyDecisions))) return;
   }
-  const user = await owner(linkSocket);
+  const user = await nextUser(linkSocket);
   if (user === undefined) return;
   // While this process is root's: nobody else could name another user.
   await host.readyDecisions?.assign(user);
