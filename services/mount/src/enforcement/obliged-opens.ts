@@ -1,5 +1,5 @@
 /** The open files whose transfers are held to obligations, each with the question and the decision that obliged it. */
-import type { Question } from "@sluice/decision-api";
+import { newQuestionId, type Question } from "@sluice/decision-api";
 import type { OpenRecord } from "@sluice/overlay";
 import type { CallContext } from "@sluice/vfs";
 import { errnoOfDenial, type DecidedRuling } from "./decided-ruling.js";
@@ -14,6 +14,12 @@ export interface ObligedOpensParts {
   audited(io: AuditedIo): void;
   /** An earlier server gave grants, whose use of rates is unknown. */
   readonly goesOn: boolean;
+}
+
+/** The question of an open file once more: the open that it came from is over, and so is its trace. */
+export function putAgain(question: Question, paths: readonly string[]): Question {
+  const resource = { ...question.resource, paths: [...paths] };
+  return { ...question, id: newQuestionId(), resource, traceparent: undefined, mayAsk: undefined };
 }
 
 export class ObligedOpens {

@@ -9,7 +9,6 @@ import {
   DecisionError,
   type FactNeeds,
   type MissingFact,
-  newQuestionId,
   NO_FACTS,
   type PolicyCapabilities,
   type Question,
@@ -22,9 +21,10 @@ import { isLaxer } from "./compare-rulings.js";
 import { ContentReader } from "./facts/content-facts.js";
 import { HiddenByPolicy } from "./hidden-by-policy.js";
 import { DENIED, type DecidedRuling, errnoOfDenial, rulingOf, UNASKED } from "./decided-ruling.js";
-import type { AuditedIo, HandleRuling } from "./io-watch.js";
+import type { PolicyGateEvents } from "./gate-events.js";
+import type { HandleRuling } from "./io-watch.js";
 import { LateRulings } from "./late-rulings.js";
-import { ObligedOpens } from "./obliged-opens.js";
+import { ObligedOpens, putAgain } from "./obliged-opens.js";
 import type { Grants } from "./grants.js";
 import { decodeGrant, encodeGrant } from "./persisted-grant.js";
 import { CallInquiry } from "./call-inquiry.js";
@@ -36,16 +36,6 @@ import type { FindMapped } from "./facts/mapped-files.js";
 import type { MountFacts } from "./facts/resource-facts.js";
 import { isStillAsked, looksInside } from "./still-asked.js";
 import type { OpenSpans } from "../tracing/open-spans.js";
-
-export interface PolicyGateEvents {
-  decided(decision: Decision, question: Question, durationMs: number): void;
-  /** A cached answer was enforced again: no question was asked. */
-  recalled(decision: Decision, call: CallContext, intent: Intent): void;
-  /** A transfer that an obligation wants told. */
-  audited(io: AuditedIo): void;
-  /** Something that should not happen; the access was denied. */
-  anomaly(message: string, detail: Record<string, unknown>): void;
-}
 
 /** The ruling of a review. */
 export type ReviewedRuling = Pick<DecidedRuling, "effect" | "errno" | "watch" | "decision" | "terms">;
@@ -380,15 +370,7 @@ export class PolicyGate implements Gate {
 
   /** The same question under the policy in force now, with the names that the file has now, and all other facts of the opening. */
   async #askAgain(question: Question, call: CallContext, handle: number): Promise<HandleRuling> {
-    const paths = this.namesOf(handle)?.slice() ?? question.resource.paths;
-    // The open that it came from is over, and so is its trace.
-    const again = {
-      ...question,
-      id: newQuestionId(),
-      resource: { ...question.resource, paths },
-      traceparent: undefined,
-      mayAsk: undefined,
-    };
+    const again = putAgain(question, this.namesOf(handle) ?? question.resource.paths);
     const startedMs = performance.now();
     const { signal, stop } = untilAskedToEnd(call);
     try {

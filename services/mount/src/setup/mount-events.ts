@@ -2,7 +2,7 @@
 import type { OverlayEvents } from "@sluice/overlay";
 import { type Logger, youngCollector } from "@sluice/runtime";
 import { type EngineEvents, errnoName } from "@sluice/vfs";
-import type { PolicyGateEvents } from "../enforcement/policy-gate.js";
+import type { PolicyGateEvents } from "../enforcement/gate-events.js";
 import { toText } from "@sluice/native";
 import type { MountTelemetry } from "../telemetry/mount-telemetry.js";
 
