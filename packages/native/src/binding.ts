@@ -305,10 +305,7 @@ export interface Native extends CopyCalls, NameCalls {
   leave(code: number): never;
   /** For this thread; lost when its fsuid or capabilities change (asCaller): for processes that never act as callers. */
   setParentDeathSignal(signal: number): number;
-  /**
-   * Whether this thread, and threads that it starts from then on, leave a signal of the process to others. 1 if they did
-   * before, else 0; -EINVAL for an unknown signal.
-   */
+  /** This thread, and those that it starts later, leave a signal of the process to others, or not. 1 if they did before; -EINVAL: unknown. */
   blockSignal(signal: number, blocked: boolean): number;
   setNofileLimit(soft: number): number;
   nofileLimit(): { soft: number; hard: number };
