@@ -2,6 +2,8 @@
  * Marks in the layers, and the options that govern them: each setting on kernel overlayfs and on Sluice, over equal layers
  * and with equal options. The output and the resulting upper layer must be the same.
  */
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
 import {
   directory,
   file,
@@ -12,6 +14,7 @@ import {
   policyOf,
   requires,
   scratch,
+  startScript,
   symlink,
   type Tree,
   whiteout,
@@ -82,6 +85,16 @@ for (const options of ["metacopy=on", "metacopy=off", "metacopy=off,redirect_dir
       await alike({ lowers, data, options, script });
   });
 }
+
+withPython.test("a path with .. into a data-only layer leads there while something else is renamed", async () => {
+  const elsewhere = scratch();
+  writeFileSync(join(elsewhere, "a"), "");
+  const renames = startScript(["python3", "-c", "import os\nwhile True: os.rename('a', 'b'); os.rename('b', 'a')"], { cwd: elsewhere });
+  const script = "for round in $(seq 400); do cat dots dots dots dots dots; done | sort | uniq -c";
+  const seen = await onSluice({ lowers: [pointing], data, options: "metacopy=on", script });
+  renames.kill();
+  expect(seen.output.trim()).toBe("2000 DATA");
+});
 
 test("a path into a data-only layer does not lead out of it", async () => {
   const outside = scratch();

@@ -7,6 +7,15 @@ import { closeFd, openName, statFd, statName, sys } from "../layer/system-calls.
 /** Whatever a mark says: not out of the layer, through no link, into no other mount. */
 const PATH_RESOLVE = RESOLVE.BENEATH | RESOLVE.NO_MAGICLINKS | RESOLVE.NO_SYMLINKS | RESOLVE.NO_XDEV;
 const attr = new Attr();
+/** Each time something was renamed or mounted in the microseconds of the look-up. */
+const MOST_TRIES = 1_000;
+
+/** A rename or a mount anywhere on the machine ends a look-up of ".." within bounds (openat2(2), EAGAIN): it begins again. */
+function openPath(rootFd: number, path: string, flags: number): number {
+  let fd = -Errno.EAGAIN;
+  for (let tries = 0; fd === -Errno.EAGAIN && tries < MOST_TRIES; tries++) fd = sys.openat2(rootFd, path, flags, 0, PATH_RESOLVE);
+  return fd;
+}
 
 /** For reading, whatever access the flags ask for. A descriptor or the negative errno: ENOENT if no layer has it. */
 export function openData(core: DataAccess, place: DataLocation, flags: number): number {
@@ -16,7 +25,7 @@ export function openData(core: DataAccess, place: DataLocation, flags: number): 
     return dirFd < 0 ? dirFd : openName(dirFd, place.name, reading, 0);
   }
   for (const layer of core.dataLayers) {
-    const fd = sys.openat2(layer.root.fd, place.name, reading | O.NOFOLLOW | O.CLOEXEC, 0, PATH_RESOLVE);
+    const fd = openPath(layer.root.fd, place.name, reading | O.NOFOLLOW | O.CLOEXEC);
     if (fd < 0) continue;
     if (statFd(fd, attr) === 0 && (attr.mode & S.IFMT) === S.IFREG) {
       place.layer = layer;
