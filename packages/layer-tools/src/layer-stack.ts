@@ -2,7 +2,7 @@
  * Resolves names in a stack of layers, top first, by overlayfs' rules: whiteouts, opaque directories, redirects and metadata-only copies. It
  * writes nothing and follows no link.
  */
-import { native, openBeneath } from "@sluice/native";
+import { native, openBeneath, StatWord } from "@sluice/native";
 import { AT, Attr, Errno, errnoName, O, S } from "@sluice/vfs";
 import { failed } from "@sluice/runtime/cli";
 import { isWhiteoutAt, join, lookUp, lookUpAll, namesIn, remedyFor, shownIn, type Tree } from "./tree.js";
@@ -230,7 +230,7 @@ export class OverAnything extends LayerStack {
 
   constructor({ trees, uppers }: LayerStack) {
     super(trees.slice(0, uppers + 1), { uppers });
-    this.#directory.words[15] = S.IFDIR;
+    this.#directory.words[StatWord.mode] = S.IFDIR;
   }
 
   override look(place: LayerPath, name: string): Hit | "whiteout" | undefined {
