@@ -1,5 +1,6 @@
 /** The rehearsal of a server that waits for its user: it serves a mount of its own, and nothing of that is left. */
 import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { spawnSync } from "node:child_process";
 import { once } from "node:events";
 import { connect, createServer, type Socket } from "node:net";
 import { join } from "node:path";
@@ -10,7 +11,9 @@ import { expect } from "vitest";
 
 const { test } = requires("/dev/fuse", "CAP_SYS_ADMIN");
 
-const REHEARSE = fileURLToPath(new URL("../../../services/mount/dist/host/users/rehearse-serving.js", import.meta.url));
+const USERS = new URL("../../../services/mount/dist/host/users/", import.meta.url);
+const REHEARSE = fileURLToPath(new URL("rehearse-serving.js", USERS));
+const BEGIN = fileURLToPath(new URL("begin-user-mount.js", USERS));
 
 const PATIENCE_MS = 30_000;
 
@@ -117,4 +120,32 @@ test("a server that is killed while its rehearsal waits for an answer ends", asy
   await eventually("the open waits for its answer", PATIENCE_MS, () => waitsForAnswer(script.pid));
   script.kill("SIGKILL");
   expect((await script.finished).signal).toBe("SIGKILL");
+});
+
+/** Plans a mount as for a user. It tells of each directory, by its name, while they are there, and waits for nobody at its descriptor 3. */
+const PLAN = `
+  import { readdirSync, statSync } from "node:fs";
+  const { rehearseUserMount } = await import(${JSON.stringify(BEGIN)});
+  const at = "/run/sluice/rehearsal-" + process.pid;
+  const told = {};
+  rehearseUserMount(() => {
+    for (const name of ["", ...readdirSync(at)]) {
+      const { uid, gid, mode } = statSync(at + "/" + name);
+      told[name] = { uid, gid, mode: mode & 0o777 };
+    }
+  });
+  console.log(JSON.stringify({ pid: process.pid, told }));`;
+
+test("the keeper's rehearsal gives no user a directory in which root follows names, and leaves nothing", async () => {
+  const { stdout, stderr } = spawnSync(process.execPath, ["--input-type=module", "-e", PLAN], {
+    encoding: "utf8",
+    stdio: ["ignore", "pipe", "pipe", "pipe"],
+  });
+  expect(stderr).toBe("");
+  const { pid, told } = JSON.parse(stdout) as { pid: number; told: Record<string, { uid: number; gid: number; mode: number }> };
+  const unused = { uid: 4_294_967_293, gid: 4_294_967_293, mode: 0o700 };
+  const rootOnly = { uid: 0, gid: 0 };
+  expect(told).toMatchObject({ "": { ...rootOnly, mode: 0o711 }, view: unused, lower: unused, upper: unused, work: unused });
+  expect(told["policy.yaml"]).toMatchObject(rootOnly);
+  expect(existsSync(`/run/sluice/rehearsal-${pid}`)).toBe(false);
 });

@@ -2,7 +2,7 @@
  * Prepares the process for the next mount of an ordinary user, which somebody waits for: V8 compiles code, and Node loads its own modules, when they
  * are used for the first time. So it plans a mount of directories of its own, as it will plan that of the user. It has nothing of a user yet.
  */
-import { chownSync, constants, mkdirSync, openSync, rmSync, writeFileSync } from "node:fs";
+import { chmodSync, chownSync, constants, mkdirSync, openSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { RUN_DIRECTORY, removeRunDirectories } from "@sluice/mount-control";
 import { native } from "@sluice/native";
@@ -13,8 +13,11 @@ import { REHEARSAL_POLICY, REHEARSAL_SPEC } from "./rehearsal-spec.js";
 import { isAwaited } from "./spare-process.js";
 import { parseSpec, type UserSpec } from "./user-spec.js";
 
-/** The user whose mount is planned. Root in its place would lose its capabilities: one gets them back from another user alone. */
-const NOBODY: Peer = { uid: 65_534, gid: 65_534, groups: [] };
+/**
+ * The user whose mount is planned. Root in its place would lose its capabilities: one gets them back from another user alone. No process
+ * has this number, as services have that of "nobody": whoever had it could put links into the directories, which root follows.
+ */
+const NOBODY: Peer = { uid: 4_294_967_293, gid: 4_294_967_293, groups: [] };
 
 const DIRECTORIES = ["view", "lower", "", "upper", "work"];
 const PRIVATE = 0o700;
@@ -38,9 +41,10 @@ function rehearse(plan: Plan, { at, pair, fds }: { at: string; pair: Int32Array;
   const spec = parseSpec(JSON.stringify(REHEARSAL_SPEC));
   if (spec === undefined || peerOfSocket(ours) === undefined) return;
   lookForConfinement(ours, NOBODY);
+  // The directory of all is root's, so nobody else can replace one of them.
   for (const name of DIRECTORIES) {
-    mkdirSync(join(at, name), { recursive: true, mode: PRIVATE });
-    chownSync(join(at, name), NOBODY.uid, NOBODY.gid);
+    if (name !== "") mkdirSync(join(at, name), { mode: PRIVATE });
+    if (name !== "") chownSync(join(at, name), NOBODY.uid, NOBODY.gid);
     fds.push(openSync(join(at, name), constants.O_RDONLY | constants.O_DIRECTORY));
   }
   writeFileSync(join(at, REHEARSAL_POLICY), "");
@@ -56,6 +60,10 @@ export function rehearseWith(plan: Plan): void {
   const fds: number[] = [];
   try {
     mkdirSync(RUN_DIRECTORY, { recursive: true, mode: OTHERS_ENTER });
+    // One that was killed with the same number left it.
+    rmSync(at, { recursive: true, force: true });
+    mkdirSync(at, { mode: PRIVATE });
+    chmodSync(at, OTHERS_ENTER);
     native.seqpacketPair(pair);
     rehearse(plan, { at, pair, fds });
   } catch {
