@@ -4,6 +4,7 @@
  */
 import type { Policy, PolicyBackend, Refresh } from "./backend.js";
 import { FileReader } from "./document/file-reader.js";
+import { diskOf, type Keeping, NotingDisk } from "./document/kept-policy.js";
 import { OWN_DISK, type PolicyDisk } from "./document/policy-disk.js";
 import { beginLoad, loadLocated, policyOf } from "./load-file.js";
 import { type BackendEvents, type LoadedPolicy, NO_BACKEND_EVENTS } from "./policy-kind.js";
@@ -15,7 +16,18 @@ type Outcome = { reader: FileReader; result: { ok: true; loaded: LoadedPolicy } 
 
 const asError = (error: unknown): Error => (error instanceof Error ? error : new Error(String(error)));
 
+interface Source {
+  location: PolicyLocation;
+  disk: PolicyDisk;
+  events: BackendEvents;
+  /** Called when what was loaded last comes into force. */
+  keep?: (located: string) => void;
+}
+
 class FileBackend implements PolicyBackend {
+  private reader: FileReader;
+  /** The file that the last load began with. */
+  private located = "";
   /** Of the file itself. */
   private refusedEdit: Error | undefined;
   /** Of a source that the policy in force comes from, as last told. */
@@ -28,11 +40,14 @@ class FileBackend implements PolicyBackend {
   private readonly hints = new Set<() => void>();
   private retiring: Promise<void>[] = [];
 
+  /** `refused`: the edit since the policy in force. */
   constructor(
-    private readonly source: { location: PolicyLocation; disk: PolicyDisk; events: BackendEvents },
+    private readonly source: Source,
     private inForce: LoadedPolicy,
-    private reader: FileReader,
+    { reader, refused }: { reader: FileReader; refused?: Error | undefined },
   ) {
+    this.reader = reader;
+    if (refused !== undefined) this.outcome = { reader, result: { ok: false, error: refused } };
     this.follow(inForce);
     source.disk.onChange(() => this.hint());
   }
@@ -73,7 +88,8 @@ class FileBackend implements PolicyBackend {
     // From here on these files are watched, whether they make a policy or not.
     this.reader = reader;
     try {
-      const load = beginLoad({ file: location.locate(), reader, events, depth: 0, busy: true });
+      this.located = location.locate();
+      const load = beginLoad({ file: this.located, reader, events, depth: 0, busy: true });
       if (load.state === "done") this.outcome = { reader, result: { ok: true, loaded: load.loaded } };
       else this.await(load.finish(), { reader, turn });
     } catch (error) {
@@ -121,6 +137,7 @@ class FileBackend implements PolicyBackend {
     if (same) return { state: "unchanged" };
     this.retire(this.inForce);
     this.inForce = loaded;
+    this.source.keep?.(this.located);
     this.remoteChanged = false;
     this.toldRefusal = undefined;
     this.follow(loaded);
@@ -178,15 +195,40 @@ function olderThan(inForce: LoadedPolicy, next: LoadedPolicy, file: string): Pol
   return new PolicyError(file, [{ severity: "error", line: 1, column: 1, message, remedy: "give each edit a higher one" }]);
 }
 
-/** Rejects with `PolicyError`: nothing starts on a policy that does not check. A directory holds `policy.yaml`. */
+/** The policy of files that were kept; undefined if there are none, or if this version cannot use them. */
+async function lastInForce(files: string | undefined, events: BackendEvents): Promise<LoadedPolicy | undefined> {
+  const kept = files === undefined ? undefined : diskOf(files);
+  if (kept === undefined) return undefined;
+  return loadLocated(kept.located, events, new FileReader(kept.disk)).catch(() => undefined);
+}
+
+/**
+ * Rejects with `PolicyError`: nothing starts on a policy that does not check, unless `keeping` has the one that was in force before. A directory
+ * holds `policy.yaml`.
+ */
 export async function openPolicyFile(
   file: string,
   events: BackendEvents = NO_BACKEND_EVENTS,
   disk: PolicyDisk = OWN_DISK,
+  keeping?: Keeping,
 ): Promise<PolicyBackend> {
-  const location = policyLocation(file, disk);
-  const reader = new FileReader(disk);
-  return new FileBackend({ location, disk, events }, await loadLocated(location.locate(), events, reader), reader);
+  const noting = keeping === undefined ? undefined : new NotingDisk(disk);
+  const files = noting ?? disk;
+  const location = policyLocation(file, files);
+  const keep = (at: string): void => void (noting !== undefined && keeping?.keep(noting.take(at)));
+  const source: Source = { location, disk: files, events, keep };
+  const reader = new FileReader(files);
+  const located = location.locate();
+  let loaded: LoadedPolicy;
+  try {
+    loaded = await loadLocated(located, events, reader);
+  } catch (error) {
+    const last = await lastInForce(keeping?.last, events);
+    if (last === undefined) throw error;
+    return new FileBackend(source, last, { reader, refused: asError(error) });
+  }
+  keep(located);
+  return new FileBackend(source, loaded, { reader });
 }
 
 /** The same at once, for a file of rules. Throws `PolicyError`. */
@@ -194,7 +236,7 @@ export function rulesBackend(file: string): PolicyBackend {
   const location = policyLocation(file);
   const reader = new FileReader();
   const load = beginLoad({ file: location.locate(), reader, events: NO_BACKEND_EVENTS, depth: 0, busy: false });
-  if (load.state === "done") return new FileBackend({ location, disk: OWN_DISK, events: NO_BACKEND_EVENTS }, load.loaded, reader);
+  if (load.state === "done") return new FileBackend({ location, disk: OWN_DISK, events: NO_BACKEND_EVENTS }, load.loaded, { reader });
   const problem = { severity: "error" as const, line: 1, column: 1, message: "it holds no rules", remedy: "write version: 1 and rules" };
   throw new PolicyError(file, [problem]);
 }

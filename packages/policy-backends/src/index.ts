@@ -11,6 +11,7 @@ export { type PolicyProblem, PolicyError, problemLine, problemText } from "./rul
 export { publishPolicy } from "./source/publish.js";
 export { durationMs, durationSchema } from "./document/duration.js";
 export { FileReader } from "./document/file-reader.js";
+export type { Keeping } from "./document/kept-policy.js";
 export { type FileStats, OWN_DISK, type PolicyDisk } from "./document/policy-disk.js";
 export { openDocument } from "./load-file.js";
 export { connectJetStream, type JetStreamPublisher } from "./nats/jet-stream.js";

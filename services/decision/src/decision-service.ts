@@ -1,6 +1,6 @@
 /** The composition root of the decision service: its parts, in the order they start and the reverse in which they stop. */
 import type { PolicyCapabilities } from "@sluice/decision-api";
-import { openPolicyFile, type PolicyBackend, type PolicyDisk, PolicyError } from "@sluice/policy-backends";
+import { type Keeping, openPolicyFile, type PolicyBackend, type PolicyDisk, PolicyError } from "@sluice/policy-backends";
 import {
   type AdminOptions,
   type AdminServer,
@@ -39,6 +39,8 @@ export interface DecisionServiceOptions {
   policy: string | PolicyBackend;
   /** How the policy's files are reached; by default by this process. */
   policyDisk?: PolicyDisk | undefined;
+  /** If it is started again while the policy has a mistake: with this it begins with the policy that was in force before. */
+  keeping?: Keeping | undefined;
   listen: ListenTarget;
   /** For TCP. */
   tls?: TlsFiles | undefined;
@@ -127,10 +129,10 @@ function openDesk(
   return { desk, file };
 }
 
-async function openBackend({ policy, policyDisk }: DecisionServiceOptions, tellers: Refusals): Promise<PolicyBackend> {
+async function openBackend({ policy, policyDisk, keeping }: DecisionServiceOptions, tellers: Refusals): Promise<PolicyBackend> {
   if (typeof policy !== "string") return policy;
   try {
-    return await openPolicyFile(policy, backendReports(tellers), policyDisk);
+    return await openPolicyFile(policy, backendReports(tellers), policyDisk, keeping);
   } catch (error) {
     if (!(error instanceof PolicyError)) throw error;
     throw new CliError(

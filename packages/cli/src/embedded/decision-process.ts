@@ -5,13 +5,13 @@
 import type { ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { setTimeout as sleep } from "node:timers/promises";
-import { native } from "@sluice/native";
+import { native, type Poller } from "@sluice/native";
 import type { DecisionUser } from "@sluice/service-mount";
 import { type DecisionsOptions, spawnDecisions } from "./child-process.js";
 import type { OwnUser, SharedUser } from "./decision-user.js";
 import { type HostedPolicy, sendPolicy, sendRecord } from "./hosted-policy.js";
 import { PolicyFiles } from "./policy-files.js";
-import { REHEARSAL } from "./policy-records.js";
+import { type KeepPolicy, MAX_POLICY_RECORD_BYTES, REHEARSAL } from "./policy-records.js";
 import { RestartPause } from "./restart-pause.js";
 import { type PolicyWord, readTaggedLines } from "./tagged-lines.js";
 
@@ -35,8 +35,19 @@ interface Attempt {
 interface Running {
   child: ChildProcess;
   socket: number;
+  /** Of the socket: the process keeps policies there. */
+  poller: Poller;
   attempts: Map<number, Attempt>;
   lastId: number;
+}
+
+/** Of a `KeepPolicy`; the process is not trusted with its form. */
+function idIn(text: string): number {
+  try {
+    return Number((JSON.parse(text) as Partial<KeepPolicy> | null)?.id);
+  } catch {
+    return NaN;
+  }
 }
 
 const openFiles = (socket: number, policyFile: string): PolicyFiles => new PolicyFiles(socket, policyFile);
@@ -50,6 +61,8 @@ export class DecisionProcess {
   readonly #pause = new RestartPause();
   /** Called when the process has given back what it had of a policy. */
   readonly #whenEnded = new Map<HostedPolicy, () => void>();
+  readonly #bytes = Buffer.alloc(MAX_POLICY_RECORD_BYTES);
+  readonly #fds = new Int32Array(1);
   #running: Running | undefined;
   #state: "new" | "runs" | "pauses" | "over" = "new";
   #lingering: NodeJS.Timeout | undefined;
@@ -108,7 +121,10 @@ export class DecisionProcess {
   #start(how: Pick<DecisionsOptions, "isAssigned" | "isEarly"> = {}): void {
     const { user, tracingEndpoint } = this.#options;
     const { child, socket } = spawnDecisions(user, { tracingEndpoint, ...how });
-    const running: Running = { child, socket, attempts: new Map(), lastId: 0 };
+    const running: Running = {
+      ...{ child, socket, attempts: new Map<number, Attempt>(), lastId: 0 },
+      poller: native.poll(socket, (status) => this.#keep(running, status)),
+    };
     this.#running = running;
     this.#state = "runs";
     this.#pause.started();
@@ -168,6 +184,19 @@ export class DecisionProcess {
     if (word === "failed") this.#failed(policy, running);
   }
 
+  /** The process says which policy is in force: one record in each turn. */
+  #keep({ socket, attempts, poller }: Running, status: number): void {
+    const got = status < 0 ? 0 : native.receiveMessage(socket, this.#bytes, this.#fds, 0);
+    if (got === 0) poller.close();
+    if (got <= 0) return;
+    const [length, count] = [got % 65_536, Math.floor(got / 65_536) % 65_536];
+    const fd = count === 1 ? (this.#fds[0] as number) : undefined;
+    const policy = attempts.get(idIn(this.#bytes.toString("utf8", 0, length)))?.policy;
+    if (fd === undefined) return;
+    if (policy === undefined) native.close(fd);
+    else policy.keep(fd);
+  }
+
   #failed(policy: HostedPolicy, running: Running): void {
     if (!policy.stopped("the policy cannot be loaded")) {
       this.#policies.delete(policy);
@@ -180,6 +209,7 @@ export class DecisionProcess {
   }
 
   #ended(running: Running, how: string): void {
+    running.poller.close();
     native.close(running.socket);
     this.#running = undefined;
     for (const policy of this.#policies) if (!policy.stopped(how)) this.#policies.delete(policy);

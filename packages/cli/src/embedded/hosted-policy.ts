@@ -1,4 +1,5 @@
 /** A policy that a decision process answers for: its options, its files, and how far it has come. It outlives the process. */
+import { constants, fstatSync, openSync, readSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { CliError, EXIT, type Logger } from "@sluice/runtime";
 import { check, native } from "@sluice/native";
 import type { PolicyFiles } from "./policy-files.js";
@@ -12,6 +13,8 @@ export interface PolicyOptions {
   askTimeoutMs: number | undefined;
   /** The file of people's answers; undefined: there is none. */
   answersFd: number | undefined;
+  /** The path of a file for the policy in force, beside the socket; undefined: no edit can bring another one. */
+  keptFile: string | undefined;
   logLevel: string;
   /** An earlier one has served: then it is loaded again even if it cannot be loaded now. */
   takesOver: boolean;
@@ -22,6 +25,19 @@ export interface PolicyOptions {
   /** Gets its decisions; undefined: it logs none. */
   writeDecision: ((line: string) => void) | undefined;
   logger: Logger;
+}
+
+/** Twice the limit of a policy's file, in base64. */
+const MAX_KEPT_BYTES = 44 << 20;
+
+/** Reads no other file than one in memory: nothing else is there at once. @throws if it cannot be kept */
+function writeKept(path: string, fd: number): void {
+  check(native.sealsOf(fd), "look at a policy");
+  if (fstatSync(fd).size > MAX_KEPT_BYTES) throw new RangeError(`its files are larger than ${MAX_KEPT_BYTES} bytes`);
+  const bytes = Buffer.alloc(fstatSync(fd).size);
+  const length = readSync(fd, bytes, 0, bytes.length, 0);
+  writeFileSync(`${path}.next`, bytes.subarray(0, length), { mode: 0o600 });
+  renameSync(`${path}.next`, path);
 }
 
 export class HostedPolicy {
@@ -71,6 +87,31 @@ export class HostedPolicy {
     this.files = undefined;
   }
 
+  /** Takes the memory file of a process over. What is kept is the policy in force, or nothing. */
+  keep(fd: number): void {
+    const { keptFile, logger, policyFile } = this.options;
+    if (keptFile === undefined) return void native.close(fd);
+    try {
+      writeKept(keptFile, fd);
+    } catch (error) {
+      rmSync(keptFile, { force: true });
+      logger.warn({ err: error, policyFile }, "the policy in force cannot be kept for a start with a mistake in a later edit");
+    } finally {
+      native.close(fd);
+    }
+  }
+
+  /** A descriptor of the file with the policy that was in force before; undefined if there is none. */
+  openKept(): number | undefined {
+    const { keptFile } = this.options;
+    if (keptFile === undefined || !this.#everServed) return undefined;
+    try {
+      return openSync(keptFile, constants.O_RDONLY | constants.O_NOFOLLOW);
+    } catch {
+      return undefined;
+    }
+  }
+
   /** It does not serve, and the process has given back what it had. @returns false if it is over for good */
   stopped(how: string): boolean {
     this.closeFiles();
@@ -94,18 +135,21 @@ export function sendPolicy(
   policy: HostedPolicy,
   openFiles: ((socket: number, policyFile: string) => PolicyFiles) | undefined,
 ): boolean {
-  const { policyFile, listenFd, logLevel, askTimeoutMs, answersFd, writeDecision } = policy.options;
+  const { policyFile, listenFd, logLevel, askTimeoutMs, answersFd, keptFile, writeDecision } = policy.options;
   const pair = new Int32Array(2);
   if (openFiles !== undefined) check(native.seqpacketPair(pair), "make a pair of sockets for the files of a policy");
   const [ours, theirs] = pair as unknown as [number, number];
   const hasFiles = openFiles !== undefined;
   const hasAnswers = answersFd !== undefined;
-  const begin = { policyFile, logLevel, askTimeoutMs, logsDecisions: writeDecision !== undefined, hasFiles, hasAnswers };
-  const fds = [listenFd, ...(hasFiles ? [theirs] : []), ...(hasAnswers ? [answersFd] : [])];
+  const kept = policy.openKept();
+  const has = { hasFiles, hasAnswers, hasKept: kept !== undefined, keeps: keptFile !== undefined };
+  const begin = { policyFile, logLevel, askTimeoutMs, logsDecisions: writeDecision !== undefined, ...has };
+  const fds = [listenFd, ...(hasFiles ? [theirs] : []), ...(hasAnswers ? [answersFd] : []), ...(kept === undefined ? [] : [kept])];
   const files = openFiles?.(ours, policyFile);
   // Before the process can ask for it.
   files?.sendAhead();
   const sent = sendRecord(socket, { id, begin }, fds);
+  if (kept !== undefined) native.close(kept);
   if (files === undefined) return sent;
   native.close(theirs);
   if (sent) policy.files = files;

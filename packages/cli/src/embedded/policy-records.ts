@@ -6,7 +6,10 @@
 /** A path of maximum length, in JSON. */
 export const MAX_POLICY_RECORD_BYTES = 32 * 1024;
 
-/** With the descriptors of the listening socket, of the socket for the policy's files, and of the file of answers, as `has…` tells. */
+/**
+ * With the descriptors of the listening socket, of the socket for the policy's files, of the file of answers, and of the file with the policy
+ * that was in force before, as `has…` tells.
+ */
 export interface BeginPolicy {
   /** Of this attempt: a policy that is loaded again has another one. */
   id: number;
@@ -19,7 +22,16 @@ export interface BeginPolicy {
     /** Otherwise the process reads the files itself, with our uid. */
     hasFiles: boolean;
     hasAnswers: boolean;
+    hasKept: boolean;
+    /** It tells which policy is in force, by `KeepPolicy`. */
+    keeps: boolean;
   };
+}
+
+/** From the process, with a memory file: what it is to begin with if it has to start again while the policy has a mistake. */
+export interface KeepPolicy {
+  id: number;
+  keep: true;
 }
 
 /** Its mount has ended: the process answers what was asked, and gives everything back. */

@@ -3,7 +3,8 @@
  * after another (policy-records.ts). They share the event loop, so a policy that takes long delays the others, and share the end of the
  * process, which the mount service starts again.
  */
-import { check, everyThreadIsUser, native, POLL, type Poller, untilReadable } from "@sluice/native";
+import { closeSync, readFileSync } from "node:fs";
+import { check, everyThreadIsUser, memoryFileOf, native, POLL, type Poller, untilReadable } from "@sluice/native";
 import {
   CliError,
   createLogger,
@@ -20,6 +21,7 @@ import { SOCKET_FD } from "./child-user.js";
 import {
   type AssignUser,
   type BeginPolicy,
+  type KeepPolicy,
   MAX_POLICY_RECORD_BYTES,
   type PolicyRecord,
   REHEARSAL,
@@ -30,8 +32,10 @@ import { type PolicyWord, taggedLine, taggedWord } from "./tagged-lines.js";
 
 const SIGTERM = 15;
 const DRAIN_MS = 2_000;
-/** Of a record: listening socket, socket for files, file of answers. */
-const MOST_FDS = 3;
+/** Of a record: listening socket, socket for files, file of answers, policy that was in force before. */
+const MOST_FDS = 4;
+/** The mount service does nothing that takes long. */
+const PATIENCE_MS = 10_000;
 
 interface Parent {
   parentPid: number;
@@ -114,6 +118,22 @@ function becomeUser({ assign: { uid, gid, groups } }: AssignUser): true {
   return true;
 }
 
+/** The mount service has a file that is older than this policy otherwise, so it waits for its room. */
+function tellKept(id: number, files: string): void {
+  const fd = check(memoryFileOf("policy", files), "keep the policy in force");
+  const bytes = Buffer.from(JSON.stringify({ id, keep: true } satisfies KeepPolicy));
+  native.sendMessage(SOCKET_FD, bytes, bytes.length, Int32Array.of(fd), 1, PATIENCE_MS);
+  native.close(fd);
+}
+
+function readKept(fd: number): string {
+  try {
+    return readFileSync(fd, "utf8");
+  } finally {
+    closeSync(fd);
+  }
+}
+
 class ServedPolicies {
   readonly #running = new Map<number, Promise<Served | undefined>>();
   readonly #parent: Parent;
@@ -141,15 +161,18 @@ class ServedPolicies {
   }
 
   async #begin({ id, begin }: BeginPolicy, fds: number[]): Promise<Served | undefined> {
-    const { policyFile, logLevel, askTimeoutMs, logsDecisions, hasFiles, hasAnswers } = begin;
+    const { policyFile, logLevel, askTimeoutMs, logsDecisions, hasFiles, hasAnswers, hasKept, keeps } = begin;
     const listenFd = fds.shift() as number;
     const disk = hasFiles ? new ServedDisk(fds.shift() as number) : undefined;
     const answers = hasAnswers ? fds.shift() : undefined;
+    const last = hasKept ? readKept(fds.shift() as number) : undefined;
+    const keeping = keeps ? { last, keep: (files: string) => tellKept(id, files) } : undefined;
     const { parentPid: onlyPid, tracing } = this.#parent;
     const output = { write: (line: string) => stderr.write(taggedLine(id, line)) };
     try {
       const service = await startDecisionService({
         ...{ policy: policyFile, policyDisk: disk, listen: { kind: "fd", fd: listenFd }, onlyPid, askTimeoutMs, answers, tracing },
+        keeping,
         decisionLog: logsDecisions ? { sink: decisionsOf(id) } : "off",
         log: createLogger({ name: "sluice-decision", level: logLevel as LogLevel, output }),
       });

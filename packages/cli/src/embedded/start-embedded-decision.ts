@@ -3,7 +3,7 @@
  * child can be replaced without a refused connection: callers wait in the socket's queue meanwhile.
  */
 import { constants, existsSync, fstatSync, mkdirSync, openSync, readdirSync, rmSync, statSync } from "node:fs";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { RUN_DIRECTORY } from "@sluice/mount-control";
 import { native, toBytes } from "@sluice/native";
 import { CliError, EXIT, logDestination } from "@sluice/runtime";
@@ -21,6 +21,8 @@ import type { AssignedProcess } from "./ready-process.js";
 
 const ROOT = 0;
 const SOCKET = "decision.sock";
+/** Beside it: the policy in force. */
+const KEPT = "policy.kept";
 /** The claims of uids are beside the directory of each mount. */
 const READY_DIRECTORY = join(RUN_DIRECTORY, "ready");
 const BACKLOG = 64;
@@ -106,6 +108,11 @@ class Belongings {
   }
 }
 
+/** A policy in the directory was put there for this mount, and nobody edits it. */
+function keptFileOf({ policyFile, runDirectory }: EmbeddedDecisionOptions): string | undefined {
+  return dirname(policyFile) === runDirectory ? undefined : join(runDirectory, KEPT);
+}
+
 function policyOptions(options: EmbeddedDecisionOptions, path: string, belongings: Belongings): PolicyOptions {
   const { policyFile, logLevel, logFile, decisionLog, takesOver, askTimeoutMs, logger } = options;
   const close = (fd: number): void => void native.close(fd);
@@ -116,7 +123,7 @@ function policyOptions(options: EmbeddedDecisionOptions, path: string, belonging
   const log = belongings.add(logDestination(logFile), (output) => output.close());
   const decisions = decisionLog === undefined ? undefined : belongings.add(logDestination(decisionLog), (output) => output.close());
   return {
-    ...{ policyFile, listenFd, askTimeoutMs, answersFd, logLevel, logFile, takesOver, logger },
+    ...{ policyFile, listenFd, askTimeoutMs, answersFd, logLevel, logFile, takesOver, logger, keptFile: keptFileOf(options) },
     writeLine: (line) => log.write(line),
     writeDecision: decisions === undefined ? undefined : (line) => decisions.write(line),
   };
