@@ -20,7 +20,7 @@ interface Source {
   location: PolicyLocation;
   disk: PolicyDisk;
   events: BackendEvents;
-  /** Called when what was loaded last comes into force. */
+  /** Called when the policy that was loaded last comes into force. */
   keep?: (located: string) => void;
 }
 

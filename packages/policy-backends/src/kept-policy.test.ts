@@ -1,4 +1,4 @@
-/** A policy that is opened again while its files have a mistake: what was in force before stays in force. */
+/** A policy that is opened again while its files have a mistake: the one before stays in force. */
 import { mkdirSync, mkdtempSync, renameSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -24,7 +24,7 @@ afterEach(async () => {
   rmSync(home, { recursive: true });
 });
 
-/** Begins with what the last one kept. */
+/** `last`: files that were kept. */
 async function open(file: string, last = kept): Promise<PolicyBackend> {
   const backend = await openPolicyFile(file, NO_BACKEND_EVENTS, OWN_DISK, { last, keep: (files) => (kept = files) });
   opened.push(backend);
@@ -102,7 +102,7 @@ it.each([
   '{"version":1,"located":"/p","files":[]}',
   '{"version":2}',
   '{"version":1,"located":1,"files":[[1]]}',
-])("does not start on a mistake with %s as what was kept", async (last) => {
+])("does not start on a mistake with %s as the kept files", async (last) => {
   const file = join(home, "policy.yaml");
   writeFileSync(file, MISTAKE);
   await expect(open(file, last)).rejects.toThrow("policy.yaml:2:10");

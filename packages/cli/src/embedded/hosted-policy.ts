@@ -87,7 +87,7 @@ export class HostedPolicy {
     this.files = undefined;
   }
 
-  /** Takes the memory file of a process over. What is kept is the policy in force, or nothing. */
+  /** Takes the memory file of a process over. The kept file has the policy in force, or there is none. */
   keep(fd: number): void {
     const { keptFile, logger, policyFile } = this.options;
     if (keptFile === undefined) return void native.close(fd);

@@ -28,7 +28,7 @@ export interface BeginPolicy {
   };
 }
 
-/** From the process, with a memory file: what it is to begin with if it has to start again while the policy has a mistake. */
+/** From the process, with a memory file: the next one begins with these files if the policy has a mistake then. */
 export interface KeepPolicy {
   id: number;
   keep: true;

@@ -13,7 +13,7 @@ interface Kept {
 }
 
 export interface Keeping {
-  /** What `keep` got last, before this service; undefined: nothing. */
+  /** The last files that `keep` got before this service; undefined: none. */
   last: string | undefined;
   /** Gets the files of each policy that comes into force. */
   keep(files: string): void;
