@@ -192,9 +192,8 @@ export class DecisionProcess {
     const [length, count] = [got % 65_536, Math.floor(got / 65_536) % 65_536];
     const fd = count === 1 ? (this.#fds[0] as number) : undefined;
     const policy = attempts.get(idIn(this.#bytes.toString("utf8", 0, length)))?.policy;
-    if (fd === undefined) return;
-    if (policy === undefined) native.close(fd);
-    else policy.keep(fd);
+    if (policy !== undefined) policy.keep(fd);
+    else if (fd !== undefined) native.close(fd);
   }
 
   #failed(policy: HostedPolicy, running: Running): void {

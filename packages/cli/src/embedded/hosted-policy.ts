@@ -2,6 +2,7 @@
 import { constants, fstatSync, openSync, readSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { CliError, EXIT, type Logger } from "@sluice/runtime";
 import { check, native } from "@sluice/native";
+import { Errno } from "@sluice/vfs";
 import type { PolicyFiles } from "./policy-files.js";
 import type { AssignUser, PolicyRecord, Rehearse } from "./policy-records.js";
 import { RestartPause } from "./restart-pause.js";
@@ -32,7 +33,8 @@ const MAX_KEPT_BYTES = 44 << 20;
 
 /** Reads no other file than one in memory: nothing else is there at once. @throws if it cannot be kept */
 function writeKept(path: string, fd: number): void {
-  check(native.sealsOf(fd), "look at a policy");
+  check(fd, "get the policy in force");
+  check(native.sealsOf(fd), "get the policy in force");
   if (fstatSync(fd).size > MAX_KEPT_BYTES) throw new RangeError(`its files are larger than ${MAX_KEPT_BYTES} bytes`);
   const bytes = Buffer.alloc(fstatSync(fd).size);
   const length = readSync(fd, bytes, 0, bytes.length, 0);
@@ -88,16 +90,15 @@ export class HostedPolicy {
   }
 
   /** Takes the memory file of a process over. The kept file has the policy in force, or there is none. */
-  keep(fd: number): void {
+  keep(fd: number | undefined): void {
     const { keptFile, logger, policyFile } = this.options;
-    if (keptFile === undefined) return void native.close(fd);
     try {
-      writeKept(keptFile, fd);
+      if (keptFile !== undefined) writeKept(keptFile, fd ?? -Errno.ENFILE);
     } catch (error) {
-      rmSync(keptFile, { force: true });
-      logger.warn({ err: error, policyFile }, "the policy in force cannot be kept for a start with a mistake in a later edit");
+      rmSync(keptFile as string, { force: true });
+      logger.warn({ err: error, policyFile }, "the policy in force cannot be kept: after a later edit with a mistake no service can start");
     } finally {
-      native.close(fd);
+      if (fd !== undefined) native.close(fd);
     }
   }
 

@@ -28,7 +28,7 @@ export interface BeginPolicy {
   };
 }
 
-/** From the process, with a memory file: the next one begins with these files if the policy has a mistake then. */
+/** From the process, with a memory file: the next one begins with these files if the policy has a mistake then. Without one it begins with none. */
 export interface KeepPolicy {
   id: number;
   keep: true;

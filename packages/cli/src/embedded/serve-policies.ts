@@ -120,10 +120,10 @@ function becomeUser({ assign: { uid, gid, groups } }: AssignUser): true {
 
 /** The mount service has a file that is older than this policy otherwise, so it waits for its room. */
 function tellKept(id: number, files: string): void {
-  const fd = check(memoryFileOf("policy", files), "keep the policy in force");
+  const fd = memoryFileOf("policy", files);
   const bytes = Buffer.from(JSON.stringify({ id, keep: true } satisfies KeepPolicy));
-  native.sendMessage(SOCKET_FD, bytes, bytes.length, Int32Array.of(fd), 1, PATIENCE_MS);
-  native.close(fd);
+  native.sendMessage(SOCKET_FD, bytes, bytes.length, Int32Array.of(fd), fd < 0 ? 0 : 1, PATIENCE_MS);
+  if (fd >= 0) native.close(fd);
 }
 
 function readKept(fd: number): string {
