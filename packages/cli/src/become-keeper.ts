@@ -6,6 +6,7 @@ import { spawnSync } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import { CAP, capabilityMask, memoryFileOf, native } from "@sluice/native";
 import { CliError, EXIT, lacking } from "@sluice/runtime/cli";
+import { errnoName } from "@sluice/vfs";
 import type { AwaitingConfig, HostKeeperConfig, KeeperConfig } from "@sluice/service-keeper";
 import {
   type AwaitedMount,
@@ -44,16 +45,18 @@ function renumbered({ lowers, above }: GivenPlaces, first: number): GivenPlaces 
   return { mountpoint: first, lowers: lowers.map((_fd, at) => first + 1 + at), above: aboveFd, upper, work };
 }
 
-/** @returns the number of the configuration's descriptor, which those that it names follow; undefined if one cannot be had */
-function passWithPlaces(config: KeeperConfig | AwaitingConfig): number | undefined {
-  const first = unusedNumber();
+/** @returns the number of the configuration's descriptor, which those that it names follow. @throws CliError if one cannot be had */
+function passWithPlaces(config: KeeperConfig | AwaitingConfig, remedy: string): number {
   const { caller } = config.plan;
   const places = caller === undefined ? [] : given(caller.places);
-  const plan = caller === undefined ? config.plan : { ...config.plan, caller: { ...caller, places: renumbered(caller.places, first + 1) } };
   const passedOn = "handed" in config && config.handed !== undefined ? config.handed : [];
+  const first = unusedNumber(1 + places.length + passedOn.length);
+  const plan = caller === undefined ? config.plan : { ...config.plan, caller: { ...caller, places: renumbered(caller.places, first + 1) } };
   const handed = passedOn.map((_fd, at) => first + 1 + places.length + at);
   const memory = memoryFileOf("sluice-keeper", JSON.stringify({ ...config, plan, handed }));
-  return passOn([memory, ...places, ...passedOn], first) ? first : undefined;
+  const errno = passOn([memory, ...places, ...passedOn], first);
+  if (errno !== 0) throw unstarted(config.plan.mountpoint, remedy, errno);
+  return first;
 }
 
 /** No thread of the old program survives, so the capabilities are dropped for good. */
@@ -70,15 +73,13 @@ function become(name: string, capabilities: bigint, { config, remedy }: { config
   throw unstarted(name, remedy);
 }
 
-function unstarted(object: string, remedy: string): CliError {
-  return new CliError({ object, problem: "the keeper cannot be started", remedy, exitCode: EXIT.FAILED });
+function unstarted(object: string, remedy: string, errno?: number): CliError {
+  const name = errno === undefined ? undefined : errnoName(errno);
+  return new CliError({ object, problem: "the keeper cannot be started", errno: name, remedy, exitCode: EXIT.FAILED });
 }
 
 function becomeKeeperOf(keeper: KeeperConfig | AwaitingConfig, capabilities: bigint, remedy: string): never {
-  const { mountpoint } = keeper.plan;
-  const config = passWithPlaces(keeper);
-  if (config === undefined) throw unstarted(mountpoint, remedy);
-  return become(mountpoint, capabilities, { config, remedy });
+  return become(keeper.plan.mountpoint, capabilities, { config: passWithPlaces(keeper, remedy), remedy });
 }
 
 /** A server of `--user` starts as that user: it has to read this program. @throws CliError */
@@ -99,8 +100,9 @@ export function becomeAwaitingKeeper({ capabilities, ...config }: AwaitedMount):
 
 export function becomeHostKeeper({ capabilities, listenFd, ...host }: SupervisedHost): never {
   const remedy = "free memory, or use --keeper off";
-  const config = unusedNumber();
+  const config = unusedNumber(2);
   const given: HostKeeperConfig = { ...host, listenFd: config + 1, server: hostProgram };
-  if (!passOn([memoryFileOf("sluice-keeper", JSON.stringify(given)), listenFd], config)) throw unstarted(host.socket, remedy);
+  const errno = passOn([memoryFileOf("sluice-keeper", JSON.stringify(given)), listenFd], config);
+  if (errno !== 0) throw unstarted(host.socket, remedy, errno);
   return become(host.socket, capabilities, { config, remedy });
 }

@@ -1,8 +1,10 @@
 // A start of a mount that fails for want of descriptors leaves no mount, at whichever step they run out.
-import { requires, runScript, scratch } from "@sluice/testkit";
+import { join } from "node:path";
+import { mkdirSync } from "node:fs";
+import { requires, runScript, runSluice, type ScriptResult, scratch } from "@sluice/testkit";
 import { expect } from "vitest";
 
-const { test } = requires("CAP_SYS_ADMIN", "/dev/fuse", "command unshare");
+const { test } = requires("CAP_SYS_ADMIN", "/dev/fuse", "command unshare", "command bash");
 
 const SCRIPT = `
   import fs from "node:fs";
@@ -50,4 +52,31 @@ test("a mount that cannot be made for want of descriptors is not left behind, an
   const { own, caller } = JSON.parse(stdout);
   expect([own.left, caller.left]).toEqual([[], []]);
   for (const { failed, made } of [own, caller]) expect(Math.min(failed, made)).toBeGreaterThan(1);
+});
+
+/** A mount with a keeper whose process may open `limit` files, and inherits a descriptor of the number 90. */
+async function mountWithKeeper(limit: number): Promise<{ mountpoint: string; result: ScriptResult }> {
+  const place = scratch();
+  const [lower, upper, work, mountpoint] = ["lower", "upper", "work", "mountpoint"].map((name) => join(place, name)) as [
+    string,
+    string,
+    string,
+    string,
+  ];
+  for (const directory of [lower, upper, work, mountpoint]) mkdirSync(directory);
+  const layers = ["--lower", lower, "--upper", upper, "--work", work];
+  const mount = ["mount", "--keeper", "on", "--background", "--log-file", join(place, "log"), ...layers, mountpoint];
+  const limited = ["bash", "-c", 'exec 90</dev/null; ulimit -n "$1"; exec "${@:2}"', "bash", String(limit)];
+  return { mountpoint, result: await runScript([...limited, process.execPath, "packages/cli/bin/sluice.cjs", ...mount]) };
+}
+
+test("a keeper that cannot start for want of descriptors says so", async () => {
+  const { result } = await mountWithKeeper(30);
+  expect(result).toMatchObject({ code: 1, stderr: expect.stringMatching(/ \(EMFILE\): allow more open files \(ulimit -n\)\n$/) });
+});
+
+test("a keeper starts though an inherited descriptor has a number near the limit", async () => {
+  const { mountpoint, result } = await mountWithKeeper(100);
+  expect(result).toMatchObject({ code: 0, stderr: "" });
+  expect(await runSluice(["unmount", mountpoint])).toMatchObject({ code: 0 });
 });

@@ -81,11 +81,11 @@ export function joinMount(mountpoint: string | undefined, args: MountArguments, 
   const { capabilities, registerByKeeper } = serverPrivilege(config);
   const server: ServerConfig = { config, runDirectory: undefined, capabilities: String(capabilities), registerByKeeper, joined: true };
   const memory = memoryFileOf("sluice-config", JSON.stringify(server));
-  const first = unusedNumber();
-  if (passOn([socket, memory], first)) {
-    native.setNoNewPrivileges();
-    // The arguments begin with Node's own options, which this process has too.
-    replaceProcess([...host.serverProgram.argv.slice(process.execArgv.length), String(first)], STANDARD);
-  }
+  const first = unusedNumber(2);
+  const errno = passOn([socket, memory], first);
+  if (errno !== 0) throw failed(path, `the server cannot be started (${errnoName(errno)})`, "free memory");
+  native.setNoNewPrivileges();
+  // The arguments begin with Node's own options, which this process has too.
+  replaceProcess([...host.serverProgram.argv.slice(process.execArgv.length), String(first)], STANDARD);
   throw failed(path, "the server cannot be started", "free memory");
 }
