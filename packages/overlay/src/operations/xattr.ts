@@ -18,6 +18,7 @@ import { GovernedOperation } from "../gate/governed-operation.js";
 import { visibleNode } from "../gate/hidden.js";
 import type { GovernedAccess } from "../gate/judged-accesses.js";
 import { IntentKind, intendXattr, intentLeft, isJournaled } from "../journal/intents.js";
+import { isAdministrator } from "../layer/caller-process.js";
 import { effects, listXattrs, readXattr, statFd, statName } from "../layer/system-calls.js";
 import type { Permit } from "../layer/permit.js";
 import { isBareNamespace, shownName, storedName } from "../marks/names.js";
@@ -111,15 +112,18 @@ export function listxattr(core: IoContext, call: CallContext, request: { id: Nod
   if (!text.includes("trusted.") && !core.marks.namespaces.some((namespace) => text.includes(namespace))) {
     return answer(list.subarray(0, length), size, out);
   }
-  const shown = text.split("\0").flatMap((name) => listedName(core, call, name));
+  const names = text.split("\0").map((name) => (name === "" ? undefined : shownName(core.marks, name)));
+  const shown = listable(
+    names.filter((name) => name !== undefined),
+    call,
+  );
   return answer(Buffer.from(shown.map((name) => `${name}\0`).join(""), "latin1"), size, out);
 }
 
-/** The host lists trusted names to the daemon, which has CAP_SYS_ADMIN; callers see them only as root (fs/overlayfs/xattrs.c ovl_can_list). */
-function listedName(core: IoContext, call: CallContext, name: string): string[] {
-  if (name === "" || (call.uid !== 0 && name.startsWith("trusted."))) return [];
-  const shown = shownName(core.marks, name);
-  return shown === undefined ? [] : [shown];
+/** The host lists trusted names to the daemon, which has CAP_SYS_ADMIN; callers see them only with it (fs/overlayfs/xattrs.c ovl_can_list). */
+function listable(names: readonly string[], call: CallContext): readonly string[] {
+  const isTrusted = (name: string): boolean => name.startsWith("trusted.");
+  return names.some(isTrusted) && !isAdministrator(call) ? names.filter((name) => !isTrusted(name)) : names;
 }
 
 export function setxattr(core: IoContext, call: CallContext, request: { id: NodeId; args: XattrSetArgs }): Status {
