@@ -131,7 +131,11 @@ class Linking {
     let uuid = this.#uuids.get(layer);
     if (uuid !== undefined) return uuid;
     uuid = Buffer.alloc(UUID_BYTES);
-    native.getFsUuid(this.#stack.tree({ layer, path: "" }).fd, uuid);
+    // That of the tree takes no ioctl (O_PATH).
+    const { fd: tree } = this.#stack.tree({ layer, path: "" });
+    const fd = must(openBeneath(tree, ".", O.RDONLY | O.DIRECTORY, 0), "the layer", "it cannot be opened");
+    native.getFsUuid(fd, uuid);
+    native.close(fd);
     this.#uuids.set(layer, uuid);
     return uuid;
   }
