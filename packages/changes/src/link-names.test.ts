@@ -13,18 +13,18 @@ const { test } = requires("CAP_SYS_ADMIN");
 const OLD = { mtimeNs: 3_000_000_000n };
 
 /** The mark of a lower object, of which the name of its entry in the index is made. */
-function markOf(path: string): Buffer {
+function markOf(path: string, withUuid: boolean): Buffer {
   const [handle, uuid] = [Buffer.alloc(128), Buffer.alloc(16)];
   const fd = openRealDirectory(join(path, ".."), O.RDONLY);
   const both = native.nameToHandleAt(fd, path.slice(path.lastIndexOf("/") + 1), 0, handle);
-  native.getFsUuid(fd, uuid);
+  if (withUuid) native.getFsUuid(fd, uuid);
   native.close(fd);
   const bytes = handle.subarray(0, both & 0xffff);
   return Buffer.concat([Buffer.from([0, 0xfb, 21 + bytes.length, 0, both >>> 16]), uuid, bytes]);
 }
 
 /** As a mount leaves it that changed `f`, and was asked for no other name of it. */
-async function indexed(where?: Where): Promise<PlantedSession & { work: string; link(): void }> {
+async function indexed(where?: Where, withUuid = true): Promise<PlantedSession & { work: string; link(): void }> {
   const session = await plantSession(
     {
       f: file("old"),
@@ -41,16 +41,19 @@ async function indexed(where?: Where): Promise<PlantedSession & { work: string; 
   );
   const work = join(session.directory, "work");
   for (const path of ["", "index", "work"]) mkdirSync(join(work, path));
-  linkSync(join(session.upper, "f"), join(work, "index", markOf(join(session.base, "f")).toString("hex")));
+  linkSync(join(session.upper, "f"), join(work, "index", markOf(join(session.base, "f"), withUuid).toString("hex")));
+  native.setxattrat(AT.FDCWD, session.upper, "trusted.overlay.origin", markOf(session.base, withUuid), 0);
   plant(session.upper, { "d/": directory({ mode: 0o2751, uid: 5, gid: 6, ...OLD, xattrs: { "user.note": "d" } }), "d/gone": whiteout() });
   return { ...session, work, link: () => linkNames(openTree(work, false), () => session.place) };
 }
 
-test("the names of a changed file are found on a file system with a UUID, which is in the names of the index", async () => {
-  const session = await indexed({ base: "tmpfs", session: "tmpfs" });
-  session.link();
-  expect(readdirSync(join(session.work, "index"))).toEqual([]);
-  expect(readFileSync(join(session.upper, "d/e/g"), "utf8")).toBe("new");
+test("the names of a changed file are found on a file system with a UUID, by an index with it and by one without", async () => {
+  for (const withUuid of [true, false]) {
+    const session = await indexed({ base: "tmpfs", session: "tmpfs" }, withUuid);
+    session.link();
+    expect(readdirSync(join(session.work, "index"))).toEqual([]);
+    expect(readFileSync(join(session.upper, "d/e/g"), "utf8")).toBe("new");
+  }
 });
 
 test("each name of a changed file gets its link, in a copy of its directory, and the index is empty then", async () => {

@@ -19,6 +19,7 @@ const UUID_BYTES = 16;
 const UUID_AT = 5;
 const PRIVATE = 0o700;
 const YES = Buffer.from("y");
+const NO_UUID = Buffer.alloc(UUID_BYTES);
 
 /** A merged directory of the view. */
 interface Directory {
@@ -46,6 +47,12 @@ function entriesOf(index: number): string[] {
   });
 }
 
+function isMarkedWithoutUuid({ fd, prefix }: Tree): boolean {
+  const mark = Buffer.alloc(ORIGIN_HEADER_BYTES + 128);
+  const length = native.getxattrat(fd, "", `${prefix}origin`, mark);
+  return length > ORIGIN_HEADER_BYTES && mark.subarray(UUID_AT, ORIGIN_HEADER_BYTES).equals(NO_UUID);
+}
+
 class Linking {
   readonly #stack: LayerStack;
   readonly #upper: Tree;
@@ -57,6 +64,8 @@ class Linking {
   #recorder: BaseRecorder | undefined;
   /** Of the file system of each layer. */
   readonly #uuids = new Map<number, Buffer>();
+  /** The index was made without the UUID of the topmost lower layer's file system: see open-link-index.ts of the mount. */
+  readonly #lacksUuid: boolean;
 
   constructor(
     stack: LayerStack,
@@ -69,6 +78,7 @@ class Linking {
     this.#index = index;
     this.#entries = new Set(entries);
     this.#records = records;
+    this.#lacksUuid = isMarkedWithoutUuid(this.#upper);
   }
 
   link(): void {
@@ -128,6 +138,11 @@ class Linking {
   }
 
   #uuidOf({ layer }: Hit): Buffer {
+    const uuid = this.#realUuidOf(layer);
+    return this.#lacksUuid && uuid.equals(this.#realUuidOf(1)) ? NO_UUID : uuid;
+  }
+
+  #realUuidOf(layer: number): Buffer {
     let uuid = this.#uuids.get(layer);
     if (uuid !== undefined) return uuid;
     uuid = Buffer.alloc(UUID_BYTES);

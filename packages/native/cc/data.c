@@ -1,6 +1,7 @@
 /* A file's content: reading and writing at a position, size, seeking, reflinks, inode flags, locks, shared mappings. */
 #include "native.h"
 
+#include <linux/btrfs.h>
 #include <linux/fs.h>
 #include <sys/file.h>
 #include <sys/ioctl.h>
@@ -108,6 +109,15 @@ struct fs_uuid {
 };
 #define GET_FS_UUID _IOR(0x15, 0, struct fs_uuid)
 
+/* btrfs has a UUID, and does not answer that ioctl (fs/btrfs/disk-io.c open_ctree sets no s_uuid_len). */
+static int btrfs_uuid(int fd, struct fs_uuid *uuid) {
+  struct btrfs_ioctl_fs_info_args about = {0};
+  if (ioctl(fd, BTRFS_IOC_FS_INFO, &about) < 0) return -1;
+  uuid->length = sizeof uuid->bytes;
+  memcpy(uuid->bytes, about.fsid, sizeof uuid->bytes);
+  return 0;
+}
+
 static napi_value fs_get_fs_uuid(napi_env env, napi_callback_info info) {
   struct args args = args_read(env, info, 2);
   struct fs_uuid uuid = {0};
@@ -115,7 +125,7 @@ static napi_value fs_get_fs_uuid(napi_env env, napi_callback_info info) {
   struct slice out = arg_bytes(&args, 1);
   if (!args.failure && out.length < sizeof uuid.bytes) args_throw_range(&args, "the buffer must hold 16 bytes");
   if (args.failure) return args_failed(&args);
-  if (ioctl(fd, GET_FS_UUID, &uuid) < 0) return result_number(env, -errno);
+  if (ioctl(fd, GET_FS_UUID, &uuid) < 0 && (errno != ENOTTY || btrfs_uuid(fd, &uuid) < 0)) return result_number(env, -errno);
   memcpy(out.data, uuid.bytes, sizeof uuid.bytes);
   return result_number(env, uuid.length);
 }

@@ -219,7 +219,7 @@ export interface Native extends CopyCalls, NameCalls {
   /** FS_IOC_FSGETXATTR / FSSETXATTR: struct fsxattr (28 bytes) into and out of `bytes`. */
   getFsxattr(fd: number, bytes: Uint8Array): number;
   setFsxattr(fd: number, bytes: Uint8Array): number;
-  /** FS_IOC_GETFSUUID (6.9): the file system's UUID as overlayfs knows it into `bytes`; its length. -ENOTTY if it has none. */
+  /** FS_IOC_GETFSUUID (6.9), or on btrfs BTRFS_IOC_FS_INFO: the file system's UUID as overlayfs knows it into `bytes`; its length. -ENOTTY if it has none. */
   getFsUuid(fd: number, bytes: Uint8Array): number;
   flock(fd: number, operation: number): number;
 

@@ -8,7 +8,7 @@ import { parseDirents } from "./layer/dirents.js";
 import { closeFd, openDirectory, openName, readXattr, removeTree, statName, sys, upkeep } from "./layer/system-calls.js";
 import { type HostLayer, RealDir } from "./layer/host-layer.js";
 import type { MarkNames } from "./marks/names.js";
-import { encodeOrigin, followOrigin } from "./marks/origin.js";
+import { encodeOrigin, followOrigin, lacksUuid } from "./marks/origin.js";
 import { type LinkIndex, readNlinkDelta } from "./node/link-index.js";
 
 export interface LinkIndexChoice {
@@ -37,6 +37,7 @@ interface Refusal {
 
 function tryOpen(config: OverlayConfig, layers: readonly HostLayer[], marks: MarkNames): RealDir | Refusal {
   const upper = layers[0] as HostLayer;
+  continueWithoutUuid(layers, marks);
   const unfit = findUnfit(config, layers);
   if (unfit !== undefined) return { errno: Errno.EOPNOTSUPP, reason: unfit };
   const lowerRoot = encodeOrigin(layers[1] as HostLayer, (layers[1] as HostLayer).root.fd, "") as Buffer;
@@ -63,6 +64,18 @@ function tryOpen(config: OverlayConfig, layers: readonly HostLayer[], marks: Mar
   const dir = new RealDir(upper, undefined, "");
   dir.fd = fd;
   return dir;
+}
+
+/**
+ * The names in an index hold the UUID of their file system. An index that was made without one (uuid=off, and that of an earlier version on
+ * btrfs) is continued so: the mark of the upper layer's root shows it.
+ */
+function continueWithoutUuid(layers: readonly HostLayer[], marks: MarkNames): void {
+  const [upper, topmost] = layers as [HostLayer, HostLayer];
+  const length = readXattr(upper.root.fd, "", marks.origin, stored);
+  if (length <= HEADER || !lacksUuid(stored)) return;
+  const { uuid } = topmost;
+  for (const layer of layers) if (layer.uuid.equals(uuid)) layer.ignoreUuid();
 }
 
 /** What about the layers rules an index out. */

@@ -117,7 +117,6 @@ function prepare(core: OverlayContext, { upper, work }: NextUpper, opened: Opene
   const layer = new HostLayer(0, old.name, upper, true);
   layer.deviceIndex = old.deviceIndex;
   layer.eligibility = old.eligibility;
-  if (!core.config.originUuid) layer.ignoreUuid();
   // Marks name the old layer as a lower one.
   const below = new HostLayer(
     1,
@@ -128,6 +127,7 @@ function prepare(core: OverlayContext, { upper, work }: NextUpper, opened: Opene
   try {
     below.deviceIndex = old.deviceIndex;
     furnishRoot(core, layer, below);
+    for (const next of [layer, below]) next.takeUuidOf(old);
     const index = core.linkIndex === undefined ? undefined : openIndex(core, { upper, work }, [layer, below, ...core.layers.slice(1)]);
     if (index !== undefined) opened.add(index.fd);
     const workFd = must(sys.dupfd(work.rootFd), "the next work directory cannot be opened");

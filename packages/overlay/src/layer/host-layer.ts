@@ -118,6 +118,11 @@ export class HostLayer {
     this.#uuid = Buffer.alloc(UUID_BYTES);
   }
 
+  /** Of a layer on the same file system: both are marked alike. */
+  takeUuidOf(other: HostLayer): void {
+    this.#uuid = other.uuid;
+  }
+
   close(): void {
     if (this.#mountFd >= 0) closeFd(this.#mountFd);
     closeFd(this.root.fd);

@@ -89,8 +89,11 @@ export function followOriginOf(core: MarkedLayers, at: { dirFd: number; name: By
 
 /** Handles of different file systems look alike: only the UUID tells whose it is. A mark without one may be anybody's. */
 function mayLieIn(layer: HostLayer, bytes: Buffer): boolean {
-  const uuid = bytes.subarray(UUID_AT, HEADER);
-  return uuid.equals(layer.uuid) || uuid.equals(NO_UUID);
+  return lacksUuid(bytes) || bytes.subarray(UUID_AT, HEADER).equals(layer.uuid);
+}
+
+export function lacksUuid(bytes: Buffer): boolean {
+  return bytes.subarray(UUID_AT, HEADER).equals(NO_UUID);
 }
 
 /** Encodes the object at (`dirFd`, `name`), or of the descriptor where `name` is "". undefined if the file system has no handles. */
