@@ -1,11 +1,11 @@
-// The end of a session whose view a host service mounts: the command does not wait for the end of the decision service, unless that has the
-// last words.
+// The end of a session's view: the command does not wait for the end of the decision service, unless that has the last words. A view that ends
+// before the command does is told.
 import { readFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import { type HostService, requires, scratch } from "@sluice/testkit";
-import { beforeAll, expect } from "vitest";
+import { beforeAll, describe, expect } from "vitest";
 import { startForUsers } from "../e2e/host-service/user-home.js";
-import { NEEDS, Project } from "./sandboxed.js";
+import { CALLERS, NEEDS, procFile, Project } from "./sandboxed.js";
 
 const { test } = requires(...NEEDS, "command setpriv");
 const LIMIT_MS = 180_000;
@@ -68,3 +68,65 @@ test(
   },
   LIMIT_MS,
 );
+
+const SERVER_OF_STAGE = "/dist/main.js\0mount\0--lower\0";
+const LOSING = [
+  "run",
+  "--name",
+  "one",
+  "--on-exit",
+  "apply",
+  "--",
+  "sh",
+  "-c",
+  "echo x > n; echo ready; read line; echo late > late; true",
+];
+
+async function loses(one: Project, endMount: () => Promise<void>): Promise<void> {
+  const running = one.start(LOSING);
+  await running.waitFor("ready");
+  await endMount();
+  running.write("\n");
+  const { code, stderr } = await running.finished;
+  expect({ code, stderr }).toMatchObject({
+    code: 1,
+    stderr: expect.stringContaining(
+      `sluice: one: the mount ended before the command, so changes of the command may be missing: see ${one.session("one", "log")}\n`,
+    ) as unknown,
+  });
+  expect(["n", "late"].map((path) => one.exists(path))).toEqual([false, false]);
+  expect(await one.sluice(["diff", "one"])).toMatchObject({ code: 0, stdout: "A n\n1 added\n" });
+}
+
+describe.each(CALLERS)("as %s", (caller) => {
+  test(
+    "a command whose mount was killed has failed, whatever it says itself: nothing is applied",
+    async () => {
+      const one = new Project(caller, { f: "one\n" }, scratch(), "none");
+      await loses(one, async () => {
+        const servers = one.processes().filter((pid) => procFile(pid, "cmdline").includes(SERVER_OF_STAGE));
+        expect(servers).toHaveLength(1);
+        for (const pid of servers) process.kill(pid, "SIGKILL");
+      });
+    },
+    LIMIT_MS,
+  );
+
+  test(
+    "a command has failed if the process that holds its mount for a host service was killed: nothing is applied",
+    async () => {
+      const service = await startForUsers(8);
+      const one = new Project(caller, { f: "one\n" }, scratch(), service);
+      await loses(one, async () => {
+        if (caller === "root") return service.kill();
+        const status = await one.sluice(["status", "--json", one.session("one", "view")]);
+        const { pid } = JSON.parse(status.stdout) as { pid: number };
+        const keeper = Number(/^PPid:\s+(\d+)/m.exec(procFile(pid, "status"))?.[1]);
+        process.kill(keeper, "SIGKILL");
+        // The server ends after it, and the command may change files until then.
+        await expect.poll(() => [keeper, pid].map((one) => procFile(one, "cmdline")), { timeout: 60_000 }).toEqual(["", ""]);
+      });
+    },
+    LIMIT_MS,
+  );
+});

@@ -7,6 +7,9 @@ export class HostUnreachable extends Error {
   override readonly name = "HostUnreachable";
 }
 
+/** The service has ended, and no other one has the mount. */
+export class HostGone extends CliError {}
+
 /** The mount can be made, but not by a process that serves others, too. */
 export class NeedsOwnProcess extends Error {
   override readonly name = "NeedsOwnProcess";

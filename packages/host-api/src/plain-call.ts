@@ -4,8 +4,8 @@
 import type { Socket } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
 import { native, toBytes } from "@sluice/native";
-import { EXIT, failed } from "@sluice/runtime/cli";
-import { errorOf, HostUnreachable } from "./failure.js";
+import { EXIT } from "@sluice/runtime/cli";
+import { errorOf, HostGone, HostUnreachable } from "./failure.js";
 import type { Failure, MountRequest, MountResponse, MountSpec } from "./gen/sluice/host/v1/host.js";
 import type { MountFollower } from "./mount-follower.js";
 
@@ -145,6 +145,11 @@ async function followOn(calls: PlainCalls): Promise<boolean> {
   return false;
 }
 
+function goneAt(socket: string, { mountpoint }: MountSpec): HostGone {
+  const problem = `the host service at ${socket} ended the call`;
+  return new HostGone({ object: mountpoint, problem, remedy: "see its log", exitCode: EXIT.FAILED });
+}
+
 /**
  * Resolves when an attached mount has ended, and for another one as soon as it serves. `socket` is an absolute path.
  * @throws CliError or NeedsOwnProcess as the mount, and HostUnreachable if nobody answers there, or only in gRPC
@@ -158,8 +163,7 @@ export async function mountPlainly(socket: string, spec: MountSpec, follower: Mo
     const end = await calls.run({ $case: "begin", value: spec });
     if (end === "unanswered") throw new HostUnreachable("no service answers there");
     if (end === "ended" || (end === "serving" && !spec.attached)) return;
-    if (!spec.attached || !(await followOn(calls)))
-      throw failed(spec.mountpoint, `the host service at ${socket} ended the call`, "see its log");
+    if (!spec.attached || !(await followOn(calls))) throw goneAt(socket, spec);
   } finally {
     follower.signal?.removeEventListener("abort", giveUp);
     unlisten();

@@ -16,7 +16,7 @@ import { closeInherited, type FileToRead, filesToRead, makePlaces, removePlaces 
 import { promptForPerson } from "./person-prompt.js";
 import { outsideSockets } from "./outside-sockets.js";
 import { type AskedView, type ServedView, type ViewOrder, viewWords } from "./view-order.js";
-import { BEGUN, ENDED, overlayTable, STAGE_FD, stageCommand, type StageServer, wordsText } from "./stage/stage-script.js";
+import { BEGUN, ENDED, LOST, overlayTable, STAGE_FD, stageCommand, type StageServer, wordsText } from "./stage/stage-script.js";
 import { callFilter } from "./call-filter.js";
 import { memoryFile, SandboxStart } from "./stage/sandbox-start.js";
 import { StageProcess } from "./stage/stage-process.js";
@@ -216,6 +216,8 @@ export interface CommandEnd {
   exitCode: number;
   /** False: the program of the command was not found. */
   hasBegun: boolean;
+  /** The mount ended by itself: changes of the command may be missing. */
+  lostView: boolean;
 }
 
 /** Resolves at the end of the stream. `onText` gets the text so far, whenever more has come. */
@@ -236,7 +238,7 @@ interface Started {
 
 async function runInStage(run: SessionRun, { terminal }: Surroundings, { stage, plan, served }: Started): Promise<CommandEnd> {
   const { session, order } = run;
-  const { exit } = stage;
+  const { control } = order.files;
   terminal?.attach();
   const talk = stage.pipe(STAGE_FD.talk);
   const sandbox = new SandboxStart({
@@ -255,7 +257,7 @@ async function runInStage(run: SessionRun, { terminal }: Surroundings, { stage, 
     const mounted = served === undefined ? await told.mounted() : MOUNTED.exec(served.line);
     if (mounted === undefined || mounted === null) {
       talk.end();
-      const code = await exit;
+      const code = await stage.exit;
       if (forwarding.endedBy !== undefined) throw toldToEnd(forwarding.endedBy);
       complain(told, code);
     }
@@ -263,15 +265,15 @@ async function runInStage(run: SessionRun, { terminal }: Surroundings, { stage, 
     terminal?.begin();
     sandbox.begin();
     // While the sandbox begins: a question that comes earlier waits for its answer, and is shown then.
-    const { control } = order.files;
     if (control !== undefined)
       prompt = promptForPerson({ name: session.name, view: session.path("view"), control }, { terminal, silent: run.silent });
-    const code = await exit;
+    const code = await stage.exit;
     const { endedBy } = forwarding;
     if (!told.hasEntered && endedBy === undefined) complain(told, code);
+    const lines = (await begun).split("\n");
     // The stage was killed for it, by another signal.
     const exitCode = endedBy === undefined ? code : exitCodeOf(endedBy);
-    return { exitCode, hasBegun: (await begun).split("\n").includes(BEGUN) };
+    return { exitCode, hasBegun: lines.includes(BEGUN), lostView: lines.includes(LOST) };
   } finally {
     prompt?.close();
     forwarding.unhook();
@@ -343,6 +345,8 @@ async function runOnView(run: SessionRun, surroundings: Surroundings): Promise<C
 export async function runSession(run: SessionRun): Promise<CommandEnd> {
   let terminal: CallerTerminal | undefined;
   let toRead: FileToRead[] = [];
+  let wasOver = false;
+  let end: CommandEnd;
   try {
     if (run.toldToEnd !== undefined) {
       run.view?.giveUp();
@@ -353,11 +357,12 @@ export async function runSession(run: SessionRun): Promise<CommandEnd> {
     toRead = filesToRead();
     const programs = findPrograms(run.session.base);
     terminal = CallerTerminal.open();
-    return await runOnView(run, { programs, terminal, toRead });
+    end = await runOnView(run, { programs, terminal, toRead });
   } finally {
     const view = await run.view?.served.catch(() => undefined);
-    await view?.end();
+    wasOver = (await view?.end()) === true;
     await terminal?.close();
     removePlaces(run.session, toRead);
   }
+  return { ...end, lostView: end.lostView || wasOver };
 }

@@ -36,8 +36,8 @@ export interface ViewOrder {
 export interface ServedView {
   /** As `sluice mount` prints it. */
   line: string;
-  /** Ends the mount. Resolves when nothing of it is left; a further call waits for the same. */
-  end(): Promise<void>;
+  /** Ends the mount. Resolves when nothing of it is left, to whether it had ended by itself; a further call waits for the same. */
+  end(): Promise<boolean>;
 }
 
 /** A view that a service was asked for. */

@@ -1,7 +1,7 @@
 /** `sluice run`: runs a command on a copy-on-write view of the current directory, and tells of its changes. */
 import { accessSync, constants, existsSync, realpathSync, statSync } from "node:fs";
 import { dirname, resolve } from "node:path";
-import { codeOf, escapeTextName, unfit, wrong } from "@sluice/runtime/cli";
+import { type CliError, codeOf, errorLine, escapeTextName, EXIT, failed, unfit, wrong } from "@sluice/runtime/cli";
 import { LEARNING_POLICY, PRESETS, presetFile } from "@sluice/service-decision/presets";
 import type { Serving } from "@sluice/sandbox";
 import type { Session } from "@sluice/sessions";
@@ -89,6 +89,11 @@ function checkEntrance({ name, base, upper }: Session): void {
   } catch (error) {
     throw unfit(base, `a command of session ${name} closed the directory to you (${codeOf(error)})`, `run: chmod u+rwx ${upper}`);
   }
+}
+
+/** A program may have ignored all errors of its files. */
+function lossOf(session: Session): CliError {
+  return failed(session.name, "the mount ended before the command, so changes of the command may be missing", `see ${session.path("log")}`);
 }
 
 const isNew = ({ resume }: RunArguments): boolean => resume === undefined || resume.includes("@");
@@ -203,9 +208,11 @@ async function runWith(signals: EarlySignals, { words, args, sluice }: Called): 
     });
     // It takes them itself.
     signals.unhook();
-    const { exitCode, hasBegun } = await running;
+    const { exitCode: ofCommand, hasBegun, lostView } = await running;
     isEmpty = false;
     session.end();
+    if (lostView && args.json !== true) process.stderr.write(errorLine(lossOf(session).message));
+    const exitCode = lostView && ofCommand === 0 ? EXIT.FAILED : ofCommand;
     if (args.learn !== undefined) (await import("../learn/learn-session.js")).learn(session, args.learn);
     await (await import("../review/end-run.js")).endRun(
       session,

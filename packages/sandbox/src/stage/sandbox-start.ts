@@ -5,7 +5,7 @@
 import { ftruncateSync, writeSync } from "node:fs";
 import type { Writable } from "node:stream";
 import { check, native } from "@sluice/native";
-import { GO, INSIDE, TRIED } from "./stage-script.js";
+import { GO, INSIDE, LOST, TRIED } from "./stage-script.js";
 
 /** A file without a name, with content that fits into one write. @returns its descriptor */
 export function memoryFile(name: string, content?: Buffer): number {
@@ -15,7 +15,7 @@ export function memoryFile(name: string, content?: Buffer): number {
 }
 
 const MAX_TRIES = 10;
-const MARKS: ReadonlySet<string> = new Set([INSIDE, TRIED, ""]);
+const MARKS: ReadonlySet<string> = new Set([INSIDE, TRIED, LOST, ""]);
 
 export interface SandboxStage {
   /** The options for the sandbox as it is to be now. */
@@ -45,9 +45,10 @@ export class SandboxStart {
   /** `told`: all that the stage has told since it began. */
   heard(told: string): void {
     const now = told.slice(this.#told);
-    if (!now.endsWith(`${TRIED}\n`)) return;
-    this.#told = told.length;
     const lines = now.split("\n");
+    // The mount may end at the same time, and tells so behind it.
+    if (!lines.slice(0, -1).includes(TRIED)) return;
+    this.#told = told.length;
     const options = lines.includes(INSIDE) || this.#tries === MAX_TRIES ? this.#text : this.#options();
     if (options !== this.#text) {
       this.#try(options);

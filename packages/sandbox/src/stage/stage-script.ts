@@ -19,12 +19,13 @@ const ERROR_FD = 9;
 export const ENTERED = "entered";
 export const ENDED = "ended";
 /**
- * The lines that the stage writes to `talk`: the sandbox is there; the program of the command was found; the sandbox has ended; and `ENDED`, in a stage without a
- * server, when all its programs have ended.
+ * The lines that the stage writes to `talk`: the sandbox is there; the program of the command was found; the sandbox has ended; the server
+ * has ended, though the stage did not ask it to, or by a signal; and `ENDED`, in a stage without a server, when all its programs have ended.
  */
 export const INSIDE = "inside";
 export const BEGUN = "begun";
 export const TRIED = "tried";
+export const LOST = "lost";
 /** The line that it reads there: the command may start, after a sandbox that did not start again. Anything else ends the stage. */
 export const GO = "go";
 
@@ -146,7 +147,7 @@ const CLOSED = `${STAGE_FD.talk}<&- ${STAGE_FD.filter}<&- ${STAGE_FD.options}<&-
 function startServer({ programs, asRoot }: Stage, { command, capabilities, socketDirectory }: StageServer): string {
   const limited = [programs.setpriv, "--no-new-privs", "--bounding-set", setOf(capabilities), programs.setsid];
   const variables = asRoot ? "" : `XDG_RUNTIME_DIR=${quoted(socketDirectory)} `;
-  const { told } = STAGE_FD;
+  const { talk, told } = STAGE_FD;
   return `
 ${line([programs.mount, "-t", "tmpfs", "-o", "mode=0755,nosuid,nodev", "tmpfs", socketDirectory])} || exit 3
 echo ${ENTERED} >&${told}
@@ -154,8 +155,10 @@ echo ${ENTERED} >&${told}
   unset ${SLOW_START}
   ${variables}${line([...limited, ...command])} </dev/null >&${told} 2>&1 ${CLOSED} &
   server=$!
-  trap 'kill -TERM $server' TERM
+  asked=
+  trap 'asked=yes; kill -TERM $server' TERM
   while wait $server; ended=$?; kill -0 $server 2>&-; do :; done
+  [ "$asked" ] && [ $ended -le 128 ] || echo ${LOST} >&${talk}
   echo ${ENDED} >&${told}
   exit $ended
 ) &

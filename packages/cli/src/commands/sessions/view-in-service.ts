@@ -20,7 +20,7 @@ function errorOf({ refusal, exitCode }: Refusal): CliError {
 }
 
 function endedOnce({ line, end }: ServedView): ServedView {
-  let ending: Promise<void> | undefined;
+  let ending: Promise<boolean> | undefined;
   return { line, end: () => (ending ??= end()) };
 }
 
@@ -57,7 +57,7 @@ async function forRoot(
   { mountpoint, options, files }: ViewOrder,
   { onAsked, signal }: Asking,
 ): Promise<ServedView | undefined> {
-  const { HostUnreachable, mountPlainly, NeedsOwnProcess } = await import("@sluice/host-api/plain");
+  const { HostGone, HostUnreachable, mountPlainly, NeedsOwnProcess } = await import("@sluice/host-api/plain");
   const spec = {
     mountpoint,
     options: [...options, ...fileOptions(files)],
@@ -88,12 +88,16 @@ async function forRoot(
     ),
   ]);
   if (typeof outcome === "string") {
-    const end = ended.catch(() => undefined);
+    let [isOver, isGone] = [false, false];
+    const end = ended.catch((error: unknown) => void (isGone = error instanceof HostGone)).then(() => void (isOver = true));
     return endedOnce({
       line: outcome,
       end: async () => {
+        const wasOver = isOver;
         stop();
         await end;
+        // The end of a service that was killed may be heard of only after that of the command.
+        return wasOver || isGone;
       },
     });
   }

@@ -23,8 +23,8 @@ export interface SessionFiles {
 export interface SessionMount {
   /** As `sluice mount` prints it. */
   line: string;
-  /** Resolves when nothing of the mount is left. */
-  end(): Promise<void>;
+  /** Resolves when nothing of the mount is left, to whether it had ended by itself. */
+  end(): Promise<boolean>;
 }
 
 /** The words of a service that makes no mount. */
@@ -61,19 +61,21 @@ function openParts({ directory, control, answers }: SessionFiles, life: number):
   ];
 }
 
-/** Resolves when each process that has the other end has ended or closed it. */
+/** Whether each process that has the other end has ended or closed it. */
+const isOver = (life: number): boolean => (native.pollNow(life, 0, 0) & (POLL.HUP | POLL.ERR)) !== 0;
+
+/** Resolves when it is over. */
 function untilClosed(life: number): Promise<void> {
   return new Promise((resolve) => {
-    const isClosed = (): boolean => (native.pollNow(life, 0, 0) & (POLL.HUP | POLL.ERR)) !== 0;
     let timer: NodeJS.Timeout | undefined;
     const done = (): void => {
       clearInterval(timer);
       poller?.close();
       resolve();
     };
-    const poller: Poller | undefined = isClosed() ? undefined : native.poll(life, () => (isClosed() ? done() : undefined));
+    const poller: Poller | undefined = isOver(life) ? undefined : native.poll(life, () => (isOver(life) ? done() : undefined));
     if (poller === undefined) done();
-    else timer = setInterval(() => (isClosed() ? done() : undefined), LOOK_MS);
+    else timer = setInterval(() => (isOver(life) ? done() : undefined), LOOK_MS);
   });
 }
 
@@ -139,9 +141,11 @@ export async function askForSession(
   return {
     line,
     end: async () => {
+      const wasOver = isOver(life);
       native.shutdownSending(life);
       await untilClosed(life);
       giveUp();
+      return wasOver;
     },
   };
 }
