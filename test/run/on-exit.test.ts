@@ -194,6 +194,25 @@ describe.each(CALLERS)("as %s", (caller) => {
 });
 
 test(
+  "a question waits for its answer when the person who stopped the command by Ctrl-Z goes on",
+  async () => {
+    const project = new Project("root", FILES);
+    const shell = 'set -m; "$@"; echo "stopped: $?"; read go; fg; echo "ended: $?"';
+    const terminal = project.onTerminal(["run", "--name", "one", "--", "sh", "-c", "echo x >> a"], { shell });
+    await terminal.waitFor(QUESTION);
+    terminal.write("\x1a");
+    await terminal.waitFor("stopped: 148");
+    terminal.write("\r");
+    await terminal.waitFor(QUESTION, 2);
+    terminal.write("a\r");
+    await terminal.waitFor("ended: 0");
+    expect(terminal.text()).toContain(`sluice: applied to ${project.base}: 1 modified`);
+    expect(read(project, "a")).toBe("a\nx\n");
+  },
+  LIMIT_MS,
+);
+
+test(
   "a person decides on a conflict at the terminal",
   async () => {
     const project = new Project("root", FILES);

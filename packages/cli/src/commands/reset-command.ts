@@ -24,6 +24,8 @@ function showDiff({ upper, lowers }: Layers): number {
 async function confirmed(question: string): Promise<boolean> {
   if (!process.stdin.isTTY) throw wrong("reset", "there is no terminal to ask the question on", "add --yes");
   const lines = createInterface({ input: process.stdin, output: process.stderr });
+  // After Ctrl-Z readline leaves its input paused, and this process would end.
+  lines.on("SIGCONT", () => lines.resume());
   try {
     return /^y(es)?$/i.test((await lines.question(`${question} [y/N] `)).trim());
   } finally {

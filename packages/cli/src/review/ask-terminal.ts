@@ -26,6 +26,8 @@ function line(question: string): Promise<string | undefined> {
       terminal.close();
     };
     terminal.on("SIGINT", () => end(undefined));
+    // After Ctrl-Z readline leaves its input paused, and this process would end.
+    terminal.on("SIGCONT", () => terminal.resume());
     terminal.on("close", () => end(undefined));
     terminal.question(`${question} `, end);
   });
