@@ -38,15 +38,20 @@ const LIMITS: Readonly<Record<string, string>> = {
   EMFILE: "allow more open files (ulimit -n)",
   ENFILE: "allow more open files (sysctl fs.file-max)",
 };
+/** Of a damaged file system: Node has no name for them. */
+const NAMES: Readonly<Record<number, string>> = { [-74]: "EBADMSG", [-117]: "EUCLEAN" };
+const DAMAGED = "look at the log of the kernel (dmesg), and check its file system (fsck)";
 /** Of calls that no command foresees. */
 const REMEDIES: Readonly<Record<string, string>> = {
   ...LIMITS,
+  EBADMSG: DAMAGED,
   EDQUOT: "make room on its disk",
   EFBIG: "allow larger files (ulimit -f)",
   EIO: "look at the log of the kernel (dmesg)",
   ENOMEM: "make more memory available",
   ENOSPC: "make room on its disk",
   EROFS: "mount its disk for writing",
+  EUCLEAN: DAMAGED,
 };
 const PERMISSIONS = "check the permissions, and those of the directories above";
 /** Of those calls that name a path. */
@@ -91,7 +96,8 @@ export function unfit(object: string, problem: string, remedy: string): CliError
 
 /** An error of node:fs or node:os that the code did not foresee, and that the person can mend. */
 function ofSystem(error: NodeJS.ErrnoException): Omit<Complaint, "exitCode"> | undefined {
-  const { code = "", syscall = "a system call", path } = error;
+  const { errno = 0, syscall = "a system call", path } = error;
+  const code = NAMES[errno] ?? error.code ?? "";
   if (syscall === "uv_cwd")
     return { object: "current directory", problem: `it cannot be found (${code})`, remedy: "change to another one" };
   const remedy = REMEDIES[code] ?? (path === undefined ? undefined : REMEDIES_OF_PATHS[code]);

@@ -49,11 +49,19 @@ describe("runCli", () => {
     ]);
   });
 
-  it("calls no full disk, limit or missing directory a defect", async () => {
+  it("calls no full or damaged disk, limit or missing directory a defect", async () => {
     const error = (properties: object) => Object.assign(new Error("failed"), properties);
     for (const [thrown, line] of [
       [error({ code: "ENOENT", syscall: "uv_cwd" }), "current directory: it cannot be found (ENOENT): change to another one"],
       [error({ code: "ENOSPC", syscall: "open", path: "/a" }), "/a: open failed (ENOSPC): make room on its disk"],
+      [
+        error({ code: "Unknown system error -117", errno: -117, syscall: "lstat", path: "/a" }),
+        "/a: lstat failed (EUCLEAN): look at the log of the kernel (dmesg), and check its file system (fsck)",
+      ],
+      [
+        error({ code: "Unknown system error -74", errno: -74, syscall: "read" }),
+        "system: read failed (EBADMSG): look at the log of the kernel (dmesg), and check its file system (fsck)",
+      ],
       [error({ code: "EFBIG", syscall: "write" }), "system: write failed (EFBIG): allow larger files (ulimit -f)"],
       [
         error({ code: "EACCES", syscall: "open", path: "/a/b" }),
