@@ -353,3 +353,19 @@ test(
   },
   LIMIT_MS,
 );
+
+test(
+  "a service that is killed before it answers ends the command with one error",
+  async () => {
+    const host = await startForUsers(8);
+    const project = projectOf("an ordinary user", host);
+    process.kill(host.pid, "SIGSTOP");
+    const running = project.start(["run", "--name", "one", "--", "true"]);
+    await expect.poll(() => existsSync(project.session("one", "control.sock")), { timeout: 60_000 }).toBe(true);
+    await sleep(1_000);
+    await host.kill();
+    expect(await running.finished).toMatchObject({ code: 1, stderr: "sluice: host service: it ended the connection: see its log\n" });
+    await expectNothingLeft(project);
+  },
+  LIMIT_MS,
+);

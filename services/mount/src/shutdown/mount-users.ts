@@ -58,7 +58,7 @@ function mountsOf(pid: string): readonly MountRow[] {
 
 /** For a message. */
 export function usersInWords(users: readonly string[]): string {
-  if (users.length === 0) return "users that this process cannot see in /proc";
+  if (users.length === 0) return "a call under way, or users that this process cannot see in /proc";
   const more = users.length - SHOWN_AT_MOST;
   return [...users.slice(0, SHOWN_AT_MOST), ...(more > 0 ? [`${more} more`] : [])].join(", ");
 }

@@ -134,7 +134,7 @@ export function follow({ connection, attached, follower }: Conversation): Promis
         // The service did not read the request; its words come after this error.
         if (received === -Errno.ECONNRESET) continue;
         if (received > 0 || (received < 0 && (native.pollNow(connection, 0, 0) & POLL.HUP) === 0)) return;
-        follower.error("sluice: the host service ended the connection: see its log\n");
+        follower.error("sluice: host service: it ended the connection: see its log\n");
         return end(FAILED);
       }
     });
