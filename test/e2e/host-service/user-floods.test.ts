@@ -25,6 +25,7 @@ const usersSocket = (host: HostService): string => join(host.socket, "..", "user
  * refuses: whoever closes the connection closes them.
  */
 const LINGERING = `
+import threading
 kept = []
 def lingering():
     listening = socket.socket()
@@ -55,7 +56,8 @@ while sent < 100:
         sent += 1
     except OSError: pass
     kept.append(client)
-    heavy.close()
+    # The last one who closes it waits: that is this process if the service was faster.
+    threading.Thread(target=heavy.close, daemon=True).start()
 print("sent", flush=True)
 time.sleep(600)
 `;
