@@ -11,6 +11,7 @@ import { drawPlot } from "./report/draw-plot.js";
 import type { BenchReport } from "./report/bench-report.js";
 import { judgeFigures } from "./report/figures.js";
 import { renderPage } from "./report/markdown.js";
+import { figureTables } from "./report/tables.js";
 import { readResults } from "./report/write-results.js";
 import { type PhaseResult, ratioOf } from "./run/measurements.js";
 import { spreadOf } from "./run/statistics.js";
@@ -82,7 +83,7 @@ describe("the summary of samples", () => {
     const samples = { "sluice-granted": [1000], slow: [10], fast: [200] };
     const subjects = ["slow", "fast"].map((name) => ({ name, about: "", kind: "peer" }));
     const judged = judgeFigures(reportOf(samples, subjects)).find(({ what }) => what === RANDOM_WRITES);
-    expect(judged).toMatchObject({ on: "tmpfs", found: "5.00 (5.00–5.00)", outcome: "short" });
+    expect(judged).toMatchObject({ on: "tmpfs", found: "5.00", outcome: "short" });
   });
 
   test("a figure that is short names its cause, and says where the spread reaches what is wanted", () => {
@@ -106,10 +107,32 @@ describe("the summary of samples", () => {
     const report = { base: "peer", storages: [part(false, 10), part(true, 20)], subjects, scale: [], costs: [] };
     const means = judgeFigures(report as unknown as BenchReport).filter(({ found }) => found !== "–");
     expect(means.map(({ what, on, found }) => [what, on, found])).toEqual([
-      ["names and attributes, against the best FUSE peer: create", "tmpfs", "3.00 (3.00–3.00)"],
+      ["names and attributes, against the best FUSE peer: create", "tmpfs", "3.00"],
       ["names and attributes, geometric mean", "tmpfs", "3.00"],
       ["names and attributes beside busy processors, geometric mean", "tmpfs, other processors busy", "1.50"],
     ]);
+  });
+
+  test("the tables of figures have a column for each file system, and mark a short figure by its cause", () => {
+    const part = (layersOn: string, ns: number) => ({
+      layersOn,
+      rounds: 1,
+      results: [
+        { ...result({ sluice: [10], peer: [30] }, "ns/op"), name: "create", group: "metadata" },
+        { ...result({ sluice: [ns], peer: [30] }, "ns/op"), name: "stat-cold", group: "metadata" },
+      ],
+      memory: {},
+    });
+    const subjects = [{ name: "peer", about: "", kind: "peer" }];
+    const report = { base: "peer", storages: [part("tmpfs", 10), part("ext4", 60)], subjects, scale: [], costs: [] };
+    const { tables, causes } = figureTables(report as unknown as BenchReport);
+    const rows = tables.flatMap((table) => table.rows);
+    const at = rows.findIndex(([, phase]) => phase === "create");
+    expect(rows.slice(at, at + 2)).toEqual([
+      ["names and attributes, against the best FUSE peer", "create", "≥ 1.00", "3.00", "3.00"],
+      ["", "stat-cold", "", "3.00", "0.50 short (1)"],
+    ]);
+    expect(causes[0]).not.toBe("");
   });
 
   test("rewrites the marked parts of a page, and nothing else", () => {

@@ -11,9 +11,9 @@ export function formatValue(value: number, unit: Unit): string {
   return `${digits(value)} ${unit}`;
 }
 
-/** "1.52 (1.47–1.60)" */
+/** "1.52 (1.47–1.60)", and of a single round "1.52". */
 export function formatRatio({ median, low, high }: Spread): string {
-  return `${digits(median)} (${digits(low)}–${digits(high)})`;
+  return low === high ? digits(median) : `${digits(median)} (${digits(low)}–${digits(high)})`;
 }
 
 /** Columns as wide as their widest cell; the first to the left, the rest to the right. */

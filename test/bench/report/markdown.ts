@@ -3,7 +3,7 @@ import { BenchError } from "../bench-error.js";
 import { type BenchReport, plotName } from "./bench-report.js";
 import { judgeFigures } from "./figures.js";
 import { machineLines } from "./print-report.js";
-import { costsTable, figuresTable, GROUPS, groupTable, memoryTable, scaleTables, type Table } from "./tables.js";
+import { costsTable, figureTables, GROUPS, groupTable, memoryTable, scaleTables, type Table } from "./tables.js";
 
 function cell(text: string): string {
   return text.replaceAll("|", "\\|");
@@ -48,8 +48,8 @@ function outcomesOf(report: BenchReport): string {
   const outcomes = judgeFigures(report);
   const count = (wanted: string): number => outcomes.filter(({ outcome }) => outcome === wanted).length;
   const line = `${count("met")} met, ${count("short")} short, ${count("not measured")} not measured.`;
-  const { causes, ...table } = figuresTable(report);
-  return [line, tableOf(table), "Causes:", causes.map((cause, at) => item(`${at + 1}. `, cause)).join("\n")].join("\n\n");
+  const { tables, causes } = figureTables(report);
+  return [line, ...tables.flatMap(headed), "Causes:", causes.map((cause, at) => item(`${at + 1}. `, cause)).join("\n")].join("\n\n");
 }
 
 /** By the name in `<!-- measured: NAME -->`, which ends at `<!-- end of what was measured -->`. */

@@ -1,7 +1,7 @@
 /** The whole report as text: the run and its machine, the tables, and the figures if asked for. */
 import { type BenchReport, conditionsOf } from "./bench-report.js";
 import { formatTable } from "./format.js";
-import { costsTable, figuresTable, GROUPS, groupTable, memoryTable, processorTable, scaleTables, type Table } from "./tables.js";
+import { costsTable, figureTables, GROUPS, groupTable, memoryTable, processorTable, scaleTables, type Table } from "./tables.js";
 
 /** The run and its machine: a line each. */
 export function machineLines({ machine, loadAtEnd, minutes, storages, profile, skipped }: BenchReport): string[] {
@@ -31,8 +31,8 @@ export function printReport(report: BenchReport, withFigures: boolean): string {
     ...scaleTables(report),
     costsTable(report),
   ];
-  const figures = withFigures ? figuresTable(report) : undefined;
+  const figures = withFigures ? figureTables(report) : undefined;
   const parts = [[first, ...more.map((line) => `  ${line}`)].join("\n"), ...tables.flatMap((table) => (table ? [textOf(table)] : []))];
-  if (figures) parts.push(textOf(figures), figures.causes.map((cause, at) => `(${at + 1}) ${cause}`).join("\n"));
+  if (figures) parts.push(...figures.tables.map(textOf), figures.causes.map((cause, at) => `(${at + 1}) ${cause}`).join("\n"));
   return `${parts.join("\n\n")}\n`;
 }

@@ -2,7 +2,7 @@
 import { type PhaseResult, ratioOf, valuesOf } from "../run/measurements.js";
 import { spreadOf } from "../run/statistics.js";
 import { type BenchReport, conditionsOf, type StorageReport } from "./bench-report.js";
-import { judgeFigures } from "./figures.js";
+import { type FigureOutcome, judgeFigures } from "./figures.js";
 import { formatRatio, formatValue } from "./format.js";
 
 export interface Table {
@@ -94,14 +94,32 @@ export function costsTable({ costs }: BenchReport): Table | undefined {
   return { title: "Costs beside speed", rows: [["", ...subjects], ...rows] };
 }
 
-/** The judgements, and below them the causes they point to by number. */
-export function figuresTable(report: BenchReport): Table & { causes: readonly string[] } {
+/** The value found; a short one is marked by the number of its cause, "0.85 short (3)". */
+function judgementOf({ found, outcome, withinSpread, cause }: FigureOutcome, causes: readonly string[]): string {
+  if (outcome !== "short") return found;
+  return `${found} ${withinSpread ? "short, within the spread" : "short"} (${causes.indexOf(cause) + 1})`;
+}
+
+/** A row for each figure and phase, with a column for each file system of the layers. The name of a figure is in its first row. */
+function figuresByLayers(outcomes: readonly FigureOutcome[], columns: readonly string[], causes: readonly string[]): Table {
+  let previous = "";
+  const rows = [...new Set(outcomes.map(({ what }) => what))].map((what) => {
+    const own = columns.map((on) => outcomes.find((one) => one.what === what && one.on === on));
+    const [figure = "", phase = ""] = what.split(": ");
+    const head = figure === previous ? ["", phase, ""] : [figure, phase, own.find(Boolean)?.wanted || "–"];
+    previous = figure;
+    return [...head, ...own.map((one) => (one ? judgementOf(one, causes) : "–"))];
+  });
+  return { title: "Figures, by file system of the layers", rows: [["figure", "phase", "wanted", ...columns], ...rows] };
+}
+
+/** The judgements, reported and never an error, and the causes to which they point by number. */
+export function figureTables(report: BenchReport): { tables: readonly Table[]; causes: readonly string[] } {
   const outcomes = judgeFigures(report);
   const causes = [...new Set(outcomes.map(({ cause }) => cause).filter(Boolean))];
-  const rows = outcomes.map(({ what, on, wanted, found, outcome, withinSpread, cause }) => {
-    const judged = withinSpread ? `${outcome}, within the spread` : outcome;
-    return [what, on, wanted, found, judged, cause === "" ? "" : `(${causes.indexOf(cause) + 1})`];
-  });
-  const title = "Figures (reported, never an error)";
-  return { title, rows: [["figure", "layers on", "wanted", "found", "", "cause"], ...rows], causes };
+  const columns = report.storages.filter(({ busy }) => !busy).map(conditionsOf);
+  const [byLayers, others] = [true, false].map((wanted) => outcomes.filter(({ on }) => columns.includes(on) === wanted));
+  const rows = (others ?? []).map((one) => [one.what, one.wanted || "–", judgementOf(one, causes)]);
+  const single = { title: "Other figures", rows: [["figure", "wanted", "found"], ...rows] };
+  return { tables: [figuresByLayers(byLayers ?? [], columns, causes), single], causes };
 }
