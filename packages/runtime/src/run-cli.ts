@@ -54,21 +54,34 @@ function problemOf(error: CommanderError): string {
     .replace(/\. ([A-Z])/g, (_, letter: string) => `; ${letter.toLowerCase()}`);
 }
 
-/** Commander would print the whole help, and tell of a missing command. @throws CliError */
-function refuseHelpOfUnknown(program: CommandLike, words: readonly string[]): void {
+/** The help of `help` itself, which commander does not have. */
+const helpOfHelp = (path: string): string => `Usage: ${path} help [command...]\n\nshow the help of a command, as its option --help does\n`;
+
+/**
+ * `help WORDS…` as `WORDS… --help`. Commander looks at the first of these words alone, and prints the whole help if it does not know it.
+ * @returns undefined if nothing remains to be done
+ * @throws CliError if there is no such command
+ */
+function resolveHelp(program: CommandLike, words: readonly string[]): readonly string[] | undefined {
   let [command, path] = [program, program.name()];
-  for (const [index, word] of words.entries()) {
-    const asked = word === "help" ? words[index + 1] : word;
-    const found = command.commands.find((child) => child.name() === asked);
-    if (word === "help") {
-      const isUnknown = found === undefined && asked !== undefined && asked !== "help" && !asked.startsWith("-");
-      if (isUnknown && command.commands.length > 0)
-        throw wrong("command line", `unknown command '${escapeTextName(asked)}'`, `see '${path} --help'`);
-      return;
-    }
-    if (found === undefined) return;
-    [command, path] = [found, `${path} ${word}`];
+  let at = 0;
+  let helps = false;
+  for (; at < words.length; at++) {
+    const word = words[at] as string;
+    const found = command.commands.find((child) => child.name() === word);
+    if (found !== undefined) [command, path] = [found, `${path} ${word}`];
+    else if (!helps && word === "help" && command.commands.length > 0) helps = true;
+    else break;
   }
+  if (!helps) return words;
+  const rest = words[at];
+  if (rest === "help" || rest === "--help" || rest === "-h") {
+    writeHelp(helpOfHelp(path));
+    return undefined;
+  }
+  if (rest !== undefined && command.commands.length > 0)
+    throw wrong("command line", `unknown command '${escapeTextName(rest)}'`, `see '${path} --help'`);
+  return [...path.split(" ").slice(1), "--help"];
 }
 
 function complain(thrown: unknown, program: string): ExitCode | SignalExit {
@@ -100,8 +113,8 @@ export async function runCli(program: CommandLike, argv: readonly string[] = pro
   refuseDebugger();
   tame(program);
   try {
-    refuseHelpOfUnknown(program, argv.slice(2));
-    await program.parseAsync(argv);
+    const words = resolveHelp(program, argv.slice(2));
+    if (words !== undefined) await program.parseAsync([...argv.slice(0, 2), ...words]);
     return Number(process.exitCode ?? EXIT.DONE);
   } catch (error) {
     return complain(error, program.name());

@@ -9,7 +9,10 @@ function command(run: () => Promise<unknown>): CommandLike {
 }
 
 describe("runCli", () => {
-  afterEach(() => void vi.restoreAllMocks());
+  afterEach(() => {
+    vi.restoreAllMocks();
+    process.removeAllListeners("SIGUSR1");
+  });
 
   async function said(run: CommandLike | (() => Promise<unknown>)): Promise<[number, string]> {
     let text = "";
@@ -47,6 +50,42 @@ describe("runCli", () => {
       2,
       "sluice: command line: option '--net <which>' argument 'x' is invalid; allowed choices are host, none: see 'sluice run --help'\n",
     ]);
+  });
+
+  it("takes help as the option of the command that it names, at any depth", async () => {
+    const named = (name: string, commands: CommandLike[] = []): CommandLike => ({
+      ...command(() => Promise.resolve()),
+      name: () => name,
+      commands,
+    });
+    const parsed = vi.fn(() => Promise.resolve());
+    const program: CommandLike = { ...named("sluice", [named("policy", [named("check")]), named("run")]), parseAsync: parsed };
+    for (const [words, taken] of [
+      [
+        ["help", "policy", "check"],
+        ["policy", "check", "--help"],
+      ],
+      [
+        ["policy", "help", "check"],
+        ["policy", "check", "--help"],
+      ],
+      [
+        ["policy", "help"],
+        ["policy", "--help"],
+      ],
+      [
+        ["help", "run", "more"],
+        ["run", "--help"],
+      ],
+      [["help"], ["--help"]],
+      [
+        ["run", "help"],
+        ["run", "help"],
+      ],
+    ] as const) {
+      await runCli(program, ["node", "sluice", ...words]);
+      expect(parsed).toHaveBeenLastCalledWith(["node", "sluice", ...taken]);
+    }
   });
 
   it("calls no full or damaged disk, limit or missing directory a defect", async () => {

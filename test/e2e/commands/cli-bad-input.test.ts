@@ -381,9 +381,21 @@ requires("/dev/fuse", "CAP_SYS_ADMIN", "command setpriv").test("names a missing 
 
 test("names the help of the command whose command line is wrong", async () => {
   await complains(["help", "nosuch"], 2, /^sluice: command line: unknown command 'nosuch': see 'sluice --help'\n$/);
+  await complains(["help", "policy", "nosuch"], 2, /^sluice: command line: unknown command 'nosuch': see 'sluice policy --help'\n$/);
   await complains(["policy", "help", "chek"], 2, /^sluice: command line: unknown command 'chek': see 'sluice policy --help'\n$/);
   await complains(["policy", "chek", "x"], 2, /: command line: unknown command 'chek' .*: see 'sluice policy --help'\n/);
   await complains(["run", "--net", "x", "--", "true"], 2, /'x' is invalid; allowed choices are host, none: see 'sluice run --help'\n/);
+});
+
+test("help has help, and shows that of a command of a command", async () => {
+  for (const words of [
+    ["help", "help"],
+    ["help", "--help"],
+  ]) {
+    const { stdout, code } = await runSluice(words);
+    expect({ stdout, code }).toEqual({ stdout: expect.stringMatching(/^Usage: sluice help \[command\.\.\.\]\n/), code: 0 });
+  }
+  expect((await runSluice(["help", "policy", "check"])).stdout).toMatch(/^Usage: sluice policy check /);
 });
 
 test("refuses a target with one slash too few, and names the form of a target once", async () => {
