@@ -43,6 +43,8 @@ test(
 
 const REFUSED = [
   ["an unknown option", "lowerdir=l0,fastest", 2, /-o fastest: unknown option/],
+  ["a slip in the name of an option", "lowerdir=l0,uperdir=u", 2, /-o uperdir=u: unknown option: did you mean 'upperdir'\?\n$/],
+  ["a mount without a lower layer", "upperdir=u,workdir=w", 2, /-o lowerdir: no lower layer is given: add -o lowerdir=DIR\n$/],
   ["a plugin", "lowerdir=//plugin/data/path", 2, /names a plugin/],
   ["a layer that is not there", "lowerdir=nowhere", 4, /nowhere: lower layer: there is no such directory/],
   ["a work directory in a layer", "lowerdir=l0,upperdir=u,workdir=u", 4, /same directory as upper layer/],

@@ -79,7 +79,8 @@ test("a mistake in the file is reported with its place", async () => {
     return stderr.replace(join(root, "sluice.yaml"), "FILE");
   };
   const layers = "mountpoint: ROOT/merged\nlower: ROOT/lower\n";
-  expect(await refused(`${layers}uper: x\n`)).toMatch(/^sluice: FILE:3:1: uper: unknown mount option: use one of .*upper.*\n$/);
+  expect(await refused(`${layers}uper: x\n`)).toMatch(/^sluice: FILE:3:1: uper: unknown mount option: did you mean 'upper'\?\n$/);
+  expect(await refused(`${layers}nonsense: x\n`)).toMatch(/^sluice: FILE:3:1: nonsense: unknown mount option: use one of .*upper.*\n$/);
   expect(await refused(`${layers}on-outage: maybe\n`)).toBe(
     'sluice: FILE:3:1: on-outage: "maybe" is none of deny, mediate, stale: choose one of them\n',
   );

@@ -109,6 +109,11 @@ function asDropIn(given: readonly string[], caller: { initialNamespace: boolean;
   return words;
 }
 
+function refuseNoLower(words: readonly string[]): void {
+  if (words.some((word) => /^(lowerdir|datadir)\+?=./.test(word))) return;
+  throw new CliError({ object: "-o lowerdir", problem: "no lower layer is given", remedy: "add -o lowerdir=DIR", exitCode: EXIT.USAGE });
+}
+
 /** overlayfs and fuse-overlayfs accept a work directory without an upper layer, and ignore it. */
 function withoutIdleWork(words: readonly string[], notices: string[]): string[] {
   if (words.some((word) => /^upperdir=./.test(word))) return words.slice();
@@ -124,6 +129,7 @@ function withoutIdleWork(words: readonly string[], notices: string[]): string[] 
 export function mountArguments(invocation: MountInvocation, initialNamespace: boolean): MountArguments {
   const notices: string[] = [];
   const sorted = sort(wordsOf(invocation.options));
+  if (!sorted.remount) refuseNoLower(sorted.words);
   const words = withoutIdleWork(asDropIn(sorted.words, { initialNamespace, byMount: invocation.byMount }), notices);
   if (invocation.source !== undefined && !words.some((word) => word.startsWith("fsname="))) {
     words.push(`fsname=${invocation.source.replace(/[\\,]/g, "\\$&")}`);

@@ -3,7 +3,7 @@
  * engine, which is made in the background. Nothing of a policy that does not check is left behind.
  */
 import { basename, dirname, resolve } from "node:path";
-import type { PolicyCapabilities, PolicyRevision } from "@sluice/decision-api";
+import { didYouMean, type PolicyCapabilities, type PolicyRevision } from "@sluice/decision-api";
 import { isCollection } from "yaml";
 import type { z } from "zod";
 import { FileReader, MAX_POLICY_BYTES } from "./document/file-reader.js";
@@ -24,7 +24,7 @@ import {
 import { withHiddenNames } from "./hidden-names.js";
 import { checkAside } from "./rules/check-aside.js";
 import { checkRules, rulesEngine } from "./rules/load-policy.js";
-import { didYouMean, PolicyError } from "./rules/problem.js";
+import { PolicyError } from "./rules/problem.js";
 import { policyLocation } from "./source/policy-location.js";
 
 /** The state of loading: most policies are there at once. */

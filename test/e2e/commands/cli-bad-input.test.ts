@@ -115,6 +115,7 @@ test("refuses an unknown option", async () => {
 test("refuses an unknown -o option, and a known one that is not supported", async () => {
   const g = testLayers();
   await complains([...full(g), "-o", "userxattr,fastest", g.mnt], 2, /-o fastest: unknown option: /);
+  await complains([...full(g), "-o", "redirectdir=on", g.mnt], 2, /-o redirectdir=on: unknown option: did you mean 'redirect_dir'\?\n$/);
   await complains([...full(g), "-o", "nfs_export=on", g.mnt], 2, /-o nfs_export=on: .*: /);
   await complains([...full(g), "-o", "redirect_dir=maybe", g.mnt], 2, /-o redirect_dir=maybe: value is none of on, off, follow/);
 });

@@ -3,6 +3,7 @@
  * override the file.
  */
 import { readFileSync } from "node:fs";
+import { didYouMean } from "@sluice/decision-api";
 import { CliError, codeOf, wrong } from "@sluice/runtime/cli";
 import type { Command, Option } from "commander";
 import { isFlag, keyOf, LISTS, OPTION_STRINGS } from "./mount-options.js";
@@ -88,7 +89,9 @@ export function applyConfigFile(file: string, command: Command): ConfigFile {
       mountpoint = String(value);
     } else if (option === undefined) {
       const names = [MOUNTPOINT, ...known.keys()].filter((name) => !NOT_IN_FILES.has(name));
-      throw wrong(`${place}: ${key}`, "unknown mount option", `use one of ${names.sort().join(", ")}`);
+      const near = didYouMean(key, names);
+      const remedy = near === undefined ? `use one of ${names.sort().join(", ")}` : `did you mean '${near}'?`;
+      throw wrong(`${place}: ${key}`, "unknown mount option", remedy);
     } else {
       const set = valueOf(entry, option);
       const source = command.getOptionValueSource(option.attributeName());

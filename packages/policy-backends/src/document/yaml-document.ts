@@ -2,9 +2,10 @@
  * The text of a policy of any kind → its value, or its mistakes with their places. Knows YAML and zod; each kind knows the
  * meaning of its keys.
  */
+import { didYouMean } from "@sluice/decision-api";
 import { type Document, isCollection, isMap, isScalar, LineCounter, type Node, type ParsedNode, parseDocument, visit } from "yaml";
 import type { z } from "zod";
-import { didYouMean, type PolicyProblem, ruleAt } from "../rules/problem.js";
+import { type PolicyProblem, ruleAt } from "../rules/problem.js";
 
 export interface Position {
   line: number;

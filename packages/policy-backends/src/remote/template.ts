@@ -2,8 +2,8 @@
  * Values with holes, as a configuration writes them: "${subject.uid}" alone is the value itself, with its type; within a
  * longer text it is its text. A property whose fact is not there is left out.
  */
+import { didYouMean } from "@sluice/decision-api";
 import type { Facts } from "../facts.js";
-import { didYouMean } from "../rules/problem.js";
 
 const SUBJECT = ["uid", "gid", "groups", "executable", "cgroup"] as const;
 const RESOURCE = ["path", "name", "mount", "layer", "kind", "size", "mode", "uid", "gid", "xattr", "label", "head", "digest"] as const;

@@ -157,13 +157,14 @@ function explanation(
   ruling: Awaited<ReturnType<Policy["evaluate"]>> & { policy: string; revision: { sequence: string; digest: string } },
 ): string {
   const { scope, revision } = ruling;
+  const facts = scope === undefined ? [] : [...scope.subject, ...scope.resource, ...scope.xattrs];
   const holds =
     scope === undefined
       ? "for this question alone"
       : [
           scopeText(scope.subtree, scope.except),
-          `and these accesses: ${scope.accesses.join(", ")}`,
-          `while these are the same: ${[...scope.subject, ...scope.resource, ...scope.xattrs].join(", ") || "(nothing else was looked at)"}`,
+          `for ${scope.accesses.join(", ")}`,
+          facts.length === 0 ? "whatever the other facts are" : `while these facts stay the same: ${facts.join(", ")}`,
           ...(scope.ttlMs === undefined ? [] : [`at most ${scope.ttlMs} ms`]),
         ].join(", ");
   const obligations = ruling.obligations.map(({ name, value }) => `${name}: ${value}`).join(", ");

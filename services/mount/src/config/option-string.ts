@@ -2,6 +2,7 @@
  * Parses `-o OPTIONS`: the option strings of overlayfs, fuse-overlayfs and mount(8). Every option has a row in option-table.ts. An unknown
  * or unsupported option is an error; none is ignored.
  */
+import { didYouMean } from "@sluice/decision-api";
 import { wrong } from "@sluice/runtime/cli";
 import { splitEscaped } from "@sluice/mount-control";
 import { MORE, refuse } from "./option-row.js";
@@ -30,8 +31,12 @@ export function parseOptionStrings(strings: readonly string[]): OptionString {
     // x-…: for programs that read /etc/fstab.
     if (word === "" || /^x-/i.test(word)) continue;
     const equals = word.indexOf("=");
-    const row = rows.get(equals < 0 ? word : word.slice(0, equals));
-    if (row === undefined) throw wrong(`-o ${word}`, "unknown option", MORE);
+    const name = equals < 0 ? word : word.slice(0, equals);
+    const row = rows.get(name);
+    if (row === undefined) {
+      const near = didYouMean(name, [...rows.keys()]);
+      throw wrong(`-o ${word}`, "unknown option", near === undefined ? MORE : `did you mean '${near}'?`);
+    }
     const value = equals < 0 ? undefined : word.slice(equals + 1);
     if (row.refused !== undefined && row.apply === undefined) refuse(word, row.refused);
     row.apply?.(into, value, word);

@@ -2,10 +2,9 @@
  * Finds conditions that are never true, and comparisons with values that a fact never has. Sees `&&` of comparisons with constants,
  * beside the rule's own keys; it misses others, and is never wrong.
  */
-import { ALL_ACCESSES, ALL_KINDS, ALL_OPERATIONS, bytesOfText, namesOf, pathMatches, textOfBytes } from "@sluice/decision-api";
+import { ALL_ACCESSES, ALL_KINDS, ALL_OPERATIONS, bytesOfText, didYouMean, namesOf, pathMatches, textOfBytes } from "@sluice/decision-api";
 import type { Expr } from "../condition-check.js";
 import { accessesOf, pathGlobs, type PermittingOrDenying } from "../judging-rule.js";
-import { didYouMean } from "../problem.js";
 import { type Comparison, comparisonOf, type Value, valuesOf } from "./comparisons.js";
 import { literalBeginning } from "./covering-glob.js";
 

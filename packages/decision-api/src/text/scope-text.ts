@@ -10,5 +10,5 @@ export function scopeText(subtree: string | undefined, except: readonly string[]
   if (except.length === 0) return place;
   const globs = except.slice(0, SHOWN).map((glob) => `'${glob}'`);
   const more = except.length - globs.length;
-  return `${place} but for ${globs.join(", ")}${more > 0 ? ` and ${more} more globs` : ""}`;
+  return `${place} except ${globs.join(", ")}${more > 0 ? ` and ${more} more globs` : ""}`;
 }
