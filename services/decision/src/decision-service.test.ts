@@ -392,7 +392,11 @@ describe("the command", () => {
       ["decision", "--polcy", "x"],
       "sluice: command line: unknown option '--polcy' (Did you mean --policy?): see 'sluice-decision decision --help'",
     ],
-    [["decision", "--policy", "P", "--listen", "unix:///nonexistent/x"], "socket cannot be made"],
+    [["decision", "--policy", "P", "--listen", "unix:///nonexistent/x"], "socket cannot be made (ENOENT): create its directory"],
+    [
+      ["decision", "--policy", "P", "--listen", "192.0.2.1:1"],
+      "192.0.2.1:1: address cannot be listened on (EADDRNOTAVAIL): choose another one",
+    ],
     [["decision", "--policy", "P", "--listen", "unix:///tmp/x", "--tls-cert", "x"], "TLS is for TCP"],
     [
       ["decision", "--policy", "P", "--listen", "127.0.0.1:0", "--tls-cert", "/nonexistent", "--tls-key", "x"],

@@ -4,6 +4,7 @@
  */
 import { constants, existsSync, fstatSync, mkdirSync, openSync, readdirSync, rmSync, statSync } from "node:fs";
 import { dirname, join } from "node:path";
+import { getSystemErrorName } from "node:util";
 import { RUN_DIRECTORY } from "@sluice/mount-control";
 import { native, toBytes } from "@sluice/native";
 import { CliError, EXIT, logDestination } from "@sluice/runtime";
@@ -47,7 +48,8 @@ function listen(path: string): number {
   if (fd >= 0) return fd;
   throw new CliError({
     object: path,
-    problem: `the decision service's socket cannot be made (errno ${-fd})`,
+    problem: "the decision service's socket cannot be made",
+    errno: getSystemErrorName(fd),
     remedy: "make /run writable or set XDG_RUNTIME_DIR",
     exitCode: EXIT.FAILED,
   });

@@ -46,7 +46,8 @@ function connect(options: GrpcOptions, context: LoadContext): Decider {
       cache: { entries: 0 },
     });
   } catch (error) {
-    throw context.problem(["target"], (error as Error).message, "correct it");
+    const [problem = "", remedy] = (error as Error).message.split(/: (?=write )/);
+    throw context.problem(["target"], problem, remedy ?? "correct it");
   }
 }
 

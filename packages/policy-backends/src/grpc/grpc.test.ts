@@ -99,6 +99,8 @@ describe("grpc", () => {
     } finally {
       await backend.dispose();
     }
-    await expect(open("nonsense")).rejects.toThrow(/:2:9: 'nonsense' is not a target/);
+    await expect(open("nonsense")).rejects.toThrow(
+      /:2:9: 'nonsense' is not a target: write unix:\/\/\/PATH, HOST:PORT or dns:\/\/\/HOST:PORT$/,
+    );
   });
 });

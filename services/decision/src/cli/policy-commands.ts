@@ -66,7 +66,7 @@ function addTrying(policy: Command): void {
     .description("check a policy and put it into a NATS bucket, from where every decision service takes it")
     .argument("<file>", "the policy file, or a bundle (.tar.gz) with all that it names")
     .requiredOption("--to <file>", "a configuration with kind: nats")
-    .option("--above <n>", "with a revision above this: services that knew a bucket which is gone have it in force")
+    .option("--above <n>", "use this after recreating a bucket: it must exceed the revision in force")
     .action(async (file: string, flags: PublishFlags) => (await trying()).publishFile(file, flags));
   policy
     .command("explain")

@@ -1,5 +1,5 @@
 /** The gRPC server: its services, its addresses, and how it stops. */
-import { Server, ServerCredentials } from "@grpc/grpc-js";
+import { logVerbosity, Server, ServerCredentials, setLogVerbosity } from "@grpc/grpc-js";
 import { MAX_MESSAGE_BYTES } from "@sluice/decision-api";
 import { CliError, EXIT, type Logger } from "@sluice/runtime";
 import type { ListenTarget } from "./listen-target.js";
@@ -35,26 +35,30 @@ interface Listening {
   stop(): void;
 }
 
+/** grpc-js would write a line of its own to standard error, beside the one that says what to do. */
+function muteGrpc(): () => void {
+  if (process.env["GRPC_VERBOSITY"] !== undefined) return () => undefined;
+  setLogVerbosity(logVerbosity.NONE);
+  return () => setLogVerbosity(logVerbosity.ERROR);
+}
+
+/** grpc-js names the errno in a sentence about all addresses that it tried. */
+function cannotListen(address: string, cause: Error): CliError {
+  const errno = /\blisten (E[A-Z]+)\b/.exec(cause.message)?.[1];
+  const problem = errno === undefined ? `address cannot be listened on: ${cause.message}` : "address cannot be listened on";
+  return new CliError({ object: `--listen ${address}`, problem, errno, remedy: "choose another one", exitCode: EXIT.USAGE }, { cause });
+}
+
 async function bindTcp(server: Server, options: GrpcServerOptions, { host, port }: { host: string; port: number }): Promise<Listening> {
   const { credentials, close } = serverCredentials(options.tls, options.log);
   const address = `${host.includes(":") ? `[${host}]` : host}`;
+  const unmute = muteGrpc();
   const bound = await new Promise<number>((resolve, reject) => {
     server.bindAsync(`${address}:${port}`, credentials, (cause, boundPort) => {
       if (cause === null) resolve(boundPort);
-      else
-        reject(
-          new CliError(
-            {
-              object: `--listen ${address}:${port}`,
-              problem: `address cannot be listened on (${cause.message})`,
-              remedy: "choose another one",
-              exitCode: EXIT.USAGE,
-            },
-            { cause },
-          ),
-        );
+      else reject(cannotListen(`${address}:${port}`, cause));
     });
-  });
+  }).finally(unmute);
   if (options.tls === undefined && !/^(127\.|localhost$|::1$)/.test(host)) {
     options.log.warn({ address: `${address}:${bound}` }, "listening without TLS: anybody on the network may ask and read the answers");
   }

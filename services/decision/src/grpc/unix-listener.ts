@@ -4,6 +4,7 @@
  */
 import { statSync, unlinkSync } from "node:fs";
 import { connect, createServer, type Server, type Socket } from "node:net";
+import { getSystemErrorName } from "node:util";
 import { native, type PeerCredentials } from "@sluice/native";
 import { CliError, EXIT, type Logger } from "@sluice/runtime";
 
@@ -84,7 +85,8 @@ async function bind(path: string): Promise<number> {
   const inUse = fd === -EADDRINUSE;
   throw new CliError({
     object: `--listen unix://${path}`,
-    problem: inUse ? "something is there already" : `socket cannot be made (errno ${-fd})`,
+    problem: inUse ? "something is there already" : "socket cannot be made",
+    errno: getSystemErrorName(fd),
     remedy: inUse ? "stop the other service or choose another path" : "create its directory and make it writable",
     exitCode: EXIT.USAGE,
   });
