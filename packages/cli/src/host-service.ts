@@ -20,12 +20,12 @@ export function serviceSocket(chosen: string): string | undefined {
 }
 
 /** Nobody takes the request at the socket that a person named. */
-export function unanswered(socket: string, why = ""): CliError {
+export function unanswered(socket: string): CliError {
   if (process.geteuid?.() === 0 && socket === usersSocketOf(socket))
     return failed(socket, "this socket is for ordinary users (EPERM)", "name the socket that 'sluice serve' prints");
   return failed(
     socket,
-    `no host service answers there, or it refuses this user${why === "" ? "" : ` (${why})`}`,
+    "no host service answers there, or it refuses this user",
     "start 'sluice serve', for ordinary users with --user-mounts 16",
   );
 }
@@ -54,7 +54,7 @@ export async function mountByService(chosen: string, { mountpoint, options, atta
     return true;
   } catch (error) {
     if (auto && (error instanceof HostUnreachable || error instanceof NeedsOwnProcess)) return false;
-    if (error instanceof HostUnreachable) throw unanswered(socket, error.message);
+    if (error instanceof HostUnreachable) throw unanswered(socket);
     throw error instanceof NeedsOwnProcess ? error.complaint : error;
   }
 }

@@ -46,7 +46,7 @@ async function mountAs(
 const REFUSED = {
   code: 1,
   mounted: false,
-  stderr: expect.stringContaining("no host service answers there, or it refuses this user") as string,
+  stderr: expect.stringMatching(/: no host service answers there, or it refuses this user: start 'sluice serve'/) as string,
 };
 
 describe("a host service", () => {
