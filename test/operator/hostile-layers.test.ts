@@ -92,7 +92,7 @@ test("shows, exports, commits, checks and resets a tree deeper than the longest 
 
   expect(await runSluice(["fsck", ...args, "--work", work])).toMatchObject({
     code: 0,
-    stdout: `${upper}: 0 found, 0 of them damage that is left\n`,
+    stdout: `${upper}: no problems\n`,
   });
   const done = await runSluice(["reset", "--yes", ...args, "--work", work]);
   expect([done.code, done.stdout]).toEqual([0, shown.stdout]);

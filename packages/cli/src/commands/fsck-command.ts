@@ -38,6 +38,11 @@ function mendAll(problems: readonly Problem[], fix: boolean, trees: { upper: Tre
   });
 }
 
+function summary(found: number, damaged: number): string {
+  if (found === 0) return "no problems";
+  return `${found} ${found === 1 ? "problem" : "problems"}, ${damaged === 0 ? "no damage remains" : `damage remains at ${damaged}`}`;
+}
+
 function fsck(args: FsckArguments): void {
   const layers = namedLayers("fsck", args, "needed");
   const work = namedWork(args, layers);
@@ -50,7 +55,7 @@ function fsck(args: FsckArguments): void {
     if (args.json === true) process.stdout.write(`${JSON.stringify(outcomes.map(plain), null, 2)}\n`);
     else {
       for (const outcome of outcomes) process.stdout.write(line(outcome));
-      process.stdout.write(`${escapeTextName(layers.upper.path)}: ${outcomes.length} found, ${damaged} of them damage that is left\n`);
+      process.stdout.write(`${escapeTextName(layers.upper.path)}: ${summary(outcomes.length, damaged)}\n`);
     }
     if (damaged > 0) process.exitCode = 1;
   } finally {
