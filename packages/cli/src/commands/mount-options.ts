@@ -13,7 +13,7 @@ function withLayers(command: Command): Command {
     "options of overlayfs, fuse-overlayfs or mount(8); may be repeated",
   )
     .option("--config <file>", "read options from a YAML file; keys are option names without dashes; command-line options override it")
-    .option("--background", "return when the mount serves, and leave it running; needs --log-file")
+    .option("--background", "return when the mount serves, and leave it running; needs --log-file, unless a host service makes the mount")
     .addOption(
       new Option(
         "--host-service <auto|off|path>",

@@ -40,7 +40,8 @@ By default the network is the machine's. Nothing changes in the directory itself
 protects from, and what it does not.
 
 Policies: agent (no secrets are read, and nothing is changed that git, a shell, an editor or a CI service runs), install (no
-secrets are read), readonly (nothing is changed), or a file; 'sluice policy init agent' writes one to edit.
+secrets are read), readonly (no secrets are read, and nothing is changed), or a file; 'sluice policy init agent' writes one to
+edit.
 
 Exit codes: that of the command, 128 and the signal's number if a signal ended it, 126 if its program cannot be run, 127 if there is
 no such program. Before the command begins: 1 failed, 2 the command line or a file is wrong, 3 the machine lacks something, 4 the session

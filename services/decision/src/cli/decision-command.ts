@@ -22,7 +22,7 @@ export function addDecisionCommand(program: Command): void {
     .option("--tls-key <file>", "its key (PEM)")
     .option("--tls-client-ca <file>", "ask clients for a certificate of this authority")
     .option("--tls-client-san <name...>", "and only for these names in it, such as URI:spiffe://example.org/mount/a")
-    .option("--authzen <host:port>", "answer AuthZEN 1.0 too: /access/v1/evaluation and evaluations, over TLS where --tls-cert is given")
+    .option("--authzen <host:port>", "answer AuthZEN 1.0 too: /access/v1/evaluation and evaluations, over TLS if --tls-cert is given")
     .option("--authzen-url <url>", "the address that clients know it by (default: its own)")
     .option("--authzen-token-file <file>", "ask them for this bearer token")
     .addOption(new Option("--log-level <level>", "how much to log").choices(LOG_LEVELS).default("info"))

@@ -32,6 +32,9 @@ export function addDiscardCommand(program: Command): void {
   program
     .command("discard")
     .description("remove sessions of 'sluice run', with their changes; the directories they worked on stay as they are")
-    .argument("<name...>", "as 'sluice sessions' lists them; of SESSION@CHECKPOINT only the checkpoint goes")
+    .argument(
+      "<name...>",
+      "as 'sluice sessions' lists them, each removed with its checkpoints; of SESSION@CHECKPOINT only the checkpoint goes",
+    )
     .action(discard);
 }

@@ -14,7 +14,8 @@ Options of a volume: lower (required), upper and work, or upper=auto; policy or 
 'sluice mount': decision-ca, decision-cert, decision-key, decision-server-san, decision-timeout, on-outage, on-revoke,
 stale-for, max-stack-depth, locks, log-level, coherent-readers=true, shared-lower=true.
 
-Mounts are processes of their own. A restarted plugin finds them, and mounts again those that died.
+Mounts outlive the plugin: each is a process of its own, or in the host service ('sluice serve') if one runs. A restarted plugin
+finds them, and mounts again those that died.
 `;
 
 /** `command` is the `sluice` command line that the plugin mounts with. */
