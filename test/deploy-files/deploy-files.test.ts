@@ -36,6 +36,14 @@ test("the shipped policy is valid", async () => {
   expect(await runSluice(["policy", "check", place("compose/policies/rules/policy.yaml")])).toMatchObject({ code: 0 });
 });
 
+const asRoot = requires("CAP_SYS_ADMIN");
+asRoot.test("prepare.sh asks for root before it makes anything", async () => {
+  const at = scratch();
+  const { code, stderr } = await runScript([place("compose/prepare.sh"), at], { as: { uid: 65534, gid: 65534 } });
+  expect({ code, stderr }).toEqual({ code: 3, stderr: "prepare: it binds a directory onto itself: run this as root\n" });
+  expect(readdirSync(at)).toEqual([]);
+});
+
 test("units call the command with options that it knows", async () => {
   for (const name of readdirSync(place("systemd")).filter((file) => file.endsWith(".service"))) {
     for (const [, line = ""] of read(`systemd/${name}`).matchAll(/^Exec\w+=-?\/usr\/local\/bin\/sluice (.*)$/gm))
