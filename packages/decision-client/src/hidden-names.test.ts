@@ -8,12 +8,14 @@ afterEach(async () => {
   for (const close of open.splice(0).reverse()) await close();
 });
 
+const welcome =
+  (capabilities: wire.Capabilities): NonNullable<Script["welcome"]> =>
+  (stream) =>
+    void stream.write({ message: { $case: "welcome", value: { serverVersion: "t", capabilities } } });
+
 async function hiding(digit: string, hiddenNames: string[], batch: Script["batch"] = () => undefined): Promise<ScriptedService> {
   const capabilities: wire.Capabilities = { ...CAPABILITIES, revision: { sequence: 0n, digest: digit.repeat(64) }, hiddenNames };
-  const service = new ScriptedService({
-    welcome: (stream) => void stream.write({ message: { $case: "welcome", value: { serverVersion: "t", capabilities } } }),
-    batch,
-  });
+  const service = new ScriptedService({ welcome: welcome(capabilities), batch });
   open.push(() => service.end());
   await service.start();
   return service;
@@ -42,6 +44,29 @@ it("hides what any replica hides, and no more of a replica that is gone", async 
   other.kill();
   await expect.poll(() => decider.status().replicas.every(({ state }) => state !== "ready")).toBe(true);
   expect(hidden(decider)).toEqual(["**/*.key"]);
+});
+
+it("keeps the hidden names and accesses of the newest policy if the service comes back with an older one", async () => {
+  const newer = {
+    ...CAPABILITIES,
+    revision: { sequence: 2n, digest: "b".repeat(64) },
+    hiddenNames: ["**/.env"],
+    accesses: [wire.Access.DELETE],
+  };
+  const service = await hiding("a", []);
+  service.script.welcome = welcome(newer);
+  const decider = connect(service);
+  await whenReady(decider, 5000);
+  const told: unknown[] = [];
+  decider.onPolicyChange((capabilities) => told.push(capabilities));
+  const before = decider.capabilities();
+  expect(before).toMatchObject({ hiddenNames: ["**/.env"], accesses: new Set(["delete"]) });
+  service.kill();
+  service.script.welcome = welcome({ ...CAPABILITIES, revision: { sequence: 1n, digest: "a".repeat(64) } });
+  await service.start();
+  await expect.poll(() => decider.status().replicas[0]).toMatchObject({ state: "ready", revision: { sequence: 1n } });
+  expect(decider.capabilities()).toBe(before);
+  expect(told).toEqual([]);
 });
 
 it("asks about a hidden name in spite of a cached answer for the directory", async () => {

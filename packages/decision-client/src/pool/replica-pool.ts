@@ -66,7 +66,10 @@ export class ReplicaPool implements Replicas {
     const others = [...this.replicas.values()].flatMap((replica) =>
       replica.ready && replica.capabilities !== undefined ? [replica.capabilities] : [],
     );
-    return mergeCapabilities(this.lastHeard, others);
+    return mergeCapabilities(
+      this.lastHeard,
+      others.filter(({ revision }) => !this.revisions.outdated(revision)),
+    );
   }
 
   /** The duration of the outage; 0 while a replica is reachable. */
@@ -126,10 +129,13 @@ export class ReplicaPool implements Replicas {
   private readonly listener: ReplicaListener = {
     ready: () => this.look(),
     policy: (capabilities) => {
-      this.lastHeard = capabilities;
-      this.revisions.told(capabilities.revision);
+      const { revision } = capabilities;
+      this.revisions.told(revision);
+      // Nobody is asked about an older policy, so what it hides or governs does not count either.
+      const counts = !this.revisions.outdated(revision);
+      if (counts) this.lastHeard = capabilities;
       this.look();
-      this.parts.onPolicy(this.capabilities ?? capabilities);
+      if (counts) this.parts.onPolicy(this.capabilities ?? capabilities);
     },
     invalidated: (directories) => this.parts.onInvalidation(directories),
     hitsTaken: (reportId) => this.parts.onHitsTaken(reportId),
