@@ -42,9 +42,9 @@ describe("a policy file", () => {
     ["that is no text", Buffer.from([0xff, 0xfe, 0, 0]), /not UTF-8/],
     ["with keys of every object", "kind: cedar\n__proto__: {policies: x}\nconstructor: 1\n", /not known here|is missing/],
     ["of a kind that objects have", "kind: constructor\n", /'constructor' is no kind of policy/],
-  ])("%s is refused with its place", async (_, content, message) => {
+  ])("%s is refused with its file, and its place if it could be read", async (_, content, message) => {
     const said = await refusal(file(content));
-    expect(said).toMatch(/^PolicyError .*:\d+:\d+: /);
+    expect(said).toMatch(/^PolicyError .*\.yaml(:\d+:\d+)?: /);
     expect(said).toMatch(message);
   });
 

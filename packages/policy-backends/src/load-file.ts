@@ -24,7 +24,7 @@ import {
 import { withHiddenNames } from "./hidden-names.js";
 import { checkAside } from "./rules/check-aside.js";
 import { checkRules, rulesEngine } from "./rules/load-policy.js";
-import { PolicyError } from "./rules/problem.js";
+import { PolicyError, WHOLE_FILE } from "./rules/problem.js";
 import { policyLocation } from "./source/policy-location.js";
 
 /** The state of loading: most policies are there at once. */
@@ -41,8 +41,8 @@ function readText(reader: PolicyFiles, file: string): string {
   try {
     return new TextDecoder("utf-8", { fatal: true }).decode(reader.read(file, MAX_YAML_BYTES));
   } catch (cause) {
-    if (cause instanceof UnreadableFile) throw mistake(file, { line: 1, column: 1 }, cause.problem, cause.remedy);
-    throw mistake(file, { line: 1, column: 1 }, "it is not UTF-8", "save it as UTF-8");
+    if (cause instanceof UnreadableFile) throw mistake(file, WHOLE_FILE, cause.problem, cause.remedy);
+    throw mistake(file, WHOLE_FILE, "it is not UTF-8", "save it as UTF-8");
   }
 }
 

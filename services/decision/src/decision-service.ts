@@ -1,6 +1,6 @@
 /** The composition root of the decision service: its parts, in the order they start and the reverse in which they stop. */
 import type { PolicyCapabilities } from "@sluice/decision-api";
-import { type Keeping, openPolicyFile, type PolicyBackend, type PolicyDisk, PolicyError } from "@sluice/policy-backends";
+import { isAboutFile, type Keeping, openPolicyFile, type PolicyBackend, type PolicyDisk, PolicyError } from "@sluice/policy-backends";
 import {
   type AdminOptions,
   type AdminServer,
@@ -129,16 +129,19 @@ function openDesk(
   return { desk, file };
 }
 
+function complaintOf({ file, problems, message }: PolicyError, policy: string): { object: string; problem: string; remedy: string } {
+  const unread = problems.find(isAboutFile);
+  if (unread !== undefined) return { object: `--policy ${file}`, problem: unread.message, remedy: unread.remedy };
+  return { object: "--policy", problem: message, remedy: `run 'sluice policy check ${policy}' for all mistakes` };
+}
+
 async function openBackend({ policy, policyDisk, keeping }: DecisionServiceOptions, tellers: Refusals): Promise<PolicyBackend> {
   if (typeof policy !== "string") return policy;
   try {
     return await openPolicyFile(policy, backendReports(tellers), policyDisk, keeping);
   } catch (error) {
     if (!(error instanceof PolicyError)) throw error;
-    throw new CliError(
-      { object: "--policy", problem: error.message, remedy: `run 'sluice policy check ${policy}' for all mistakes`, exitCode: EXIT.USAGE },
-      { cause: error },
-    );
+    throw new CliError({ ...complaintOf(error, policy), exitCode: EXIT.USAGE }, { cause: error });
   }
 }
 

@@ -32,9 +32,11 @@ function unreadable(file: string, message: string): CliError {
 
 function complaint(file: string, problem: Problem): CliError {
   const { line, column, rule, message, remedy } = problem;
-  if (message.includes("(EACCES)")) return unreadable(`${file}:${line}:${column}`, message);
+  // Line 0: the problem is about the whole file.
+  const object = line === 0 ? file : `${file}:${line}:${column}`;
+  if (message.includes("(EACCES)")) return unreadable(object, message);
   return new CliError({
-    object: `${file}:${line}:${column}`,
+    object,
     problem: rule === undefined ? message : `rule '${rule}': ${message}`,
     remedy,
     exitCode: EXIT.USAGE,

@@ -49,7 +49,7 @@ describe("cedar", () => {
       /policy\d+\.yaml:3:1: key 'xatrs' is not known here: did you mean 'xattrs'\?$/,
     );
     expect(await refusal("permit(principal, action, resource);", "entities: nowhere.json\n")).toMatch(
-      /policy\d+\.yaml:3:11: 'nowhere.json': policy cannot be read \(ENOENT\)/,
+      /policy\d+\.yaml:3:11: 'nowhere.json': the file does not exist \(ENOENT\)/,
     );
   });
 

@@ -108,7 +108,9 @@ describe("chain", () => {
     await expect(
       open(`kind: chain\npolicies:\n  - ${half(0, 1)}\n  - {kind: cedar, policies: standard.cedar, xatrs: []}\n`),
     ).rejects.toThrow(/:4:45: key 'xatrs' is not known here: did you mean 'xattrs'\?/);
-    await expect(open("kind: chain\npolicies: [nowhere.yaml]\n")).rejects.toThrow(/nowhere.yaml:1:1: policy cannot be read \(ENOENT\)/);
+    await expect(open("kind: chain\npolicies: [nowhere.yaml]\n")).rejects.toThrow(
+      /nowhere.yaml: the file does not exist \(ENOENT\): correct the name/,
+    );
     const loop = file("");
     writeFileSync(loop, `kind: chain\npolicies: [${loop}]\n`);
     await expect(openPolicyFile(loop)).rejects.toThrow(/more than 8 deep/);

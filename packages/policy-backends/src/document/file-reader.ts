@@ -12,8 +12,9 @@ const STABLE_MS = 200;
 /** No file of a policy is larger. */
 export const MAX_POLICY_BYTES = 16 * 1024 * 1024;
 
-/** Those of files that are there, by errno. */
+/** By errno. */
 const PROBLEMS: Readonly<Record<string, readonly [problem: string, remedy: string]>> = {
+  ENOENT: ["the file does not exist (ENOENT)", "correct the name"],
   EACCES: ["policy cannot be read (EACCES)", "make it readable to the user who controls it (docs/policy-backends.md)"],
   EINVAL: ["it is no regular file, but a pipe, a socket or a device (EINVAL)", "put a regular file in its place"],
   EISDIR: ["it is a directory (EISDIR)", "put the file in its place, or name the file in it"],
@@ -66,7 +67,7 @@ export class FileReader implements PolicyFiles {
       bytes = this.#disk.read(path);
     } catch (cause) {
       const code = (cause as NodeJS.ErrnoException).code ?? "unknown";
-      const [problem, remedy] = PROBLEMS[code] ?? [`policy cannot be read (${code})`, "check that it is there and readable"];
+      const [problem, remedy] = PROBLEMS[code] ?? [`policy cannot be read (${code})`, "check that it is readable"];
       throw new UnreadableFile(problem, remedy, { cause });
     }
     if (bytes.length > maxBytes) throw tooLarge(maxBytes);

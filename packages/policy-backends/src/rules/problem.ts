@@ -2,13 +2,20 @@
 
 export interface PolicyProblem {
   severity: "error" | "warning";
-  /** 1-based. */
+  /** 1-based; 0: about the file as a whole. */
   line: number;
   column: number;
   /** The rule that it is in, if that has a name. */
   rule?: string;
   message: string;
   remedy: string;
+}
+
+/** The place of a problem with a file of which nothing could be read. */
+export const WHOLE_FILE = { line: 0, column: 0 } as const;
+
+export function isAboutFile({ line }: Pick<PolicyProblem, "line">): boolean {
+  return line === WHOLE_FILE.line;
 }
 
 /** The order of the file. */
@@ -30,9 +37,10 @@ export function problemText({ rule, message }: Pick<PolicyProblem, "rule" | "mes
   return rule === undefined ? message : `rule '${rule}': ${message}`;
 }
 
-/** `FILE:LINE:COLUMN: rule 'NAME': PROBLEM: REMEDY` */
+/** `FILE:LINE:COLUMN: rule 'NAME': PROBLEM: REMEDY`, without a place if it is about the whole file. */
 export function problemLine(file: string, problem: PolicyProblem): string {
-  return `${file}:${problem.line}:${problem.column}: ${problemText(problem)}: ${problem.remedy}`;
+  const place = isAboutFile(problem) ? file : `${file}:${problem.line}:${problem.column}`;
+  return `${place}: ${problemText(problem)}: ${problem.remedy}`;
 }
 
 /** A policy that does not check. The message is the first mistake, and how many more there are. */

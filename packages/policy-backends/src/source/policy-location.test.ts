@@ -27,9 +27,7 @@ function swap(n: number): void {
 it("is a mistake of the user's where its name cannot be looked at", async () => {
   const name = join(directory, "loop.yaml");
   symlinkSync("loop.yaml", name);
-  await expect(openPolicyFile(name)).rejects.toThrow(
-    /loop\.yaml:1:1: policy cannot be read \(ELOOP\): check that it is there and readable/,
-  );
+  await expect(openPolicyFile(name)).rejects.toThrow(/loop\.yaml: policy cannot be read \(ELOOP\): check that it is readable/);
   rmSync(name);
 });
 
@@ -53,7 +51,7 @@ it("is of one version at each moment, as a ConfigMap is", async () => {
     expect(backend.failure).toBeUndefined();
     rmSync(join(directory, "..v20"), { recursive: true });
     backend.refresh();
-    expect(backend.failure?.message).toMatch(/cannot be read/);
+    expect(backend.failure?.message).toMatch(/does not exist/);
     expect(backend.policy.revision.sequence).toBe(20n);
   } finally {
     await backend.dispose();

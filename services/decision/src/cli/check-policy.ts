@@ -34,11 +34,20 @@ async function checkFile(file: string, disk: PolicyDisk | undefined): Promise<Ch
   }
 }
 
-function summary(file: string, { policy, ruleCount }: LoadedPolicy, warnings: readonly PolicyProblem[]): string {
-  const { sequence, digest } = policy.revision;
-  const count = (n: number, what: string): string => `${n} ${what}${n === 1 ? "" : "s"}`;
-  const tail = warnings.length === 0 ? "" : `, ${count(warnings.length, "warning")}`;
-  return `${file}: ok, ${count(ruleCount, "rule")}, revision ${sequence} ${digest.slice(0, 12)}${tail}\n`;
+/** An engine elsewhere has rules that nobody here can count. */
+function contentOf({ kind, ruleCount }: LoadedPolicy): string {
+  if (ruleCount === 0 && kind !== "rules") return `kind ${kind}`;
+  return counted(ruleCount, "rule");
+}
+
+function counted(n: number, what: string): string {
+  return `${n} ${what}${n === 1 ? "" : "s"}`;
+}
+
+function summary(file: string, loaded: LoadedPolicy, warnings: readonly PolicyProblem[]): string {
+  const { sequence, digest } = loaded.policy.revision;
+  const tail = warnings.length === 0 ? "" : `, ${counted(warnings.length, "warning")}`;
+  return `${file}: ok, ${contentOf(loaded)}, revision ${sequence} ${digest.slice(0, 12)}${tail}\n`;
 }
 
 export async function checkPolicy(file: string, { json }: { json?: true }, disk: PolicyDisk | undefined): Promise<void> {
