@@ -60,6 +60,20 @@ test("audit: records each read and write, however it is made", async () => {
   expect(shown.at(-1)).toBe("read 5 at 0");
 });
 
+for (const level of ["warn", "silent"]) {
+  test(`audit: no transfer is missing with --log-level ${level}`, async () => {
+    const logFile = join(scratch(), "log");
+    const { mount, actor, at } = await staged(POLICY, ["--log-file", logFile, "--log-level", level]);
+    const fd = await actor.do("open", at("audited"), O.RDONLY);
+    expect(await actor.do("read", fd, 4, 2)).toBe("2345");
+    await actor.stop();
+    await mount.stop();
+    const lines = readFileSync(logFile, "utf8").trim().split("\n");
+    expect(lines.filter((line) => line.includes('"kind":"read"'))).toHaveLength(1);
+    expect(lines.some((line) => line.includes('"level":30') && !line.includes('"audit":true'))).toBe(false);
+  });
+}
+
 /** Opens the file, maps it, reads its first byte through the mapping on each command, and sends it by sendfile(2). */
 const MAPPER = `
 import mmap, os, sys

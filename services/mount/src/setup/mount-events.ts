@@ -44,6 +44,8 @@ export function mountEvents(telemetry: MountTelemetry, logger: Logger): MountEve
     telemetry.anomalies++;
     warn({ ...detail, anomaly: true }, message);
   };
+  // The policy asks for a complete audit, whatever else the log leaves out.
+  const audit = logger.child({}, { level: "info" });
   const told = new Set<string>();
   const young = youngCollector();
   let requests = 0;
@@ -80,9 +82,9 @@ export function mountEvents(telemetry: MountTelemetry, logger: Logger): MountEve
         telemetry.tally.recalled(decision, call.asker ?? call, intent);
         if (decision.effect === "deny") telemetry.record?.add("denied", (call.asker ?? call).pid, intent.paths[0] ?? "");
       },
-      // All of them, without a limit: the policy asks for a complete audit.
+      // All of them, without a limit.
       audited: ({ path, offset, result, ...io }) =>
-        logger.info({ audit: true, path: toText(path), offset: Number(offset), ...outcome(result), ...io }, "transfer"),
+        audit.info({ audit: true, path: toText(path), offset: Number(offset), ...outcome(result), ...io }, "transfer"),
       decided: (decision, question, durationMs) => {
         telemetry.decided(decision, durationMs);
         telemetry.tally.decided(decision, question);
