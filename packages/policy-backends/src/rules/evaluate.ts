@@ -44,14 +44,23 @@ interface AccessRuling {
   rule: CompiledRule | undefined;
   /** The fact without which the rule was taken. */
   missing: string | undefined;
+  /** Others whose obligations hold: nobody can say whether they match. */
+  besides: readonly CompiledRule[];
+}
+
+/** A rule that may match, and the fact without which nobody can say. */
+interface OpenRule {
+  rule: CompiledRule;
+  fact: string;
 }
 
 const EACCES = 13;
+const NONE: readonly CompiledRule[] = [];
 const DEFAULTS: Readonly<Record<Effect, AccessRuling>> = {
-  grant: { effect: "grant", errno: 0, rule: undefined, missing: undefined },
-  mediate: { effect: "mediate", errno: 0, rule: undefined, missing: undefined },
-  ask: { effect: "ask", errno: 0, rule: undefined, missing: undefined },
-  deny: { effect: "deny", errno: EACCES, rule: undefined, missing: undefined },
+  grant: { effect: "grant", errno: 0, rule: undefined, missing: undefined, besides: NONE },
+  mediate: { effect: "mediate", errno: 0, rule: undefined, missing: undefined, besides: NONE },
+  ask: { effect: "ask", errno: 0, rule: undefined, missing: undefined, besides: NONE },
+  deny: { effect: "deny", errno: EACCES, rule: undefined, missing: undefined, besides: NONE },
 };
 
 /** One question under evaluation: facts are looked at once, and only if some rule does. */
@@ -184,10 +193,10 @@ class Evaluation {
     return this.missing.get(fact) ?? "the condition fails on this file";
   }
 
-  /** The first rule that matches. An undecidable one counts only if it is stricter than the rules behind it. */
+  /** The first rule that matches, and what counts of undecidable ones before it. */
   find(access: Access): AccessRuling {
     this.access = access;
-    const open: { rule: CompiledRule; fact: string }[] = [];
+    const open: OpenRule[] = [];
     let ruling: AccessRuling = impliedAccesses(this.set.default).has(access) ? DEFAULTS[this.set.default] : DEFAULTS.grant;
     const walk = this.walk as RuleWalk;
     walk.restart();
@@ -200,18 +209,30 @@ class Evaluation {
       const matched = this.match(rule);
       if (matched === false) continue;
       if (matched === true) {
-        ruling = { effect: rule.effect, errno: rule.errno, rule, missing: undefined };
+        ruling = { effect: rule.effect, errno: rule.errno, rule, missing: undefined, besides: NONE };
         break;
       }
       open.push({ rule, fact: matched });
     }
     this.noteBranches(walk, next < 0 ? this.set.rules.length : next);
-    for (const { rule, fact } of open.reverse()) {
-      if (STRICTNESS[rule.effect] > STRICTNESS[ruling.effect]) ruling = { effect: rule.effect, errno: rule.errno, rule, missing: fact };
-    }
+    if (open.length > 0) ruling = withOpen(ruling, open);
     if (ruling.rule !== undefined) narrow(this.lookedAt, ruling.rule);
     return ruling;
   }
+}
+
+/**
+ * The strictest outcome of the rules of which nobody can say whether they match, and of the one that matches in any case: the strictest
+ * effect, with the obligations of all.
+ */
+function withOpen(ruling: AccessRuling, open: readonly OpenRule[]): AccessRuling {
+  let strictest = ruling;
+  for (const { rule, fact } of [...open].reverse()) {
+    const stricter = STRICTNESS[rule.effect] - STRICTNESS[strictest.effect];
+    const counts = stricter > 0 || (stricter === 0 && rule.obligations.length > 0);
+    if (counts) strictest = { effect: rule.effect, errno: rule.errno, rule, missing: fact, besides: NONE };
+  }
+  return { ...strictest, besides: [...(ruling.rule === undefined ? [] : [ruling.rule]), ...open.map(({ rule }) => rule)] };
 }
 
 /** The limits that a rule itself puts on a cache. */
@@ -252,6 +273,7 @@ export function evaluateRules(set: RuleSet, question: Question): Ruling {
     for (const access of accesses) {
       const ruling = evaluation.find(access);
       if (ruling.rule !== undefined && ruling.rule.obligations.length > 0) obliging.add(ruling.rule);
+      for (const rule of ruling.besides) if (rule.obligations.length > 0) obliging.add(rule);
       onOutage = worst === undefined ? ruling.rule?.onOutage : stricterOutage(onOutage, ruling.rule?.onOutage);
       if (worst === undefined || STRICTNESS[ruling.effect] > STRICTNESS[worst.effect]) {
         worst = ruling;
