@@ -31,7 +31,15 @@ export interface Ruling {
   onOutage?: StatedOutage | undefined;
   /** The denial of a hidden name. */
   hides?: true;
+  /**
+   * A fact is missing, and without it nobody can say whether any rule matches: the answer if one does. Only of a question for one access
+   * under one name, for policies that ask another one if no rule matches.
+   */
+  mayMatch?: Ruling;
 }
+
+/** No rule of a policy matched: another one may know more. */
+export const abstains = ({ rule }: Pick<Ruling, "rule">): boolean => rule === "default";
 
 /** One policy, never changing once it is made: whoever holds it gets answers of one revision only. */
 export interface Policy {

@@ -185,11 +185,13 @@ class CedarEngine implements Engine {
   private forWantOf(unknown: readonly UnknownFact[], { allowed, reason, errors }: CedarAnswer): Reply | undefined {
     const failed = errors.find(({ id }) => this.policies.get(id)?.forbids === true);
     if (failed !== undefined) return denial(failed.id, `it cannot be evaluated: ${failed.message}`);
-    if (!allowed) return undefined;
+    // A policy forbids it already.
+    if (!allowed && reason.length > 0) return undefined;
     for (const fact of unknown) {
       const forbids = this.uses.policies.find((policy) => policy.forbids && fact.mentionedBy(policy));
       if (forbids !== undefined) return denial(forbids.id, `${fact.name} is missing`);
     }
+    if (!allowed) return undefined;
     const sure = reason.some((id) => !unknown.some((fact) => fact.mentionedBy(this.policies.get(id) as CedarUses["policies"][number])));
     return sure
       ? undefined

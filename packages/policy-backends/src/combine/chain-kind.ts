@@ -1,7 +1,7 @@
 /** `kind: chain`: policies are tried in order, and the first one of which a rule matches holds. */
-import { mergeScopes, type Question } from "@sluice/decision-api";
+import { mergeScopes, type Question, strictest } from "@sluice/decision-api";
 import { z } from "zod";
-import type { Ruling } from "../backend.js";
+import { abstains, type Ruling } from "../backend.js";
 import type { NamedEngine, PolicyKind } from "../policy-kind.js";
 import { byPair } from "./by-pair.js";
 import { combined, loadParts } from "./parts.js";
@@ -13,15 +13,24 @@ export const PART_REMEDY = "write the name of a policy file, or a configuration 
 
 const schema = z.strictObject({ kind: z.literal("chain"), revision: z.number().int().min(0).optional(), policies: partsSchema });
 
-/** No rule of a policy matched: another one may know more. */
-export const abstains = ({ rule }: Ruling): boolean => rule === "default";
+/** `next`: what holds if no rule matches of the policy that answered `found`. Whether one does may be unknown. */
+function withUnsure({ mayMatch }: Ruling, next: Ruling): Ruling {
+  if (mayMatch === undefined) return next;
+  const { mayMatch: nextMayMatch, ...held } = next;
+  const ruling = strictest([held, mayMatch]);
+  if (nextMayMatch !== undefined) return { ...ruling, mayMatch: strictest([nextMayMatch, mayMatch]) };
+  return abstains(next) ? { ...ruling, mayMatch } : ruling;
+}
 
 function from(parts: readonly NamedEngine[], at: number, tried: readonly Ruling[], question: Question): Ruling | Promise<Ruling> {
   const { engine } = parts[at] as NamedEngine;
   const ruling = engine.evaluate(question);
   const go = (found: Ruling): Ruling | Promise<Ruling> => {
     const all = [...tried, found];
-    if (abstains(found) && at + 1 < parts.length) return from(parts, at + 1, all, question);
+    if (at + 1 < parts.length && (abstains(found) || found.mayMatch !== undefined)) {
+      const next = from(parts, at + 1, all, question);
+      return next instanceof Promise ? next.then((ruling) => withUnsure(found, ruling)) : withUnsure(found, next);
+    }
     // Those that said nothing were looked into, too.
     return all.length === 1 ? found : { ...found, scope: mergeScopes(all) };
   };

@@ -1,17 +1,20 @@
 /** `kind: deny-overrides`: all policies are asked, and the strictest answer of those of which a rule matches holds. */
 import { mergeScopes, type Question, strictest } from "@sluice/decision-api";
 import { z } from "zod";
-import type { Ruling } from "../backend.js";
+import { abstains, type Ruling } from "../backend.js";
 import type { NamedEngine, PolicyKind } from "../policy-kind.js";
 import { byPair } from "./by-pair.js";
-import { abstains, PART_REMEDY, partsSchema } from "./chain-kind.js";
+import { PART_REMEDY, partsSchema } from "./chain-kind.js";
 import { combined, loadParts } from "./parts.js";
 
 const schema = z.strictObject({ kind: z.literal("deny-overrides"), revision: z.number().int().min(0).optional(), policies: partsSchema });
 
 function weigh(rulings: readonly Ruling[]): Ruling {
-  const matched = rulings.filter((ruling) => !abstains(ruling));
-  return { ...strictest(matched.length === 0 ? rulings : matched), scope: mergeScopes(rulings) };
+  const unsure = rulings.flatMap(({ mayMatch }) => (mayMatch === undefined ? [] : [mayMatch]));
+  const matched = rulings.filter((ruling) => !abstains(ruling) && ruling.mayMatch === undefined);
+  const { mayMatch: _, ...ruling } = strictest([...(matched.length === 0 ? rulings : matched), ...unsure]);
+  const mayMatch = matched.length === 0 && unsure.length > 0 ? { mayMatch: strictest(unsure) } : {};
+  return { ...ruling, ...mayMatch, scope: mergeScopes(rulings) };
 }
 
 function ofAll(parts: readonly NamedEngine[], question: Question): Ruling | Promise<Ruling> {

@@ -3,7 +3,7 @@ import { type Decision, factNeedsOf, type Question } from "@sluice/decision-api"
 import type { TlsFiles } from "@sluice/decision-client";
 import { connectDecider, whenReady } from "@sluice/decision-client/connect";
 import { z } from "zod";
-import type { Ruling } from "../backend.js";
+import { abstains, type Ruling } from "../backend.js";
 import type { Engine, HideRule, LoadContext, LooksAt, PolicyKind } from "../policy-kind.js";
 import { looksAtOf, REMOTE_REMEDIES, REMOTE_SHAPE, timeoutMsOf } from "../remote/remote-options.js";
 
@@ -91,7 +91,9 @@ class GrpcEngine implements Engine {
     this.underWay++;
     try {
       // A person is asked here, by the service that the mount waits for.
-      return this.rulingOf(await this.decider.decide({ ...question, mayAsk: undefined, awaitsPersonMs: undefined }, undefined));
+      const ruling = this.rulingOf(await this.decider.decide({ ...question, mayAsk: undefined, awaitsPersonMs: undefined }, undefined));
+      // The other service does not say whether the missing fact made its rule match.
+      return question.missing.length === 0 || abstains(ruling) ? ruling : { ...ruling, mayMatch: ruling };
     } finally {
       this.underWay--;
       if (this.underWay === 0) this.onIdle?.();

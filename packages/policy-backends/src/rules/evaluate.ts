@@ -46,6 +46,8 @@ interface AccessRuling {
   missing: string | undefined;
   /** Others whose obligations hold: nobody can say whether they match. */
   besides: readonly CompiledRule[];
+  /** The outcome of the rules that may match, if no other rule does. */
+  mayMatch?: AccessRuling;
 }
 
 /** A rule that may match, and the fact without which nobody can say. */
@@ -226,13 +228,20 @@ class Evaluation {
  * effect, with the obligations of all.
  */
 function withOpen(ruling: AccessRuling, open: readonly OpenRule[]): AccessRuling {
-  let strictest = ruling;
-  for (const { rule, fact } of [...open].reverse()) {
-    const stricter = STRICTNESS[rule.effect] - STRICTNESS[strictest.effect];
-    const counts = stricter > 0 || (stricter === 0 && rule.obligations.length > 0);
-    if (counts) strictest = { effect: rule.effect, errno: rule.errno, rule, missing: fact, besides: NONE };
-  }
-  return { ...strictest, besides: [...(ruling.rule === undefined ? [] : [ruling.rule]), ...open.map(({ rule }) => rule)] };
+  const besides = open.map(({ rule }) => rule);
+  const taken = open
+    .map(({ rule, fact }): AccessRuling => ({ effect: rule.effect, errno: rule.errno, rule, missing: fact, besides: NONE }))
+    .reverse();
+  const strictest = taken.reduce(stricterOf, ruling);
+  if (ruling.rule !== undefined) return { ...strictest, besides: [ruling.rule, ...besides] };
+  return { ...strictest, besides, mayMatch: { ...taken.reduce(stricterOf), besides } };
+}
+
+/** Of two that are as strict, `one`, unless the other has obligations to name, or denies by a rule and not by default. */
+function stricterOf(one: AccessRuling, other: AccessRuling): AccessRuling {
+  const stricter = STRICTNESS[other.effect] - STRICTNESS[one.effect];
+  const named = (other.rule?.obligations.length ?? 0) > 0 || (other.effect === "deny" && one.rule === undefined);
+  return stricter > 0 || (stricter === 0 && named) ? other : one;
 }
 
 /** The limits that a rule itself puts on a cache. */
@@ -281,19 +290,21 @@ export function evaluateRules(set: RuleSet, question: Question): Ruling {
       }
     }
   }
-  const held = worst ?? DEFAULTS.deny;
-  const rule = held.rule?.name ?? "default";
-  const duties = dutiesOf(held.effect, obliging, rule);
-  return {
-    effect: held.effect,
-    errno: held.errno,
-    rule,
-    reason: reasonOf(held, evaluation, worstAccess),
-    obligations: duties.obligations,
-    rates: duties.rates,
+  const { mayMatch, ...held } = worst ?? DEFAULTS.deny;
+  const ruling: Ruling = {
+    ...answerOf(held, evaluation, { access: worstAccess, obliging }),
     scope: evaluation.lookedAt.scope(question, question.resource.paths.length === 1 ? evaluation.names : undefined),
     onOutage,
   };
+  if (mayMatch !== undefined && accesses.length === 1 && question.resource.paths.length === 1)
+    ruling.mayMatch = answerOf(mayMatch, evaluation, { access: worstAccess, obliging });
+  return ruling;
+}
+
+function answerOf(held: AccessRuling, evaluation: Evaluation, of: { access: Access; obliging: ReadonlySet<CompiledRule> }): Ruling {
+  const rule = held.rule?.name ?? "default";
+  const { obligations, rates } = dutiesOf(held.effect, of.obliging, rule);
+  return { effect: held.effect, errno: held.errno, rule, reason: reasonOf(held, evaluation, of.access), obligations, rates };
 }
 
 type Duties = Pick<Ruling, "obligations" | "rates">;
