@@ -19,6 +19,14 @@ export function errnoOfDenial(decision: Decision | undefined): number {
   return decision !== undefined && decision.errno > 0 ? decision.errno : Errno.EACCES;
 }
 
+/**
+ * Whether an answer is the mount's guess, and the rule that decided before forbids to guess so. The mount may not know of that decision any
+ * more, if another server took it.
+ */
+export function isGuessAgainst({ onOutage }: Pick<Decision, "onOutage">, { source, effect }: Decision): boolean {
+  return source === "outage" && effect === "mediate" && onOutage !== undefined && onOutage !== "mediate";
+}
+
 /** @returns undefined for an effect that this build does not know: the type says never, the wire might not */
 export function rulingOf(enforced: Decision): DecidedRuling | undefined {
   switch (enforced.effect) {

@@ -1,16 +1,23 @@
 /** The open files whose transfers are held to obligations, each with the question and the decision that obliged it. */
-import { newQuestionId, type Question } from "@sluice/decision-api";
+import { type Decision, newQuestionId, type Question } from "@sluice/decision-api";
 import type { OpenRecord } from "@sluice/overlay";
 import type { CallContext } from "@sluice/vfs";
 import { errnoOfDenial, type DecidedRuling } from "./decided-ruling.js";
 import { type AuditedIo, type HandleRuling, ObligedIo } from "./io-watch.js";
-import { NO_TERMS } from "./obligations.js";
+import { type IoTerms, NO_TERMS } from "./obligations.js";
 import type { PersistedGrant } from "./persisted-grant.js";
 import { RateLimits } from "./rate-limits.js";
 
+/** The question of an open file, and the answer that it is held to. */
+export interface AnsweredOpen {
+  readonly question: Question;
+  readonly decision: Decision;
+  readonly terms: IoTerms;
+}
+
 export interface ObligedOpensParts {
   /** Puts the question of an open file once more, about the names that it has by now. Rejects if the caller is interrupted. */
-  askAgain(question: Question, call: CallContext, handle: number): Promise<HandleRuling>;
+  askAgain(answered: AnsweredOpen, call: CallContext, handle: number): Promise<HandleRuling>;
   audited(io: AuditedIo): void;
   /** An earlier server gave grants, whose use of rates is unknown. */
   readonly goesOn: boolean;
@@ -35,7 +42,8 @@ export class ObligedOpens {
   ruling(ruling: HandleRuling & { allowed: true }, question: Question): DecidedRuling {
     const { decision, terms } = ruling;
     const watch = (opened: OpenRecord): ObligedIo => {
-      const askAgain = (call: CallContext): Promise<HandleRuling> => this.#parts.askAgain(question, call, opened.handle);
+      const answered = (): AnsweredOpen => this.#opens.get(opened.handle)?.obliged ?? { question, decision, terms };
+      const askAgain = (call: CallContext): Promise<HandleRuling> => this.#parts.askAgain(answered(), call, opened.handle);
       const audited = (io: AuditedIo): void => this.#parts.audited(io);
       const io = new ObligedIo({ opened, uid: question.subject.uid, ruling, limits: this.#limits, askAgain, audited });
       this.#opens.set(opened.handle, { io, obliged: { question, decision, terms } });

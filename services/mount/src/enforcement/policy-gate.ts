@@ -20,11 +20,11 @@ import { interrupted, isInterrupted, untilAskedToEnd } from "./asked-to-end.js";
 import { isLaxer } from "./compare-rulings.js";
 import { ContentReader } from "./facts/content-facts.js";
 import { HiddenByPolicy } from "./hidden-by-policy.js";
-import { DENIED, type DecidedRuling, errnoOfDenial, rulingOf, UNASKED } from "./decided-ruling.js";
+import { DENIED, type DecidedRuling, errnoOfDenial, isGuessAgainst, rulingOf, UNASKED } from "./decided-ruling.js";
 import type { PolicyGateEvents } from "./gate-events.js";
 import type { HandleRuling } from "./io-watch.js";
 import { LateRulings } from "./late-rulings.js";
-import { ObligedOpens, putAgain } from "./obliged-opens.js";
+import { type AnsweredOpen, ObligedOpens, putAgain } from "./obliged-opens.js";
 import type { Grants } from "./grants.js";
 import { decodeGrant, encodeGrant } from "./persisted-grant.js";
 import { CallInquiry } from "./call-inquiry.js";
@@ -55,7 +55,7 @@ const FIRST_FACTS: FactNeeds = { ...NO_FACTS, needsGroups: true, needsExecutable
 
 /** How often a question is put again because the policy changed under it. */
 const MAX_ATTEMPTS = 3;
-/** How long an open goes on unasked whose expiring answer was followed by one without obligations. */
+/** How long an open goes on unasked whose expiring answer was followed by one without obligations, or by none. */
 const REASK_MS = 10_000;
 
 export class PolicyGate implements Gate {
@@ -369,14 +369,17 @@ export class PolicyGate implements Gate {
   }
 
   /** The same question under the policy in force now, with the names that the file has now, and all other facts of the opening. */
-  async #askAgain(question: Question, call: CallContext, handle: number): Promise<HandleRuling> {
+  async #askAgain({ question, decision, terms: before }: AnsweredOpen, call: CallContext, handle: number): Promise<HandleRuling> {
     const again = putAgain(question, this.namesOf(handle) ?? question.resource.paths);
     const startedMs = performance.now();
     const { signal, stop } = untilAskedToEnd(call);
     try {
       const { enforced, terms } = obliged(await this.#decider.decide(again, signal), again);
       this.#events.decided(enforced, again, performance.now() - startedMs);
-      if (enforced.effect === "deny" || enforced.effect === "ask") return { allowed: false, errno: errnoOfDenial(enforced) };
+      if (enforced.effect === "deny" || enforced.effect === "ask" || isGuessAgainst(decision, enforced))
+        return { allowed: false, errno: errnoOfDenial(enforced) };
+      // A guess takes no obligation away.
+      if (enforced.source === "outage") return { allowed: true, decision, terms: { ...before, expiresAfterMs: REASK_MS } };
       // Nothing is obliged to any more: it goes on as it is open, and asks again.
       return { allowed: true, decision: enforced, terms: terms ?? { ...NO_TERMS, expiresAfterMs: REASK_MS } };
     } catch (error) {
