@@ -43,7 +43,7 @@ const MAX_RULE = 100;
 const MAX_REASON = 500;
 const UNPRINTABLE = /[^\x20-\x7e]/g;
 
-function label(text: string | undefined, otherwise: string): string {
+export function label(text: string | undefined, otherwise: string): string {
   const clean = (text ?? "").slice(0, MAX_RULE).replace(UNPRINTABLE, "?");
   return clean === "" ? otherwise : clean;
 }
@@ -63,20 +63,25 @@ function ruling(
   };
 }
 
+/** The rule of a denial. None is named "default": a chain would pass it over, as if no rule matched. */
+function denyingRule(text: string | undefined): string {
+  return label(text === "default" ? undefined : text, "deny");
+}
+
 function effectOf(open: Reply, passthrough: Reply, access: Access): Ruling {
   if (open.kind === "none") return ruling("deny", { rule: "default", reason: open.reason, obligations: [] });
   const obligations = mergeObligations([open.obligations ?? [], (passthrough.kind === "none" ? undefined : passthrough.obligations) ?? []]);
   if (open.kind === "effect") {
     const { effect, errno } = open;
     return ruling(effect, {
-      rule: label(open.rule, effect),
+      rule: effect === "deny" ? denyingRule(open.rule) : label(open.rule, effect),
       reason: open.reason ?? `the policy says ${effect} for ${access}`,
       obligations,
       errno,
     });
   }
   if (!open.allowed)
-    return ruling("deny", { rule: label(open.rule, "deny"), reason: open.reason ?? `the policy does not allow ${access}`, obligations });
+    return ruling("deny", { rule: denyingRule(open.rule), reason: open.reason ?? `the policy does not allow ${access}`, obligations });
   if (passthrough.kind === "boolean" && passthrough.allowed)
     return ruling("grant", {
       rule: label(open.rule, "allow"),

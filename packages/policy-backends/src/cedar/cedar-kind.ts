@@ -15,7 +15,7 @@ import { positionAt } from "../document/position.js";
 import { durationMs, durationSchema } from "../document/duration.js";
 import type { Engine, HideRule, LoadContext, LooksAt, PolicyKind } from "../policy-kind.js";
 import { PolicyError, type PolicyProblem } from "../rules/problem.js";
-import { type BooleanQuestion, askTwoQuestions, type Reply } from "../two-questions.js";
+import { askTwoQuestions, type BooleanQuestion, label, type Reply } from "../two-questions.js";
 import { WorkerError, WorkerPool } from "../worker/worker-pool.js";
 import { builtInSchema } from "./built-in-schema.js";
 import { type Entity, requestsOf } from "./cedar-request.js";
@@ -159,7 +159,7 @@ class CedarEngine implements Engine {
     readonly warnings: readonly PolicyProblem[],
   ) {
     this.uses = uses;
-    this.hides = hides;
+    this.hides = hides.map(({ rule, globs }) => ({ rule: label(rule, "hide"), globs }));
     this.directories = new Set(uses.directories);
     this.policies = new Map(uses.policies.map((policy) => [policy.id, policy]));
     this.looksAt = looksAtOf(uses, options, asks.length > 0);

@@ -115,7 +115,8 @@ function collect(setup: CedarSetup): { policies: Map<string, string>; json: Map<
           parsed.errors.map((error) => mistakeOf(error, name)),
         );
       const named = parsed.json.annotations?.["id"] ?? `${name}#${index + 1}`;
-      const id = policies.has(named) ? `${named} (${name}#${index + 1})` : named;
+      // A chain takes "default" for no policy.
+      const id = policies.has(named) || named === "default" ? `${named} (${name}#${index + 1})` : named;
       const glob = parsed.json.annotations?.["hide"];
       if (glob !== undefined) {
         hides.push({ rule: id, globs: [hiddenBy(glob ?? "", parsed.json, name)] });

@@ -53,6 +53,11 @@ describe("cedar", () => {
     );
   });
 
+  it("shortens the id of a policy that hides, as of every other", async () => {
+    const ask = await open(`@id("${"n".repeat(300)}") @hide("**/.env") forbid (principal, action, resource);`);
+    expect((await ask(wholeQuestion({ paths: [".env"] }))).rule).toBe("n".repeat(100));
+  });
+
   it("hides the names of a policy with @hide, and refuses one that tests something", async () => {
     const ask = await open(
       'permit(principal, action, resource);\n@id("env") @hide("{**/.env,keys}")\nforbid(principal, action, resource);',

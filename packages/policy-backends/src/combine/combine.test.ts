@@ -116,6 +116,15 @@ describe("chain", () => {
     await expect(openPolicyFile(loop)).rejects.toThrow(/more than 8 deep/);
   });
 
+  it("passes over no policy of Cedar whose id is 'default'", () => {
+    writeFileSync(join(directory, "default.cedar"), '@id("default") forbid (principal, action, resource) when { resource.path == "x/y" };');
+    const all = rules("  - {name: all, effect: grant}\n");
+    return withPolicy(`kind: chain\npolicies: [{kind: cedar, policies: default.cedar, threads: 1}, ${all}]\n`, async (ask) => {
+      expect(await ask({ paths: ["x/y"] })).toMatchObject({ effect: "deny", rule: "default (default.cedar#1)" });
+      expect(await ask({ paths: ["x/z"] })).toMatchObject({ effect: "grant", rule: "all" });
+    });
+  });
+
   it("follows an edit of a part", () =>
     withPolicy(`kind: chain\npolicies: [${part}]\n`, async (ask, backend) => {
       expect((await ask()).effect).toBe("grant");
