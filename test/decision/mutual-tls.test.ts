@@ -177,3 +177,29 @@ test("both sides renew certificates without a restart, and ignore a half-written
   // Existing connections stay.
   expect(decider.status().state).toBe("ready");
 });
+
+test("a client tells why it does not believe a service, or the service does not believe it", async () => {
+  const ca = new Authority(scratch(), "ca");
+  const { target } = await serve(ca, [MOUNT]);
+  const stranger = new Authority(scratch(), "stranger");
+  const mine = ca.sign("mount", MOUNT);
+  const whyNot = async (tls: TlsFiles | undefined): Promise<string | undefined> => {
+    const decider = connectDecider({ target, mount: "m", clientVersion: "0", tls });
+    try {
+      const why = (): string | undefined => decider.status().replicas[0]?.why;
+      await expect.poll(why, { timeout: 30_000 }).toBeDefined();
+      return why();
+    } finally {
+      await decider.close();
+    }
+  };
+  expect(await whyNot({ caFile: ca.file, ...mine, serverSan: "URI:spiffe://other" })).toBe(
+    "the certificate of the decision service does not hold URI:spiffe://other",
+  );
+  expect(await whyNot({ caFile: stranger.file, ...mine })).toMatch(/certificate/);
+  expect(await whyNot({ caFile: ca.file })).toBe("tlsv13 alert certificate required");
+  expect(await whyNot(undefined)).not.toMatch(/Resolution note/);
+  expect(() => connectDecider({ target, mount: "m", clientVersion: "0", tls: { caFile: mine.keyFile } })).toThrow(
+    `${mine.keyFile}: the file holds no certificate in PEM form`,
+  );
+});

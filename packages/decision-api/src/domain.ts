@@ -271,7 +271,8 @@ export interface ReplicaStatus {
 export interface DeciderStatus {
   target: string;
   state: "ready" | "connecting" | "outage" | "closed";
-  replicas: readonly (ReplicaStatus & { inFlight: number })[];
+  /** `why` it does not answer; undefined if it does. */
+  replicas: readonly (ReplicaStatus & { inFlight: number; why?: string | undefined })[];
   revision: PolicyRevision | undefined;
   policyId: string | undefined;
   /** Revisions that replicas hold at once without an order between them: the stricter answer holds. Absent or empty: they agree. */

@@ -141,6 +141,7 @@ class ConnectedDecider implements Decider {
     const { tls, mount, clientVersion, describeMount } = this.options;
     return new ReplicaPool({
       target,
+      targetText: this.options.target,
       dialer: makeDialer(tls, target.kind === "dns" ? target.host : undefined),
       greeting: { mount, clientVersion },
       describeMount,

@@ -4,6 +4,8 @@ import type { RevisionView } from "./pool/revision-view.js";
 export interface DecisionClientEvents {
   connected(address: string): void;
   disconnected(address: string, reason: string): void;
+  /** Told once for each reason, when attempts have failed for about a second. */
+  unreachable(address: string, reason: string): void;
   /** Questions that a broken stream left unanswered, and that were asked again, elsewhere or later. */
   replayed(count: number): void;
   /** A second answer to one question, or an answer to a question that was never asked. It is not used. */
@@ -20,6 +22,7 @@ export interface DecisionClientEvents {
 export const NO_EVENTS: DecisionClientEvents = {
   connected: () => undefined,
   disconnected: () => undefined,
+  unreachable: () => undefined,
   replayed: () => undefined,
   strayAnswer: () => undefined,
   malformedAnswer: () => undefined,

@@ -282,8 +282,8 @@ export interface MountStatus {
   lowers: readonly string[];
   userXattr: boolean;
   decider: Omit<DeciderStatus, "revision" | "split" | "cache" | "replicas"> & {
-    /** `revision` is null while the mount is not connected to it. */
-    replicas: { address: string; state: string; inFlight: number; revision: RevisionText | null }[];
+    /** `revision` is null while the mount is not connected to it, and `why` the reason. */
+    replicas: { address: string; state: string; inFlight: number; revision: RevisionText | null; why?: string | undefined }[];
     revision: RevisionText | null;
     /** Different policies that decision services hold at once; empty if they agree. */
     split: RevisionText[];

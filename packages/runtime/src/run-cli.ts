@@ -111,6 +111,8 @@ function complain(thrown: unknown, program: string): ExitCode | SignalExit {
  */
 export async function runCli(program: CommandLike, argv: readonly string[] = process.argv): Promise<number> {
   refuseDebugger();
+  // They are about calls of libraries, such as one for a server that is named by its address. Nobody who reads a command's output can act.
+  process.noDeprecation = process.env["SLUICE_DEBUG"] === undefined;
   tame(program);
   try {
     const words = resolveHelp(program, argv.slice(2));

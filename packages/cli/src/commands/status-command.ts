@@ -99,6 +99,12 @@ function idlePollingLine({ wish, why, phase, gainUs, holds, heldMs }: MountStatu
   return `${wish}${phase === "off" ? "" : ", at it now"}; ${past}`;
 }
 
+/** The replicas that do not answer, at most four of them. */
+function unreachableLines({ decider: { replicas } }: MountStatus): string[] {
+  const silent = replicas.filter(({ why }) => why !== undefined);
+  return silent.slice(0, 4).map(({ address, why }) => `            ${address}: ${why}`);
+}
+
 export function renderStatus(status: MountStatus): string {
   const { engine, overlay, decider } = status;
   const layers = overlay.layers.map((layer) => [
@@ -118,6 +124,7 @@ export function renderStatus(status: MountStatus): string {
     `requests    ${requestsLine(engine.transport)}`,
     `idle polls  ${idlePollingLine(engine.idlePolling)}`,
     `decider     ${decider.target}, ${decider.state}${replicasWord(status)}; on outage: ${decider.onOutage}`,
+    ...unreachableLines(status),
     ...unprotectedLines(status),
     `policy      ${policyLine(status)}`,
     ...splitLines(status),

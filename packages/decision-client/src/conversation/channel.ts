@@ -41,6 +41,8 @@ function holdsName(subjectAltName: string, name: string): boolean {
 function channelCredentials(tls: TlsFiles): ChannelCredentials {
   const { caFile, certFile, keyFile, serverSan } = tls;
   const [ca, key, cert] = [read(caFile), read(keyFile), read(certFile)];
+  if (ca !== null && !/-----BEGIN (TRUSTED )?CERTIFICATE-----/.test(ca.toString("latin1")))
+    throw new DecisionError("unreachable", `${caFile}: the file holds no certificate in PEM form`);
   if (serverSan === undefined) return credentials.createSsl(ca, key, cert);
   return credentials.createSsl(ca, key, cert, {
     checkServerIdentity(_host, { subjectaltname = "" }) {

@@ -23,7 +23,7 @@ export class MountReports {
   constructor(
     private readonly describe: DescribeMount,
     private readonly replicas: () => Iterable<Hearer>,
-    private readonly describeReplicas: () => ReplicaStatus[],
+    private readonly describeReplicas: () => readonly ReplicaStatus[],
   ) {
     this.#timer = setInterval(() => this.flush(), EVERY_MS).unref();
   }

@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { expect, it, onTestFinished, vi } from "vitest";
 import { connectDecider } from "../connect.js";
+import { NO_EVENTS } from "../decision-client-events.js";
 
 const LOOK_MS = 500;
 
@@ -18,6 +19,23 @@ function listen(path: string): Promise<Server> {
   const server = createServer((socket) => socket.on("error", () => undefined));
   return new Promise((resolve) => server.listen(path, () => resolve(server)));
 }
+
+it("uses the replicas of a list if a name in it cannot be resolved, and tells that once", async () => {
+  const told: string[] = [];
+  const events = { ...NO_EVENTS, unreachable: (address: string, reason: string) => told.push(`${address}: ${reason}`) };
+  const target = "unix:/nonexistent/*.sock,unix:/nonexistent.sock";
+  const decider = connectDecider({ target, mount: "m", clientVersion: "0", events });
+  onTestFinished(() => decider.close());
+  await until(() => told.length > 1 && decider.status().replicas.some(({ why }) => why !== undefined));
+  expect(decider.status().replicas).toMatchObject([{ address: "unix:/nonexistent.sock", why: "connect ENOENT /nonexistent.sock" }]);
+  expect(new Set(told)).toEqual(
+    new Set([
+      `${target}: ENOENT: no such file or directory, scandir '/nonexistent'`,
+      "unix:/nonexistent.sock: connect ENOENT /nonexistent.sock",
+    ]),
+  );
+  expect(told).toHaveLength(2);
+});
 
 it("dials a new replica within half a second, and leaves a removed one within half a second", async () => {
   const directory = mkdtempSync(join(tmpdir(), "sluice-discovery-"));

@@ -2,7 +2,7 @@
  * All replicas behind one target: the known ones, the reachable ones, and the policy in force according to them. question-router.ts
  * chooses the replica for each question.
  */
-import { type PolicyCapabilities, type PolicyRevision, type ReplicaStatus, uniteFactNeeds, type wire } from "@sluice/decision-api";
+import { type DeciderStatus, type PolicyCapabilities, type PolicyRevision, uniteFactNeeds, type wire } from "@sluice/decision-api";
 import type { Dialer } from "../conversation/channel.js";
 import type { DecisionClientEvents } from "../decision-client-events.js";
 import type { AskedQuestion, Carrier } from "./pending-question.js";
@@ -25,6 +25,8 @@ function mayMove(target: Target): boolean {
 
 export interface PoolParts {
   target: Target;
+  /** As a person wrote it. */
+  targetText: string;
   dialer: Dialer;
   greeting: Greeting;
   events: DecisionClientEvents;
@@ -45,6 +47,7 @@ export class ReplicaPool implements Replicas {
   private discovery: NodeJS.Timeout | undefined;
   private lastHeard: PolicyCapabilities | undefined;
   private closed = false;
+  private toldProblems: readonly string[] = [];
   /** The start of the outage, on the clock of performance.now(); undefined while a replica is reachable. */
   private aloneSinceMs: number | undefined = performance.now();
 
@@ -77,9 +80,9 @@ export class ReplicaPool implements Replicas {
     return this.aloneSinceMs === undefined ? 0 : performance.now() - this.aloneSinceMs;
   }
 
-  describe(): (ReplicaStatus & { inFlight: number })[] {
-    return [...this.replicas.values()].map(({ address, stateName, inFlight, capabilities }) => {
-      return { address, state: stateName, inFlight, revision: capabilities?.revision };
+  describe(): DeciderStatus["replicas"] {
+    return [...this.replicas.values()].map(({ address, stateName, inFlight, capabilities, why }) => {
+      return { address, state: stateName, inFlight, revision: capabilities?.revision, why };
     });
   }
 
@@ -171,13 +174,18 @@ export class ReplicaPool implements Replicas {
   }
 
   private async discover(): Promise<void> {
-    try {
-      this.update(await resolveTarget(this.parts.target));
-    } catch {
-      // A failing name server says nothing about the replicas: the known ones stay.
-    }
+    const { addresses, problems } = await resolveTarget(this.parts.target);
+    // A failing name server says nothing about the replicas: the known ones stay.
+    this.update(problems.length === 0 ? addresses : [...addresses, ...this.replicas.keys()]);
+    this.tellProblems(problems);
     if (this.closed || (!mayMove(this.parts.target) && this.replicas.size > 0)) return;
     this.discovery = setTimeout(() => void this.discover(), DISCOVERY_MIN_MS + Math.random() * DISCOVERY_SPREAD_MS);
+  }
+
+  private tellProblems(problems: readonly string[]): void {
+    const { targetText, events } = this.parts;
+    for (const problem of problems) if (!this.toldProblems.includes(problem)) events.unreachable(targetText, problem);
+    this.toldProblems = problems;
   }
 
   private update(addresses: readonly string[]): void {

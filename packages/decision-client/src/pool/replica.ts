@@ -4,6 +4,7 @@ import type { Dialer } from "../conversation/channel.js";
 import type { Conversation, ConversationEnd, ConversationListener, Told } from "../conversation/conversation.js";
 import type { DecisionClientEvents } from "../decision-client-events.js";
 import type { Carrier, PendingQuestion } from "./pending-question.js";
+import { unreachableReason } from "./unreachable-reason.js";
 import { type Greeting, SessionConversation } from "../conversation/session-conversation.js";
 import { UnaryConversation } from "../conversation/unary-conversation.js";
 
@@ -38,6 +39,9 @@ export class Replica implements Carrier {
   private attempts = 0;
   /** Malformed answers since the last good one. */
   private malformed = 0;
+  /** The reason why the last conversation ended or did not begin; undefined while one is in force. */
+  private failure: string | undefined;
+  private toldFailure: string | undefined;
 
   constructor(
     readonly address: string,
@@ -48,6 +52,11 @@ export class Replica implements Carrier {
 
   get stateName(): State["kind"] {
     return this.state.kind;
+  }
+
+  /** Why it does not answer. */
+  get why(): string | undefined {
+    return this.failure;
   }
 
   get ready(): boolean {
@@ -152,6 +161,8 @@ export class Replica implements Carrier {
     switch (state.kind) {
       case "connecting":
         this.state = { ...state, kind: "ready", capabilities };
+        this.failure = undefined;
+        this.toldFailure = undefined;
         this.parts.events.connected(this.address);
         this.parts.listener.policy(capabilities);
         this.parts.listener.ready(this);
@@ -202,13 +213,21 @@ export class Replica implements Carrier {
       this.backoffMs = Math.min(this.backoffMs * 2, LAST_BACKOFF_MS);
       // The next service at this address may be another version.
       this.hasSessions = true;
+      this.failure = unreachableReason(end.reason);
       if (state.kind !== "connecting") this.parts.events.disconnected(this.address, end.reason);
+      else if (this.backoffMs === LAST_BACKOFF_MS) this.tellFailure(this.failure);
     }
     this.state = this.retired ? { kind: "closed" } : { kind: "backoff", timer: setTimeout(() => this.connect(), delayMs) };
     state.conversation.close();
     state.client.close();
     this.orphan(state.conversation);
     this.parts.listener.changed();
+  }
+
+  private tellFailure(reason: string): void {
+    if (reason === this.toldFailure) return;
+    this.toldFailure = reason;
+    this.parts.events.unreachable(this.address, reason);
   }
 
   private orphan(conversation: Conversation): void {

@@ -43,8 +43,30 @@ function hostPort(host: string, port: number): string {
   return process.getBuiltinModule("node:net").isIP(host) === 6 ? `[${host}]:${port}` : `${host}:${port}`;
 }
 
-/** The addresses of every replica, as grpc-js dials them. Rejects if the name cannot be resolved. */
-export async function resolveTarget(target: Target): Promise<string[]> {
+export interface Resolved {
+  /** Of every replica, as grpc-js dials them. */
+  addresses: readonly string[];
+  /** The reasons why parts of the target cannot be resolved now. They say nothing about the replicas there. */
+  problems: readonly string[];
+}
+
+/** Of a list, each target by itself: a name that cannot be resolved keeps nobody from the others. */
+export async function resolveTarget(target: Target): Promise<Resolved> {
+  if (target.kind === "list") {
+    const parts = await Promise.all(target.targets.map(resolveTarget));
+    return {
+      addresses: [...new Set(parts.flatMap(({ addresses }) => addresses))],
+      problems: parts.flatMap(({ problems }) => problems),
+    };
+  }
+  try {
+    return { addresses: await addressesOf(target), problems: [] };
+  } catch (error) {
+    return { addresses: [], problems: [(error as Error).message] };
+  }
+}
+
+async function addressesOf(target: Exclude<Target, { kind: "list" }>): Promise<string[]> {
   switch (target.kind) {
     case "unix":
       return [`unix:${target.path}`];
@@ -63,7 +85,5 @@ export async function resolveTarget(target: Target): Promise<string[]> {
       const found = await lookup(target.host, { all: true });
       return [...new Set(found.map(({ address }) => hostPort(address, target.port)))];
     }
-    case "list":
-      return [...new Set((await Promise.all(target.targets.map(resolveTarget))).flat())];
   }
 }

@@ -23,6 +23,7 @@ function clientEvents(logger: Logger): DecisionClientEvents {
   return {
     connected: (address) => logger.info({ address }, "a decision service answers"),
     disconnected: (address, reason) => logger.warn({ address, reason }, "a decision service went away"),
+    unreachable: (address, reason) => logger.warn({ address, reason }, "a decision service cannot be reached"),
     replayed: (count) => logger.info({ count }, "questions were put again"),
     strayAnswer: (address) => logger.warn({ address, anomaly: true }, "an answer that nobody waits for: not used"),
     malformedAnswer: (address, problem) => logger.warn({ address, problem, anomaly: true }, "a malformed answer: not used"),
