@@ -1,8 +1,13 @@
 // The commands that try a policy without a mount, as they are typed, and a decision log as the service writes it.
+import { spawn } from "node:child_process";
+import { once } from "node:events";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { text } from "node:stream/consumers";
+import { fileURLToPath } from "node:url";
 import type { Question } from "@sluice/decision-api";
+import { begunEarly } from "@sluice/testkit";
 import { afterAll, describe, expect, it } from "vitest";
 import { sluice } from "./testing/typed-command.js";
 import { openDecisionLog } from "./audit/decision-log.js";
@@ -264,3 +269,18 @@ describe("sluice policy explain", () => {
     );
   });
 });
+
+it(
+  "waits for the server of a bundle, and then tells that the policy cannot be had",
+  begunEarly(async () => {
+    const policy = file("bundle.yaml", "kind: bundle\nurl: http://127.0.0.1:1/x.tar.gz\n");
+    const main = fileURLToPath(new URL("../bin/sluice-decision.cjs", import.meta.url));
+    const child = spawn(process.execPath, [main, "policy", "check", policy]);
+    const [said, [code]] = await Promise.all([text(child.stderr), once(child, "close")]);
+    expect({ code, said }).toEqual({
+      code: 2,
+      said: `sluice: ${policy}:2:6: the policy cannot be had: connect ECONNREFUSED 127.0.0.1:1: start the server, or correct the address\n`,
+    });
+  }),
+  60_000,
+);

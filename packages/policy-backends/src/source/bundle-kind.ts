@@ -19,10 +19,11 @@ type BundleOptions = z.infer<typeof schema>;
 const DEFAULT_POLL_MS = 30_000;
 const DEFAULT_TIMEOUT_MS = 10_000;
 const FIRST_RETRY_MS = 500;
-/** How long the first delivery is waited for. */
-const START_MS = 10_000;
+/** How long the first delivery is waited for. A mount checks the policy once more for its message, within its 15 s for the service. */
+const START_MS = 5_000;
 
-const sleep = (ms: number): Promise<void> => new Promise((resolve) => void setTimeout(resolve, ms).unref());
+/** It holds the event loop: a command has nothing else to wait for, and Node would end it with code 13. */
+const sleep = (ms: number): Promise<void> => new Promise((resolve) => void setTimeout(resolve, ms));
 
 /** For messages and logs: a password in the address is for the server alone. */
 function shownUrl(url: string): string {
