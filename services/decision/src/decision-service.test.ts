@@ -412,16 +412,6 @@ describe("the command", () => {
     expect(output().trimEnd().split("\n").length).toBe(1);
   });
 
-  it("counts no rules of an engine elsewhere, and gives a missing file no place", async () => {
-    writeFileSync(policy, 'kind: opa\nurl: "http://127.0.0.1:8181"\npath: sluice/decision\n');
-    const elsewhere = run("policy", "check", policy);
-    expect(await elsewhere.ended).toBe(0);
-    expect(elsewhere.output()).toContain("ok, kind opa, revision 0");
-    const missing = run("policy", "check", "/nonexistent");
-    expect(await missing.ended).toBe(2);
-    expect(missing.output()).toBe("sluice: /nonexistent: the file does not exist (ENOENT): correct the name\n");
-  });
-
   it("checks a policy", async () => {
     const good = run("policy", "check", policy);
     expect(await good.ended).toBe(0);

@@ -30,7 +30,7 @@ test("an expired open keeps its rule's outage mode and its limit under the next 
     expect(await actor.do("write", usual, "limited", 0)).toBe(6);
     expect(await actor.do("read", strict, 6, 0)).toBe(-Errno.EACCES);
     decision.signal("SIGCONT");
-    await eventually("a decision can be had", AMPLE_MS, async () => (await actor.do("read", strict, 6, 0)) === "strict");
+    await expect.poll(() => actor.do("read", strict, 6, 0), { timeout: AMPLE_MS }).toBe("strict");
     await actor.stop();
     expect((await supervised.mount.stop()).code).toBe(0);
   } finally {

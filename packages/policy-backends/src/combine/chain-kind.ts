@@ -13,7 +13,7 @@ export const PART_REMEDY = "write the name of a policy file, or a configuration 
 
 const schema = z.strictObject({ kind: z.literal("chain"), revision: z.number().int().min(0).optional(), policies: partsSchema });
 
-/** `next`: what holds if no rule matches of the policy that answered `found`. Whether one does may be unknown. */
+/** `next`: the answer if no rule of the policy before matches. Whether one does may be unknown. */
 function withUnsure({ mayMatch }: Ruling, next: Ruling): Ruling {
   if (mayMatch === undefined) return next;
   const { mayMatch: nextMayMatch, ...held } = next;

@@ -47,7 +47,7 @@ function ask({ policy }: PolicyBackend, head: string | undefined): Ruling | Prom
   if (head !== undefined)
     return policy.evaluate(wholeQuestion({ resource: { ...resource, head: { bytes: Buffer.from(head), askedBytes: 512 } } }));
   const missing = [{ name: "resource.head", reason: "somebody writes it" }];
-  return policy.evaluate(wholeQuestion({ resource: { ...resource, head: undefined }, missing }));
+  return policy.evaluate(wholeQuestion({ missing }));
 }
 
 async function expectNoLaxer(text: string): Promise<void> {

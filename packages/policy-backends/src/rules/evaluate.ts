@@ -195,7 +195,7 @@ class Evaluation {
     return this.missing.get(fact) ?? "the condition fails on this file";
   }
 
-  /** The first rule that matches, and what counts of undecidable ones before it. */
+  /** The first rule that matches, with the undecidable ones before it. */
   find(access: Access): AccessRuling {
     this.access = access;
     const open: OpenRule[] = [];
@@ -281,8 +281,7 @@ export function evaluateRules(set: RuleSet, question: Question): Ruling {
     evaluation.under(path);
     for (const access of accesses) {
       const ruling = evaluation.find(access);
-      if (ruling.rule !== undefined && ruling.rule.obligations.length > 0) obliging.add(ruling.rule);
-      for (const rule of ruling.besides) if (rule.obligations.length > 0) obliging.add(rule);
+      addObliging(obliging, ruling);
       onOutage = worst === undefined ? ruling.rule?.onOutage : stricterOutage(onOutage, ruling.rule?.onOutage);
       if (worst === undefined || STRICTNESS[ruling.effect] > STRICTNESS[worst.effect]) {
         worst = ruling;
@@ -305,6 +304,11 @@ function answerOf(held: AccessRuling, evaluation: Evaluation, of: { access: Acce
   const rule = held.rule?.name ?? "default";
   const { obligations, rates } = dutiesOf(held.effect, of.obliging, rule);
   return { effect: held.effect, errno: held.errno, rule, reason: reasonOf(held, evaluation, of.access), obligations, rates };
+}
+
+function addObliging(obliging: Set<CompiledRule>, { rule, besides }: AccessRuling): void {
+  if (rule !== undefined && rule.obligations.length > 0) obliging.add(rule);
+  for (const other of besides) if (other.obligations.length > 0) obliging.add(other);
 }
 
 type Duties = Pick<Ruling, "obligations" | "rates">;

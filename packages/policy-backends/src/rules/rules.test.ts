@@ -160,27 +160,6 @@ describe("rules", () => {
     expect(evaluate("  - {name: a, subject: {cgroup: '/a', uid: 7}, effect: deny}\n", sampleQuestion(gone)).rule).toBe("default");
   });
 
-  it("with a missing fact keep their obligations, and those of the rule behind them", () => {
-    const gone = { missing: [{ name: "resource.head", reason: "it was not sent" }] };
-    const unsure = "when: \"resource.head == 'x'\"";
-    const audited = `  - {name: a, ${unsure}, effect: mediate, obligations: {audit: each-io, readBytesPerSecond: 10}}\n`;
-    const slow = "  - {name: b, effect: mediate, obligations: {readBytesPerSecond: 5}}\n";
-    const fixed = "  - {name: c, effect: grant, obligations: {readOnly: true}}\n";
-    const heldTo = (rules: string, fallback?: string): unknown => {
-      const { effect, rule, obligations } = evaluate(rules, sampleQuestion(gone), fallback);
-      return [effect, rule, ...obligations.map(({ name, value }) => `${name}=${value}`).sort()];
-    };
-    expect(heldTo(audited, "mediate")).toEqual(["mediate", "a", "audit=each-io", "readBytesPerSecond=10"]);
-    expect(heldTo(audited + slow)).toEqual(["mediate", "a", "audit=each-io", "readBytesPerSecond=5"]);
-    expect(heldTo(audited + fixed)).toEqual(["mediate", "a", "audit=each-io", "readBytesPerSecond=10", "readOnly=true"]);
-    expect(heldTo(`  - {name: d, ${unsure}, effect: grant, obligations: {readOnly: true}}\n`, "mediate")).toEqual([
-      "mediate",
-      "default",
-      "readOnly=true",
-    ]);
-    expect(heldTo(`${audited}  - {name: e, effect: deny}\n`)).toEqual(["deny", "e"]);
-  });
-
   it("for a user or group whom nobody knows are rules on a missing fact", () => {
     const anonymous = { missing: ["uid", "gid", "pid"].map((name) => ({ name: `subject.${name}`, reason: "the engine does not know" })) };
     for (const test of ["subject: {uid: 1}", "subject: {gid: 1}", "when: 'subject.uid == 1'", "when: 'subject.pid == 1'"]) {
