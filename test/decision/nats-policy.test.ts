@@ -158,3 +158,20 @@ test("decisions stream into JetStream, each once, although the server restarts",
     told.add((await streams.getMessage("DECISIONS", { seq }))?.json<{ decision_id: string }>().decision_id ?? "");
   expect(told).toEqual(asked);
 });
+
+test("a question with very many long names holds up no other decision on its way into JetStream", async () => {
+  const { server, directory, put, start, connection } = await fleet();
+  await put(rules("mediate"));
+  const log = join(directory, "log.yaml");
+  writeFileSync(log, `sinks: [{ kind: nats, servers: "${server.url}", subject: sluice.decisions }]\n`);
+  const { streams } = await jetstreamManager(connection());
+  await streams.add({ name: "DECISIONS", subjects: ["sluice.decisions"] });
+  const replica = await start("a", ["--decision-log-config", log]);
+  const hostile = Array.from({ length: 64 }, (_, at) => `${at}/${"\x01".repeat(4_000)}`);
+  const asked = [await replica.decide("a/b"), await replica.decide(...hostile), await replica.decide("a/b")];
+  await expect.poll(async () => (await streams.info("DECISIONS")).state.messages, { timeout: 30_000 }).toBe(3);
+  const told = await Promise.all(
+    [1, 2, 3].map(async (seq) => (await streams.getMessage("DECISIONS", { seq }))?.json<{ decision_id: string }>().decision_id),
+  );
+  expect(told).toEqual(asked.map(({ decisionId }) => decisionId));
+});

@@ -62,9 +62,10 @@ export class Replica {
     return capabilities;
   }
 
-  /** Its decision on reading a file. */
-  async decide(path: string): Promise<wire.Decision> {
-    const question = questionToProto(plainQuestion(path, "q"));
+  /** Its decision on reading a file with these names. */
+  async decide(...paths: readonly string[]): Promise<wire.Decision> {
+    const plain = plainQuestion(paths[0] ?? "", "q");
+    const question = questionToProto({ ...plain, resource: { ...plain.resource, paths } });
     const { decision } = await this.call<wire.DecideResponse>((client, done) => client.decide({ questionId: "q", question }, done));
     if (decision === undefined) throw new Error("it gives no decision");
     return decision;

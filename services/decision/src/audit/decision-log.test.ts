@@ -11,6 +11,7 @@ import { createRegistry, decisionMetrics } from "@sluice/runtime/metrics";
 import { afterAll, afterEach, describe, expect, it } from "vitest";
 import { DecisionEngine } from "../engine/decision-engine.js";
 import { type DecisionLog, openDecisionLog, SILENT_REPORTS } from "./decision-log.js";
+import { readLogLine } from "./read-decision-log.js";
 import { quietDesk } from "../testing/quiet-desk.js";
 
 const directory = mkdtempSync(join(tmpdir(), "sluice-log-"));
@@ -104,6 +105,21 @@ async function receiver(answer: (events: Event[]) => number): Promise<{ url: str
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   return { url: `http://127.0.0.1:${(server.address() as { port: number }).port}/logs`, got };
 }
+
+it("bounds the length of an event, whatever names and attributes a file has", async () => {
+  const { log } = open("sinks: [{ kind: file, path: long.log }]\n");
+  const paths = Array.from({ length: 64 }, (_, at) => `${at}/${"\x01".repeat(4_000)}`);
+  const xattrs = new Map([["user.key", Buffer.alloc(65_536, 1)]]);
+  log.record({ ...question, resource: { ...question.resource, paths, xattrs } }, decision("d1"), 1n);
+  log.record({ ...question, resource: { ...question.resource, paths: ["\xff".repeat(16_384)], xattrs } }, decision("d2"), 1n);
+  await log.close();
+  const lines = readFileSync(join(directory, "long.log"), "utf8").trimEnd().split("\n");
+  expect(lines.map((line) => Buffer.byteLength(line) <= 256 * 1024)).toEqual([true, true]);
+  const [first, second] = lines.map((line) => JSON.parse(line) as Event);
+  expect(first).toMatchObject({ decision_id: "d1", omitted: { paths: 59, xattrs: ["user.key"], groups: 0 }, result: { effect: "grant" } });
+  expect(second).toMatchObject({ decision_id: "d2", omitted: { paths: 0, xattrs: ["user.key"], groups: 0 } });
+  expect(lines.map((line) => readLogLine(line).kind)).toEqual(["unreadable", "unreadable"]);
+});
 
 it("warns of a sink that shows its token to others on the way, with the place", () => {
   writeFileSync(join(directory, "token"), "t0ken\n");

@@ -3,6 +3,7 @@
  * its asker still waits or not. Off unless asked for: it names every file that is opened.
  */
 import type { Decision, Question } from "@sluice/decision-api";
+import { eventText } from "./event-text.js";
 import { decisionEvent } from "./log-event.js";
 import { type DecisionLogTarget, type LogPlan, planOf } from "./log-plan.js";
 import { LogQueue, type QueueReports } from "./log-queue.js";
@@ -127,7 +128,7 @@ class QueuedLog implements DecisionLog {
   }
 
   private push(key: string, event: Record<string, unknown>): void {
-    const text = JSON.stringify(event);
+    const text = eventText(event);
     for (const queue of this.queues) queue.push({ text, key }, this.plan.blockMs !== undefined);
   }
 }

@@ -54,6 +54,8 @@ interface LoggedLine {
   timestamp?: unknown;
   revision?: { digest?: unknown };
   metrics?: { timer_server_handler_ns?: unknown };
+  /** Parts that were left out since they are too long: the question cannot be asked again. */
+  omitted?: unknown;
 }
 
 const EFFECTS: ReadonlySet<unknown> = new Set<Effect>(["grant", "mediate", "ask", "deny"]);
@@ -93,7 +95,7 @@ export function readLogLine(line: string): LogLine {
     if (typeof decisionId !== "string") return { kind: "unreadable" };
     if (entry.cached === true) return { kind: "hits", decisionId, reportId: entry.report_id, count: entry.count };
     const result = entry.result;
-    if (!EFFECTS.has(result.effect)) return { kind: "unreadable" };
+    if (!EFFECTS.has(result.effect) || entry.omitted !== undefined) return { kind: "unreadable" };
     const question = questionOf(entry.question_id, entry.input);
     const digest = entry.revision?.digest;
     const took = entry.metrics?.timer_server_handler_ns;
