@@ -20,9 +20,9 @@ const REPLACEMENTS: readonly Replacement[] = [
   [
     "a fifo",
     (path) => void spawnSync("mkfifo", [path]),
-    "it is no regular file, but a pipe, a socket or a device (EINVAL): put a regular file in its place",
+    ": it is no regular file, but a pipe, a socket or a device (EINVAL): put a regular file in its place",
   ],
-  ["a directory", (path) => mkdirSync(path), "it is a directory (EISDIR): put the file in its place, or name the file in it"],
+  ["a directory", (path) => mkdirSync(path), ": it is a directory (EISDIR): put the file in its place, or name the file in it"],
   [
     "a file that its owner cannot read",
     (path) => {
@@ -30,18 +30,18 @@ const REPLACEMENTS: readonly Replacement[] = [
       chownSync(path, ORDINARY_USER.uid, ORDINARY_USER.gid);
       chmodSync(path, 0);
     },
-    "policy cannot be read (EACCES): make it readable to the user who controls it (docs/policy-backends.md)",
+    ": policy cannot be read (EACCES): make it readable to the user who controls it (docs/policy-backends.md)",
   ],
-  ["an empty file", (path) => writeFileSync(path, ""), "the policy is empty: write version: 1 and default: grant, mediate or deny"],
+  ["an empty file", (path) => writeFileSync(path, ""), ":1:1: the policy is empty: write version: 1 and default: grant, mediate or deny"],
   [
     "a huge file",
     (path) => {
       writeFileSync(path, "");
       truncateSync(path, 2 ** 40);
     },
-    "it is larger than 4194304 bytes: make it smaller, or split it",
+    ": it is larger than 4194304 bytes: make it smaller, or split it",
   ],
-  ["nothing", () => undefined, "policy cannot be read (ENOENT): check that it is there and readable"],
+  ["nothing", () => undefined, ": the file does not exist (ENOENT): correct the name"],
 ];
 
 async function readsOf(mount: SluiceMount): Promise<string> {
@@ -62,11 +62,11 @@ for (const [what, replace, said] of REPLACEMENTS) {
     rmSync(file);
     replace(file);
     expect(await readsOf(mount)).toBe("Permission denied");
-    await expect.poll(() => refusedEdit(mount)).toBe(`${file}:1:1: ${said}`);
+    await expect.poll(() => refusedEdit(mount)).toBe(`${file}${said}`);
     // A person who looks is told the same as a program.
     const { code, stdout, stderr } = await runSluice(["status", mount.mountpoint]);
     expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
-    expect(stdout).toContain(`${file}:1:1: ${said}`);
+    expect(stdout).toContain(`${file}${said}`);
     rmSync(file, { force: true, recursive: true });
     writeFileSync(`${file}.new`, policyFor("grant"));
     renameSync(`${file}.new`, file);
