@@ -49,7 +49,8 @@ function shortened(event: Json): Json {
   };
 }
 
-function shortResource({ rawPaths: _, rawXattrs: __, ...resource }: Json, omitted: Omitted): Json {
+function shortResource(whole: Json, omitted: Omitted): Json {
+  const { rawPaths: _, rawXattrs: __, ...resource } = whole;
   const { paths, xattrs } = resource;
   if (isObject(xattrs)) omitted.xattrs = Object.keys(xattrs);
   const kept = Array.isArray(paths) ? fitting(paths) : undefined;
