@@ -1,6 +1,6 @@
 // Review, apply and undo of sessions that `sluice run` left, as root and as an ordinary user.
 import { execFileSync } from "node:child_process";
-import { existsSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { diffSnapshots, requires, snapshot, type ScriptResult, soakBudgetMs } from "@sluice/testkit";
 import { seededRandom } from "@sluice/testkit/random";
@@ -70,6 +70,39 @@ killing.test(
 
 describe.each(CALLERS)("as %s", (caller) => {
   const testInTurn = testsInTurn(caller, test, seed);
+  testInTurn(
+    "an apply that was undone makes no conflict in another session, and keeps no earlier apply from being undone",
+    async () => {
+      const project = new Project(caller, FILES);
+      const before = join(dirname(project.base), "before");
+      execFileSync("cp", ["-a", project.base, before]);
+      const change = async (name: string): Promise<void> => {
+        const script = `echo ${name} >> src/a.c; echo ${name} > src/b.c; rm -f gone; ln -sfn ${name} link; mv dir ${name}`;
+        const { code, stderr } = await project.sluice(["run", "--policy", "install", "--name", name, "--", "sh", "-ec", script]);
+        expect(code, stderr).toBe(0);
+      };
+      const succeeds = async (...commands: string[][]): Promise<void> => {
+        for (const words of commands) expect(await project.sluice(words)).toMatchObject({ code: 0, stderr: "" });
+      };
+      await change("one");
+      await change("two");
+      await succeeds(["apply", "two"], ["undo"], ["apply", "two"], ["undo"]);
+      expect((await project.sluice(["diff", "one"])).stdout).not.toContain("underneath");
+      await project.sluice(["discard", "two"]);
+      await succeeds(["apply", "one"]);
+      renameSync(join(project.base, "one"), join(project.base, "dir"));
+      await change("three");
+      renameSync(join(project.base, "dir"), join(project.base, "one"));
+      await succeeds(["apply", "three", "--", "!one", "!three", "!dir"], ["undo"], ["undo"]);
+      expect(differences(project.base, before)).toEqual([]);
+      writeFileSync(join(project.base, "src/b.c"), "theirs\n");
+      expect((await project.sluice(["diff", "one"])).stdout).toContain("M src/b.c [changed underneath");
+      for (const name of ["one", "three"]) await project.sluice(["discard", name]);
+      expect(readdirSync(join(project.state, "sluice/restored"))).toEqual([]);
+    },
+    LIMIT_MS,
+  );
+
   testInTurn(
     "a discarded session is there for an undo of its apply, until the next apply or discard",
     async () => {

@@ -27,6 +27,8 @@ function bornAt({ words }: Attr): bigint {
 export interface Known {
   /** The states that applies and their undoing gave to a path: they are not somebody else's change. */
   applied: ReadonlyMap<string, ReadonlySet<string>>;
+  /** As `Earlier`: an object that came back is no change. */
+  formsOf?: (path: string, attr: Attr) => readonly Attr[];
   /** So many names of each inode are kept for an undo: see `inodeKeyOf`. */
   keptNames?: ReadonlyMap<string, number>;
   records: BaseRecords;
@@ -72,9 +74,16 @@ class Judge {
   conflictOf(difference: Difference): string | undefined {
     const { path, before, after } = difference;
     if (before === undefined) return this.#isOrphan(difference) ? "deleted underneath" : undefined;
+    if (this.#isExpected(path, before, after)) return undefined;
+    const forms = this.#known.formsOf?.(path, before.object.attr) ?? [];
+    const isExpected = forms.some((attr) => this.#isExpected(path, { ...before, object: { ...before.object, attr } }, after));
+    return isExpected ? undefined : "changed underneath";
+  }
+
+  #isExpected(path: string, before: Side, after: Side | undefined): boolean {
     const applied = this.#known.applied.get(path);
-    if (applied?.has(identityOf(before.object.attr)) === true || applied?.has(sealOf(before.object.attr)) === true) return undefined;
-    return this.#isUnchanged(before, after) ? undefined : "changed underneath";
+    const { attr } = before.object;
+    return applied?.has(identityOf(attr)) === true || applied?.has(sealOf(attr)) === true || this.#isUnchanged(before, after);
   }
 
   /** The object at a path of the snapshot. */

@@ -4,12 +4,23 @@
  */
 import { isDirectory } from "@sluice/layer-tools";
 import { StatWord } from "@sluice/native";
-import type { Attr } from "@sluice/vfs";
+import { Attr } from "@sluice/vfs";
 
 export const NS = 1_000_000_000n;
 
 /** Nanoseconds since 1970. */
 export const changedAt = (attr: Attr): bigint => BigInt(attr.ctimeSec) * NS + BigInt(attr.ctimeNsec);
+
+/** The same attributes with another time of change. */
+export function withChange({ words }: Attr, changed: bigint): Attr {
+  const other = new Attr();
+  other.words.set(words);
+  const seconds = changed / NS;
+  other.words[StatWord.ctimeLo] = Number(BigInt.asUintN(32, seconds));
+  other.words[StatWord.ctimeHi] = Number(seconds >> 32n);
+  other.words[StatWord.ctimeNsec] = Number(changed % NS);
+  return other;
+}
 
 /** The same for all names of an inode. */
 export const inodeKeyOf = ({ words, ino }: Pick<Attr, "words" | "ino">): string =>

@@ -1,7 +1,9 @@
 /** The differences of a session: of all its layers, with the records of its base, and with its applies. */
 import { BaseRecords } from "@sluice/base-record";
 import { LayerStack } from "@sluice/layer-tools";
+import type { Attr } from "@sluice/vfs";
 import { type Place, SLOTS_IN_BASE } from "./apply/place.js";
+import { Earlier } from "./apply/restored.js";
 import { keptNames } from "./apply/finish.js";
 import { appliedStates } from "./apply/undo.js";
 import { isWithin, type OnProgress } from "./difference.js";
@@ -26,7 +28,9 @@ export function reviewPlace(place: Place, onProgress?: OnProgress): { stack: Lay
   const stack = new LayerStack(merging, { uppers: 1 + frozen.length, dataOnly });
   const snapshot = place.snapshot === undefined ? undefined : merging.length;
   const records = new BaseRecords(place.records ?? []);
-  const known = { applied: appliedStates(place), keptNames: keptNames(place), records, begun, snapshot };
+  const earlier = new Earlier(place);
+  const formsOf = (path: string, attr: Attr): Attr[] => earlier.formsOf(path, attr);
+  const known = { applied: appliedStates(place), formsOf, keptNames: keptNames(place), records, begun, snapshot };
   const all = withoutSlots(stack, reviewLayers(stack, known, onProgress));
   findMerges(stack, all.list, { records, directory: place.directory.path });
   return { stack, all };

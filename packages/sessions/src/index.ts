@@ -4,6 +4,7 @@ export { realAccountHome, realHome } from "./home-directories.js";
 export { splitName } from "./names.js";
 export type { Checkpoint, SessionRecord } from "./record.js";
 export { type NextNames, Session, type TakeNext } from "./session.js";
+export { addRestored, listRestored, type RestoredFile } from "./restored.js";
 export { isRunning } from "./session-lock.js";
 export { forgetShownIds, hasShownIds, noteShownIds } from "./shown-ids.js";
 export {

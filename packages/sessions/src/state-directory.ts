@@ -111,10 +111,10 @@ export function statePath(): string {
 }
 
 /**
- * The directory of all sessions, or of the layers that they froze. The caller closes it.
+ * The directory of all sessions, of the layers that they froze, or of the files that applies restored. The caller closes it.
  * @returns undefined if there is none, and none is to be made. @throws CliError
  */
-export function openState(name: "sessions" | "layers", make: boolean): Place | undefined {
+export function openState(name: "sessions" | "layers" | "restored", make: boolean): Place | undefined {
   const home = stateHome();
   if (!make && !existsSync(home)) return undefined;
   try {

@@ -5,6 +5,7 @@ import { AT, Attr, Errno, errnoName, RENAME } from "@sluice/vfs";
 import { checkName, drawHidden, drawName, isName } from "./names.js";
 import { holdingLayers, holdingLayersFor, makeUpper, openLayerTree, removeUnused } from "./layers.js";
 import { type Checkpoint, removeRecord, type SessionRecord, writeRecord } from "./record.js";
+import { removeRestored } from "./restored.js";
 import { noSession, Session, type State, type TakeNext, VIEW } from "./session.js";
 import { hasShownIds, noteShownIds } from "./shown-ids.js";
 import { below, makePrivate, openPrivate, openState, type Place, remedyFor } from "./state-directory.js";
@@ -339,6 +340,13 @@ export function removeUnusedLayers(): void {
   holdingLayers((layers) => inSessions(false, (sessions) => removeUnused(layers, () => usedLayers(sessions))));
 }
 
+/** The directories of all sessions. */
+function basesOfAll(): ReadonlySet<string> {
+  const all = listSessions({ discarded: true }).flatMap(({ session }) => (session instanceof Error ? [] : [session]));
+  for (const session of all) session.close();
+  return new Set(all.map(({ base }) => base));
+}
+
 /**
  * Removes a session that this process has locked, with its changes, at any depth. Layers that others show stay. If this is killed, the
  * next call removes what it left. @throws CliError
@@ -358,4 +366,5 @@ export function removeSession(session: Session): void {
       throw failed(below(sessions, removal.path).path, `it cannot be removed (${errnoName(-removal.status)})`, "remove it by hand");
   });
   removeUnusedLayers();
+  removeRestored(basesOfAll);
 }

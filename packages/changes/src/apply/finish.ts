@@ -9,6 +9,7 @@ import { contentStateOf, identityOf, inodeKeyOf, sealOf } from "../identity.js";
 import { OwnPlaces, restoreTimes } from "./own-objects.js";
 import { APPLY, closeAgain, exists, look, moveOwn, must, openIn, type Place, REMAINS, remove, UNDO } from "./place.js";
 import { addKnown, type ApplyRecord, DONE, readApplyRecord, readKnown, slotsOf, writeApplyRecord } from "./record.js";
+import { noteReturned } from "./restored.js";
 import { isInode, Steps } from "./steps.js";
 
 /** In the directory of an apply: the parts that left the upper layer. */
@@ -155,6 +156,7 @@ function noteRestored(place: Place, { steps, names = [] }: Pick<ApplyRecord, "st
     if (!("before" in one) || !isInode(attr, one.before) || contentStateOf(attr) !== one.before.state) return [];
     return [[one.path, identityOf(attr)]];
   });
+  noteReturned(place, { steps, names });
   if (restored.length > 0) addKnown(place, restored);
 }
 

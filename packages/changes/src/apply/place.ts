@@ -7,6 +7,15 @@ import { AT, Attr, Errno, errnoName, O, RENAME, S } from "@sluice/vfs";
 const OWNER_RWX = 0o700;
 const MODE_BITS = 0o7777;
 
+/** As packages/sessions keeps them. */
+export type RestoredFile = [path: string, identity: string, changed: string[]];
+
+/** Files that applies of all sessions of the directory moved away, and back. */
+export interface Restorations {
+  list(): readonly RestoredFile[];
+  add(files: readonly RestoredFile[]): void;
+}
+
 export interface Place {
   /** Of the session. */
   readonly name: string;
@@ -19,6 +28,8 @@ export interface Place {
   readonly snapshot?: Tree | undefined;
   /** Descriptors of the records of the base that its mounts wrote, the oldest first. */
   readonly records?: readonly number[];
+  /** Undefined: nobody knows of other sessions of the directory. */
+  readonly restored?: Restorations | undefined;
   /** See `Known`. */
   readonly begun?: bigint | undefined;
   /** The session's directory: it belongs to the session's owner alone. */

@@ -5,7 +5,7 @@ import { inDirectory, native } from "@sluice/native";
 import { ACCESS_ACL, AT, Attr, O, UTIME } from "@sluice/vfs";
 import { attributesOf } from "../attributes.js";
 import type { Difference, OnProgress, Side } from "../difference.js";
-import { contentStateOf, inodeKeyOf } from "../identity.js";
+import { changedAt, contentStateOf, inodeKeyOf } from "../identity.js";
 import { changedInPlace } from "./changed-in-place.js";
 import type { MovableObjects } from "./own-objects.js";
 import { must } from "./place.js";
@@ -53,7 +53,8 @@ interface New {
 }
 
 export function reviewed({ object: { attr } }: Side, { conflict }: Difference): Reviewed {
-  return { ...inodeOf(attr), state: conflict === undefined ? contentStateOf(attr) : undefined };
+  const state = contentStateOf(attr);
+  return { ...inodeOf(attr), state: conflict === undefined ? state : undefined, seen: [String(changedAt(attr)), state] };
 }
 
 /** Its owner cannot take entries out of it, nor move it elsewhere. */

@@ -22,6 +22,8 @@ export interface Inode {
 export interface Reviewed extends Inode {
   /** Undefined if it was in conflict. */
   state: string | undefined;
+  /** The time of its last change in nanoseconds, and its state in any case. Earlier versions wrote none. */
+  seen?: [changed: string, state: string];
 }
 
 /** The metadata of an object before a step; the attributes are in base64. */

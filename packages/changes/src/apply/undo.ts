@@ -5,13 +5,17 @@ import { unfit } from "@sluice/runtime/cli";
 import { sealOf } from "../identity.js";
 import { finishUndo, inApply } from "./finish.js";
 import { look, must, openIn, type Place, UNDO } from "./place.js";
+import { Earlier } from "./restored.js";
 import { addKnown, type ApplyRecord, DONE, readApplyRecord, readKnown, type States, UNDOING, writeKnown } from "./record.js";
 
 /** The paths that somebody changed since, or added to a directory that would go. */
-function changedSince(base: number, { seals, steps }: ApplyRecord): string[] {
+function changedSince(place: Place, { seals, steps }: ApplyRecord): string[] {
+  const base = place.base.fd;
+  const earlier = new Earlier(place);
   const changed = seals.flatMap(([path, seal]) => {
     const attr = look(base, path);
-    return (attr === undefined ? null : sealOf(attr)) === seal ? [] : [path];
+    if ((attr === undefined ? null : sealOf(attr)) === seal) return [];
+    return attr !== undefined && earlier.formsOf(path, attr).some((form) => sealOf(form) === seal) ? [] : [path];
   });
   const mine = new Set(seals.map(([path]) => path));
   for (const step of steps) {
@@ -33,7 +37,7 @@ export function undoApply(place: Place): Undone {
   const undone = inApply(place, UNDO, (directory): Undone | undefined => {
     const record = readApplyRecord(directory, DONE, place.directory.path);
     if (record === undefined) return undefined;
-    const changed = changedSince(place.base.fd, record);
+    const changed = changedSince(place, record);
     if (changed.length > 0) return { done: false, changed };
     must(native.renameat2(directory, DONE, directory, UNDOING, 0), place.directory.path, "the record of the apply cannot be renamed");
     must(native.fsync(directory), place.directory.path, "it cannot be synced");

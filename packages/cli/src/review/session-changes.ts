@@ -23,7 +23,16 @@ import { escapeTextName, wrong } from "@sluice/runtime/cli";
 import { O } from "@sluice/vfs";
 import { policyOf, type SessionPolicy } from "./session-policy.js";
 import { withProgress } from "./show-progress.js";
-import { forgetShownIds, hasShownIds, listSessions, removeSession, removeUnusedLayers, type Session } from "@sluice/sessions";
+import {
+  addRestored,
+  forgetShownIds,
+  hasShownIds,
+  listRestored,
+  listSessions,
+  removeSession,
+  removeUnusedLayers,
+  type Session,
+} from "@sluice/sessions";
 
 /** Undefined if there is no such session. @throws CliError if it cannot be used */
 export function findSession(name: string): Session | undefined {
@@ -49,6 +58,7 @@ export function placeOf(session: Session): SessionPlace {
     ...{ name: session.name, base, upper, frozen, records, directory },
     snapshot: snapshot === null ? undefined : session.openLowest(),
     begun: begun === null ? undefined : BigInt(begun),
+    restored: { list: () => listRestored(session.base), add: (files) => addRestored(session, files) },
     policy: policyOf(session),
   };
 }
