@@ -88,7 +88,7 @@ function findUnfit(config: OverlayConfig, layers: readonly HostLayer[]): string 
     if (layer.writable) continue;
     const uuid = layer.uuid.toString("hex");
     const device = seen.get(uuid) ?? layer.deviceIndex;
-    if (device !== layer.deviceIndex) return "two lower layers' file systems have the same UUID";
+    if (device !== layer.deviceIndex && !layer.hasSubvolumes) return "two lower layers' file systems have the same UUID";
     seen.set(uuid, device);
   }
   return undefined;

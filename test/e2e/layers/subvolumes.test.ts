@@ -1,8 +1,18 @@
 /** Layers on btrfs with subvolumes in them: each has inode numbers of its own, and a snapshot has those of its original. */
 import { execFileSync } from "node:child_process";
 import { appendFileSync, linkSync, mkdirSync, readFileSync, renameSync, statSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
-import { eventually, mountSluice, mountsShareProcess, policyOf, requires, scratch, treeHash } from "@sluice/testkit";
+import { basename, join } from "node:path";
+import {
+  eventually,
+  mountKernelOverlay,
+  mountSluice,
+  mountsShareProcess,
+  policyOf,
+  requires,
+  scratch,
+  treeHash,
+  unmountKernelOverlay,
+} from "@sluice/testkit";
 import { expect } from "vitest";
 
 mountsShareProcess();
@@ -87,4 +97,27 @@ test("a file of one of several subvolumes that are layers keeps its inode number
   const before = await number(() => undefined);
   expect(await number((path) => appendFileSync(path, " and more"))).toBe(before);
   expect(await number(() => undefined)).toBe(before);
+});
+
+test("subvolumes of one file system that are layers have one index of hard links, as with kernel overlayfs", async () => {
+  const base = scratch({ on: "btrfs-loop" });
+  const lowers = ["a", "b"].map((name) => join(base, name));
+  for (const lower of lowers) {
+    subvolume("create", lower);
+    const name = join(lower, `in-${basename(lower)}`);
+    writeFileSync(name, "lower");
+    linkSync(name, `${name}-2`);
+  }
+  const [upper, work] = [join(base, "upper"), join(base, "work")];
+  for (const directory of [upper, work]) mkdirSync(directory);
+  const appended = (mountpoint: string, text: string): string[] => {
+    for (const name of ["in-a", "in-b"]) appendFileSync(join(mountpoint, name), text);
+    return ["in-a-2", "in-b-2"].map((name) => readFileSync(join(mountpoint, name), "utf8"));
+  };
+  const kernel = mountKernelOverlay({ lowers, upper, work, options: "index=on" });
+  expect(appended(kernel, ", kernel")).toEqual(Array(2).fill("lower, kernel"));
+  unmountKernelOverlay(kernel);
+  const mount = await mountSluice({ lowers, upper, work, args: ["-o", "index=on"] });
+  expect(appended(mount.mountpoint, ", mount")).toEqual(Array(2).fill("lower, kernel, mount"));
+  expect((await mount.stop()).code).toBe(0);
 });

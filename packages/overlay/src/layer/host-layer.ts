@@ -8,8 +8,9 @@ export type Eligibility = { state: "unknown" } | { state: "eligible" } | { state
 
 const UUID_BYTES = 16;
 const TMPFS_MAGIC = 0x01021994;
+const BTRFS_MAGIC = 0x9123683e;
 /** ext4, tmpfs, xfs, btrfs, squashfs and erofs. */
-const LISTING_ALL_NAMES: ReadonlySet<number> = new Set([0xef53, TMPFS_MAGIC, 0x58465342, 0x9123683e, 0x73717368, 0xe0f5e1e2]);
+const LISTING_ALL_NAMES: ReadonlySet<number> = new Set([0xef53, TMPFS_MAGIC, 0x58465342, BTRFS_MAGIC, 0x73717368, 0xe0f5e1e2]);
 const TELLING_SIZES = LISTING_ALL_NAMES;
 /** Misses that no directory reaches. */
 export const NEVER = 0x3fff_ffff;
@@ -87,6 +88,11 @@ export class HostLayer {
   /** On a tmpfs: nothing waits for a disk. */
   get inMemory(): boolean {
     return this.#fileSystem === TMPFS_MAGIC;
+  }
+
+  /** On a btrfs, of which each subvolume has a device number of its own. The kernel mounts no second one with the same UUID. */
+  get hasSubvolumes(): boolean {
+    return this.#fileSystem === BTRFS_MAGIC;
   }
 
   /** On a file system whose directories list every name that a look-up finds, at least in one spelling. */
