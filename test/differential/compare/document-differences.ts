@@ -18,6 +18,10 @@ const NOT_DRAWN = `## Calls that the random runs leave out
 |---|---|
 | \`FALLOC_FL_COLLAPSE_RANGE\`, \`FALLOC_FL_INSERT_RANGE\`, \`FALLOC_FL_UNSHARE_RANGE\` | FUSE refuses them before it asks the daemon; a conformance case tests the first two |
 | \`O_DIRECT\` | the file system below decides the alignment; a mediated file takes requests of any alignment |
+| the alignment that statx(2) shows for direct I/O (\`STATX_DIOALIGN\`) | FUSE transfers none, and the kernel leaves it out |
+| positions beyond the largest file of the file system below | lseek(2) accepts them, because the kernel seeks in a FUSE file itself; truncations and writes there are EFBIG on both |
+| \`FIGETBSZ\`, \`FIBMAP\`, \`FIOQSIZE\` | the kernel answers them itself: for a FUSE file by its block size, 0, and its size; for one of overlayfs by EINVAL, EINVAL, and 0 |
+| a write to a lower file whose owner has no id in an idmapped mount of the layer | the kernel knows that from the inode (EACCES); the mount learns it at the copy-up (EOVERFLOW) |
 | birth times | those of the copy after a copy-up on both; the mount may show the former one until the kernel asks for the attributes again |
 | copies whose attributes leave no room for the mark of their origin | the kernel refuses the copy-up (ENOSPC); the mount copies, and the file has another inode number from the next mount on |
 | whiteouts in directories that are not merged | nobody makes them, and the kernel lists them as names that do not exist |
