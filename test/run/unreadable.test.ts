@@ -161,6 +161,24 @@ test(
 );
 
 test(
+  "a command that cannot enter the directory leaves no session, and a user can discard one whose directory is closed",
+  async () => {
+    const project = new Project("an ordinary user", { f: "f\n" });
+    const closed = await project.sluice(["run", "--name", "one", "--", "true"], { before: "chmod 444 ." });
+    const kept = readdirSync(join(project.state, "sluice/sessions"));
+    chmodSync(project.base, 0o755);
+    expect(closed.stderr).toContain(`Can't chdir to ${project.base}: Permission denied`);
+    expect(kept).toEqual([]);
+    await done(project, ["run", "--name", "two", "--", "touch", "n"]);
+    chmodSync(project.base, 0);
+    const discarded = await project.sluice(["discard", "two"], { cwd: project.state });
+    chmodSync(project.base, 0o755);
+    expect(discarded).toMatchObject({ code: 0, stderr: "two: discarded\n" });
+  },
+  LIMIT_MS,
+);
+
+test(
   "a user reviews, forks, applies and discards a session whose command closed the directory itself",
   async () => {
     for (const host of ["none", await startForUsers(16)] as const) {

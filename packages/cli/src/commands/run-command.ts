@@ -210,18 +210,15 @@ async function runWith(signals: EarlySignals, { words, args, sluice }: Called): 
     // It takes them itself.
     signals.unhook();
     const { exitCode: ofCommand, hasBegun, lostView } = await running;
-    isEmpty = false;
+    isEmpty &&= !hasBegun;
     session.end();
     if (lostView && args.json !== true) process.stderr.write(errorLine(lossOf(session).message));
     const exitCode = lostView && ofCommand === 0 ? EXIT.FAILED : ofCommand;
     if (args.learn !== undefined) (await import("../learn/learn-session.js")).learn(session, args.learn);
-    await (await import("../review/end-run.js")).endRun(
-      session,
-      exitCode,
-      isNew(args) && !hasBegun ? { ...args, onExit: "discard" } : args,
-    );
+    await (await import("../review/end-run.js")).endRun(session, exitCode, isEmpty ? { ...args, onExit: "discard" } : args);
+    isEmpty = false;
   } finally {
-    if (isEmpty) (await import("@sluice/sessions")).removeSession(session);
+    if (isEmpty && existsSync(session.directory)) (await import("@sluice/sessions")).removeSession(session);
     session.close();
   }
 }

@@ -127,7 +127,7 @@ export function recoverSession(session: Session): void {
 
 /** Before a session is removed: nothing of it stays in its directory, which may be gone. The session is locked. @throws CliError */
 function forgetSession(session: Session): void {
-  if (!existsSync(session.base) || !hasApply({ directory: { fd: session.fd, path: session.directory } })) return;
+  if (!existsSync(session.base) || !hasApply(onDisk(session))) return;
   const place = placeOf(session);
   recover(place);
   forgetUndo(place);
@@ -158,7 +158,8 @@ export async function removeDiscarded(): Promise<void> {
 }
 
 function canBeUndone(session: Session): boolean {
-  if (!existsSync(session.base)) return false;
+  // A session without an apply needs no directory, which may be closed to the user.
+  if (!existsSync(session.base) || !hasApply(onDisk(session))) return false;
   recoverSession(session);
   return appliedAt({ directory: { fd: session.fd, path: session.directory } }) !== undefined;
 }
