@@ -68,7 +68,7 @@ test("export, commit and fsck find the data of metadata-only files in data-only 
   const layers = ["--upper", upper, "--lower", `${lower}::${data}`];
   expect(await runSluice(["export", ...layers, "--output", archive])).toMatchObject({ code: 0 });
   expect(await content()).toBe("DATA\n");
-  expect(await runSluice(["fsck", ...layers, "--work", work])).toMatchObject({ code: 0, stdout: expect.stringContaining(": 0 found") });
+  expect(await runSluice(["fsck", ...layers, "--work", work])).toMatchObject({ code: 0, stdout: expect.stringContaining(": no problems") });
   const made = join(root, "made");
   const hint = `${made}: 3 objects; mount it with --lower ${made}:${lower}::${data}\n`;
   expect(await runSluice(["commit", ...layers, "--into", made])).toMatchObject({ code: 0, stdout: hint });

@@ -2,6 +2,7 @@
 import { mkdirSync, rmSync, watch, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
+import { rootCertificates } from "node:tls";
 import { CONTROL_SOCKET, runDirectories, SHARED_KEEPER_SOCKET } from "@sluice/mount-control";
 import {
   Actor,
@@ -245,7 +246,7 @@ test("all mounts go over to another process in an upgrade, by command and by SIG
 test("a mount that the next process cannot serve ends after a few attempts, and the others go on", async () => {
   const host = sharedHost();
   const authority = join(scratch(), "authority.pem");
-  writeFileSync(authority, "");
+  writeFileSync(authority, rootCertificates[0] as string);
   const remote = ["--decision", "dns:localhost:1", "--decision-ca", authority, "--on-outage", "mediate"];
   const [lost, other] = await Promise.all([mountIn(host, undefined, remote), mountIn(host, DENY_SECRET)]);
   rmSync(authority);
