@@ -8,14 +8,14 @@ const CLI = fileURLToPath(new URL("../../packages/cli/bin/sluice.cjs", import.me
 
 /** In namespaces of its own: layers on a tmpfs, a mount, a read and a write, the status, the end, and the leftovers. */
 const SCRIPT = `
-mount -t tmpfs none /mnt && mkdir /mnt/l /mnt/u /mnt/w /mnt/m && echo low > /mnt/l/a
-"$NODE" "$CLI" mount --engine "$1" --lower /mnt/l --upper /mnt/u --work /mnt/w -o userxattr --control /mnt/ctl /mnt/m > /mnt/out 2> /mnt/err &
+mount -t tmpfs none /mnt && mkdir /mnt/l /mnt/u /mnt/w /mnt/portable && echo low > /mnt/l/a
+"$NODE" "$CLI" mount --engine "$1" --lower /mnt/l --upper /mnt/u --work /mnt/w -o userxattr --control /mnt/ctl /mnt/portable > /mnt/out 2> /mnt/err &
 pid=$!
 for try in $(seq 600); do grep -q mounted /mnt/out && break; kill -0 $pid || break; sleep 0.1; done
-cat /mnt/m/a; echo new > /mnt/m/n; cat /mnt/m/n
-"$NODE" "$CLI" status --json --control /mnt/ctl /mnt/m
+cat /mnt/portable/a; echo new > /mnt/portable/n; cat /mnt/portable/n
+"$NODE" "$CLI" status --json --control /mnt/ctl /mnt/portable
 kill -TERM $pid; wait $pid; echo "exit $?"
-grep -c ' /mnt/m ' /proc/self/mountinfo
+grep -c ' /mnt/portable ' /proc/self/mountinfo
 grep -o 'passthrough o[nf]*' /mnt/out
 cat /mnt/err >&2
 `;

@@ -17,7 +17,7 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { afterEach, beforeEach, expect, it } from "vitest";
 import { removeDeadDirectories } from "./dead-directories.js";
-import { makeRunDirectory, runDirectories } from "./run-directory.js";
+import { KEPT_POLICY, makeRunDirectory, NEXT_KEPT_POLICY, runDirectories } from "./run-directory.js";
 
 const former = { TMPDIR: process.env["TMPDIR"], XDG_RUNTIME_DIR: process.env["XDG_RUNTIME_DIR"] };
 let home: string;
@@ -72,9 +72,12 @@ it("removes the directory of a killed process, and one in which no socket was ma
   dead(join(killed, "control.sock"));
   symlinkSync(join(directory("/nowhere/keeper"), "keeper.sock"), join(killed, "shared-keeper.sock"));
   const empty = directory("/nowhere/empty");
-  for (const each of [killed, empty]) age(each);
+  const decided = directory("/nowhere/decided");
+  dead(join(decided, "decision.sock"));
+  for (const name of [KEPT_POLICY, NEXT_KEPT_POLICY]) writeFileSync(join(decided, name), "{}");
+  for (const each of [killed, empty, decided]) age(each);
   await clear();
-  expect([killed, empty].filter((path) => existsSync(path))).toEqual([]);
+  expect([killed, empty, decided].filter((path) => existsSync(path))).toEqual([]);
 });
 
 it("keeps a directory as long as one process listens there, be it the keeper of a killed server", async () => {

@@ -14,6 +14,8 @@ import {
   directoryNameOf,
   isOwnDirectory,
   KEEPER_SOCKET,
+  KEPT_POLICY,
+  NEXT_KEPT_POLICY,
   removeFlat,
   runBases,
   SHARED_KEEPER_SOCKET,
@@ -21,6 +23,8 @@ import {
 
 const NAME = /^[0-9a-f]{16}$/;
 const SOCKETS: readonly string[] = [CONTROL_SOCKET, DECISION_SOCKET, KEEPER_SOCKET, SHARED_KEEPER_SOCKET];
+/** Files without a process. */
+const KEPT: readonly string[] = [KEPT_POLICY, NEXT_KEPT_POLICY];
 /** A process that starts has sockets sooner than that. */
 const YOUNG_MS = 60_000;
 /** No mount waits for it, and a short one ends before. */
@@ -46,6 +50,7 @@ function isRefused(socket: string): Promise<boolean> {
 /** A link to a place elsewhere is not followed: the place may be beneath a mount of this process, which would wait for itself. */
 async function isDead(directory: string): Promise<boolean> {
   for (const name of readdirSync(directory)) {
+    if (KEPT.includes(name)) continue;
     const path = join(directory, name);
     const stat = lstatSync(path);
     const target = stat.isSymbolicLink() ? readlinkSync(path) : path;

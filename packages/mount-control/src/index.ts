@@ -16,6 +16,7 @@ export {
   CONTROL_SOCKET,
   giveRunDirectory,
   KEEPER_SOCKET,
+  KEPT_POLICY,
   makeRunDirectory,
   MAX_SOCKET_PATH_BYTES,
   realMountpoint,

@@ -30,6 +30,9 @@ export const DECISION_SOCKET = "decision.sock";
 /** sun_path of sockaddr_un, less the ending zero. */
 export const MAX_SOCKET_PATH_BYTES = 107;
 export const KEEPER_SOCKET = "keeper.sock";
+/** The policy in force of the embedded decision service, and its next one while that is written. */
+export const KEPT_POLICY = "policy.kept";
+export const NEXT_KEPT_POLICY = `${KEPT_POLICY}.next`;
 /** A link to the socket of a keeper that holds other mounts, too. */
 export const SHARED_KEEPER_SOCKET = "shared-keeper.sock";
 

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { mountKernelOverlay, mountSluice, requires, type ScratchOptions, scratch, unmountKernelOverlay } from "@sluice/testkit";
 import { expect } from "vitest";
 
-const { test } = requires("/dev/fuse", "CAP_SYS_ADMIN", "loop devices", "command mkfs.btrfs");
+const { test } = requires("/dev/fuse", "CAP_SYS_ADMIN", "loop devices", "command mkfs.btrfs", "command mkfs.ext4");
 
 /** A lower file of the names `f` and `g`. */
 function plantedOn(on: ScratchOptions["on"]): { lowers: [string]; upper: string; work: string } {

@@ -5,7 +5,7 @@
 import { constants, existsSync, fstatSync, mkdirSync, openSync, readdirSync, rmSync, statSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { getSystemErrorName } from "node:util";
-import { RUN_DIRECTORY } from "@sluice/mount-control";
+import { KEPT_POLICY, RUN_DIRECTORY } from "@sluice/mount-control";
 import { native, toBytes } from "@sluice/native";
 import { CliError, EXIT, logDestination } from "@sluice/runtime";
 import { codeOf, wrong } from "@sluice/runtime/cli";
@@ -22,8 +22,6 @@ import type { AssignedProcess } from "./ready-process.js";
 
 const ROOT = 0;
 const SOCKET = "decision.sock";
-/** Beside it: the policy in force. */
-const KEPT = "policy.kept";
 /** The claims of uids are beside the directory of each mount. */
 const READY_DIRECTORY = join(RUN_DIRECTORY, "ready");
 const BACKLOG = 64;
@@ -112,7 +110,7 @@ class Belongings {
 
 /** A policy in the directory was put there for this mount, and nobody edits it. */
 function keptFileOf({ policyFile, runDirectory }: EmbeddedDecisionOptions): string | undefined {
-  return dirname(policyFile) === runDirectory ? undefined : join(runDirectory, KEPT);
+  return dirname(policyFile) === runDirectory ? undefined : join(runDirectory, KEPT_POLICY);
 }
 
 function policyOptions(options: EmbeddedDecisionOptions, path: string, belongings: Belongings): PolicyOptions {
