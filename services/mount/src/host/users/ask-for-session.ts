@@ -3,9 +3,9 @@
  * here. The mount ends with that end, so it needs neither the connection nor the service any more once it serves.
  */
 import { constants, openSync, rmSync } from "node:fs";
-import { getSystemErrorName } from "node:util";
 import { check, native, POLL, type Poller, toBytes } from "@sluice/native";
 import { codeOf, unfit, wrong } from "@sluice/runtime/cli";
+import { errnoName } from "@sluice/vfs";
 import type { MountConfig } from "../../config/mount-config.js";
 import { connectToUsers, follow, sendRequest } from "./ask-for-user-mount.js";
 
@@ -47,11 +47,7 @@ function listen(path: string): number {
   rmSync(path, { force: true });
   const fd = native.unixListen(toBytes(path), PRIVATE, BACKLOG);
   if (fd < 0)
-    throw wrong(
-      path,
-      `the control socket cannot be made (${getSystemErrorName(fd)})`,
-      "set XDG_STATE_HOME to a directory with a shorter path",
-    );
+    throw wrong(path, `the control socket cannot be made (${errnoName(-fd)})`, "set XDG_STATE_HOME to a directory with a shorter path");
   return fd;
 }
 
