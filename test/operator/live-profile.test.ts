@@ -20,21 +20,32 @@ mountsShareProcess();
 
 const { test } = requires("/dev/fuse", "CAP_SYS_ADMIN");
 
-/** Reads until it is told to end, and fails if one operation does. */
-const READS = 'trap "exit 0" TERM; echo started; while :; do cat "$1/a" "$1/m/b" >/dev/null && ls -l "$1" >/dev/null || exit 1; done';
+/** Reads until it is told to end, and fails if one operation does. No process is started in turn: on a busy machine that is all it would do. */
+const READS = `const { readFileSync, readdirSync } = require("node:fs");
+process.on("SIGTERM", () => process.exit(0));
+console.log("started");
+const turn = () => {
+  for (let at = 0; at < 100; at++) readFileSync(process.argv[1] + "/a"), readFileSync(process.argv[1] + "/m/b"), readdirSync(process.argv[1]);
+  setImmediate(turn);
+};
+turn();`;
 
 test("shows the functions that a working server spends its time in, and disturbs none of its callers", async () => {
   const lower = plant(scratch(), { a: publicFile("a"), "m/b": publicFile("b") });
   const mount = await mountSluice({ lowers: [lower], policy: policyOf("grant", { name: "metered", path: "m/**", effect: "mediate" }) });
-  const load = startScript(["sh", "-c", READS, "sh", mount.mountpoint]);
+  const load = startScript([process.execPath, "-e", READS, mount.mountpoint]);
   await load.waitFor("started");
   const out = join(scratch(), "p.svg");
-  const { code, stderr } = await runSluice(["profile", "--live", mount.mountpoint, "1s", "--out", out]);
-  expect([code, stderr]).toEqual([0, `${out}: written: open it in a browser\n`]);
-  const svg = readFileSync(out, "utf8");
-  expect(svg).toMatch(/^<svg xmlns="http:\/\/www\.w3\.org\/2000\/svg" /);
-  expect(svg).toMatch(/<title>\w*open\w*\n/i);
-  expect(svg).toContain("</svg>");
+  let svg = "";
+  // V8 looks once a millisecond: a function is in the picture if it was met, sooner or later.
+  while (!/<title>\w*open\w*\n/i.test(svg)) {
+    const { code, stderr } = await runSluice(["profile", "--live", mount.mountpoint, "1s", "--out", out]);
+    expect([code, stderr]).toEqual([0, `${out}: written: open it in a browser\n`]);
+    svg = readFileSync(out, "utf8");
+    expect(svg).toMatch(/^<svg xmlns="http:\/\/www\.w3\.org\/2000\/svg" /);
+    expect(svg).toContain("</svg>");
+    expect(svg).not.toContain("<title>dispatch\n");
+  }
   load.kill("SIGTERM");
   expect((await load.finished).code).toBe(0);
   await mount.stop();

@@ -1,6 +1,7 @@
 /**
  * Profiles this server by V8's own profiler, for `sluice profile --live`. Within the process: no port is opened, and nothing is written.
- * V8 stops the event loop for some milliseconds when it puts the profile together.
+ * V8 stops the event loop for some milliseconds when it begins, and when it puts the profile together. That work is not the server's, and
+ * is left out.
  */
 import { Session } from "node:inspector/promises";
 import type { Profiler } from "node:inspector";
@@ -13,6 +14,9 @@ const LEAST_INTERVAL_US = 1_000;
 /** Frames in one line of the answer. */
 const FRAMES_AT_ONCE = 1_000;
 
+/** The module by which the profile is asked for: on a busy machine V8's first steps may take longer than all the server's work. */
+const PROFILER = "node:inspector";
+
 let running = false;
 
 function framesOf({ nodes, samples = [], timeDeltas = [] }: Profiler.Profile): ProfileFrame[] {
@@ -20,13 +24,16 @@ function framesOf({ nodes, samples = [], timeDeltas = [] }: Profiler.Profile): P
   for (const [at, id] of samples.entries()) selfUs.set(id, (selfUs.get(id) ?? 0) + Math.max(0, timeDeltas[at] ?? 0));
   const parents = new Map<number, number>();
   for (const { id, children = [] } of nodes) for (const child of children) parents.set(child, id);
+  const profilers = new Set<number>();
+  // Callers come before the functions that they call.
+  for (const { id, callFrame } of nodes) if (callFrame.url === PROFILER || profilers.has(parents.get(id) ?? id)) profilers.add(id);
   return nodes.map(({ id, callFrame: { functionName, url, lineNumber } }) => ({
     id,
     parent: parents.get(id) ?? null,
     name: functionName,
     url,
     line: lineNumber + 1,
-    selfMs: (selfUs.get(id) ?? 0) / 1000,
+    selfMs: profilers.has(id) ? 0 : (selfUs.get(id) ?? 0) / 1000,
   }));
 }
 
