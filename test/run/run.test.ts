@@ -241,6 +241,19 @@ traced.test(
   LIMIT_MS,
 );
 
+traced.test(
+  "begins no command in a session whose record does not reach its disk, and leaves no session",
+  async () => {
+    const project = new Project("root", FILES);
+    const before = `set -- strace -f -qq -o /dev/null -e trace=fsync -e inject=fsync:error=EIO "$@"`;
+    const { code, stdout, stderr } = await project.sluice(["run", "--on-exit", "keep", "--", "echo", "begun"], { before });
+    expect(stderr).toMatch(/^sluice: \/.*: the record of the session cannot be written \(EIO\): /);
+    expect([code, stdout]).toEqual([1, ""]);
+    expect((await project.sluice(["sessions", "--json"])).stdout).toBe("[]\n");
+  },
+  LIMIT_MS,
+);
+
 test(
   "says what is missing if bubblewrap is not installed",
   async () => {

@@ -24,6 +24,8 @@ import { complain, MOUNTED, Told } from "./stage/stage-told.js";
 
 export interface SessionRun {
   session: Session;
+  /** Settles before the command begins. Rejects with a CliError. */
+  onDisk: Promise<void>;
   command: readonly string[];
   policyFile: string;
   network: "none" | "host";
@@ -319,6 +321,7 @@ interface Prepared {
 async function prepare(run: SessionRun, surroundings: Surroundings): Promise<Prepared> {
   const plan = planStage(run, surroundings);
   const served = await run.view?.served;
+  await run.onDisk;
   return { plan, served, capabilities: served === undefined ? await run.serverCapabilities() : undefined };
 }
 

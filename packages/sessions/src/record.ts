@@ -1,7 +1,7 @@
 /** session.json: the record of a session. It is replaced as a whole, so that a reader finds the old content or the new one. */
 import { fstatSync, readFileSync, writeFileSync } from "node:fs";
 import { native, openBeneath } from "@sluice/native";
-import { codeOf, failed, unfit } from "@sluice/runtime/cli";
+import { type CliError, codeOf, failed, unfit } from "@sluice/runtime/cli";
 import { Errno, errnoName, O } from "@sluice/vfs";
 import { isLayerName } from "./names.js";
 import { below, type Place, remedyFor } from "./state-directory.js";
@@ -128,11 +128,23 @@ export function removeRecord(directory: Place): void {
   native.unlinkat(directory.fd, FILE, 0);
 }
 
-/** @param directory of the session. @throws CliError */
-export function writeRecord(directory: Place, record: SessionRecord): void {
-  const { path } = below(directory, FILE);
+/** @param status a negative errno */
+function notWritten(directory: Place, status: number): CliError {
+  const problem = `the record of the session cannot be written (${errnoName(-status)})`;
+  return failed(below(directory, FILE).path, problem, remedyFor(status, "make room on its disk"));
+}
+
+/** Writes the record of a session in which nothing has begun to its disk, while this process goes on. Rejects with a CliError. */
+export async function syncRecord(directory: Place): Promise<void> {
+  const fd = openBeneath(directory.fd, FILE, O.RDONLY, 0);
+  const status = fd < 0 ? fd : await native.fsyncAsync(fd, false).finally(() => native.close(fd));
+  if (status < 0) throw notWritten(directory, status);
+}
+
+/** @param directory of the session. `toDisk` false: `syncRecord` follows. @throws CliError */
+export function writeRecord(directory: Place, record: SessionRecord, { toDisk = true } = {}): void {
   const cannot = (status: number): never => {
-    throw failed(path, `the record of the session cannot be written (${errnoName(-status)})`, remedyFor(status, "make room on its disk"));
+    throw notWritten(directory, status);
   };
   const gone = native.unlinkat(directory.fd, NEXT, 0);
   if (gone < 0 && gone !== -Errno.ENOENT) cannot(gone);
@@ -140,7 +152,7 @@ export function writeRecord(directory: Place, record: SessionRecord): void {
   if (fd < 0) return cannot(fd);
   try {
     if (!isWritten(fd, `${JSON.stringify(record, null, 2)}\n`)) cannot(-Errno.ENOSPC);
-    const status = native.fsync(fd);
+    const status = toDisk ? native.fsync(fd) : 0;
     if (status < 0) cannot(status);
   } finally {
     native.close(fd);

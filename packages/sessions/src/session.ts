@@ -25,7 +25,7 @@ import {
 } from "./layers.js";
 import { begunOf, copyLayers, isOwnUpper, planFreeze, planUpperFreeze, writeMerged } from "./freeze.js";
 import { childOf, type ProcessId } from "./process-times.js";
-import { readRecord, type SessionRecord, writeRecord } from "./record.js";
+import { readRecord, type SessionRecord, syncRecord, writeRecord } from "./record.js";
 import { isRunning, runnerOf, takeLock, writeProcesses } from "./session-lock.js";
 import { writeSnapshot } from "./snapshot.js";
 import { below, makePrivate, openPrivate, type Place } from "./state-directory.js";
@@ -348,6 +348,11 @@ export class Session {
    */
   end(): void {
     this.settled(() => undefined);
+  }
+
+  /** Resolves when the record of a new session is on its disk. Rejects with a CliError. */
+  sync(): Promise<void> {
+    return syncRecord(this.#place);
   }
 
   /** Others give the session checkpoints while this process has locked it: they hold the layers. */

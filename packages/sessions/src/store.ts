@@ -107,7 +107,7 @@ function sweep(sessions: Place): void {
   }
 }
 
-function fill(place: Place, record: SessionRecord): void {
+function fill(place: Place, record: SessionRecord, toDisk: boolean): void {
   // A view of $HOME makes the parts of `home` that it needs.
   for (const name of ["home", "work", VIEW]) makePrivate(place, name);
   const [top] = record.layers;
@@ -119,7 +119,7 @@ function fill(place: Place, record: SessionRecord): void {
     makeUpper(place, tree);
     native.close(tree.fd);
   }
-  writeRecord(place, record);
+  writeRecord(place, record, { toDisk });
 }
 
 /** Works in the directory of a new session before anybody finds it. */
@@ -129,18 +129,20 @@ interface New {
   wanted: string | undefined;
   record: SessionRecord;
   prepare: Prepare;
+  /** False: the caller writes the record to its disk, by `Session.sync`. */
+  toDisk: boolean;
 }
 
 /** Renames a hidden directory to the wanted name, or to one that is drawn. @returns it. @throws CliError if it is taken */
-function publish(sessions: Place, hidden: string, { wanted, record, prepare }: New): string {
+function publish(sessions: Place, hidden: string, { wanted, record, prepare, toDisk }: New): string {
   const place = openPrivate(sessions, hidden);
   if (place === undefined) throw failed(sessions.path, "a new session vanished (ENOENT)", "run the command again");
   try {
     prepare(place);
     for (let draw = 1; draw <= MAX_DRAWS; draw++) {
       const name = wanted ?? drawName();
-      if (draw === 1) fill(place, { ...record, name });
-      else writeRecord(place, { ...record, name });
+      if (draw === 1) fill(place, { ...record, name }, toDisk);
+      else writeRecord(place, { ...record, name }, { toDisk });
       const status = native.renameat2(sessions.fd, hidden, sessions.fd, name, RENAME.NOREPLACE);
       if (status >= 0) return name;
       if (status !== -Errno.EEXIST)
@@ -153,7 +155,10 @@ function publish(sessions: Place, hidden: string, { wanted, record, prepare }: N
   throw failed(sessions.path, "every name that was drawn is taken (EEXIST)", "discard sessions, or give one a name with --name");
 }
 
-/** @param base an absolute path of a directory; `name`: drawn if it is undefined. @throws CliError */
+/**
+ * The caller lets nothing begin in it before `Session.sync`.
+ * @param base an absolute path of a directory; `name`: drawn if it is undefined. @throws CliError
+ */
 export function createSession(
   base: string,
   { name, command, policy }: { name: string | undefined; command: readonly string[]; policy: string },
@@ -167,18 +172,18 @@ export function createSession(
       ...{ begun: null, snapshot: null, layers: [], homeLayers: [], checkpoints: [], discarded: false },
       ...{ command, policy, runner: null },
     },
-    name,
+    { wanted: name, prepare: () => undefined, toDisk: false },
   );
 }
 
-function make(record: SessionRecord, name: string | undefined, prepare: Prepare = () => undefined): Session {
+function make(record: SessionRecord, how: Omit<New, "record">): Session {
   const made = inSessions(true, (sessions) => {
     sweep(sessions);
     const hidden = `${HIDDEN}${drawHidden()}`;
     if (!makePrivate(sessions, hidden))
       throw failed(sessions.path, "the name of a new directory is taken (EEXIST)", "run the command again");
     try {
-      return openAt(sessions, publish(sessions, hidden, { wanted: name, record, prepare }));
+      return openAt(sessions, publish(sessions, hidden, { ...how, record }));
     } finally {
       removeTree(sessions.fd, hidden);
     }
@@ -211,9 +216,13 @@ function makeFork(
   state: ForkedState,
   { name, prepare }: { name: string | undefined; prepare: Prepare | undefined },
 ): Session {
-  return make(forked(session, state), name, (directory) => {
-    if (hasShownIds(session.place)) noteShownIds(directory);
-    prepare?.(directory);
+  return make(forked(session, state), {
+    wanted: name,
+    prepare: (directory) => {
+      if (hasShownIds(session.place)) noteShownIds(directory);
+      prepare?.(directory);
+    },
+    toDisk: true,
   });
 }
 

@@ -172,6 +172,9 @@ async function runWith(signals: EarlySignals, { words, args, sluice }: Called): 
   const session = await openLocked(args, words, { signals, policy });
   let isEmpty = isNew(args);
   try {
+    // A disk takes milliseconds: the service works meanwhile.
+    const onDisk = session.sync();
+    onDisk.catch(() => undefined);
     // Reviews ask it.
     session.begin(words, policy);
     if (learns) native.unlinkat(session.fd, "decisions", 0);
@@ -193,6 +196,7 @@ async function runWith(signals: EarlySignals, { words, args, sluice }: Called): 
     };
     const running = runSession({
       session,
+      onDisk,
       command: words,
       policyFile: file,
       network,
