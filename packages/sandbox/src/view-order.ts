@@ -27,8 +27,17 @@ export interface SessionFiles {
 
 export interface ViewOrder {
   mountpoint: string;
-  /** All of them but those for the files. */
-  options: ViewOption[];
+  /** The topmost first. */
+  lowers: string[];
+  upper: string;
+  work: string;
+  /** So many of the topmost lower layers were the upper layer before. */
+  formerUppers: number;
+  policyFile: string;
+  /** Of the mount in questions, policies and logs. */
+  name: string;
+  /** The marks in the layers are user.* attributes. */
+  userXattr: boolean;
   files: SessionFiles;
 }
 
@@ -83,28 +92,29 @@ function controlOf(session: Session): string | undefined {
 /** @throws CliError as `checkBase` */
 export function viewOrder(session: Session, { policyFile, logsDecisions }: { policyFile: string; logsDecisions: boolean }): ViewOrder {
   checkBase(session.base);
-  const option = (name: string, ...values: string[]): ViewOption => ({ name, values });
   return {
     mountpoint: session.path("view"),
-    options: [
-      option("lower", session.lowerPaths().map(escapeLayer).join(":")),
-      option("upper", session.upper),
-      option("work", session.work),
-      option("former-uppers", String(session.record.layers.length)),
-      option("shared-lower"),
-      option("policy", policyFile),
-      option("name", session.base),
-      ...(session.record.userXattr ? [option("options", "userxattr")] : []),
-    ],
+    lowers: session.lowerPaths(),
+    ...{ upper: session.upper, work: session.work, formerUppers: session.record.layers.length },
+    ...{ policyFile, name: session.base, userXattr: session.record.userXattr },
     // People's answers that hold until they are revoked are for the directory, whatever the session.
     files: { directory: session.directory, control: controlOf(session), answers: join(statePath(), ANSWERS), logsDecisions },
   };
 }
 
-/** The options for the files, by their paths. */
-export function fileOptions({ directory, control, answers, logsDecisions }: SessionFiles): ViewOption[] {
-  const option = (name: string, path: string): ViewOption => ({ name, values: [path] });
+/** Those for the files, by their paths, included. */
+export function viewOptions({ files, ...order }: ViewOrder): ViewOption[] {
+  const option = (name: string, ...values: string[]): ViewOption => ({ name, values });
+  const { directory, control, answers, logsDecisions } = files;
   return [
+    option("lower", order.lowers.map(escapeLayer).join(":")),
+    option("upper", order.upper),
+    option("work", order.work),
+    option("former-uppers", String(order.formerUppers)),
+    option("shared-lower"),
+    option("policy", order.policyFile),
+    option("name", order.name),
+    ...(order.userXattr ? [option("options", "userxattr")] : []),
     option("record-base", join(directory, "base")),
     option("activity-file", join(directory, "activity")),
     option("answers", answers),
@@ -115,7 +125,7 @@ export function fileOptions({ directory, control, answers, logsDecisions }: Sess
 }
 
 /** The words of `sluice mount` in a process of the session. */
-export function viewWords({ mountpoint, options, files }: ViewOrder): string[] {
-  const words = [...options, ...fileOptions(files)].flatMap(({ name, values }) => [name === "options" ? "-o" : `--${name}`, ...values]);
-  return ["mount", ...words, "--keeper", "off", "--host-service", "off", mountpoint];
+export function viewWords(order: ViewOrder): string[] {
+  const words = viewOptions(order).flatMap(({ name, values }) => [name === "options" ? "-o" : `--${name}`, ...values]);
+  return ["mount", ...words, "--keeper", "off", "--host-service", "off", order.mountpoint];
 }

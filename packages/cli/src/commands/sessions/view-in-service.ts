@@ -1,14 +1,11 @@
 /** `sluice run --host-service`: has the view of a session mounted by a host service, before the namespaces of the session begin. */
 import { existsSync } from "node:fs";
 import { resolve } from "node:path";
-import { Command } from "commander";
 import { HOST_SOCKET, ownMountNamespace, usersSocketOf } from "@sluice/host-api/socket";
-import { type AskedView, fileOptions, type ServedView, type ViewOrder } from "@sluice/sandbox/view-order";
+import { type AskedView, type ServedView, type ViewOrder, viewOptions } from "@sluice/sandbox/view-order";
 import { CliError, EXIT, failed } from "@sluice/runtime/cli";
-import type { MountArguments } from "@sluice/service-mount/options";
 import type { Refusal } from "@sluice/service-mount/session-client";
 import { refuseNoName, unanswered } from "../../host-service.js";
-import { setOptions, withMountOptions } from "../mount-options.js";
 
 /** The service refuses a mount in a sentence like each error of a command. */
 function errorOf({ refusal, exitCode }: Refusal): CliError {
@@ -34,33 +31,19 @@ interface Asking {
 }
 
 /** Undefined if no service for ordinary users answers. @throws CliError */
-async function forUser(
-  socket: string,
-  { mountpoint, options, files }: ViewOrder,
-  { onAsked, signal }: Asking,
-): Promise<ServedView | undefined> {
+async function forUser(socket: string, order: ViewOrder, { onAsked, signal }: Asking): Promise<ServedView | undefined> {
   const { askForSession } = await import("@sluice/service-mount/session-client");
-  const config = async () => {
-    const { parseMount } = await import("@sluice/service-mount/options");
-    const command = withMountOptions(new Command());
-    setOptions(command, options);
-    return parseMount(mountpoint, command.opts<MountArguments>());
-  };
-  const asked = await askForSession(socket, { files, config, onAsked, signal });
+  const asked = await askForSession(socket, { view: order, files: order.files, onAsked, signal });
   if (asked !== undefined && "refusal" in asked) throw errorOf(asked);
   return asked === undefined ? undefined : endedOnce(asked);
 }
 
 /** Undefined if no service answers, or it cannot have this mount among others. @throws CliError */
-async function forRoot(
-  socket: string,
-  { mountpoint, options, files }: ViewOrder,
-  { onAsked, signal }: Asking,
-): Promise<ServedView | undefined> {
+async function forRoot(socket: string, order: ViewOrder, { onAsked, signal }: Asking): Promise<ServedView | undefined> {
   const { HostGone, HostUnreachable, mountPlainly, NeedsOwnProcess } = await import("@sluice/host-api/plain");
   const spec = {
-    mountpoint,
-    options: [...options, ...fileOptions(files)],
+    mountpoint: order.mountpoint,
+    options: viewOptions(order),
     directory: "/",
     attached: true,
     abandonedAtEnd: true,
@@ -83,7 +66,7 @@ async function forRoot(
   const outcome = await Promise.race([
     serves,
     ended.then(
-      () => failed(mountpoint, "the mount ended at once", "see the log of the host service"),
+      () => failed(order.mountpoint, "the mount ended at once", "see the log of the host service"),
       (error: unknown) => error,
     ),
   ]);

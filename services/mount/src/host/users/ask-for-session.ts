@@ -6,8 +6,8 @@ import { constants, openSync, rmSync } from "node:fs";
 import { check, native, POLL, type Poller, toBytes } from "@sluice/native";
 import { codeOf, unfit, wrong } from "@sluice/runtime/cli";
 import { errnoName } from "@sluice/vfs";
-import type { MountConfig } from "../../config/mount-config.js";
 import { connectToUsers, follow, sendRequest } from "./ask-for-user-mount.js";
+import { type SessionView, sessionSpec } from "./session-spec.js";
 
 const BACKLOG = 16;
 const PRIVATE = 0o600;
@@ -87,9 +87,8 @@ function pair(): [ours: number, theirs: number] {
 }
 
 interface SessionRequest {
+  view: SessionView;
   files: SessionFiles;
-  /** Makes the form of the mount. The service prepares a process for this user meanwhile. */
-  config(): Promise<MountConfig>;
   /** Called when the service has the request. */
   onAsked(): void;
   /** Ends the call. */
@@ -99,7 +98,7 @@ interface SessionRequest {
 /** Undefined if no service for ordinary users answers. `hostSocket` is root's. @throws CliError */
 export async function askForSession(
   hostSocket: string,
-  { files, config, onAsked, signal }: SessionRequest,
+  { view, files, onAsked, signal }: SessionRequest,
 ): Promise<SessionMount | Refusal | undefined> {
   const connection = connectToUsers(hostSocket);
   if (connection === undefined) return undefined;
@@ -110,11 +109,10 @@ export async function askForSession(
   };
   let fds = [theirs];
   try {
-    const form = await config();
     signal.throwIfAborted();
     const parts = { control: files.control !== undefined, answers: files.answers !== undefined, decisionLog: files.logsDecisions };
     fds = openParts(files, theirs);
-    sendRequest(connection, { config: form, attached: false, session: { parts, fds } });
+    sendRequest(connection, { spec: sessionSpec(view, parts), places: view, session: fds });
   } catch (error) {
     native.close(connection);
     giveUp();

@@ -9,7 +9,7 @@ import { codeOf, failed, unfit, wrong } from "@sluice/runtime/cli";
 import { AT, Errno, errnoName, O } from "@sluice/vfs";
 import type { MountConfig } from "../../config/mount-config.js";
 import { POLICY_BYTES, RECORD, TEXT_BYTES } from "./user-records.js";
-import { type SessionParts, specOf } from "./user-spec.js";
+import { specOf, type UserSpec } from "./user-spec.js";
 
 const SEND_MS = 5_000;
 const RECORD_ROOM = TEXT_BYTES + 1;
@@ -53,14 +53,23 @@ function above(one: string, other: string): string {
   return left.slice(0, count).join("/") || "/";
 }
 
+/** Absolute paths. */
+interface Places {
+  mountpoint: string;
+  lowers: readonly string[];
+  upper: string | undefined;
+  work: string | undefined;
+  policyFile: string | undefined;
+}
+
 /** In the order of the form. @throws CliError; the process then ends, and its descriptors with it */
-function openAll({ mountpoint, lowers, upper, work, decision }: MountConfig): number[] {
+function openAll({ mountpoint, lowers, upper, work, policyFile }: Places): number[] {
   const fds = [openDirectory(mountpoint, "mount point"), ...lowers.map((path) => openDirectory(path, "lower layer"))];
   if (upper !== undefined && work !== undefined) {
     const [upperFd, workFd] = [openDirectory(upper, "upper layer"), openDirectory(work, "work directory")];
     fds.push(openDirectory(above(upper, work), "directory above upper layer and work directory"), upperFd, workFd);
   }
-  if (decision.kind === "embedded") fds.push(openPolicy(decision.policyFile));
+  if (policyFile !== undefined) fds.push(openPolicy(policyFile));
   return fds;
 }
 
@@ -79,21 +88,22 @@ export function connectToUsers(hostSocket: string): number | undefined {
 }
 
 interface Request {
-  config: MountConfig;
-  attached: boolean;
-  session?: { parts: SessionParts; fds: readonly number[] };
+  spec: UserSpec;
+  places: Places;
+  /** Descriptors of a session, which stay the caller's. */
+  session?: readonly number[];
 }
 
-/** The descriptors of a session stay the caller's. @throws CliError */
-export function sendRequest(connection: number, { config, attached, session }: Request): void {
-  const bytes = Buffer.from(JSON.stringify(specOf(config, attached, session?.parts)));
-  const own = openAll(config);
-  const fds = [...own, ...(session?.fds ?? [])];
+/** @throws CliError */
+export function sendRequest(connection: number, { spec, places, session = [] }: Request): void {
+  const bytes = Buffer.from(JSON.stringify(spec));
+  const own = openAll(places);
+  const fds = [...own, ...session];
   const sent = native.sendMessage(connection, bytes, bytes.length, Int32Array.from(fds), fds.length, SEND_MS);
   for (const fd of own) closeSync(fd);
   // The service has refused already, and says why.
   if (sent < 0 && !REFUSED.has(sent))
-    throw failed(config.mountpoint, `the host service does not take the request (${errnoName(-sent)})`, "see its log");
+    throw failed(places.mountpoint, `the host service does not take the request (${errnoName(-sent)})`, "see its log");
 }
 
 interface Conversation {
@@ -152,6 +162,8 @@ export async function askForUserMount(
 ): Promise<number | undefined> {
   const connection = connectToUsers(hostSocket);
   if (connection === undefined) return undefined;
-  sendRequest(connection, { config, attached });
+  const { mountpoint, lowers, upper, work, decision } = config;
+  const policyFile = decision.kind === "embedded" ? decision.policyFile : undefined;
+  sendRequest(connection, { spec: specOf(config, attached), places: { mountpoint, lowers, upper, work, policyFile } });
   return follow({ connection, attached, follower });
 }

@@ -10,7 +10,7 @@ import type { LocksChoice, MountConfig, OnOutage } from "../../config/mount-conf
 import { nothingShown, shownOf } from "../../shown/shown-given.js";
 
 /** Raised with each change of the form. */
-const VERSION = 2;
+export const VERSION = 2;
 /**
  * One record carries at most 253 descriptors: one of them is for the mount point, three are for upper layer, work directory and the directory
  * above both, one for the policy, and four for a session.
@@ -66,7 +66,7 @@ export interface UserSpec {
 
 const OWN = "leave it out, or mount as root";
 
-function refuse(option: string, problem: string): never {
+export function refuse(option: string, problem: string): never {
   throw wrong(option, problem, OWN);
 }
 
@@ -114,14 +114,13 @@ function refuseOthers(config: MountConfig): void {
 export type SessionParts = Pick<UserSpec, "control" | "answers" | "decisionLog">;
 
 /**
- * For a client: the form of `config`, whose marks are user.* attributes. A mount without a `session` ends with the connection if `attached`.
+ * For a client: the form of `config`, whose marks are user.* attributes. The mount ends with the connection if `attached`.
  * @throws CliError if it has an option that is not on the list
  */
-export function specOf(config: MountConfig, attached: boolean, session?: SessionParts): UserSpec {
+export function specOf(config: MountConfig, attached: boolean): UserSpec {
   refuseOthers(config);
   const { decision, lowers, upper, mountFlags, xino, nonEmpty, coherentReaders, sharedLower, cacheTtlMs, maxStackDepth } = config;
   const { locks, onOutage, staleForMs, decisionTimeoutMs, graceMs, name, mountpoint, logLevel, formerUppers } = config;
-  const { control, answers, decisionLog } = session ?? { control: false, answers: false, decisionLog: false };
   return {
     version: VERSION,
     attached,
@@ -129,10 +128,7 @@ export function specOf(config: MountConfig, attached: boolean, session?: Session
     writable: upper !== undefined,
     policy: decision.kind === "embedded",
     policyName: decision.kind === "embedded" ? nameOfPolicy(decision.policyFile) : POLICY_NAME,
-    session: session !== undefined,
-    control,
-    answers,
-    decisionLog,
+    ...{ session: false, control: false, answers: false, decisionLog: false },
     formerUppers,
     mountFlags,
     xino,
@@ -154,7 +150,8 @@ export function specOf(config: MountConfig, attached: boolean, session?: Session
 
 const POLICY_NAME = "policy.yaml";
 
-function nameOfPolicy(path: string): string {
+/** The name under which the service keeps the file. */
+export function nameOfPolicy(path: string): string {
   const name = basename(path);
   return isPolicyName(name) ? name : POLICY_NAME;
 }
