@@ -53,7 +53,11 @@ export async function serve(options: Partial<DecisionServiceOptions> = {}): Prom
     ...options,
   });
   cleanUp(() => service.drain(100));
-  const decider = connectDecider({ target: service.target, mount: "/srv/view", clientVersion: "0.1.0", cache: { entries: 0 } });
+  const decider = connectDecider({
+    ...{ target: service.target, mount: "/srv/view", clientVersion: "0.1.0", cache: { entries: 0 } },
+    // No test is about a late answer, and each is given late on a busy machine.
+    timeoutMs: 30_000,
+  });
   cleanUp(() => decider.close());
   expect(await whenReady(decider, 30_000)).toBe(true);
   return { service, decider, logFile, policy };
