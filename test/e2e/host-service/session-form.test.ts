@@ -1,9 +1,8 @@
 /** The form that a session sends to the host service is the one that `sluice mount` sends for the same options. */
 import { viewOptions } from "@sluice/sandbox/view-order";
 import { parseMount } from "@sluice/service-mount/options";
-import { Command } from "commander";
 import { expect, test } from "vitest";
-import { setOptions, withMountOptions } from "../../../packages/cli/src/commands/mount-options.js";
+import { mountArguments } from "../../../packages/cli/src/commands/mount-options.js";
 import { sessionSpec } from "../../../services/mount/src/host/users/session-spec.js";
 import { specOf } from "../../../services/mount/src/host/users/user-spec.js";
 
@@ -17,12 +16,8 @@ const FILES = { directory: "/state/session", control: "/state/session/control.so
 const OF_FILES = new Set(["record-base", "activity-file", "answers", "log-file", "control", "decision-log"]);
 
 test("a session leaves every option that it does not give as `sluice mount` has it", () => {
-  const command = withMountOptions(new Command());
-  setOptions(
-    command,
-    viewOptions({ ...ORDER, files: FILES }).filter(({ name }) => !OF_FILES.has(name)),
-  );
+  const options = viewOptions({ ...ORDER, files: FILES }).filter(({ name }) => !OF_FILES.has(name));
   const parts = { control: true, answers: true, decisionLog: true };
-  const form = specOf(parseMount(ORDER.mountpoint, command.opts()), false);
+  const form = specOf(parseMount(ORDER.mountpoint, mountArguments(options)), false);
   expect(sessionSpec(ORDER, parts)).toEqual({ ...form, session: true, ...parts });
 });

@@ -1,5 +1,6 @@
 /** The options of `sluice mount`. A host service takes them by their names from a client. */
-import { type Command, Option } from "commander";
+import type { MountArguments } from "@sluice/service-mount/options";
+import { Command, Option } from "commander";
 import { wrong } from "@sluice/runtime/cli";
 import { collect, withMountLayers } from "./shared-options.js";
 
@@ -153,8 +154,9 @@ export function givenOptions(command: Command): GivenOption[] {
   });
 }
 
-/** Sets options as a client names them. `command` has not been parsed. @throws CliError */
-export function setOptions(command: Command, given: readonly GivenOption[]): void {
+/** The arguments of `sluice mount` with these options, as a client names them, and its defaults. @throws CliError */
+export function mountArguments(given: readonly GivenOption[]): MountArguments {
+  const command = withMountOptions(new Command("mount"));
   const known = new Map(command.options.map((option) => [keyOf(option), option]));
   for (const { name, values } of given) {
     const option = OF_THE_COMMAND.has(name) ? undefined : known.get(name);
@@ -164,4 +166,5 @@ export function setOptions(command: Command, given: readonly GivenOption[]): voi
     if (value === undefined) throw wrong(`--${name}`, "it has no value", "give it one");
     command.setOptionValueWithSource(option.attributeName(), value, "client");
   }
+  return command.opts();
 }

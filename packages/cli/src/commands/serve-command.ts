@@ -4,9 +4,9 @@ import { HOST_SOCKET } from "@sluice/host-api/socket";
 import { failed, LOG_LEVELS, type LogLevel, wrong } from "@sluice/runtime/cli";
 import { keepLeastPrivilege, type MountHost } from "@sluice/service-mount";
 import type { HostProgram } from "@sluice/service-mount/host";
-import { Command, Option } from "commander";
+import { type Command, Option } from "commander";
 import { refuseUnreadableProgram, userProgram } from "../become-keeper.js";
-import { type GivenOption, setOptions, withMountOptions } from "./mount-options.js";
+import { type GivenOption, mountArguments } from "./mount-options.js";
 
 const HELP = `
 Examples:
@@ -69,9 +69,7 @@ async function programOf({ startEmbeddedDecision, readyDecisions }: MountHost): 
   const { parseMount } = await import("@sluice/service-mount/options");
   const parse = ({ mountpoint, directory, options }: Spec): ReturnType<typeof parseMount> => {
     if (!directory.startsWith("/")) throw wrong(directory, "the directory of relative paths is not absolute", "name it from the root");
-    const command = withMountOptions(new Command("mount"));
-    setOptions(command, options);
-    return parseMount(mountpoint, { ...command.opts(), directory });
+    return parseMount(mountpoint, { ...mountArguments(options), directory });
   };
   return { startEmbeddedDecision, ...(readyDecisions === undefined ? {} : { readyDecisions }), parse, userProgram };
 }
