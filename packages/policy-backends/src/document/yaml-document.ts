@@ -3,7 +3,18 @@
  * meaning of its keys.
  */
 import { didYouMean } from "@sluice/decision-api";
-import { type Document, isCollection, isMap, isScalar, LineCounter, type Node, type ParsedNode, parseDocument, visit } from "yaml";
+import {
+  type Alias,
+  type Document,
+  isCollection,
+  isMap,
+  isScalar,
+  LineCounter,
+  type Node,
+  type ParsedNode,
+  parseDocument,
+  visit,
+} from "yaml";
 import type { z } from "zod";
 import { type PolicyProblem, ruleAt } from "../rules/problem.js";
 
@@ -17,7 +28,7 @@ export type Locate = (path: readonly PropertyKey[], offset?: number) => Position
 export interface DocumentWords {
   /** Keys that may stand at a place, for "did you mean". */
   keysAt(path: readonly PropertyKey[]): readonly string[];
-  /** Key → what to write. */
+  /** Key, or "KEY[]" for an entry of its list → what to write. */
   remedies: Readonly<Record<string, string>>;
 }
 
@@ -80,22 +91,33 @@ function locateKeys(contents: ParsedNode | null, lines: LineCounter, path: reado
   return places;
 }
 
+const lastName = (path: readonly PropertyKey[]): string | undefined => path.filter((key) => typeof key === "string").at(-1);
+const isEntry = (path: readonly PropertyKey[]): boolean => typeof path.at(-1) === "number";
+
 function pathText(path: readonly PropertyKey[]): string {
-  const names = path.filter((key) => typeof key === "string");
-  return names.length === 0 ? "the policy" : `'${String(names.at(-1))}'`;
+  const name = lastName(path);
+  if (name === undefined) return "the policy";
+  return isEntry(path) ? `an entry of '${name}'` : `'${name}'`;
 }
 
-function remedyFor(path: readonly PropertyKey[], words: DocumentWords): string {
-  const last = path.filter((key) => typeof key === "string").at(-1);
-  return (last === undefined ? undefined : words.remedies[String(last)]) ?? "write it as the documentation of the policy file shows";
+function remedyFor(path: readonly PropertyKey[], { remedies }: DocumentWords): string {
+  const name = lastName(path) ?? "";
+  const ofEntry = isEntry(path) ? remedies[`${name}[]`] : undefined;
+  return ofEntry ?? remedies[name] ?? "see docs/rules.md, or docs/policy-backends.md for other engines";
 }
+
+/** YAML's words for the types of zod. */
+const YAML_WORDS: ReadonlyMap<string, string> = new Map([
+  ["object", "mapping"],
+  ["array", "list"],
+]);
 
 function describe(issue: z.core.$ZodIssue, missing: boolean): string {
   const what = pathText(issue.path);
   if (missing) return `${what} is missing`;
   switch (issue.code) {
     case "invalid_type": {
-      const wanted = issue.expected === "object" ? "mapping" : issue.expected;
+      const wanted = YAML_WORDS.get(issue.expected) ?? issue.expected;
       return `${what} is not ${/^[aeiou]/.test(wanted) ? "an" : "a"} ${wanted}`;
     }
     case "invalid_value":
@@ -133,6 +155,13 @@ function unknownKeys(issue: z.core.$ZodIssue & { code: "unrecognized_keys" }, pa
   });
 }
 
+function remedyForValue(issue: z.core.$ZodIssue & { code: "invalid_value" }, value: unknown): string | undefined {
+  if (typeof value !== "string") return undefined;
+  if (issue.values.some((allowed) => typeof allowed !== "string" && String(allowed) === value)) return "write it without quotes";
+  const near = didYouMean(value, issue.values.map(String));
+  return near === undefined ? undefined : `did you mean '${near}'?`;
+}
+
 function problemsOf(issue: z.core.$ZodIssue, parsed: ParsedYaml, words: DocumentWords): PolicyProblem[] {
   if (issue.code === "unrecognized_keys") return unknownKeys(issue, parsed, words);
   const missing =
@@ -140,14 +169,14 @@ function problemsOf(issue: z.core.$ZodIssue, parsed: ParsedYaml, words: Document
     valueAt(parsed.value, issue.path.slice(0, -1)) !== undefined &&
     typeof issue.path.at(-1) === "string";
   const value = valueAt(parsed.value, issue.path);
-  const near = issue.code === "invalid_value" && typeof value === "string" ? didYouMean(value, issue.values.map(String)) : undefined;
+  const ofValue = issue.code === "invalid_value" ? remedyForValue(issue, value) : undefined;
   return [
     {
       severity: "error",
       ...parsed.locate(issue.path),
       ...ruleAt(parsed.value, issue.path),
       message: describe(issue, missing),
-      remedy: near === undefined ? remedyFor(issue.path, words) : `did you mean '${near}'?`,
+      remedy: ofValue ?? remedyFor(issue.path, words),
     },
   ];
 }
@@ -203,6 +232,20 @@ function repeatedKeys(yaml: Document.Parsed): number[] {
   return repeated;
 }
 
+/** Aliases that no anchor before them has the name of: in general globs without quotes, such as *.pem. One pass. */
+function unknownAliases(yaml: Document.Parsed): Alias.Parsed[] {
+  const anchors = new Set<string>();
+  const unknown: Alias.Parsed[] = [];
+  visit(yaml, {
+    Value: (_, { anchor }) => void (anchor !== undefined && anchors.add(anchor)),
+    Alias: (_, alias) => void (!anchors.has(alias.source) && unknown.push(alias as Alias.Parsed)),
+  });
+  return unknown;
+}
+
+/** Codes of the parser for which the value was often meant as a text. */
+const PERHAPS_TEXT: ReadonlySet<string> = new Set(["TAG_RESOLVE_FAILED", "UNEXPECTED_TOKEN", "BLOCK_AS_IMPLICIT_KEY"]);
+
 function parseChecked(source: string): Read<ParsedYaml> {
   const lines = new LineCounter();
   const options = { lineCounter: lines, prettyErrors: false, stringKeys: true, uniqueKeys: false, version: "1.2" } as const;
@@ -214,7 +257,7 @@ function parseChecked(source: string): Read<ParsedYaml> {
   const problems: PolicyProblem[] = [...yaml.errors, ...yaml.warnings].map((flaw) => ({
     ...at(flaw.pos[0]),
     message: `this is not YAML: ${flaw.message.split("\n", 1)[0] ?? ""}`,
-    remedy: "repair the line",
+    remedy: PERHAPS_TEXT.has(flaw.code) ? "put the text in quotes, or repair the line" : "repair the line",
   }));
   for (const offset of repeatedKeys(yaml)) problems.push({ ...at(offset), message: "a key is given twice", remedy: "keep one" });
   if (problems.length > 0) return { ok: false, problems };
@@ -223,6 +266,12 @@ function parseChecked(source: string): Read<ParsedYaml> {
     value = yaml.toJS({ maxAliasCount: 100 });
   } catch (error) {
     if (error instanceof RangeError) throw error;
+    const unknown = unknownAliases(yaml).map(({ source: name, range }) => ({
+      ...at(range[0]),
+      message: `'*${name}' is an alias of YAML, and no anchor has this name`,
+      remedy: `put a text that begins with * in quotes: "*${name}"`,
+    }));
+    if (unknown.length > 0) return { ok: false, problems: unknown };
     return single("its aliases stand for too much", "write the values out");
   }
   if (value === null) return single("the policy is empty", "write version: 1 and default: grant, mediate or deny");

@@ -338,10 +338,10 @@ rules:
       expect.stringMatching(/^7 condition/) as string,
       "7 'effect' is none of grant, mediate, deny, hide, ask",
       "8 another rule has this name already, at line 6",
-      "8 'uid' is not a number",
+      "8 an entry of 'uid' is not a number",
       "8 it has no leading slash",
       "8 'errno' belongs to a denial",
-      "9 'rules' is not a mapping",
+      "9 an entry of 'rules' is not a mapping",
     ]);
   });
 
