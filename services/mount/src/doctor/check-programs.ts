@@ -26,8 +26,8 @@ const PACKAGES: readonly OptionalPackage[] = [
   {
     name: "fuse3",
     commands: ["fusermount3", "fusermount"],
-    use: "ordinary users can mount by '--engine fuse-native'",
-    cost: "only root can mount by '--engine fuse-native'",
+    use: "a killed server of '--engine fuse-native' leaves no mount behind",
+    cost: "a killed server of '--engine fuse-native' leaves a dead mount, which 'sluice unmount' removes",
   },
 ];
 
