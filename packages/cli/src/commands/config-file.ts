@@ -35,13 +35,13 @@ function textOf(file: string): string {
 
 function entriesOf(file: string): Entry[] {
   const lines = new LineCounter();
-  const document = parseDocument(textOf(file), { lineCounter: lines });
+  const document = parseDocument(textOf(file), { lineCounter: lines, prettyErrors: false });
   const at = (offset: number | undefined): string => {
     const { line, col } = lines.linePos(offset ?? 0);
     return `${file}:${line}:${col}`;
   };
   const [mistake] = document.errors;
-  if (mistake !== undefined) throw wrong(at(mistake.pos[0]), mistake.message.split("\n", 1)[0] as string, "write YAML: key: value");
+  if (mistake !== undefined) throw wrong(at(mistake.pos[0]), `this is not YAML: ${mistake.message}`, "repair the line");
   const { contents } = document;
   if (contents === null) return [];
   if (!isMap(contents))

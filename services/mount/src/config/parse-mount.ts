@@ -226,7 +226,12 @@ function recordOf(args: MountArguments, { upper }: LayerLists): string | undefin
 
 function formerUppersOf({ formerUppers = "0" }: MountArguments, { lowers }: LayerLists): number {
   if (/^\d{1,3}$/.test(formerUppers) && Number(formerUppers) < lowers.length) return Number(formerUppers);
-  throw wrong("--former-uppers", `"${formerUppers}" is not below the number of lower layers`, `give 0 to ${lowers.length - 1}`);
+  const most = lowers.length - 1;
+  throw wrong(
+    "--former-uppers",
+    `"${formerUppers}" is not below the number of lower layers`,
+    most === 0 ? "leave it out" : `give 0 to ${most}`,
+  );
 }
 
 function decisionLogOf(args: MountArguments): string | undefined {
