@@ -138,6 +138,6 @@ export interface Gate {
   persist?(handle: number): string | undefined;
   /** Restores an open file of an earlier process from the state that `persist` gave there. Gives the duties of its transfers. */
   restored?(record: OpenRecord, persisted: string): IoWatch | undefined;
-  /** Extended attribute user.sluice.decision|revision of a path's newest decision, for people; undefined: none known. */
+  /** Extended attributes user.sluice.decision and user.sluice.revision, for people: those of the newest open; undefined if the node is not open. */
   describe(nodeId: number, what: "decision" | "revision"): string | undefined;
 }
