@@ -35,6 +35,11 @@ for (const [shell, argvOf] of Object.entries(SHELLS)) {
     expect(await complete("sluice policy explain", "--cont")).toEqual(["--content"]);
     expect(await complete("sluice mount", "--on-r")).toContain("--on-revoke");
     expect((await complete("sluice mount --keeper", "")).sort()).toEqual(["off", "on"]);
+    expect((await complete("sluice mount --engine", "")).sort()).toEqual(["auto", "devfuse", "fuse-native"]);
+    expect((await complete("sluice mount --on-outage", "m")).sort()).toEqual(["mediate"]);
+    const services = await complete("sluice run --host-service", "");
+    expect(services).toEqual(expect.arrayContaining(["auto", "off", "completion"]));
+    expect(services).not.toContain("path");
     expect(await complete("sluice completion", "z")).toEqual(["zsh"]);
     expect(await complete("sluice answer 3", "")).toContain("session");
     // Other mounts of the machine may be there.

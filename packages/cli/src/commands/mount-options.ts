@@ -1,11 +1,16 @@
 /** The options of `sluice mount`. A host service takes them by their names from a client. */
 import type { MountArguments } from "@sluice/service-mount/options";
 import { Command, Option } from "commander";
-import { wrong } from "@sluice/runtime/cli";
+import { LOG_LEVELS, wrong } from "@sluice/runtime/cli";
 import { collect, withMountLayers } from "./shared-options.js";
 
 export const DEFAULT_GRACE = "10s";
 export const GRACE_HELP = "how long a stopping server waits for the users of the mount before it cuts them off";
+
+/** Names the values in help and completion. The mount checks them itself, since files and clients give them, too. */
+function oneOf(flags: string, description: string, values: readonly string[]): Option {
+  return Object.assign(new Option(flags, description).default(values[0]), { argChoices: [...values] });
+}
 
 /** Mount point and layers: a person looks for those first. */
 function withLayers(command: Command): Command {
@@ -43,11 +48,11 @@ function withServing(command: Command): Command {
       "--keeper-socket <path>",
       "serve the mount of the keeper at this socket ('sluice keeper'), which knows the mount point and the layers",
     )
-    .option("--engine <name>", "devfuse, fuse-native, or auto: devfuse if the machine lets it mount", "auto")
+    .addOption(oneOf("--engine <name>", "auto: devfuse if the machine lets it mount, else fuse-native", ["auto", "devfuse", "fuse-native"]))
     .addOption(
-      new Option("--transport <how>", "how requests arrive: uring (FUSE over io_uring), read, or auto, which is read today")
-        .default("auto")
-        .env("SLUICE_TRANSPORT"),
+      oneOf("--transport <how>", "how requests arrive: uring is FUSE over io_uring; auto is read today", ["auto", "read", "uring"]).env(
+        "SLUICE_TRANSPORT",
+      ),
     )
     .addOption(
       new Option(
@@ -75,19 +80,23 @@ function withServing(command: Command): Command {
 
 export function withMountOptions(command: Command): Command {
   return withServing(withDecider(withLayers(command)))
-    .option("--on-outage <mode>", "outcome of an open without a decision: deny, mediate or stale", "deny")
-    .option(
-      "--on-revoke <what>",
-      "what to do with holders of revoked passthrough opens after a policy change: report, sigterm or sigkill",
-      "report",
+    .addOption(oneOf("--on-outage <mode>", "outcome of an open without a decision", ["deny", "mediate", "stale"]))
+    .addOption(
+      oneOf("--on-revoke <what>", "what to do with holders of revoked passthrough opens after a policy change", [
+        "report",
+        "sigterm",
+        "sigkill",
+      ]),
     )
     .option("--stale-for <duration>", "maximum age of a decision with --on-outage stale", "5m")
     .option("--decision-timeout <duration>", "how long an open waits for its decision", "5s")
     .option("--ask-timeout <duration>", "how long an open waits for a person, if --policy has rules that ask one; by default 60s")
     .option("--answers <file>", "write the answers of people that hold until they are revoked to this file")
     .option("--grace <duration>", GRACE_HELP, DEFAULT_GRACE)
-    .option("--max-stack-depth <depth>", "1: overlayfs may be mounted on top; 2: layers may lie on an overlay", "1")
-    .option("--locks <who>", "owner of fcntl and flock locks: kernel, daemon, or auto: the daemon if a file can change nodes", "auto")
+    .addOption(oneOf("--max-stack-depth <depth>", "1: overlayfs may be mounted on top; 2: layers may lie on an overlay", ["1", "2"]))
+    .addOption(
+      oneOf("--locks <who>", "owner of fcntl and flock locks; auto: the daemon if a file can change nodes", ["auto", "daemon", "kernel"]),
+    )
     .option("--coherent-readers", "mediate lower files that can be copied up, so that their readers see later writes")
     .option("--shared-lower", "the lower layers may change while mounted; changes appear within a second, or within -o timeout=")
     .option(
@@ -113,7 +122,7 @@ export function withMountOptions(command: Command): Command {
         collect,
       ),
     )
-    .option("--log-level <level>", "trace, debug, info, warn, error, fatal or silent", "info")
+    .addOption(oneOf("--log-level <level>", "how much to log", LOG_LEVELS).default("info"))
     .option("--decision-log <file>", "append each decision of the service of --policy to this file, as JSON lines")
     .option("--log-file <file>", "append the log to this file; by default to standard error");
 }

@@ -26,7 +26,9 @@ const BASH_FILES: Readonly<Record<Completes, string>> = {
 };
 
 function bashValues({ choices, completes }: DescribedOption): string {
-  return choices.length > 0 ? `COMPREPLY=($(compgen -W ${quoted(choices.join(" "))} -- "$word"))` : BASH_FILES[completes];
+  if (choices.length === 0) return BASH_FILES[completes];
+  const files = completes === "file" ? "-f " : "";
+  return `COMPREPLY=($(compgen ${files}-W ${quoted(choices.join(" "))} -- "$word"))`;
 }
 
 function bashCommand(command: DescribedCommand): string[] {
@@ -82,8 +84,15 @@ const ZSH_MOUNTS = `_sluice_mounts() {
   compadd -f -a mounts || _files -/
 }`;
 
-function zshOption({ names, description, takesValue, choices, completes }: DescribedOption): string[] {
-  const values = choices.length > 0 ? `(${choices.join(" ")})` : ZSH_VALUES[completes];
+function zshValues({ choices, completes }: DescribedOption): string {
+  if (choices.length === 0) return ZSH_VALUES[completes];
+  const words = choices.join(" ");
+  return completes === "file" ? `{compadd ${words}; _files}` : `(${words})`;
+}
+
+function zshOption(option: DescribedOption): string[] {
+  const { names, description, takesValue } = option;
+  const values = zshValues(option);
   return names.map((name) => quoted(`${name}[${specified(description)}]${takesValue ? `:value:${values}` : ""}`));
 }
 
@@ -145,7 +154,8 @@ end`;
 
 function fishOption(option: DescribedOption): string {
   const names = option.names.map((name) => (name.startsWith("--") ? `-l ${name.slice(2)}` : `-s ${name.slice(1)}`)).join(" ");
-  const values = option.choices.length > 0 ? ` -xa ${quoted(option.choices.join(" "))}` : option.completes === "nothing" ? " -x" : " -r";
+  const words = option.choices.length > 0 ? `a ${quoted(option.choices.join(" "))}` : "";
+  const values = ` -${option.completes === "nothing" ? "x" : "r"}${words}`;
   return `${names}${option.takesValue ? values : ""} -d ${quoted(option.description)}`;
 }
 

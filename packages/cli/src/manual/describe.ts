@@ -11,7 +11,7 @@ export interface DescribedOption {
   names: string[];
   description: string;
   takesValue: boolean;
-  /** The possible values; empty if the set is open. */
+  /** Words that can be the value; with `completes`, the names of files can, too. */
   choices: readonly string[];
   completes: Completes;
 }
@@ -39,11 +39,16 @@ function completesOf(words: string): Completes {
   return /file|log|socket|cases|path/.test(words) ? "file" : "nothing";
 }
 
-/** The description with the default value, as in the help. */
-function described(option: Option): string {
-  const fallback: unknown = option.defaultValue;
-  return typeof fallback === "string" ? `${option.description} (default: ${fallback})` : option.description;
+/** The description with the values and the default value, as in the help. */
+function described({ description, argChoices = [], defaultValue }: Option): string {
+  const more = argChoices.length === 0 ? [] : [`choices: ${argChoices.join(", ")}`];
+  if (typeof defaultValue === "string") more.push(`default: ${defaultValue}`);
+  return more.length === 0 ? description : `${description} (${more.join("; ")})`;
 }
+
+/** "<auto|strict>" names values, and "<auto|off|path>" a file besides. */
+const namedValues = (value: string): string[] =>
+  value.includes("|") ? value.split("|").filter((word) => completesOf(word) === "nothing") : [];
 
 function describeOption(option: Option): DescribedOption {
   const value = /[<[](.*)[>\]]/.exec(option.flags)?.[1] ?? "";
@@ -52,8 +57,7 @@ function describeOption(option: Option): DescribedOption {
     names: [option.short, option.long].filter((name) => name !== undefined),
     description: described(option),
     takesValue: option.required || option.optional,
-    // "<auto|strict>" names them, too.
-    choices: option.argChoices ?? (value.includes("|") ? value.split("|") : []),
+    choices: option.argChoices ?? namedValues(value),
     completes: completesOf(value),
   };
 }
