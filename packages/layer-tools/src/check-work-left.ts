@@ -5,7 +5,7 @@ import { type Found, find, join, namesIn, notDirectory, type Tree } from "./tree
 import type { Problem } from "./check-upper.js";
 
 const INCOMPAT = "incompat";
-/** The nodeIds behind file handles: every mount leaves this file (packages/overlay/src/node/persisted-handles.ts). */
+/** The nodeIds behind file handles: every mount leaves this file (packages/overlay/src/restore/persisted-handles.ts). */
 const HANDLES = "handles";
 /** struct ovl_fb in hexadecimal: version, magic, … */
 const INDEX_NAME = /^00fb[0-9a-f]+$/;

@@ -18,7 +18,7 @@ import { markNames } from "./marks/names.js";
 import { RecentListings } from "./merge/recent-listings.js";
 import { setIno } from "./node/admit.js";
 import { CallsUnderWay } from "./node/calls-under-way.js";
-import { loadHandles } from "./node/persisted-handles.js";
+import { loadHandles } from "./restore/persisted-handles.js";
 import type { Node } from "./node/node.js";
 import { KnownPaths } from "./node/known-paths.js";
 import { NodeTable } from "./node/node-table.js";

@@ -8,7 +8,7 @@ import { parseDirents } from "./layer/dirents.js";
 import { type HostLayer, RealDir } from "./layer/host-layer.js";
 import { closeFd, emptyDirectory, openName, openPathOf, reopen, restoreOpened, statFd, sys, upkeep } from "./layer/system-calls.js";
 import { makeWhiteout } from "./marks/whiteout.js";
-import { readHandles } from "./node/persisted-handles.js";
+import { readHandles } from "./restore/persisted-handles.js";
 
 /** flock(2): exclusive, and do not wait. */
 const LOCK_EX_NB = 6;
@@ -19,7 +19,7 @@ const attr = new Attr();
 
 export interface OpenedScratch {
   dir: RealDir;
-  /** See node/persisted-handles.ts. */
+  /** See restore/persisted-handles.ts. */
   handles: string;
 }
 

@@ -40,7 +40,7 @@ import { closeFile, releaseFile } from "./io/release-file.js";
 import { type Passing, passingOf, withhold } from "./io/withhold-open.js";
 import { closeFd } from "./layer/system-calls.js";
 import { dropSharedWhiteout } from "./marks/shared-whiteout.js";
-import { saveHandles } from "./node/persisted-handles.js";
+import { saveHandles } from "./restore/persisted-handles.js";
 import { flushFile, getLock, setLock } from "./locks/lock-file.js";
 import { fsyncdir, opendir, readdir, releasedir } from "./operations/directories.js";
 import { dropHiddenNames } from "./operations/drop-hidden-names.js";

@@ -8,9 +8,9 @@ import { randomInt } from "node:crypto";
 import { O } from "@sluice/vfs";
 import { closeFd, openName, readWhole, upkeep } from "../layer/system-calls.js";
 import type { RealDir } from "../layer/host-layer.js";
-import type { ForgottenName } from "./forgotten-names.js";
-import type { ForgottenNode } from "./forgotten-nodes.js";
-import type { NodeTable } from "./node-table.js";
+import type { ForgottenName } from "../node/forgotten-names.js";
+import type { ForgottenNode } from "../node/forgotten-nodes.js";
+import type { NodeTable } from "../node/node-table.js";
 
 export const HANDLES = "handles";
 const FORMAT = "sluice handles 1";

@@ -1,6 +1,6 @@
 import { S } from "@sluice/vfs";
 import { expect, test } from "vitest";
-import type { ForgottenNode } from "./forgotten-nodes.js";
+import type { ForgottenNode } from "../node/forgotten-nodes.js";
 import { decodeHandles, encodeHandles } from "./persisted-handles.js";
 
 const records: ForgottenNode[] = [
