@@ -5,6 +5,7 @@
  */
 import { type ByteName, type NodeId, ROOT_ID } from "@sluice/vfs";
 import { type ForgottenNode, ForgottenNodes, nameSeen, recordOf } from "./forgotten-nodes.js";
+import { addDentry, dropDentry, leaveDirectories, moveDentry } from "./dentries.js";
 import type { NodeJournal, RestorableNodes } from "./node-ports.js";
 import { InodeIo } from "./inode-io.js";
 import { IdPages } from "./id-pages.js";
@@ -100,10 +101,6 @@ export class NodeTable {
     if (node.lowerLinkKey !== undefined) this.rememberLowerLink(node, node.lowerLinkKey);
   }
 
-  adoptAlias(alias: NodeAlias): void {
-    this.#addAlias(alias);
-  }
-
   make(kind: number): Node {
     const node = new Node(this.#newId(), kind);
     node.usedAt = this.clock;
@@ -190,7 +187,7 @@ export class NodeTable {
   /** Gives a node a new id; the kernel continues with the old one for its open files. */
   renumber(node: Node, io: InodeIo): void {
     const alias = new NodeAlias(node.id, node, io, node.lookups);
-    this.#addAlias(alias);
+    this.adoptAlias(alias);
     this.#journal?.aliased(alias);
     node.id = this.#newId();
     node.lookups = 0;
@@ -199,7 +196,8 @@ export class NodeTable {
     this.#journal?.renumbered(node);
   }
 
-  #addAlias(alias: NodeAlias): void {
+  /** A new alias, or one that was known before under this id. */
+  adoptAlias(alias: NodeAlias): void {
     const { node } = alias;
     this.#byId.set(alias.id, alias);
     node.aliases = [...(node.aliases ?? []), alias];
@@ -216,7 +214,7 @@ export class NodeTable {
   /** Gives the node an alias, with an I/O state of its own. */
   addAlias(node: Node): NodeAlias {
     const added = new NodeAlias(this.#newId(), node, new InodeIo(), 0);
-    this.#addAlias(added);
+    this.adoptAlias(added);
     this.#journal?.aliased(added);
     return added;
   }
@@ -224,32 +222,16 @@ export class NodeTable {
   attach(node: Node, parent: Node, name: ByteName): void {
     // One that was there before: a new directory has no children.
     if (node.isDirectory && node.children !== undefined) this.directoryMoves++;
-    parent.children ??= new Map();
-    parent.children.set(name, node);
     if (node.unseenNames !== undefined) nameSeen(node, parent, name);
-    if (node.parent === undefined) {
-      node.parent = parent;
-      node.name = name;
-    } else {
-      node.others ??= [];
-      node.others.push({ parent, name });
-    }
+    addDentry(node, parent, name);
     if (node.slot !== 0) this.#journal?.attached(node, { parent, name });
   }
 
   /** Takes a name from a node. False when that was its last one. */
   detach(node: Node, parent: Node, name: ByteName): boolean {
     if (node.isDirectory) this.directoryMoves++;
-    if (parent.children?.get(name) === node) parent.children.delete(name);
     if (node.unseenNames !== undefined) nameSeen(node, parent, name);
-    if (node.parent === parent && node.name === name) {
-      const next = node.others?.pop();
-      node.parent = next?.parent;
-      node.name = next?.name ?? node.name;
-    } else {
-      node.others = node.others?.filter((other) => other.parent !== parent || other.name !== name);
-    }
-    if (node.others?.length === 0) node.others = undefined;
+    dropDentry(node, parent, name);
     if (node.slot !== 0) this.#journal?.detached(node, { parent, name });
     return node.parent !== undefined;
   }
@@ -257,17 +239,8 @@ export class NodeTable {
   /** One of the node's names becomes another one. */
   rename(node: Node, from: Dentry, to: Dentry): void {
     if (node.isDirectory) this.directoryMoves++;
-    if (from.parent.children?.get(from.name) === node) from.parent.children.delete(from.name);
-    to.parent.children ??= new Map();
-    to.parent.children.set(to.name, node);
     this.#journal?.renamed(node, from, to);
-    if (node.parent === from.parent && node.name === from.name) {
-      node.parent = to.parent;
-      node.name = to.name;
-      return;
-    }
-    const other = node.others?.find((name) => name.parent === from.parent && name.name === from.name);
-    if (other !== undefined) Object.assign(other, to);
+    moveDentry(node, from, to);
   }
 
   linked(ino: number): Node | undefined {
@@ -400,10 +373,7 @@ export class NodeTable {
       this.forgotten.remember(node);
       this.#countGrowth();
     }
-    if (node.parent?.children?.get(node.name) === node) node.parent.children.delete(node.name);
-    if (node.others !== undefined) {
-      for (const other of node.others) if (other.parent.children?.get(other.name) === node) other.parent.children.delete(other.name);
-    }
+    leaveDirectories(node);
     this.#release(node);
   }
 
