@@ -4,29 +4,24 @@
  * directories are restored. A node without a name has a stored descriptor. A node that is not found any more is ESTALE.
  */
 import { NodeFlag, type NodeRecords, RecordKind } from "@sluice/journal";
-import { type Attr, type ByteName, type KernelPort, type NodeId, S } from "@sluice/vfs";
+import type { ByteName, KernelPort, NodeId } from "@sluice/vfs";
 import { InodeIo } from "../node/inode-io.js";
-import type { Journaled } from "../journal/intents.js";
 import { storeKey } from "../journal/overlay-journal.js";
-import { find } from "../merge/find.js";
-import type { MergedLayers } from "../merge/merged-layers.js";
-import { Found } from "../node/found.js";
-import { place, placeInIndex, placeNowhere, rememberUpperLink } from "../node/admit.js";
-import { lookUpIndex } from "../node/link-index.js";
+import { placeNowhere } from "../node/admit.js";
 import { type Dentry, Node, NodeAlias, pathAt } from "../node/node.js";
+import { addDentry } from "../node/dentries.js";
 import type { ForgottenNode } from "../node/forgotten-nodes.js";
-import type { NodeStore } from "../node/known-paths.js";
 import type { RestorableNodes } from "../node/node-ports.js";
 import { PendingLinks } from "./pending-links.js";
-import { namesOfPending } from "./pending-names.js";
+import { dropPendingName, movePendingName, namesOfPending } from "./pending-names.js";
 import { PendingRecords } from "./pending-records.js";
+import { lookForBareName, lowerKeyOf, placeByName, type PlacingContext } from "./place-by-name.js";
 
-const found = new Found();
 /** The number of records that are looked at between two looks at the clock. */
 const SWEEP_STEP = 256;
 
 /** The nodes, and the layers that their names lead into. */
-export type RestoreContext = NodeStore & MergedLayers & Journaled & { readonly port: Pick<KernelPort, "closeBacking"> };
+export type RestoreContext = PlacingContext & { readonly port: Pick<KernelPort, "closeBacking"> };
 
 /** The state in which another process left the records; undefined if there was none. */
 interface Left {
@@ -103,31 +98,14 @@ export class LazyRestore implements RestorableNodes {
   }
 
   /** A pending node lost a name. If it was the last one, the record gets the layer of its object. */
-  dropName(slot: number, at: { parent: Node; name: ByteName }, layer: number): void {
-    const records = this.#records;
-    for (let ref = records.firstName(slot); ref !== 0; ref = records.nextName(ref)) {
-      if (records.parentOf(ref) !== at.parent.slot || records.nameText(ref) !== at.name) continue;
-      at.parent.pendingChildren--;
-      break;
-    }
-    records.removeName(slot, at.parent.slot, at.name);
-    if (records.firstName(slot) === 0) records.setNameless(slot, layer, pathAt(at.parent, at.name));
+  dropName(slot: number, at: Dentry, layer: number): void {
+    dropPendingName(this.#records, slot, at);
+    if (this.#records.firstName(slot) === 0) this.#records.setNameless(slot, layer, pathAt(at.parent, at.name));
   }
 
   /** One of its names is another one by now. */
   moveName(slot: number, from: Dentry, to: Dentry): void {
-    const records = this.#records;
-    const target = this.#core.journal?.slotOf(to.parent) ?? 0;
-    for (let ref = records.firstName(slot); ref !== 0; ref = records.nextName(ref)) {
-      if (records.parentOf(ref) === target && records.nameText(ref) === to.name) return;
-    }
-    for (let ref = records.firstName(slot); ref !== 0; ref = records.nextName(ref)) {
-      if (records.parentOf(ref) !== from.parent.slot || records.nameText(ref) !== from.name) continue;
-      from.parent.pendingChildren--;
-      break;
-    }
-    records.changeName(slot, { parent: from.parent.slot, name: from.name }, { parent: target, name: to.name });
-    to.parent.pendingChildren++;
+    movePendingName(this.#records, slot, { from, to, target: this.#core.journal?.slotOf(to.parent) ?? 0 });
   }
 
   /**
@@ -279,7 +257,7 @@ export class LazyRestore implements RestorableNodes {
     node.fd = fd;
     node.lastPath = this.#records.lastPathOf(node.slot);
     placeNowhere(node, layer);
-    const lowerKey = this.#lowerKeyOf(node);
+    const lowerKey = lowerKeyOf(this.#records, node.slot);
     if (!node.inUpper) node.lowerLinkKey = lowerKey;
     else if (lowerKey !== undefined) this.#core.nodes.markParted(node, lowerKey);
     this.#dropNames(node.slot);
@@ -305,12 +283,9 @@ export class LazyRestore implements RestorableNodes {
       const parent = this.nodeOf(records.parentOf(ref));
       if (parent === undefined) continue;
       const name = records.nameText(ref);
-      if (placed) this.#lookForBareName(node, parent, name);
-      else placed = this.#placeByName(node, parent, name);
-      parent.children ??= new Map();
-      parent.children.set(name, node);
-      if (node.parent === undefined) [node.parent, node.name] = [parent, name];
-      else (node.others ??= []).push({ parent, name });
+      if (placed) lookForBareName(this.#core, node, { parent, name });
+      else placed = placeByName(this.#core, records, node, { parent, name });
+      addDentry(node, parent, name);
       parent.pendingChildren--;
     }
     if (!placed) this.#takeBack(node);
@@ -328,42 +303,6 @@ export class LazyRestore implements RestorableNodes {
   /** The node of a record, which is restored if it is pending; undefined if it is not there any more. */
   nodeOf(slot: number): Node | undefined {
     return this.isPending(slot) ? this.restoreSlot(slot) : this.#alive(slot);
-  }
-
-  #placeByName(node: Node, parent: Node, name: ByteName): boolean {
-    const core = this.#core;
-    if (parent.fd >= 0 || find(core, parent, name, found) !== 0 || found.kind !== node.kind) return false;
-    const lowerKey = this.#lowerKeyOf(node);
-    if (this.#records.has(node.slot, NodeFlag.linked)) {
-      const { lo, hi } = this.#records.linkOf(node.slot);
-      node.linkKey = hi * 2 ** 32 + lo;
-    }
-    const indexed = found.kind !== S.IFDIR && found.attr.nlink > 1 ? lookUpIndex(core, found, name) : undefined;
-    if (indexed !== undefined) placeInIndex(core, node, { found, indexed, name });
-    else place(core, node, name, found);
-    if (lowerKey === undefined) return true;
-    if (!node.inUpper) node.lowerLinkKey = lowerKey;
-    else this.#bookCopied(node, indexed?.attr ?? found.attr, indexed === undefined ? lowerKey : undefined);
-    return true;
-  }
-
-  #lowerKeyOf(node: Node): string | undefined {
-    if (!this.#records.has(node.slot, NodeFlag.lowerLinked)) return undefined;
-    const { lo, hi, device } = this.#records.linkOf(node.slot);
-    return `${device}:${hi}:${lo}`;
-  }
-
-  /** The process ended before each of the file's names had its link in the upper layer. */
-  #lookForBareName(node: Node, parent: Node, name: ByteName): void {
-    if (node.indexed === undefined || node.indexed.bareNames || parent.fd >= 0) return;
-    node.indexed.bareNames = find(this.#core, parent, name, found) === 0 && found.dir?.layer.writable === false;
-  }
-
-  /** It was copied up: parted from the lower file with a key, or, perhaps without the booking of it, to the index of hard links. */
-  #bookCopied(node: Node, attr: Attr, partedKey: string | undefined): void {
-    if (partedKey !== undefined) this.#core.nodes.markParted(node, partedKey);
-    if (attr.nlink > 1) rememberUpperLink(this.#core, node, attr);
-    else if (partedKey === undefined) this.#core.journal?.lowerLinked(node, undefined);
   }
 
   #buildAlias(node: Node, slot: number): void {
