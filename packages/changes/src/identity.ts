@@ -22,10 +22,11 @@ export function withChange({ words }: Attr, changed: bigint): Attr {
   return other;
 }
 
-/** The same for all names of an inode. */
+/** A key that all names of an inode share. */
 export const inodeKeyOf = ({ words, ino }: Pick<Attr, "words" | "ino">): string =>
   `${words[StatWord.devMajor]}:${words[StatWord.devMinor]} ${ino}`;
 
+/** The inode with its present content and attributes, on its file system. */
 export function identityOf(attr: Attr): string {
   const { ino, size, mode } = attr;
   return `${ino} ${size} ${mode} ${changedAt(attr)}`;
@@ -38,7 +39,7 @@ export function sameIdentity({ words: one }: Attr, { words: other }: Attr): bool
   return IDENTITY_WORDS.every((word) => one[word] === other[word]);
 }
 
-/** The same, but entries of a directory come and go. */
+/** As `identityOf`, but the entries of a directory may come and go. */
 export function sealOf(attr: Attr): string {
   if (!isDirectory(attr)) return identityOf(attr);
   return `${attr.ino} ${attr.mode} ${attr.uid}:${attr.gid}`;

@@ -3,7 +3,7 @@ import { type Hit, isDirectory, join, type LayerPath, type LayerStack } from "@s
 import { native } from "@sluice/native";
 import { AT } from "@sluice/vfs";
 
-/** Of a mark, before the handle. */
+/** The length of a mark before its handle. */
 export const ORIGIN_HEADER_BYTES = 21;
 const TYPE_AT = 4;
 const handle = Buffer.alloc(128);
@@ -12,7 +12,7 @@ function identity(type: number, bytes: Buffer): string {
   return `${type}:${bytes.toString("latin1")}`;
 }
 
-/** Undefined if it was not copied up, or if its file system has no handles. */
+/** The handle in the origin mark of an upper object; undefined if it was not copied up, or if its file system has no handles. */
 export function originOf(stack: LayerStack, upper: Hit): string | undefined {
   const mark = stack.rawMark(upper, "origin");
   return mark === undefined || mark.length <= ORIGIN_HEADER_BYTES
@@ -26,7 +26,7 @@ export function rawHandleOf(stack: LayerStack, lower: Hit): { type: number; byte
   return both < 0 ? undefined : { type: both >>> 16, bytes: handle.subarray(0, both & 0xffff) };
 }
 
-/** The same for a lower object itself. */
+/** The handle of a lower object itself, to compare with `originOf`; undefined without handles. */
 export function handleOf(stack: LayerStack, lower: Hit): string | undefined {
   const found = rawHandleOf(stack, lower);
   return found === undefined ? undefined : identity(found.type, found.bytes);

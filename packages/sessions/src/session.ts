@@ -166,7 +166,7 @@ export class Session {
     await writeSnapshot(name, this.base, this.#record.userXattr);
   }
 
-  /** The same for a directory in the view of $HOME, without that of $HOME itself. */
+  /** The paths of the frozen layers of a directory in $HOME, the topmost first; without the directory itself. */
   homeLayerPaths(name: string): string[] {
     return this.#record.homeLayers.map((layer) => `${layerPath(layer, "home")}/${name}`);
   }

@@ -212,7 +212,7 @@ export class Steps {
     return isDirectory(here) || this.#moved.has(key) ? contentStateOf(here) === contentStateOf(reviewed) : sameIdentity(here, reviewed);
   }
 
-  /** The same for a new directory whose entries go again. */
+  /** Lets its owner, who is the caller, change the entries of a new directory: they go again. */
   openNew(step: Step): void {
     if ((step.do !== "add" && step.do !== "replace") || !step.directory) return;
     this.#tryOnInode(step.path, step.after, (fd) => native.fchmodat(fd, "", OWNER_RWX, AT.EMPTY_PATH));
