@@ -46,8 +46,9 @@ asRoot.test("prepare.sh asks for root before it makes anything", async () => {
 
 test("units call the command with options that it knows", async () => {
   for (const name of readdirSync(place("systemd")).filter((file) => file.endsWith(".service"))) {
-    for (const [, line = ""] of read(`systemd/${name}`).matchAll(/^Exec\w+=-?\/usr\/local\/bin\/sluice (.*)$/gm))
-      await checkOptions(line.split(" "));
+    const lines = [...read(`systemd/${name}`).matchAll(/^Exec\w+=-?\/usr\/local\/bin\/sluice (.*)$/gm)];
+    expect(lines.length, name).toBeGreaterThan(0);
+    for (const [, line = ""] of lines) await checkOptions(line.split(" "));
   }
 });
 

@@ -103,7 +103,7 @@ test("the socket of a server that is about to die is waited for", async () => {
   const path = join(scratch(), "c.sock");
   const dying = await startControlServer(path, async () => undefined);
   const next = startControlServer(path, async () => undefined);
-  await sleep(150);
+  expect(await Promise.race([next, sleep(150, "waits")])).toBe("waits");
   await dying.close();
   await (await next).close();
 });
