@@ -160,6 +160,11 @@ describe.each(CALLERS)("as %s", (caller) => {
       expect((await runScript(["cat", join(around, "made")])).stdout).toBe("x\n");
       const inside = await project.sluice(["run", "--write", "dir", "--", "true"]);
       expect(inside).toMatchObject({ code: 2, stderr: expect.stringContaining("lies in the directory of the session") as unknown });
+      const missing = await project.sluice(["run", "--read-only", "/no/such", "--", "true"]);
+      expect(missing).toMatchObject({
+        code: 2,
+        stderr: expect.stringContaining("--read-only: /no/such does not exist (ENOENT)") as unknown,
+      });
     },
     LIMIT_MS,
   );
