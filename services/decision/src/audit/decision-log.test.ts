@@ -293,6 +293,19 @@ describe("a server", () => {
     expect(got).toEqual([]);
   });
 
+  it("drops the one event that is too long for a server, and sends those beside it once each", async () => {
+    let refusals = 1;
+    const { url, got } = await receiver((events) => {
+      if (events.some((event) => event.decision_id === "d3")) return 413;
+      return events.length < 8 && refusals-- > 0 ? 503 : 200;
+    });
+    const { log, counts } = open(`sinks: [{ kind: http, url: "${url}" }]\n`);
+    for (let n = 0; n < 16; n++) log.record(question, decision(`d${n}`), 0n);
+    await log.close();
+    expect(got.map((event) => event.decision_id)).toEqual(Array.from({ length: 16 }, (_, n) => `d${n}`).filter((id) => id !== "d3"));
+    expect(counts.outcomes).toEqual({ "http sent": 15, "http dropped": 1 });
+  });
+
   it("drops an event that a sink will never take, and goes on with the others", async () => {
     const { url, got } = await receiver((events) => (events.some((event) => event.decision_id === "bad") ? 400 : 200));
     const { log, counts } = open(`sinks: [{ kind: http, url: "${url}" }]\n`);

@@ -3,7 +3,7 @@
  * does not take them. A full queue drops and counts lines, or makes the writer wait, as configured.
  */
 import { setTimeout as sleep } from "node:timers/promises";
-import { type LogEntry, type LogSink, Unacceptable } from "./sinks/log-sink.js";
+import { type LogEntry, type LogSink, TooLong, Unacceptable } from "./sinks/log-sink.js";
 
 export interface QueueLimits {
   maxLines: number;
@@ -103,6 +103,7 @@ export class LogQueue {
         this.reports.finished(name, "sent", batch.length);
         return;
       } catch (error) {
+        if (error instanceof TooLong && batch.length > 1) return await this.sendHalves(batch);
         if (this.failures++ === 0) this.reports.failing(name, error as Error);
         if (error instanceof Unacceptable || this.closing.signal.aborted) break;
       }
@@ -110,5 +111,12 @@ export class LogQueue {
       await sleep(pauseMs, undefined, { signal: this.closing.signal, ref: false }).catch(() => undefined);
     }
     this.reports.finished(name, "dropped", batch.length);
+  }
+
+  /** Each half has its own fate: a line that is too long alone takes no other with it, and none is sent twice. */
+  private async sendHalves(batch: readonly LogEntry[]): Promise<void> {
+    const half = batch.length >> 1;
+    await this.send(batch.slice(0, half));
+    await this.send(batch.slice(half));
   }
 }

@@ -3,7 +3,7 @@ import { Agent as HttpAgent, request as httpRequest } from "node:http";
 import { Agent as HttpsAgent, request as httpsRequest } from "node:https";
 import { promisify } from "node:util";
 import { gzip } from "node:zlib";
-import { type LogEntry, type LogSink, Unacceptable } from "./log-sink.js";
+import { type LogEntry, type LogSink, TooLong, Unacceptable } from "./log-sink.js";
 
 export interface HttpSinkOptions {
   url: string;
@@ -33,14 +33,9 @@ export class HttpSink implements LogSink {
   async write(lines: readonly LogEntry[]): Promise<void> {
     const status = await this.post(await pack(`[${lines.map(({ text }) => text).join(",")}]`));
     if (status >= 200 && status < 300) return;
-    if (status === TOO_LARGE && lines.length > 1) {
-      const half = lines.length >> 1;
-      await this.write(lines.slice(0, half));
-      await this.write(lines.slice(half));
-      return;
-    }
     const message = `the log's server answers with HTTP ${status}`;
-    throw NEVER.has(status) || status === TOO_LARGE ? new Unacceptable(message) : new Error(message);
+    if (status === TOO_LARGE) throw new TooLong(message);
+    throw NEVER.has(status) ? new Unacceptable(message) : new Error(message);
   }
 
   close(): Promise<void> {

@@ -4,7 +4,7 @@ export interface LogSink {
   readonly name: string;
   /**
    * Takes all of them or none: if it rejects, they are sent again. `keys` tell repetitions of one line apart from another.
-   * Rejects with `Unacceptable` if no repetition will help.
+   * Rejects with `Unacceptable` if no repetition will help, and with `TooLong` if a part of them may be taken.
    */
   write(lines: readonly LogEntry[]): Promise<void>;
   close(): Promise<void>;
@@ -19,5 +19,10 @@ export interface LogEntry {
 
 /** These lines will never be taken. */
 export class Unacceptable extends Error {
-  override readonly name = "Unacceptable";
+  override readonly name: string = "Unacceptable";
+}
+
+/** These lines are too long for one request. Fewer may be taken. */
+export class TooLong extends Unacceptable {
+  override readonly name = "TooLong";
 }
