@@ -1,11 +1,13 @@
 /** Describes an operation to the gate: an access to an object, or the creation of one. */
-import { Attr, type ByteName, type CallContext, O } from "@sluice/vfs";
+import { Attr, type ByteName, O } from "@sluice/vfs";
+import { attributesToBe, type ObjectToMake } from "./attributes-to-be.js";
 import type { DescribedObjects } from "./gate-context.js";
 import { contentOf, withDescriptor } from "../handles/content.js";
 import { type Node, pathAt } from "../node/node.js";
 import { readXattrOf } from "./node-xattr.js";
 import { statNode } from "../node/open-node.js";
-import type { Access, Intent, Operation } from "../contract/gate.js";
+import type { Access, Intent, IntentAttr, Operation } from "../contract/gate.js";
+import type { DirectoryAccess } from "../layer/layer-stack.js";
 
 const attr = new Attr();
 
@@ -29,15 +31,26 @@ export function intentOn(
   };
 }
 
-/** A creation, as far as the object is known before it exists. */
-export function creationIntent(operation: Operation, made: { call: CallContext; parent: Node; name: ByteName; mode: number }): Intent {
+/** The name of an object that is about to be made, and the accesses that its creation needs. */
+export interface ObjectToName extends ObjectToMake {
+  name: ByteName;
+  accesses: readonly Access[];
+  openFlags: number;
+}
+
+/** A creation. The attributes are found out when the gate looks at them. */
+export function creationIntent(core: DirectoryAccess, operation: Operation, made: ObjectToName): Intent {
+  let attributes: IntentAttr | undefined;
   return {
     operation,
-    accesses: ["create"],
+    accesses: made.accesses,
     paths: [pathAt(made.parent, made.name)],
     layer: "upper",
-    attr: { mode: made.mode, uid: made.call.uid, gid: made.call.gid, sizeExact: 0n },
-    openFlags: 0,
+    get attr() {
+      attributes ??= attributesToBe(core, made);
+      return attributes;
+    },
+    openFlags: made.openFlags,
     readXattr: () => undefined,
     content: undefined,
   };

@@ -98,17 +98,18 @@ class Creating implements Governed<OpenContext> {
     if (core.upper === undefined) return Errno.EROFS;
     const { name } = this.file;
     if (name === undefined ? hidesNode(core, parent) : hidesName(core, parent, name)) return Errno.EACCES;
-    return core.gate.active ? [{ intent: intentOf(this.call, parent, this.file), node: undefined }] : NO_ACCESS;
+    return core.gate.active ? [{ intent: intentOf(core, this.call, parent, this.file), node: undefined }] : NO_ACCESS;
   }
 }
 
-function intentOf(call: CallContext, parent: Node, file: FileToMake): Intent {
+function intentOf(core: OpenContext, call: CallContext, parent: Node, file: FileToMake): Intent {
   const { args } = file;
   const operation = file.name === undefined ? "tmpfile" : "create";
   // A nameless file can be linked anywhere: it is judged at the place where it is made, and again by LINK.
   const name = file.name ?? "#tmpfile";
-  const made = creationIntent(operation, { call, parent, name, mode: S.IFREG | (args.mode & ~args.umask & 0o7777) });
-  return { ...made, accesses: ["create", ...accessesOf(args.flags)], openFlags: args.flags };
+  const { flags, umask } = args;
+  const mode = S.IFREG | (args.mode & 0o7777);
+  return creationIntent(core, operation, { call, parent, name, mode, umask, accesses: ["create", ...accessesOf(flags)], openFlags: flags });
 }
 
 interface Made {

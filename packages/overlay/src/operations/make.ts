@@ -40,6 +40,8 @@ export function symlink(core: OperationContext, call: CallContext, request: { at
   return govern(core, new Making(call, { at: request.at, operation: "symlink", mode: S.IFLNK | 0o777, umask: 0, make }, out));
 }
 
+const CREATE = ["create"] as const;
+
 interface NewObject {
   at: At;
   operation: "mknod" | "mkdir" | "symlink";
@@ -64,7 +66,8 @@ class Making extends GovernedOperation<OperationContext> {
     if (core.upper === undefined) return Errno.EROFS;
     if (hidesName(core, parent, at.name)) return Errno.EACCES;
     if (!governsAny(core.gate, "create")) return NO_ACCESS;
-    return [{ intent: creationIntent(operation, { call: this.call, parent, name: at.name, mode: mode & ~umask }), node: undefined }];
+    const made = { call: this.call, parent, name: at.name, mode, umask, accesses: CREATE, openFlags: 0 };
+    return [{ intent: creationIntent(core, operation, made), node: undefined }];
   }
 
   override prepare(core: OperationContext): Status {
