@@ -4,7 +4,16 @@ import type { WrittenAnswer } from "./answer-file.js";
 import type { Entry } from "./person-desk.js";
 
 /** `untilMs`: 0 for an answer that holds. */
-export function listed({ id, question, rule, policyId, waiters, sinceMs, untilMs, once }: Omit<Entry, "identity">): PersonQuestion {
+export function listed({
+  id,
+  question,
+  rule,
+  policyId,
+  waiters,
+  sinceMs,
+  untilMs,
+  once,
+}: Omit<Entry, "identity" | "endsMs">): PersonQuestion {
   return {
     askId: id,
     question,

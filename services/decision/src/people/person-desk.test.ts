@@ -2,7 +2,7 @@ import { chmodSync, symlinkSync, mkdtempSync, readFileSync, rmSync, statSync, tr
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { plainQuestion, type Question } from "@sluice/decision-api";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { quietDesk } from "../testing/quiet-desk.js";
 import { AnswerFile } from "./answer-file.js";
 import { type Asked, DeskClosed, PersonDesk } from "./person-desk.js";
@@ -52,6 +52,25 @@ describe("a question for a person", () => {
     expect(desk.list()).toEqual([]);
     expect(desk.standing(asked())).toBeUndefined();
     expect(desk.put(asked())).toHaveProperty("id");
+  });
+
+  it.each([
+    ["as usual", 0],
+    ["although somebody sets the clock back", -3_600_000],
+  ])("ends ten minutes after the answer for the next attempt, %s", (_, byMs) => {
+    vi.useFakeTimers({ toFake: ["Date", "performance"] });
+    try {
+      const desk = quietDesk();
+      desk.answer(idOf(desk, asked()), "once", "uid 0");
+      vi.advanceTimersByTime(500_000);
+      vi.setSystemTime(Date.now() + byMs);
+      expect(desk.list()).toMatchObject([{ answer: "once" }]);
+      vi.advanceTimersByTime(101_000);
+      expect(desk.list()).toEqual([]);
+      expect(desk.put(asked())).toHaveProperty("id");
+    } finally {
+      vi.useRealTimers();
+    }
   });
 
   it("without a waiting caller is answered for the next attempt alone", () => {

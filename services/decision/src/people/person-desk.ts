@@ -41,6 +41,8 @@ export interface Entry extends Asked {
   identity: AskIdentity;
   sinceMs: number;
   untilMs: number;
+  /** The same on the clock of performance.now(): somebody may set the other one back. */
+  endsMs: number;
   waiters: Set<Waiter>;
   once: AnsweredAsk | undefined;
 }
@@ -55,6 +57,10 @@ interface Standing extends Asked {
 const LISTED_MS = 600_000;
 const MAX_LISTED = 1_000;
 const MAX_STANDING = 10_000;
+
+function listedFromNow(): Pick<Entry, "untilMs" | "endsMs"> {
+  return { untilMs: Date.now() + LISTED_MS, endsMs: performance.now() + LISTED_MS };
+}
 
 /** The service ends, or takes no question: another replica may know more. */
 export class DeskClosed extends Error {
@@ -143,7 +149,7 @@ export class PersonDesk {
     const { waiters } = entry;
     if (answer === "once" && waiters.size === 0) {
       entry.once = answered;
-      entry.untilMs = Date.now() + LISTED_MS;
+      Object.assign(entry, listedFromNow());
     } else {
       this.#entries.delete(id);
     }
@@ -198,23 +204,23 @@ export class PersonDesk {
     if (this.#closed) throw new DeskClosed("the decision service is stopping");
     const identity = identityOf(asked.question, asked);
     const id = askIdOf(identity);
-    const nowMs = Date.now();
     this.#sweep();
     const known = this.#entries.get(id);
     if (known !== undefined) {
-      if (known.once === undefined) known.untilMs = nowMs + LISTED_MS;
+      if (known.once === undefined) Object.assign(known, listedFromNow());
       return known;
     }
     if (this.#entries.size >= MAX_LISTED) this.#dropOldest();
-    const entry: Entry = { ...asked, id, identity, sinceMs: nowMs, untilMs: nowMs + LISTED_MS, waiters: new Set(), once: undefined };
+    const entry: Entry = { ...asked, id, identity, sinceMs: Date.now(), ...listedFromNow(), waiters: new Set(), once: undefined };
     this.#entries.set(id, entry);
     this.#options.changed();
     return entry;
   }
 
   #sweep(): void {
-    const nowMs = Date.now();
-    for (const { id, untilMs, waiters } of this.#entries.values()) if (untilMs < nowMs && waiters.size === 0) this.#entries.delete(id);
+    const [dateMs, clockMs] = [Date.now(), performance.now()];
+    for (const { id, untilMs, endsMs, waiters } of this.#entries.values())
+      if (waiters.size === 0 && (untilMs < dateMs || endsMs < clockMs)) this.#entries.delete(id);
   }
 
   #dropOldest(): void {
