@@ -66,11 +66,25 @@ export function logDestination(file: string | undefined): LogDestination {
   return { write: (line) => void output.write(shown(line)), close: () => undefined };
 }
 
+/** pino appends the messages of all causes. Most errors here name their cause already. */
+function messageOf(error: Error, seen: readonly Error[] = []): string {
+  const { message, cause } = error;
+  if (!(cause instanceof Error) || seen.includes(cause) || message.includes(cause.message)) return message;
+  return `${message}: ${messageOf(cause, [...seen, error])}`;
+}
+
+function errorFields(error: unknown): unknown {
+  const fields = pino.stdSerializers.err(error as Error);
+  if (error instanceof Error) fields.message = messageOf(error);
+  return fields;
+}
+
 /** For a process that outlives the log. @throws CliError as `logDestination` */
 export function openLog(config: LoggerConfig): OpenedLog {
   const options: LoggerOptions = {
     name: config.name,
     level: config.level ?? "info",
+    serializers: { err: errorFields },
     timestamp: () => `,"time":"${new Date().toISOString()}"`,
   };
   if (config.output !== undefined) return { logger: pino(options, config.output), close: () => undefined };
