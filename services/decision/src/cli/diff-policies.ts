@@ -5,7 +5,7 @@ import { CliError, EXIT } from "@sluice/runtime";
 import { type Changes, ChangeTally } from "../audit/change-tally.js";
 import { replayLog } from "../audit/replay-log.js";
 import { type CallerFlags, callerOf } from "./described-flags.js";
-import { logLines, refuseOtherFile } from "./log-lines.js";
+import { counted, logLines, refuseOtherFile } from "./log-lines.js";
 import { showChanges, showReplay } from "./show-changes.js";
 import { type TreeFile, type Unread, walkTree } from "./walk-tree.js";
 import { withPolicy } from "./with-policy.js";
@@ -79,8 +79,11 @@ async function diffTree(tree: string, pair: Pair, flags: DiffFlags): Promise<Cha
     return changes;
   }
   const { decisions, same, different, failed } = changes;
-  const head = [`${files} files, ${decisions} questions: ${same} the same, ${different} different, ${failed} without an answer`];
-  if (unread.count > 0) head.push(`${unread.count} files or directories cannot be read: ${unread.first}`);
+  const head = [
+    `${counted(files, "file")}, ${counted(decisions, "question")}: ${same} the same, ${different} different, ${failed} without an answer`,
+  ];
+  if (unread.count > 0)
+    head.push(`${unread.count === 1 ? "1 file or directory" : `${unread.count} files or directories`} cannot be read: ${unread.first}`);
   process.stdout.write(showChanges(head, changes, "questions"));
   return changes;
 }

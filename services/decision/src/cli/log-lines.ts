@@ -25,3 +25,13 @@ export function refuseOtherFile(log: string, { read, unreadable }: { read: numbe
   const remedy = "name a file that 'sluice decision --decision-log' wrote";
   throw new CliError({ object: log, problem: "it is not a decision log", remedy, exitCode: EXIT.USAGE });
 }
+
+/** "1 decision", "2 decisions". */
+export function counted(count: number, what: string): string {
+  return `${count} ${what}${count === 1 ? "" : "s"}`;
+}
+
+/** Of lines that are not of a decision log. */
+export function unreadableLines(count: number): string {
+  return `${counted(count, "line")} ${count === 1 ? "is" : "are"} not of a decision log`;
+}

@@ -3,6 +3,7 @@ import { ALL_ACCESSES } from "@sluice/decision-api";
 import { escapeLine, escapeTextName } from "@sluice/runtime";
 import type { Change, Changes, ChangeSide, PathChange } from "../audit/change-tally.js";
 import type { Replay } from "../audit/replay-log.js";
+import { counted, unreadableLines } from "./log-lines.js";
 
 const SHOWN = 20;
 
@@ -35,11 +36,10 @@ export function showChanges(head: readonly string[], { byRule, byPath, firstFail
 /** Of a decision log. */
 export function showReplay(replay: Replay): string {
   const { decisions, given, unreadable } = replay;
-  const times = (count: number): string => (count === 1 ? "1 time" : `${count} times`);
   const part = (kind: "same" | "different" | "failed", words: string): string =>
-    `${replay[kind]} ${words}${given[kind] === 0 ? "" : ` (${times(given[kind])})`}`;
+    `${replay[kind]} ${words}${given[kind] === 0 ? "" : ` (${counted(given[kind], "time")})`}`;
   const parts = [part("same", "the same"), part("different", "different"), part("failed", "without an answer")].join(", ");
-  const head = [`${decisions} decisions, given ${times(given.decisions)}: ${parts}`];
-  if (unreadable > 0) head.push(`${unreadable} lines are not of a decision log`);
+  const head = [`${counted(decisions, "decision")}, given ${counted(given.decisions, "time")}: ${parts}`];
+  if (unreadable > 0) head.push(unreadableLines(unreadable));
   return showChanges(head, replay, "times, with repetitions from the caches of mounts");
 }

@@ -2,7 +2,7 @@
 import type { Policy } from "@sluice/policy-backends";
 import { escapeLine } from "@sluice/runtime/cli";
 import { type LogProfile, profileLog, type Share } from "../audit/profile-log.js";
-import { logLines, refuseOtherFile } from "./log-lines.js";
+import { counted, logLines, refuseOtherFile, unreadableLines } from "./log-lines.js";
 import { withPolicy } from "./with-policy.js";
 
 const SHOWN = 10;
@@ -54,10 +54,10 @@ function render(profile: LogProfile, candidate: string | undefined): string {
   const total = all.asked + all.kept;
   const sharePercent = total === 0 ? 0 : Math.round((all.kept / total) * 100);
   const lines = [
-    `${total} decisions${from === undefined ? "" : `, from ${from} to ${to}`}: ${all.asked} asked, ${sharePercent} % given again by mounts`,
+    `${counted(total, "decision")}${from === undefined ? "" : `, from ${from} to ${to}`}: ${all.asked} asked, ${sharePercent} % given again by mounts`,
   ];
   lines.push(...savings(profile, candidate));
-  if (unreadable > 0) lines.push(`${unreadable} lines are not of a decision log`);
+  if (unreadable > 0) lines.push(unreadableLines(unreadable));
   lines.push(...list("RULE", profile.rules), ...list("DIRECTORY", profile.directories));
   lines.push(...list("PATH", profile.paths), ...list("SUBJECT", profile.subjects));
   return `${lines.join("\n")}\n`;
