@@ -87,3 +87,11 @@ test("a move of a file or its directory does not shed a denied access other than
   expect(readdirSync(mount.path("to"))).toEqual([]);
   await mount.stop();
 });
+
+test("a rename of a lower file is judged by the layer that the file was in, not by that of its copy", async () => {
+  const mount = await mounted(`  - { name: copies, when: "resource.layer == 'upper'", access: [rename, delete], effect: deny, errno: EPERM }
+  - { name: keep, access: [delete], effect: deny }`);
+  expect(await attempt(mount, "mv from/file to/file")).toBe("0 ");
+  expect(await attempt(mount, "mv to/file from/file")).toMatch(/^1 .*Operation not permitted/);
+  await mount.stop();
+});

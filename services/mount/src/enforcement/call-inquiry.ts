@@ -26,6 +26,7 @@ export class CallInquiry implements Inquiry {
   /** Each is read at most once per inquiry. */
   #subject: Subject | undefined;
   #wanted: FactNeeds = NO_FACTS;
+  #layer: string | undefined = undefined;
   readonly #contents: ContentReader;
 
   constructor(contents: ContentReader) {
@@ -38,6 +39,12 @@ export class CallInquiry implements Inquiry {
     this.#intent = intent;
     this.#wanted = wanted;
     this.#subject = undefined;
+    return this;
+  }
+
+  /** As if the object still were in this layer. Undefined: where it is. */
+  inLayer(layer: string | undefined): this {
+    this.#layer = layer;
     return this;
   }
 
@@ -69,7 +76,7 @@ export class CallInquiry implements Inquiry {
       case "cgroup":
         return this.#read().cgroup;
       case "layer":
-        return this.#now.layer;
+        return this.#layer ?? this.#now.layer;
       case "kind":
         return kindOf(attr.mode);
       case "size":

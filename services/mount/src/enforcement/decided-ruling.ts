@@ -8,6 +8,8 @@ export interface DecidedRuling extends Ruling {
   readonly decision: Decision | undefined;
   /** The question; absent for a cached answer, and if nobody answered. */
   readonly question?: Question;
+  /** Of a cached answer: the layer of the object that it was recalled for. */
+  readonly layer?: string | undefined;
   /** With `watch`. */
   readonly terms?: IoTerms;
 }
@@ -28,14 +30,14 @@ export function isGuessAgainst({ onOutage }: Pick<Decision, "onOutage">, { sourc
 }
 
 /** @returns undefined for an effect that this build does not know: the type says never, the wire might not */
-export function rulingOf(enforced: Decision): DecidedRuling | undefined {
+export function rulingOf(enforced: Decision, layer?: string): DecidedRuling | undefined {
   switch (enforced.effect) {
     case "grant":
     case "mediate":
-      return { effect: enforced.effect, errno: 0, decision: enforced };
+      return { effect: enforced.effect, errno: 0, decision: enforced, layer };
     case "ask":
     case "deny":
-      return { effect: "deny", errno: errnoOfDenial(enforced), decision: enforced };
+      return { effect: "deny", errno: errnoOfDenial(enforced), decision: enforced, layer };
     default:
       enforced.effect satisfies never;
       return undefined;

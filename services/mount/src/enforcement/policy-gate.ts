@@ -151,9 +151,9 @@ export class PolicyGate implements Gate {
   }
 
   holds(call: CallContext, ruling: Ruling, now: Intent): boolean {
-    const { decision, question } = ruling as DecidedRuling;
+    const { decision, question, layer } = ruling as DecidedRuling;
     if (question !== undefined) return isStillAsked({ question, decision, contents: this.#contents }, now);
-    return decision === undefined || this.#recallable(call, now)?.decisionId === decision.decisionId;
+    return decision === undefined || this.#recallable(call, now, layer)?.decisionId === decision.decisionId;
   }
 
   isLaxer(other: Ruling, ruling: Ruling): boolean {
@@ -281,13 +281,14 @@ export class PolicyGate implements Gate {
     const decision = this.#recallable(call, intent);
     if (decision === undefined) return undefined;
     if (intent.compares !== true) this.#events.recalled(decision, call, intent);
-    return this.#enforce(decision, decision.decisionId);
+    return this.#enforce(decision, decision.decisionId, intent.layer);
   }
 
-  #recallable(call: CallContext, intent: Intent): Decision | undefined {
+  /** `layer`: of the object as it was judged. Only a copy-up changes the layer, and that is the same object. */
+  #recallable(call: CallContext, intent: Intent, layer?: string): Decision | undefined {
     if (this.#capabilities === undefined || this.#decider.recall === undefined) return undefined;
     try {
-      const decision = this.#decider.recall(this.#inquiry.of(call, intent, this.#capabilities));
+      const decision = this.#decider.recall(this.#inquiry.of(call, intent, this.#capabilities).inLayer(layer));
       // Obligations are stored with the question that they came by.
       return decision === undefined || decision.obligations.length > 0 ? undefined : decision;
     } catch (error) {
@@ -361,8 +362,8 @@ export class PolicyGate implements Gate {
     return ruling;
   }
 
-  #enforce(enforced: Decision, id: string): DecidedRuling {
-    const ruling = rulingOf(enforced);
+  #enforce(enforced: Decision, id: string, layer?: string): DecidedRuling {
+    const ruling = rulingOf(enforced, layer);
     if (ruling === undefined)
       this.#events.anomaly("answer has an unknown effect: denied", { question: id, effect: String(enforced.effect) });
     return ruling ?? DENIED;
