@@ -293,6 +293,19 @@ describe("a server", () => {
     expect(got).toEqual([]);
   });
 
+  it("that answers nothing holds the end up no longer than the grace, however much waits", async () => {
+    let requests = 0;
+    const server = createServer(() => void requests++);
+    servers.push(server);
+    await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+    const url = `http://127.0.0.1:${(server.address() as { port: number }).port}/logs`;
+    const { log, counts } = open(`sinks: [{ kind: http, url: "${url}", timeout: 1h }]\n`);
+    for (let n = 0; n < 2_500; n++) log.record(question, decision(`d${n}`), 0n);
+    await expect.poll(() => requests).toBe(1);
+    await log.close(50);
+    expect([counts.outcomes, requests]).toEqual([{ "http dropped": 2_500 }, 1]);
+  });
+
   it("drops the one event that is too long for a server, and sends those beside it once each", async () => {
     let refusals = 1;
     const { url, got } = await receiver((events) => {

@@ -61,11 +61,15 @@ export class LogQueue {
 
   /** Sends what waits for at most `graceMs`; the rest is dropped. */
   async close(graceMs: number): Promise<void> {
+    const { signal } = this.closing;
+    const late = new Promise<void>((resolve) => signal.addEventListener("abort", () => resolve(), { once: true }));
     const timer = setTimeout(() => this.closing.abort(), graceMs);
-    await this.running;
+    await Promise.race([this.running, late]);
     clearTimeout(timer);
     this.closing.abort();
+    // This ends a write that is under way.
     await this.sink.close();
+    await this.running;
   }
 
   private async run(): Promise<void> {
@@ -95,7 +99,7 @@ export class LogQueue {
   /** Never rejects. */
   private async send(batch: readonly LogEntry[]): Promise<void> {
     const { name } = this.sink;
-    for (;;) {
+    while (!this.closing.signal.aborted) {
       try {
         await this.sink.write(batch);
         if (this.failures > 0) this.reports.working(name);
@@ -105,7 +109,7 @@ export class LogQueue {
       } catch (error) {
         if (error instanceof TooLong && batch.length > 1) return await this.sendHalves(batch);
         if (this.failures++ === 0) this.reports.failing(name, error as Error);
-        if (error instanceof Unacceptable || this.closing.signal.aborted) break;
+        if (error instanceof Unacceptable) break;
       }
       const pauseMs = Math.min(LONGEST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** Math.min(this.failures - 1, 16)) * (0.5 + Math.random() / 2);
       await sleep(pauseMs, undefined, { signal: this.closing.signal, ref: false }).catch(() => undefined);
