@@ -35,7 +35,7 @@ export class CallInquiry implements Inquiry {
 
   /** `wanted`: the facts that the policy in force looks at. */
   of(call: CallContext, intent: Intent, wanted: FactNeeds): this {
-    this.#call = call;
+    this.#call = call.asker ?? call;
     this.#intent = intent;
     this.#wanted = wanted;
     this.#subject = undefined;
