@@ -104,7 +104,8 @@ async function discovered(client: JsonClient, options: AuthzenOptions, context: 
 /** Of the obligations profile: one of type "sluice" has ours as properties; any other is one that the mount does not know, and denies. */
 function obligationsOf(context: unknown): readonly Obligation[] {
   const listed = (context as { obligations?: unknown } | undefined)?.obligations;
-  if (!Array.isArray(listed)) return [];
+  if (listed === undefined || listed === null) return [];
+  if (!Array.isArray(listed)) throw new Error("the policy decision point answered with 'obligations' that are no list");
   return listed.flatMap((each: { type?: unknown; properties?: unknown }): Obligation[] => {
     const own = each?.type === "sluice" && typeof each.properties === "object" && each.properties !== null;
     if (!own)

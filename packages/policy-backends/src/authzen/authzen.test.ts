@@ -160,6 +160,11 @@ describe("authzen", () => {
     ["a failure", { status: 500, body: "broken" }, /HTTP 500: broken/],
     ["fewer answers than questions", { body: { evaluations: [{ decision: true }] } }, /did not answer each question/],
     ["no decision", { body: { evaluations: [{ decision: "true" }, {}] } }, /without a decision/],
+    [
+      "obligations that are no list",
+      { body: { evaluations: [{ decision: true, context: { obligations: { type: "sluice" } } }, { decision: true }] } },
+      /'obligations' that are no list/,
+    ],
     ["something else", { body: 7 }, /did not answer each question/],
   ])("takes %s for no answer", async (_, answer, message) => {
     point = { "/access/v1/evaluations": () => answer };

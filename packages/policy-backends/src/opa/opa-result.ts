@@ -6,8 +6,10 @@ import type { Reply } from "../two-questions.js";
 const EFFECTS: ReadonlySet<unknown> = new Set<Effect>(["grant", "mediate", "deny"]);
 const UNDEFINED: Reply = { kind: "none", reason: "the policy is undefined for this question" };
 
+/** Throws if they cannot be read: an open without them would have more than the policy gives. */
 function obligationsOf(value: unknown): readonly Obligation[] {
-  if (typeof value !== "object" || value === null) return [];
+  if (value === undefined || value === null) return [];
+  if (typeof value !== "object" || Array.isArray(value)) throw new Error("the policy answered with 'obligations' that are no object");
   return Object.entries(value).map(([name, each]) => ({ name, value: typeof each === "string" ? each : JSON.stringify(each) }));
 }
 
@@ -33,6 +35,8 @@ export function replyOfResult(result: unknown): Reply {
     return { kind: "effect", effect: effect as Effect, errno: code, ...words };
   }
   refuseOthers(effect);
+  if (effect !== undefined && effect !== null)
+    throw new Error(`the policy answered with the unknown effect ${String(JSON.stringify(effect)).slice(0, 40)}`);
   if (typeof allow === "boolean") return { kind: "boolean", allowed: allow, ...words };
   throw new Error("the policy answered with an object that has neither 'effect' nor 'allow'");
 }

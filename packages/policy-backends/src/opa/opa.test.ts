@@ -39,6 +39,9 @@ const documents: OpaDocuments = {
   "odd/undefined": () => undefined,
   "odd/number": () => 7,
   "odd/object": () => ({ permitted: true }),
+  "odd/effect": () => ({ effect: "denied", allow: true }),
+  "odd/obligations": () => ({ allow: true, obligations: "audit" }),
+  "odd/list": () => ({ effect: "mediate", obligations: [{ audit: "each-io" }] }),
   "odd/failing": () => {
     throw new Error("no");
   },
@@ -115,6 +118,9 @@ describe("with a stand-in for OPA's server", () => {
   it.each([
     ["odd/number", /neither with true or false nor with an effect/],
     ["odd/object", /neither 'effect' nor 'allow'/],
+    ["odd/effect", /the unknown effect "denied"/],
+    ["odd/obligations", /'obligations' that are no object/],
+    ["odd/list", /'obligations' that are no object/],
     ["odd/failing", /HTTP 500 \(internal_error: evaluation failed\)/],
   ])("takes the answer of %s for none", async (document, message) => {
     await expect(ask(document)).rejects.toThrow(message);
