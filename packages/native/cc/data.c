@@ -84,6 +84,13 @@ static napi_value fs_fsync(napi_env env, napi_callback_info info) {
   return result(env, fsync(fd));
 }
 
+static napi_value fs_syncfs(napi_env env, napi_callback_info info) {
+  struct args args = args_read_as_is(env, info, 1);
+  int fd = arg_int(&args, 0);
+  if (args.failure) return args_failed(&args);
+  return result(env, syncfs(fd));
+}
+
 /* The kernel moves an int here, whatever the ioctl's number says of a long. */
 static napi_value fs_get_flags(napi_env env, napi_callback_info info) {
   struct args args = args_read_as_is(env, info, 1);
@@ -238,7 +245,7 @@ static napi_value map_over(napi_env env, napi_callback_info info) {
 
 const struct exported data_functions[] = {
   {"pread", fs_pread},   {"pwrite", fs_pwrite},       {"ftruncate", fs_ftruncate}, {"lseek", fs_lseek},
-  {"fsync", fs_fsync},
+  {"fsync", fs_fsync},   {"syncfs", fs_syncfs},
   {"ficlone", fs_ficlone}, {"getFlags", fs_get_flags}, {"setFlags", fs_set_flags},  {"flock", fs_flock},
   {"getFsUuid", fs_get_fs_uuid}, {"getFsxattr", fs_get_fsxattr}, {"setFsxattr", fs_set_fsxattr},
   {"mapShared", map_shared}, {"mapOver", map_over},

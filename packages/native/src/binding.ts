@@ -211,6 +211,8 @@ export interface Native extends CopyCalls, NameCalls {
   ficlone(target: number, source: number): number;
   /** fsync(2) on the loop's thread: where the file system is known to be in memory. */
   fsync(fd: number): number;
+  /** syncfs(2) on the loop's thread: for commands that wait for nothing else. */
+  syncfs(fd: number): number;
   fsyncAsync(fd: number, dataOnly: boolean): Promise<number>;
   syncfsAsync(fd: number): Promise<number>;
   /** FS_IOC_GETFLAGS / SETFLAGS. */

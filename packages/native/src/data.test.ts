@@ -107,6 +107,7 @@ describe.each(Object.entries(places))("data on %s", (_, place) => {
     expect(await native.fsyncAsync(fd, false)).toBe(0);
     expect(await native.fsyncAsync(fd, true)).toBe(0);
     expect(await native.syncfsAsync(fd)).toBe(0);
+    expect([native.fsync(fd), native.syncfs(fd), native.syncfs(987_654)]).toEqual([0, 0, -errno.EBADF]);
     expect([0, -errno.EOPNOTSUPP]).toContain(native.ficlone(other, fd));
     native.close(other);
   });

@@ -30,6 +30,15 @@ function removeSlots(place: Place, directory: number, record: ApplyRecord): void
   remove(slotsOf(record, place, directory), record.slots.name);
 }
 
+/** On two disks a crash of the machine could take the record of the apply, and nothing of what returned to the directory. @throws CliError */
+function syncBase({ base }: Place, { slots }: ApplyRecord): void {
+  const fd = slots.in === "base" ? openIn(base.fd, ".") : undefined;
+  if (fd === undefined) return;
+  const status = native.syncfs(fd);
+  native.close(fd);
+  must(status, base.path, "its files cannot be synced");
+}
+
 /** Removes the directory of an apply, in one step. */
 function discard(place: Place, name: string): void {
   const { fd, path } = place.directory;
@@ -183,6 +192,7 @@ export function abandonApply(place: Place, directory: number, record: ApplyRecor
   reverseAll(place, directory, record);
   restoreTimes(place.upper.fd, record.parents ?? []);
   removeSlots(place, directory, record);
+  syncBase(place, record);
   const isNoted = hasNotedRestored(place, record);
   discard(place, APPLY);
   // On a full disk its own record had the room.
@@ -214,6 +224,7 @@ export function finishUndo(place: Place, directory: number, record: ApplyRecord)
   });
   restoreTimes(place.upper.fd, record.parents ?? []);
   removeSlots(place, directory, record);
+  syncBase(place, record);
   // A slot may have a name of a file that stays: its removal is the last change.
   noteRestored(place, { steps: record.steps, names });
   discard(place, UNDO);

@@ -20,6 +20,7 @@ export const CHANGING = [
   "renameat2",
   "setxattrat",
   "symlinkat",
+  "syncfs",
   "syncfsAsync",
   "unlinkat",
   "utimensat",
