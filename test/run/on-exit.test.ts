@@ -9,7 +9,7 @@ import { CALLERS, NEEDS, Project, rootsViewsShareProcess, testsInTurn } from "./
 
 rootsViewsShareProcess();
 
-const { test } = requires(...NEEDS);
+const { test } = requires(...NEEDS, "command setfattr");
 const seed = chooseSeed();
 const LIMIT_MS = 240_000;
 const FILES = { a: "a\n", b: "b\n", ".env": "secret\n", "key\u001b[2J.pem": "secret\n" };
@@ -100,6 +100,26 @@ describe.each(CALLERS)("as %s", (caller) => {
       expect(report.programs).toContainEqual(
         expect.objectContaining({ program: expect.stringMatching(/cat$|coreutils$/) as unknown, written: [] }),
       );
+    },
+    LIMIT_MS,
+  );
+
+  testInTurn(
+    "a change of attributes alone, or of a content with its former size and time, is told and applied",
+    async () => {
+      const project = new Project(caller, FILES);
+      const attribute = ["setfattr", "-n", "user.mark", "-v", "new", "a"];
+      const kept = await project.sluice(["run", "--name", "one", "--output", "report.json", "--", ...attribute]);
+      expect(kept.stderr).toMatch(/^sluice: 1 with other metadata$/m);
+      expect(JSON.parse(read(project, "report.json"))).toMatchObject({ changes: { modified: 0, metadata: 1 } });
+      expect((await project.sluice(["sessions"])).stdout).toMatch(/^one .* 1 with other metadata$/m);
+      const done = await project.sluice(["run", "--on-exit", "apply", "--resume", "one", "--", "true"]);
+      expect(done.stderr).toMatch(/^sluice: applied to .*: 1 with other metadata$/m);
+      expect(execFileSync("getfattr", ["--only-values", "-n", "user.mark", join(project.base, "a")], { encoding: "utf8" })).toBe("new");
+      const same = "touch -r b /tmp/time; echo B > b; touch -r /tmp/time b";
+      const hidden = await project.sluice(["run", "--on-exit", "apply", "--", "sh", "-ec", same]);
+      expect(hidden.stderr).toMatch(/^sluice: 1 modified\nsluice: applied to .*: 1 modified$/m);
+      expect(read(project, "b")).toBe("B\n");
     },
     LIMIT_MS,
   );

@@ -7,6 +7,6 @@ test("the summary leaves nothing out that was deleted or replaced", () => {
   expect(summaryOf(none)).toBe("no changes");
   expect(summaryOf({ ...none, deleted: 1, replaced: 2 })).toBe("1 deleted, 2 directories replaced");
   expect(summaryOf({ modified: 1, added: 2, deleted: 3, replaced: 1, metadata: 4 })).toBe(
-    "1 modified, 2 added, 3 deleted, 1 directory replaced, 4 with another mode or owner",
+    "1 modified, 2 added, 3 deleted, 1 directory replaced, 4 with other metadata",
   );
 });

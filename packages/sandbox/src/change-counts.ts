@@ -10,7 +10,7 @@ export interface ChangeCounts {
   deleted: number;
   /** Directories that are replaced as a whole: everything that was in them is deleted. */
   replaced: number;
-  /** Only the mode or the owner is another one. */
+  /** Only the mode, the owner or attributes are other ones. */
   metadata: number;
 }
 
@@ -40,7 +40,7 @@ function* kindsOf(own: readonly Tree[], lower: Tree): Iterable<ChangeKind | unde
   else for (const item of walkUppers(new LayerStack([...own, lower], { uppers: own.length }))) yield kindOfItem(item);
 }
 
-/** @throws CliError if a layer cannot be read */
+/** From names, sizes, times, modes and owners, without a look at contents and attributes. @throws CliError if a layer cannot be read */
 export function countChanges(session: Session): ChangeCounts {
   const counts: ChangeCounts = { modified: 0, added: 0, deleted: 0, replaced: 0, metadata: 0 };
   const own = session.settled(() => session.openLayers());
@@ -55,6 +55,8 @@ export function countChanges(session: Session): ChangeCounts {
   return counts;
 }
 
+export const hasAny = (counts: ChangeCounts): boolean => Object.values(counts).some((count: number) => count > 0);
+
 const directories = (count: number): string => `${count} ${count === 1 ? "directory" : "directories"} replaced`;
 
 /** Such as "2 modified, 1 added"; kinds without a change are left out. */
@@ -64,7 +66,7 @@ export function summaryOf({ modified, added, deleted, replaced, metadata }: Chan
     ...(added > 0 ? [`${added} added`] : []),
     ...(deleted > 0 ? [`${deleted} deleted`] : []),
     ...(replaced > 0 ? [directories(replaced)] : []),
-    ...(metadata > 0 ? [`${metadata} with another mode or owner`] : []),
+    ...(metadata > 0 ? [`${metadata} with other metadata`] : []),
   ];
   return parts.length === 0 ? "no changes" : parts.join(", ");
 }

@@ -3,13 +3,14 @@ import { writeFileSync } from "node:fs";
 import { type Difference, differenceLine, shownDifferences } from "@sluice/changes";
 import { native, toText } from "@sluice/native";
 import { CliError, codeOf, errorLine, failed } from "@sluice/runtime/cli";
-import { type ChangeCounts, countChanges, summaryOf } from "@sluice/sandbox";
+import { type ChangeCounts, countChanges, hasAny, summaryOf } from "@sluice/sandbox";
 import type { Session } from "@sluice/sessions";
 import { applyReview } from "./apply-session.js";
 import { ask, hasTerminal } from "./ask-terminal.js";
 import { countedNames, deniedIn, readActivity } from "./session-activity.js";
 import { behind, discardSession, placeOf, completeLayers, type Review, reviewSession, soleUpper } from "./session-changes.js";
 import { showReview } from "./show-changes.js";
+import { withUnseen } from "./unseen-changes.js";
 
 export const ON_EXIT = ["ask", "apply", "keep", "discard"] as const;
 export type OnExit = (typeof ON_EXIT)[number];
@@ -142,11 +143,11 @@ function writeReport(file: string, report: unknown): void {
 export async function endRun(session: Session, exitCode: number, args: EndArguments): Promise<void> {
   process.exitCode = exitCode;
   completeLayers(session);
-  const changes = countChanges(session);
-  const hasChanges = Object.values(changes).some((count: number) => count > 0);
+  const found = (await reviewSession(placeOf(session), [])).all.list;
+  const changes = withUnseen(countChanges(session), found);
+  const hasChanges = hasAny(changes);
   // Only of one upper layer changes can be applied.
   const review = async (): Promise<Review> => reviewSession(await soleUpper(session), []);
-  const found = hasChanges ? (await reviewSession(placeOf(session), [])).all.list : [];
   const conflicts = found.filter(({ conflict }) => conflict !== undefined).length;
   const held = found.flatMap(({ path, heldBack }) => (heldBack === undefined ? [] : [path]));
   const heldBack = { count: held.length, paths: held };

@@ -1,6 +1,7 @@
 /** `sluice sessions`: the sessions of `sluice run`. */
+import { readdirSync } from "node:fs";
 import { escapeTextName, errorLine, table } from "@sluice/runtime/cli";
-import { type ChangeCounts, countChanges, summaryOf } from "@sluice/sandbox";
+import { type ChangeCounts, countChanges, hasAny, summaryOf } from "@sluice/sandbox";
 import { becomeOwner, listSessions, type Session } from "@sluice/sessions";
 import type { Command } from "commander";
 
@@ -23,9 +24,16 @@ interface Row {
   changes: ChangeCounts | Error;
 }
 
-function count(session: Session): ChangeCounts | Error {
+/** Most sessions have a change that their names, sizes and times tell. Only of others everything is compared. */
+async function count(session: Session): Promise<ChangeCounts | Error> {
   try {
-    return countChanges(session);
+    const counts = countChanges(session);
+    if (hasAny(counts) || readdirSync(session.upper).length === 0) return counts;
+    const [{ placeOf, reviewSession }, { withUnseen }] = await Promise.all([
+      import("../../review/session-changes.js"),
+      import("../../review/unseen-changes.js"),
+    ]);
+    return withUnseen(counts, (await reviewSession(placeOf(session), [])).all.list);
   } catch (error) {
     return error as Error;
   }
@@ -33,11 +41,11 @@ function count(session: Session): ChangeCounts | Error {
 
 async function look(session: Session): Promise<Row> {
   const running = session.isRunning();
-  const changes = count(session);
+  const changes = await count(session);
   if (running || !(changes instanceof Error)) return { session, running, changes };
   // A fork that was killed leaves layers half moved: whoever takes the lock finishes that.
   return session.lock().then(
-    () => ({ session, running, changes: count(session) }),
+    async () => ({ session, running, changes: await count(session) }),
     () => ({ session, running, changes }),
   );
 }
