@@ -8,7 +8,7 @@ import { failed, unfit } from "@sluice/runtime/cli";
 import { AT, Attr, Errno, errnoName, O, RENAME } from "@sluice/vfs";
 import { drawHidden, isLayerName } from "./names.js";
 import type { SessionRecord } from "./record.js";
-import { below, makePrivate, openLock, openPrivate, openState, type Place, remedyFor } from "./state-directory.js";
+import { below, makePrivate, openLock, openPrivate, openState, type Place, remedyFor, remedyIfGone } from "./state-directory.js";
 
 /** The parts of a session, and their names in a layer. A work directory belongs to the upper layer that it was made for. */
 const TREE_PARTS: Moves = [
@@ -235,7 +235,10 @@ export function openLayerTree(name: string, userXattr: boolean): Tree {
       const { path } = below(layer, "upper");
       readAsMount(userXattr);
       const fd = openBeneath(layer.fd, "upper", O.RDONLY | O.DIRECTORY, 0);
-      if (fd < 0) throw unfit(path, `this layer of the session cannot be opened (${errnoName(-fd)})`, "discard the session");
+      if (fd < 0) {
+        const problem = `this layer of the session cannot be opened (${errnoName(-fd)})`;
+        throw unfit(path, problem, remedyIfGone(fd, "discard the session"));
+      }
       return treeOf(path, fd, userXattr);
     }),
   );

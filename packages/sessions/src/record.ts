@@ -4,7 +4,7 @@ import { native, openBeneath } from "@sluice/native";
 import { type CliError, codeOf, failed, unfit } from "@sluice/runtime/cli";
 import { Errno, errnoName, O } from "@sluice/vfs";
 import { isLayerName } from "./names.js";
-import { below, type Place, remedyFor } from "./state-directory.js";
+import { below, type Place, remedyFor, remedyIfGone } from "./state-directory.js";
 
 const FILE = "session.json";
 const NEXT = "session.json.next";
@@ -101,7 +101,10 @@ export function readRecord(directory: Place): SessionRecord {
   const { path } = below(directory, FILE);
   // Not a wait for the other end of a FIFO.
   const fd = openBeneath(directory.fd, FILE, O.RDONLY | O.NONBLOCK, 0);
-  if (fd < 0) throw unfit(path, `the record of this session cannot be read (${errnoName(-fd)})`, "remove the directory of the session");
+  if (fd < 0) {
+    const problem = `the record of this session cannot be read (${errnoName(-fd)})`;
+    throw unfit(path, problem, remedyIfGone(fd, "remove the directory of the session"));
+  }
   try {
     const stat = fstatSync(fd);
     if (!stat.isFile() || stat.uid !== process.geteuid?.() || (stat.mode & 0o077) !== 0 || stat.size > MAX_BYTES)

@@ -28,7 +28,7 @@ import { childOf, type ProcessId } from "./process-times.js";
 import { readRecord, type SessionRecord, syncRecord, writeRecord } from "./record.js";
 import { isRunning, runnerOf, takeLock, writeProcesses } from "./session-lock.js";
 import { writeSnapshot } from "./snapshot.js";
-import { below, makePrivate, openPrivate, type Place } from "./state-directory.js";
+import { below, makePrivate, openPrivate, type Place, remedyIfGone } from "./state-directory.js";
 
 /** The two layers of the view of the directory, and the two of the view of $HOME. */
 export type LayerName = "upper" | "work" | "home/upper" | "home/work";
@@ -118,7 +118,10 @@ export class Session {
   openLayer(layer: LayerName): Tree {
     readAsMount(this.#record.userXattr);
     const fd = openBeneath(this.fd, layer, O.RDONLY | O.DIRECTORY, 0);
-    if (fd < 0) throw unfit(this.path(layer), `this layer of the session cannot be opened (${errnoName(-fd)})`, "discard the session");
+    if (fd < 0) {
+      const problem = `this layer of the session cannot be opened (${errnoName(-fd)})`;
+      throw unfit(this.path(layer), problem, remedyIfGone(fd, "discard the session"));
+    }
     return treeOf(this.path(layer), fd, this.#record.userXattr);
   }
 

@@ -27,6 +27,12 @@ export function remedyFor(status: number, remedy: string): string {
   return status === -Errno.EINVAL ? "set XDG_STATE_HOME to a directory on a local disk" : remedy;
 }
 
+const GONE: readonly number[] = [-Errno.ENOENT, -Errno.ENOTDIR, -Errno.ELOOP];
+
+/** Only what is gone may be removed: a disk that fails, or a process with too many files, can be mended. */
+export const remedyIfGone = (status: number, remedy: string): string =>
+  GONE.includes(status) ? remedy : "check its disk and its permissions";
+
 export function below({ fd, path }: Place, name: string): Place {
   return { fd, path: join(path, name) };
 }

@@ -192,6 +192,20 @@ test("refuses a damaged record, a record of a later version and the record of an
   expect(() => openSession("one")).toThrow(/record is that of another session/);
 });
 
+test("advises to check the disk, and not to remove the session, if the disk fails", () => {
+  const session = make("one");
+  const calls = native as unknown as { openat2: typeof native.openat2 };
+  const real = calls.openat2;
+  onTestFinished(() => void (calls.openat2 = real));
+  const fails = ["session.json", "upper"];
+  calls.openat2 = (...args) => (fails.includes(String(args[1])) ? -Errno.EIO : real(...args));
+  for (const open of [() => openSession("one"), () => session.openLayer("upper")])
+    expect(open).toThrow(/\(EIO\): check its disk and its permissions$/);
+  calls.openat2 = real;
+  unlinkSync(join(sessions, "one/session.json"));
+  expect(() => openSession("one")).toThrow(/\(ENOENT\): remove the directory of the session$/);
+});
+
 test("opens no layer through a symbolic link", () => {
   const session = make("one");
   renameSync(session.upper, `${session.upper}.real`);
