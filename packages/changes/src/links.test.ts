@@ -1,6 +1,6 @@
 import { readdirSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { file, hardLink, requires, type Tree, whiteout } from "@sluice/testkit";
+import { directory, file, hardLink, requires, type Tree, whiteout } from "@sluice/testkit";
 import { expect } from "vitest";
 import { undoApply } from "./apply/undo.js";
 import { applyPlanted as apply, reviewed } from "./testing/apply-planted.js";
@@ -34,4 +34,19 @@ test("undoes an apply of a further name after an apply that removed another name
   expect(statSync(join(session.base, "new")).ino).toBe(ino);
   expect(undoApply(session.place)).toMatchObject({ done: true });
   expect(readdirSync(session.base)).toEqual(["b", "c"]);
+});
+
+test("files of a directory that was renamed as a whole stay one file with their names elsewhere, also after an undo", async () => {
+  const session = await plantSession(
+    { "from/one": file("one"), "from/two": file("two"), "from/three": hardLink("from/two"), out: hardLink("from/one") },
+    { from: whiteout(), "to/": directory({ xattrs: { "trusted.overlay.redirect": "/from" } }) },
+  );
+  const inodes = (paths: string[]): number[] => paths.map((path) => statSync(join(session.base, path)).ino);
+  const before = inodes(["out", "out", "from/two", "from/two"]);
+  await apply(session);
+  expect(inodes(["out", "to/one", "to/two", "to/three"])).toEqual(before);
+  expect(undoApply(session.place)).toMatchObject({ done: true, newer: [] });
+  expect(reviewed(session).conflicts).toEqual([]);
+  expect(inodes(["out", "from/one", "from/two", "from/three"])).toEqual(before);
+  expect(statSync(join(session.base, "out")).nlink).toBe(2);
 });

@@ -188,7 +188,7 @@ export class Plan {
       return !this.linked.some(({ ino }) => ino === this.#inoOf(name));
     }
     this.#linked.set(key, slot);
-    if (object.attr.nlink > 1 && content === undefined && this.#linkStaying(key, name)) return false;
+    if (object.attr.nlink > 1 && content === undefined && this.#linkStaying(this.#namesOf(key, object), name)) return false;
     await makeObject({ stack: this.#stack, path, object }, data, { directory: this.#slots, name });
     if (content !== undefined) this.#replaceContent(path, name, content);
     // Attributes of an O_PATH descriptor are listed by its name in /proc, which takes longer.
@@ -208,9 +208,15 @@ export class Plan {
     return native.statx(this.#slots, slot, AT.SYMLINK_NOFOLLOW, attr.words) < 0 ? undefined : attr.ino;
   }
 
+  /** Names in the directory of what is to be the same file: an object that moves with its directory keeps those that it has elsewhere. */
+  #namesOf(key: string, object: Hit): readonly Hit[] {
+    const staying = this.#staying.get(key) ?? [];
+    return this.#stack.isUpper(object) ? staying : [...staying, object];
+  }
+
   /** @returns false if there is none, or the user may not link it: then the file is copied */
-  #linkStaying(key: string, slot: string): boolean {
-    return (this.#staying.get(key) ?? []).some(({ path, attr }) => {
+  #linkStaying(names: readonly Hit[], slot: string): boolean {
+    return names.some(({ path, attr }) => {
       const status = inDirectory(this.#base, path, (directory, name) => native.linkat(directory, name, this.#slots, slot, 0));
       if (status < 0) return false;
       const made = new Attr();
