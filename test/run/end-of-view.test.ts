@@ -94,6 +94,7 @@ async function loses(one: Project, endMount: () => Promise<void>): Promise<void>
       `sluice: one: the mount ended before the command, so changes of the command may be missing: see ${one.session("one", "log")}\n`,
     ) as unknown,
   });
+  expect(stderr).toContain("sluice: nothing was applied, since changes may be missing\n");
   expect(["n", "late"].map((path) => one.exists(path))).toEqual([false, false]);
   expect(await one.sluice(["diff", "one"])).toMatchObject({ code: 0, stdout: "A n\n1 added\n" });
 }

@@ -1,5 +1,5 @@
 // `sluice run --learn`: the policy that a command needs, as root and as an ordinary user.
-import { readFileSync } from "node:fs";
+import { chmodSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { requires } from "@sluice/testkit";
 import { describe, expect } from "vitest";
@@ -27,6 +27,7 @@ describe.each(CALLERS)("as %s", (caller) => {
       const policy = join(project.state, "learned.yaml");
       const learned = await project.sluice(["run", "--learn", policy, "--name", "one", "--", "sh", "-ec", COMMAND]);
       expect(learned.code, learned.stderr).toBe(0);
+      expect(learned.stderr).toContain(`sluice: the learned policy is in ${policy}\n`);
       const text = readFileSync(policy, "utf8");
       expect(text).toMatch(/- name: secrets-read\n {4}path:\n {6}- \.env\n {4}access:/);
       expect(text).toContain("- out/**");
@@ -37,6 +38,26 @@ describe.each(CALLERS)("as %s", (caller) => {
       expect(again.stdout).toBe(learned.stdout);
       for (const more of ["cat src/b", "cat conf/.env", "echo > new", "rm src/a", "echo >> src/a"])
         expect((await project.sluice(["run", "--on-exit", "discard", "--policy", policy, "--", "sh", "-c", more])).code, more).not.toBe(0);
+    },
+    LIMIT_MS,
+  );
+
+  testInTurn(
+    "the session comes to its end, and its report is written, if no policy can be learned",
+    async () => {
+      const project = new Project(caller, FILES);
+      mkdirSync(join(project.state, "policies"), { mode: 0o777 });
+      chmodSync(join(project.state, "policies"), 0o777);
+      const running = project.start([
+        ...["run", "--learn", join(project.state, "policies/learned.yaml"), "--output", "report.json", "--on-exit", "apply", "--"],
+        ...["sh", "-ec", "echo more >> f; echo ready; until [ -e go ]; do sleep 0.1; done"],
+      ]);
+      await running.waitFor("ready");
+      rmSync(join(project.state, "policies"), { recursive: true });
+      writeFileSync(join(project.base, "go"), "");
+      const { code, stderr } = await running.finished;
+      expect([code, stderr]).toEqual([1, expect.stringMatching(/^sluice: \S+learned\.yaml: the policy cannot be written \(ENOENT\): /m)]);
+      expect(JSON.parse(readFileSync(join(project.base, "report.json"), "utf8"))).toMatchObject({ exitCode: 0, outcome: "applied" });
     },
     LIMIT_MS,
   );

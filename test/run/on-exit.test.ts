@@ -1,6 +1,7 @@
 // The end of `sluice run`: the summary, the report, and the question to a person at a terminal.
 import { execFileSync } from "node:child_process";
 import { existsSync, readFileSync, renameSync, writeFileSync } from "node:fs";
+import { constants } from "node:os";
 import { join } from "node:path";
 import { cleanUp, requires, type RunningScript } from "@sluice/testkit";
 import { describe, expect } from "vitest";
@@ -228,6 +229,23 @@ test(
     await terminal.waitFor("ended: 0");
     expect(terminal.text()).toContain(`sluice: applied to ${project.base}: 1 modified`);
     expect(read(project, "a")).toBe("a\nx\n");
+  },
+  LIMIT_MS,
+);
+
+test(
+  "SIGTERM and SIGHUP at the question keep the session, and the report is written",
+  async () => {
+    for (const signal of ["SIGTERM", "SIGHUP"] as const) {
+      const project = new Project("root", FILES);
+      const words = ["run", "--name", "one", "--output", "report.json", "--", "sh", "-c", "echo x >> a"];
+      const terminal = project.onTerminal(words, { shell: '"$@"; echo "ended: $?"' });
+      await terminal.waitFor(QUESTION);
+      process.kill(Number(readFileSync(project.session("one", "lock"), "utf8").split(" ")[0]), signal);
+      await terminal.waitFor(`ended: ${128 + constants.signals[signal]}`);
+      expect(JSON.parse(read(project, "report.json"))).toMatchObject({ exitCode: 0, outcome: "kept", changes: { modified: 1 } });
+      expect((await project.sluice(["diff", "one"])).stdout).toBe("M a\n1 modified\n");
+    }
   },
   LIMIT_MS,
 );

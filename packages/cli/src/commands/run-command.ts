@@ -97,6 +97,23 @@ function lossOf(session: Session): CliError {
   return failed(session.name, "the mount ended before the command, so changes of the command may be missing", `see ${session.path("log")}`);
 }
 
+/** The command failed, or one that ended well lost changes. */
+function endOf(exitCode: number, lostView: boolean): { exitCode: number; failure: string | undefined } {
+  if (exitCode !== 0) return { exitCode, failure: "the command failed" };
+  return lostView ? { exitCode: EXIT.FAILED, failure: "changes may be missing" } : { exitCode, failure: undefined };
+}
+
+/** The rest of the end comes in any case: the report, and the fate of the session. */
+async function problemOfLearning(session: Session, { to, silent }: { to: string | true; silent: boolean }): Promise<unknown> {
+  try {
+    (await import("../learn/learn-session.js")).learn(session, to);
+    if (to !== true && !silent) process.stderr.write(`sluice: the learned policy is in ${escapeTextName(to)}\n`);
+    return undefined;
+  } catch (error) {
+    return error;
+  }
+}
+
 const isNew = ({ resume }: RunArguments): boolean => resume === undefined || resume.includes("@");
 
 async function openLocked(
@@ -217,10 +234,11 @@ async function runWith(signals: EarlySignals, { words, args, sluice }: Called): 
     isEmpty &&= !hasBegun;
     session.end();
     if (lostView && args.json !== true) process.stderr.write(errorLine(lossOf(session).message));
-    const exitCode = lostView && ofCommand === 0 ? EXIT.FAILED : ofCommand;
-    if (args.learn !== undefined) (await import("../learn/learn-session.js")).learn(session, args.learn);
-    await (await import("../review/end-run.js")).endRun(session, exitCode, isEmpty ? { ...args, onExit: "discard" } : args);
+    const problem = args.learn === undefined ? undefined : await problemOfLearning(session, { to: args.learn, silent: args.json === true });
+    const { endRun } = await import("../review/end-run.js");
+    await endRun(session, endOf(ofCommand, lostView), isEmpty ? { ...args, onExit: "discard" } : args);
     isEmpty = false;
+    if (problem !== undefined) throw problem;
   } finally {
     if (isEmpty && existsSync(session.directory)) (await import("@sluice/sessions")).removeSession(session);
     session.close();

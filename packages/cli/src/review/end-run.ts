@@ -1,12 +1,13 @@
 /** The end of `sluice run`: the summary, and the fate of the session: an option decides, or the person at the terminal. */
 import { writeFileSync } from "node:fs";
+import { constants } from "node:os";
 import { type Difference, differenceLine, shownDifferences } from "@sluice/changes";
 import { native, toText } from "@sluice/native";
 import { CliError, codeOf, errorLine, failed } from "@sluice/runtime/cli";
 import { type ChangeCounts, countChanges, hasAny, summaryOf } from "@sluice/sandbox";
 import type { Session } from "@sluice/sessions";
 import { applyReview } from "./apply-session.js";
-import { ask, hasTerminal } from "./ask-terminal.js";
+import { ask, hasTerminal, surviveQuestions } from "./ask-terminal.js";
 import { countedNames, deniedIn, readActivity } from "./session-activity.js";
 import { behind, discardSession, placeOf, completeLayers, type Review, reviewSession, soleUpper } from "./session-changes.js";
 import { showReview } from "./show-changes.js";
@@ -21,14 +22,21 @@ export interface EndArguments {
   json?: boolean;
 }
 
+const SIGNAL_EXIT = 128;
 /** SIGHUP or SIGTERM ended the command: whoever sent it waits for the end of all of it. */
-const TOLD_TO_END: readonly number[] = [128 + 1, 128 + 15];
+const TOLD_TO_END: readonly number[] = [SIGNAL_EXIT + constants.signals.SIGHUP, SIGNAL_EXIT + constants.signals.SIGTERM];
 
 type Outcome = "kept" | "applied" | "discarded";
 
-interface Ending {
-  session: Session;
+/** The end of a command. */
+interface CommandEnd {
   exitCode: number;
+  /** The reason for which nothing may be applied by itself: "the command failed". */
+  failure: string | undefined;
+}
+
+interface Ending extends CommandEnd {
+  session: Session;
   changes: ChangeCounts;
   conflicts: number;
   heldBack: ReturnType<typeof deniedIn>;
@@ -96,10 +104,13 @@ async function selectByPerson(review: Review): Promise<Review | undefined> {
 
 async function askPerson(ending: Ending): Promise<Outcome> {
   const { session, review, tell } = ending;
+  const told = surviveQuestions();
   // The person has typed this for the command, which has ended.
   native.flushInput(process.stdin.fd);
   for (;;) {
     const key = await ask("[a]pply [r]eview [s]elect [k]eep [d]iscard ?", "arskd");
+    const signal = told();
+    if (signal !== undefined) process.exitCode = SIGNAL_EXIT + constants.signals[signal];
     if (key === undefined || key === "k") return "kept";
     if (key === "d") {
       const outcome = await discard(session);
@@ -118,12 +129,12 @@ async function askPerson(ending: Ending): Promise<Outcome> {
 }
 
 async function carryOut(ending: Ending, onExit: OnExit, hasChanges: boolean): Promise<Outcome> {
-  const { session, exitCode } = ending;
+  const { session, failure } = ending;
   if (onExit === "discard") return discard(session);
   if (onExit === "keep" || !hasChanges) return "kept";
   if (onExit === "ask") return askPerson(ending);
-  if (exitCode === 0) return (await apply(await ending.review(), ending)) ? "applied" : "kept";
-  ending.tell("nothing was applied, since the command failed");
+  if (failure === undefined) return (await apply(await ending.review(), ending)) ? "applied" : "kept";
+  ending.tell(`nothing was applied, since ${failure}`);
   return "kept";
 }
 
@@ -140,7 +151,7 @@ function writeReport(file: string, report: unknown): void {
 }
 
 /** The session is locked, and its command has ended. It sets the exit code. @throws CliError */
-export async function endRun(session: Session, exitCode: number, args: EndArguments): Promise<void> {
+export async function endRun(session: Session, { exitCode, failure }: CommandEnd, args: EndArguments): Promise<void> {
   process.exitCode = exitCode;
   completeLayers(session);
   const found = (await reviewSession(placeOf(session), [])).all.list;
@@ -153,7 +164,8 @@ export async function endRun(session: Session, exitCode: number, args: EndArgume
   const heldBack = { count: held.length, paths: held };
   const quiet = args.json === true;
   const tell = (line: string): void => void (quiet || process.stderr.write(`sluice: ${line}\n`));
-  const ending: Ending = { session, exitCode, changes, conflicts, heldBack, denied: deniedIn(readActivity(session)), review, tell };
+  const denied = deniedIn(readActivity(session));
+  const ending: Ending = { session, exitCode, failure, changes, conflicts, heldBack, denied, review, tell };
   const onExit = args.onExit ?? "ask";
   const asks = onExit === "ask" && !quiet && hasTerminal() && !TOLD_TO_END.includes(exitCode);
   const summary = summaryLine(ending);
