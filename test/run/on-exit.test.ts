@@ -44,7 +44,10 @@ describe.each(CALLERS)("as %s", (caller) => {
       expect(await project.sluice(["sessions"], { cwd: away })).toMatchObject({ code: 1, stderr: gone });
       renameSync(away, project.base);
       expect(await project.sluice(["diff", "one"])).toMatchObject({ code: 0, stdout: "A n\n1 added\n" });
+      expect((await project.sluice(["apply", "one"])).code).toBe(0);
       renameSync(project.base, away);
+      writeFileSync(project.base, "a file");
+      expect(await project.sluice(["undo", "one"], { cwd: away })).toMatchObject({ code: 4, stderr: gone });
       expect((await project.sluice(["discard", "one"], { cwd: away })).code).toBe(0);
     },
     LIMIT_MS,

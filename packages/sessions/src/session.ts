@@ -149,9 +149,14 @@ export class Session {
     return [...layers.map((name) => layerPath(name, "upper")), snapshot === null ? this.base : layerPath(snapshot, "upper")];
   }
 
+  /** Whether the directory that it works on is there. Its name may lead to a file by now. */
+  hasBase(): boolean {
+    return statSync(this.base, { throwIfNoEntry: false })?.isDirectory() === true;
+  }
+
   /** The directory that it works on. The caller closes it. @throws CliError */
   openBase(): Tree {
-    if (statSync(this.base, { throwIfNoEntry: false })?.isDirectory() === true) return openTree(this.base, this.#record.userXattr);
+    if (this.hasBase()) return openTree(this.base, this.#record.userXattr);
     const problem = `the directory of session ${this.name} is not there (ENOENT)`;
     throw unfit(this.base, problem, `move it back, or run: sluice discard ${this.name}`);
   }

@@ -1,5 +1,4 @@
 /** The changes of a session, for the commands that show, apply and undo them. */
-import { existsSync } from "node:fs";
 import {
   appliedAt,
   type Difference,
@@ -127,7 +126,7 @@ export function recoverSession(session: Session): void {
 
 /** Before a session is removed: nothing of it stays in its directory, which may be gone. The session is locked. @throws CliError */
 function forgetSession(session: Session): void {
-  if (!existsSync(session.base) || !hasApply(onDisk(session))) return;
+  if (!session.hasBase() || !hasApply(onDisk(session))) return;
   const place = placeOf(session);
   recover(place);
   forgetUndo(place);
@@ -159,7 +158,7 @@ export async function removeDiscarded(): Promise<void> {
 
 function canBeUndone(session: Session): boolean {
   // A session without an apply needs no directory, which may be closed to the user.
-  if (!existsSync(session.base) || !hasApply(onDisk(session))) return false;
+  if (!session.hasBase() || !hasApply(onDisk(session))) return false;
   recoverSession(session);
   return appliedAt({ directory: { fd: session.fd, path: session.directory } }) !== undefined;
 }
