@@ -14,4 +14,4 @@ export { reviewLayers } from "./review.js";
 export { reviewPlace } from "./review-session.js";
 export { namedBy, selectorOf } from "./selection.js";
 export type { Differences } from "./walk-differences.js";
-export { missingInPatch, patchesOf, statLines } from "./write-patch.js";
+export { missingInPatch, parentsOf, patchesOf, statLines } from "./write-patch.js";

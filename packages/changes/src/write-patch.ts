@@ -14,6 +14,17 @@ export function* patchesOf(
   for (const one of ordered) yield [one, filePatches(stack, one, one.from === undefined ? undefined : byPath.get(one.from))];
 }
 
+/** Directories that a patch makes, or removes, with the files in them. */
+export function parentsOf(shown: readonly Difference[]): Set<string> {
+  const parents = new Set<string>();
+  for (const { path, from, before, after } of shown) {
+    if ((after ?? before)?.type === "directory") continue;
+    for (const file of from === undefined ? [path] : [path, from])
+      for (let slash = file.lastIndexOf("/"); slash > 0; slash = file.lastIndexOf("/", slash - 1)) parents.add(file.slice(0, slash));
+  }
+  return parents;
+}
+
 /**
  * The reason why a patch does not hold the whole difference; undefined if it does.
  * @param origin the other end of a rename, if it is shown
@@ -21,6 +32,8 @@ export function* patchesOf(
 export function missingInPatch(one: Difference, parents: ReadonlySet<string>, origin?: Difference): string | undefined {
   const { path, before, after } = one;
   if (isTooLarge(one)) return "a file of more than 256 MiB";
+  // Git removes a directory with the last file in it.
+  if (after === undefined && before?.type === "directory") return parents.has(path) ? undefined : "the removal of an empty directory";
   if (after?.type === "directory") return before === undefined && !parents.has(path) ? "an empty directory" : otherMetadata(one, before);
   if ((after !== undefined && !isInGit(after)) || (before !== undefined && before.type !== "directory" && !isInGit(before)))
     return "neither a file nor a symbolic link";

@@ -1,5 +1,5 @@
 import { execFileSync } from "node:child_process";
-import { chmodSync, cpSync, mkdirSync, rmSync } from "node:fs";
+import { chmodSync, cpSync, mkdirSync, readdirSync, rmdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import {
   bytes,
@@ -18,7 +18,7 @@ import {
 } from "@sluice/testkit";
 import fc from "fast-check";
 import { expect } from "vitest";
-import { missingInPatch, patchesOf, shownDifferences } from "../index.js";
+import { missingInPatch, parentsOf, patchesOf, shownDifferences } from "../index.js";
 import { plantSession } from "../testing/plant-session.js";
 import { textHunks } from "./text-hunks.js";
 
@@ -114,6 +114,30 @@ test("names the changes that a patch cannot hold", async () => {
   ]);
   const patches = [...patchesOf(session.stack(), all, new Map())].flatMap(([, made]) => made);
   expect(patches.map(({ text }) => text.split("\n")[0])).toEqual(["diff --git a/plain b/plain"]);
+});
+
+test("names the removals of empty directories, of which git removes none", async () => {
+  const base: Tree = {
+    "full/sub/f": file("f\n"),
+    "moved/f": file("m\n"),
+    "kind/in": file("in\n"),
+    "kind/bare/": directory(),
+    "lone/": directory(),
+  };
+  const changed: Tree = { full: whiteout(), moved: whiteout(), new: file("m\n"), kind: file("a file\n"), lone: whiteout() };
+  const session = await plantSession(base, changed);
+  const all = session.review();
+  const byPath = new Map(all.map((one) => [one.path, one]));
+  const shown = shownDifferences(all);
+  const missing = shown.flatMap((one) => {
+    const reason = missingInPatch(one, parentsOf(shown), byPath.get(one.from ?? ""));
+    return reason === undefined ? [] : [`${one.path}: ${reason}`];
+  });
+  expect(missing).toEqual(["kind/bare: the removal of an empty directory", "lone: the removal of an empty directory"]);
+  rmdirSync(join(session.base, "kind/bare"));
+  const patch = [...patchesOf(session.stack(), shown, byPath)].flatMap(([, made]) => made.map(({ text }) => text)).join("");
+  execFileSync("git", ["apply"], { cwd: session.base, input: Buffer.from(patch, "latin1") });
+  expect(readdirSync(session.base).sort()).toEqual(["kind", "lone", "new"]);
 });
 
 test("names of a renamed file only the metadata that a patch cannot hold", async () => {

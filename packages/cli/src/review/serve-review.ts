@@ -11,6 +11,7 @@ import {
   differenceLine,
   forTerminal,
   missingInPatch,
+  parentsOf,
   patchesOf,
   selectorOf,
   shownDifferences,
@@ -21,7 +22,6 @@ import { type AccessRules, bodyOf, refuseCall, send, sendPage, WorkFailure } fro
 import type { Session } from "@sluice/sessions";
 import { applyReview } from "./apply-session.js";
 import type { Choice } from "./resolve-conflicts.js";
-import { parentsOf } from "./show-changes.js";
 import { behind, discardSession, recoverSession, type Review, reviewSession, type SessionPlace } from "./session-changes.js";
 
 const PREFIX = "/console/";

@@ -4,6 +4,7 @@ import {
   differenceLine,
   forTerminal,
   missingInPatch,
+  parentsOf,
   patchesOf,
   reportOf,
   shownDifferences,
@@ -25,16 +26,6 @@ const bytes = (text: string): Buffer => Buffer.from(text, "latin1");
 /** Waits while a pipe is full, since a patch may be large. */
 async function print(text: string | Buffer): Promise<void> {
   if (!process.stdout.write(text)) await new Promise((resolve) => process.stdout.once("drain", resolve));
-}
-
-/** Directories that a patch makes with the files in them. */
-export function parentsOf(shown: readonly Difference[]): Set<string> {
-  const parents = new Set<string>();
-  for (const { path, after } of shown) {
-    if (after === undefined || after.type === "directory") continue;
-    for (let slash = path.lastIndexOf("/"); slash > 0; slash = path.lastIndexOf("/", slash - 1)) parents.add(path.slice(0, slash));
-  }
-  return parents;
 }
 
 async function printPatch(review: Review, all: readonly Difference[], byPath: ReadonlyMap<string, Difference>): Promise<void> {
