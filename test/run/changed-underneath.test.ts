@@ -1,5 +1,5 @@
 // The directory changes while a session has copies of its files: the review compares it with what the session saw.
-import { execFileSync } from "node:child_process";
+import { execFileSync, spawnSync } from "node:child_process";
 import {
   chownSync,
   linkSync,
@@ -15,7 +15,7 @@ import {
   writeFileSync,
 } from "node:fs";
 import { dirname, join } from "node:path";
-import { diffSnapshots, requires, type ScriptResult, snapshot } from "@sluice/testkit";
+import { cleanUp, diffSnapshots, requires, type ScriptResult, snapshot } from "@sluice/testkit";
 import { describe, expect } from "vitest";
 import { chooseSeed } from "../fault/exercisers/policies.js";
 import { CALLERS, type Caller, NEEDS, Project, rootsViewsShareProcess, testsInTurn } from "./sandboxed.js";
@@ -305,6 +305,52 @@ test(
     expect(stopped.code).toBe(5);
     expect(read(project, ".git/index")).toBe("index");
     expect(read(project, ".git/index.lock")).toBe("theirs\n");
+  },
+  LIMIT_MS,
+);
+
+/** Until the returned function is called. */
+function mountOver(...paths: string[]): () => void {
+  for (const path of paths) {
+    execFileSync("mount", ["-t", "tmpfs", "none", path]);
+    cleanUp(() => void spawnSync("umount", ["-l", path], { stdio: "ignore" }));
+  }
+  return () => {
+    for (const path of paths.toReversed()) execFileSync("umount", [path]);
+  };
+}
+
+test(
+  "changes over which a file system is mounted stay in the session, and all others are applied",
+  async () => {
+    const files = { a: "a\n", y: "y\n", "seen/in": "in\n", "sub/x": "x\n", "sub/in/z": "z\n", "p/q/f": "f\n", "r/f": "f\n" };
+    const project = new Project("root", files);
+    const at = (path: string): string => join(project.base, path);
+    linkSync(at("a"), at("b"));
+    const unmountFirst = mountOver(at("seen"));
+    const change = "echo 2 > a; echo 2 > y; echo 2 > sub/x; mkdir sub/n; echo 3 > sub/n/z; rm -r p; mv r s; mv sub/in moved";
+    expect((await project.sluice(["run", "--name", "one", "--", "sh", "-ec", change])).code).toBe(0);
+    const all = (await project.sluice(["diff", "one"])).stdout;
+    expect(all).toMatch(/, 2 renamed$/m);
+    const unmount = mountOver(at("sub"), at("p/q"), at("r"));
+    const covered = ["moved", "p/q", "r", "s", "sub"].map((path) => `? ${path} [a file system is mounted there]`);
+    const shown = (await project.sluice(["diff", "one"])).stdout.split("\n");
+    expect(shown.filter((line) => line.startsWith("? "))).toEqual(covered);
+    expect((await project.sluice(["sessions"])).code).toBe(0);
+    expect(await project.sluice(["apply", "one", "sub"])).toMatchObject({
+      ...{ code: 4, stderr: "sluice: one: a file system is mounted over its changes: sub: unmount it\n" },
+    });
+    expect((await project.sluice(["apply", "one"])).stdout).toMatch(/: 3 modified; in the session remain 1 deleted, 5 below a mount$/m);
+    expect(["a", "b", "y"].map((path) => readFileSync(at(path), "utf8"))).toEqual(["2\n", "2\n", "2\n"]);
+    const again = await project.sluice(["run", "--resume", "one", "--", "cat", "sub/x", "sub/n/z", "moved/z", "s/f"]);
+    expect([again.code, again.stdout]).toEqual([0, "2\n3\nz\nf\n"]);
+    expect((await project.sluice(["undo", "one"])).code).toBe(0);
+    unmount();
+    expect((await project.sluice(["diff", "one"])).stdout).toBe(all);
+    expect((await project.sluice(["apply", "one"])).code).toBe(0);
+    expect(["sub/x", "sub/n/z", "moved/z", "s/f"].map((path) => readFileSync(at(path), "utf8")).join("")).toBe(again.stdout);
+    expect(readdirSync(project.base).sort()).toEqual(["a", "b", "moved", "s", "seen", "sub", "y"]);
+    unmountFirst();
   },
   LIMIT_MS,
 );

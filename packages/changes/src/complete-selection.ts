@@ -13,6 +13,9 @@ export function* above(path: string): Generator<string> {
 
 const isOldDirectory = ({ before }: Difference): boolean => before !== undefined && isDirectory(before.object.attr);
 
+/** Whether the layers below have something at the path. */
+const mayBeBelow = ({ before, isCovered }: Difference): boolean => before !== undefined || isCovered === true;
+
 class Completion {
   readonly #all: Differences;
   readonly #byPath: ReadonlyMap<string, Difference>;
@@ -40,7 +43,7 @@ class Completion {
   /** A directory in which something stays is not removed. */
   keepParents(): void {
     for (const one of this.#all.list) {
-      if (this.chosen.has(one) || one.before === undefined) continue;
+      if (this.chosen.has(one) || !mayBeBelow(one)) continue;
       for (const path of above(one.path)) {
         const parent = this.#byPath.get(path);
         if (parent === undefined || !this.chosen.has(parent) || !isOldDirectory(parent)) continue;
@@ -106,7 +109,7 @@ class Staying {
       const parent = this.#byPath.get(path);
       if (parent?.after === undefined || !parent.aspects.includes("type")) continue;
       if (this.set.has(parent) && one.after !== undefined) this.set.add(one);
-      if (this.set.has(one) && one.before !== undefined) this.set.add(parent);
+      if (this.set.has(one) && mayBeBelow(one)) this.set.add(parent);
     }
     const data = this.set.has(one) ? one.after?.data : undefined;
     const source = data === undefined || data.layer === 0 ? undefined : this.#byPath.get(data.path);

@@ -4,7 +4,7 @@ import { toText } from "@sluice/native";
 import { escapeName, escapeTextName } from "@sluice/runtime/cli";
 import type { Aspect, Difference, Side } from "./difference.js";
 
-export type Kind = "added" | "deleted" | "modified" | "metadata" | "renamed" | "type changed";
+export type Kind = "added" | "deleted" | "modified" | "metadata" | "renamed" | "type changed" | "covered";
 
 const LETTERS: Readonly<Record<Kind, string>> = {
   added: "A",
@@ -13,9 +13,11 @@ const LETTERS: Readonly<Record<Kind, string>> = {
   metadata: "m",
   renamed: "R",
   "type changed": "T",
+  covered: "?",
 };
 
-export function kindOf({ before, after, aspects, from }: Difference): Kind {
+export function kindOf({ before, after, aspects, from, isCovered }: Difference): Kind {
+  if (isCovered === true) return "covered";
   if (after === undefined) return "deleted";
   if (before === undefined) return from === undefined ? "added" : "renamed";
   if (aspects.includes("type")) return "type changed";
@@ -87,19 +89,22 @@ export function differenceLine(stack: LayerStack, one: Difference, origin: Diffe
   const conflict = conflictLabel(one) ?? (origin === undefined ? undefined : conflictLabel(origin));
   const refusal = one.heldBack ?? origin?.heldBack;
   const labels = [
+    ...(one.isCovered === true ? ["a file system is mounted there"] : []),
     ...(conflict === undefined ? [] : [conflict]),
     ...(refusal === undefined ? [] : [`held back: ${escapeTextName(refusal)}`]),
   ];
   return `${LETTERS[kindOf(one)]} ${from}${escapeName(one.path)}${slash}${shown}${labels.map((label) => ` [${label}]`).join("")}\n`;
 }
 
+const KINDS: Partial<Record<Kind, string>> = { metadata: "with other metadata", covered: "below a mount" };
+
 /** "2 modified, 1 added; 1 changed underneath" */
 export function summaryOf(shown: readonly Difference[]): string {
   const count = (kind: Kind): string[] => {
     const found = shown.filter((one) => kindOf(one) === kind).length;
-    return found === 0 ? [] : [`${found} ${kind === "metadata" ? "with other metadata" : kind}`];
+    return found === 0 ? [] : [`${found} ${KINDS[kind] ?? kind}`];
   };
-  const kinds = (["modified", "added", "deleted", "renamed", "type changed", "metadata"] as const).flatMap(count);
+  const kinds = (["modified", "added", "deleted", "renamed", "type changed", "metadata", "covered"] as const).flatMap(count);
   const conflicts = shown.filter(({ conflict }) => conflict !== undefined).length;
   const held = shown.filter(({ heldBack }) => heldBack !== undefined).length;
   return [

@@ -31,6 +31,8 @@ export interface Difference {
   isShared?: true;
   /** The reason why an apply leaves it in the session unless it is named: the policy of the session denies it. */
   heldBack?: string;
+  /** A file system is mounted over it in the lower layers: nothing here or in it can be compared, nor applied. Neither side is known. */
+  isCovered?: true;
   /** It changed in the lower layers since the upper layer was begun: applying the difference would lose that. */
   conflict?: string;
   /** Only with a conflict, and only if the two can be merged. */

@@ -4,7 +4,7 @@
  * layers without a mount does not know the index. So each of these names becomes a link, and then the index is empty.
  */
 import { BaseRecorder, BaseRecords, identityIn } from "@sluice/base-record";
-import { furnish, furnitureOf, type Hit, isDirectory, join, type LayerPath, LayerStack, type Tree } from "@sluice/layer-tools";
+import { furnish, furnitureOf, type Hit, isCovered, isDirectory, join, type LayerPath, LayerStack, type Tree } from "@sluice/layer-tools";
 import { native, openBeneath, readNames } from "@sluice/native";
 import { AT, Attr, Errno, O, S } from "@sluice/vfs";
 import { must, type Place } from "./apply/place.js";
@@ -91,7 +91,8 @@ class Linking {
     const names = this.#stack.names(at.places);
     const looked = at.places.map((place) => this.#stack.lookAll(place, names));
     for (const name of names) {
-      const places = this.#stack.resolve(at.places, name, looked);
+      // Names below a mount are not found: they keep the former file.
+      const places = this.#stack.resolve(at.places, name, looked).filter(({ attr }) => !isCovered(attr));
       const [object] = places;
       if (object === undefined) continue;
       if (isDirectory(object.attr)) pending.push({ path: join(at.path, name), places, object, above: at });

@@ -2,7 +2,20 @@
  * The differences between the lower layers and the merged tree, name by name: with the entries that an opaque directory deletes, with the
  * entries of renamed directories, and without copies that differ in nothing.
  */
-import { dataOf, Deeper, type Hit, isDirectory, join, type LayerPath, type LayerStack, typeName, unnested } from "@sluice/layer-tools";
+import {
+  dataOf,
+  Deeper,
+  type Hit,
+  isCovered,
+  isDirectory,
+  join,
+  type LayerPath,
+  type LayerStack,
+  type Looked,
+  MountedOver,
+  typeName,
+  unnested,
+} from "@sluice/layer-tools";
 import { aspectsOf } from "./aspects.js";
 import { inodeKeyOf } from "./identity.js";
 import type { Difference, Move, OnProgress, Side } from "./difference.js";
@@ -43,8 +56,20 @@ class Comparison {
       const old = then.map((place) => this.stack.lookAll(place, some));
       const current = now.map((place) => old[then.findIndex((one) => samePlace(one, place))] ?? this.stack.lookAll(place, some));
       for (const name of some) {
-        yield* this.#name(join(path, name), this.stack.resolve(then, name, old), this.stack.resolve(now, name, current));
+        const [before, after] = [this.#resolve(then, name, old), this.#resolve(now, name, current)];
+        yield* this.#name(join(path, name), before, after);
       }
+    }
+  }
+
+  /** Undefined if something of it cannot be seen, since a file system is mounted over it. */
+  #resolve(places: readonly LayerPath[], name: string, looked: readonly Looked[]): readonly Hit[] | undefined {
+    try {
+      const hits = this.stack.resolve(places, name, looked);
+      return hits.some(({ attr }) => isCovered(attr)) ? undefined : hits;
+    } catch (error) {
+      if (error instanceof MountedOver) return undefined;
+      throw error;
     }
   }
 
@@ -56,7 +81,11 @@ class Comparison {
     return this.stack.names(merges ? upper : [...now, ...then]);
   }
 
-  *#name(path: string, then: readonly Hit[], now: readonly Hit[]): Generator<Step> {
+  *#name(path: string, then: readonly Hit[] | undefined, now: readonly Hit[] | undefined): Generator<Step> {
+    if (then === undefined || now === undefined) {
+      yield { path, before: undefined, after: undefined, aspects: [], isCovered: true };
+      return;
+    }
     if (samePlace(then[0], now[0])) return;
     const before = sideOf(this.stack, then);
     const after = sideOf(this.stack, now);

@@ -31,6 +31,7 @@ export function parentsOf(shown: readonly Difference[]): Set<string> {
  */
 export function missingInPatch(one: Difference, parents: ReadonlySet<string>, origin?: Difference): string | undefined {
   const { path, before, after } = one;
+  if (one.isCovered === true) return "a file system is mounted there";
   if (isTooLarge(one)) return "a file of more than 256 MiB";
   // Git removes a directory with the last file in it.
   if (after === undefined && before?.type === "directory") return parents.has(path) ? undefined : "the removal of an empty directory";

@@ -5,7 +5,7 @@
 import { native, openBeneath, StatWord } from "@sluice/native";
 import { AT, Attr, Errno, errnoName, O, S } from "@sluice/vfs";
 import { failed } from "@sluice/runtime/cli";
-import { isWhiteoutAt, join, lookUp, lookUpAll, namesIn, remedyFor, shownIn, type Tree } from "./tree.js";
+import { isCovered, isWhiteoutAt, join, lookUp, lookUpAll, namesIn, remedyFor, shownIn, type Tree } from "./tree.js";
 
 /** A path in one layer. */
 export interface LayerPath {
@@ -119,7 +119,7 @@ export class LayerStack {
 
   /**
    * The objects behind `name` in the directory that `parents` merge into, topmost first: of a directory all that merge; of a metadata-only
-   * copy those down to the data. Empty if there is none. `looked`: the names of each parent, if they were looked up before.
+   * copy those down to the data; nothing below an object that is covered. Empty if there is none. `looked`: the names of each parent, if they were looked up before.
    */
   resolve(parents: readonly LayerPath[], name: string, looked?: readonly Looked[]): Hit[] {
     const hits: Hit[] = [];
@@ -130,7 +130,7 @@ export class LayerStack {
       if (hit === undefined) continue;
       if (hit === "whiteout" || (hits.length > 0 && !this.#continues(hits, hit))) break;
       hits.push(hit);
-      if (hit.opaque || !(isDirectory(hit.attr) || hit.metacopy)) break;
+      if (hit.opaque || isCovered(hit.attr) || !(isDirectory(hit.attr) || hit.metacopy)) break;
       const redirect = this.mark(hit, "redirect");
       if (redirect === undefined) continue;
       if (isMalformed(redirect)) break;

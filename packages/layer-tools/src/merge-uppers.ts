@@ -6,7 +6,7 @@
  * item is a change now.
  */
 import { type Hit, isDirectory, type LayerPath, type LayerStack, OverAnything } from "./layer-stack.js";
-import { join } from "./tree.js";
+import { isCovered, join } from "./tree.js";
 import { Deeper, unnested } from "./unnested.js";
 import { dataOf, FirstNames, type Item } from "./walk-layers.js";
 
@@ -37,15 +37,20 @@ class Walk {
     const { all, lowers, below } = merged;
     const uppers = all.filter((place) => this.stack.isUpper(place));
     for (const name of this.stack.names(uppers)) {
-      const hits = this.stack.resolve(all, name);
+      const hits = this.#seen(all, name);
       const [object] = hits;
-      const item = { path: join(path, name), before: this.stack.resolve(lowers, name)[0] };
+      const item = { path: join(path, name), before: this.#seen(lowers, name)[0] };
       if (object === undefined) {
         if (below !== undefined) yield { kind: "whiteout", ...item };
       } else if (isDirectory(object.attr)) {
         yield* this.#subdirectory(item, { hits, below: this.#below(uppers, below, name) }, below);
       } else yield { ...this.#names.itemOf(item.path, object, dataOf(this.stack, hits)), before: item.before };
     }
+  }
+
+  /** What a mount covers in the layers below is not there for a walk. */
+  #seen(places: readonly LayerPath[], name: string): Hit[] {
+    return this.stack.resolve(places, name).filter(({ attr }) => !isCovered(attr));
   }
 
   /** The path at which the layers below are searched for a directory. */

@@ -1,6 +1,6 @@
 /** Reads layers beneath their roots, at any depth, without following links. It writes nothing. */
 import { native, openBeneath, readNames, toBytes } from "@sluice/native";
-import { escapeName, failed, unfit } from "@sluice/runtime/cli";
+import { CliError, escapeName, EXIT, failed, unfit } from "@sluice/runtime/cli";
 import { AT, Attr, Errno, errnoName, O, S, STAT_BLOCK_WORDS } from "@sluice/vfs";
 import { openNamed } from "./open-named.js";
 
@@ -46,6 +46,15 @@ export function openTree(path: string, userXattr: boolean): Tree {
 export const remedyFor = (status: number, remedy: string): string =>
   status === -Errno.EXDEV ? "unmount the file system that is mounted there" : remedy;
 
+/** Something lies below a file system that is mounted over a directory of a layer. */
+export class MountedOver extends CliError {}
+
+/** STATX_ATTR_MOUNT_ROOT. */
+const MOUNT_ROOT = 0x2000;
+
+/** A file system is mounted there: the object of the layer itself cannot be seen. */
+export const isCovered = ({ attributes }: Attr): boolean => (attributes & MOUNT_ROOT) !== 0;
+
 /** The path of an object, for messages. */
 export function shownIn(tree: Tree, path: string): string {
   return path === "" ? tree.path : `${tree.path}/${escapeName(path)}`;
@@ -68,6 +77,12 @@ export function namesIn(tree: Tree, path: string): string[] {
 /** One name of a directory; undefined if it is not there, or its directory is not. */
 export function find(tree: Tree, directory: string, name: string): Found | undefined {
   return lookUp(tree, directory, name, (fd, attr) => ({ attr, whiteout: isWhiteoutAt(tree, fd, { name, attr }) }));
+}
+
+function unreadable(object: string, status: number): CliError {
+  const problem = `it cannot be read (${errnoName(-status)})`;
+  const about = { object, problem, remedy: remedyFor(status, "check its permissions"), exitCode: EXIT.FAILED };
+  return status === -Errno.EXDEV ? new MountedOver(about) : new CliError(about);
 }
 
 /** Nothing has that name, or it has been replaced meanwhile. */
@@ -98,12 +113,7 @@ export function lookUpAll(
       const attr = new Attr(words.subarray(STAT_BLOCK_WORDS * index, STAT_BLOCK_WORDS * (index + 1)));
       const status = fd < 0 ? fd : native.statx(fd, name, AT.SYMLINK_NOFOLLOW, attr.words);
       if (status >= 0) use(fd, name, attr);
-      else if (!ABSENT.includes(status))
-        throw failed(
-          shownIn(tree, join(path, name)),
-          `it cannot be read (${errnoName(-status)})`,
-          remedyFor(status, "check its permissions"),
-        );
+      else if (!ABSENT.includes(status)) throw unreadable(shownIn(tree, join(path, name)), status);
     }
   } finally {
     if (fd >= 0) native.close(fd);

@@ -1,7 +1,7 @@
 /** Counts the changes of a session, for one line of summary. */
 import { native } from "@sluice/native";
 import type { Tree } from "@sluice/layer-tools/tree";
-import { type ChangeKind, isDirectory, kindOfChange, LayerStack, type UpperItem, walkUpper, walkUppers } from "@sluice/layer-tools";
+import { type ChangeKind, isDirectory, kindOfChange, LayerStack, type UpperItem, walkUppers } from "@sluice/layer-tools";
 import type { Session } from "@sluice/sessions";
 
 export interface ChangeCounts {
@@ -35,9 +35,7 @@ function kindOfItem(item: UpperItem): ChangeKind | undefined {
 }
 
 function* kindsOf(own: readonly Tree[], lower: Tree): Iterable<ChangeKind | undefined> {
-  const [upper, ...others] = own;
-  if (others.length === 0) for (const { kind } of walkUpper(upper as Tree, [lower])) yield kind;
-  else for (const item of walkUppers(new LayerStack([...own, lower], { uppers: own.length }))) yield kindOfItem(item);
+  for (const item of walkUppers(new LayerStack([...own, lower], { uppers: own.length }))) yield kindOfItem(item);
 }
 
 /** From names, sizes, times, modes and owners, without a look at contents and attributes. @throws CliError if a layer cannot be read */

@@ -13,10 +13,13 @@ export class Leaves {
   /** The differences that stay, and the directories above them. */
   readonly #needed = new Set<string>();
   readonly #merging = new Map<string, boolean>();
+  /** Nobody knows what the directory has there: all of it stays. */
+  readonly #covered: ReadonlySet<string>;
 
   /** @param rest the differences that are not applied. A name of the same file stays with them: without it they would be another file */
   constructor(stack: LayerStack, rest: readonly Difference[], unchanged: Differences["unchanged"] = new Map()) {
     this.#stack = stack;
+    this.#covered = new Set(rest.flatMap(({ path, isCovered }) => (isCovered === true ? [path] : [])));
     const inodes = new Set(rest.map(({ after }) => (after === undefined ? "" : inodeKeyOf(after.object.attr))));
     const names = [...unchanged].filter(([inode]) => inodes.has(inode)).flatMap(([, lower]) => lower);
     for (const { path } of [...rest, ...names]) for (const one of [path, ...above(path)]) this.#needed.add(one);
@@ -46,6 +49,7 @@ export class Leaves {
   }
 
   #merges(path: string): boolean {
+    if (this.#covered.has(path)) return false;
     const known = this.#merging.get(path);
     if (known !== undefined) return known;
     const slash = path.lastIndexOf("/");

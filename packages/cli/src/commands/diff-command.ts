@@ -77,7 +77,8 @@ async function diff(target: string | undefined, words: readonly string[], args: 
 }
 
 const LEGEND = `
-The changes of a session: A added, M modified, D deleted, R renamed, T of another type, m only mode, owner or attributes changed.
+The changes of a session: A added, M modified, D deleted, R renamed, T of another type, m only mode, owner or attributes changed,
+? below a mount, so not compared.
 "changed underneath" marks a file that somebody changed in the directory itself since the session has it. Contents are compared, and
 everything that an opaque directory hides is listed as deleted. A path selects what lies in it, and '!PATTERN' leaves out: '!*.lock'
 matches a name anywhere, '!src/*.c' a path.

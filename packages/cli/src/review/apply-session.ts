@@ -45,7 +45,11 @@ function namesOf(list: readonly Difference[]): string {
   return [...list.slice(0, MAX_NAMES).map(({ path }) => escapeName(path)), ...more].join(", ");
 }
 
-function nothingToApply(place: Place, held: readonly Difference[]): CliError {
+const areCovered = (list: readonly Difference[]): Difference[] => list.filter(({ isCovered }) => isCovered === true);
+
+function nothingToApply(place: Place, held: readonly Difference[], covered: readonly Difference[]): CliError {
+  if (held.length === 0 && covered.length > 0)
+    return unfit(place.name, `a file system is mounted over its changes: ${namesOf(covered)}`, "unmount it");
   if (held.length === 0) return unfit(place.name, "there is nothing to apply", "see 'sluice diff'");
   return new CliError({
     object: place.name,
@@ -66,12 +70,12 @@ export interface Applied {
 export async function applyReview(place: Place, review: Review, args: ApplyArguments & { decide?: Decide }): Promise<Applied> {
   const { stack, all, selected } = review;
   const held = heldBackIn(review);
-  const heldBack = new Set(held);
-  const wanted = withoutLeft(all, selected, heldBack);
+  const covered = areCovered(all.list);
+  const wanted = withoutLeft(all, selected, [...held, ...covered]);
   const decide = args.decide ?? (hasTerminal() ? byPerson : undefined);
   const { taken, merged, dropped } = await resolveConflicts(wanted, place.base.path, { ...args, decide });
   const chosen = completeSelection(all, taken);
-  if (chosen.length === 0 && dropped.size === 0) throw nothingToApply(place, held);
+  if (chosen.length === 0 && dropped.size === 0) throw nothingToApply(place, held, areCovered(selected));
   const applied = new Set(chosen);
   const rest = all.list.filter((one) => !applied.has(one) && !dropped.has(one));
   const left = new Set(all.list.filter((one) => !applied.has(one)).map(({ path }) => path));

@@ -4,14 +4,14 @@ import { constants } from "node:os";
 import { type Difference, differenceLine, shownDifferences } from "@sluice/changes";
 import { native, toText } from "@sluice/native";
 import { CliError, codeOf, errorLine, failed } from "@sluice/runtime/cli";
-import { type ChangeCounts, countChanges, hasAny, summaryOf } from "@sluice/sandbox";
+import { type ChangeCounts, hasAny, summaryOf } from "@sluice/sandbox";
 import type { Session } from "@sluice/sessions";
 import { applyReview } from "./apply-session.js";
 import { ask, hasTerminal, surviveQuestions } from "./ask-terminal.js";
 import { countedNames, deniedIn, readActivity } from "./session-activity.js";
 import { behind, discardSession, placeOf, completeLayers, type Review, reviewSession, soleUpper } from "./session-changes.js";
 import { showReview } from "./show-changes.js";
-import { withUnseen } from "./unseen-changes.js";
+import { countReviewed } from "./unseen-changes.js";
 
 export const ON_EXIT = ["ask", "apply", "keep", "discard"] as const;
 export type OnExit = (typeof ON_EXIT)[number];
@@ -155,7 +155,7 @@ export async function endRun(session: Session, { exitCode, failure }: CommandEnd
   process.exitCode = exitCode;
   completeLayers(session);
   const found = (await reviewSession(placeOf(session), [])).all.list;
-  const changes = withUnseen(countChanges(session), found);
+  const changes = countReviewed(session, found);
   const hasChanges = hasAny(changes);
   // Only of one upper layer changes can be applied.
   const review = async (): Promise<Review> => reviewSession(await soleUpper(session), []);

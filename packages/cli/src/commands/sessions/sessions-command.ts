@@ -1,5 +1,6 @@
 /** `sluice sessions`: the sessions of `sluice run`. */
 import { readdirSync } from "node:fs";
+import { MountedOver } from "@sluice/layer-tools";
 import { escapeTextName, errorLine, table } from "@sluice/runtime/cli";
 import { type ChangeCounts, countChanges, hasAny, summaryOf } from "@sluice/sandbox";
 import { becomeOwner, listSessions, type Session } from "@sluice/sessions";
@@ -24,16 +25,26 @@ interface Row {
   changes: ChangeCounts | Error;
 }
 
+/** Undefined if a mount in the directory covers a part of it. */
+function countQuickly(session: Session): ChangeCounts | undefined {
+  try {
+    return countChanges(session);
+  } catch (error) {
+    if (error instanceof MountedOver) return undefined;
+    throw error;
+  }
+}
+
 /** Most sessions have a change that their names, sizes and times tell. Only of others everything is compared. */
 async function count(session: Session): Promise<ChangeCounts | Error> {
   try {
-    const counts = countChanges(session);
-    if (hasAny(counts) || readdirSync(session.upper).length === 0) return counts;
-    const [{ placeOf, reviewSession }, { withUnseen }] = await Promise.all([
+    const counts = countQuickly(session);
+    if (counts !== undefined && (hasAny(counts) || readdirSync(session.upper).length === 0)) return counts;
+    const [{ placeOf, reviewSession }, { countReviewed }] = await Promise.all([
       import("../../review/session-changes.js"),
       import("../../review/unseen-changes.js"),
     ]);
-    return withUnseen(counts, (await reviewSession(placeOf(session), [])).all.list);
+    return countReviewed(session, (await reviewSession(placeOf(session), [])).all.list);
   } catch (error) {
     return error as Error;
   }
