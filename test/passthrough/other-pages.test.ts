@@ -1,4 +1,4 @@
-/** A mediated mapping sees each change that an open by another nodeId makes: the kernel's pages do not follow it by themselves. */
+/** Readers of pages see each change that an open by another nodeId makes: the kernel's pages do not follow it by themselves. */
 import {
   Actor,
   eventually,
@@ -57,6 +57,19 @@ for (const [what, [change, expected]] of Object.entries(CHANGES)) {
     await eventually("the mapping shows it", 20_000, async () => (await reader.do<unknown>("mapRead", map, 0, OLD.length)) === expected);
     await reader.stop();
     await other.stop();
+    await mount.stop();
+  });
+}
+
+const OBSERVED_READS = { name: "reads", path: "?", access: ["read"], effect: "mediate", obligations: { audit: "each-io" } } as const;
+
+for (const effect of ["mediate", "grant"] as const) {
+  test(`a splice of an observed reader sends what another open has written (${effect})`, async () => {
+    const { lower, upper } = layers({ lower: { f: publicFile(OLD) }, upper: { u: publicFile(OLD) } });
+    const mount = await mountSluice({ lowers: [lower], upper, policy: policyOf(effect, OBSERVED_READS) });
+    const actor = await Actor.start();
+    for (const name of ["u", "f"]) expect([name, await actor.do("syscall", "splice-again", mount.path(name), 65)]).toEqual([name, 65]);
+    await actor.stop();
     await mount.stop();
   });
 }

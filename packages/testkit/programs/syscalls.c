@@ -162,6 +162,25 @@ static int map_private(const char *path) {
   return bytes == MAP_FAILED ? -1 : bytes[0];
 }
 
+static int first_spliced(int fd) {
+  int ends[2];
+  unsigned char byte;
+  loff_t at = 0;
+  if (pipe(ends) < 0 || splice(fd, &at, ends[1], NULL, 1, 0) != 1 || read(ends[0], &byte, 1) != 1) return -1;
+  close(ends[0]);
+  close(ends[1]);
+  return byte;
+}
+
+/* The first byte that a reader splices again after another open has changed it, waiting a while for the change: argv = PATH BYTE */
+static int splice_again(const char *path, int byte) {
+  char changed = (char)byte;
+  int reader = open(path, O_RDONLY), writer = open(path, O_WRONLY), found = first_spliced(reader);
+  if (found < 0 || pwrite(writer, &changed, 1, 0) != 1 || close(writer) < 0) return -1;
+  for (int tries = 0; found != byte && found >= 0 && tries < 1000; tries++, usleep(5000)) found = first_spliced(reader);
+  return found;
+}
+
 /* One write of some bytes: argv = PATH OFFSET LENGTH */
 static int pwrite_once(const char *path, off_t offset, size_t length) {
   static char zeros[4096];
@@ -196,6 +215,7 @@ int main(int argc, char **argv) {
   else if (argc == 4 && strcmp(argv[1], "copy") == 0) result = copy(argv[2], argv[3]);
   else if (argc == 4 && strcmp(argv[1], "old-descriptor") == 0) result = by_old_descriptor(argv[2], argv[3]);
   else if (argc == 4 && strcmp(argv[1], "touch-by") == 0) result = touch_by(argv[2], argv[3]);
+  else if (argc == 4 && strcmp(argv[1], "splice-again") == 0) result = splice_again(argv[2], atoi(argv[3]));
   else if (argc == 3 && strcmp(argv[1], "mapprivate") == 0) result = map_private(argv[2]);
   else if (argc == 3 && strcmp(argv[1], "parent-listed") == 0) result = parent_listed(argv[2]);
   else if (argc == 5 && strcmp(argv[1], "pwrite-once") == 0) result = pwrite_once(argv[2], atoll(argv[3]), atoll(argv[4]));

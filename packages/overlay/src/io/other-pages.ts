@@ -22,6 +22,7 @@ function dropPages(
   other: { id: NodeId; io: InodeIo | undefined } | undefined,
   { offset, length }: ChangedRange,
 ): void {
-  if (other?.io === undefined || other.io.cached === 0) return;
+  // A mapping or a splice of a direct open brings pages, too; see docs/io-modes.md.
+  if (other?.io === undefined || other.io.cached + other.io.direct === 0) return;
   core.port.invalidateInode(other.id, Number(offset), length);
 }

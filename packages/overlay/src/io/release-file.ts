@@ -5,7 +5,10 @@ import { closeFd } from "../layer/system-calls.js";
 import { releaseLocks } from "../locks/lock-file.js";
 import type { OpenFile } from "../handles/handle-table.js";
 import { pagesWritten } from "./cached-pages.js";
+import { type ChangedRange, dropOtherPages } from "./other-pages.js";
 import { leaveWithheld } from "./withhold-open.js";
+
+const WHOLE: ChangedRange = { offset: 0, length: 0 };
 
 /** The file stays in the table until its locks are gone: if the server ends meanwhile, the kernel sends the request to the next one. */
 export function releaseFile(core: IoContext, handle: FileHandle): Status {
@@ -21,6 +24,8 @@ export function closeFile(core: IoContext, file: OpenFile): number {
   core.gate.closed(handle);
   core.handles.remove(handle);
   if (file.write && file.mode === "cached") pagesWritten(file);
+  // The daemon did not hear of what the kernel has written meanwhile.
+  if (file.write && file.backing !== undefined) dropOtherPages(core, file, WHOLE);
   io.handles.delete(file);
   // A mediated open has a descriptor of its own; a passthrough open shares the backing file's.
   if (file.backing?.fd !== file.fd) closeFd(file.fd);
