@@ -61,6 +61,7 @@ static int run(char **words, int count) {
   if (strcmp(name, "get") == 0) return range_lock(F_GETLK, words[2], slot, words + 3);
   if (strcmp(name, "ofd") == 0) return range_lock(F_OFD_SETLK, words[2], slot, words + 3);
   if (strcmp(name, "ofdwait") == 0) return range_lock(F_OFD_SETLKW, words[2], slot, words + 3);
+  if (strcmp(name, "ofdget") == 0) return range_lock(F_OFD_GETLK, words[2], slot, words + 3);
   if (strcmp(name, "flock") == 0) return flock(slots[slot], atoi(words[2])) < 0 ? -errno : 0;
   return -ENOSYS;
 }

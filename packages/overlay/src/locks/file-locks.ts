@@ -98,6 +98,10 @@ export class FileLocks {
     return first;
   }
 
+  firstOwn(range: OwnedSpan): RangeLock | undefined {
+    return first(1, this.#owned.get(range.owner)?.ranges.overlapping(range) ?? [])[0];
+  }
+
   /**
    * Takes a range that nothing is in the way of. It replaces the owner's locks there, and neighbours of one kind are joined.
    * True if a lock for writing became weaker somewhere.

@@ -10,11 +10,15 @@ export interface LockContext {
   readonly port: KernelPort;
 }
 
-/** Fills `args` with a lock that is in the way, or makes its type UNLCK. */
+/**
+ * Fills `args` with a lock that is in the way, or makes its type UNLCK. The kernel asks with UNLCK for a lock of the owner's own
+ * (fs/locks.c posix_test_locks_conflict).
+ */
 export function getLock(core: LockContext, args: LockArgs): Status {
   const file = core.handles.file(args.handle);
   if (file === undefined) return Errno.EBADF;
-  const found = core.locks.inTheWay(file.node, rangeOf(args));
+  const range = rangeOf(args);
+  const found = args.type === LOCK.UNLCK ? core.locks.ownIn(file.node, range) : core.locks.inTheWay(file.node, range);
   if (found === undefined) {
     args.type = LOCK.UNLCK;
     return 0;

@@ -85,6 +85,11 @@ export class LockTable<File extends object> {
     return this.#files.get(file)?.locks.firstInTheWay(wanted);
   }
 
+  /** F_OFD_GETLK with F_UNLCK: a lock of the owner's own in this range. */
+  ownIn(file: File, range: OwnedSpan): RangeLock | undefined {
+    return this.#files.get(file)?.locks.firstOwn(range);
+  }
+
   /** Takes a range: 0 or EAGAIN. For a `caller` that waits, a promise: 0 once it is free, EINTR, or EDEADLK if that would be never. */
   lockRange(file: File, lock: RangeLock, caller: Caller | undefined): number | Promise<number> {
     return this.#lock(file, { kind: "range", lock }, caller);
