@@ -2,6 +2,7 @@
  * A keeper that starts its servers: it starts one, replaces a dead one, hands over to a new version on request, and takes everything down at
  * the end. It reports to people on standard error.
  */
+import type { Server } from "node:net";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { isatty } from "node:tty";
@@ -9,7 +10,7 @@ import type { MountPlan } from "@sluice/keeper-link";
 import { native } from "@sluice/native";
 import { openControlSocket } from "./control-socket.js";
 import { type Held, holdOne } from "./held.js";
-import { FAILED, openResources, prepare, removeSockets, say } from "./setup.js";
+import { FAILED, openResources, prepare, removeSockets, restoreDirectory, say } from "./setup.js";
 import type { KeeperConfig, ServerProgram } from "./keeper-config.js";
 import { MountResources } from "./mount-resources.js";
 import { RestartRule } from "./restart-rule.js";
@@ -37,8 +38,13 @@ export interface Supervision extends ServerSetup {
   first?: UnassignedServer | undefined;
 }
 
+interface KeeperSetup extends Supervision {
+  /** Called before a server begins to serve. */
+  onStart(): void;
+}
+
 class Keeper {
-  readonly #setup: Supervision;
+  readonly #setup: KeeperSetup;
   readonly #held: Held;
   readonly #rule = new RestartRule();
   #program: ServerProgram;
@@ -58,7 +64,7 @@ class Keeper {
   #limit: NodeJS.Timeout | undefined;
   #tellUpgraded: (problem: string | undefined) => void = () => undefined;
 
-  constructor(setup: Supervision) {
+  constructor(setup: KeeperSetup) {
     this.#setup = setup;
     this.#held = setup.held;
     this.#program = setup.server;
@@ -170,6 +176,7 @@ class Keeper {
 
   #start(): ServerProcess {
     const server = this.#next();
+    this.#setup.onStart();
     server.serve({ keeperPid: process.pid, restarts: this.#restarts, lastDeath: this.#lastDeath });
     void server.ready.then(() => {
       if (this.#stops === 0) this.#standby.prepare();
@@ -260,6 +267,7 @@ function listen(keeper: Keeper): void {
 /** Runs servers until none is needed any more, and gives everything back. @returns the exit code */
 export async function supervise(setup: Supervision): Promise<number> {
   let givingBack: Promise<void> | undefined;
+  let control: Server | undefined;
   const giveBack = async (): Promise<void> => {
     control?.close();
     await setup.held.end();
@@ -268,12 +276,19 @@ export async function supervise(setup: Supervision): Promise<number> {
   };
   // A session waits for the descriptors, and its next command may have the same directory for sockets: so they are closed last.
   const onOver = (): void => void (givingBack ??= giveBack());
-  const keeper = new Keeper({ ...setup, onOver });
+  const openControl = (): void => {
+    control?.close();
+    control = openControlSocket(join(setup.runDirectory, CONTROL_SOCKET), {
+      upgrade: (program) => keeper.upgrade(program),
+      serverPid: () => keeper.serverPid,
+    });
+  };
+  const onStart = (): void => {
+    if (restoreDirectory(setup.runDirectory, setup.user)) openControl();
+  };
+  const keeper = new Keeper({ ...setup, onOver, onStart });
   listen(keeper);
-  const control = openControlSocket(join(setup.runDirectory, CONTROL_SOCKET), {
-    upgrade: (program) => keeper.upgrade(program),
-    serverPid: () => keeper.serverPid,
-  });
+  openControl();
   try {
     return await keeper.run();
   } finally {

@@ -1,4 +1,5 @@
 /** The start and the end of both kinds of keeper: the setup of the process, the mount's resources, and the clean-up. */
+import { chmodSync, chownSync, lstatSync, mkdirSync } from "node:fs";
 import { basename, dirname } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { LayerError, type MountPlan, untilLetGo } from "@sluice/keeper-link";
@@ -44,6 +45,34 @@ export function prepare(): void {
   native.setNoNewPrivileges();
   // The reader of the mount's first line may have closed the pipe since.
   for (const stream of [process.stdout, process.stderr]) stream.on("error", () => undefined);
+}
+
+const PRIVATE = 0o700;
+const OTHERS_ENTER = 0o711;
+const WRITABLE_BY_OTHERS = 0o022;
+
+function makeDirectory(directory: string, user: { uid: number; gid: number } | undefined): void {
+  const base = dirname(directory);
+  mkdirSync(base, { recursive: true, mode: PRIVATE });
+  const stat = lstatSync(base);
+  const isOwn = stat.isDirectory() && stat.uid === process.geteuid?.() && (stat.mode & WRITABLE_BY_OTHERS) === 0;
+  if (!isOwn) throw new Error(`${base} belongs to somebody else`);
+  mkdirSync(directory, { mode: PRIVATE });
+  if (user === undefined) return;
+  chmodSync(base, OTHERS_ENTER);
+  chownSync(directory, user.uid, user.gid);
+}
+
+/** Somebody may have removed it, such as a program that clears /run, and no server could start. @returns true if it is a new one */
+export function restoreDirectory(directory: string, user: { uid: number; gid: number } | undefined): boolean {
+  try {
+    if (lstatSync(directory, { throwIfNoEntry: false }) !== undefined) return false;
+    makeDirectory(directory, user);
+    return true;
+  } catch {
+    // The server reports that it has no place for its sockets.
+    return false;
+  }
 }
 
 /** It may belong to the server's user, who adds nothing from now on. */
