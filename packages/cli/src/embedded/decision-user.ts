@@ -6,6 +6,7 @@ import { closeSync, constants, fstatSync, mkdirSync, openSync, readdirSync, read
 import { dirname, join } from "node:path";
 import { setImmediate as turn } from "node:timers/promises";
 import { CAP, capabilityMask, LOCK, native } from "@sluice/native";
+import { codeOf } from "@sluice/runtime/cli";
 
 export interface OwnUser {
   kind: "own";
@@ -135,6 +136,29 @@ function* candidates(): Iterable<number> {
   for (let step = 0; step < count; step++) yield RANGE.first + ((start + step) % count);
 }
 
+/** A full disk takes no file for another uid. There are those of processes that were killed, such as the one whose mounts this process takes over. */
+function claimAny(directory: string, isFree: (id: number) => boolean): Omit<OwnUser, "kind"> | undefined {
+  const first = (ids: Iterable<number>): Omit<OwnUser, "kind"> | undefined => {
+    for (const id of ids) {
+      const release = isFree(id) ? claim(directory, id) : undefined;
+      if (release !== undefined) return { uid: id, gid: id, release };
+    }
+    return undefined;
+  };
+  try {
+    return first(candidates());
+  } catch (error) {
+    if (!["ENOSPC", "EDQUOT"].includes(codeOf(error) ?? "")) throw error;
+    const left = first(
+      readdirSync(directory)
+        .map(Number)
+        .filter((id) => within([RANGE], id)),
+    );
+    if (left === undefined) throw error;
+    return left;
+  }
+}
+
 const shared = (why: string): SharedUser => ({ kind: "shared", why });
 
 const OF_USER = "the mount runs as a user, and so does its decision service";
@@ -160,11 +184,6 @@ export async function chooseDecisionUser(runDirectory: string): Promise<OwnUser 
   const known = idsIn(["/etc/passwd", "/etc/group"]);
   const free = (id: number): boolean => mapped(id, id) && !within(taken, id) && !known.has(id);
   const running = await idsOfProcesses();
-  const directory = claimsDirectory(runDirectory);
-  for (const id of candidates()) {
-    if (!free(id) || running.has(id)) continue;
-    const release = claim(directory, id);
-    if (release !== undefined) return { kind: "own", uid: id, gid: id, release };
-  }
-  return shared(`no uid from ${RANGE.first} to ${RANGE.last} is free`);
+  const claimed = claimAny(claimsDirectory(runDirectory), (id) => free(id) && !running.has(id));
+  return claimed === undefined ? shared(`no uid from ${RANGE.first} to ${RANGE.last} is free`) : { kind: "own", ...claimed };
 }
