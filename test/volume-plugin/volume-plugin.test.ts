@@ -1,5 +1,5 @@
 /** The Docker volume plugin by its protocol, without Docker; test/compose has it with a real engine. */
-import { chmodSync, chownSync, existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { chmodSync, chownSync, existsSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { request } from "node:http";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -32,15 +32,18 @@ interface Answer {
 }
 
 class Plugin {
-  readonly directory = scratch();
-  readonly root = join(this.directory, "root");
-  readonly socket = join(this.directory, "sluice.sock");
+  readonly root: string;
+  readonly socket: string;
   process: RunningScript | undefined;
 
   constructor(
     readonly args: readonly string[],
     readonly env: Readonly<Record<string, string>> = {},
-  ) {}
+    directory = scratch(),
+  ) {
+    this.root = join(directory, "root");
+    this.socket = join(directory, "sluice.sock");
+  }
 
   async start(): Promise<this> {
     this.process = startScript([process.execPath, SLUICE, "volume-plugin", "--socket", this.socket, "--root", this.root, ...this.args], {
@@ -152,6 +155,34 @@ test("a mount that died is made again for the next container, and by a plugin th
   await plugin.start();
   await expect.poll(async () => (await runSluice(["status", Mountpoint])).code).toBe(0);
   expect(await scriptOutput(["cat", join(Mountpoint, "file")])).toBe("text");
+});
+
+test("while the disk of its list is full, the plugin makes no volume and no mount that it does not keep", async () => {
+  const disk = scratch({ on: "tmpfs", sizeMb: 1 });
+  const plugin = await started(new Plugin([], {}, disk));
+  const Opts = { lower: plant(scratch(), { file: "text" }) };
+  const [first, second] = [{ Name: "first" }, { Name: "second", Opts }];
+  const users = async (): Promise<number | undefined> => (await plugin.ask(volume("Get"), first)).Volume?.Status.users;
+  await plugin.ask(volume("Create"), { ...first, Opts });
+  await plugin.ask(volume("Mount"), { ...first, ID: "one" });
+  await plugin.ask(volume("Unmount"), { ...first, ID: "one" });
+  const [filler, full] = [join(disk, "filler"), "cannot be written (ENOSPC): make room on its disk"];
+  expect(() => writeFileSync(filler, Buffer.alloc(2 << 20))).toThrow("ENOSPC");
+  for (let asked = 0; asked < 2; asked++) expect((await plugin.ask(volume("Create"), second)).Err).toContain(full);
+  expect((await plugin.ask(volume("List"))).Volumes?.map(({ Name }) => Name)).toEqual(["first"]);
+  expect((await plugin.ask(volume("Mount"), { ...first, ID: "two" })).Err).toContain(full);
+  expect([await users(), mountsBelow(plugin.root)]).toEqual([0, []]);
+
+  rmSync(filler);
+  expect((await plugin.ask(volume("Mount"), { ...first, ID: "three" })).Err).toBeUndefined();
+  expect(() => writeFileSync(filler, Buffer.alloc(2 << 20))).toThrow("ENOSPC");
+  // Docker says once that a container has ended.
+  expect(await plugin.ask(volume("Unmount"), { ...first, ID: "three" })).toEqual({});
+  expect([await users(), mountsBelow(plugin.root)]).toEqual([0, []]);
+  expect((await plugin.ask(volume("Remove"), first)).Err).toContain(full);
+  rmSync(filler);
+  expect(await plugin.ask(volume("Remove"), first)).toEqual({});
+  expect(existsSync(join(plugin.root, "volumes/first"))).toBe(false);
 });
 
 test("removing a volume whose mount was left behind takes nothing from its layers", async () => {

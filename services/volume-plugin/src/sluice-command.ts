@@ -28,7 +28,8 @@ function run([program, ...before]: SluiceCommand, args: readonly string[], limit
       });
     const timer = setTimeout(() => child.kill("SIGKILL"), limitMs);
     child.once("error", reject);
-    child.once("exit", (code) => {
+    // "close" comes after the last words, "exit" perhaps before.
+    child.once("close", (code) => {
       clearTimeout(timer);
       resolve({ code, output: output.trim() });
     });

@@ -2,7 +2,8 @@
 import { mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { CliError, EXIT } from "@sluice/runtime";
-import type { VolumeOptions } from "./volume-options.js";
+import { codeOf } from "@sluice/runtime/cli";
+import { VolumeError, type VolumeOptions } from "./volume-options.js";
 
 export interface Volume {
   name: string;
@@ -37,10 +38,38 @@ export class VolumeStore {
     }
   }
 
+  /** @throws VolumeError if the list cannot be written; then it is as before */
+  set(volume: Volume): void {
+    this.write(new Map(this.volumes).set(volume.name, volume));
+    this.volumes.set(volume.name, volume);
+  }
+
+  /** @throws as `set` */
+  delete(name: string): void {
+    this.write([...this.volumes].filter(([each]) => each !== name));
+    this.volumes.delete(name);
+  }
+
+  /** Docker tells the end of a use once. @returns the problem if the list cannot be written: the next one that is written has it */
+  release({ name }: Volume, users: Set<string>): unknown {
+    const volume = this.volumes.get(name);
+    if (volume !== undefined) volume.users = users;
+    try {
+      this.write(this.volumes);
+      return undefined;
+    } catch (error) {
+      return error;
+    }
+  }
+
   /** Written aside and renamed: whoever dies in the middle leaves the old list. */
-  save(): void {
-    const stored: Stored = { version: 1, volumes: [...this.volumes.values()].map((volume) => ({ ...volume, users: [...volume.users] })) };
-    writeFileSync(`${this.file}.new`, `${JSON.stringify(stored, null, 2)}\n`, { mode: 0o600 });
-    renameSync(`${this.file}.new`, this.file);
+  private write(volumes: Iterable<[string, Volume]>): void {
+    const stored: Stored = { version: 1, volumes: [...volumes].map(([, volume]) => ({ ...volume, users: [...volume.users] })) };
+    try {
+      writeFileSync(`${this.file}.new`, `${JSON.stringify(stored, null, 2)}\n`, { mode: 0o600, flush: true });
+      renameSync(`${this.file}.new`, this.file);
+    } catch (cause) {
+      throw new VolumeError(`${this.file}: the list of volumes cannot be written (${codeOf(cause)}): make room on its disk`, { cause });
+    }
   }
 }

@@ -78,8 +78,7 @@ export class Volumes {
         if (same(known.options, options)) return;
         throw new VolumeError(`there is a volume ${name} with other options: remove it first`);
       }
-      store.volumes.set(name, { name, options, users: new Set(), createdAt: new Date().toISOString() });
-      store.save();
+      store.set({ name, options, users: new Set(), createdAt: new Date().toISOString() });
     });
   }
 
@@ -89,8 +88,7 @@ export class Volumes {
       const volume = this.known(name);
       if (volume.users.size > 0) throw new VolumeError(`volume ${name} is in use by ${volume.users.size} containers`);
       await this.freeMountpoint(pathsOf(root, name).mountpoint);
-      store.volumes.delete(name);
-      store.save();
+      store.delete(name);
       // The mount point, the log, and the layers of upper=auto. Layers that the user named belong to the user.
       discard(volumesDirectory(root), name);
     });
@@ -100,8 +98,13 @@ export class Volumes {
     return this.inTurn(name, async () => {
       const volume = this.known(name);
       const mountpoint = await this.serve(volume);
-      volume.users.add(user);
-      this.parts.store.save();
+      try {
+        this.parts.store.set({ ...volume, users: new Set(volume.users).add(user) });
+      } catch (error) {
+        // Docker takes it for unused, and never asks for its end.
+        await this.reconcile(volume);
+        throw error;
+      }
       return mountpoint;
     });
   }
@@ -109,10 +112,12 @@ export class Volumes {
   unmount(name: string, user: string): Promise<void> {
     return this.inTurn(name, async () => {
       const volume = this.known(name);
-      const { root, store, command } = this.parts;
-      if (!volume.users.delete(user)) return;
-      store.save();
-      if (volume.users.size === 0) await command.unmount(pathsOf(root, name).mountpoint);
+      const { root, store, command, log } = this.parts;
+      const users = new Set(volume.users);
+      if (!users.delete(user)) return;
+      const problem = store.release(volume, users);
+      if (problem !== undefined) log.error({ err: problem, volume: name }, "the end of a use is not in the list of volumes yet");
+      if (users.size === 0) await command.unmount(pathsOf(root, name).mountpoint);
     });
   }
 
