@@ -2,6 +2,7 @@
  * Removes trees that belong to somebody else: beneath a root, across no mount, and at any depth with a bounded number of
  * descriptors. Owners may rename directories and put links in their place meanwhile, and lead nobody elsewhere by it.
  */
+import { fchmodSync, fchownSync } from "node:fs";
 import { readNames } from "./dirents.js";
 import { native } from "../native.js";
 import { inDirectory, openBeneath } from "./open-beneath.js";
@@ -50,19 +51,41 @@ function removeIn(rootFd: number, path: string): string[] | Removal {
   }
 }
 
+/** Its owner, or whoever may write to it, adds nothing from now on. What cannot be taken is left as it is. */
+function takeDirectory(rootFd: number, path: string): void {
+  const fd = openBeneath(rootFd, path, O_DIRECTORY, 0);
+  if (fd < 0) return;
+  try {
+    fchownSync(fd, 0, 0);
+    fchmodSync(fd, 0o700);
+  } catch {
+    // Such as in a user namespace that has no id for its owner.
+  } finally {
+    native.close(fd);
+  }
+}
+
 interface Full {
   path: string;
   /** It was looked through. */
   listed: boolean;
+  /** It was not empty after that, so nobody else can add to it any more. */
+  taken: boolean;
 }
 
 function removeFull(rootFd: number, paths: readonly string[]): Removal {
   const privileged = process.geteuid?.() === 0;
-  const left: Full[] = paths.map((path) => ({ path, listed: false }));
+  const left: Full[] = paths.map((path) => ({ path, listed: false, taken: false }));
   for (let last = left.at(-1); last !== undefined; last = left.at(-1)) {
     if (last.listed) {
       const status = inDirectory(rootFd, last.path, unlink);
-      // A second look would let somebody who adds names keep us here.
+      // A third look would let somebody who adds names keep us here.
+      if (status === -ENOTEMPTY && privileged && !last.taken) {
+        takeDirectory(rootFd, last.path);
+        last.listed = false;
+        last.taken = true;
+        continue;
+      }
       if (status < 0 && status !== -ENOENT) return { status, path: last.path };
       left.pop();
       continue;
@@ -71,7 +94,7 @@ function removeFull(rootFd: number, paths: readonly string[]): Removal {
     const full = removeIn(rootFd, last.path);
     if (!Array.isArray(full)) return full;
     last.listed = true;
-    for (const path of full) left.push({ path, listed: false });
+    for (const path of full) left.push({ path, listed: false, taken: false });
   }
   return { status: 0, path: "" };
 }
