@@ -105,24 +105,37 @@ it("keeps a directory that is young, has other files, or leads to a socket elsew
   expect([young, foreign, elsewhere].filter((path) => !existsSync(path))).toEqual([]);
 });
 
-it("touches nothing of another user, behind a link, or in a place that others may change", async () => {
+it("touches nothing that is not a run directory, behind a link, or in a place that others may change", async () => {
   const victim = join(home, "victim");
   mkdirSync(victim, { mode: 0o700 });
   dead(join(victim, "control.sock"));
   age(victim);
-  const linked = runDirectories("/nowhere/linked").at(-1) as string;
-  const others = directory("/nowhere/others");
+  const linked = join(dirname(directory("/nowhere")), "0123456789abcdef");
   symlinkSync(victim, linked);
-  if (process.getuid?.() === 0) chownSync(others, 1000, 1000);
-  else writeFileSync(join(others, "file"), "");
-  age(others);
   await clear();
-  expect([join(victim, "control.sock"), others].filter((path) => !existsSync(path))).toEqual([]);
+  expect(existsSync(join(victim, "control.sock"))).toBe(true);
   expect(lstatSync(linked).isSymbolicLink()).toBe(true);
   const open = age(directory("/nowhere/open"));
   chmodSync(dirname(open), 0o777);
   await clear();
   expect(existsSync(open)).toBe(true);
+});
+
+it.runIf(process.getuid?.() === 0)("removes the dead directory of a user for root, whatever the user put there", async () => {
+  const [dead1, live] = [directory("/nowhere/of-user"), directory("/nowhere/live-of-user")];
+  const canary = join(home, "canary");
+  mkdirSync(join(canary, "file"), { recursive: true });
+  for (const each of [dead1, live]) dead(join(each, "control.sock"));
+  await listen(join(live, "keeper.sock"));
+  mkdirSync(join(dead1, "more/deep"), { recursive: true });
+  for (const name of ["decision.sock", "link"]) symlinkSync(canary, join(dead1, name));
+  spawnSync("mkfifo", [join(dead1, "keeper.sock")]);
+  for (const each of [dead1, live]) {
+    chownSync(each, 1000, 1000);
+    age(each);
+  }
+  await clear();
+  expect([dead1, live, join(canary, "file")].map((path) => existsSync(path))).toEqual([false, true, true]);
 });
 
 it("a server that goes on with a directory makes it young, so that nobody removes it before its sockets are there", () => {

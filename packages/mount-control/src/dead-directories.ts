@@ -4,8 +4,9 @@
  */
 import { closeSync, constants, fstatSync, lstatSync, openSync, readdirSync, readlinkSync, type Stats, statfsSync } from "node:fs";
 import { connect } from "node:net";
-import { dirname, join } from "node:path";
-import { LOCK, native } from "@sluice/native";
+import { basename, dirname, join } from "node:path";
+import { LOCK, native, removeTree } from "@sluice/native";
+import { AT, Attr, O, S } from "@sluice/vfs";
 import { codeOf } from "@sluice/runtime/cli";
 import { readMountTable } from "./mount-table.js";
 import {
@@ -32,6 +33,8 @@ const CLEAR_AFTER_MS = 2_000;
 /** ext4, XFS, Btrfs, tmpfs and overlayfs. On others, sockets of another machine look as if nobody listened. */
 const LOCAL_FILE_SYSTEMS: readonly number[] = [0xef53, 0x58465342, 0x9123683e, 0x01021994, 0x794c7630];
 
+const attr = new Attr();
+
 const isYoung = ({ mtimeMs }: Stats): boolean => Date.now() - mtimeMs < YOUNG_MS;
 const isSame = (one: Stats, other: Stats): boolean => one.dev === other.dev && one.ino === other.ino && one.mtimeMs === other.mtimeMs;
 
@@ -47,6 +50,30 @@ function isRefused(socket: string): Promise<boolean> {
   });
 }
 
+/** Of a mount that root's keeper holds for a user, to whom the directory belongs. */
+function isOfUser({ uid }: Stats): boolean {
+  return process.geteuid?.() === 0 && uid !== 0;
+}
+
+/**
+ * The user may put anything there, and replace it at any moment: sockets alone count, by descriptors that no path leads elsewhere. No file
+ * system of the user is asked.
+ */
+async function isDeadOfUser(directoryFd: number): Promise<boolean> {
+  for (const name of SOCKETS) {
+    const fd = native.openat(directoryFd, name, O.PATH | O.NOFOLLOW | O.CLOEXEC, 0);
+    if (fd < 0) continue;
+    try {
+      const found = native.statx(fd, "", AT.EMPTY_PATH | AT.STATX_DONT_SYNC, attr.words) === 0;
+      const isSocket = found && (attr.mode & S.IFMT) === S.IFSOCK;
+      if (isSocket && !(await isRefused(`/proc/self/fd/${fd}`))) return false;
+    } finally {
+      native.close(fd);
+    }
+  }
+  return true;
+}
+
 /** A link to a place elsewhere is not followed: the place may be beneath a mount of this process, which would wait for itself. */
 async function isDead(directory: string): Promise<boolean> {
   for (const name of readdirSync(directory)) {
@@ -60,21 +87,33 @@ async function isDead(directory: string): Promise<boolean> {
   return true;
 }
 
-/** Whoever makes a directory takes the same lock (`makeRunDirectory`), so it is not used again meanwhile. */
-function removeLocked(directory: string, seen: Stats): void {
-  const fd = openSync(directory, constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW);
+function removeOfUser(directory: string): void {
+  const base = openSync(dirname(directory), constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW);
   try {
-    if (native.flock(fd, LOCK.EX | LOCK.NB) < 0) return;
-    if (isSame(fstatSync(fd), seen) && isSame(lstatSync(directory), seen)) removeFlat(directory);
+    removeTree(base, basename(directory));
   } finally {
-    closeSync(fd);
+    closeSync(base);
   }
+}
+
+/** Whoever makes a directory takes the same lock (`makeRunDirectory`), so it is not used again meanwhile. */
+function removeLocked(fd: number, directory: string, seen: Stats): void {
+  if (native.flock(fd, LOCK.EX | LOCK.NB) < 0) return;
+  if (!isSame(fstatSync(fd), seen) || !isSame(lstatSync(directory), seen)) return;
+  if (isOfUser(seen)) removeOfUser(directory);
+  else removeFlat(directory);
 }
 
 async function removeIfDead(directory: string): Promise<void> {
   const seen = lstatSync(directory);
-  if (!isOwnDirectory(seen) || isYoung(seen) || !(await isDead(directory))) return;
-  removeLocked(directory, seen);
+  const isOurs = isOwnDirectory(seen) || (seen.isDirectory() && isOfUser(seen));
+  if (!isOurs || isYoung(seen)) return;
+  const fd = openSync(directory, constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW);
+  try {
+    if (await (isOfUser(seen) ? isDeadOfUser(fd) : isDead(directory))) removeLocked(fd, directory, seen);
+  } finally {
+    closeSync(fd);
+  }
 }
 
 async function clear(base: string): Promise<void> {
@@ -94,7 +133,7 @@ async function clear(base: string): Promise<void> {
   }
 }
 
-/** Of the caller's user alone, and of no mount that the mount table has. Never rejects. */
+/** Of the caller's user, for root also of the users for whom it holds mounts; of no mount that the mount table has. Never rejects. */
 export async function removeDeadDirectories(bases = runBases()): Promise<void> {
   // A base that is not there, or is somebody else's, has nothing of ours.
   for (const base of bases) await clear(base).catch(() => undefined);

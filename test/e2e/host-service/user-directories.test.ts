@@ -1,11 +1,19 @@
-/** The directory of sockets of a user's mount goes at its end, whatever the user does. */
-import { existsSync } from "node:fs";
+/** The directory of sockets of a user's mount: it goes at the end, whatever the user does, and after a kill of the keeper. */
+import { existsSync, mkdirSync, utimesSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { runDirectories } from "@sluice/mount-control";
-import { file, requires, startScript } from "@sluice/testkit";
+import { eventually, file, killProcess, requires, runScript, startHostService, startScript } from "@sluice/testkit";
 import { expect } from "vitest";
 import { pythonAs, startForUsers, USER, UserHome } from "./user-home.js";
 
-const { test } = requires("/dev/fuse", "CAP_SYS_ADMIN", "command setpriv", "command python3", "checkout that every user can read");
+const { test } = requires("/dev/fuse", "CAP_SYS_ADMIN", "command setpriv", "checkout that every user can read");
+const { test: withPython } = requires(
+  "/dev/fuse",
+  "CAP_SYS_ADMIN",
+  "command setpriv",
+  "command python3",
+  "checkout that every user can read",
+);
 
 const PATIENCE_MS = 60_000;
 
@@ -27,7 +35,7 @@ while places:
       places.remove(place)
 `;
 
-test("goes although its user goes on adding to it", async () => {
+withPython("goes although its user goes on adding to it", async () => {
   const host = await startForUsers();
   const home = await UserHome.make({ lower: { word: file("x") } }, host);
   const [directory = ""] = runDirectories(home.mountpoint);
@@ -39,4 +47,29 @@ test("goes although its user goes on adding to it", async () => {
   expect([home.mounts, existsSync(directory)]).toEqual([0, false]);
   expect(await flood.finished).toMatchObject({ code: 0, stderr: "" });
   await home.mount();
+});
+
+test("goes with the next service if the keeper of the mount was killed, and that of a live mount stays", async () => {
+  const host = await startForUsers();
+  const [home, other] = [await UserHome.make({}, host), await UserHome.make({ lower: { word: file("x") } }, host)];
+  const keepers = (): number[] =>
+    host
+      .children()
+      .filter(({ command }) => command.includes("user-mount"))
+      .map(({ pid }) => pid);
+  await other.mount();
+  const before = new Set(keepers());
+  await home.mount();
+  const [directory = "", live = ""] = [home, other].map(({ mountpoint }) => runDirectories(mountpoint)[0]);
+  writeFileSync(join(directory, "notes"), "");
+  mkdirSync(join(directory, "more"));
+  // One of them is ready for the next mount.
+  for (const child of host.children()) if (keepers().includes(child.pid) && !before.has(child.pid)) killProcess(child);
+  await runScript(["umount", "--lazy", home.mountpoint]);
+  expect(existsSync(directory)).toBe(true);
+  for (const path of [directory, live]) utimesSync(path, 0, 0);
+  await startHostService();
+  await eventually("the directory of the killed keeper is gone", PATIENCE_MS, () => !existsSync(directory));
+  expect(existsSync(live)).toBe(true);
+  expect((await other.sh("cat word")).stdout).toBe("x");
 });
