@@ -1,4 +1,5 @@
 /** Counts the changes of a session, for one line of summary. */
+import { readdirSync } from "node:fs";
 import { native } from "@sluice/native";
 import type { Tree } from "@sluice/layer-tools/tree";
 import { type ChangeKind, isDirectory, kindOfChange, LayerStack, type UpperItem, walkUppers } from "@sluice/layer-tools";
@@ -52,6 +53,9 @@ export function countChanges(session: Session): ChangeCounts {
   }
   return counts;
 }
+
+/** No layer of the session has anything, so nothing needs to be compared. */
+export const isUntouched = ({ record, upper }: Session): boolean => record.layers.length === 0 && readdirSync(upper).length === 0;
 
 export const hasAny = (counts: ChangeCounts): boolean => Object.values(counts).some((count: number) => count > 0);
 

@@ -4,7 +4,7 @@ import { constants } from "node:os";
 import { type Difference, differenceLine, shownDifferences } from "@sluice/changes";
 import { native, toText } from "@sluice/native";
 import { CliError, codeOf, errorLine, failed } from "@sluice/runtime/cli";
-import { type ChangeCounts, hasAny, summaryOf } from "@sluice/sandbox";
+import { type ChangeCounts, hasAny, isUntouched, summaryOf } from "@sluice/sandbox";
 import type { Session } from "@sluice/sessions";
 import { applyReview } from "./apply-session.js";
 import { ask, hasTerminal, surviveQuestions } from "./ask-terminal.js";
@@ -154,7 +154,7 @@ function writeReport(file: string, report: unknown): void {
 export async function endRun(session: Session, { exitCode, failure }: CommandEnd, args: EndArguments): Promise<void> {
   process.exitCode = exitCode;
   completeLayers(session);
-  const found = (await reviewSession(placeOf(session), [])).all.list;
+  const found = isUntouched(session) ? [] : (await reviewSession(placeOf(session), [])).all.list;
   const changes = countReviewed(session, found);
   const hasChanges = hasAny(changes);
   // Only of one upper layer changes can be applied.

@@ -1,8 +1,7 @@
 /** `sluice sessions`: the sessions of `sluice run`. */
-import { readdirSync } from "node:fs";
 import { MountedOver } from "@sluice/layer-tools";
 import { escapeTextName, errorLine, table } from "@sluice/runtime/cli";
-import { type ChangeCounts, countChanges, hasAny, summaryOf } from "@sluice/sandbox";
+import { type ChangeCounts, countChanges, hasAny, isUntouched, summaryOf } from "@sluice/sandbox";
 import { becomeOwner, listSessions, type Session } from "@sluice/sessions";
 import type { Command } from "commander";
 
@@ -39,7 +38,7 @@ function countQuickly(session: Session): ChangeCounts | undefined {
 async function count(session: Session): Promise<ChangeCounts | Error> {
   try {
     const counts = countQuickly(session);
-    if (counts !== undefined && (hasAny(counts) || readdirSync(session.upper).length === 0)) return counts;
+    if (counts !== undefined && (hasAny(counts) || isUntouched(session))) return counts;
     const [{ placeOf, reviewSession }, { countReviewed }] = await Promise.all([
       import("../../review/session-changes.js"),
       import("../../review/unseen-changes.js"),
