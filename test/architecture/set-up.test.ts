@@ -96,7 +96,7 @@ describe("the exports of a package", () => {
     return Object.entries(exports).map(([name, conditions]) => ({ home, name, conditions }));
   });
 
-  test.each(exported)("of $home name the source of $name first, so that unit tests need no build", ({ home, conditions }) => {
+  test.each(exported)("the exports of $home name the source of $name first, so that unit tests need no build", ({ home, conditions }) => {
     const [condition, source] = Object.entries(conditions)[0] ?? ["", ""];
     expect(condition).toBe("@sluice/source");
     expect(existsSync(join(root, home, source))).toBe(true);
@@ -291,7 +291,7 @@ describe("the summary of a run", () => {
 });
 
 describe("a leak", () => {
-  test("of a process or a file is found and cleared, by its mark alone", async () => {
+  test("a leak of a process or a file is found and cleared, by its mark alone", async () => {
     const run = { id: randomUUID(), scratchRoot: join(scratch(), "run") };
     expect(findLeaks(run)).toEqual([]);
     mkdirSync(run.scratchRoot);

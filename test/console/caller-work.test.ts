@@ -54,7 +54,7 @@ async function decisionsMeanwhile(decider: Decider, answer: Promise<Answer> & { 
 }
 
 describe("a candidate policy", () => {
-  test("of a megabyte is answered, and decisions continue while it is checked", { timeout: 120_000 }, async () => {
+  test("a candidate policy of a megabyte is answered, and decisions continue while it is checked", { timeout: 120_000 }, async () => {
     // As long as a busy machine takes.
     const { service, decider } = await serve({ consoleCallBudgetS: 60 });
     const answer = post(service, "ask", candidateCall(padded(1_000_000)));

@@ -92,7 +92,7 @@ describe("the CSI driver", () => {
       expect(readFileSync(join(node.srv, "models/weights"), "utf8")).toBe("weights");
     });
 
-    test("with a limit leaves the others their part of the node's memory", async () => {
+    test("a published volume with a limit leaves the others their part of the node's memory", async () => {
       const [second, third] = ["pod-4", "pod-5"].map(
         (pod): PodVolume => ({ ...SANDBOX, pod, attributes: { ...SANDBOX.attributes, maxSizeBytes: "2Mi" } }),
       );
@@ -186,7 +186,7 @@ describe("the CSI driver", () => {
       expect(node.leftovers()).toEqual([]);
     });
 
-    test("for one volume at the same time are refused with ABORTED, and others go on", async () => {
+    test("calls of the Node service for one volume at the same time are refused with ABORTED, and others go on", async () => {
       const [first, second, other] = await Promise.all([node.publish(MODELS), node.publish(MODELS), node.publish(SANDBOX)]);
       expect([first.code, second.code].toSorted((a, b) => a - b)).toEqual([status.OK, status.ABORTED]);
       expect(other).toMatchObject(OK);

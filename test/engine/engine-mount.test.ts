@@ -170,7 +170,7 @@ describe("notifications", () => {
 });
 
 describe("the end", () => {
-  it("by umount: busy first, then once, with everything closed", async () => {
+  it("a connection ends by umount: busy first, then once, with everything closed", async () => {
     const m = await mount();
     writeFileSync(join(m.backing, "f"), "x");
     const held = m.sh(`exec 3< f; ${m.untilTold}`);
@@ -184,7 +184,7 @@ describe("the end", () => {
     expect(mountLine(m.mountpoint)).toBeUndefined();
   });
 
-  it("by abort: a waiting caller gets ENOTCONN at once, and the waiting method is told", async () => {
+  it("a connection ends by abort: a waiting caller gets ENOTCONN at once, and the waiting method is told", async () => {
     const m = await mount();
     writeFileSync(join(m.backing, "wait"), "x");
     const process = m.opener("wait");

@@ -87,7 +87,7 @@ describe("an interrupt", () => {
     expect(kernel.replies).toMatchObject([{ uniqueLo: 6, errno: Errno.EINTR }]);
   });
 
-  it("of an unknown request is answered EAGAIN, but not for ever", () => {
+  it("an interrupt of an unknown request is answered EAGAIN, but not for ever", () => {
     const { kernel } = served(() => 0);
     for (let i = 0; i < 10; i++) kernel.send(Opcode.INTERRUPT, { uniqueLo: 7, nodeId: 0 }, words(6, 0));
     expect(kernel.replies.map((reply) => reply.errno)).toEqual([Errno.EAGAIN, Errno.EAGAIN, Errno.EAGAIN]);

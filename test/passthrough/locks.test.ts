@@ -159,7 +159,7 @@ describe("a wait", () => {
     await mount.stop();
   });
 
-  test("for flock ends at the last close of the open file", async () => {
+  test("a wait for flock ends at the last close of the open file", async () => {
     const mount = await mounted();
     const [a, b] = [new Locker(), new Locker()];
     for (const actor of [a, b]) await actor.do("open", 0, O.RDONLY, mount.path("f"));

@@ -105,7 +105,7 @@ describe("decisions", () => {
     expect(decisionFromProto(overWire(wire.Decision, decisionToProto(decision)))).toEqual(decision);
   });
 
-  it("with effect ask come back with the id of the question and its time", () => {
+  it("decisions with effect ask come back with the id of the question and its time", () => {
     const asks: Decision = { ...decision, effect: "ask", errno: 0, pending: { askId: "abcd-efgh", timeoutMs: 61_500 } };
     expect(decisionFromProto(overWire(wire.Decision, decisionToProto(asks)))).toEqual(asks);
     const allowed: Decision = { ...decision, effect: "mediate", errno: 0, byPerson: true };
@@ -134,7 +134,7 @@ describe("decisions", () => {
     expect(decisionFromProto(decisionToProto(patient)).pending?.timeoutMs).toBe(3_600_000);
   });
 
-  it.each([0, 5, 99, -1])("with effect %d deny with EACCES", (effect) => {
+  it.each([0, 5, 99, -1])("decisions with effect %d deny with EACCES", (effect) => {
     const got = decisionFromProto({ ...decisionToProto(decision), errno: 0, effect: effect as wire.Effect });
     expect([got.effect, got.errno]).toEqual(["deny", 13]);
   });

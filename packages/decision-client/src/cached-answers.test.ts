@@ -67,7 +67,7 @@ async function connect(services: readonly ScriptedService[], options: Partial<De
 const cached = (decider: Decider, asked: Question): Decision | undefined => decider.recall?.(inquiryOf(asked));
 
 describe.concurrent("an answer", () => {
-  it("with a scope is reused without a question for all that it covers, also a denial", async () => {
+  it("an answer with a scope is reused without a question for all that it covers, also a denial", async () => {
     const { service, asked } = await serve({ scope: READ, effect: wire.Effect.DENY });
     const decider = await connect([service]);
     expect(cached(decider, question())).toBeUndefined();
@@ -104,7 +104,7 @@ describe.concurrent("an answer", () => {
     await expect.poll(() => service.hits).toEqual([{ decisionId: all[0]?.decisionId, count: 10n }]);
   });
 
-  it("with obligations needs a question to find it, and each reuse is counted once", async ({ expect }) => {
+  it("an answer with obligations needs a question to find it, and each reuse is counted once", async ({ expect }) => {
     const obligations = [{ name: "audit", value: "each-io" }];
     const { service, asked } = await serve({ scope: READ, effect: wire.Effect.MEDIATE, obligations });
     const decider = await connect([service]);
@@ -160,7 +160,7 @@ describe.concurrent("in an outage", () => {
 });
 
 describe.concurrent("replicas", () => {
-  it("with different policies and no order are all asked: the stricter answer holds and is not cached", async () => {
+  it("replicas with different policies and no order are all asked: the stricter answer holds and is not cached", async () => {
     const lax = await serve({ scope: READ }, { digest: DIGEST, sequence: 0n });
     const strict = await serve({ scope: READ, effect: wire.Effect.DENY }, { digest: OTHER_DIGEST, sequence: 0n });
     const views: string[] = [];
@@ -174,7 +174,7 @@ describe.concurrent("replicas", () => {
     expect(views).toContain("split");
   });
 
-  it("with an older policy than a reported one are not asked", async () => {
+  it("replicas with an older policy than a reported one are not asked", async () => {
     const newer = await serve({ effect: wire.Effect.DENY }, { digest: OTHER_DIGEST, sequence: 2n });
     const older = await serve({}, { digest: DIGEST, sequence: 1n });
     const decider = await connect([newer.service, older.service], { timeoutMs: 2_000 });

@@ -227,7 +227,7 @@ describe("attributes", () => {
     expect(decodeGetattr(request(Opcode.GETATTR, [u32(1), u32(0), u64(-1n)]), args)).toBe(Errno.EBADF);
   });
 
-  it("of the extended kind come short or long", () => {
+  it("attributes of the extended kind come short or long", () => {
     expect(decodeSetxattr(request(Opcode.SETXATTR, [u32(3), u32(1), u32(1), u32(0), "user.a\0", "xyz"]), args, true)).toBe(0);
     expect(args.setxattr).toMatchObject({ name: "user.a", flags: 1, killSgid: true });
     expect(Buffer.from(args.setxattr.value).toString()).toBe("xyz");

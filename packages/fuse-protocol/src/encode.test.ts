@@ -116,7 +116,7 @@ describe("listings", () => {
     expect(buffer.words[20]).toBe(0xeeee_eeee);
   });
 
-  it("with attributes tell which lookups they counted", () => {
+  it("listings with attributes tell which lookups they counted", () => {
     const buffer = fresh();
     const listing = new DirectoryEncoder();
     listing.begin(buffer, 128 + 32 + 128 + 40 + 160);

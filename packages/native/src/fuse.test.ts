@@ -254,7 +254,7 @@ describe("backing files", () => {
     });
   });
 
-  it("of a read-only mount are read, and written by nobody", async () => {
+  it("backing files of a read-only mount are read, and written by nobody", async () => {
     await start(1);
     const fd = createFile(scratch.dir, "backing", 0o666);
     native.pwrite(fd, bytesOf("backing!"), { offset: 0, length: 8, position: 0 }, 0);

@@ -48,12 +48,12 @@ describe("a policy file", () => {
     expect(said).toMatch(message);
   });
 
-  it("of Cedar that is nested as deep as it is long ends its own thread at most", async () => {
+  it("a policy file of Cedar that is nested as deep as it is long ends its own thread at most", async () => {
     const policies = file(`permit(principal, action, resource) when { ${"(".repeat(100_000)}true${")".repeat(100_000)} };`, "cedar");
     expect(await refusal(file(`kind: cedar\nthreads: 1\npolicies: ${policies}\n`))).toMatch(/^PolicyError /);
   });
 
-  it("of Cedar larger than any is refused", async () => {
+  it("a policy file of Cedar larger than any is refused", async () => {
     expect(await refusal(file(`kind: cedar\npolicies: ${file(Buffer.alloc(100 * 1024 * 1024, 0x20), "cedar")}\n`))).toMatch(
       /:2:11: .*larger than \d+ bytes/,
     );
@@ -89,7 +89,7 @@ describe("a pattern", () => {
     for (let i = 0; i < 5; i++) expect(["grant", "deny"]).toContain((policy.evaluate(wholeQuestion({ paths: [name] })) as Ruling).effect);
   });
 
-  it("of Cedar with many wildcards takes one, too, or is ended, and nobody waits for it", async () => {
+  it("a pattern of Cedar with many wildcards is answered or ended, and nobody else waits for it", async () => {
     const like = "*a".repeat(60);
     const policies = file(
       `permit(principal, action, resource);\nforbid(principal, action, resource) when { resource.path like "${like}*b" };`,

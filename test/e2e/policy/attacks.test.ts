@@ -199,7 +199,7 @@ describe("a file with several names", () => {
       expect((await mount.stop()).code).toBe(0);
     });
 
-  test("in a lower layer keeps the rules of all known names when one is copied up or moved", async () => {
+  test("a file with several names in a lower layer keeps the rules of all known names when one is copied up or moved", async () => {
     const linked = { ...tree, "public/same": hardLink("secrets/x"), "public/other": hardLink("secrets/deep/y") };
     const { lower, upper } = layers({ lower: linked });
     // With an index of hard links the names stay one file.

@@ -84,7 +84,7 @@ describe("a denied open", () => {
     expect((await mount.stop()).code).toBe(0);
   });
 
-  test("of attributes applies to a path and to a descriptor", async () => {
+  test("a denial of changed attributes applies to a path and to a descriptor", async () => {
     const { mount, actor, upper } = await mounted();
     const path = mount.path("only/nometa");
     const fd = await actor.do("open", path, O.RDONLY);

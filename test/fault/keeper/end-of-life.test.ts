@@ -69,7 +69,7 @@ const MOMENTS_MS = [0, 2, 10, 40, 100, 180, 260];
 const FEW = 3;
 
 describe("a mount with a keeper ends", () => {
-  test("by SIGTERM, together with its decision service", async () => {
+  test("a mount with a keeper ends by SIGTERM, together with its decision service", async () => {
     const it = await supervised([], POLICY);
     // A standby comes two seconds later.
     for (const part of ["mount-server", "decision"]) expect(it.family.map(({ command }) => command).join("\n")).toContain(part);
@@ -77,7 +77,7 @@ describe("a mount with a keeper ends", () => {
     await expectNothingLeft(it);
   });
 
-  test("by SIGTERM at the moments when its server dies and the next one starts", async () => {
+  test("a mount with a keeper ends by SIGTERM at the moments when its server dies and the next one starts", async () => {
     for (const afterMs of drawnCases(MOMENTS_MS, FEW, chooseSeed())) {
       const it = await supervised();
       killProcess(serverOf(it.mount));
@@ -87,14 +87,14 @@ describe("a mount with a keeper ends", () => {
     }
   }, 120_000);
 
-  test("by a plain umount", async () => {
+  test("a mount with a keeper ends by a plain umount", async () => {
     const it = await supervised();
     expect((await runScript(["umount", it.mountpoint])).code).toBe(0);
     expect((await it.mount.exited).code).toBe(0);
     await expectNothingLeft(it);
   });
 
-  test("by umount -l, when the last file is closed", async () => {
+  test("a mount with a keeper ends by umount -l, when the last file is closed", async () => {
     const it = await supervised();
     const fd = openSync(join(it.mountpoint, "f"), "r");
     expect((await runScript(["umount", "-l", it.mountpoint])).code).toBe(0);
@@ -105,7 +105,7 @@ describe("a mount with a keeper ends", () => {
     await expectNothingLeft(it);
   });
 
-  test("by sluice unmount --force, with files still open", async () => {
+  test("a mount with a keeper ends by sluice unmount --force, with files still open", async () => {
     const it = await supervised();
     const fd = openSync(join(it.mountpoint, "f"), "r");
     expect((await it.mount.cli("unmount", "--force")).code).toBe(0);
@@ -114,21 +114,21 @@ describe("a mount with a keeper ends", () => {
     await expectNothingLeft(it);
   });
 
-  test("by abort of the connection", async () => {
+  test("a mount with a keeper ends by abort of the connection", async () => {
     const it = await supervised();
     abort(it.mountpoint);
     await it.mount.exited;
     await expectNothingLeft(it);
   });
 
-  test("by abort while the server is stopped: the keeper ends the server, and does not wait for it", async () => {
+  test("a mount with a keeper ends by abort while the server is stopped: the keeper ends the server, and does not wait for it", async () => {
     const it = await supervised();
     abort(it.mountpoint, () => process.kill(serverOf(it.mount).pid, "SIGSTOP"));
     await it.mount.exited;
     await expectNothingLeft(it);
   });
 
-  test("if its keeper is killed: the server and the decision service end, and the next mount clears the dead one away", async () => {
+  test("a mount with a keeper ends if its keeper is killed: the server and the decision service end, and the next mount clears the dead one away", async () => {
     const it = await supervised([], POLICY);
     await it.mount.kill();
     await expect.poll(() => it.family.filter(isAlive)).toEqual([]);
@@ -146,7 +146,7 @@ describe("a mount with a keeper ends", () => {
     await expectNothingLeft(it);
   });
 
-  test("if its servers die repeatedly", async () => {
+  test("a mount with a keeper ends if its servers die repeatedly", async () => {
     const keeper = new AttackedKeeper(attackPaths(), ["loop"]);
     await keeper.said();
     expect(await keeper.exited).toEqual([1, null]);

@@ -44,7 +44,7 @@ async function expectEnd(it: Joined): Promise<void> {
 }
 
 describe("a mount whose server joined its keeper ends", () => {
-  test("by umount -l, when the last file is closed", async () => {
+  test("a mount whose server joined its keeper ends by umount -l, when the last file is closed", async () => {
     const it = await joined();
     const fd = openSync(join(it.mountpoint, "f"), "r");
     expect((await runScript(["umount", "-l", it.mountpoint])).code).toBe(0);
@@ -53,7 +53,7 @@ describe("a mount whose server joined its keeper ends", () => {
     await expectEnd(it);
   });
 
-  test("by sluice unmount --force, with files still open", async () => {
+  test("a mount whose server joined its keeper ends by sluice unmount --force, with files still open", async () => {
     const it = await joined();
     const fd = openSync(join(it.mountpoint, "f"), "r");
     expect((await runSluice(["unmount", it.mountpoint])).code).toBe(4);
@@ -62,13 +62,13 @@ describe("a mount whose server joined its keeper ends", () => {
     await expectEnd(it);
   });
 
-  test("by abort of the connection", async () => {
+  test("a mount whose server joined its keeper ends by abort of the connection", async () => {
     const it = await joined();
     abort(it.mountpoint);
     await expectEnd(it);
   });
 
-  test("by umount while there is no server", async () => {
+  test("a mount whose server joined its keeper ends by umount while there is no server", async () => {
     const it = await joined();
     it.server.kill("SIGTERM");
     expect((await it.server.finished).code).toBe(0);
@@ -76,7 +76,7 @@ describe("a mount whose server joined its keeper ends", () => {
     await expectEnd(it);
   });
 
-  test("by its keeper, which is told not to wait for a server that hangs", async () => {
+  test("a mount whose server joined its keeper ends by its keeper, which is told not to wait for a server that hangs", async () => {
     const it = await joined();
     process.kill(it.server.pid, "SIGSTOP");
     const waits = runScript(["cat", join(it.mountpoint, "f")]);
@@ -90,7 +90,7 @@ describe("a mount whose server joined its keeper ends", () => {
     expect(existsSync(it.socket)).toBe(false);
   });
 
-  test("if its keeper is killed: the server ends, and the next keeper clears the dead mount away", async () => {
+  test("a mount whose server joined its keeper ends if its keeper is killed: the server ends, and the next keeper clears the dead mount away", async () => {
     const it = await joined();
     it.keeper.kill();
     expect((await it.server.finished).code).toBe(1);

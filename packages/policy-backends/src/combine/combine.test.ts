@@ -65,7 +65,7 @@ describe("hidden names", () => {
     ),
   );
 
-  it("of a shadow are those of the policy in force", () =>
+  it("hidden names of a shadow are those of the policy in force", () =>
     withPolicy(`kind: shadow\nenforce: ${file("version: 1\ndefault: grant\n")}\ncandidate: ${hides}\n`, async (ask, { policy }) => {
       expect(policy.capabilities.hiddenNames).toBeUndefined();
       expect(await ask({ paths: ["a/.env"] })).toMatchObject({ effect: "grant" });
@@ -152,7 +152,7 @@ describe("combinators", () => {
   const inline = (drawn: Drawn): string =>
     rules(drawn.rules.map((each, i) => `  - ${JSON.stringify({ name: `r${i}`, ...each })}\n`).join("") || "  []\n", drawn.fallback);
 
-  it.each(["chain", "deny-overrides"])("of kind %s are never laxer for more accesses or names", (kind) =>
+  it.each(["chain", "deny-overrides"])("combinators of kind %s are never laxer for more accesses or names", (kind) =>
     fc.assert(
       fc.asyncProperty(policy, policy, async (a: Drawn, b: Drawn) =>
         withPolicy(`kind: ${kind}\npolicies: [${inline(a)}, ${inline(b)}]\n`, async (ask) => {

@@ -148,7 +148,7 @@ describe("rules", () => {
     expect(evaluate(rules, sampleQuestion({ paths: ["e/x"], subject: { ...subject, groups: [1, 42] } })).rule).toBe("default");
   });
 
-  it("with a missing fact match if they are stricter than the rules behind them, and say so", () => {
+  it("rules with a missing fact match if they are stricter than the rules behind them, and say so", () => {
     const gone = { missing: [{ name: "subject.cgroup", reason: "the caller has ended (ESRCH)" }] };
     const strict = evaluate("  - {name: c, subject: {cgroup: '/docker/**'}, effect: deny}\n", sampleQuestion(gone));
     expect(strict).toMatchObject({ effect: "deny", rule: "c" });
@@ -160,7 +160,7 @@ describe("rules", () => {
     expect(evaluate("  - {name: a, subject: {cgroup: '/a', uid: 7}, effect: deny}\n", sampleQuestion(gone)).rule).toBe("default");
   });
 
-  it("for a user or group whom nobody knows are rules on a missing fact", () => {
+  it("rules for a user or group whom nobody knows are rules on a missing fact", () => {
     const anonymous = { missing: ["uid", "gid", "pid"].map((name) => ({ name: `subject.${name}`, reason: "the engine does not know" })) };
     for (const test of ["subject: {uid: 1}", "subject: {gid: 1}", "when: 'subject.uid == 1'", "when: 'subject.pid == 1'"]) {
       expect(evaluate(`  - {name: r, ${test}, effect: deny}\n`, sampleQuestion(anonymous))).toMatchObject({ effect: "deny", rule: "r" });
@@ -179,7 +179,7 @@ describe("rules", () => {
     expect(evaluate("  - {name: e, subject: {executable: '/a'}, effect: deny}\n", sampleQuestion({ subject: without })).rule).toBe("e");
   });
 
-  it("with a condition that fails on a file count as undecidable", () => {
+  it("rules with a condition that fails on a file count as undecidable", () => {
     const rules = "  - {name: z, when: '10 / resource.size > 3', effect: deny}\n";
     expect(evaluate(rules, sampleQuestion({ resource: { ...resource, sizeBytes: 0n } })).rule).toBe("z");
   });

@@ -138,7 +138,7 @@ describe("an answer", () => {
     expect(desk.standing(asked())).toBeUndefined();
   });
 
-  it("to an unknown question, or of an unknown answer's revocation, is refused", () => {
+  it("an answer to an unknown question, or of an unknown answer's revocation, is refused", () => {
     const desk = quietDesk();
     expect(desk.answer("none", "once", "uid 0")).toContain("no question none");
     expect(desk.answer("none", "revoke", "uid 0")).toContain("no answer to none");
