@@ -23,9 +23,12 @@ export function identifyProcess(pid: number): ProcessIdentity | undefined {
   // The name in parentheses may itself contain blanks and parentheses.
   const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
   const [state, startTime] = [fields[0], fields[19]];
-  if (startTime === undefined || state === "Z" || state === "X") return undefined;
+  if (startTime === undefined || state === "X" || (state === "Z" && !hasFurtherThreads(pid))) return undefined;
   return { pid, startTime, command: readOr(`/proc/${pid}/cmdline`).replaceAll("\0", " ").trim() };
 }
+
+/** If only the first thread of a process has ended, its `stat` tells of a zombie, and the others go on. */
+const hasFurtherThreads = (pid: number): boolean => listOr(`/proc/${pid}/task`).length > 1;
 
 export function isAlive(process: ProcessIdentity): boolean {
   return identifyProcess(process.pid)?.startTime === process.startTime;
