@@ -37,6 +37,7 @@ for (const [shell, argvOf] of Object.entries(SHELLS)) {
     expect((await complete("sluice mount --keeper", "")).sort()).toEqual(["off", "on"]);
     expect((await complete("sluice mount --engine", "")).sort()).toEqual(["auto", "devfuse", "fuse-native"]);
     expect((await complete("sluice mount --on-outage", "m")).sort()).toEqual(["mediate"]);
+    expect((await complete("sluice keeper --locks", "")).sort()).toEqual(["auto", "daemon", "kernel"]);
     const services = await complete("sluice run --host-service", "");
     expect(services).toEqual(expect.arrayContaining(["auto", "off", "completion"]));
     expect(services).not.toContain("path");

@@ -66,8 +66,8 @@ export function addKeeperCommand(program: Command, host: MountHost): void {
     .option("--wait <duration>", "how long the mount may be without a server, or forever", "5m")
     .option("--grace <duration>", GRACE_HELP, DEFAULT_GRACE);
   withMountLayers(command, "options as of 'sluice mount'; may be repeated")
-    .option("--max-stack-depth <depth>", "1: overlayfs may be mounted on top; 2: layers may lie on an overlay", "1")
-    .option("--locks <who>", "owner of fcntl and flock locks: kernel, daemon, or auto", "auto")
+    .option("--max-stack-depth <1|2>", "1: overlayfs may be mounted on top; 2: layers may lie on an overlay", "1")
+    .option("--locks <auto|daemon|kernel>", "owner of fcntl and flock locks; auto: the daemon if a file can change nodes", "auto")
     .option("--user <uid:gid>", "run servers as this user without any capability, and serve this user alone; needs -o userxattr")
     .addHelpText("after", HELP)
     .action((mountpoint: string, args: KeeperArguments) => startKeeperFor(mountpoint, args, host));
