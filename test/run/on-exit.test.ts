@@ -165,7 +165,7 @@ describe.each(CALLERS)("as %s", (caller) => {
       const full = { before: "exec 2>/dev/full" };
       expect((await project.sluice(ended("apply", "n"), full)).code).toBe(1);
       expect(read(project, "n")).toBe("apply\n");
-      expect((await project.sluice(ended("discard", "n"), { before: "exec 2> >(exec true); sleep 0.5" })).code).toBe(1);
+      expect((await project.sluice(ended("discard", "n"), { before: "exec 2> >(exec true); wait $!" })).code).toBe(1);
       expect((await project.sluice(["sessions"])).stdout).toMatch(/^NAME.*\napply .*\n$/);
       expect(read(project, "n")).toBe("apply\n");
       expect((await project.sluice(["undo", "none"], full)).code).toBe(4);
