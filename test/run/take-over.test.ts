@@ -1,8 +1,8 @@
 // Review, apply and undo of sessions that `sluice run` left, as root and as an ordinary user.
 import { execFileSync } from "node:child_process";
-import { existsSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
-import { diffSnapshots, requires, snapshot, type ScriptResult, soakBudgetMs } from "@sluice/testkit";
+import { diffSnapshots, mountKernelOverlay, requires, snapshot, type ScriptResult, soakBudgetMs } from "@sluice/testkit";
 import { seededRandom } from "@sluice/testkit/random";
 import { describe, expect } from "vitest";
 import { chooseSeed } from "../fault/exercisers/policies.js";
@@ -252,3 +252,31 @@ describe.each(CALLERS)("as %s", (caller) => {
     LIMIT_MS,
   );
 });
+
+const overlay = requires(...NEEDS, "kernel overlayfs");
+
+overlay.test(
+  "files of the lower layers of an overlay, as in a container, are replaced and deleted, and undone",
+  async () => {
+    const project = new Project("root", { edited: "old\n", gone: "gone\n", "dir/in": "in\n" });
+    const [upper, work] = ["upper", "work"].map((name) => join(dirname(project.base), name)) as [string, string];
+    for (const path of [upper, work]) mkdirSync(path);
+    const base = mountKernelOverlay({ lowers: [project.base], upper, work, options: "index=off,redirect_dir=off" });
+    const sluice = (words: readonly string[]) => project.sluice(words, { cwd: base });
+    expect((await sluice(["run", "--name", "one", "--", "sh", "-ec", "echo new > edited; rm gone"])).code).toBe(0);
+    for (let times = 0; times < 2; times++) {
+      const applied = await sluice(["apply", "one"]);
+      expect([applied.code, applied.stderr]).toEqual([0, ""]);
+      expect(readFileSync(join(base, "edited"), "utf8")).toBe("new\n");
+      expect(existsSync(join(base, "gone"))).toBe(false);
+      expect((await sluice(["undo", "one"])).code).toBe(0);
+      expect((await sluice(["diff", "one"])).stdout).toBe("M edited\nD gone\n1 modified, 1 deleted\n");
+    }
+    expect((await sluice(["run", "--name", "two", "--", "mv", "dir", "moved"])).code).toBe(0);
+    expect((await sluice(["apply", "two"])).stderr).toBe(
+      "sluice: dir: its overlay moves no directory of a lower layer (EXDEV): nothing was applied: leave it out\n",
+    );
+    expect(readFileSync(join(base, "dir/in"), "utf8")).toBe("in\n");
+  },
+  LIMIT_MS,
+);

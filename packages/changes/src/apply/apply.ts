@@ -15,7 +15,7 @@ import { isOwn, MovableObjects, OwnPlaces } from "./own-objects.js";
 import { APPLY, isClosed, isProtected, look, must, openIn, type Place, SLOTS_IN_BASE } from "./place.js";
 import { Plan, type Planned, reviewed } from "./plan.js";
 import { type ApplyRecord, BEGUN, type Closed, DONE, type Inode, slotsOf, writeApplyRecord } from "./record.js";
-import { Steps } from "./steps.js";
+import { isOfOverlay, Steps } from "./steps.js";
 
 const PRIVATE = 0o700;
 const MODE_BITS = 0o7777;
@@ -137,7 +137,8 @@ class Apply {
   ): Promise<Planned[]> {
     const movable = this.#movable(leaves);
     try {
-      const plan = new Plan(stack, slots, { merged, movable, unchanged, base: this.#place.base.fd, kept: keptNames(this.#place) });
+      const base = this.#place.base.fd;
+      const plan = new Plan(stack, slots, { merged, movable, unchanged, base, ofOverlay: isOfOverlay(base), kept: keptNames(this.#place) });
       const planned = await plan.make(chosen, onProgress);
       this.#record.parents = movable?.parents() ?? [];
       this.#linked = plan.linked;
@@ -178,7 +179,7 @@ class Apply {
   async run(stack: LayerStack, selection: Selection): Promise<void> {
     const { chosen, rest, merged, unchanged, onProgress } = selection;
     try {
-      this.#write(BEGUN, { names: namesOf(selection) });
+      this.#write(BEGUN, { names: namesOf(selection, isOfOverlay(this.#place.base.fd)) });
       const slots = openSlots(this.#record, this.#place, this.#directory);
       try {
         const progress = (part: number) => (done: number) => onProgress?.(part * chosen.length + done, PARTS * chosen.length);
@@ -205,14 +206,14 @@ class Apply {
 const hasSeveralNames = ({ attr }: Hit): boolean => !isDirectory(attr) && attr.nlink > 1;
 
 /** The names of files of which a step may take or link another name. */
-function namesOf({ chosen, rest, unchanged = new Map() }: Selection): NonNullable<ApplyRecord["names"]> {
+function namesOf({ chosen, rest, unchanged = new Map() }: Selection, ofOverlay: boolean): NonNullable<ApplyRecord["names"]> {
   const taken = chosen.flatMap(({ before }) => (before === undefined ? [] : [before.object]));
   const touched = new Set([...taken, ...[...unchanged.values()].flat()].filter(hasSeveralNames).map(({ attr }) => inodeKeyOf(attr)));
   if (touched.size === 0) return [];
   return [...chosen, ...rest].flatMap((one) => {
     const { path, before } = one;
     if (before === undefined || !hasSeveralNames(before.object) || !touched.has(inodeKeyOf(before.object.attr))) return [];
-    return [{ path, before: reviewed(before, one) }];
+    return [{ path, before: reviewed(before, one, ofOverlay) }];
   });
 }
 

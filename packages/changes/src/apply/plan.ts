@@ -10,7 +10,7 @@ import { changedInPlace } from "./changed-in-place.js";
 import type { MovableObjects } from "./own-objects.js";
 import { must } from "./place.js";
 import type { Inode, Made, Reviewed, Step } from "./record.js";
-import { inodeOf, isInode, metadataOf, type Steps } from "./steps.js";
+import { inodeOf, isInode, lowerInodeOf, metadataOf, type Steps } from "./steps.js";
 
 /** A step, and the call that runs it. */
 export interface Planned {
@@ -28,6 +28,8 @@ export interface PlanOptions {
   /** As in `Differences`, and the directory that they lie in. */
   unchanged: ReadonlyMap<string, readonly Hit[]>;
   base: number;
+  /** As `isOfOverlay`. */
+  ofOverlay: boolean;
   /** Undefined if the upper layer and the directory do not lie on one mount. */
   movable: MovableObjects | undefined;
 }
@@ -52,9 +54,9 @@ interface New {
   content: Buffer | undefined;
 }
 
-export function reviewed({ object: { attr } }: Side, { conflict }: Difference): Reviewed {
+export function reviewed({ object: { attr } }: Side, { conflict }: Difference, ofOverlay: boolean): Reviewed {
   const state = contentStateOf(attr);
-  return { ...inodeOf(attr), state: conflict === undefined ? state : undefined, seen: [String(changedAt(attr)), state] };
+  return { ...lowerInodeOf(attr, ofOverlay), state: conflict === undefined ? state : undefined, seen: [String(changedAt(attr)), state] };
 }
 
 /** Its owner cannot take entries out of it, nor move it elsewhere. */
@@ -68,6 +70,7 @@ export class Plan {
   readonly #merged: ReadonlySet<Difference>;
   readonly #movable: MovableObjects | undefined;
   readonly #base: number;
+  readonly #ofOverlay: boolean;
   readonly #kept: PlanOptions["kept"];
   /** Names in the directory that stay, by the inode of the session's file: a further name of it becomes one of theirs. */
   readonly #staying: Map<string, readonly Hit[]>;
@@ -75,12 +78,13 @@ export class Plan {
   readonly linked: Inode[] = [];
   #next = 0;
 
-  constructor(stack: LayerStack, slots: number, { merged = new Set(), movable, unchanged, base, kept }: PlanOptions) {
+  constructor(stack: LayerStack, slots: number, { merged = new Set(), movable, unchanged, base, ofOverlay, kept }: PlanOptions) {
     this.#stack = stack;
     this.#slots = slots;
     this.#merged = merged;
     this.#movable = movable;
     this.#base = base;
+    this.#ofOverlay = ofOverlay;
     this.#kept = kept;
     this.#staying = new Map(unchanged);
   }
@@ -96,7 +100,7 @@ export class Plan {
     for (const [index, one] of chosen.entries()) {
       onProgress(index);
       const { path, before, after } = one;
-      const old = before === undefined ? undefined : { path, side: before, reviewed: reviewed(before, one) };
+      const old = before === undefined ? undefined : { path, side: before, reviewed: reviewed(before, one, this.#ofOverlay) };
       if (old !== undefined && after?.type !== "directory" && isClosed(old.side)) opened.push(this.#open(old));
       if (after === undefined) removed.push(this.#remove(old as Old));
       else if (inPlace.has(one)) others.push(this.#metadata(old as Old, after));
@@ -220,7 +224,7 @@ export class Plan {
       const status = inDirectory(this.#base, path, (directory, name) => native.linkat(directory, name, this.#slots, slot, 0));
       if (status < 0) return false;
       const made = new Attr();
-      const inode = inodeOf(attr);
+      const inode = lowerInodeOf(attr, this.#ofOverlay);
       native.statx(this.#slots, slot, AT.SYMLINK_NOFOLLOW, made.words);
       if (isInode(made, inode) && contentStateOf(made) === contentStateOf(attr)) {
         this.linked.push(inode);

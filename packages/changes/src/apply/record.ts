@@ -14,7 +14,7 @@ export interface Inode {
   /** As it was when the record was written. */
   device: string;
   ino: number;
-  /** Its time of birth: its number may be given to another one. */
+  /** Its time of birth, since its number may be given to another one. Empty if the file system does not keep that: see `isOfOverlay`. */
   born: string;
 }
 

@@ -41,11 +41,24 @@ export const inodeOf = ({ words, ino }: Attr): Inode => ({
   born: `${words[StatWord.btimeHi]}:${words[StatWord.btimeLo]}.${words[StatWord.btimeNsec]}`,
 });
 
+const STATFS_WORDS = 12;
+/** OVERLAYFS_SUPER_MAGIC and FUSE_SUPER_MAGIC. */
+const OVERLAYS: readonly number[] = [0x794c7630, 0x65735546];
+
+/** Whether the directory is that of an overlay, which copies an object up when it is moved: the copy has the same number, and was born then. */
+export function isOfOverlay(base: number): boolean {
+  const facts = new Float64Array(STATFS_WORDS);
+  return native.fstatfs(base, facts) >= 0 && OVERLAYS.includes(facts[0] as number);
+}
+
+/** The inode of an object of the directory. */
+export const lowerInodeOf = (attr: Attr, ofOverlay: boolean): Inode => ({ ...inodeOf(attr), ...(ofOverlay ? { born: "" } : {}) });
+
 const keyOf = ({ device, ino, born }: Inode): string => `${device} ${ino} ${born}`;
 
 /** The device may have got another number since, at a start of the machine. */
 export function isInode(attr: Attr | undefined, { ino, born }: Inode): attr is Attr {
-  return attr?.ino === ino && inodeOf(attr).born === born;
+  return attr?.ino === ino && (born === "" || inodeOf(attr).born === born);
 }
 
 export function metadataOf(stack: LayerStack, object: Hit): Metadata {
@@ -151,6 +164,8 @@ export class Steps {
   #checked({ path }: Step, status: number): true {
     if (status >= 0) return true;
     if (TAKEN_OR_GONE.includes(-status)) throw changed(path);
+    if (status === -Errno.EXDEV)
+      throw failed(escapeName(path), "its overlay moves no directory of a lower layer (EXDEV): nothing was applied", "leave it out");
     throw failed(
       escapeName(path),
       `it cannot be changed (${errnoName(-status)}): nothing was applied`,
