@@ -1,11 +1,12 @@
 /** Freezes the upper layer of a session, and makes one upper layer again of several. */
 import { joinRecords } from "@sluice/base-record";
 import { LayerStack, LayerWriter, type Tree, walkUppers } from "@sluice/layer-tools";
-import { native, openBeneath, readNames, removeTree, StatWord } from "@sluice/native";
+import { native, openBeneath, readNames, StatWord } from "@sluice/native";
 import { failed } from "@sluice/runtime/cli";
 import { AT, Attr, errnoName, O, RENAME } from "@sluice/vfs";
 import { drawLayer, MERGED } from "./layers.js";
 import type { SessionRecord } from "./record.js";
+import { removeOwn } from "./remove-own.js";
 import { below, makePrivate, type Place } from "./state-directory.js";
 
 const MERGED_NEXT = `${MERGED}.next`;
@@ -114,7 +115,7 @@ export async function copyLayers(session: Frozen, into: Place): Promise<void> {
 
 /** Writes one new layer in place of all layers of the session. It is complete when it has its name. @throws CliError */
 export async function writeMerged(place: Place, session: Frozen): Promise<void> {
-  removeTree(place.fd, MERGED_NEXT);
+  removeOwn(place.fd, MERGED_NEXT);
   const next: Place = { fd: openNew(place, MERGED_NEXT), path: below(place, MERGED_NEXT).path };
   try {
     await copyLayers(session, next);

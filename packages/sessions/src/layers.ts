@@ -3,11 +3,12 @@
  * and checkpoints may name a layer. It is removed when no record names it any longer. Nothing writes in a layer.
  */
 import { furnish, furnitureOf, LayerStack, readAsMount, type Tree, treeOf } from "@sluice/layer-tools";
-import { LOCK, native, openBeneath, readNames, removeTree, toText } from "@sluice/native";
+import { LOCK, native, openBeneath, readNames, toText } from "@sluice/native";
 import { failed, unfit } from "@sluice/runtime/cli";
 import { AT, Attr, Errno, errnoName, O, RENAME } from "@sluice/vfs";
 import { drawHidden, isLayerName } from "./names.js";
 import type { SessionRecord } from "./record.js";
+import { removeOwn } from "./remove-own.js";
 import { below, makePrivate, openLock, openPrivate, openState, type Place, remedyFor, remedyIfGone } from "./state-directory.js";
 
 /** The parts of a session, and their names in a layer. A work directory belongs to the upper layer that it was made for. */
@@ -162,7 +163,7 @@ export function prepareNext(session: Place): void {
 }
 
 export function removeNext(session: Place): void {
-  removeTree(session.fd, NEXT);
+  removeOwn(session.fd, NEXT);
 }
 
 /** Whether the mount has taken the next upper layer, and the names on disk do not show it yet. */
@@ -187,7 +188,7 @@ export function completeTaken(session: Place, { layers: [name] }: SessionRecord)
     for (const part of OWN_PARTS) if (exists(taken, part)) move(taken, part, { ...session, name: part });
   });
   sync(session);
-  removeTree(session.fd, TAKEN);
+  removeOwn(session.fd, TAKEN);
 }
 
 /** Whether `mergeLayers` wrote one layer in place of all, or left a part that it replaced. */
@@ -201,21 +202,21 @@ export function completeMerge(session: Place, forget: () => void): void {
     forget();
     inside(session, MERGED, (merged) => {
       for (const part of MERGED_PARTS.filter((name) => exists(merged, name))) {
-        removeTree(session.fd, STALE);
+        removeOwn(session.fd, STALE);
         if (exists(session, part)) move(session, part, { ...session, name: STALE });
         move(merged, part, { ...session, name: part });
       }
     });
     sync(session);
-    removeTree(session.fd, "work");
-    removeTree(session.fd, MERGED);
+    removeOwn(session.fd, "work");
+    removeOwn(session.fd, MERGED);
   }
-  if (exists(session, STALE)) removeTree(session.fd, STALE);
+  if (exists(session, STALE)) removeOwn(session.fd, STALE);
 }
 
 /** A new upper layer whose root looks like that of the layer below: it is the root of the view. */
 export function makeUpper(session: Place, like: Tree): void {
-  removeTree(session.fd, NEXT_UPPER);
+  removeOwn(session.fd, NEXT_UPPER);
   makePrivate(session, NEXT_UPPER);
   const fd = openBeneath(session.fd, NEXT_UPPER, O.RDONLY | O.DIRECTORY, 0);
   if (fd < 0) throw failed(below(session, NEXT_UPPER).path, `it cannot be opened (${errnoName(-fd)})`, "check its disk");
@@ -266,7 +267,7 @@ export function removeUnused(layers: Place, used: () => ReadonlySet<string> | un
   for (const name of listed) {
     const layer = name.startsWith(HIDDEN) ? name.slice(HIDDEN.length) : name;
     if (!isLayerName(layer) || inUse.has(layer)) continue;
-    const { status, path } = removeTree(layers.fd, name);
+    const { status, path } = removeOwn(layers.fd, name);
     if (status < 0 && status !== -Errno.ENOENT)
       throw failed(below(layers, path).path, `it cannot be removed (${errnoName(-status)})`, "remove it by hand");
   }

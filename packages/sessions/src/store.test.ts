@@ -2,6 +2,7 @@ import {
   chmodSync,
   existsSync,
   lchownSync,
+  linkSync,
   mkdirSync,
   readdirSync,
   readFileSync,
@@ -12,7 +13,7 @@ import {
   utimesSync,
   writeFileSync,
 } from "node:fs";
-import { spawn } from "node:child_process";
+import { execFileSync, spawn, spawnSync } from "node:child_process";
 import { userInfo } from "node:os";
 import { join } from "node:path";
 import { native } from "@sluice/native";
@@ -211,6 +212,29 @@ test("opens no layer through a symbolic link", () => {
   renameSync(session.upper, `${session.upper}.real`);
   symlinkSync("/", session.upper);
   expect(() => session.openLayer("upper")).toThrow(/this layer of the session cannot be opened/);
+});
+
+const protecting = requires("CAP_SYS_ADMIN", "command chattr", "command lsattr");
+protecting.test("removes a session with immutable and append-only files and directories", () => {
+  const session = make("one");
+  mkdirSync(join(session.upper, "dir/sub"), { recursive: true });
+  for (const file of ["append", "dir/file"]) writeFileSync(join(session.upper, file), "");
+  cleanUp(() => void spawnSync("chattr", ["-R", "-ia", sessions]));
+  execFileSync("chattr", ["+a", join(session.upper, "append"), join(session.upper, "dir")]);
+  execFileSync("chattr", ["+i", join(session.upper, "dir/file"), join(session.upper, "dir/sub")]);
+  removeSession(session);
+  expect(readdirSync(sessions)).toEqual([]);
+});
+
+protecting.test("leaves the flag of a file that has a name elsewhere", () => {
+  const session = make("one");
+  const [kept, other] = [join(session.upper, "kept"), join(session.directory, "../../other")];
+  writeFileSync(other, "");
+  linkSync(other, kept);
+  execFileSync("chattr", ["+i", other]);
+  cleanUp(() => void execFileSync("chattr", ["-i", other]));
+  expect(() => removeSession(session)).toThrow(/kept: it cannot be removed \(EPERM\)/);
+  expect(execFileSync("lsattr", [other], { encoding: "utf8" })).toMatch(/^-*i/);
 });
 
 test("removes a session with its changes", async () => {

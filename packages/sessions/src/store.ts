@@ -1,5 +1,5 @@
 /** All sessions of the caller: making, finding, listing and removing them. A session appears, and goes, by one rename. */
-import { MNT, native, readNames, removeTree, toBytes, toText } from "@sluice/native";
+import { MNT, native, readNames, toBytes, toText } from "@sluice/native";
 import { inInitialNamespace, failed, unfit } from "@sluice/runtime/cli";
 import { AT, Attr, Errno, errnoName, RENAME } from "@sluice/vfs";
 import { checkName, drawHidden, drawName, isName } from "./names.js";
@@ -8,6 +8,7 @@ import { type Checkpoint, removeRecord, type SessionRecord, writeRecord } from "
 import { removeRestored } from "./restored.js";
 import { noSession, Session, type State, type TakeNext, VIEW } from "./session.js";
 import { hasShownIds, noteShownIds } from "./shown-ids.js";
+import { removeOwn } from "./remove-own.js";
 import { below, makePrivate, openPrivate, openState, type Place, remedyFor } from "./state-directory.js";
 
 const MAX_DRAWS = 64;
@@ -103,7 +104,7 @@ function sweep(sessions: Place): void {
   const attr = new Attr();
   for (const name of namesOf(sessions)) {
     if (!name.startsWith(HIDDEN) || native.statx(sessions.fd, toBytes(name), AT.SYMLINK_NOFOLLOW, attr.words) < 0) continue;
-    if (attr.mtimeSec < Date.now() / 1000 - REMAINS_AFTER_S) removeTree(sessions.fd, toBytes(name));
+    if (attr.mtimeSec < Date.now() / 1000 - REMAINS_AFTER_S) removeOwn(sessions.fd, toBytes(name));
   }
 }
 
@@ -185,7 +186,7 @@ function make(record: SessionRecord, how: Omit<New, "record">): Session {
     try {
       return openAt(sessions, publish(sessions, hidden, { ...how, record }));
     } finally {
-      removeTree(sessions.fd, hidden);
+      removeOwn(sessions.fd, hidden);
     }
   });
   if (made === undefined) throw failed("sessions", "the new session vanished (ENOENT)", "run the command again");
@@ -370,7 +371,7 @@ export function removeSession(session: Session): void {
     if (status < 0)
       throw failed(session.directory, `the session cannot be removed (${errnoName(-status)})`, remedyFor(status, "check its disk"));
     removeRecord(session.place);
-    const removal = removeTree(sessions.fd, hidden);
+    const removal = removeOwn(sessions.fd, hidden);
     if (removal.status < 0)
       throw failed(below(sessions, removal.path).path, `it cannot be removed (${errnoName(-removal.status)})`, "remove it by hand");
   });
