@@ -1,4 +1,4 @@
-/** The directory of a mount's sockets was removed, or its disk is full, when a server dies: the next one takes over all the same. */
+/** The directory of a mount's sockets was removed, or its disk is full, when a server dies: the next one takes over anyway. */
 import { existsSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";

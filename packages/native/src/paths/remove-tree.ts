@@ -51,7 +51,7 @@ function removeIn(rootFd: number, path: string): string[] | Removal {
   }
 }
 
-/** Its owner, or whoever may write to it, adds nothing from now on. What cannot be taken is left as it is. */
+/** Its owner, or whoever may write to it, adds nothing from now on. A directory that cannot be taken stays as it is. */
 function takeDirectory(rootFd: number, path: string): void {
   const fd = openBeneath(rootFd, path, O_DIRECTORY, 0);
   if (fd < 0) return;
