@@ -2,11 +2,19 @@
 import { existsSync, mkdirSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import { runDirectories } from "@sluice/mount-control";
-import { eventually, file, type HostService, requires, runScript, startScript } from "@sluice/testkit";
+import { descendantsOf, eventually, file, type HostService, type ProcessIdentity, requires, runScript, startScript } from "@sluice/testkit";
 import { expect } from "vitest";
-import { CLI, startForUsers, USER, UserHome } from "./user-home.js";
+import { CLI, pythonAs, sluiceAs, startForUsers, USER, UserHome } from "./user-home.js";
 
 const { test } = requires("/dev/fuse", "CAP_SYS_ADMIN", "command setpriv", "checkout that every user can read");
+
+const { test: withPython } = requires(
+  "/dev/fuse",
+  "CAP_SYS_ADMIN",
+  "command setpriv",
+  "command python3",
+  "checkout that every user can read",
+);
 
 const PATIENCE_MS = 90_000;
 const STEP_MS = 60;
@@ -53,3 +61,47 @@ test("a command that is killed at any moment of its mount's beginning leaves no 
     all.map(({ sockets }) => sockets),
   );
 });
+
+/** Stops the server at the moment at which its mount is there: argv is the mount point and the server's pid. */
+const STOP = `
+print("looks", flush=True)
+place = " " + sys.argv[1] + " "
+while place not in open("/proc/self/mountinfo").read(): pass
+os.kill(int(sys.argv[2]), 19)
+`;
+
+/** The command's end, after its server was stopped: code 0 if it served before. */
+async function mountStopped(home: UserHome): Promise<{ code: number | null; stderr: string; server: number }> {
+  const isServer = ({ command }: ProcessIdentity): boolean => command.includes("user-server");
+  await eventually("a server is ready", PATIENCE_MS, () => descendantsOf(home.host.pid).some(isServer));
+  const server = descendantsOf(home.host.pid).filter(isServer).at(-1)?.pid ?? 0;
+  const stopper = startScript(pythonAs(USER, STOP, home.mountpoint, `${server}`), { timeoutMs: PATIENCE_MS });
+  await stopper.waitFor("looks");
+  const ended = await runScript([process.execPath, CLI, ...home.words("--background", "--lower", home.at("lower"), home.mountpoint)], {
+    as: USER,
+    env: { XDG_RUNTIME_DIR: "" },
+    timeoutMs: PATIENCE_MS,
+  });
+  await stopper.finished;
+  return { ...ended, server };
+}
+
+withPython(
+  "a user who stops the server of a mount that begins gets an error, and leaves no mount and no directory",
+  async () => {
+    const home = await UserHome.make({ lower: { word: file("x") } }, await startForUsers(16));
+    const [directory = ""] = runDirectories(home.mountpoint);
+    let ended = await mountStopped(home);
+    // The signal may have come too late.
+    for (let tries = 0; tries < 20 && ended.code === 0; tries++) {
+      process.kill(ended.server, "SIGCONT");
+      expect((await sluiceAs(USER, "unmount", home.mountpoint)).code).toBe(0);
+      ended = await mountStopped(home);
+    }
+    expect(ended).toMatchObject({ code: 1, stderr: expect.stringContaining("the mount did not serve within 30 s (ETIMEDOUT)") as string });
+    await eventually("no mount is left", PATIENCE_MS, () => home.mounts === 0);
+    await eventually("no directory is left", PATIENCE_MS, () => !existsSync(directory));
+    await home.mount();
+  },
+  3 * PATIENCE_MS,
+);

@@ -23,6 +23,12 @@ const TAKEN_IN_A_TURN = 16;
 const PAUSE_MS = 100;
 /** The limit for a client that sends nothing, or hands over directories that do not answer. */
 const BEGIN_LIMIT_MS = 30_000;
+/** At the third SIGTERM a keeper kills its server (services/keeper/src/run-keeper.ts), and takes the mount away. */
+const ENOUGH_STOPS = 3;
+const STOP_PAUSE_MS = 500;
+/** A keeper that hangs by what the user handed over has no mount. */
+const END_LIMIT_MS = 10_000;
+const TOO_LATE = `host service: the mount did not serve within ${BEGIN_LIMIT_MS / 1000} s (ETIMEDOUT): see whether a layer or the server hangs`;
 const LOOK_MS = 200;
 /** The start of the next process takes the processors that a mount needs for its own. */
 const SPARE_PAUSE_MS = 1_000;
@@ -40,6 +46,7 @@ class UserMount {
   #attached: boolean | undefined;
   #heard = "";
   #stops = 0;
+  #isLate = false;
   #over = false;
 
   constructor(
@@ -51,13 +58,13 @@ class UserMount {
     this.#connection = connection;
     this.#closer = closer;
     this.#child = process.begin(connection);
-    this.#limit = setTimeout(() => this.#child.kill("SIGKILL"), BEGIN_LIMIT_MS);
+    this.#limit = setTimeout(() => this.#giveUp(), BEGIN_LIMIT_MS);
     this.#look = setInterval(() => this.#lookAtClient(), LOOK_MS);
     (this.#child.stdout as Readable).on("data", (bytes: Buffer) => this.#hear(bytes));
     (this.#child.stderr as Readable).on("data", (bytes: Buffer) => this.#send(RECORD.error, bytes));
     this.ended = new Promise((resolve) => {
       const end = (code: number | null): void => {
-        if (!this.#over) this.#end(code ?? 1);
+        if (!this.#over) this.#end(this.#isLate ? code || 1 : (code ?? 1));
         resolve();
       };
       this.#child.once("close", end);
@@ -71,6 +78,19 @@ class UserMount {
     this.#child.kill("SIGTERM");
   }
 
+  /** The user may have stopped the server when the mount was there already. */
+  #giveUp(): void {
+    this.#isLate = true;
+    this.#send(RECORD.error, Buffer.from(errorLine(TOO_LATE)));
+    this.#stopAgain(ENOUGH_STOPS);
+  }
+
+  #stopAgain(times: number): void {
+    if (times > 0) this.#child.kill("SIGTERM");
+    const next = (): void => (times > 0 ? this.#stopAgain(times - 1) : void this.#child.kill("SIGKILL"));
+    this.#limit = setTimeout(next, times > 0 ? STOP_PAUSE_MS : END_LIMIT_MS);
+  }
+
   /** The first line says whether the mount ends with the connection; the next one, that it serves. */
   #hear(bytes: Buffer): void {
     if (this.#attached !== undefined) return this.#output(bytes);
@@ -82,7 +102,7 @@ class UserMount {
   }
 
   #output(bytes: Buffer): void {
-    if (bytes.length === 0) return;
+    if (bytes.length === 0 || this.#isLate) return;
     clearTimeout(this.#limit);
     this.#limit = undefined;
     this.#send(RECORD.output, bytes);
