@@ -352,3 +352,16 @@ test("explain tells that a person is asked, and puts no question on the list", a
   expect(stdout).toContain("if a person allows it; then mediated");
   expect(await asksOf(mount)).toEqual([]);
 });
+
+test("the list of all questions names a mount that does not answer: questions may wait there", async () => {
+  const { lower, upper } = layers({ lower: { "a.key": "secret" } });
+  const mount = await mountSluice({ lowers: [lower], upper, policy: ASKING, ownProcess: true });
+  process.kill(mount.serverPid, "SIGSTOP");
+  try {
+    const { code, stderr } = await runSluice(["asks"], { timeoutMs: WAIT_MS });
+    expect(code).toBe(0);
+    expect(stderr).toContain(`sluice: ${mount.mountpoint}: the daemon does not answer (ETIMEDOUT)`);
+  } finally {
+    process.kill(mount.serverPid, "SIGCONT");
+  }
+});

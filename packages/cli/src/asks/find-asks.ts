@@ -1,6 +1,6 @@
 /** Questions for a person at all mounts and running sessions of this user, or at one of them. */
 import { ask, type AskItem, connectControl, type ControlRequest, noDaemon } from "@sluice/mount-control";
-import { CliError, failed } from "@sluice/runtime/cli";
+import { CliError, errorLine, failed } from "@sluice/runtime/cli";
 import { type Place, placesOf } from "../places.js";
 
 export interface Found extends Place {
@@ -27,7 +27,7 @@ function askIn(item: unknown, { name }: Place): AskItem {
   throw failed(name, "the process that answers is not a Sluice daemon (EPROTO)", "look at the processes of the mount's owner");
 }
 
-/** @throws CliError if a named mount does not answer; of all mounts, some may be ending or another user's */
+/** @throws CliError if a named mount does not answer; of all mounts, some may be ending or another user's, and one that is silent is told */
 export async function findAsks(name: string | undefined, control: string | undefined): Promise<Found[]> {
   const places = placesOf(name, control);
   const found = await Promise.all(
@@ -37,6 +37,8 @@ export async function findAsks(name: string | undefined, control: string | undef
         return items.map((item) => ({ ...place, item: askIn(item, place) }));
       } catch (error) {
         if (name !== undefined || !(error instanceof CliError)) throw error;
+        // Questions may wait there.
+        if (error.problem.includes("(ETIMEDOUT)")) process.stderr.write(errorLine(error.message));
         return [];
       }
     }),
