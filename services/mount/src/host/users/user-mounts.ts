@@ -26,7 +26,7 @@ const BEGIN_LIMIT_MS = 30_000;
 /** At the third SIGTERM a keeper kills its server (services/keeper/src/run-keeper.ts), and takes the mount away. */
 const ENOUGH_STOPS = 3;
 const STOP_PAUSE_MS = 500;
-/** A keeper that hangs by what the user handed over has no mount. */
+/** A keeper that a directory of the user holds up has no mount. */
 const END_LIMIT_MS = 10_000;
 const TOO_LATE = `host service: the mount did not serve within ${BEGIN_LIMIT_MS / 1000} s (ETIMEDOUT): see whether a layer or the server hangs`;
 const LOOK_MS = 200;
