@@ -94,15 +94,30 @@ it("keeps a directory as long as one process listens there, be it the keeper of 
   expect([live, held, shared].filter((path) => !existsSync(path))).toEqual([]);
 });
 
-it("keeps a directory that is young, has other files, or leads to a socket elsewhere", async () => {
+it("keeps a directory that is young, has other files, or leads to a socket elsewhere at which a process listens", async () => {
   const young = directory("/nowhere/young");
   const foreign = directory("/nowhere/foreign");
   writeFileSync(join(foreign, "notes"), "");
   const elsewhere = directory("/nowhere/elsewhere");
   symlinkSync(join(home, "control.sock"), join(elsewhere, "control.sock"));
-  for (const each of [foreign, elsewhere]) age(each);
+  await listen(join(home, "control.sock"));
+  // It is no socket, and may be one of a file system that does not answer.
+  const strange = directory("/nowhere/strange");
+  symlinkSync(home, join(strange, "control.sock"));
+  for (const each of [foreign, elsewhere, strange]) age(each);
   await clear();
-  expect([young, foreign, elsewhere].filter((path) => !existsSync(path))).toEqual([]);
+  expect([young, foreign, elsewhere, strange].filter((path) => !existsSync(path))).toEqual([]);
+});
+
+it("removes a directory that leads to a dead socket elsewhere, or to one that was removed", async () => {
+  const [killed, discarded] = [directory("/nowhere/killed-session"), directory("/nowhere/discarded-session")];
+  dead(join(home, "dead.sock"));
+  symlinkSync(join(home, "dead.sock"), join(killed, "control.sock"));
+  symlinkSync(join(home, "session/control.sock"), join(discarded, "control.sock"));
+  for (const each of [killed, discarded]) age(each);
+  await clear();
+  expect([killed, discarded].filter((path) => existsSync(path))).toEqual([]);
+  expect(lstatSync(join(home, "dead.sock")).isSocket()).toBe(true);
 });
 
 it("touches nothing that is not a run directory, behind a link, or in a place that others may change", async () => {

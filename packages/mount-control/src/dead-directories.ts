@@ -3,8 +3,9 @@
  * kernel tells that of processes in every namespace. It may stay longer than its mount, but never goes before it.
  */
 import { closeSync, constants, fstatSync, lstatSync, openSync, readdirSync, readlinkSync, type Stats, statfsSync } from "node:fs";
+import { open, statfs } from "node:fs/promises";
 import { connect } from "node:net";
-import { basename, dirname, join } from "node:path";
+import { basename, dirname, isAbsolute, join } from "node:path";
 import { LOCK, native, removeTree } from "@sluice/native";
 import { AT, Attr, O, S } from "@sluice/vfs";
 import { codeOf } from "@sluice/runtime/cli";
@@ -74,15 +75,36 @@ async function isDeadOfUser(directoryFd: number): Promise<boolean> {
   return true;
 }
 
-/** A link to a place elsewhere is not followed: the place may be beneath a mount of this process, which would wait for itself. */
+/**
+ * Such as in the directory of a session. The place may be beneath a mount of this process, whose event loop would wait for itself: a thread of
+ * the pool goes there.
+ */
+async function isRefusedElsewhere(socket: string): Promise<boolean> {
+  // Nobody knows the directory that it was relative to.
+  if (!isAbsolute(socket)) return false;
+  try {
+    const found = await open(socket, O.PATH | O.NOFOLLOW);
+    try {
+      const path = `/proc/self/fd/${found.fd}`;
+      const isLocal = LOCAL_FILE_SYSTEMS.includes((await statfs(path)).type);
+      return isLocal && (await found.stat()).isSocket() && (await isRefused(path));
+    } finally {
+      await found.close();
+    }
+  } catch (error) {
+    return ["ENOENT", "ENOTDIR"].includes(codeOf(error));
+  }
+}
+
 async function isDead(directory: string): Promise<boolean> {
   for (const name of readdirSync(directory)) {
     if (KEPT.includes(name)) continue;
     const path = join(directory, name);
     const stat = lstatSync(path);
     const target = stat.isSymbolicLink() ? readlinkSync(path) : path;
-    const isOurs = SOCKETS.includes(name) && (stat.isSocket() || dirname(dirname(target)) === dirname(directory));
-    if (!isOurs || !(await isRefused(target))) return false;
+    if (!SOCKETS.includes(name) || !(stat.isSocket() || stat.isSymbolicLink())) return false;
+    const isNear = stat.isSocket() || dirname(dirname(target)) === dirname(directory);
+    if (!(await (isNear ? isRefused(target) : isRefusedElsewhere(target)))) return false;
   }
   return true;
 }

@@ -1,8 +1,20 @@
 /** Directories of sockets, as in /run/sluice, after their processes were killed: the next process that serves removes them. */
-import { existsSync, mkdirSync, rmSync, utimesSync } from "node:fs";
+import { existsSync, mkdirSync, rmSync, symlinkSync, utimesSync } from "node:fs";
 import { basename, join } from "node:path";
 import { runDirectories } from "@sluice/mount-control";
-import { cleanUp, eventually, file, mountSluice, plant, requires, runSluice, scratch, startHostService } from "@sluice/testkit";
+import {
+  cleanUp,
+  eventually,
+  file,
+  mountSluice,
+  plant,
+  requires,
+  runScript,
+  runSluice,
+  scratch,
+  socket,
+  startHostService,
+} from "@sluice/testkit";
 import { expect } from "vitest";
 
 const { test } = requires("/dev/fuse", "CAP_SYS_ADMIN");
@@ -29,6 +41,20 @@ test("a mount that goes on for some seconds removes directories of killed mounts
   await eventually("the dead directory is gone", PATIENCE_MS, () => !existsSync(dead));
   expect(existsSync(live)).toBe(true);
   expect((await runSluice(["status", older.mountpoint])).code).toBe(0);
+});
+
+test("a directory that leads into the mount of the process that looks is kept, and holds nobody up", async () => {
+  const [runtime, mountpoint] = [scratch(), scratch()];
+  const base = join(runtime, "sluice");
+  const [inside, dead] = [leftBehind(base), leftBehind(base)];
+  symlinkSync(join(mountpoint, "deep/control.sock"), join(inside, "control.sock"));
+  utimesSync(inside, 0, 0);
+  const lower = plant(scratch(), { word: file("x"), "deep/control.sock": socket() });
+  const mount = await mountSluice({ lowers: [lower], mountpoint, ownProcess: true, env: { XDG_RUNTIME_DIR: runtime } });
+  await eventually("the dead directory is gone", PATIENCE_MS, () => !existsSync(dead));
+  expect((await runScript(["cat", mount.path("word")])).stdout).toBe("x");
+  expect(existsSync(inside)).toBe(true);
+  expect((await runSluice(["status", mountpoint])).code).toBe(0);
 });
 
 test("a host service removes directories of killed mounts", async () => {
