@@ -48,7 +48,7 @@ class Walk {
     }
   }
 
-  /** What a mount covers in the layers below is not there for a walk. */
+  /** A walk does not see objects of the layers below that a mount covers. */
   #seen(places: readonly LayerPath[], name: string): Hit[] {
     return this.stack.resolve(places, name).filter(({ attr }) => !isCovered(attr));
   }

@@ -30,7 +30,7 @@ function removeSlots(place: Place, directory: number, record: ApplyRecord): void
   remove(slotsOf(record, place, directory), record.slots.name);
 }
 
-/** On two disks a crash of the machine could take the record of the apply, and nothing of what returned to the directory. @throws CliError */
+/** On two disks a crash of the machine could take the record of the apply, and leave the directory as it was before. @throws CliError */
 function syncBase({ base }: Place, { slots }: ApplyRecord): void {
   const fd = slots.in === "base" ? openIn(base.fd, ".") : undefined;
   if (fd === undefined) return;

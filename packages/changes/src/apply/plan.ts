@@ -212,7 +212,7 @@ export class Plan {
     return native.statx(this.#slots, slot, AT.SYMLINK_NOFOLLOW, attr.words) < 0 ? undefined : attr.ino;
   }
 
-  /** Names in the directory of what is to be the same file: an object that moves with its directory keeps those that it has elsewhere. */
+  /** Names in the directory that become names of this file: an object that moves with its directory keeps those that it has elsewhere. */
   #namesOf(key: string, object: Hit): readonly Hit[] {
     const staying = this.#staying.get(key) ?? [];
     return this.#stack.isUpper(object) ? staying : [...staying, object];

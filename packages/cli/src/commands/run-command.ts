@@ -103,15 +103,9 @@ function endOf(exitCode: number, lostView: boolean): { exitCode: number; failure
   return lostView ? { exitCode: EXIT.FAILED, failure: "changes may be missing" } : { exitCode, failure: undefined };
 }
 
-/** The rest of the end comes in any case: the report, and the fate of the session. */
-async function problemOfLearning(session: Session, { to, silent }: { to: string | true; silent: boolean }): Promise<unknown> {
-  try {
-    (await import("../learn/learn-session.js")).learn(session, to);
-    if (to !== true && !silent) process.stderr.write(`sluice: the learned policy is in ${escapeTextName(to)}\n`);
-    return undefined;
-  } catch (error) {
-    return error;
-  }
+async function learnFrom(session: Session, { to, silent }: { to: string | true; silent: boolean }): Promise<void> {
+  (await import("../learn/learn-session.js")).learn(session, to);
+  if (to !== true && !silent) process.stderr.write(`sluice: the learned policy is in ${escapeTextName(to)}\n`);
 }
 
 const isNew = ({ resume }: RunArguments): boolean => resume === undefined || resume.includes("@");
@@ -234,11 +228,13 @@ async function runWith(signals: EarlySignals, { words, args, sluice }: Called): 
     isEmpty &&= !hasBegun;
     session.end();
     if (lostView && args.json !== true) process.stderr.write(errorLine(lossOf(session).message));
-    const problem = args.learn === undefined ? undefined : await problemOfLearning(session, { to: args.learn, silent: args.json === true });
     const { endRun } = await import("../review/end-run.js");
-    await endRun(session, endOf(ofCommand, lostView), isEmpty ? { ...args, onExit: "discard" } : args);
-    isEmpty = false;
-    if (problem !== undefined) throw problem;
+    try {
+      if (args.learn !== undefined) await learnFrom(session, { to: args.learn, silent: args.json === true });
+    } finally {
+      await endRun(session, endOf(ofCommand, lostView), isEmpty ? { ...args, onExit: "discard" } : args);
+      isEmpty = false;
+    }
   } finally {
     if (isEmpty && existsSync(session.directory)) (await import("@sluice/sessions")).removeSession(session);
     session.close();

@@ -293,7 +293,7 @@ describe("a server", () => {
     expect(got).toEqual([]);
   });
 
-  it("that answers nothing holds the end up no longer than the grace, however much waits", async () => {
+  it("delays the end of the service by no more than the grace if it never answers, however much waits", async () => {
     let requests = 0;
     const server = createServer(() => void requests++);
     servers.push(server);

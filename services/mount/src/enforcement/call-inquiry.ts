@@ -42,7 +42,7 @@ export class CallInquiry implements Inquiry {
     return this;
   }
 
-  /** As if the object still were in this layer. Undefined: where it is. */
+  /** As if the object still were in this layer. Undefined: its present one. */
   inLayer(layer: string | undefined): this {
     this.#layer = layer;
     return this;
