@@ -358,9 +358,11 @@ export class Session {
     this.settled(() => undefined);
   }
 
-  /** Resolves when the record of a new session is on its disk. Rejects with a CliError. */
+  /** Resolves when the record of a new session is on its disk. Rejects with a CliError, which nobody has to hear of at once. */
   sync(): Promise<void> {
-    return syncRecord(this.#place);
+    const synced = syncRecord(this.#place);
+    synced.catch(() => undefined);
+    return synced;
   }
 
   /** Others give the session checkpoints while this process has locked it: they hold the layers. */

@@ -185,7 +185,6 @@ async function runWith(signals: EarlySignals, { words, args, sluice }: Called): 
   try {
     // A disk takes milliseconds: the service works meanwhile.
     const onDisk = session.sync();
-    onDisk.catch(() => undefined);
     // Reviews ask it.
     session.begin(words, policy);
     if (learns) native.unlinkat(session.fd, "decisions", 0);

@@ -24,7 +24,7 @@ export function closeFile(core: IoContext, file: OpenFile): number {
   core.gate.closed(handle);
   core.handles.remove(handle);
   if (file.write && file.mode === "cached") pagesWritten(file);
-  // The daemon did not hear of what the kernel has written meanwhile.
+  // The daemon did not hear of the writes that the kernel made itself.
   if (file.write && file.backing !== undefined) dropOtherPages(core, file, WHOLE);
   io.handles.delete(file);
   // A mediated open has a descriptor of its own; a passthrough open shares the backing file's.
