@@ -4,6 +4,11 @@ import type { AddressInfo } from "node:net";
 import type { Registry } from "prom-client";
 import { CliError, EXIT } from "./cli-error.js";
 
+/** Every user of the machine may connect, and a mount needs its descriptors and memory for others. */
+const MOST_CONNECTIONS = 256;
+const REQUEST_MS = 5_000;
+const LOOK_MS = 1_000;
+
 export interface AdminOptions {
   /** HOST:PORT, :PORT (loopback) or [IPv6]:PORT; port 0 picks one. */
   address: string;
@@ -72,13 +77,14 @@ export async function startAdminServer(options: AdminOptions): Promise<AdminServ
   const { host, port } = parseHostPort(options.address, "--admin");
   // Programs that serve no admin port start without it.
   const { createServer } = await import("node:http");
-  const server = createServer((request, response) => {
+  const timing = { requestTimeout: REQUEST_MS, headersTimeout: REQUEST_MS, connectionsCheckingInterval: LOOK_MS };
+  const server = createServer(timing, (request, response) => {
     answer(options, request, response).catch((error: unknown) => {
       if (!response.headersSent) response.writeHead(500);
       response.end(`${error instanceof Error ? error.message : String(error)}\n`);
     });
   });
-  server.requestTimeout = 5_000;
+  server.maxConnections = MOST_CONNECTIONS;
   server.unref();
   try {
     await listen(server, host, port);

@@ -1,3 +1,4 @@
+import { connect, type Socket } from "node:net";
 import { afterEach, describe, expect, it, vi } from "vitest";
 import { CliError, type CommandLike, EXIT, parseHostPort, runCli, startAdminServer } from "./index.js";
 import { failed } from "./cli-error.js";
@@ -154,6 +155,26 @@ describe("the admin server", () => {
       await admin.close();
     }
   });
+
+  it("holds a bounded number of connections, and ends those that never ask", async () => {
+    const admin = await startAdminServer({ address: "127.0.0.1:0", registry: createRegistry(false), notReady: () => undefined });
+    const { host, port } = parseHostPort(admin.address, "--admin");
+    const [refused, late] = [new Set<Socket>(), new Set<Socket>()];
+    const sockets = Array.from({ length: 300 }, () => {
+      const socket = connect(port, host, () => socket.write("GET /healthz HT"));
+      socket.on("error", () => undefined).on("close", () => void (late.has(socket) || refused.add(socket)));
+      // 408, Request Timeout.
+      return socket.on("data", () => late.add(socket));
+    });
+    try {
+      await expect.poll(() => refused.size + late.size, { timeout: 50_000 }).toBe(sockets.length);
+      expect(refused.size).toBe(300 - 256);
+      expect((await fetch(`http://${admin.address}/healthz`)).status).toBe(200);
+    } finally {
+      for (const socket of sockets) socket.destroy();
+      await admin.close();
+    }
+  }, 60_000);
 
   it("parses an address", () => {
     expect(parseHostPort(":90", "--admin")).toEqual({ host: "127.0.0.1", port: 90 });
