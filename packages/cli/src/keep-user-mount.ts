@@ -13,8 +13,12 @@ function begin(connection: number, first: UnassignedServer): ReturnType<typeof b
     return beginUserMount(connection, {
       // The server becomes that user while the request is on its way, and judged.
       begins: ({ uid, gid, groups }) => first.belongTo({ uid, gid, groups }),
-      // The service reads this line.
-      tell: (attached) => process.stdout.write(attached ? "attached\n" : "alone\n"),
+      tell: (attached) => {
+        // From now on directories are made. A signal waits for the keeper, which listens in the same turn, and removes them.
+        process.on("SIGTERM", () => undefined);
+        // The service reads this line.
+        process.stdout.write(attached ? "attached\n" : "alone\n");
+      },
     });
   } catch (error) {
     // It has the standard files of this process, at whose end the service looks.
