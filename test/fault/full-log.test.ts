@@ -1,8 +1,8 @@
-// The disk of a log is full: services go on, and log again when it has room.
-import { readFileSync, rmSync, writeFileSync } from "node:fs";
+// The disk of a log is full, or nobody reads its pipe: services go on, and log again when it has room.
+import { existsSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { file, plant, requires, runScript, runSluice, scratch, startScript } from "@sluice/testkit";
+import { file, plant, policyOf, requires, runScript, runSluice, scratch, startScript } from "@sluice/testkit";
 import { expect } from "vitest";
 
 const { test } = requires("/dev/fuse", "CAP_SYS_ADMIN");
@@ -33,6 +33,36 @@ for (const keeper of ["off", "on"])
       expect(await runSluice(["unmount", mountpoint])).toMatchObject({ code: 0 });
       expect(await mount.finished).toMatchObject({ code: 0, stderr: "" });
       expect(readFileSync(log, "utf8")).toContain('"msg":"unmounted"');
+    },
+    LIMIT_MS,
+  );
+
+/** Standard error is a pipe that is read from $1 on, when a file of this name is there. */
+const UNREAD = `mkfifo "$1/pipe" && exec 3<>"$1/pipe" || exit 9
+(exec 4<"$1/pipe" 3<&-; while [ ! -e "$1/read" ]; do sleep 0.05; done; exec cat <&4 >"$1/log") &
+at=$1; shift; exec "$@" 2>"$at/pipe" 3<&-`;
+
+for (const keeper of ["off", "on"])
+  test(
+    `a mount with --keeper ${keeper} serves while nobody reads its standard error, and logs again when somebody does`,
+    async () => {
+      const [lower, mountpoint, at] = [plant(scratch(), { a: file("a") }), scratch(), scratch()];
+      const policy = join(at, "policy.yaml");
+      writeFileSync(policy, policyOf("grant", { name: "watched", path: "**", effect: "mediate", obligations: { audit: "each-io" } }));
+      const words = [process.execPath, CLI, "mount", "--lower", lower, "--keeper", keeper, "--policy", policy, mountpoint];
+      const mount = startScript(["sh", "-c", UNREAD, "sh", at, ...words], { timeoutMs: LIMIT_MS });
+      await mount.waitFor("mounted ");
+      const reads = `for (let at = 0; at < 3000; at++) require("node:fs").readFileSync(process.argv[1]);`;
+      expect(await runScript([process.execPath, "-e", reads, join(mountpoint, "a")])).toMatchObject({ code: 0 });
+      writeFileSync(join(at, "read"), "");
+      // More than the pipe holds: what waited follows, line by line.
+      const length = async (): Promise<number> => {
+        await runScript(["cat", join(mountpoint, "a")]);
+        return existsSync(join(at, "log")) ? statSync(join(at, "log")).size : 0;
+      };
+      await expect.poll(length, { timeout: LIMIT_MS }).toBeGreaterThan(100_000);
+      expect(await runSluice(["unmount", mountpoint])).toMatchObject({ code: 0 });
+      expect(await mount.finished).toMatchObject({ code: 0 });
     },
     LIMIT_MS,
   );

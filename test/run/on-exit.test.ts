@@ -10,7 +10,7 @@ import { CALLERS, NEEDS, Project, rootsViewsShareProcess, testsInTurn } from "./
 
 rootsViewsShareProcess();
 
-const { test } = requires(...NEEDS, "command setfattr");
+const { test } = requires(...NEEDS, "command setfattr", "command getfattr");
 const seed = chooseSeed();
 const LIMIT_MS = 240_000;
 const FILES = { a: "a\n", b: "b\n", ".env": "secret\n", "key\u001b[2J.pem": "secret\n" };

@@ -1,4 +1,5 @@
 /** The logger of a service: pino JSON, and readable lines at a terminal. Libraries do not log; they emit. */
+import { constants, fstatSync, openSync } from "node:fs";
 import { isatty } from "node:tty";
 import { type DestinationStream, destination, type Logger, type LoggerOptions, pino } from "pino";
 import { CliError, EXIT } from "./cli-error.js";
@@ -31,14 +32,18 @@ const STDERR = 2;
 /** A server of mounts has no umask: without a mode everybody could write the file. */
 const LOG_MODE = 0o644;
 
-/** So many bytes wait for room on a full disk. Further lines are lost. */
+/** So many bytes wait for room on a full disk, or in a pipe that nobody reads. Further lines are lost. */
 const MAX_WAITING_BYTES = 1 << 20;
 
 type Opened = ReturnType<typeof destination>;
 
-/** A full disk must end no service, and no operation of one: pino would throw the error at whoever logs a line. */
+/**
+ * A full disk must end no service, and no operation of one: pino would throw the error at whoever logs a line. A full pipe must hold nobody up:
+ * pino would sleep, and try again.
+ */
 function opened(dest: string | number): Opened {
-  const output = destination({ dest, append: true, mkdir: false, sync: true, mode: LOG_MODE, maxLength: MAX_WAITING_BYTES });
+  const options = { append: true, mkdir: false, sync: true, mode: LOG_MODE, maxLength: MAX_WAITING_BYTES, retryEAGAIN: () => false };
+  const output = destination({ dest, ...options });
   output.on("error", () => undefined);
   return output;
 }
@@ -55,13 +60,32 @@ function openLogFile(file: string): LogDestination {
   }
 }
 
+let stderr: number | undefined;
+
+/**
+ * Standard error, opened again so that a write waits for nobody: a terminal that is stopped by Ctrl-S, or a pipe whose reader is busy, would stop
+ * the event loop, and everybody who uses a mount. Others of the same pipe keep their way of writing.
+ */
+function unwaitingStderr(): number {
+  if (stderr !== undefined) return stderr;
+  stderr = STDERR;
+  const { O_WRONLY, O_APPEND, O_NONBLOCK, O_NOCTTY } = constants;
+  try {
+    if (isatty(STDERR) || fstatSync(STDERR).isFIFO())
+      stderr = openSync(`/proc/self/fd/${STDERR}`, O_WRONLY | O_APPEND | O_NONBLOCK | O_NOCTTY);
+  } catch {
+    // Such as a terminal of another user, or a pipe without a reader.
+  }
+  return stderr;
+}
+
 /**
  * The destination of a logger's lines, and of lines of another process for the same log. Lines are written at once: those
  * before a crash are the ones that matter. Throws CliError if the file cannot be opened.
  */
 export function logDestination(file: string | undefined): LogDestination {
   if (file !== undefined) return openLogFile(file);
-  const output = opened(STDERR);
+  const output = opened(unwaitingStderr());
   const shown = isatty(STDERR) ? terminalLine : (line: string): string => line;
   return { write: (line) => void output.write(shown(line)), close: () => undefined };
 }

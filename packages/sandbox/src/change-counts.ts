@@ -55,7 +55,14 @@ export function countChanges(session: Session): ChangeCounts {
 }
 
 /** No layer of the session has anything, so nothing needs to be compared. */
-export const isUntouched = ({ record, upper }: Session): boolean => record.layers.length === 0 && readdirSync(upper).length === 0;
+export function isUntouched({ record, upper }: Session): boolean {
+  try {
+    return record.layers.length === 0 && readdirSync(upper).length === 0;
+  } catch {
+    // The command closed its directory: a review opens it.
+    return false;
+  }
+}
 
 export const hasAny = (counts: ChangeCounts): boolean => Object.values(counts).some((count: number) => count > 0);
 

@@ -6,7 +6,7 @@ import { expect } from "vitest";
 
 mountsShareProcess();
 
-const { test } = requires("/dev/fuse", "CAP_SYS_ADMIN", "command setpriv", "command setfacl", "command python3");
+const { test } = requires("/dev/fuse", "CAP_SYS_ADMIN", "command setpriv", "command setfacl", "command perl");
 
 const USER = { uid: 1000, gid: 1000 };
 const GROUP = 2000;
@@ -23,7 +23,8 @@ test("an object in a setgid directory is judged by the group of the directory", 
   const rule = (access: string): string => `when: "resource.gid == ${GROUP}", access: [${access}], effect: deny`;
   const policy = `version: 1\ndefault: grant\nrules:\n  - { name: theirs, ${rule("create, write")} }\n`;
   const mount = await mountSluice({ lowers: [lower], upper, policy });
-  const nameless = `python3 -c 'import os; os.open("DIR", os.O_TMPFILE | os.O_WRONLY)'`;
+  // O_TMPFILE | O_WRONLY
+  const nameless = `perl -e 'sysopen(my $file, "DIR", 020200001, 0666) or die $!'`;
   for (const make of ["echo x > DIR/file", "mkdir DIR/sub", "mkfifo DIR/fifo", "ln -s x DIR/link", nameless]) {
     expect([make, await attempt(mount, make.replace("DIR", "team"))]).toEqual([make, expect.stringMatching(/Permission denied/)]);
     expect([make, await attempt(mount, make.replace("DIR", "plain"))]).toEqual([make, "0 "]);
