@@ -55,7 +55,7 @@ for (const keeper of ["off", "on"])
       const reads = `for (let at = 0; at < 3000; at++) require("node:fs").readFileSync(process.argv[1]);`;
       expect(await runScript([process.execPath, "-e", reads, join(mountpoint, "a")])).toMatchObject({ code: 0 });
       writeFileSync(join(at, "read"), "");
-      // More than the pipe holds: what waited follows, line by line.
+      // More than the pipe holds: the lines that waited follow with each new one.
       const length = async (): Promise<number> => {
         await runScript(["cat", join(mountpoint, "a")]);
         return existsSync(join(at, "log")) ? statSync(join(at, "log")).size : 0;
