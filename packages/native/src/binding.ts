@@ -209,9 +209,8 @@ export interface Native extends CopyCalls, NameCalls {
   copyFileRangeAsync(source: number, sourceOffset: FileOffset, target: number, targetOffset: FileOffset, length: number): Promise<number>;
   /** ioctl FICLONE: `target` becomes a reflink of `source`. */
   ficlone(target: number, source: number): number;
-  /** fsync(2) on the loop's thread: where the file system is known to be in memory. */
+  /** fsync(2), syncfs(2) on the loop's thread: for file systems that are known to be in memory, and for commands that serve nobody. */
   fsync(fd: number): number;
-  /** syncfs(2) on the loop's thread: for commands that wait for nothing else. */
   syncfs(fd: number): number;
   fsyncAsync(fd: number, dataOnly: boolean): Promise<number>;
   syncfsAsync(fd: number): Promise<number>;
