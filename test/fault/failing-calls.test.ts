@@ -58,7 +58,7 @@ const APPEND_ONLY = 0x20;
 function free(path: string): void {
   const fd = native.openat(AT.FDCWD, path, O.RDONLY, 0);
   if (fd < 0) return;
-  native.setFlags(fd, 0);
+  native.setFlags(fd, native.getFlags(fd) & ~APPEND_ONLY);
   native.close(fd);
 }
 
@@ -109,7 +109,7 @@ test("nothing is made over a whiteout if it cannot get the default ACL of its di
 test("a directory that may not change keeps that at its copy-up, or is not copied up", async () => {
   const { overlay, base, find } = planted({ "lower/d/f": "below" });
   const lower = native.openat(AT.FDCWD, join(base, "lower/d"), O.RDONLY, 0);
-  expect(native.setFlags(lower, IMMUTABLE)).toBe(0);
+  expect(native.setFlags(lower, native.getFlags(lower) | IMMUTABLE)).toBe(0);
   try {
     const [d, f] = [find("d"), find("d/f")];
     const open = (): unknown => overlay.open(call, f, O.WRONLY, opened());
@@ -119,7 +119,7 @@ test("a directory that may not change keeps that at its copy-up, or is not copie
     expect(await open()).toBe(0);
     expect(await overlay.mkdir(call, { parent: d, name: "new" }, { mode: 0o755, umask: 0, rdev: 0 }, entry())).toBe(Errno.EPERM);
   } finally {
-    native.setFlags(lower, 0);
+    native.setFlags(lower, native.getFlags(lower) & ~IMMUTABLE);
     native.close(lower);
   }
 });
@@ -127,7 +127,7 @@ test("a directory that may not change keeps that at its copy-up, or is not copie
 test("an append-only file keeps that at its copy-up, or is not copied up", async () => {
   const { overlay, base, find } = planted({ "lower/f": "below" });
   const lower = native.openat(AT.FDCWD, join(base, "lower/f"), O.RDONLY, 0);
-  expect(native.setFlags(lower, APPEND_ONLY)).toBe(0);
+  expect(native.setFlags(lower, native.getFlags(lower) | APPEND_ONLY)).toBe(0);
   try {
     const f = find("f");
     const open = (flags: number): unknown => overlay.open(call, f, flags, opened());
