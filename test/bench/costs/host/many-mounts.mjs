@@ -5,31 +5,27 @@
 // Memory is the proportional set size (smaps_rollup) of all processes of the service with a keeper: keeper, server, standby and decision
 // services. "After load": a thread for each mount has changed files on it for 15 seconds, and ended 5 seconds before. Kills have the same
 // load: for each mount the longest call, and with "timeline" its end after the kill. Isolation is the time of a stat of an unknown name on one
-// mount, without and with trouble on another one: the 99th percentile of some thousand, every 2 ms. The callers are a program in C
-// (caller.c), which takes little of the processors that it shares with the service.
-import { spawn } from "node:child_process";
-import { once } from "node:events";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+// mount, without and with trouble on another one: the 99th percentile of some thousand, every 2 ms; then the same of two mounts of
+// fuse-overlayfs, which have a process each. The callers are a program in C (caller.c), which takes little of the processors that it shares
+// with the service.
+import { mkdtempSync, rmSync } from "node:fs";
 import { loadavg, tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { CLI, HostService } from "./host-service.mjs";
+import { HostService } from "./host-service.mjs";
+import { measureIsolation } from "./isolation.mjs";
 import { compileCaller, startWorker } from "./workers.mjs";
 
 const [mounts = 50, policies = 50, kills = 3] = process.argv.slice(2, 5).map(Number);
 const parts = (process.argv[5] ?? "memory,kills,isolation").split(",");
 const CHANGE_PAUSE_US = 20_000;
-const LOOK_PAUSE_US = 2_000;
 /** A standby is started two seconds after a server serves, and loads. */
 const STANDBY_MS = 6_000;
 const LOAD_MS = 15_000;
 const REST_MS = 5_000;
-const LOOK_MS = 4_000;
 
 /** @param {number} kib */
 const mib = (kib) => `${(kib / 1024).toFixed(1)} MiB, ${(kib / 1024 / mounts).toFixed(2)} a mount`;
-/** @param {number} value */
-const us = (value) => `${value.toFixed(0)} µs`;
 /** @param {number[]} values */
 const median = (values) => values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] ?? NaN;
 /** @param {string} text */
@@ -78,53 +74,6 @@ async function measureMemory(host, places) {
   rows.push(["memory after load", `≤ ${limit} MiB a mount`, mib(after)]);
 }
 
-/** A decision service that can be made to hang. @param {HostService} host */
-async function startDecisions(host) {
-  const [policy, target] = [join(host.at, "hanging.yaml"), `unix://${join(host.at, "hanging.sock")}`];
-  writeFileSync(policy, "version: 1\ndefault: grant\n");
-  const child = spawn(process.execPath, [CLI, "decision", "--policy", policy, "--listen", target], { stdio: ["ignore", "pipe", "ignore"] });
-  await once(child.stdout, "data");
-  return { target, hang: () => child.kill("SIGSTOP"), end: () => child.kill("SIGKILL") };
-}
-
-/** @param {string} place */
-async function lookAt(place) {
-  const worker = startWorker(caller, "look", LOOK_PAUSE_US, [place]);
-  await sleep(500);
-  await worker.ask();
-  await sleep(LOOK_MS);
-  const times = await worker.ask();
-  await worker.end();
-  return times;
-}
-
-/** @param {HostService} host @param {readonly string[]} places */
-async function measureIsolation(host, [loaded = "", quiet = ""]) {
-  const decisions = await startDecisions(host);
-  const hung = await host.mount({ options: { decision: decisions.target, "decision-timeout": "60s" } });
-  const failing = await host.mount({ options: { decision: `unix://${host.at}/nobody.sock`, "decision-timeout": "100ms" } });
-  decisions.hang();
-  /** @type {[string, "open" | "hang", string, number][]} */
-  const troubles = [
-    ["another waits for its decisions", "hang", hung, 2],
-    ["another's opens fail", "open", failing, 1],
-    ["one process loads another", "open", loaded, 1],
-    ["four processes load another", "open", loaded, 4],
-  ];
-  for (const [name, work, place, count] of troubles) {
-    const before = await lookAt(quiet);
-    const workers = Array.from({ length: count }, () => startWorker(caller, work, work === "hang" ? 10_000 : 0, [place]));
-    await sleep(500);
-    const times = await lookAt(quiet);
-    for (const worker of workers) await worker.end();
-    const figures = `median ${us(before.medianUs)} and ${us(times.medianUs)}, p99 ${us(before.p99Us)} and ${us(times.p99Us)}`;
-    const ratio = (times.p99Us / before.p99Us).toFixed(2);
-    say(`stat, quiet and while ${name}: ${figures}: ${ratio}`);
-    rows.push([`p99 of a stat, quiet and while ${name}`, "≤ 2 of quiet", `${us(before.p99Us)} and ${us(times.p99Us)}: ${ratio}`]);
-  }
-  decisions.end();
-}
-
 /** @param {HostService} host @param {readonly string[]} places */
 async function measureKills(host, places) {
   const worker = changeAll(places);
@@ -166,7 +115,7 @@ try {
   const places = await makeMounts(host);
   if (parts.includes("memory")) await measureMemory(host, places);
   if (parts.includes("kills")) await measureKills(host, places);
-  if (parts.includes("isolation")) await measureIsolation(host, places);
+  if (parts.includes("isolation")) rows.push(...(await measureIsolation(host, { caller, places, say })));
   printTable();
 } finally {
   await host.end();
