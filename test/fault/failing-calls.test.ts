@@ -200,7 +200,7 @@ test("a copy that has no room for the mark of its origin has another inode numbe
   const [lower, first] = [statSync(join(base, "lower/f")).ino, numberIn(overlay)];
   expect(await withFault({ call: "copyOrigin", errno: Errno.ENOSPC }, open)).toBe(0);
   expect([first, numberIn(overlay)]).toEqual([lower, lower]);
-  overlay.destroy();
+  await overlay.destroy();
   expect(numberIn(overlayOver(base))).toBe(statSync(join(base, "upper/f")).ino);
 });
 

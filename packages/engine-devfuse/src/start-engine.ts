@@ -241,7 +241,7 @@ class DeviceEngine implements Engine {
     const idle = await this.#inFlight.idle(DRAIN_LIMIT_MS);
     if (!idle) this.#events.anomaly("methods still wait although the connection has ended", { inFlight: this.#inFlight.size });
     try {
-      this.#filesystem?.destroy();
+      await this.#filesystem?.destroy();
     } catch (error) {
       this.#events.anomaly("destroying the filesystem failed", { error });
     }

@@ -56,7 +56,7 @@ export const startEngine = (
   try {
     engine.mount(options);
   } catch (error) {
-    filesystem.destroy();
+    void filesystem.destroy();
     throw error;
   }
   return engine;
@@ -144,19 +144,19 @@ class PortableEngine implements Engine {
     const timer = setInterval(() => {
       if (fd !== undefined && isFuseDescriptor(fd)) return;
       clearInterval(timer);
-      this.#end();
+      void this.#end();
     }, LOOK_MS);
   }
 
   /** libfuse has joined its threads: every callback was answered. */
-  #end(): void {
+  async #end(): Promise<void> {
     const { addon, path, events, filesystem } = this.#parts;
     this.#over = true;
     this.#rejectReady(new FsError(Errno.ENOTCONN, `the mount on ${path} ended before it was ready`));
     addon.letGo(path, this.#state);
     try {
       this.#session.server.walk.end();
-      filesystem.destroy();
+      await filesystem.destroy();
     } catch (error) {
       events.anomaly("destroying the filesystem failed", { error });
     }

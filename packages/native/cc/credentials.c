@@ -222,7 +222,7 @@ static napi_value set_effective_capabilities(napi_env env, napi_callback_info in
 }
 
 /* Nobody writes by a file of such a mount, whatever the kernel's credentials for it are. `flags` are those of its open. */
-static bool is_on_read_only_mount(int fd, int64_t flags) {
+bool is_on_read_only_mount(int fd, int64_t flags) {
   struct statfs mount;
   return (flags & O_ACCMODE) == O_RDONLY && fstatfs(fd, &mount) == 0 && (mount.f_flags & ST_RDONLY) != 0;
 }

@@ -167,12 +167,15 @@ void pool_begin(napi_env env);
 
 int64_t fuse_backing_refuse(int fd);
 int64_t fuse_backing_open(int fuse_fd, int fd);
+bool is_on_read_only_mount(int fd, int64_t flags);
 int64_t names_fchmodat(int dirfd, const char *name, mode_t mode, int flags);
 #define STAT_WORDS 32
 int64_t stat_descriptor(int fd, uint32_t *words);
 napi_value stat_statx(napi_env env, napi_callback_info info);
 napi_value stat_with_attribute(napi_env env, napi_callback_info info);
 napi_value stat_cached(napi_env env, napi_callback_info info);
+/* The space that a regular file takes, its data in memory alone included; 0 for anything else. No file system asks a network or a daemon for it. */
+int64_t stat_data_bytes(int fd, uint32_t *links);
 int64_t names_openat(int dirfd, const char *name, int flags, mode_t mode);
 void proc_fd_path(char path[32], int fd);
 /* The handle of an object into `out`: the count of its bytes | its type << 16. */

@@ -153,3 +153,11 @@ napi_value stat_cached(napi_env env, napi_callback_info info) {
   if (status == 0) fill((uint32_t *)(void *)words.data, &stat);
   return result_number(env, status);
 }
+
+int64_t stat_data_bytes(int fd, uint32_t *links) {
+  struct stat_result stat;
+  int flags = AT_EMPTY_PATH | STATX_DONT_SYNC;
+  if (syscall(SYS_statx, fd, "", flags, STATX_TYPE | STATX_NLINK | STATX_BLOCKS, &stat) < 0 || !S_ISREG(stat.mode)) return 0;
+  *links = stat.nlink;
+  return (int64_t)stat.blocks * 512;
+}

@@ -157,11 +157,10 @@ export interface Native extends CopyCalls, NameCalls {
   mount(source: string, target: string, type: string, flags: number, data: string): number;
   umount2(target: string, flags: number): number;
   umount2Async(target: string, flags: number): Promise<number>;
-  /**
-   * close(2) of a descriptor that strangers sent, or of a socket in which descriptors of strangers wait to be received. If a socket among
-   * these waits for its peer (SO_LINGER), a signal ends that within a moment.
-   */
+  /** close(2) of a stranger's descriptor, or of a socket with some: if a socket waits for its peer (SO_LINGER), a signal ends that soon. */
   closeSoonAsync(fd: number): Promise<number>;
+  /** close(2), in the pool if it may write or give back much data: then a promise of its result. */
+  closeFile(fd: number): number | Promise<number>;
   /**
    * open_tree(2); with OPEN_TREE_CLONE a private, detached copy of the mount that `path` lies on: taken out of the
    * original's peer group, so that nothing mounted there later (our own mount, say) ever shows in it.
@@ -209,11 +208,14 @@ export interface Native extends CopyCalls, NameCalls {
   copyFileRangeAsync(source: number, sourceOffset: FileOffset, target: number, targetOffset: FileOffset, length: number): Promise<number>;
   /** ioctl FICLONE: `target` becomes a reflink of `source`. */
   ficlone(target: number, source: number): number;
+  ficloneAsync(target: number, source: number): Promise<number>;
   /** fsync(2), syncfs(2) on the loop's thread: for file systems that are known to be in memory, and for commands that serve nobody. */
   fsync(fd: number): number;
   syncfs(fd: number): number;
   fsyncAsync(fd: number, dataOnly: boolean): Promise<number>;
   syncfsAsync(fd: number): Promise<number>;
+  /** sync_file_range(2) of the whole file with SYNC_FILE_RANGE_WRITE. */
+  beginWriteAsync(fd: number): Promise<number>;
   /** FS_IOC_GETFLAGS / SETFLAGS. */
   getFlags(fd: number): number;
   setFlags(fd: number, flags: number): number;
@@ -225,7 +227,7 @@ export interface Native extends CopyCalls, NameCalls {
   flock(fd: number, operation: number): number;
 
   // --- terminals -------------------------------------------------------------------------------------------
-  /** A new pseudo-terminal into `ends`: its near end (ptmx), and its far one for a program. Neither becomes the controlling terminal. */
+  /** A new pseudo-terminal into `ends`: its near end (ptmx), and its far one for a program. */
   openPty(ends: Int32Array): number;
   /** tcgetattr(3): struct termios into `mode` (TERMIOS_BYTES suffice); its length. */
   terminalMode(fd: number, mode: Uint8Array): number;
@@ -353,17 +355,15 @@ export interface Native extends CopyCalls, NameCalls {
   shutdownSending(socket: number): number;
   /** poll(2) of one descriptor: the POLL bits that are set. Errors and hang-ups are told unasked. */
   pollNow(fd: number, events: number, timeoutMs: number): number;
-  /** fcntl(F_GETFL): access mode and status flags (O_PATH, O_APPEND, ...). */
+  /** fcntl(2): F_GETFL (O_PATH, O_APPEND, ...), and F_GETFD: 1 if it is close-on-exec, else 0. */
   statusFlags(fd: number): number;
-  /** fcntl(F_GETFD): 1 if it is close-on-exec, else 0. */
   descriptorFlags(fd: number): number;
 
   // --- memory that outlives a process, and privileges it gives up -----------------------------------------------
   /** memfd_create(2), close-on-exec and sealable. `name` shows in /proc only. */
   memoryFile(name: string): number;
-  /** F_ADD_SEALS: SEAL flags. */
+  /** F_ADD_SEALS and F_GET_SEALS (SEAL flags); -EINVAL if it is no memory file. */
   addSeals(fd: number, seals: number): number;
-  /** F_GET_SEALS; -EINVAL if it is no memory file. */
   sealsOf(fd: number): number;
   /**
    * Maps `length` bytes of `fd` shared. A file truncated below the mapping ends the process at the next access. `populated`: all of it
@@ -376,14 +376,14 @@ export interface Native extends CopyCalls, NameCalls {
    */
   mapOver(place: Uint8Array, fd: number): number;
   /**
-   * From now on this process gets `signal` when `parentPid`, which must be its parent (-ESRCH), ends: by a thread of its
-   * own, so that it holds for processes that act as callers, are stopped, or whose loop is busy.
+   * From now on this process gets `signal` when `parentPid`, which must be its parent (-ESRCH), ends. It does so by a thread of its own, so
+   * the process may act as a caller, be stopped, or have a busy loop.
    */
   dieWithParent(signal: number, parentPid: number): number;
   /**
    * Forbids all threads of this process, for good, the calls that CAP_SYS_ADMIN opens and a server never needs: mounting
-   * of every kind, namespaces, ptrace, bpf, kexec, modules, ... (EPERM; clone3: ENOSYS). Needs no_new_privs or
-   * CAP_SYS_ADMIN. -EOPNOTSUPP on an architecture that the filter does not know.
+   * of every kind, namespaces, ptrace, bpf, kexec, modules, ... (EPERM; clone3: ENOSYS). Needs no_new_privs or CAP_SYS_ADMIN. -EOPNOTSUPP on
+   * an architecture that the filter does not know.
    */
   forbidMounting(): number;
 }

@@ -8,6 +8,7 @@ import { BackingCache } from "./handles/backing-cache.js";
 import { Reroutes } from "./open/reroutes.js";
 import { DirectoryFds } from "./layer/directory-fds.js";
 import type { HostLayer, RealDir } from "./layer/host-layer.js";
+import { FileCloses } from "./layer/file-closes.js";
 import { closeFd, openDirectory, statFd } from "./layer/system-calls.js";
 import { type DirectoryMarks, readDirectoryMarks } from "./marks/directory-marks.js";
 import { LockBook } from "./journal/lock-book.js";
@@ -61,9 +62,10 @@ function assemble(config: OverlayConfig, port: KernelPort, opened: Opened): Over
   const marks = markNames(config.userXattr, config.foreignMarks);
   const takesOver = config.survival?.journal.takenOver === true;
   const fds = new DirectoryFds(config.maxDirectoryFds);
+  const closes = new FileCloses();
   const journal = config.survival === undefined ? undefined : new OverlayJournal(config.survival);
-  const backings = backingCache(config, port, journal);
-  const perNode = { backings, paths: new KnownPaths(), fds };
+  const backings = backingCache({ config, port, journal, closes });
+  const perNode = { backings, paths: new KnownPaths(), fds, closes };
   const free = (node: Node): void => release(perNode, node);
   const nodes = new NodeTable(free, journal, () => grew(core));
   const root = nodes.make(S.IFDIR);
@@ -86,6 +88,7 @@ function assemble(config: OverlayConfig, port: KernelPort, opened: Opened): Over
     noIndex: index.reason,
     purges: new Purges(),
     fds,
+    closes,
     nodes,
     calls: new CallsUnderWay(nodes),
     claims: new OriginClaims(),
@@ -154,11 +157,19 @@ function lookForLinks({ upper, linkIndex }: OverlayContext): void {
   if (fd >= 0) closeFd(fd);
 }
 
-function backingCache(config: OverlayConfig, port: KernelPort, journal: OverlayJournal | undefined): BackingCache {
+interface CacheParts {
+  config: OverlayConfig;
+  port: KernelPort;
+  journal: OverlayJournal | undefined;
+  closes: FileCloses;
+}
+
+function backingCache({ config, port, journal, closes }: CacheParts): BackingCache {
   return new BackingCache(config.maxCachedBackings, {
-    unregister: (id) => {
+    ended: ({ id, fd }) => {
       port.closeBacking(id);
       journal?.backingClosed(id);
+      closes.close(fd);
     },
     cached: (node, id) => journal?.backingCached(node, id),
   });
@@ -186,10 +197,11 @@ function identifyRoot(core: OverlayContext): void {
 }
 
 /** Frees everything that belongs to a node that is gone. */
-function release({ backings, paths, fds }: Pick<OverlayContext, "backings" | "paths" | "fds">, node: Node): void {
+function release(perNode: Pick<OverlayContext, "backings" | "paths" | "fds" | "closes">, node: Node): void {
+  const { backings, paths, fds, closes } = perNode;
   backings.drop(node);
   paths.drop(node);
-  if (node.fd >= 0) closeFd(node.fd);
+  if (node.fd >= 0) closes.close(node.fd);
   node.fd = -1;
   if (node.dirs !== undefined) for (const dir of node.dirs) fds.drop(dir);
 }

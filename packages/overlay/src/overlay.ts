@@ -239,13 +239,14 @@ export class Overlay implements Filesystem {
   ioctl(call: CallContext, node: NodeId, args: IoctlArgs, out: DataOut): Status {
     return this.#counted(ioctl(this.#core, call, { id: node, args }, out));
   }
-  destroy(): void {
+  destroy(): void | Promise<void> {
     destroy(this.#core);
+    return this.#core.closes.idle();
   }
 }
 
 /**
- * Gives every descriptor back: the layers are free when this returns, so nothing in it waits. The lower layers come first, since the
+ * Gives every descriptor back: nothing in it waits but the closes of large files, which the pool makes. The lower layers come first, since the
  * record of handles in the scratch directory needs the upper layer alone, and takes the longer the more names are known.
  */
 function destroy(core: OverlayContext): void {

@@ -203,7 +203,7 @@ export class FilesystemDecorator implements Filesystem {
   ioctl(call: CallContext, node: NodeId, args: IoctlArgs, out: DataOut): Status {
     return this.inner.ioctl(call, node, args, out);
   }
-  destroy(): void {
-    this.inner.destroy();
+  destroy(): void | Promise<void> {
+    return this.inner.destroy();
   }
 }

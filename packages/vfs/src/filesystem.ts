@@ -228,6 +228,6 @@ export interface Filesystem {
   syncfs(call: CallContext, node: NodeId): Status;
   /** FS_IOC_GETFLAGS and the like: `out` is the ioctl's output. ENOTTY for an unknown one. */
   ioctl(call: CallContext, node: NodeId, args: IoctlArgs, out: DataOut): Status;
-  /** The connection ended: close everything, hold no descriptor. */
-  destroy(): void;
+  /** The connection ended: close everything, hold no descriptor. At once, or when it resolves. */
+  destroy(): void | Promise<void>;
 }

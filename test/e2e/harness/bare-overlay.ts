@@ -81,8 +81,8 @@ export function overlayOver(base: string, gate: Gate = OPEN_GATE, { onDropped = 
     { ...layers, ...SETTINGS, ...more, gate },
     { ...port, invalidateEntry: (_parent, name) => onDropped(name), dropAttributes: onStale },
   );
-  cleanUp(() => {
-    overlay.destroy();
+  cleanUp(async () => {
+    await overlay.destroy();
     release();
   });
   return overlay;

@@ -7,6 +7,7 @@ import type { CopyUpJob } from "./copy-up-job.js";
 /** One step on the pool: small enough to stop soon, large enough not to feel the hop. */
 const CHUNK = 8n << 20n;
 const BUFFER_BYTES = 1 << 20;
+const MAY_HAVE_MANY_PARTS = 4n << 20n;
 
 interface DataCopy {
   source: number;
@@ -57,7 +58,14 @@ export function copyContent(
 }
 
 function copyBytes(core: CopyUpContext, job: CopyUpJob, copy: DataCopy): Status {
-  if (triesClone(core) && upkeep.ficlone(copy.target, copy.source) === 0) return 0;
+  if (!triesClone(core)) return copyAsBytes(core, job, copy);
+  // By the pool if it may have many parts: a reflink of 200,000 takes seconds.
+  const cloned = copy.size < MAY_HAVE_MANY_PARTS ? upkeep.ficlone(copy.target, copy.source) : upkeep.ficloneAsync(copy.target, copy.source);
+  const end = (status: number): Status => (status === 0 ? 0 : copyAsBytes(core, job, copy));
+  return typeof cloned === "number" ? end(cloned) : cloned.then(end);
+}
+
+function copyAsBytes(core: CopyUpContext, job: CopyUpJob, copy: DataCopy): Status {
   if (!copy.sparse && Number(copy.size) <= core.config.inlineCopyBytes) return copySmall(copy);
   return copyExtents(job, copy);
 }

@@ -5,12 +5,13 @@
  */
 import { type Attr, S } from "@sluice/vfs";
 import type { DirectoryAccess } from "../layer/layer-stack.js";
-import { closeFd, statName } from "../layer/system-calls.js";
+import { statName } from "../layer/system-calls.js";
 import type { Node } from "../node/node.js";
 import type { Backing } from "../node/inode-io.js";
 
 export interface BackingCacheEvents {
-  unregister(backingId: number): void;
+  /** The registration and the descriptor are to be given back. */
+  ended(backing: Backing): void;
   /** The backing id that is cached for the node from now on, or 0. The journal writes it down. */
   cached(node: Node, backingId: number): void;
 }
@@ -96,8 +97,7 @@ export class BackingCache {
   }
 
   #close(backing: Backing): void {
-    this.#events.unregister(backing.id);
-    closeFd(backing.fd);
+    this.#events.ended(backing);
   }
 }
 

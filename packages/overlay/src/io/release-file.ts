@@ -1,7 +1,6 @@
 /** RELEASE: the last close of an open file. */
 import { andThen, type FileHandle, type Status } from "@sluice/vfs";
 import type { IoContext } from "./io-context.js";
-import { closeFd } from "../layer/system-calls.js";
 import { releaseLocks } from "../locks/lock-file.js";
 import type { OpenFile } from "../handles/handle-table.js";
 import { pagesWritten } from "./cached-pages.js";
@@ -28,8 +27,8 @@ export function closeFile(core: IoContext, file: OpenFile): number {
   if (file.write && file.backing !== undefined) dropOtherPages(core, file, WHOLE);
   io.handles.delete(file);
   // A mediated open has a descriptor of its own; a passthrough open shares the backing file's.
-  if (file.backing?.fd !== file.fd) closeFd(file.fd);
-  if (file.formerFds !== undefined) for (const fd of file.formerFds) closeFd(fd);
+  if (file.backing?.fd !== file.fd) core.closes.close(file.fd);
+  if (file.formerFds !== undefined) for (const fd of file.formerFds) core.closes.close(fd);
   io.count(file.mode, -1);
   releaseBacking(core, file);
   leaveWithheld(core, file);

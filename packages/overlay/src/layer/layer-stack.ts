@@ -1,11 +1,14 @@
 /** The layers of a mount, as interfaces from the smallest to the largest: code that needs descriptors of directories asks for no more. */
 import type { DirectoryFds } from "./directory-fds.js";
+import type { FileCloses } from "./file-closes.js";
 import type { HostLayer, RealDir } from "./host-layer.js";
 import type { Traps } from "./traps.js";
 
 /** Descriptors of the layers' directories. */
 export interface DirectoryAccess {
   readonly fds: DirectoryFds;
+  /** For descriptors of files that were written or removed. */
+  readonly closes: FileCloses;
 }
 
 /** Besides, the layers that only hold the data of metadata-only files. */

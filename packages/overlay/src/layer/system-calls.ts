@@ -32,12 +32,14 @@ type Changing =
   | "setModeAndTimes"
   | "moveKeepingTimes"
   | "ftruncate"
+  | "ftruncateAsync"
   | "fallocateAsync"
   | "pwrite"
   | "pwriteAsync"
   | "copyFileRangeAsync"
   | "copyBytes"
   | "ficlone"
+  | "ficloneAsync"
   | "setFlags"
   | "setFsxattr";
 

@@ -3,6 +3,7 @@ import { Errno, O } from "@sluice/vfs";
 import { scratch } from "@sluice/testkit";
 import { expect, test } from "vitest";
 import { DirectoryFds } from "../layer/directory-fds.js";
+import { FileCloses } from "../layer/file-closes.js";
 import { HostLayer, RealDir } from "../layer/host-layer.js";
 import { sys } from "../layer/system-calls.js";
 import { withFault } from "../layer/testing/with-fault.js";
@@ -26,7 +27,7 @@ function plantWhiteouts(): Planted {
   const upperFd = open(`${folder}/upper`);
   let serial = 0;
   const whiteout: SharedWhiteout = { state: "none" };
-  const source = { fds, scratch: work, scratchName: () => `#${++serial}`, whiteout };
+  const source = { fds, closes: new FileCloses(), scratch: work, scratchName: () => `#${++serial}`, whiteout };
   return {
     folder,
     source,

@@ -42,7 +42,8 @@ import type { Ruling } from "../contract/gate.js";
 import { govern, type Governed } from "../gate/govern.js";
 import { GRANTED } from "../gate/governs.js";
 import { hidesNode } from "../gate/hidden.js";
-import { statFd, sys } from "../layer/system-calls.js";
+import { shrinkLarge } from "../io/large-files.js";
+import { statFd } from "../layer/system-calls.js";
 import type { Permit } from "../layer/permit.js";
 import type { Node } from "../node/node.js";
 import { openForCopy, openNode, openWritable, statNode } from "../node/open-node.js";
@@ -83,6 +84,8 @@ class OpenRequest implements PlannedOpen, Governed<OpenContext> {
   version = 0;
   /** `fd` is the copy in the upper layer that this open made or waited for. */
   copied = false;
+  /** The pool truncated the file, since it was large. */
+  emptied = false;
   ruling: Ruling = GRANTED;
   readonly plan = new OpenPlan();
 
@@ -117,7 +120,7 @@ class OpenRequest implements PlannedOpen, Governed<OpenContext> {
     this.seen = this.described = this.paths = undefined;
     this.ruling = GRANTED;
     this.version = this.node.version;
-    this.copied = false;
+    this.copied = this.emptied = false;
     const attr = spareAttr ?? new Attr();
     spareAttr = undefined;
     const errno = reach(core, this, attr);
@@ -155,12 +158,12 @@ class OpenRequest implements PlannedOpen, Governed<OpenContext> {
     if (intent.paths.length !== paths.length || paths.some((path, at) => path !== intent.paths[at])) return false;
     // The open's own copy-up is no difference.
     intent.layer = this.layer;
-    if (this.copied && (this.flags & O.TRUNC) !== 0) intent.forgetContent();
+    if ((this.copied && (this.flags & O.TRUNC) !== 0) || this.emptied) intent.forgetContent();
     return core.gate.holds(this.call, this.ruling, intent);
   }
 
   prepare(core: OpenContext, permit: Permit): Status {
-    if (!this.#plan(core).copiesUp) return 0;
+    if (!this.#plan(core).copiesUp) return this.#empty(permit);
     const { node, flags, call, plan } = this;
     // An open that is sent elsewhere may have no name to come again by: the file keeps its data then.
     const options: CopyUpOptions = { permit, call, truncate: plan.truncates && plan.placement === "here", handsOver: true };
@@ -171,6 +174,16 @@ class OpenRequest implements PlannedOpen, Governed<OpenContext> {
       if (status === ABANDONED) return this.#abandon();
       return status !== 0 ? status : this.#reopen(core, options.fd);
     });
+  }
+
+  #empty(permit: Permit): Status {
+    const { plan, fd } = this;
+    const emptied = plan.truncates && plan.placement === "here" ? shrinkLarge(permit, fd, 0) : 0;
+    if (typeof emptied === "number") return emptied;
+    this.emptied = true;
+    // Other opens use the object meanwhile.
+    this.seen = undefined;
+    return emptied;
   }
 
   /** Tells whether the open is still as it was judged, under the same policy. */
@@ -207,7 +220,7 @@ class OpenRequest implements PlannedOpen, Governed<OpenContext> {
 
   commit(core: OpenContext, permit: Permit): number {
     // The copy-up moved the file, and other opens may have come meanwhile.
-    if (this.copied) this.#plan(core);
+    if (this.copied || this.emptied) this.#plan(core);
     const errno = executePlan(core, permit, this, this.out);
     if (errno !== 0) return errno;
     this.fd = -1;
@@ -280,7 +293,7 @@ function isStill({ described, copied }: OpenRequest): boolean {
 /** Closes the descriptor, or gives a cached one back, unless somebody else owns it by now. */
 function giveBack(core: OpenContext, request: OpenRequest): void {
   if (request.cachedBacking !== undefined) core.backings.give(request.node, request.cachedBacking);
-  else if (request.fd >= 0) sys.close(request.fd);
+  else if (request.fd >= 0) core.closes.close(request.fd);
   request.cachedBacking = undefined;
   request.fd = -1;
 }

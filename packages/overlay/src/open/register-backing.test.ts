@@ -19,7 +19,7 @@ function registrar(): { answers: number[]; layer: HostLayer; register: () => unk
   const answers: number[] = [];
   const layer = { eligibility: { state: "unknown" } } as unknown as HostLayer;
   const port = { openBacking: () => answers.shift() ?? 1 } as unknown as KernelPort;
-  const backings = new BackingCache(0, { unregister: () => undefined, cached: () => undefined });
+  const backings = new BackingCache(0, { ended: () => undefined, cached: () => undefined });
   const register = (): unknown => {
     const file = new OpenFile(1, new Node(2, S.IFREG), 2, new InodeIo());
     const backing = registerBacking({ port, backings } as OpenContext, file, { fd, layer, seen: undefined });

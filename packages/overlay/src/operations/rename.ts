@@ -2,7 +2,7 @@
  * RENAME in the upper layer, as overlayfs does it: both ends are copied up first, a whiteout hides anything below that would show
  * through, and a directory that takes its lower entries along gets a redirect. One rename(2) changes the merged tree.
  */
-import { type ByteName, type CallContext, Errno, NAME_MAX, O, RENAME, type RenameArgs, type Status } from "@sluice/vfs";
+import { andThen, type ByteName, type CallContext, Errno, NAME_MAX, O, RENAME, type RenameArgs, type Status } from "@sluice/vfs";
 import { copyUp } from "../copy-up/copy-up.js";
 import { copyUpDeep, copyUpDirectory } from "../copy-up/copy-up-directory.js";
 import { noteReplaced } from "../copy-up/note-base.js";
@@ -11,6 +11,7 @@ import { govern, type Governed } from "../gate/govern.js";
 import { governsMove } from "../gate/governs.js";
 import { hidesName } from "../gate/hidden.js";
 import { intendToRename, type RenamePlan } from "../journal/intents.js";
+import { beginToWriteLarge } from "../io/large-files.js";
 import { effects, statName, sys } from "../layer/system-calls.js";
 import type { Permit } from "../layer/permit.js";
 import type { RealDir } from "../layer/host-layer.js";
@@ -79,7 +80,7 @@ class Renaming implements Governed<OperationContext> {
       if (missing === undefined) {
         const above = copyUpDeep(core, plan.newParent);
         return typeof above === "number"
-          ? above || this.#noteTarget(core, plan)
+          ? above || andThen(this.#noteTarget(core, plan), (status) => status || this.#beginToWrite(core, plan))
           : above.then((status) => this.#prepareOn(core, permit, status));
       }
       // The node contradicts itself: one rename fails, and the mount does not stand still.
@@ -122,6 +123,10 @@ class Renaming implements Governed<OperationContext> {
   /** If it changes once more before the rename, the review finds that out. */
   #noteTarget(core: OperationContext, { target, node, exchange }: RenamePlan): Status {
     return target === undefined || target === node || exchange ? 0 : noteReplaced(core, target);
+  }
+
+  #beginToWrite(core: OperationContext, { node, target, exchange }: RenamePlan): Status {
+    return target === undefined || target === node || exchange ? 0 : beginToWriteLarge(core, node);
   }
 
   #proveEmpty(core: OperationContext, plan: RenamePlan): Status {

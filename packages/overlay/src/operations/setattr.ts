@@ -26,6 +26,7 @@ import { type GovernedAccess, NO_ACCESS } from "../gate/judged-accesses.js";
 import { clearSuid } from "../io/data.js";
 import type { OpenFile } from "../handles/handle-table.js";
 import { dropOtherPages } from "../io/other-pages.js";
+import { shrinkLarge, shrinkLargeNode } from "../io/large-files.js";
 import { giveNewId, needsNewId } from "../io/renumber.js";
 import { type OwnTurn, takeTurn } from "../io/size-turns.js";
 import { roomBelow } from "../io/watched-io.js";
@@ -87,11 +88,24 @@ class Setting extends GovernedOperation<IoContext> {
     }
     const copied = BigInt(size) === 0n ? this.#copyEmpty(core, permit, node) : copyUp(core, node, { permit, call, truncate: false });
     const file = fileOf(core, this.#set);
-    if (file?.watch === undefined) return copied;
+    const goOn = (status: Status, next: () => Status): Status => andThen(status, (was) => (was !== 0 || this.#abandoned ? was : next()));
+    if (file?.watch === undefined) return goOn(copied, () => this.#shrink(core, permit, { node, file, size }));
     // The open file's obligations may have it wait.
-    this.#size = { kind: "truncate", offset: BigInt(size), length: 0 };
-    const asked = andThen(copied, (status) => (status !== 0 || this.#abandoned ? status : admitted(file, this.#size as WatchedIo, call)));
-    return andThen(asked, (status) => (status !== 0 || this.#abandoned ? status : this.#takeTurn(node, file)));
+    const asks: WatchedIo = (this.#size = { kind: "truncate", offset: BigInt(size), length: 0 });
+    const asked = goOn(copied, () => admitted(file, asks, call));
+    const shrunk = goOn(asked, () => this.#shrink(core, permit, { node, file, size }));
+    return goOn(shrunk, () => this.#takeTurn(node, file));
+  }
+
+  /** A file whose truncation `commit` would refuse keeps its data. */
+  #shrink(core: IoContext, permit: Permit, { node, file, size }: { node: Node; file: OpenFile | undefined; size: FileOffset }): Status {
+    if (!node.isRegular || this.#refused(file) !== 0 || this.#comesAgain(core, node)) return 0;
+    return file?.write === true ? shrinkLarge(permit, file.fd, size) : shrinkLargeNode(core, permit, node, size);
+  }
+
+  /** A size by path, of a file that gets another nodeId: the kernel looks the path up once more. */
+  #comesAgain(core: IoContext, node: Node): boolean {
+    return this.#set.handle === undefined && core.nodes.alias(this.#id) === undefined && needsNewId(node);
   }
 
   /** Last of all, since others wait for the end of the turn. */
