@@ -3,7 +3,7 @@ import { execFileSync, spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
 import { mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { Actor, cleanUp, eventually, mountSluice, requires, type SluiceMount, scratch, within } from "@sluice/testkit";
+import { Actor, cleanUp, eventually, mountSluice, requires, type SluiceMount, scratch, scriptOutput, within } from "@sluice/testkit";
 import { Errno, O } from "@sluice/vfs";
 import { expect } from "vitest";
 
@@ -80,12 +80,13 @@ test(
   LIMIT_MS,
 );
 
-const traced = requires("/dev/fuse", "CAP_SYS_ADMIN", "command strace");
+const traced = requires("/dev/fuse", "CAP_SYS_ADMIN", "command strace", "command perl");
+const SEEK_HOLE = 'open(my $file, "+<", $ARGV[0]) or die; print sysseek($file, 0, 4)';
 
 /** Which thread of the server made which call with a file of such a name, in order. */
 async function callsOf(mount: SluiceMount, name: RegExp, change: () => Promise<void>): Promise<string[]> {
   const trace = join(scratch(), "trace");
-  const calls = "trace=ftruncate,sync_file_range,close,renameat2,ioctl";
+  const calls = "trace=ftruncate,sync_file_range,close,renameat2,ioctl,lseek";
   const options = ["-f", "-y", "-p", String(mount.serverPid), "-e", calls, "-o", trace];
   const strace = spawn("strace", options, { stdio: ["ignore", "ignore", "pipe"] });
   await once(strace.stderr, "data");
@@ -98,7 +99,7 @@ async function callsOf(mount: SluiceMount, name: RegExp, change: () => Promise<v
 }
 
 traced.test(
-  "the thread that answers neither writes a large file nor gives its space back",
+  "the thread that answers neither writes a large file, nor gives its space back, nor looks for its holes",
   async () => {
     const mount = await mountSluice({ lowers: [scratch()], upper: scratch() });
     const one = await Actor.start();
@@ -114,6 +115,10 @@ traced.test(
       expect(await one.do("rename", mount.path("new-large"), mount.path("large"))).toBe(0);
     });
     expect(moved.filter((call) => !call.endsWith("close"))).toEqual(["pool sync_file_range", "loop renameat2"]);
+    const sought = await callsOf(mount, /large>.*SEEK_HOLE/, async () => {
+      expect(await scriptOutput(["perl", "-e", SEEK_HOLE, mount.path("large")])).toBe(String(LARGE));
+    });
+    expect(sought).toEqual(["pool lseek"]);
     const fd = await one.do("open", mount.path("large"), O.RDWR);
     expect(await one.do("unlink", mount.path("large"))).toBe(0);
     const removed = await callsOf(mount, /large>\(deleted\)/, async () => void (await one.do("close", fd)));

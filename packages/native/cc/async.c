@@ -42,7 +42,7 @@ static void work_free(napi_env env, struct work *work) {
 static void complete(napi_env env, napi_status status, void *data) {
   struct work *work = data;
   int64_t result = status == napi_cancelled ? -ECANCELED : work->result;
-  napi_resolve_deferred(env, work->deferred, result_number(env, result));
+  napi_resolve_deferred(env, work->deferred, result_offset(env, result));
   napi_delete_async_work(env, work->handle);
   work_free(env, work);
 }
@@ -296,6 +296,21 @@ static napi_value copy_file_range_async(napi_env env, napi_callback_info info) {
   return start(&args, work);
 }
 
+static int64_t run_lseek(struct work *work) {
+  return or_errno(lseek(work->fd, work->offset, work->flags));
+}
+
+static napi_value lseek_async(napi_env env, napi_callback_info info) {
+  struct args args = args_read(env, info, 3);
+  struct work *work = work_new(&args, run_lseek);
+  if (work != NULL) {
+    work->fd = arg_int(&args, 0);
+    work->offset = arg_offset(&args, 1);
+    work->flags = arg_int(&args, 2);
+  }
+  return start(&args, work);
+}
+
 static int64_t run_ficlone(struct work *work) {
   return or_errno(ioctl(work->fd, FICLONE, work->other_fd));
 }
@@ -352,6 +367,6 @@ const struct exported async_functions[] = {
   {"umount2Async", umount2_async},     {"openatAsync", openat_async},       {"unlinkatAsync", unlinkat_async},
   {"preadAsync", pread_async},         {"pwriteAsync", pwrite_async},       {"ftruncateAsync", ftruncate_async},
   {"fallocateAsync", fallocate_async}, {"copyFileRangeAsync", copy_file_range_async},
-  {"ficloneAsync", ficlone_async},
+  {"ficloneAsync", ficlone_async},       {"lseekAsync", lseek_async},
   {"fsyncAsync", fsync_async},         {"syncfsAsync", syncfs_async},       {NULL, NULL},
 };

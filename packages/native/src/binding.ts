@@ -205,6 +205,7 @@ export interface Native extends CopyCalls, NameCalls {
   fallocateAsync(fd: number, mode: number, offset: FileOffset, length: FileOffset): Promise<number>;
   /** The new offset: a bigint beyond 2^53. */
   lseek(fd: number, offset: FileOffset, whence: number): FileOffset;
+  lseekAsync(fd: number, offset: FileOffset, whence: number): Promise<FileOffset>;
   copyFileRangeAsync(source: number, sourceOffset: FileOffset, target: number, targetOffset: FileOffset, length: number): Promise<number>;
   /** ioctl FICLONE: `target` becomes a reflink of `source`. */
   ficlone(target: number, source: number): number;
@@ -216,10 +217,9 @@ export interface Native extends CopyCalls, NameCalls {
   syncfsAsync(fd: number): Promise<number>;
   /** sync_file_range(2) of the whole file with SYNC_FILE_RANGE_WRITE. */
   beginWriteAsync(fd: number): Promise<number>;
-  /** FS_IOC_GETFLAGS / SETFLAGS. */
+  /** FS_IOC_GETFLAGS / SETFLAGS, and FS_IOC_FSGETXATTR / FSSETXATTR: struct fsxattr (28 bytes) into and out of `bytes`. */
   getFlags(fd: number): number;
   setFlags(fd: number, flags: number): number;
-  /** FS_IOC_FSGETXATTR / FSSETXATTR: struct fsxattr (28 bytes) into and out of `bytes`. */
   getFsxattr(fd: number, bytes: Uint8Array): number;
   setFsxattr(fd: number, bytes: Uint8Array): number;
   /** FS_IOC_GETFSUUID (6.9), or on btrfs BTRFS_IOC_FS_INFO: the file system's UUID as overlayfs knows it into `bytes`; its length. -ENOTTY if it has none. */

@@ -94,10 +94,10 @@ async function copyExtents(job: CopyUpJob, copy: DataCopy): Promise<number> {
   if (size > 0) return size;
   let at = 0n;
   while (at < copy.size) {
-    const data = sys.lseek(copy.source, plain(at), SEEK.DATA);
+    const data = await sys.lseekAsync(copy.source, plain(at), SEEK.DATA);
     if (data === -Errno.ENXIO) return 0;
     const start = data < 0 ? at : BigInt(data);
-    const hole = data < 0 ? copy.size : BigInt(sys.lseek(copy.source, plain(start), SEEK.HOLE));
+    const hole = data < 0 ? copy.size : BigInt(await sys.lseekAsync(copy.source, plain(start), SEEK.HOLE));
     const end = hole < 0n || hole > copy.size ? copy.size : hole;
     const status = await copyExtent(job, copy, { start, end });
     if (status !== 0) return status;

@@ -47,5 +47,10 @@ export function beginToWriteLarge(core: DataAccess, node: Node): Status {
   });
 }
 
+/** Has the open file so much data that a look at all of it takes long? */
+export function isLarge(fd: number): boolean {
+  return statFd(fd, seen) === 0 && dataBytes() >= MUCH_BYTES;
+}
+
 /** Of the file in `seen`: its space on the disk, and its data without a place there yet. */
 const dataBytes = (): number => seen.blocks * 512;

@@ -13,6 +13,7 @@ import type { IoContext } from "../io/io-context.js";
 import { clearSuid } from "../io/data.js";
 import type { OpenFile } from "../handles/handle-table.js";
 import { currentFd } from "../io/current-fd.js";
+import { isLarge } from "../io/large-files.js";
 import { dropOtherPages } from "../io/other-pages.js";
 import { change, transfer } from "../io/watched-io.js";
 import type { WatchedIo } from "../contract/gate.js";
@@ -40,13 +41,18 @@ export function lseek(
   core: IoContext,
   args: { handle: FileHandle; offset: FileOffset; whence: number },
   out: { offset: FileOffset },
-): number {
+): Status {
   const file = core.handles.file(args.handle);
   if (file === undefined) return Errno.EBADF;
-  const offset = sys.lseek(currentFd(core, file), args.offset, args.whence);
-  if (offset < 0) return -Number(offset);
-  out.offset = offset;
-  return 0;
+  const tell = (offset: FileOffset): number => {
+    if (offset < 0) return -Number(offset);
+    out.offset = offset;
+    return 0;
+  };
+  const fd = currentFd(core, file);
+  // The next hole may be far away: a tmpfs looks at every page on the way.
+  if (isLarge(fd)) return sys.lseekAsync(fd, args.offset, args.whence).then(tell);
+  return tell(sys.lseek(fd, args.offset, args.whence));
 }
 
 /** FUSE does not say here whether the caller has CAP_FSETID, only WRITE and SETATTR do: root is taken to have it, nobody else. */
