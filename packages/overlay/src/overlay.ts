@@ -239,31 +239,31 @@ export class Overlay implements Filesystem {
   ioctl(call: CallContext, node: NodeId, args: IoctlArgs, out: DataOut): Status {
     return this.#counted(ioctl(this.#core, call, { id: node, args }, out));
   }
-  destroy(): void | Promise<void> {
-    destroy(this.#core);
-    return this.#core.closes.idle();
+  async destroy(): Promise<void> {
+    await destroy(this.#core);
+    await this.#core.closes.idle();
   }
 }
 
 /**
- * Gives every descriptor back: nothing in it waits but the closes of large files, which the pool makes. The lower layers come first, since the
- * record of handles in the scratch directory needs the upper layer alone, and takes the longer the more names are known.
+ * Gives every descriptor back. The lower layers come first: the work on the upper one takes the longer the more names are known or were
+ * removed, and gives way to other mounts of the process.
  */
-function destroy(core: OverlayContext): void {
+async function destroy(core: OverlayContext): Promise<void> {
   for (const file of core.handles.allFiles()) closeFile(core, file);
   core.handles.closeDirectories();
   core.backings.clear();
   core.nodes.closeNameless();
   core.fds.closeAll();
   for (const layer of [...core.layers, ...core.dataLayers]) if (!layer.writable) layer.close();
-  closeUpper(core);
+  await closeUpper(core);
   core.nodes.clear();
 }
 
-function closeUpper(core: OverlayContext): void {
-  core.purges.finish();
+async function closeUpper(core: OverlayContext): Promise<void> {
+  await core.purges.ended();
   // A volatile upper layer is not mounted again.
-  if (core.scratch !== undefined && !core.config.volatile) saveHandles(core.nodes, core.scratch);
+  if (core.scratch !== undefined && !core.config.volatile) await saveHandles(core.nodes, core.scratch);
   dropSharedWhiteout(core);
   if (core.scratch !== undefined) closeFd(core.scratch.fd);
   if (core.linkIndex !== undefined) closeFd(core.linkIndex.fd);

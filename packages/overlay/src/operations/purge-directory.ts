@@ -22,24 +22,23 @@ interface PurgeContext extends Pick<ScratchDirectory, "scratch"> {
 
 /** Purges under way. */
 export class Purges {
-  readonly #running = new Set<Generator<void>>();
+  readonly #running = new Set<Promise<void>>();
 
   /** `name` in the scratch directory. Something else than whiteouts stays, and so does the directory. */
   start(core: PurgeContext, name: string): void {
-    const steps = purgeDirectory(core, name);
-    const rest = inTurns(steps);
+    const rest = inTurns(purgeDirectory(core, name));
     if (!(rest instanceof Promise)) return;
-    this.#running.add(steps);
-    void rest.then(() => this.#running.delete(steps));
+    this.#running.add(rest);
+    void rest.then(() => this.#running.delete(rest));
   }
 
   get underWay(): boolean {
     return this.#running.size > 0;
   }
 
-  /** Ends them all, without giving way. */
-  finish(): void {
-    for (const steps of this.#running) for (; steps.next().done !== true; );
+  /** Resolves when all have ended. */
+  async ended(): Promise<void> {
+    await Promise.all(this.#running);
   }
 }
 

@@ -18,12 +18,19 @@ const records: ForgottenNode[] = [
 ];
 
 test("reads the records that were left", () => {
-  expect(decodeHandles(encodeHandles(9, records))).toEqual({ nextId: 9, records });
-  expect(decodeHandles(encodeHandles(2, []))).toEqual({ nextId: 2, records: [] });
+  expect(decodeHandles([...encodeHandles(9, records)].join(""))).toEqual({ nextId: 9, records });
+  expect(decodeHandles([...encodeHandles(2, [])].join(""))).toEqual({ nextId: 2, records: [] });
+});
+
+test("a record of many files comes in pieces, so that other mounts get their turns while it is written", () => {
+  const many = Array.from({ length: 1000 }, (_, at) => ({ ...(records[0] as ForgottenNode), id: at + 2 }));
+  const pieces = [...encodeHandles(2000, many)];
+  expect(pieces.length).toBeGreaterThan(4);
+  expect(decodeHandles(pieces.join(""))?.records).toEqual(many);
 });
 
 test("ignores a record that is cut off, or of another format", () => {
-  const text = encodeHandles(9, records);
+  const text = [...encodeHandles(9, records)].join("");
   for (const broken of ["", text.slice(0, -1), text.slice(0, 30), text.replace("1/9", "2/9"), text.replace("/9", "/x")]) {
     expect(decodeHandles(broken)).toBeUndefined();
   }

@@ -5,7 +5,7 @@
  * another file's.
  */
 import { randomInt } from "node:crypto";
-import { O } from "@sluice/vfs";
+import { inTurns, O } from "@sluice/vfs";
 import { closeFd, openName, readWhole, upkeep } from "../layer/system-calls.js";
 import type { RealDir } from "../layer/host-layer.js";
 import type { ForgottenName } from "../node/forgotten-names.js";
@@ -18,17 +18,22 @@ const END = "end";
 /** Of nodes: the newest stay. A few megabytes. */
 const MAX_RECORDS = 65_536;
 const MAX_BYTES = 1 << 26;
+const PIECE_RECORDS = 200;
 /** Ids stay numbers of 31 bits for a billion nodes more: V8 has no cheaper ones. */
 const MAX_FIRST_ID = 2 ** 30;
 
-/** Records are text, since names hold neither NUL nor "/". */
-export function encodeHandles(nextId: number, records: Iterable<ForgottenNode>): string {
-  const lines = [`${FORMAT}/${nextId}`];
+/** Records are text, since names hold neither NUL nor "/". Gives the text in pieces. */
+export function* encodeHandles(nextId: number, records: Iterable<ForgottenNode>): Generator<string, void> {
+  let piece = [`${FORMAT}/${nextId}`];
+  let count = 0;
   for (const { id, kind, inoLo, inoHi, names } of records) {
-    if (lines.length > MAX_RECORDS) break;
-    lines.push([id, kind, inoLo, inoHi, ...names.flatMap(({ parentId, name }) => [parentId, name])].join("/"));
+    if (count++ === MAX_RECORDS) break;
+    piece.push([id, kind, inoLo, inoHi, ...names.flatMap(({ parentId, name }) => [parentId, name])].join("/"));
+    if (piece.length < PIECE_RECORDS) continue;
+    yield `${piece.join("\0")}\0`;
+    piece = [];
   }
-  return [...lines, END].join("\0");
+  yield [...piece, END].join("\0");
 }
 
 /** Undefined if it is not whole. */
@@ -63,13 +68,23 @@ export function loadHandles(nodes: NodeTable, left: string): void {
   nodes.forgotten.restore(persisted?.records ?? []);
 }
 
-/** At the end of a mount. A failure costs nothing but the handles. */
-export function saveHandles(nodes: NodeTable, scratch: RealDir): void {
+/** At the end of a mount, in turns: other mounts of the process go on. A failure costs nothing but the handles. */
+export function saveHandles(nodes: NodeTable, scratch: RealDir): void | Promise<void> {
+  return inTurns(write(nodes, scratch));
+}
+
+function* write(nodes: NodeTable, scratch: RealDir): Generator<void, void, boolean> {
   if (nodes.remembered().next().done === true) return;
   const fd = openName(scratch.fd, HANDLES, O.WRONLY | O.CREAT | O.TRUNC, 0o600);
   if (fd < 0) return;
-  const bytes = Buffer.from(encodeHandles(nodes.nextId, nodes.remembered()), "latin1");
-  const written = upkeep.pwrite(fd, bytes, { offset: 0, length: bytes.length, position: 0 }, 0);
+  let at = 0;
+  for (const text of encodeHandles(nodes.nextId, nodes.remembered())) {
+    const bytes = Buffer.from(text, "latin1");
+    const written = upkeep.pwrite(fd, bytes, { offset: 0, length: bytes.length, position: at }, 0);
+    // Nobody reads a record that is cut off.
+    if (written !== bytes.length) break;
+    at += written;
+    yield;
+  }
   closeFd(fd);
-  if (written !== bytes.length) upkeep.unlinkat(scratch.fd, HANDLES, 0);
 }
