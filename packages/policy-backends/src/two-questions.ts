@@ -32,8 +32,8 @@ export type Reply =
       reason?: string | undefined;
       obligations?: readonly Obligation[];
     }
-  /** It knows nothing of it. */
-  | { kind: "none"; reason: string };
+  /** It knows nothing of it. `mayPermit`: a rule of which nobody can say whether it allows it. */
+  | { kind: "none"; reason: string; mayPermit?: string | undefined };
 
 /** Answers in the order of the questions. */
 export type AskAll = (asks: readonly BooleanQuestion[]) => Promise<readonly Reply[]>;
@@ -68,8 +68,15 @@ function denyingRule(text: string | undefined): string {
   return label(text === "default" ? undefined : text, "deny");
 }
 
+function unknown({ reason, mayPermit }: Reply & { kind: "none" }): Ruling {
+  const denied = ruling("deny", { rule: "default", reason, obligations: [] });
+  if (mayPermit === undefined) return denied;
+  // Nobody can say either whether it allows passthrough.
+  return { ...denied, mayMatch: ruling("mediate", { rule: label(mayPermit, "allow"), reason, obligations: [] }) };
+}
+
 function effectOf(open: Reply, passthrough: Reply, access: Access): Ruling {
-  if (open.kind === "none") return ruling("deny", { rule: "default", reason: open.reason, obligations: [] });
+  if (open.kind === "none") return unknown(open);
   const obligations = mergeObligations([open.obligations ?? [], (passthrough.kind === "none" ? undefined : passthrough.obligations) ?? []]);
   if (open.kind === "effect") {
     const { effect, errno } = open;
@@ -112,5 +119,8 @@ export async function askTwoQuestions(question: Question, askAll: AskAll): Promi
   const replies = await askAll(asks);
   if (replies.length !== asks.length)
     throw new Error(`the engine answered ${replies.length} of ${asks.length} questions: check its version`);
-  return strictest(pairs.map(({ access }, index) => effectOf(replies[2 * index] as Reply, replies[2 * index + 1] as Reply, access)));
+  const rulings = pairs.map(({ access }, index) => effectOf(replies[2 * index] as Reply, replies[2 * index + 1] as Reply, access));
+  if (rulings.length === 1) return rulings[0] as Ruling;
+  const { mayMatch: _, ...whole } = strictest(rulings);
+  return whole;
 }

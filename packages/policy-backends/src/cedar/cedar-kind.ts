@@ -191,19 +191,21 @@ class CedarEngine implements Engine {
       const forbids = this.uses.policies.find((policy) => policy.forbids && fact.mentionedBy(policy));
       if (forbids !== undefined) return denial(forbids.id, `${fact.name} is missing`);
     }
-    if (!allowed) return undefined;
-    const sure = reason.some((id) => !unknown.some((fact) => fact.mentionedBy(this.policies.get(id) as CedarUses["policies"][number])));
-    return sure
-      ? undefined
-      : { kind: "none", reason: `no policy permits it for sure: ${unknown.map(({ name }) => name).join(", ")} is missing` };
+    const isUnsure = (policy: CedarUses["policies"][number]): boolean => unknown.some((fact) => fact.mentionedBy(policy));
+    const sure = reason.some((id) => !isUnsure(this.policies.get(id) as CedarUses["policies"][number]));
+    const may = sure ? undefined : this.uses.policies.find((policy) => !policy.forbids && isUnsure(policy));
+    if (may === undefined) return undefined;
+    const missing = unknown.map(({ name }) => name).join(", ");
+    return { kind: "none", reason: `no policy permits it for sure: ${missing} is missing`, mayPermit: may.id };
   }
 
   private replyOf({ allowed, reason, errors, asks }: CedarAnswer): Reply {
     if (asks !== undefined) return { kind: "effect", effect: "ask", rule: asks, reason: `policy '${asks}' asks a person` };
     const [rule] = [...reason].sort();
     if (rule !== undefined) return { kind: "boolean", allowed, rule, reason: `policy '${rule}' ${allowed ? "permits" : "forbids"} it` };
-    const why = errors[0] === undefined ? "no policy permits it" : `no policy permits it: ${errors[0].message}`;
-    return { kind: "none", reason: why };
+    const [failed] = errors;
+    const why = failed === undefined ? "no policy permits it" : `no policy permits it: ${failed.message}`;
+    return { kind: "none", reason: why, mayPermit: failed?.id };
   }
 
   dispose(): Promise<void> {

@@ -92,4 +92,14 @@ describe("a missing fact", () => {
     const grants = policyOf({ fallback: "grant", rules: [{ effect: "grant", head: undefined, audited: false }] });
     await expectNoLaxer(`kind: chain\npolicies: [{kind: cedar, policies: head.cedar, threads: 1}, ${grants}]\n`);
   });
+
+  it("leaves a file mediated that a policy of Cedar in a chain permits without passthrough", async () => {
+    writeFileSync(
+      join(directory, "mediated.cedar"),
+      '@id("a") permit (principal, action == Action::"read", resource) when { resource has head && resource.head == "61" };',
+    );
+    const grants = policyOf({ fallback: "grant", rules: [{ effect: "grant", head: undefined, audited: false }] });
+    for (const kind of ["chain", "deny-overrides"])
+      await expectNoLaxer(`kind: ${kind}\npolicies: [{kind: cedar, policies: mediated.cedar, threads: 1}, ${grants}]\n`);
+  });
 });
