@@ -34,7 +34,8 @@ function asDecision(question: Question, ruling: Ruling, policy: Policy, widen: W
   };
 }
 
-const whatHolds = ({ effect, errno, rule, obligations, reason }: Ruling): unknown => ({ effect, errno, rule, obligations, reason });
+type Answer = Pick<Ruling, "effect" | "errno" | "rule" | "obligations" | "reason">;
+const whatHolds = ({ effect, errno, rule, obligations, reason }: Answer): unknown => ({ effect, errno, rule, obligations, reason });
 
 interface Counts {
   hits: number;

@@ -11,6 +11,7 @@ import {
   type PolicyCapabilities,
   type PolicyRevision,
   type RuleRates,
+  type UnsureAnswer,
 } from "./domain.js";
 import { durationFromProto, durationToProto } from "./convert-duration.js";
 import { scopeFromProto, scopeToProto } from "./convert-scope.js";
@@ -82,13 +83,29 @@ function pendingFromProto({ askId, timeout }: wire.Pending): PendingPerson {
   };
 }
 
+function obligationsFromProto(obligations: readonly wire.Obligation[]): readonly Obligation[] {
+  if (obligations.length > ANSWER_LIMITS.obligations) throw malformed(`it has more than ${ANSWER_LIMITS.obligations} obligations`);
+  return mergeObligations([obligations.map(obligationFromProto)]);
+}
+
+function unsureFromProto({ effect: sent, errno, rule, reason, obligations, rates }: wire.UnsureAnswer): UnsureAnswer {
+  const effect = EFFECT_OF.get(sent) ?? "deny";
+  return {
+    effect,
+    errno: effect === "deny" ? denialErrno(errno) : 0,
+    rule: bounded(rule, ANSWER_LIMITS.nameLength, "the name of a rule that may match"),
+    reason: bounded(reason, ANSWER_LIMITS.reasonLength, "the reason of a rule that may match"),
+    obligations: obligationsFromProto(obligations),
+    ...ratesFromProto(rates),
+  };
+}
+
 /** Throws `DecisionError` "malformed". An effect that is unspecified or unknown is a denial. */
 export function decisionFromProto(decision: wire.Decision | undefined): Decision {
   if (decision === undefined) throw malformed("it holds no decision");
   if (decision.decisionId === "") throw malformed("it has no decision id");
   bounded(decision.decisionId, ANSWER_LIMITS.idLength, "the decision id");
   if (!PRINTABLE.test(decision.decisionId)) throw malformed("the decision id has characters that are not printable ASCII");
-  if (decision.obligations.length > ANSWER_LIMITS.obligations) throw malformed(`it has more than ${ANSWER_LIMITS.obligations} obligations`);
   const effect = EFFECT_OF.get(decision.effect) ?? "deny";
   return {
     effect,
@@ -98,13 +115,36 @@ export function decisionFromProto(decision: wire.Decision | undefined): Decision
     rule: bounded(decision.rule, ANSWER_LIMITS.nameLength, "the name of the rule"),
     revision: revisionFromProto(decision.revision),
     reason: bounded(decision.reason, ANSWER_LIMITS.reasonLength, "the reason"),
-    obligations: mergeObligations([decision.obligations.map(obligationFromProto)]),
+    obligations: obligationsFromProto(decision.obligations),
     source: "service",
     scope: scopeFromProto(decision.scope),
     onOutage: OUTAGE_OF.get(decision.onOutage),
     ...(effect === "ask" && decision.pending !== undefined ? { pending: pendingFromProto(decision.pending) } : {}),
     ...(decision.byPerson ? { byPerson: true } : {}),
     ...ratesFromProto(decision.rates),
+    ...(decision.mayMatch === undefined ? {} : { mayMatch: mayMatchFromProto(decision.mayMatch) }),
+  };
+}
+
+function mayMatchFromProto({ answer }: wire.MayMatch): UnsureAnswer | "none" {
+  return answer === undefined ? "none" : unsureFromProto(answer);
+}
+
+const ratesToProto = (rates: readonly RuleRates[] = []): wire.RuleRates[] =>
+  rates.map(({ rule, obligations }) => ({ rule, obligations: obligations.map((each) => ({ ...each })) }));
+
+function mayMatchToProto(unsure: UnsureAnswer | "none"): wire.MayMatch {
+  if (unsure === "none") return { answer: undefined };
+  const { effect, errno, rule, reason, obligations, rates } = unsure;
+  return {
+    answer: {
+      effect: WIRE_EFFECT[effect],
+      errno,
+      rule,
+      reason: reason.slice(0, ANSWER_LIMITS.reasonLength),
+      obligations: obligations.map((each) => ({ ...each })),
+      rates: ratesToProto(rates),
+    },
   };
 }
 
@@ -122,7 +162,8 @@ export function decisionToProto(decision: Decision): wire.Decision {
     onOutage: decision.onOutage === undefined ? wire.OutageMode.UNSPECIFIED : WIRE_OUTAGE[decision.onOutage],
     pending: decision.pending && { askId: decision.pending.askId, timeout: durationToProto(decision.pending.timeoutMs) },
     byPerson: decision.byPerson === true,
-    rates: (decision.rates ?? []).map(({ rule, obligations }) => ({ rule, obligations: obligations.map((each) => ({ ...each })) })),
+    rates: ratesToProto(decision.rates),
+    mayMatch: decision.mayMatch && mayMatchToProto(decision.mayMatch),
   };
 }
 

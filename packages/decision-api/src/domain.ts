@@ -159,6 +159,16 @@ export interface PendingPerson {
   timeoutMs: number;
 }
 
+/** The answer if a rule matches of which nobody can say whether it does. As in `Decision`. */
+export interface UnsureAnswer {
+  effect: Effect;
+  errno: number;
+  rule: string;
+  reason: string;
+  obligations: readonly Obligation[];
+  rates?: readonly RuleRates[] | undefined;
+}
+
 export interface Decision {
   effect: Effect;
   /** Positive errno for a denial: EACCES, EPERM or ENOENT. */
@@ -181,6 +191,8 @@ export interface Decision {
   pending?: PendingPerson | undefined;
   /** A person allowed it. */
   byPerson?: boolean | undefined;
+  /** Of a question that wants it (`WANTS_MAY_MATCH`). "none": no such rule. Absent, though wanted: the service does not say. */
+  mayMatch?: UnsureAnswer | "none" | undefined;
   /** The person who answered, and for how long, for the decision log. Not on the wire, where `reason` tells it. */
   answered?: { by: string; scope: string } | undefined;
 }

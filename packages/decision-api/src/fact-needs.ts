@@ -53,6 +53,8 @@ export function uniteFactNeeds(all: readonly FactNeeds[]): FactNeeds {
 export const HIDES_NAMES = "resource.hidden";
 /** The asker understands `CacheScope.except`. */
 export const UNDERSTANDS_EXCEPT = "scope.except";
+/** The asker wants `Decision.mayMatch`. */
+export const WANTS_MAY_MATCH = "decision.may_match";
 
 /** The facts that a policy with these needs has its asker look for, as in `Question.lookedFor`. Head and digest tell by themselves. */
 export function factsLookedFor({ xattrs, needsGroups, needsExecutable, needsCgroup }: FactNeeds): readonly string[] {

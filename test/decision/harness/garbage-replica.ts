@@ -30,6 +30,7 @@ const NONSENSE: wire.Decision = {
   pending: undefined,
   byPerson: false,
   rates: [],
+  mayMatch: undefined,
   onOutage: wire.OutageMode.UNSPECIFIED,
 };
 

@@ -71,10 +71,11 @@ function writeScope(writer: MessageWriter, scope: CacheScope): void {
   writer.end(start);
 }
 
-function isPlain({ obligations, scope, revision, pending, byPerson }: Decision): boolean {
+function isPlain({ obligations, scope, revision, pending, byPerson, mayMatch }: Decision): boolean {
   return (
     pending === undefined &&
     byPerson === undefined &&
+    mayMatch === undefined &&
     obligations.length === 0 &&
     scope?.ttlMs === undefined &&
     revision.sequence <= MAX_EXACT

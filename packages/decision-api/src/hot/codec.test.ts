@@ -100,6 +100,13 @@ const decision: fc.Arbitrary<Decision> = fc.record(
     onOutage: fc.constantFrom(undefined, "deny" as const, "stale" as const),
     pending: fc.constantFrom({ askId: "aaaa-bbbb", timeoutMs: 1_500 }, { askId: "a b", timeoutMs: 60_000 }),
     byPerson: fc.constant(true),
+    mayMatch: fc.constantFrom("none" as const, {
+      effect: "mediate" as const,
+      errno: 0,
+      rule: "r",
+      reason: "",
+      obligations: [{ name: "audit", value: "each-io" }],
+    }),
   },
   {
     requiredKeys: [

@@ -4,7 +4,7 @@ import { expect, it, onTestFinished } from "vitest";
 import { connectDecider } from "../connect.js";
 import { answer, CAPABILITIES, grantFor, ScriptedService } from "../testing/scripted-service.js";
 
-type Said = Pick<wire.Decision, "effect" | "obligations">;
+type Said = Pick<wire.Decision, "effect" | "obligations"> & Partial<wire.Decision>;
 
 async function serve(digest: string, said: Said): Promise<ScriptedService> {
   const revision = { sequence: 0n, digest: digest.repeat(32) };
@@ -46,4 +46,15 @@ it.each([
 it("denies without obligations if one service denies", async () => {
   const denied: Said = { effect: wire.Effect.DENY, obligations: [] };
   expect(await decided(AUDITED, denied)).toMatchObject({ effect: "deny", errno: 13, obligations: [] });
+});
+
+const NONE: wire.MayMatch = { answer: undefined };
+
+it("tells that a rule may match if one matches at one of the services alone", async () => {
+  const nothing: Said = { effect: wire.Effect.DENY, obligations: [], rule: "default", mayMatch: NONE };
+  const { effect, mayMatch } = await decided(nothing, { ...AUDITED, rule: "watched", mayMatch: NONE });
+  expect(effect).toBe("deny");
+  expect(mayMatch).toMatchObject({ effect: "mediate", rule: "watched", obligations: [{ name: "audit", value: "each-io" }] });
+  expect(await decided(nothing, nothing)).toMatchObject({ mayMatch: "none" });
+  expect((await decided(nothing, { ...AUDITED, rule: "watched" })).mayMatch).toBeUndefined();
 });

@@ -3,9 +3,10 @@
  * for one to return. A slow question is hedged: a second replica gets it, too. If replicas disagree, one replica of each
  * revision gets it. The router reports a passed deadline; the caller gives up by `release`.
  */
-import { type Decision, DecisionError, type PolicyRevision, strictest } from "@sluice/decision-api";
+import { type Decision, DecisionError, type PolicyRevision } from "@sluice/decision-api";
 import type { DecisionClientEvents } from "../decision-client-events.js";
 import { Latency } from "./latency.js";
+import { ofAllRevisions } from "./of-all-revisions.js";
 import { type AskedQuestion, type Carrier, type Fate, PendingQuestion } from "./pending-question.js";
 import { type Revisions, sameRevision } from "./revision-view.js";
 
@@ -170,7 +171,7 @@ export class QuestionRouter implements Fate {
     const wanted = view.kind === "split" ? view.revisions : view.kind === "agreed" ? [view.revision] : [];
     if (wanted.every((revision) => answers.has(revision.digest))) {
       const heard = view.kind === "none" ? [...answers.values()] : wanted.map(({ digest }) => answers.get(digest) as Decision);
-      asked.resolve(strictest(heard));
+      asked.resolve(ofAllRevisions(heard));
     } else if (view.kind === "split") {
       this.#place(asked);
     } else if (asked.attempts.length === 0) {

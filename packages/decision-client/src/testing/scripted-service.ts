@@ -40,6 +40,7 @@ export function grantFor(id: bigint, change: Partial<wire.Decision> = {}): wire.
     pending: undefined,
     byPerson: false,
     rates: [],
+    mayMatch: undefined,
     ...change,
   };
   return { id, result: { $case: "decision", value } };

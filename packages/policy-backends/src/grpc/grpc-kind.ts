@@ -1,11 +1,13 @@
 /** `kind: grpc`: another decision service of Sluice. It says itself what it looked at, so its answers are cached like ours. */
-import { type Decision, factNeedsOf, type Question } from "@sluice/decision-api";
+import { type Decision, factNeedsOf, factsLookedFor, type Question, WANTS_MAY_MATCH } from "@sluice/decision-api";
 import type { TlsFiles } from "@sluice/decision-client";
 import { connectDecider, whenReady } from "@sluice/decision-client/connect";
 import { z } from "zod";
 import { abstains, type Ruling } from "../backend.js";
 import type { Engine, HideRule, LoadContext, LooksAt, PolicyKind } from "../policy-kind.js";
+import { forWantOf } from "../remote/remote-engine.js";
 import { looksAtOf, REMOTE_REMEDIES, REMOTE_SHAPE, timeoutMsOf } from "../remote/remote-options.js";
+import { unknownFacts } from "../unknown-facts.js";
 
 const schema = z.strictObject({
   kind: z.literal("grpc"),
@@ -91,13 +93,27 @@ class GrpcEngine implements Engine {
     this.underWay++;
     try {
       // A person is asked here, by the service that the mount waits for.
-      const ruling = this.rulingOf(await this.decider.decide({ ...question, mayAsk: undefined, awaitsPersonMs: undefined }, undefined));
-      // The other service does not say whether the missing fact made its rule match.
-      return question.missing.length === 0 || abstains(ruling) ? ruling : { ...ruling, mayMatch: ruling };
+      const asked = { ...question, lookedFor: this.wanting(question), mayAsk: undefined, awaitsPersonMs: undefined };
+      const decision = await this.decider.decide(asked, undefined);
+      return this.withUnsure(question, this.rulingOf(decision), decision.mayMatch);
     } finally {
       this.underWay--;
       if (this.underWay === 0) this.onIdle?.();
     }
+  }
+
+  private wanting({ lookedFor }: Question): readonly string[] {
+    const known = this.decider.capabilities();
+    return [...(lookedFor ?? (known === undefined ? [] : factsLookedFor(known))), WANTS_MAY_MATCH];
+  }
+
+  /** A service of an older version does not say whether a rule may match: then one denies. */
+  private withUnsure(question: Question, ruling: Ruling, told: Decision["mayMatch"]): Ruling {
+    if (told === "none") return ruling;
+    if (told !== undefined) return { ...ruling, mayMatch: told };
+    const [fact] = unknownFacts(question, this.looksAt);
+    if (fact === undefined) return ruling;
+    return { ...ruling, mayMatch: abstains(ruling) ? forWantOf(fact, question) : ruling };
   }
 
   private rulingOf({ effect, errno, rule, reason, obligations, rates, scope, onOutage, source }: Decision): Ruling {

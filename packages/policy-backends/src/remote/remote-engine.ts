@@ -14,7 +14,7 @@ export interface RemoteParts {
 const EACCES = 13;
 
 /** A missing fact that an engine needs is a denial: nobody here knows which of its rules look at it. */
-function forWantOf(fact: string, question: Question): Ruling {
+export function forWantOf(fact: string, question: Question): Ruling {
   const why = question.missing.find(({ name }) => name === fact)?.reason ?? "it was not sent";
   return { effect: "deny", errno: EACCES, rule: "missing-fact", reason: `${fact} is missing: ${why}`, obligations: [] };
 }

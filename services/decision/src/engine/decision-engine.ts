@@ -1,5 +1,5 @@
 /** Turns questions into decisions: the policy in force answers, the engine gives the answer its id, revision and audit line. */
-import { type Decision, mintIds, type PendingPerson, type PolicyCapabilities, type Question } from "@sluice/decision-api";
+import { type Decision, mintIds, type PendingPerson, type PolicyCapabilities, type Question, WANTS_MAY_MATCH } from "@sluice/decision-api";
 import type { Policy, PolicyBackend, Refresh, Ruling } from "@sluice/policy-backends";
 import type { Logger, Span, Tracing } from "@sluice/runtime";
 import type { DecisionMetrics } from "@sluice/runtime/metrics";
@@ -222,7 +222,7 @@ export class DecisionEngine {
     const tookNs = process.hrtime.bigint() - startedNs;
     this.count(ruling, Number(tookNs) / 1e9);
     // One by one: a spread costs more than the evaluation.
-    const { effect, errno, rule, reason, obligations, rates, scope, onOutage } = ruling;
+    const { effect, errno, rule, reason, obligations, rates, scope, onOutage, mayMatch } = ruling;
     const { id: policyId, revision } = policy;
     const decisionId = this.mint();
     const decision: Decision = {
@@ -241,6 +241,7 @@ export class DecisionEngine {
       source: "service",
     };
     if (outcome !== undefined) addOutcome(decision, outcome);
+    if (question.lookedFor?.includes(WANTS_MAY_MATCH) === true) decision.mayMatch = mayMatch ?? "none";
     decisionLog.record(question, decision, tookNs);
     return decision;
   }

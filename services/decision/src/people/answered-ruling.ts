@@ -15,8 +15,8 @@ const WORDS: Readonly<Record<AnsweredAsk["scope"], string>> = {
  * The mount does the I/O of a file that a person allowed, so that a later denial holds for the open file as well. No cache and no outage
  * repeats a person's answer.
  */
-export function answeredRuling({ rule, obligations, rates }: Ruling, { allowed, scope, by }: AnsweredAsk): Ruling {
-  return {
+export function answeredRuling({ rule, obligations, rates, mayMatch }: Ruling, { allowed, scope, by }: AnsweredAsk): Ruling {
+  const ruling: Ruling = {
     effect: allowed ? "mediate" : "deny",
     errno: allowed ? 0 : DENIAL_ERRNO.EACCES,
     rule,
@@ -26,4 +26,6 @@ export function answeredRuling({ rule, obligations, rates }: Ruling, { allowed, 
     scope: undefined,
     onOutage: "deny",
   };
+  // Nobody can say whether the rule that asks matches: a policy that is asked besides must hear of the answer.
+  return mayMatch === undefined ? ruling : { ...ruling, mayMatch: ruling };
 }

@@ -255,6 +255,7 @@ export interface Question {
    * "resource.hidden" says that the mount hides the names of Capabilities.hidden_names by itself. Without it no answer is
    * for a subtree, which might hold such a name.
    * "scope.except" says that the mount understands Scope.except. Without it no scope has exceptions.
+   * "decision.may_match" wants Decision.may_match: the asker is a decision service that asks another policy, too.
    */
   lookedFor: string[];
   /**
@@ -323,6 +324,21 @@ export interface RuleRates {
   obligations: Obligation[];
 }
 
+/** The answer if a rule matches of which nobody can say whether it does. Fields as in Decision. */
+export interface UnsureAnswer {
+  effect: Effect;
+  errno: number;
+  rule: string;
+  reason: string;
+  obligations: Obligation[];
+  rates: RuleRates[];
+}
+
+export interface MayMatch {
+  /** Absent: there is no such rule. */
+  answer?: UnsureAnswer | undefined;
+}
+
 export interface Decision {
   effect: Effect;
   /** errno for a DENY: EACCES (default, 0), EPERM or ENOENT, as a number. */
@@ -355,6 +371,11 @@ export interface Decision {
    * its rule. Then `obligations` has the strictest of them, for a mount that does not know this field.
    */
   rates: RuleRates[];
+  /**
+   * Of a question for one access under one name that wants it (Question.looked_for): a fact is missing, and no rule matches for
+   * sure. If it is wanted and absent, the service does not know this field: some rule may match, and its answer is unknown.
+   */
+  mayMatch: MayMatch | undefined;
 }
 
 export interface Failure {
@@ -2002,6 +2023,178 @@ export const RuleRates: MessageFns<RuleRates> = {
   },
 };
 
+function createBaseUnsureAnswer(): UnsureAnswer {
+  return { effect: 0, errno: 0, rule: "", reason: "", obligations: [], rates: [] };
+}
+
+export const UnsureAnswer: MessageFns<UnsureAnswer> = {
+  encode(message: UnsureAnswer, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.effect !== 0) {
+      writer.uint32(8).int32(message.effect);
+    }
+    if (message.errno !== 0) {
+      writer.uint32(16).uint32(message.errno);
+    }
+    if (message.rule !== "") {
+      writer.uint32(26).string(message.rule);
+    }
+    if (message.reason !== "") {
+      writer.uint32(34).string(message.reason);
+    }
+    for (const v of message.obligations) {
+      Obligation.encode(v!, writer.uint32(42).fork()).join();
+    }
+    for (const v of message.rates) {
+      RuleRates.encode(v!, writer.uint32(50).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): UnsureAnswer {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseUnsureAnswer();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.effect = reader.int32() as any;
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.errno = reader.uint32();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.rule = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.reason = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.obligations.push(Obligation.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.rates.push(RuleRates.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<UnsureAnswer>): UnsureAnswer {
+    return UnsureAnswer.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<UnsureAnswer>): UnsureAnswer {
+    const message = createBaseUnsureAnswer();
+    message.effect = object.effect ?? 0;
+    message.errno = object.errno ?? 0;
+    message.rule = object.rule ?? "";
+    message.reason = object.reason ?? "";
+    message.obligations = object.obligations?.map((e) => Obligation.fromPartial(e)) || [];
+    message.rates = object.rates?.map((e) => RuleRates.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseMayMatch(): MayMatch {
+  return { answer: undefined };
+}
+
+export const MayMatch: MessageFns<MayMatch> = {
+  encode(message: MayMatch, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.answer !== undefined) {
+      UnsureAnswer.encode(message.answer, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): MayMatch {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseMayMatch();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.answer = UnsureAnswer.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<MayMatch>): MayMatch {
+    return MayMatch.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<MayMatch>): MayMatch {
+    const message = createBaseMayMatch();
+    message.answer = (object.answer !== undefined && object.answer !== null)
+      ? UnsureAnswer.fromPartial(object.answer)
+      : undefined;
+    return message;
+  },
+};
+
 function createBaseDecision(): Decision {
   return {
     effect: 0,
@@ -2017,6 +2210,7 @@ function createBaseDecision(): Decision {
     pending: undefined,
     byPerson: false,
     rates: [],
+    mayMatch: undefined,
   };
 }
 
@@ -2060,6 +2254,9 @@ export const Decision: MessageFns<Decision> = {
     }
     for (const v of message.rates) {
       RuleRates.encode(v!, writer.uint32(106).fork()).join();
+    }
+    if (message.mayMatch !== undefined) {
+      MayMatch.encode(message.mayMatch, writer.uint32(114).fork()).join();
     }
     return writer;
   },
@@ -2181,6 +2378,14 @@ export const Decision: MessageFns<Decision> = {
             message.rates.push(RuleRates.decode(reader, reader.uint32()));
             continue;
           }
+          case 14: {
+            if (tag !== 114) {
+              break;
+            }
+
+            message.mayMatch = MayMatch.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2215,6 +2420,9 @@ export const Decision: MessageFns<Decision> = {
       : undefined;
     message.byPerson = object.byPerson ?? false;
     message.rates = object.rates?.map((e) => RuleRates.fromPartial(e)) || [];
+    message.mayMatch = (object.mayMatch !== undefined && object.mayMatch !== null)
+      ? MayMatch.fromPartial(object.mayMatch)
+      : undefined;
     return message;
   },
 };
