@@ -108,7 +108,7 @@ function isGone(pid: number): boolean {
 test(
   "frozen: opens are denied after their deadline, none is granted, and the service continues after the thaw",
   begunEarly(async () => {
-    const mount = await mounted({ args: TIMEOUT });
+    const mount = await mounted({ args: [...TIMEOUT, "--log-level", "warn"] });
     const pid = await successor(mount, undefined);
     const before = await Opener.start([mount.path("plain"), mount.path("secret")]);
     await sleep(200);
@@ -116,6 +116,7 @@ test(
 
     const frozen = await whileFrozen(mount, pid, ["plain", "secret"]);
     expect(frozen, mount.log()).toEqual({ plain: ["EACCES"], secret: ["EACCES"] });
+    expect(mount.log().split("no decision can be had for an access, it is denied")).toHaveLength(2);
 
     const after = await Opener.start([mount.path("plain"), mount.path("secret")]);
     await eventually("a file is opened again", RECOVERY_MS, async () => (await runScript(["cat", mount.path("plain")])).code === 0);
@@ -123,6 +124,10 @@ test(
     const thawed = await after.stop();
     expect(thawed[mount.path("plain")]?.["ok"]).toBeGreaterThan(0);
     expect(thawed[mount.path("secret")]?.["ok"]).toBeUndefined();
+    await eventually("the log has the end of the outage", RECOVERY_MS, async () => {
+      await runScript(["cat", mount.path("plain")]);
+      return /"denied":[1-9].*"decisions can be had again"/.test(mount.log());
+    });
     await mount.stop();
   }),
 );

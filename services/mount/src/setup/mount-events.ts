@@ -5,11 +5,14 @@ import { type EngineEvents, errnoName } from "@sluice/vfs";
 import type { PolicyGateEvents } from "../enforcement/gate-events.js";
 import { toText } from "@sluice/native";
 import type { MountTelemetry } from "../telemetry/mount-telemetry.js";
+import { OutageLines } from "../telemetry/outage-lines.js";
 
 /** How many requests pass between two checks of the heap. */
 const LOOKED_AFTER = 64;
 /** The limit of lines of one kind in a minute: a client that sends malformed requests must not fill the disk with the log. */
 const LINES_A_MINUTE = 60;
+/** A path may have more than PATH_MAX: a caller goes down by relative names. */
+const MAX_PATH_BYTES = 4_096;
 
 function limited(
   log: (detail: Record<string, unknown>, message: string) => void,
@@ -46,6 +49,7 @@ export function mountEvents(telemetry: MountTelemetry, logger: Logger): MountEve
   };
   // The policy asks for a complete audit, whatever else the log leaves out.
   const audit = logger.child({}, { level: "info" });
+  const outages = new OutageLines(limited((detail, message) => logger.warn(detail, message)));
   const told = new Set<string>();
   const young = youngCollector();
   let requests = 0;
@@ -88,6 +92,7 @@ export function mountEvents(telemetry: MountTelemetry, logger: Logger): MountEve
       decided: (decision, question, durationMs) => {
         telemetry.decided(decision, durationMs);
         telemetry.tally.decided(decision, question);
+        outages.decided(decision, () => toText((question.resource.paths[0] ?? "").slice(0, MAX_PATH_BYTES)));
         const { subject, resource } = question;
         if (decision.effect === "deny") telemetry.record?.add("denied", subject.pid, resource.paths[0] ?? "");
         if (!logger.isLevelEnabled("debug")) return;
