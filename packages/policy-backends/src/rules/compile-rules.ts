@@ -54,6 +54,9 @@ export function hideRulesOf({ rules = [] }: PolicyDocument): readonly HideRule[]
 const NO_OBLIGATIONS: readonly Obligation[] = [];
 
 /** Equal parts of rules are one object: a question over ten thousand rules touches less memory then. */
+/** Only an open of a file that exists waits for a person: the kernel holds no lock meanwhile. */
+const WAITING: ReadonlySet<Access> = new Set<Access>(["read", "write", "execute"]);
+
 class Shared<Value> {
   private readonly known = new Map<string, Value>();
 
@@ -202,7 +205,7 @@ class Compiler {
   }
 
   /** A person answers for each open: no cache and no outage mode does. */
-  asking(rule: RuleDocument, path: readonly PropertyKey[]): void {
+  asking(rule: PermittingOrDenying, path: readonly PropertyKey[]): void {
     for (const key of ["ttl", "scope", "onOutage"] as const) {
       if (rule[key] === undefined) continue;
       this.problem([...path, key], {
@@ -210,6 +213,13 @@ class Compiler {
         remedy: "leave it out: the person chooses for how long the answer holds",
       });
     }
+    const accesses = [...accessesOf(rule)];
+    if (!accesses.some((access) => WAITING.has(access)))
+      this.problem([...path, rule.access === undefined ? "effect" : "access"], {
+        message: `nobody waits for an answer to ${accesses.join(", ")}: the mount denies it at once, and a later attempt gets the answer`,
+        remedy: "write effect: deny, or name accesses of an open: read, write, execute",
+        warning: true,
+      });
   }
 
   duplicates(rules: readonly RuleDocument[]): void {

@@ -120,6 +120,17 @@ describe("an obligation without effect", () => {
   });
 });
 
+describe("a rule that asks a person", () => {
+  it.each(["rename", "[create, delete, link]", "[truncate, metadata]"])("is named if nobody waits for the answer: %s", (access) => {
+    const why = `4 rule 'a': nobody waits for an answer to ${access.replace(/[[\]]/g, "")}: the mount denies it at once`;
+    expect(advice(`name: a, access: ${access}, effect: ask`)).toEqual([expect.stringContaining(why) as string]);
+  });
+
+  it("is not named if an open waits", () => {
+    for (const access of ["", "access: read, ", "access: [write, rename], "]) expect(advice(`name: a, ${access}effect: ask`)).toEqual([]);
+  });
+});
+
 describe("a policy with mistakes", () => {
   it("is warned of doubtful globs and conditions too, but not of rules whose keys are not all understood", () => {
     const text = `version: 1
