@@ -88,6 +88,18 @@ test("killed repeatedly: every open waits for the next service, and gets the pol
   await mount.stop();
 });
 
+test("killed after an edit with a lower revision: the policy in force holds under the next service", async () => {
+  const mount = await mounted({ policy: `revision: 7\n${POLICY}`, args: ["--decision-timeout", "30s"] });
+  const read = async (name: string): Promise<number | null> => (await runScript(["cat", mount.path(name)])).code;
+  expect([await read("plain"), await read("secret")]).toEqual([0, 1]);
+  const pid = await successor(mount, undefined);
+  writeFileSync(mount.policyFile as string, `revision: 6\n${policyOf("grant")}`);
+  process.kill(pid, "SIGKILL");
+  await successor(mount, pid);
+  expect([await read("plain"), await read("secret")], mount.log()).toEqual([0, 1]);
+  await mount.stop();
+});
+
 test("a killed daemon takes its decision service along", async () => {
   const mount = await mounted();
   const pid = await successor(mount, undefined);

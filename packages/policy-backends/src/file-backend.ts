@@ -227,8 +227,24 @@ export async function openPolicyFile(
     if (last === undefined) throw error;
     return new FileBackend(source, last, { reader, refused: asError(error) });
   }
-  keep(located);
+  const read = noting?.take(located);
+  const newer = read === keeping?.last ? undefined : await newerThan(loaded, keeping?.last, { events, file: location.name });
+  if (newer !== undefined) return new FileBackend(source, newer.last, { reader, refused: newer.refusal });
+  if (read !== undefined) keeping?.keep(read);
   return new FileBackend(source, loaded, { reader });
+}
+
+/** The kept policy if it is of a higher revision than the one that the file holds now. The other one is let go. */
+async function newerThan(
+  loaded: LoadedPolicy,
+  files: string | undefined,
+  { events, file }: { events: BackendEvents; file: string },
+): Promise<{ last: LoadedPolicy; refusal: PolicyError } | undefined> {
+  const last = loaded.policy.revision.sequence === 0n ? undefined : await lastInForce(files, events);
+  if (last === undefined) return undefined;
+  const refusal = olderThan(last, loaded, file);
+  await (refusal === undefined ? last : loaded).engine.dispose();
+  return refusal && { last, refusal };
 }
 
 /** The same at once, for a file of rules. Throws `PolicyError`. */

@@ -94,6 +94,23 @@ it("starts on nothing else than its files if they have no mistake", async () => 
   expect(await ruleOf(await open(file))).toBe("two");
 });
 
+it("begins with the policy in force before if the files hold a lower revision by now", async () => {
+  const file = join(home, "policy.yaml");
+  const revised = (revision: number, rule: string): void => writeFileSync(file, `revision: ${revision}\n${by(rule)}`);
+  revised(7, "one");
+  await open(file);
+  revised(6, "two");
+  const again = await open(file);
+  expect(await ruleOf(again)).toBe("one");
+  expect(again.refresh()).toMatchObject({ state: "failed" });
+  expect(again.failure?.message).toContain("revision 6 is lower than 7");
+  expect(await ruleOf(await open(file))).toBe("one");
+  revised(8, "three");
+  await expect.poll(() => again.refresh().state).toBe("changed");
+  revised(9, "four");
+  expect(await ruleOf(await open(file))).toBe("four");
+});
+
 it.each([
   undefined,
   "",
