@@ -159,6 +159,19 @@ describe("mounts with the same policy file", () => {
     await expect.poll(() => host.children()).toEqual([]);
   });
 
+  test("say that they begin with the policy in force if an edit was refused", async () => {
+    const host = await unusedHost();
+    const policyFile = join(scratch(), "policy.yaml");
+    writeFileSync(policyFile, DENY_SECRET);
+    const first = await mountNamed(host, "one", undefined, ["--policy", policyFile]);
+    expect(first.readyLine).not.toContain("refused");
+    writeFileSync(policyFile, "version: 1\ndefault: grnt\n");
+    const next = await mountNamed(host, "two", undefined, ["--policy", policyFile]);
+    expect(next.readyLine).toContain(`default grant, before an edit that was refused: ${policyFile}:2:10: `);
+    const actor = await Actor.start();
+    for (const mount of [first, next]) expect(await actor.do("contents", mount.path("secret"))).toBe(-Errno.EACCES);
+  });
+
   test("have decisions of their own in different files, by the same process", async () => {
     const host = await unusedHost();
     const policyFile = join(scratch(), "policy.yaml");

@@ -9,7 +9,9 @@ function policyWord({ decider }: MountParts): string {
   const capabilities = decider.capabilities();
   if (capabilities === undefined) return "policy not known yet: the decision service does not answer";
   if (capabilities.unconditionalGrant) return "no policy: everything is granted";
-  return `policy ${escapeLine(capabilities.policyId)}${capabilities.summary === undefined ? "" : `: ${escapeLine(capabilities.summary)}`}`;
+  const { policyId, summary, refusedEdit } = capabilities;
+  const refused = refusedEdit === undefined ? "" : `, before an edit that was refused: ${escapeLine(refusedEdit)}`;
+  return `policy ${escapeLine(policyId)}${summary === undefined ? "" : `: ${escapeLine(summary)}`}${refused}`;
 }
 
 function readyLine(parts: MountParts, context: MountContext): string {
