@@ -121,6 +121,13 @@ test("decisions are enforced as with the other engine", async () => {
   expect(decisions["deny/service"]).toBe(1);
 });
 
+test("judges a file by the other names that it got in the mount", async () => {
+  const { mount } = await serve(policyOf("grant", { name: "no", path: "private/**", access: ["read"], effect: "deny" }));
+  const script = "mkdir private; ln a private/a; cat a; cat private/a; rm private/a; cat a; echo";
+  const denied = (name: string): string => `cat: ${name}: Permission denied`;
+  expect((await lines(mount, script)).sort()).toEqual([denied("a"), denied("private/a"), "lower a"].sort());
+});
+
 test("refuses a policy that looks at the caller, and names its rules", async () => {
   const { lower, upper } = layers();
   const policy = policyOf(

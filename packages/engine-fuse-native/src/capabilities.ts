@@ -33,7 +33,7 @@ export const engineCapabilities: EngineCapabilities = {
   },
   hardLinksShareInode: {
     has: false,
-    why: "libfuse makes one inode a path: written data shows under another name once that is reopened, locks do not meet",
+    why: "libfuse makes one inode a path: written data shows under another name once that is reopened, locks do not meet, and a file is judged by the other names that links gave it in the mount, not by those that it has in the layers",
   },
   renameFlags: { has: false, why: "libfuse 2.9 does not know RENAME2: RENAME_NOREPLACE, EXCHANGE and WHITEOUT give EINVAL" },
   createFlags: {

@@ -19,6 +19,7 @@ import {
   treeHash,
 } from "@sluice/testkit";
 import { expect } from "vitest";
+import { forgetterOf } from "../../conformance/probe/forget-names.js";
 
 mountsShareProcess();
 
@@ -215,6 +216,25 @@ describe("a file with several names", () => {
     expect(await actor.do("chmod", at("secrets/deep/y"), 0o666)).toBe(0);
     expect(await actor.do("open", at("public/other"), O.RDONLY)).toBe(DENIED);
     await actor.stop();
+    expect((await mount.stop()).code).toBe(0);
+  });
+
+  test("is judged by the names that it had when the kernel forgot it, and by none that is gone", async () => {
+    const { mount, actor, at } = await staged(reading);
+    const forget = forgetterOf(mount.mountpoint);
+    expect(await actor.do("link", at("public/p"), at("public/deep"))).toBe(0);
+    expect(await actor.do("link", at("public/p"), at("secrets/deep/same"))).toBe(0);
+    for (let round = 0; round < 2; round++) {
+      forget();
+      expect(await actor.do("open", at("public/p"), O.RDONLY)).toBe(DENIED);
+    }
+    forget();
+    expect(await actor.do("rename", at("secrets/deep"), at("secrets/moved"))).toBe(0);
+    expect(await actor.do("open", at("public/deep"), O.RDONLY)).toBe(DENIED);
+    forget();
+    expect(await actor.do("unlink", at("secrets/moved/same"))).toBe(0);
+    forget();
+    expect(await actor.do("contents", at("public/p"))).toBe("public p");
     expect((await mount.stop()).code).toBe(0);
   });
 

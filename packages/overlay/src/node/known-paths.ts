@@ -2,11 +2,12 @@
  * Every path that a file may be opened by, as far as the mount knows. Policy judges these. Most files that are opened are opened
  * again, so the path of a file with one name is cached in a table of a fixed size, until something on it changes.
  */
-import type { Attr, ByteName } from "@sluice/vfs";
+import { type Attr, type ByteName, type NodeId, ROOT_ID } from "@sluice/vfs";
 import type { LayerStack } from "../layer/layer-stack.js";
 import type { Admission } from "./admit.js";
 import type { NodeTable } from "./node-table.js";
-import { type Node, pathAt, pathsOf } from "./node.js";
+import type { ForgottenName } from "./forgotten-names.js";
+import { type Node, pathAt, pathOf, pathsOf } from "./node.js";
 
 /** As many as a mount caches backing files: files that are opened again and again are in both caches. */
 const PLACES = 4_096;
@@ -24,7 +25,32 @@ interface CachedPath {
 
 /** The part of the nodes that paths depend on. */
 interface LinkedNodes {
-  readonly nodes: Pick<NodeTable, "directoryMoves" | "lowerLinks">;
+  readonly nodes: Pick<NodeTable, "directoryMoves" | "lowerLinks" | "get" | "forgotten">;
+}
+
+/** No path is longer: each name has a slash. */
+const DEEPEST = 2_048;
+
+/** A name that nobody has looked at since the kernel forgot the file. Undefined if its directory has no path any more. */
+function unseenPath({ nodes }: LinkedNodes, { parentId, name }: ForgottenName): string | undefined {
+  let path: string = name;
+  let id: NodeId = parentId;
+  for (let depth = 0; depth < DEEPEST; depth++) {
+    if (id === ROOT_ID) return path;
+    const directory = nodes.get(id);
+    if (directory !== undefined) return directory.parent === undefined ? undefined : `${pathOf(directory)}/${path}`;
+    const place = nodes.forgotten.get(id)?.names[0];
+    if (place === undefined) return undefined;
+    path = `${place.name}/${path}`;
+    id = place.parentId;
+  }
+  return undefined;
+}
+
+/** All names of the node itself, also those that it had when the kernel forgot it. */
+function allPathsOf(core: LinkedNodes, node: Node): readonly string[] {
+  const unseen = node.unseenNames?.map((name) => unseenPath(core, name)).filter((path) => path !== undefined) ?? [];
+  return unseen.length === 0 ? pathsOf(node) : [...new Set([...pathsOf(node), ...unseen])];
 }
 
 export class KnownPaths {
@@ -32,13 +58,15 @@ export class KnownPaths {
 
   /** The node's paths; with `attr` also those of the other nodes that share or shared its lower inode. Never empty, the node's own first. */
   of(core: LinkedNodes, node: Node, attr: Attr | undefined): readonly string[] {
-    const paths = node.parent === undefined || node.others !== undefined ? pathsOf(node) : this.#single(core, node, node.parent);
+    const { parent } = node;
+    const hasOne = parent !== undefined && node.others === undefined && node.unseenNames === undefined;
+    const paths = hasOne ? this.#single(core, node, parent) : allPathsOf(core, node);
     const keys = attr === undefined ? undefined : lowerKeysOf(node, attr);
     if (keys === undefined) return paths;
     const all = new Set(paths);
     for (const other of keys.flatMap((key) => [...(core.nodes.lowerLinks(key) ?? [])])) {
       if (other === node || (other.inUpper && other.unlinked)) continue;
-      for (const path of pathsOf(other)) all.add(path);
+      for (const path of allPathsOf(core, other)) all.add(path);
     }
     return [...all];
   }
