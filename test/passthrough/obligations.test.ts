@@ -145,6 +145,10 @@ test("readOnly: reads continue, and every way of writing is EROFS", async () => 
   for (const flags of [O.WRONLY, O.RDWR, O.RDONLY | O.TRUNC]) expect(await actor.do("open", path, flags)).toBe(-Errno.EROFS);
   expect(await actor.do("open", mount.path("fixed", "new"), O.CREAT | O.WRONLY)).toBe(-Errno.EROFS);
   expect(await actor.do("syscall", "truncate", path, 1)).toBe(-Errno.EROFS);
+  for (const at of [path, `/proc/self/fd/${await actor.do("open", path, O.RDONLY)}`])
+    expect(await actor.do("chmod", at, 0o600)).toBe(-Errno.EROFS);
+  expect(await actor.do("setxattr", path, "user.a", "b")).toBe(-Errno.EROFS);
+  expect(await actor.do("unlink", path)).toBe(-Errno.EROFS);
   expect(readFileSync(join(upper, "fixed/f"), "utf8")).toBe("0123456789");
   await actor.stop();
   await mount.stop();

@@ -187,7 +187,7 @@ class Compiler {
       name: rule.name,
       effect: rule.effect,
       errno: rule.effect === "deny" ? DENIAL_ERRNO[rule.errno ?? "EACCES"] : 0,
-      accesses: this.accesses.of(rule.access?.join() ?? rule.effect, () => accessesOf(rule)),
+      accesses: this.accesses.of(rule.access?.join() ?? `${rule.effect} ${rule.obligations?.readOnly}`, () => accessesOf(rule)),
       paths: paths.map(({ segments }) => segments),
       globs: paths.map(({ text }) => text),
       uids: rule.subject?.uid && new Set(rule.subject.uid),

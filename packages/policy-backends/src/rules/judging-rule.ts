@@ -18,8 +18,9 @@ export function judges(rule: RuleDocument): rule is PermittingOrDenying {
   return rule.effect !== "hide";
 }
 
+/** Nobody may change anything that is read-only, so such a rule is about all accesses. */
 export function accessesOf(rule: PermittingOrDenying): ReadonlySet<Access> {
-  if (rule.access === undefined) return impliedAccesses(rule.effect);
+  if (rule.access === undefined) return rule.obligations?.readOnly === true ? ANY : impliedAccesses(rule.effect);
   const accesses = new Set(rule.access);
   if (accesses.has("write")) accesses.add("truncate");
   return accesses;

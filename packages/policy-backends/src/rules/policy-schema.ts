@@ -97,7 +97,7 @@ export const ruleSchema = z.strictObject({
     .register(z.globalRegistry, {
       description:
         "The accesses that the rule decides; `write` includes `truncate`. If omitted: all of them if the effect is `deny`, " +
-        "else all but `delete` and `metadata`.",
+        "or if `readOnly` is among the obligations, else all but `delete` and `metadata`.",
       examples: [["read", "execute"]],
     }),
   subject: subjectSchema.optional().register(z.globalRegistry, {
