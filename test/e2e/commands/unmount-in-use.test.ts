@@ -21,7 +21,7 @@ import {
 } from "@sluice/testkit";
 import { expect } from "vitest";
 
-const { describe, test } = requires("/dev/fuse", "CAP_SYS_ADMIN", "command unshare");
+const { describe, test } = requires("/dev/fuse", "CAP_SYS_ADMIN", "command unshare", "command umount");
 const SLUICE = fileURLToPath(new URL("../../../packages/cli/bin/sluice.cjs", import.meta.url));
 const NATIVE = new URL("../../../packages/native/dist/index.js", import.meta.url).href;
 const HELPER = fileURLToPath(new URL("../../../packages/overlayfs-cli/bin/umount.fuse.sluice.cjs", import.meta.url));
@@ -135,6 +135,18 @@ for (const [keeper, args] of [
       expect(await mount.exited).toEqual({ code: 0, signal: null });
       expect(mount.log()).toContain('"cutOff":["sh (pid');
     });
+  });
+
+  test(`umount -f of a mount in use, ${keeper}, cuts its users off and leaves no dead mount behind`, async () => {
+    const mount = await mounted(args);
+    const holder = await writer(mount);
+    expect((await runScript(["umount", "-f", mount.mountpoint])).stderr).toContain("busy");
+    expect(await mount.exited).toEqual({ code: 0, signal: null });
+    expect(mountsBelow(bytes(mount.mountpoint))).toEqual([]);
+    expect(await holder.letGo()).not.toBe(0);
+    const unused = await mounted(args);
+    expect(await runScript(["umount", "-f", unused.mountpoint])).toMatchObject({ code: 0, stderr: "" });
+    expect(await unused.exited).toEqual({ code: 0, signal: null });
   });
 
   describe(`SIGTERM, ${keeper}`, () => {

@@ -2,6 +2,7 @@
  * Puts the filesystem of a mount together and starts an engine on it: layers, gate, overlay, and the review of open files after a change
  * of policy. From here on the kernel's requests come.
  */
+import { setTimeout as sleep } from "node:timers/promises";
 import { closeLayers, type KeeperLink, LayerError, openInProcess } from "@sluice/keeper-link";
 import { mountAt, readMountTable } from "@sluice/mount-control";
 import { MNT, native, toBytes } from "@sluice/native";
@@ -43,6 +44,8 @@ const DIRECTORY_SHARE = 1 / 4;
 const FEWEST_DIRECTORY_FDS = 64;
 const MAX_WRITE_BYTES = 1 << 20;
 const NEGATIVE_TTL_MS = 10_000;
+/** umount(2) with MNT_FORCE aborts the connection and then unmounts. Whoever unmounts in between makes it fail (EINVAL). */
+const FORCED_MS = 100;
 const BLIND_VOLATILE =
   "volatile: fsync cannot tell of writeback errors here, since kernel overlayfs cannot be mounted over the work directory";
 
@@ -206,17 +209,23 @@ function watchPolicy({ undo, logger }: MountContext, kind: EngineKind, { decider
   undo.push("stop watching the policy", unlisten);
 }
 
-/** A mount without a server hangs or fails everybody who looks at it, so a dying process removes its mount last. */
+/**
+ * A mount without a server hangs or fails everybody who looks at it, so a dying process removes its mount last. It also removes one whose
+ * connection was aborted: `umount -f` does so, and then fails if the mount is in use.
+ */
 function neverLeaveMount({ config: { mountpoint }, owner }: MountContext, engine: Engine): void {
-  let over = false;
+  const path = toBytes(mountpoint);
   const ours = mountAt(mountpoint, readMountTable())?.mountId;
-  const detach = (): void => {
-    // Not another mount that took its place.
-    if (!over && mountAt(mountpoint, readMountTable())?.mountId === ours) native.umount2(toBytes(mountpoint), MNT.DETACH);
-  };
-  const forget = owner.onExit(detach);
-  void engine.ended.then(() => {
-    over = true;
+  // Not another mount that took its place.
+  const inPlace = (): boolean => mountAt(mountpoint, readMountTable())?.mountId === ours;
+  const forget = owner.onExit(() => {
+    if (inPlace()) native.umount2(path, MNT.DETACH);
+  });
+  void engine.ended.then(async () => {
+    if (inPlace()) {
+      await sleep(FORCED_MS);
+      if (inPlace()) await native.umount2Async(path, MNT.DETACH);
+    }
     forget();
   });
 }
