@@ -60,3 +60,11 @@ test("an alias of a node without a record has none", () => {
   expect(none).toBe(0);
   expect(nodes.addAlias(2, none, { lookups: 1, flags: 0 })).toBe(0);
 });
+
+test("half a million open files have a record", () => {
+  const { handles } = new Journal(viewsOf(uncountedBytes()));
+  const open = { node: 1, nodeId: 2, mode: 0, write: false, flags: 0, layer: 0, backingId: 0 };
+  let last = 0;
+  for (let handle = 1; handle <= 500_000; handle++) last = handles.addFile({ ...open, handle }, { slot: 0, unique: 0 });
+  expect(handles.read(last)).toMatchObject({ handle: 500_000 });
+});

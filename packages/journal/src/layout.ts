@@ -68,7 +68,7 @@ interface Shape {
 
 const SHAPES: Readonly<Record<TableName, Shape>> = {
   nodes: { slotWords: 16, capacity: 0x80_0000 },
-  handles: { slotWords: 16, capacity: 0x2_0000 },
+  handles: { slotWords: 16, capacity: 0x8_0000 },
   requests: { slotWords: 256, capacity: 4096 },
   locks: { slotWords: 16, capacity: 0x4_0000 },
   reroutes: { slotWords: 8, capacity: 2048 },

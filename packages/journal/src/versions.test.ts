@@ -27,7 +27,7 @@ function blank(): JournalMemory & { touched: Set<number> } {
 }
 
 /** The second has the index of nodes, which builds of the first do not look at. */
-const FIXTURES = ["format-1", "format-1-index"];
+const FIXTURES = ["format-1", "format-1-index", "format-1-handles"];
 const NEWEST = FIXTURES.at(-1) as string;
 const fixture = (name: string): string => fileURLToPath(new URL(`../fixtures/${name}.words`, import.meta.url));
 
