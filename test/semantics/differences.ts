@@ -17,6 +17,8 @@ const NO_NOWAIT =
   "neither the kernel's FUSE file nor kernel overlayfs here has FMODE_NOWAIT: the caller gets the error and reads without the flag";
 const STILL_OPEN_AS =
   "the kernel opened the backing file with the first flags, and fcntl(2) with F_SETFL does not reach it (fs/fuse/passthrough.c)";
+const STORED_BEFORE =
+  "the kernel keeps what a mapping stores in the last page beyond the end, and tells the daemon neither before nor after a growth (fs/fuse/file.c)";
 const NO_ALIGNMENT = "the daemon reads and writes through its own page cache, which needs no alignment";
 
 export const differences: readonly Difference[] = [
@@ -54,4 +56,13 @@ export const differences: readonly Difference[] = [
     instead: "direct write of 5: 5",
     why: NO_ALIGNMENT,
   },
+  ...["ftruncate", "fallocate", "a write"].map(
+    (growth): Difference => ({
+      rule: "stores of a mapping beyond the end, then a longer file",
+      worlds: ["mediated"],
+      native: `zeros after ${growth}: 1`,
+      instead: `zeros after ${growth}: 0`,
+      why: STORED_BEFORE,
+    }),
+  ),
 ];

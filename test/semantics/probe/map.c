@@ -52,6 +52,24 @@ static void map_shared(void) {
     munmap(at, SIZE);
 }
 
+// A file ends within a page, and the mapping reaches to the end of the page.
+static void stores_beyond_the_end(void) {
+    for (int how = 0; how < 3; how++) {
+        int fd = fresh("mapped", O_RDWR);
+        write_filled(fd, SIZE);
+        unsigned char *at = map(fd, PROT_READ | PROT_WRITE, MAP_SHARED), back[PAGE];
+        if (at == MAP_FAILED) return;
+        if (ftruncate(fd, 100) != 0) broken("ftruncate");
+        memset(at + 100, 'x', PAGE - 100);
+        const int grown = how == 0 ? ftruncate(fd, PAGE) : how == 1 ? posix_fallocate(fd, 0, PAGE) : pwrite(fd, "end", 3, PAGE - 3) != 3;
+        if (grown != 0) broken("growth");
+        if (pread(fd, back, PAGE, 0) != PAGE) broken("pread");
+        say(how == 0 ? "zeros after ftruncate" : how == 1 ? "zeros after fallocate" : "zeros after a write", back[200] == 0);
+        munmap(at, SIZE);
+        close(fd);
+    }
+}
+
 static void read_only_mapping(void) {
     int fd = fresh("mapped", O_RDWR);
     write_filled(fd, SIZE);
@@ -116,6 +134,7 @@ static void busy_text(void) {
 const struct rule map_rules[] = {
     {"a private mapping", map_private},
     {"a shared mapping", map_shared},
+    {"stores of a mapping beyond the end, then a longer file", stores_beyond_the_end},
     {"a mapping of a descriptor that only reads", read_only_mapping},
     {"a program runs", execute},
     {"a running program is not written", busy_text},
