@@ -14,6 +14,7 @@ import { readHandles } from "./restore/persisted-handles.js";
 const LOCK_EX_NB = 6;
 const INCOMPAT = "incompat";
 const PROBE = "#0";
+const FULL: readonly number[] = [Errno.ENOSPC, Errno.EDQUOT];
 const bytes = Buffer.alloc(4096);
 const attr = new Attr();
 
@@ -90,7 +91,8 @@ function secureScratch(fd: number, work: LayerSpec): void {
     upkeep.fchmodat(fd, "", mode, AT.EMPTY_PATH);
     made = makeWhiteout(fd, PROBE);
   }
-  if (made < 0)
+  // On a full disk the mount is the place where users remove files.
+  if (made < 0 && !FULL.includes(-made))
     throw new FsError(-made, `workdir ${work.path}: its file system takes no whiteouts (${errnoName(-made)}), as another overlay does not`);
   upkeep.unlinkat(fd, PROBE, 0);
 }

@@ -1,9 +1,9 @@
 /**
- * The scratch directory has no inherited ACL, the upper layer must accept whiteouts, and a directory loses its mark with its
+ * The scratch directory has no inherited ACL, the upper layer must accept whiteouts unless its disk is full, and a directory loses its mark with its
  * reason, as with kernel overlayfs.
  */
 import { execFileSync } from "node:child_process";
-import { mkdirSync, readdirSync, renameSync, statSync, unlinkSync, writeFileSync } from "node:fs";
+import { mkdirSync, readdirSync, renameSync, rmSync, statfsSync, statSync, unlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { check, native } from "@sluice/native";
 import {
@@ -75,6 +75,26 @@ test("refuses an upper layer on another overlay, which makes no whiteouts", asyn
   const sluice = await mountSluice({ lowers: [lower], upper, work: scratch() });
   await refuse(sluice.mountpoint);
   expect((await sluice.stop()).code).toBe(0);
+});
+
+test("mounts an upper layer on a full disk, where files can be removed then", async () => {
+  const [lower, disk] = [plant(scratch(), { f: "f" }), scratch({ on: "tmpfs", sizeMb: 4 })];
+  for (const name of ["upper", "work"]) mkdirSync(join(disk, name));
+  const made = { lowers: [lower], upper: join(disk, "upper"), work: join(disk, "work") };
+  const first = await mountSluice(made);
+  for (const name of ["new", "newer", "newest"]) writeFileSync(first.path(name), "");
+  expect((await first.stop()).code).toBe(0);
+  rmSync(join(disk, "work/work/handles"), { force: true });
+  const { files, ffree } = statfsSync(disk);
+  execFileSync("mount", ["-o", `remount,nr_inodes=${files - ffree}`, disk]);
+  expect(errorOf(() => writeFileSync(join(disk, "more"), ""))).toBe("ENOSPC");
+  const mount = await mountSluice(made);
+  expect(errorOf(() => unlinkSync(mount.path("f")))).toBe("ENOSPC");
+  for (const name of ["new", "newer", "newest"]) unlinkSync(mount.path(name));
+  // The file system counts an inode until its last descriptor is closed.
+  await expect.poll(() => errorOf(() => unlinkSync(mount.path("f")))).toBeUndefined();
+  expect(readdirSync(mount.mountpoint)).toEqual([]);
+  expect((await mount.stop()).code).toBe(0);
 });
 
 function errorOf(call: () => unknown): string | undefined {
