@@ -246,7 +246,9 @@ class Daemon implements MountServer {
       child.on("error", () => resolve({ code: null, signal: null }));
       child.on("exit", (code, signal) => {
         this.ended = true;
-        resolve({ code, signal });
+        // Its last lines may still be in the pipes. Node reads them in the next round of the event loop. It may never close the pipes: others
+        // may have inherited them.
+        setImmediate(() => setImmediate(() => resolve({ code, signal })));
       });
     });
   }
