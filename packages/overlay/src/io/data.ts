@@ -19,7 +19,7 @@ import { permitOf } from "../gate/govern.js";
 import { syncIn } from "../layer/host-layer.js";
 import { effects, statFd, sys } from "../layer/system-calls.js";
 import type { Permit } from "../layer/permit.js";
-import { appendBegun } from "./append-once.js";
+import { appendBegun, appendInTurn, noteAppend } from "./append-once.js";
 import { currentFd } from "./current-fd.js";
 import type { OpenFile } from "../handles/handle-table.js";
 import { pagesDropped } from "./cached-pages.js";
@@ -133,6 +133,7 @@ function writeAtOnce(
   const begun = appendBegun(core, call, { fd: file.fd, args });
   const range = { offset: 0, length: args.size, position: begun ?? args.offset };
   const flags = flagsOf(args.flags);
+  if (begun === undefined) noteAppend(core, call, { fd: file.fd, flags: args.flags });
   const written = effects(permitOf(file)).pwrite(file.fd, args.data, range, begun === undefined ? flags : flags & ~RWF.APPEND);
   return written < 0 ? -written : finishWrite(core, file, { offset: args.offset, length: written }, out);
 }
@@ -169,7 +170,8 @@ async function writeRest(core: IoContext, call: CallContext, whole: WholeWrite, 
   const { offset, flags } = where.args;
   const act = (length: number): Promise<number> => {
     if (args.killSuidgid) clearSuid(permitOf(file), file.fd, call);
-    return writeUpTo(where, length);
+    const write = (): Promise<number> => writeUpTo(where, length);
+    return (where.flags & RWF.APPEND) === 0 ? write() : appendInTurn(core, call, file, write);
   };
   const done = file.watch === undefined ? await act(size) : await transfer(file, call, { kind: "write", offset, length: size, flags, act });
   return done < 0 ? -done : finishWrite(core, file, { offset: args.offset, length: done }, out);
