@@ -256,7 +256,7 @@ describe.each(CALLERS)("as %s", (caller) => {
 const overlay = requires(...NEEDS, "kernel overlayfs");
 
 overlay.test(
-  "files of the lower layers of an overlay, as in a container, are replaced and deleted, and undone",
+  "files and directories of the lower layers of an overlay, as in a container, are replaced and deleted, and undone",
   async () => {
     const project = new Project("root", { edited: "old\n", gone: "gone\n", "dir/in": "in\n" });
     const [upper, work] = ["upper", "work"].map((name) => join(dirname(project.base), name)) as [string, string];
@@ -273,10 +273,12 @@ overlay.test(
       expect((await sluice(["diff", "one"])).stdout).toBe("M edited\nD gone\n1 modified, 1 deleted\n");
     }
     expect((await sluice(["run", "--name", "two", "--", "mv", "dir", "moved"])).code).toBe(0);
-    expect((await sluice(["apply", "two"])).stderr).toBe(
-      "sluice: dir: its overlay moves no directory of a lower layer (EXDEV): nothing was applied: leave it out\n",
-    );
-    expect(readFileSync(join(base, "dir/in"), "utf8")).toBe("in\n");
+    const renamed = (await sluice(["diff", "two"])).stdout;
+    expect((await sluice(["apply", "two"])).code).toBe(0);
+    expect([existsSync(join(base, "dir")), readFileSync(join(base, "moved/in"), "utf8")]).toEqual([false, "in\n"]);
+    expect((await sluice(["undo", "two"])).code).toBe(0);
+    expect([existsSync(join(base, "moved")), readFileSync(join(base, "dir/in"), "utf8")]).toEqual([false, "in\n"]);
+    expect((await sluice(["diff", "two"])).stdout).toBe(renamed);
   },
   LIMIT_MS,
 );

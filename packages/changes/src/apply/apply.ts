@@ -170,9 +170,11 @@ class Apply {
     }
   }
 
-  /** If an object cannot leave the session as it is, others will not either: they are copied, which the record has to know before. */
+  /** If an object cannot move as it is, others will not either: they are copied, which the record has to know before. */
   async #copyFrom(planned: readonly Planned[], first: number, slots: number): Promise<void> {
-    for (const { copy } of planned.slice(first)) await copy?.();
+    const isRemoval = ({ step }: Planned): boolean => step.do === "remove";
+    const removes = isRemoval(planned[first] as Planned);
+    for (const one of planned.slice(first)) if (isRemoval(one) === removes) await one.copy?.();
     await this.#begin(planned, slots);
   }
 

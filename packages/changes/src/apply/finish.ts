@@ -34,9 +34,11 @@ function removeSlots(place: Place, directory: number, record: ApplyRecord): void
 function syncBase({ base }: Place, { slots }: ApplyRecord): void {
   const fd = slots.in === "base" ? openIn(base.fd, ".") : undefined;
   if (fd === undefined) return;
-  const status = native.syncfs(fd);
-  native.close(fd);
-  must(status, base.path, "its files cannot be synced");
+  try {
+    must(native.syncfs(fd), base.path, "its files cannot be synced");
+  } finally {
+    native.close(fd);
+  }
 }
 
 /** Removes the directory of an apply, in one step. */

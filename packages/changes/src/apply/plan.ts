@@ -1,6 +1,6 @@
 /** The steps of an apply in their order, and the new objects in their slots. */
 import { writeFileSync } from "node:fs";
-import { type Hit, isDirectory, type LayerStack, furnish, type Furniture, makeObject } from "@sluice/layer-tools";
+import { type Hit, isDirectory, type LayerStack, furnish, type Furniture, makeObject, readXattrs } from "@sluice/layer-tools";
 import { inDirectory, native } from "@sluice/native";
 import { ACCESS_ACL, AT, Attr, O, UTIME } from "@sluice/vfs";
 import { attributesOf } from "../attributes.js";
@@ -15,10 +15,10 @@ import { inodeOf, isInode, lowerInodeOf, metadataOf, type Steps } from "./steps.
 /** A step, and the call that runs it. */
 export interface Planned {
   step: Step;
-  /** @returns false if the object cannot leave the session as it is */
+  /** @returns false if the object cannot move as it is */
   run(steps: Steps): boolean;
-  /** Only of an object that is to leave the session as it is: copies it, if it cannot. */
-  copy?(): Promise<void>;
+  /** Only of an object that is to leave the session as it is, and of a directory that is removed: copies it, if it cannot. */
+  copy?(): Promise<void> | void;
 }
 
 export interface PlanOptions {
@@ -35,6 +35,7 @@ export interface PlanOptions {
 }
 
 const PRIVATE = 0o700;
+const MODE_BITS = 0o7777;
 /** A merge is newer than both of its sides: a build has to see that. */
 const JUST_NOW = { atimeSec: 0, atimeNsec: UTIME.NOW, mtimeSec: 0, mtimeNsec: UTIME.NOW };
 
@@ -105,11 +106,17 @@ export class Plan {
       if (after === undefined) removed.push(this.#remove(old as Old));
       else if (inPlace.has(one)) others.push(this.#metadata(old as Old, after));
       else {
+        if (old !== undefined && this.#isFreedBefore(old.side)) removed.push(this.#remove(old));
         const merge = this.#merged.has(one) ? one.merge : undefined;
         others.push(await this.#put({ path, old, after, content: merge?.content }, last));
       }
     }
     return [...opened, ...removed.reverse(), ...others, ...last.reverse()];
+  }
+
+  /** A directory of a lower layer may change places with nothing. */
+  #isFreedBefore({ type }: Side): boolean {
+    return this.#ofOverlay && type === "directory";
   }
 
   /** It gets other metadata, with all its names. */
@@ -132,7 +139,30 @@ export class Plan {
 
   #remove({ path, side, reviewed: before }: Old): Planned {
     const step: Step = { do: "remove", path, slot: this.#next++, before, directory: side.type === "directory" };
-    return { step, run: (steps) => steps.run(step, side.object.attr) };
+    const planned: Planned = { step, run: (steps) => steps.run(step, side.object.attr) };
+    if (step.directory) planned.copy = () => void (before.standIn = this.#standIn(path, side, step.slot));
+    return planned;
+  }
+
+  /** Makes an empty directory in the slot, with the metadata of another one and open to its owner. */
+  #standIn(path: string, { object }: Side, slot: number): Inode {
+    const name = String(slot);
+    must(native.mkdirat(this.#slots, name, PRIVATE), path, "its copy cannot be made");
+    const fd = must(
+      native.openat(this.#slots, name, O.RDONLY | O.DIRECTORY | O.NOFOLLOW | O.CLOEXEC, 0),
+      path,
+      "its copy cannot be opened",
+    );
+    try {
+      const attributes = readXattrs(this.#stack, object, { isPlain: true });
+      furnish({ path, attr: object.attr, attributes, marks: this.#stack.tree(object).prefix }, fd);
+      must(native.fchmodat(fd, "", (object.attr.mode & MODE_BITS) | PRIVATE, AT.EMPTY_PATH), path, "its mode cannot be set");
+      const made = new Attr();
+      must(native.statx(fd, "", AT.EMPTY_PATH, made.words), path, "its copy cannot be read");
+      return lowerInodeOf(made, this.#ofOverlay);
+    } finally {
+      native.close(fd);
+    }
   }
 
   #metadata({ path, side, reviewed: before }: Old, after: Side): Planned {
@@ -153,7 +183,7 @@ export class Plan {
     const directory = after.type === "directory";
     const put = { path, slot, after: inode, directory };
     const step: Extract<Step, { do: "add" | "replace" }> =
-      old === undefined ? { do: "add", ...put } : { do: "replace", before: old.reviewed, ...put };
+      old === undefined || this.#isFreedBefore(old.side) ? { do: "add", ...put } : { do: "replace", before: old.reviewed, ...put };
     const run = (steps: Steps): boolean => steps.run(step, old?.side.object.attr);
     if (marks !== undefined) {
       step.marks = marks;

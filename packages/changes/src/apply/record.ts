@@ -24,6 +24,8 @@ export interface Reviewed extends Inode {
   state: string | undefined;
   /** The time of its last change in nanoseconds, and its state in any case. Earlier versions wrote none. */
   seen?: [changed: string, state: string];
+  /** Of a directory that cannot be moved: an empty one in the slot, which an undo puts in its place. */
+  standIn?: Inode;
 }
 
 /** The metadata of an object before a step; the attributes are in base64. */
@@ -83,7 +85,7 @@ export type Step =
   | ({ do: "add" } & Put)
   /** The object in the slot and the one at the path change places. */
   | ({ do: "replace"; before: Reviewed } & Put)
-  /** The object at the path goes to the slot. */
+  /** The object at the path goes to the slot, or its stand-in is there. */
   | { do: "remove"; path: string; slot: number; before: Reviewed; directory: boolean }
   /** The object at the path stays, and gets other metadata. */
   | { do: "furnish"; path: string; before: Reviewed; old: Metadata; now?: Now };

@@ -9,7 +9,7 @@ import { AT, Attr, Errno, errnoName, O, RENAME, S } from "@sluice/vfs";
 import { contentStateOf, sameIdentity, sealOf } from "../identity.js";
 import { look } from "./place.js";
 import { isOwn, type OwnPlaces } from "./own-objects.js";
-import type { Inode, Made, Metadata, OwnStep, Step } from "./record.js";
+import type { Inode, Made, Metadata, OwnStep, Reviewed, Step } from "./record.js";
 
 type MovingStep = Extract<Step, { slot: number }>;
 
@@ -21,7 +21,7 @@ const OF_PROGRAMS = /^(?:user|trusted)\./;
 const MAX_VALUE_BYTES = 65_536;
 const room = Buffer.alloc(MAX_VALUE_BYTES);
 /** Somebody made, removed or replaced the name, or a directory above it. */
-const TAKEN_OR_GONE: readonly number[] = [Errno.ESTALE, Errno.EEXIST, Errno.ENOENT, Errno.ENOTDIR, Errno.ELOOP];
+const TAKEN_OR_GONE: readonly number[] = [Errno.ESTALE, Errno.EEXIST, Errno.ENOENT, Errno.ENOTDIR, Errno.ENOTEMPTY, Errno.ELOOP];
 
 /** The owner may not write in a directory, or it belongs to another quota: the object is copied. */
 const NOT_MOVABLE: readonly number[] = [Errno.EACCES, Errno.EPERM, Errno.EXDEV];
@@ -56,9 +56,10 @@ export const lowerInodeOf = (attr: Attr, ofOverlay: boolean): Inode => ({ ...ino
 
 const keyOf = ({ device, ino, born }: Inode): string => `${device} ${ino} ${born}`;
 
-/** The device may have got another number since, at a start of the machine. */
-export function isInode(attr: Attr | undefined, { ino, born }: Inode): attr is Attr {
-  return attr?.ino === ino && (born === "" || inodeOf(attr).born === born);
+/** The device may have got another number since, at a start of the machine. A stand-in counts as the object. */
+export function isInode(attr: Attr | undefined, { ino, born, standIn }: Inode & Pick<Reviewed, "standIn">): attr is Attr {
+  if (attr?.ino === ino && (born === "" || inodeOf(attr).born === born)) return true;
+  return standIn !== undefined && isInode(attr, standIn);
 }
 
 export function metadataOf(stack: LayerStack, object: Hit): Metadata {
@@ -113,7 +114,7 @@ export class Steps {
 
   /**
    * `reviewed`: the attributes of the object that the step takes away, if it does.
-   * @returns false if the object cannot leave the session as it is. @throws CliError
+   * @returns false if the object cannot leave the session, or the directory, as it is. @throws CliError
    */
   run(step: MovingStep, reviewed: Attr | undefined): boolean {
     if (isOwn(step)) return this.#runOwn(step, reviewed);
@@ -121,10 +122,14 @@ export class Steps {
     const take = (directory: number, name: string): number => {
       if (!this.#isReviewed(step, look(directory, name, this.#here), reviewed as Attr)) return -Errno.ESTALE;
       const slot = String(step.slot);
-      if (step.do === "remove") return native.renameat2(directory, name, this.#slots, slot, RENAME.NOREPLACE);
-      return native.renameat2(this.#slots, slot, directory, name, RENAME.EXCHANGE);
+      if (step.do === "replace") return native.renameat2(this.#slots, slot, directory, name, RENAME.EXCHANGE);
+      if (step.before.standIn !== undefined) return native.unlinkat(directory, name, AT.REMOVEDIR);
+      return native.renameat2(directory, name, this.#slots, slot, RENAME.NOREPLACE);
     };
-    this.#checked(step, inDirectory(this.#base, step.path, take));
+    const status = inDirectory(this.#base, step.path, take);
+    // An overlay moves no directory of its lower layers, unless it has redirect_dir=on.
+    if (status === -Errno.EXDEV && step.do === "remove" && step.directory) return false;
+    this.#checked(step, status);
     const kept = this.#slot(step);
     if (!isInode(kept, step.before) || (isDirectory(kept) && !this.#isEmpty(step))) throw changed(step.path);
     return true;
@@ -164,8 +169,6 @@ export class Steps {
   #checked({ path }: Step, status: number): true {
     if (status >= 0) return true;
     if (TAKEN_OR_GONE.includes(-status)) throw changed(path);
-    if (status === -Errno.EXDEV)
-      throw failed(escapeName(path), "its overlay moves no directory of a lower layer (EXDEV): nothing was applied", "leave it out");
     throw failed(
       escapeName(path),
       `it cannot be changed (${errnoName(-status)}): nothing was applied`,
@@ -250,7 +253,8 @@ export class Steps {
     const kept = this.#slot(step);
     let status = 0;
     if (step.do === "add" && isInode(here, step.after)) status = this.#rename(step, true, RENAME.NOREPLACE);
-    else if (step.do === "remove" && kept !== undefined) status = this.#rename(step, false, RENAME.NOREPLACE);
+    else if (step.do === "remove" && kept !== undefined && !isInode(here, step.before))
+      status = this.#rename(step, false, RENAME.NOREPLACE);
     else if (step.do === "replace" && isInode(here, step.after)) status = this.#rename(step, false, RENAME.EXCHANGE);
     else if (step.do === "replace" && isInode(kept, step.before)) return step.path;
     return !reversed(step, status) || this.#holdsMore(step) ? step.path : undefined;

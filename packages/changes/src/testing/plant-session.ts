@@ -5,7 +5,7 @@ import type { Difference } from "../difference.js";
 import { reviewLayers } from "../review.js";
 import { LayerStack, openTree } from "@sluice/layer-tools";
 import { native, openRealDirectory } from "@sluice/native";
-import { cleanUp, plant, scratch, type Tree } from "@sluice/testkit";
+import { cleanUp, mountKernelOverlay, plant, scratch, type Tree } from "@sluice/testkit";
 import { O } from "@sluice/vfs";
 import type { Place } from "../apply/place.js";
 
@@ -30,23 +30,33 @@ function openPrivate(path: string): Place["directory"] {
   return { fd, path };
 }
 
-/** The file systems of the base and of the session. Two in memory are one. */
+/** The file systems of the base and of the session. Two in memory are one. An overlay, as in a container, has all of the base below. */
 export interface Where {
-  base: "disk" | "tmpfs";
+  base: "disk" | "tmpfs" | "overlay";
   session: "disk" | "tmpfs";
 }
 
+function overlayOf(lower: string): string {
+  const [upper, work] = ["upper", "work"].map((name) => join(dirname(lower), name)) as [string, string];
+  for (const path of [upper, work]) mkdirSync(path);
+  return mountKernelOverlay({ lowers: [lower], upper, work, options: "index=off,redirect_dir=off" });
+}
+
 export async function plantSession(base: Tree, upper: Tree, where: Where = { base: "disk", session: "disk" }): Promise<PlantedSession> {
-  const at = join(scratch({ on: where.base }), "base");
-  const directory = join(where.base === where.session ? dirname(at) : scratch({ on: where.session }), "session");
-  mkdirSync(at);
-  plant(at, base);
+  const planted = join(scratch({ on: where.base === "disk" ? "disk" : "tmpfs" }), "base");
+  const directory = join(where.base === where.session ? dirname(planted) : scratch({ on: where.session }), "session");
+  mkdirSync(planted);
+  plant(planted, base);
+  const at = where.base === "overlay" ? overlayOf(planted) : planted;
   await pause();
   mkdirSync(directory, { mode: 0o700 });
   mkdirSync(join(directory, "upper"));
   plant(join(directory, "upper"), upper);
   await pause();
   const trees = { base: openTree(at, false), upper: openTree(join(directory, "upper"), false) };
+  cleanUp(() => {
+    for (const { fd } of Object.values(trees)) native.close(fd);
+  });
   const stack = (): LayerStack => new LayerStack([trees.upper, trees.base]);
   return {
     base: at,
