@@ -99,7 +99,13 @@ test("selects by paths and patterns", () => {
   expect(chosen(["!/src/*.c", "!deep"])).toEqual(["a.lock", "srcs"]);
   expect(chosen(["!/src/*.c"])).toEqual(["a.lock", "src/deep/b.c", "src/deep/c.lock", "srcs"]);
   expect(chosen(["!src/**/*.c"])).toEqual(["a.lock", "src/deep/c.lock", "srcs"]);
-  expect(() => chosen(["/elsewhere"])).toThrow(/not in \/base/);
+  for (const elsewhere of ["/elsewhere", "/", "//"]) expect(() => chosen([elsewhere])).toThrow(/not in \/base/);
+});
+
+test("an empty word, as of a variable that is not set, selects nothing", () => {
+  expect(() => selectorOf("/base", [""])).toThrow(/the path is empty/);
+  for (const pattern of ["!", "!/"]) expect(() => selectorOf("/base", [pattern])).toThrow(/the pattern is empty/);
+  expect(["f"].filter(selectorOf("/base", ["."]))).toEqual(["f"]);
 });
 
 test("tells what changed underneath from what the session changed", async () => {

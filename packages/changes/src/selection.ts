@@ -22,6 +22,7 @@ function expressionOf(pattern: string): string {
 /** A pattern without a slash matches a name anywhere, one with a slash a path from the top. It matches everything in a directory, too. */
 function matcherOf(pattern: string): (path: string) => boolean {
   const trimmed = pattern.replace(/\/+$/, "");
+  if (trimmed === "") throw wrong(`!${pattern}`, "the pattern is empty", "name the changes to leave out");
   const anywhere = trimmed.includes("/") ? "" : "(?:.*/)?";
   try {
     const expression = new RegExp(`^${anywhere}${expressionOf(trimmed.replace(/^\.?\//, ""))}(?:/.*)?$`, "s");
@@ -34,7 +35,8 @@ function matcherOf(pattern: string): (path: string) => boolean {
 /** Below the directory. @throws CliError */
 function pathsIn(base: string, words: readonly string[]): string[] {
   const within = (word: string): string => {
-    const path = word.replace(/\/+$/, "");
+    if (word === "") throw wrong('""', "the path is empty", 'name a path in the directory of the session, or "." for all of it');
+    const path = word.replace(/(?!^)\/+$/, "");
     if (!path.startsWith("/")) return path.replace(/^(\.\/+)+/, "").replace(/^\.$/, "");
     if (!isWithin(path, base)) throw wrong(word, `the path is not in ${base}`, "name a path in the directory of the session");
     return path.slice(base.length + 1);

@@ -49,7 +49,7 @@ async function diffSession(target: string | undefined, words: readonly string[],
   const [{ findSession, placeOf, recoverSession, reviewSession }, { showReview }] = await reviews();
   (await import("@sluice/sessions")).becomeOwner();
   const session = findSession(target);
-  if (session === undefined && !existsSync(target)) throw unfit(target, NOTHING, "see 'sluice sessions'");
+  if (session === undefined && !existsSync(target)) throw unfit(target || '""', NOTHING, "see 'sluice sessions'");
   if (session === undefined) return undefined;
   if (args.upper !== undefined || args.lower !== undefined) throw wrong("diff", "a session and layers are given", "give one of the two");
   if (args.web === true) return showOnWeb(session, words);
