@@ -1,6 +1,6 @@
 // `sluice run` whose view a host service mounts: the promises of a session hold as they do in its own namespaces. With
 // SLUICE_RUN_BY_SERVICE every other test of this folder runs so, too.
-import { existsSync, readFileSync, utimesSync } from "node:fs";
+import { chmodSync, existsSync, readFileSync, statSync, utimesSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { type HostService, requires, scratch, type ScriptResult, soakBudgetMs, startScript } from "@sluice/testkit";
@@ -195,6 +195,25 @@ describe.each(CALLERS)("as %s", (caller) => {
     LIMIT_MS,
   );
 });
+
+test(
+  "a user's directory that its mode closes is shown if the user may list it, and refused with the remedy if not",
+  async () => {
+    const project = projectOf("an ordinary user");
+    chmodSync(project.base, 0o555);
+    const script = "touch no || echo refused; chmod u+w . && touch new && chmod u-w . && rm f || ls";
+    const run = await project.sluice(["run", "--name", "one", "--", "sh", "-c", script]);
+    expect(run).toMatchObject({ code: 0, stdout: "refused\ndir\nf\nnew\n" });
+    expect(run.stderr).toMatch(BY_SERVICE);
+    expect(await project.sluice(["apply", "one"])).toMatchObject({ code: 0 });
+    expect([project.exists("new"), project.exists("f"), statSync(project.base).mode & 0o777]).toEqual([true, true, 0o555]);
+    chmodSync(project.base, 0o311);
+    const refused = await project.sluice(["run", "--", "true"]);
+    expect(refused.code).toBe(4);
+    expect(refused.stderr).toMatch(/project: lower layer: it cannot be read \(EACCES\): run 'chmod u\+rx' on it\n$/);
+  },
+  LIMIT_MS,
+);
 
 test(
   "a user's file that was only touched meanwhile is no conflict",

@@ -32,6 +32,15 @@ function problemOf(code: string): string {
   return `it cannot be read (${code})`;
 }
 
+/** Whether it belongs to this process's user, whose permissions are a matter of chmod(1). */
+function isOwn(path: string): boolean {
+  try {
+    return statSync(path).uid === process.geteuid?.();
+  } catch {
+    return false;
+  }
+}
+
 /** A directory that can be listed. An error names it by its `role`: "lower layer". @throws CliError */
 export function readableDirectory(path: string, role: string, table: readonly MountRow[], beneath?: LayersBeneath): LocatedDirectory {
   try {
@@ -43,7 +52,8 @@ export function readableDirectory(path: string, role: string, table: readonly Mo
   } catch (error) {
     if (!(error instanceof Error) || !("code" in error)) throw error;
     const code = codeOf(error);
-    throw unfit(path, `${role}: ${problemOf(code)}`, remedies[code] ?? "name a directory that can be read");
+    const remedy = code === "EACCES" && isOwn(path) ? "run 'chmod u+rx' on it" : remedies[code];
+    throw unfit(path, `${role}: ${problemOf(code)}`, remedy ?? "name a directory that can be read");
   }
 }
 
@@ -67,6 +77,8 @@ function writableDirectory(path: string, role: string, find: Find): LocatedDirec
     accessSync(placeOf(place), constants.W_OK);
   } catch (error) {
     const code = codeOf(error);
+    // Its owner may give that permission at any time, as the mount does for a copy-up.
+    if (code === "EACCES" && isOwn(placeOf(place))) return place;
     const remedy = code === "EACCES" ? "mount as a user who may write to it" : "put it on a file system that is mounted read-write";
     throw unfit(path, `${role}: it cannot be written (${code})`, remedy);
   }
