@@ -68,7 +68,7 @@ function refuse(open: readonly Difference[]): never {
   for (const one of open) process.stderr.write(`${escapeName(one.path)} [${conflictLabel(one)}]\n`);
   throw new CliError({
     object: "apply",
-    problem: `${open.length} of the files changed in the directory since the session has them: nothing was applied`,
+    problem: `${open.length} of the files changed in the directory since the session has them, or a program writes them: nothing was applied`,
     remedy: "leave them out with --skip-conflicts, or choose with --take-session, --take-directory or --take-merge",
     exitCode: EXIT.CONFLICT,
   });
