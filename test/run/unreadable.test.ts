@@ -46,6 +46,32 @@ async function done(project: Project, words: readonly string[]): Promise<string>
   return stdout;
 }
 
+const withAttributes = requires(...NEEDS, "command setfattr", "command getfattr", "command setfacl");
+
+withAttributes.test(
+  "a user changes attributes of files that their mode closes, forks and applies them, and gets them back",
+  async () => {
+    const project = new Project("an ordinary user", { shutting: "", read: "", seen: "" }, undefined, "none");
+    const at = (name: string): string => join(project.base, name);
+    const mark = (name: string): string => execFileSync("getfattr", ["--only-values", "-n", "user.mark", at(name)], { encoding: "utf8" });
+    for (const name of ["shutting", "read"]) execFileSync("setfattr", ["-n", "user.mark", "-v", "old", at(name)]);
+    chmodSync(at("read"), 0o444);
+    const before = snapshot(project.base);
+    const script = `
+      setfattr -n user.mark -v new shutting; chmod 444 shutting
+      chmod 644 read; setfattr -n user.mark -v new read; chmod 444 read
+      echo listed > listed; setfattr -n user.mark -v new listed; setfacl -m u::---,u:$(id -u):r listed`;
+    const run = await project.sluice(["run", "--name", "one", "--", "sh", "-ec", script]);
+    expect(run.code, run.stderr).toBe(0);
+    await done(project, ["fork", "one", "two"]);
+    await done(project, ["apply", "two"]);
+    expect(["shutting", "read", "listed"].map(mark)).toEqual(["new", "new", "new"]);
+    await done(project, ["undo", "two"]);
+    expect(diffSnapshots(before, snapshot(project.base)).filter((line) => !line.includes("mtimeNs"))).toEqual([]);
+  },
+  LIMIT_MS,
+);
+
 test(
   "a user changes entries of directories without write or search permission, which get their modes back",
   async () => {

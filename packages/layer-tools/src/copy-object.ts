@@ -1,12 +1,14 @@
 /** Makes an object of a layer again in another directory: its content first, then its owner, attributes, mode and times. */
 import { native } from "@sluice/native";
 import { escapeName, failed } from "@sluice/runtime/cli";
-import { AT, type Attr, Errno, errnoName, O, S, SEEK } from "@sluice/vfs";
+import { AT, Attr, Errno, errnoName, O, S, SEEK } from "@sluice/vfs";
 import { deviceOf } from "./export-layer.js";
 import { type Hit, isRegular, type LayerStack } from "./layer-stack.js";
 import { isMark, readTarget, readXattrs } from "./read-object.js";
 import { shownPath } from "./walk-layers.js";
 
+/** As `asWriter` gives it. */
+export const OWNER_WRITES = 0o200;
 const PIECE_BYTES = 8n << 20n;
 const list = Buffer.alloc(65_536);
 const small = Buffer.alloc(65_536);
@@ -81,6 +83,18 @@ export function furnitureOf({ stack, path, object }: Original): Furniture {
 }
 
 /**
+ * Changes an attribute. Only those who may write a file may change its attributes of users, and its owner may give that permission. The caller
+ * sets the mode afterwards.
+ */
+export function asWriter(fd: number, change: () => number): number {
+  const status = change();
+  const attr = new Attr();
+  if (status !== -Errno.EACCES || native.statx(fd, "", AT.EMPTY_PATH, attr.words) < 0) return status;
+  const opened = native.fchmodat(fd, "", (attr.mode & 0o7777) | OWNER_WRITES, AT.EMPTY_PATH);
+  return opened < 0 ? status : change();
+}
+
+/**
  * Gives the object of a descriptor (O_PATH will do) owner, attributes, mode and times, in an order in which none undoes another. It loses
  * attributes that the original does not have, such as an access list that it inherited. @throws CliError
  */
@@ -89,7 +103,8 @@ export function furnish({ path, attr, attributes, marks }: Furniture, fd: number
   checked(native.fchownat(fd, "", attr.uid, attr.gid, here), path, "its owner cannot be set");
   removeOthers(fd, new Set(attributes.map(([name]) => name)), { path, marks });
   for (const [attribute, value] of attributes) {
-    checked(native.setxattrat(fd, "", attribute, value, 0), path, `its attribute ${escapeName(attribute)} cannot be set`);
+    const set = (): number => native.setxattrat(fd, "", attribute, value, 0);
+    checked(asWriter(fd, set), path, `its attribute ${escapeName(attribute)} cannot be set`);
   }
   if ((attr.mode & S.IFMT) !== S.IFLNK) checked(native.fchmodat(fd, "", attr.mode & 0o7777, AT.EMPTY_PATH), path, "its mode cannot be set");
   checked(native.utimensat(fd, "", timesOf(attr), here), path, "its times cannot be set");
@@ -101,7 +116,8 @@ function removeOthers(fd: number, wanted: ReadonlySet<string>, { path, marks }: 
   checked(length, path, "its attributes cannot be listed");
   for (const name of list.toString("latin1", 0, length).split("\0")) {
     if (name === "" || wanted.has(name) || isMark(marks, name) || name.startsWith("security.")) continue;
-    checked(native.removexattrat(fd, "", name), path, `its attribute ${escapeName(name)} cannot be removed`);
+    const remove = (): number => native.removexattrat(fd, "", name);
+    checked(asWriter(fd, remove), path, `its attribute ${escapeName(name)} cannot be removed`);
   }
 }
 

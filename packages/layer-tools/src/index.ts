@@ -2,7 +2,7 @@
 export { checkWorkLeft } from "./check-work-left.js";
 export { type Problem, UpperCheck } from "./check-upper.js";
 export { commitLayer } from "./commit-layer.js";
-export { furnish, type Furniture, furnitureOf, makeObject, type Original, type Spot } from "./copy-object.js";
+export { asWriter, furnish, type Furniture, furnitureOf, makeObject, type Original, OWNER_WRITES, type Spot } from "./copy-object.js";
 export { LayerExport } from "./export-layer.js";
 export { holdUnmounted } from "./hold-layer.js";
 export { type Hit, isDirectory, isRegular, type LayerPath, LayerStack, type Looked } from "./layer-stack.js";

@@ -2,7 +2,7 @@
  * The steps of an apply, one system call each, and their reverse. Every step is checked before and after: the object that it takes away
  * must be the one that was reviewed, whoever changes the directory meanwhile. Paths are resolved beneath the base, through no link.
  */
-import { type Furniture, furnish, type Hit, isDirectory, type LayerStack, readXattrs } from "@sluice/layer-tools";
+import { asWriter, type Furniture, furnish, type Hit, isDirectory, type LayerStack, OWNER_WRITES, readXattrs } from "@sluice/layer-tools";
 import { inDirectory, native, openBeneath, readNames, StatWord } from "@sluice/native";
 import { escapeName, failed, unfit } from "@sluice/runtime/cli";
 import { AT, Attr, Errno, errnoName, O, RENAME, S } from "@sluice/vfs";
@@ -293,11 +293,15 @@ function isEdited(here: Attr | undefined, after: Made): boolean {
   return after.state !== undefined && isInode(here, after) && contentStateOf(here) !== after.state;
 }
 
-/** False: somebody gave the object an owner or a mode that no step gives it. A change of the owner takes setuid and setgid. */
+/**
+ * False: somebody gave the object an owner or a mode that no step gives it. A change of the owner takes setuid and setgid, and one of an attribute
+ * may open the object for a moment.
+ */
 function isOurs({ mode, uid, gid }: Attr, { old, now }: Extract<Step, { do: "furnish" }>): boolean {
   if (now === undefined) return true;
   const bits = now.acl === true ? ~GROUP_RWX : ~0;
-  const isMode = [old.mode, now.mode].flatMap((known) => [known, known & ~SET_IDS]).some((known) => ((known ^ mode) & bits) === 0);
+  const known = [old.mode, now.mode].flatMap((one) => [one, one & ~SET_IDS]).flatMap((one) => [one, one | OWNER_WRITES]);
+  const isMode = known.some((one) => ((one ^ mode) & bits) === 0);
   return isMode && [old.uid, now.uid].includes(uid) && [old.gid, now.gid].includes(gid);
 }
 
@@ -339,9 +343,12 @@ function restore(fd: number, attr: Attr, step: Extract<Step, { do: "furnish" }>)
   const kept = old.areAll === true ? /^security\./ : /^(?:trusted\.overlay|user\.overlay|security)\./;
   const length = Math.max(0, native.listxattrat(fd, "", list));
   for (const name of list.toString("latin1", 0, length).split("\0")) {
-    if (name !== "" && !wanted.has(name) && !kept.test(name) && !isTheirs(name)) results.push(native.removexattrat(fd, "", name));
+    if (name !== "" && !wanted.has(name) && !kept.test(name) && !isTheirs(name))
+      results.push(asWriter(fd, () => native.removexattrat(fd, "", name)));
   }
-  for (const [name, value] of wanted) if (!isTheirs(name)) results.push(native.setxattrat(fd, "", name, Buffer.from(value, "base64"), 0));
+  for (const [name, value] of wanted) {
+    if (!isTheirs(name)) results.push(asWriter(fd, () => native.setxattrat(fd, "", name, Buffer.from(value, "base64"), 0)));
+  }
   if ((old.mode & S.IFMT) !== S.IFLNK) results.push(native.fchmodat(fd, "", old.mode & 0o7777, AT.EMPTY_PATH));
   if (isOurTime(attr, step)) results.push(native.utimensat(fd, "", old, here));
   return results.find((result) => result < 0) ?? 0;
