@@ -109,6 +109,29 @@ test(
 );
 
 test(
+  "a request to end the review during an apply is refused, and cuts it not short",
+  async () => {
+    const project = new Project("root", FILES);
+    await project.sluice(["run", "--name", "one", "--", "sh", "-c", "for i in $(seq 1000); do echo x > n$i; done"]);
+    const { serving, link } = await serve(project);
+    const call = async (name: string, body: object, token: string): Promise<{ status: number; answer: Record<string, unknown> }> => {
+      const headers = { Authorization: `Bearer ${token}` };
+      const sent = await fetch(new URL(`api/${name}`, link), { method: "POST", headers, body: JSON.stringify(body) });
+      return { status: sent.status, answer: (await sent.json()) as Record<string, unknown> };
+    };
+    const token = String((await call("open", {}, new URL(link).hash.slice(1))).answer["token"]);
+    const applying = call("apply", { list: 1, selected: Array.from({ length: 1000 }, (_, place) => place), choices: {} }, token);
+    await expect.poll(() => existsSync(project.session("one", "apply")), { interval: 1 }).toBe(true);
+    expect((await call("close", {}, token)).status).toBe(409);
+    expect((await applying).status).toBe(200);
+    expect(project.exists("n1000")).toBe(true);
+    expect((await call("close", {}, token)).status).toBe(200);
+    expect((await serving.finished).code).toBe(0);
+  },
+  LIMIT_MS,
+);
+
+test(
   "a change that is held back is applied only if its own box is checked",
   async () => {
     const project = new Project("root", { ...FILES, ".git/config": "a\n" });

@@ -67,6 +67,8 @@ class ReviewServer {
   #review: Review;
   /** Each list has a number, so that a page with an older one applies nothing. */
   #list = 1;
+  /** The changes of that list. An apply may find a conflict that it does not show. */
+  #listed: string;
   #isBusy = false;
   /** An apply failed, and the review of the session after it, too. */
   #isStale = false;
@@ -81,6 +83,7 @@ class ReviewServer {
     this.#review = first;
     this.#isChosen = selectorOf(place.base.path, words);
     this.#end = end;
+    this.#listed = this.#seen();
   }
 
   async answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
@@ -111,7 +114,8 @@ class ReviewServer {
     if (name === "open") return this.#open();
     if (name === "apply") return this.#alone(() => this.#apply(readSelection(body)));
     if (name === "discard") return this.#alone(() => this.#discard());
-    if (name === "close") return this.#close("closed");
+    // This process ends with the page: no apply is cut short.
+    if (name === "close") return this.#alone(() => this.#close("closed"));
     throw new WorkFailure(400, "there is no such call");
   }
 
@@ -161,16 +165,20 @@ class ReviewServer {
     return { patch: isCut ? text.slice(0, MAX_PATCH_LENGTH) : text, isCut, missing };
   }
 
+  #seen(): string {
+    return JSON.stringify(this.#shown().map(({ path, from, aspects, conflict }) => [path, from, aspects, conflict]));
+  }
+
   /** A list of the same changes keeps its number. */
   async #reviewAgain(): Promise<void> {
-    const seen = (): string => JSON.stringify(this.#shown().map(({ path, from, aspects, conflict }) => [path, from, aspects, conflict]));
-    const before = seen();
     recoverSession(this.session);
     const left = await reviewSession(this.place, []);
     noteWriters(this.place, left.all.list);
     this.#review = { ...left, selected: left.selected.filter(({ path }) => this.#isChosen(path)) };
     this.#isStale = false;
-    if (seen() !== before) this.#list++;
+    const seen = this.#seen();
+    if (seen !== this.#listed) this.#list++;
+    this.#listed = seen;
   }
 
   async #apply(selection: Selection): Promise<object> {
