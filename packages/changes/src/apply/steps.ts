@@ -169,11 +169,8 @@ export class Steps {
   #checked({ path }: Step, status: number): true {
     if (status >= 0) return true;
     if (TAKEN_OR_GONE.includes(-status)) throw changed(path);
-    throw failed(
-      escapeName(path),
-      `it cannot be changed (${errnoName(-status)}): nothing was applied`,
-      "check the permissions of its directory",
-    );
+    const remedy = FAULTS.includes(-status) ? "check its disk, and the room on it" : "check the permissions of its directory";
+    throw failed(escapeName(path), `it cannot be changed (${errnoName(-status)}): nothing was applied`, remedy);
   }
 
   /** Somebody may have put a file into a directory that was to be removed. */

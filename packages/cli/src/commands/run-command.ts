@@ -276,7 +276,7 @@ export function addRunCommand(program: Command, sluice: readonly [string, ...str
       ).choices(["ask", "apply", "keep", "discard"]),
     )
     .option("--output <file>", "write a report of the changes, conflicts and denials to this file, as JSON")
-    .option("--json", "one JSON object on standard error at the end, and no other line; nothing is asked")
+    .option("--json", "one JSON object on standard error at the end, and no other line except errors; nothing is asked")
     .addHelpText("after", NOTES)
     .passThroughOptions()
     .action(async (words: string[], args: RunArguments) => run(words, args, sluice));
