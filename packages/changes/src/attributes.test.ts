@@ -45,6 +45,22 @@ test("attributes whose names look like marks get the names that callers gave the
   expect(diffSnapshots(snapshot(session.base), before).filter((line) => !line.includes("mtimeNs"))).toEqual([]);
 });
 
+test("attributes that the session hides stay those of a file that it changed, and not of another one in its place", async () => {
+  const mark = "trusted.overlay.note";
+  const [named, copied] = [{ xattrs: { [mark]: "base's" } }, { xattrs: { "trusted.overlay.origin": "of it" } }];
+  const session = await plantSession(
+    { changed: file("old", named), other: file("old", named) },
+    { changed: file("new", copied), other: file("new") },
+  );
+  const before = snapshot(session.base);
+  await apply(session);
+  const now = snapshot(session.base);
+  expect(now.get("changed")).toMatchObject({ xattrs: before.get("changed")?.xattrs });
+  expect(now.get("other")?.xattrs ?? {}).toEqual({});
+  undoApply(session.place);
+  expect(diffSnapshots(snapshot(session.base), before).filter((line) => !line.includes("mtimeNs"))).toEqual([]);
+});
+
 test("a directory that stays in the session has no difference once its attributes were applied", async () => {
   const session = await plantSession(
     { "d/f": file("old") },

@@ -17,9 +17,20 @@ function named(stack: LayerStack, object: Hit, old: ReadonlyMap<string, Buffer>)
   return readXattrs(stack, object).map(([name, value]) => [old.has(name) ? name : shownName(prefix, name), value]);
 }
 
+/** Whether the session has a copy of an object some of whose attributes it hides. They are none of the copy, and stay those of the object. */
+export function hidesSome(stack: LayerStack, object: Hit, before: Hit): boolean {
+  const { prefix } = stack.tree(before);
+  if (before.listed?.some((name) => isMark(prefix, name)) === false || !stack.isUpper(object)) return false;
+  return stack.mark(object, "origin") !== undefined;
+}
+
 /** As the directory is to have them. `before`: the object that it has now. */
 export function attributesOf(stack: LayerStack, object: Hit, before: Hit | undefined): Attributes {
-  return named(stack, object, before === undefined ? new Map() : plain(stack, before));
+  if (before === undefined) return named(stack, object, new Map());
+  const old = plain(stack, before);
+  const now = new Map(named(stack, object, old));
+  const hidden = hidesSome(stack, object, before) ? [...old].filter(([name]) => isMark(stack.tree(before).prefix, name)) : [];
+  return [...new Map([...hidden, ...now])];
 }
 
 export function sameAttributes(stack: LayerStack, before: Hit, after: Hit): boolean {

@@ -3,7 +3,7 @@ import { writeFileSync } from "node:fs";
 import { type Hit, isDirectory, type LayerStack, furnish, type Furniture, makeObject, readXattrs } from "@sluice/layer-tools";
 import { inDirectory, native } from "@sluice/native";
 import { ACCESS_ACL, AT, Attr, O, UTIME } from "@sluice/vfs";
-import { attributesOf } from "../attributes.js";
+import { attributesOf, hidesSome } from "../attributes.js";
 import type { Difference, OnProgress, Side } from "../difference.js";
 import { changedAt, contentStateOf, inodeKeyOf } from "../identity.js";
 import { changedInPlace } from "./changed-in-place.js";
@@ -178,7 +178,8 @@ export class Plan {
   async #put({ path, old, after, content }: New, last: Planned[]): Promise<Planned> {
     const slot = this.#next++;
     const takesDirectory = old?.side.type === "directory";
-    const marks = content !== undefined || takesDirectory ? undefined : this.#movable?.marksOf(this.#stack, path, after);
+    const isOther = content !== undefined || (old !== undefined && hidesSome(this.#stack, after.object, old.side.object));
+    const marks = isOther || takesDirectory ? undefined : this.#movable?.marksOf(this.#stack, path, after);
     const inode = marks === undefined ? await this.#copy({ path, old, after, content }, slot) : inodeOf(after.object.attr);
     const directory = after.type === "directory";
     const put = { path, slot, after: inode, directory };
