@@ -73,7 +73,7 @@ export async function applyReview(place: Place, review: Review, args: ApplyArgum
   const held = heldBackIn(review);
   const covered = areCovered(all.list);
   const wanted = withoutLeft(all, selected, [...held, ...covered]);
-  noteWriters(place, wanted);
+  noteWriters(wanted);
   const decide = args.decide ?? (hasTerminal() ? byPerson : undefined);
   const { taken, merged, dropped } = await resolveConflicts(wanted, place.base.path, { ...args, decide });
   const chosen = completeSelection(all, taken);

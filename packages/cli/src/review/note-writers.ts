@@ -2,9 +2,11 @@
  * Finds the programs that have files of the directory open for writing. An apply moves such a file away, and the program would go on writing
  * that one, which only an undo brings back. So it is a conflict.
  */
-import { fstatSync, readdirSync, readFileSync, readlinkSync, statSync } from "node:fs";
-import type { Difference, Place } from "@sluice/changes";
+import { readdirSync, readFileSync, readlinkSync } from "node:fs";
+import { type Difference, inodeKeyOf, type Side } from "@sluice/changes";
+import { native } from "@sluice/native";
 import { escapeTextName } from "@sluice/runtime/cli";
+import { AT, Attr } from "@sluice/vfs";
 
 const ACCESS_MODE = 0o3;
 
@@ -14,7 +16,6 @@ function losesFile({ before, after, aspects }: Difference): boolean {
   return after === undefined || aspects.includes("content") || aspects.includes("type");
 }
 
-const keyOf = (name: string, ino: number | bigint): string => `${ino} ${name}`;
 const nameOf = (path: string): string => path.slice(path.lastIndexOf("/") + 1);
 
 function descriptorsOf(pid: string): string[] {
@@ -27,21 +28,20 @@ function descriptorsOf(pid: string): string[] {
 }
 
 interface Wanted {
-  device: bigint;
   names: ReadonlySet<string>;
+  /** By inode. */
   files: ReadonlyMap<string, readonly Difference[]>;
 }
 
 /** The differences whose file the descriptor writes. A name of another file system, which may not answer, is rarely the same. */
-function writtenBy(pid: string, fd: string, { device, names, files }: Wanted): readonly Difference[] {
+function writtenBy(pid: string, fd: string, { names, files }: Wanted): readonly Difference[] {
   const link = `/proc/${pid}/fd/${fd}`;
   try {
-    const name = nameOf(readlinkSync(link, "latin1"));
-    if (!names.has(name)) return [];
+    if (!names.has(nameOf(readlinkSync(link, "latin1")))) return [];
     const flags = /^flags:\s*([0-7]+)$/m.exec(readFileSync(`/proc/${pid}/fdinfo/${fd}`, "latin1"))?.[1] ?? "0";
     if ((Number.parseInt(flags, 8) & ACCESS_MODE) === 0) return [];
-    const { dev, ino } = statSync(link, { bigint: true });
-    return dev === device ? (files.get(keyOf(name, ino)) ?? []) : [];
+    const attr = new Attr();
+    return native.statx(AT.FDCWD, link, 0, attr.words) < 0 ? [] : (files.get(inodeKeyOf(attr)) ?? []);
   } catch {
     return [];
   }
@@ -56,15 +56,15 @@ function commandOf(pid: string): string {
 }
 
 /** Marks the differences as conflicts of which an apply would take the file away from a program that writes it. */
-export function noteWriters({ base }: Place, list: readonly Difference[]): void {
+export function noteWriters(list: readonly Difference[]): void {
   const files = new Map<string, Difference[]>();
   for (const one of list.filter(losesFile)) {
-    const key = keyOf(nameOf(one.path), one.before?.object.attr.ino ?? 0);
+    const key = inodeKeyOf((one.before as Side).object.attr);
     files.set(key, [...(files.get(key) ?? []), one]);
   }
   if (files.size === 0) return;
   const names = new Set([...files.values()].flat().map(({ path }) => nameOf(path)));
-  const wanted = { device: fstatSync(base.fd, { bigint: true }).dev, names, files };
+  const wanted = { names, files };
   for (const pid of readdirSync("/proc").filter((name) => /^\d+$/.test(name))) {
     for (const fd of descriptorsOf(pid)) {
       for (const one of writtenBy(pid, fd, wanted)) {

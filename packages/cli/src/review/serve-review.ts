@@ -173,7 +173,7 @@ class ReviewServer {
   async #reviewAgain(): Promise<void> {
     recoverSession(this.session);
     const left = await reviewSession(this.place, []);
-    noteWriters(this.place, left.all.list);
+    noteWriters(left.all.list);
     this.#review = { ...left, selected: left.selected.filter(({ path }) => this.#isChosen(path)) };
     this.#isStale = false;
     const seen = this.#seen();
@@ -230,7 +230,7 @@ async function listen(server: Server): Promise<string> {
 /** The session is locked. Ends when the page says so. @param words paths and `!patterns`; empty: all changes. @throws CliError */
 export async function serveReview(session: Session, place: SessionPlace, words: readonly string[]): Promise<void> {
   const first = await reviewSession(place, words);
-  noteWriters(place, first.all.list);
+  noteWriters(first.all.list);
   if (first.all.list.length === 0) throw unfit(session.name, "there are no changes to show", "see 'sluice sessions'");
   let end: () => void = () => undefined;
   const ended = new Promise<void>((resolve) => (end = resolve));
