@@ -18,8 +18,8 @@ const SERVING = new Set([
 ]);
 /** These commands answer the kernel. */
 const SERVING_MOUNTS = new Set(["mount", "mount-server", "user-server", "serve", "host-server"]);
-/** Somebody waits for the end of these, and they have loaded the addon. */
-const AWAITED = new Set(["run", "user-mount", "user-server"]);
+/** Somebody waits for the end of these, or a thread of theirs may hang in a mount; and they have loaded the addon. */
+const AWAITED = new Set(["run", "user-mount", "user-server", "explain"]);
 
 const HELP = new Set(["--help", "-h"]);
 const serves = SERVING.has(process.argv[2] ?? "") && !process.argv.some((word) => HELP.has(word));

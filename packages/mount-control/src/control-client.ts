@@ -9,10 +9,15 @@ import { mountAt, readMountTable } from "./mount-table.js";
 import { peerUid } from "./peer.js";
 import { CONTROL_SOCKET, KEEPER_SOCKET, realMountpoint, SHARED_KEEPER_SOCKET, trustedRunDirectories } from "./run-directory.js";
 
+/** Decisions, and lists of open files, may take a while. */
 const ANSWER_TIMEOUT_MS = 30_000;
+/** How long a daemon may take for an answer that costs it nothing. */
+const SIGN_OF_LIFE_MS = 10_000;
 /** How long to wait for the next server while the keeper runs. */
 const SUCCESSION_MS = 20_000;
 const LOOK_MS = 50;
+/** A longer timer would end at once. */
+const MAX_SLEEP_MS = 2 ** 31 - 1;
 /** No more than two servers in a row end during a request. */
 const ASK_AT_MOST = 3;
 
@@ -31,7 +36,7 @@ function open(path: string): Promise<Socket> {
 /**
  * Waits while the daemon's queue is full (EAGAIN): the daemon exists, but accepts nobody now. Usually it is stopped, and its mount waits too.
  */
-async function openInTurn(path: string, patienceMs = ANSWER_TIMEOUT_MS): Promise<Socket> {
+async function openInTurn(path: string, patienceMs = SIGN_OF_LIFE_MS): Promise<Socket> {
   for (const deadlineMs = Date.now() + patienceMs; ; await sleep(LOOK_MS)) {
     try {
       return await open(path);
@@ -42,14 +47,38 @@ async function openInTurn(path: string, patienceMs = ANSWER_TIMEOUT_MS): Promise
   }
 }
 
+function silent(mountpoint: string): Error {
+  const remedy = `see whether it is stopped; 'umount -l ${mountpoint}' gets rid of the mount`;
+  return failed(mountpoint, "the daemon does not answer (ETIMEDOUT)", remedy);
+}
+
+/** A request that no version knows, so that each refuses it at once. */
+const PROBE = '{"method":"probe"}\n';
+
+/**
+ * A process that is stopped, or that hangs, takes connections all the same, and the answer to a request may be long in coming. So a connection
+ * of its own asks for a sign of life.
+ */
+async function isAlive(socket: Socket, patienceMs: number): Promise<boolean> {
+  const answered = new Promise<true>((resolve) => {
+    for (const event of ["data", "error", "close"]) socket.on(event, () => resolve(true));
+  });
+  socket.resume().write(PROBE);
+  const over = new AbortController();
+  const found = await Promise.race([answered, sleep(Math.min(patienceMs, MAX_SLEEP_MS), false, { signal: over.signal })]);
+  over.abort();
+  socket.destroy();
+  return found;
+}
+
 /**
  * Undefined if no daemon answers for this mount point. With `patienceMs` it waits no longer than that. @throws CliError if there is, or may
- * be, one that this user may not ask
+ * be, one that this user may not ask, or that hangs
  */
 export async function connectControl(mountpoint: string, control: string | undefined, patienceMs?: number): Promise<Socket | undefined> {
   const paths = control === undefined ? socketPaths(mountpoint, CONTROL_SOCKET) : [control];
   for (const deadlineMs = Date.now() + (patienceMs ?? SUCCESSION_MS); ; await sleep(LOOK_MS)) {
-    const found = await connectFirst(paths, serversOf(mountpoint), patienceMs);
+    const found = await connectFirst(paths, serversOf(mountpoint), { hangs: silent(mountpoint), patienceMs });
     if (found instanceof Socket || Date.now() > deadlineMs || !(await hasKeeper(mountpoint))) return orDenial(found);
   }
 }
@@ -73,7 +102,8 @@ async function hasKeeper(mountpoint: string): Promise<boolean> {
 
 /** The same for a mount's keeper. */
 export async function connectKeeper(mountpoint: string): Promise<Socket | undefined> {
-  return orDenial(await connectFirst(socketPaths(mountpoint, KEEPER_SOCKET), [0, ...ourselves()]));
+  const hangs = failed(mountpoint, "the keeper does not answer (ETIMEDOUT)", "see whether it is stopped");
+  return orDenial(await connectFirst(socketPaths(mountpoint, KEEPER_SOCKET), [0, ...ourselves()], { hangs }));
 }
 
 /** A user trusts their own processes. For root see `serversOf`. */
@@ -129,11 +159,12 @@ function isHidden(path: string): boolean {
 async function connectFirst(
   paths: readonly string[],
   trusted: readonly number[],
-  patienceMs?: number,
+  { hangs, patienceMs = SIGN_OF_LIFE_MS }: { hangs: Error; patienceMs?: number | undefined },
 ): Promise<Socket | Error | undefined> {
   let denial: Error | undefined;
   for (const path of paths) {
     try {
+      if (!(await isAlive(checkPeer(await openInTurn(path, patienceMs), path, trusted), patienceMs))) throw hangs;
       return checkPeer(await openInTurn(path, patienceMs), path, trusted);
     } catch (error) {
       if (error instanceof CliError) throw error;
@@ -192,15 +223,7 @@ async function* converse(
 ): AsyncGenerator<unknown, boolean, undefined> {
   socket.setEncoding("utf8");
   if (!isPatient(request)) {
-    socket.setTimeout(patienceMs ?? ANSWER_TIMEOUT_MS, () => {
-      socket.destroy(
-        failed(
-          mountpoint,
-          "the daemon does not answer (ETIMEDOUT)",
-          `see whether it is stopped; 'umount -l ${mountpoint}' gets rid of the mount`,
-        ),
-      );
-    });
+    socket.setTimeout(patienceMs ?? ANSWER_TIMEOUT_MS, () => socket.destroy(silent(mountpoint)));
   }
   socket.write(`${JSON.stringify(request)}\n`);
   try {

@@ -23,7 +23,7 @@ mkdirSync(own, { recursive: true, mode: 0o700 });
 await connectControl("/nowhere/of-this-test").catch(({ message }) => console.log("none: " + message.replace(roots, "ROOTS")));
 createServer().listen(join(own, "keeper.sock"), () => {
   // The old server has ended, and the next one is not ready yet.
-  setTimeout(() => createServer().listen(join(own, "control.sock"), () => console.log("there")), 300);
+  setTimeout(() => createServer((one) => one.end("alive\\n")).listen(join(own, "control.sock"), () => console.log("there")), 300);
 });
 setTimeout(async () => {
   await connectControl("/nowhere/of-this-test");

@@ -4,6 +4,7 @@ import { escapeName, unfit, wrong } from "@sluice/runtime/cli";
 import type { Session } from "@sluice/sessions";
 import { type Command, Option } from "commander";
 import { type Change, walkUpper } from "@sluice/layer-tools";
+import { mountAt, readMountTable, realMountpoint } from "@sluice/mount-control";
 import { toText } from "@sluice/native";
 import { addLayerOptions, layersOf, type LayersArguments, stackOf } from "./layers-argument.js";
 import { controlOption } from "./shared-options.js";
@@ -43,13 +44,16 @@ async function showOnWeb(session: Session, words: readonly string[]): Promise<tr
   return true;
 }
 
+/** The mount itself is not looked at: its server may hang. */
+const isMounted = (path: string): boolean => mountAt(realMountpoint(path), readMountTable()) !== undefined;
+
 /** Undefined unless the first word names a session. A session that runs is not recovered: its runner has done that. */
 async function diffSession(target: string | undefined, words: readonly string[], args: DiffArguments): Promise<true | undefined> {
   if (target === undefined || target.includes("/")) return undefined;
   const [{ findSession, placeOf, recoverSession, reviewSession }, { showReview }] = await reviews();
   (await import("@sluice/sessions")).becomeOwner();
   const session = findSession(target);
-  if (session === undefined && !existsSync(target)) throw unfit(target || '""', NOTHING, "see 'sluice sessions'");
+  if (session === undefined && !isMounted(target) && !existsSync(target)) throw unfit(target || '""', NOTHING, "see 'sluice sessions'");
   if (session === undefined) return undefined;
   if (args.upper !== undefined || args.lower !== undefined) throw wrong("diff", "a session and layers are given", "give one of the two");
   if (args.web === true) return showOnWeb(session, words);

@@ -1,8 +1,9 @@
 /** `sluice explain`: the effect of the policy on a path of a running mount, and its reason. It opens nothing. */
-import { lstatSync, realpathSync } from "node:fs";
+import { lstat, realpath } from "node:fs/promises";
 import { basename, dirname, join, relative, resolve } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { ALL_ACCESSES, scopeText } from "@sluice/decision-api";
-import { codeOf, escapeLine, escapeTextName, unfit, wrong } from "@sluice/runtime/cli";
+import { codeOf, escapeLine, escapeTextName, failed, unfit, wrong } from "@sluice/runtime/cli";
 import { type Command, Option } from "commander";
 import { askOnce, type ExplainRequest, type Explanation, mountOf, readMountTable } from "@sluice/mount-control";
 import { toBytes } from "@sluice/native";
@@ -19,11 +20,14 @@ interface ExplainArguments {
   control?: string;
 }
 
+/** For a look at a path on the mount. */
+const PATIENCE_MS = 10_000;
+
 /** The last name is not followed if it is a link: an open goes to the target, which has another path. */
-function realPath(path: string): string {
+async function realPath(path: string): Promise<string> {
   const full = resolve(path);
   try {
-    return realpathSync.native(full);
+    return await realpath(full);
   } catch {
     // A dangling link, or a missing file: the daemon says so.
   }
@@ -32,7 +36,7 @@ function realPath(path: string): string {
   for (let at = full; at !== "/"; at = dirname(at)) {
     names.unshift(basename(at));
     try {
-      return join(realpathSync.native(dirname(at)), ...names);
+      return join(await realpath(dirname(at)), ...names);
     } catch (error) {
       if (codeOf(error) !== "ENOENT") throw unfit(path, `it cannot be reached (${codeOf(error)})`, "correct the path");
     }
@@ -40,14 +44,33 @@ function realPath(path: string): string {
   return full;
 }
 
-function locate(path: string): { mountpoint: string; below: string } {
-  const real = realPath(path);
+/** Looks at the mount in another thread, so that signals end the command if the daemon hangs. @throws CliError if that takes long */
+async function inTime<T>(path: string, look: Promise<T>): Promise<T> {
+  const over = new AbortController();
+  const late = sleep(PATIENCE_MS, undefined, { signal: over.signal }).then(() => {
+    throw failed(path, "the file system there does not answer (ETIMEDOUT)", "see whether its daemon is stopped");
+  });
+  try {
+    return await Promise.race([look, late]);
+  } finally {
+    over.abort();
+  }
+}
+
+async function locate(path: string): Promise<{ mountpoint: string; below: string }> {
+  const real = await inTime(path, realPath(path));
   const row = mountOf(real, readMountTable());
   if (row === undefined || !row.type.startsWith("fuse")) {
     throw unfit(path, "it is not on a mount of Sluice", "name a file below one: see 'findmnt -t fuse.sluice'");
   }
   return { mountpoint: row.mountpoint, below: relative(row.mountpoint, real) };
 }
+
+const isThere = (path: string): Promise<boolean> =>
+  lstat(path).then(
+    () => true,
+    (error: unknown) => codeOf(error) !== "ENOENT",
+  );
 
 /** A file that is not to be seen may be hidden by the policy: only the daemon knows. */
 async function ask(
@@ -58,7 +81,7 @@ async function ask(
   try {
     return (await askOnce(mountpoint, control, request)) as Explanation;
   } catch (error) {
-    if (lstatSync(path, { throwIfNoEntry: false }) !== undefined) throw error;
+    if (await inTime(path, isThere(path))) throw error;
     throw unfit(path, "there is no such file (ENOENT)", "name a file that exists, or use 'sluice policy explain', which needs no file");
   }
 }
@@ -112,7 +135,7 @@ export function renderExplanation(explained: Explanation): string {
 }
 
 async function show(path: string, args: ExplainArguments): Promise<void> {
-  const { mountpoint, below } = locate(path);
+  const { mountpoint, below } = await locate(path);
   const uid = id(args.uid, "--uid") ?? process.getuid?.() ?? 0;
   const own = args.uid === undefined;
   const gid = id(args.gid, "--gid") ?? (own ? (process.getgid?.() ?? 0) : uid);

@@ -1,8 +1,8 @@
-import { closeSync, statSync } from "node:fs";
+import { statSync } from "node:fs";
 import { connect, createServer, type Socket } from "node:net";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { native, toBytes } from "@sluice/native";
+import { native } from "@sluice/native";
 import { scratch } from "@sluice/testkit";
 import { expect, test } from "vitest";
 import { ask, askOnce, connectControl, type ControlRequest, type KeeperRequest } from "@sluice/mount-control";
@@ -83,7 +83,7 @@ test("waits for a place in the full queue of a daemon that accepts nobody", asyn
   expect(waiting.length).toBeGreaterThan(0);
   const found = connectControl("/mnt", path);
   expect(await Promise.race([found.catch(String), sleep(300, "waits")])).toBe("waits");
-  const server = createServer().listen({ fd });
+  const server = createServer((one) => one.once("data", () => one.end("alive\n"))).listen({ fd });
   const socket = await found;
   expect(socket).toBeDefined();
   for (const one of [...waiting, socket]) one?.destroy();
@@ -110,12 +110,15 @@ test("the socket of a server that is about to die is waited for", async () => {
 
 const ENDED = "/mnt: the daemon ended before it answered (EPIPE): see its log";
 
-/** In the queue of a server that ends before it looks there. */
+/** Of a server that answers the first connection, the proof that it is alive, and ends before it looks at the next one. */
 async function cutOff(): Promise<Socket> {
   const path = join(scratch(), "c.sock");
-  const fd = native.unixListen(toBytes(path), 0o600, 1);
+  let connections = 0;
+  const server = createServer((socket) =>
+    connections++ === 0 ? socket.end("alive\n") : server.close(() => undefined) && socket.destroy(),
+  );
+  await new Promise<void>((resolve) => server.listen(path, resolve));
   const socket = await connectControl("/mnt", path);
-  closeSync(fd);
   if (socket === undefined) throw new Error("nobody listens");
   return socket;
 }
