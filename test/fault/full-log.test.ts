@@ -1,8 +1,21 @@
 // The disk of a log is full, or nobody reads its pipe: services go on, and log again when it has room.
-import { existsSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import {
+  closeSync,
+  constants,
+  existsSync,
+  openSync,
+  readFileSync,
+  readlinkSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+  writeSync,
+} from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { native } from "@sluice/native";
 import { file, plant, policyOf, requires, runScript, runSluice, scratch, startScript } from "@sluice/testkit";
+import type { MountStatus } from "@sluice/mount-control";
 import { expect } from "vitest";
 
 const { test } = requires("/dev/fuse", "CAP_SYS_ADMIN");
@@ -66,6 +79,33 @@ for (const keeper of ["off", "on"])
     },
     LIMIT_MS,
   );
+
+test(
+  "a keeper replaces servers that die while its standard error is a terminal that is stopped",
+  async () => {
+    const [lower, mountpoint] = [plant(scratch(), { a: file("a") }), scratch()];
+    const ends = new Int32Array(2);
+    expect(native.openPty(ends)).toBe(0);
+    const terminal = readlinkSync(`/proc/self/fd/${ends[1]}`);
+    const fd = openSync(terminal, constants.O_WRONLY | constants.O_NONBLOCK | constants.O_NOCTTY);
+    expect(() => {
+      for (;;) writeSync(fd, "x");
+    }).toThrow("EAGAIN");
+    const words = [process.execPath, CLI, "mount", "--lower", lower, "--keeper", "on", mountpoint];
+    const mount = startScript(["sh", "-c", 'at=$1; shift; exec "$@" 2>"$at"', "sh", terminal, ...words], { timeoutMs: LIMIT_MS });
+    await mount.waitFor("mounted ");
+    for (let deaths = 1; deaths <= 3; deaths++) {
+      const { pid, keeper } = JSON.parse((await runSluice(["status", "--json", mountpoint])).stdout) as MountStatus;
+      expect(keeper?.restarts).toBe(deaths - 1);
+      process.kill(pid, "SIGKILL");
+      expect((await runScript(["cat", join(mountpoint, "a")], { timeoutMs: LIMIT_MS })).stdout).toBe("a");
+    }
+    expect(await runSluice(["unmount", mountpoint])).toMatchObject({ code: 0 });
+    expect(await mount.finished).toMatchObject({ code: 0 });
+    for (const each of [...ends, fd]) closeSync(each);
+  },
+  LIMIT_MS,
+);
 
 test(
   "a host service makes and ends mounts while the disk of its log is full, and logs again when it has room",

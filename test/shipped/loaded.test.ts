@@ -78,7 +78,7 @@ test("a command starts without Node's loader of ES modules, which takes a fifth 
 });
 
 test("a keeper loads modules for its mounts, and no overlay, protocol or foreign package", () => {
-  const ours = ["packages/cli", "packages/keeper-link", "packages/native", "packages/vfs", "services/keeper"];
+  const ours = ["packages/cli", "packages/keeper-link", "packages/native", "packages/runtime", "packages/vfs", "services/keeper"];
   expect([...loadedBy("chunks/packages/cli/dist/keeper-main.js")].sort()).toEqual(ours);
 });
 

@@ -172,7 +172,7 @@ export const BOUNDARIES = {
     reason: "services never import each other: between them is gRPC, even on one machine; a server loads no tools for layers",
   },
   "services/keeper": {
-    may: ["keeper-link", "native", "vfs"],
+    may: ["keeper-link", "native", "runtime", "vfs"],
     external: [],
     reason: "it alone needs the privilege to mount: it holds and checks, and knows no policy, overlay or gRPC",
   },

@@ -1,9 +1,9 @@
 /** The logger of a service: pino JSON, and readable lines at a terminal. Libraries do not log; they emit. */
-import { constants, fstatSync, openSync } from "node:fs";
 import { isatty } from "node:tty";
 import { type DestinationStream, destination, type Logger, type LoggerOptions, pino } from "pino";
 import { CliError, EXIT } from "./cli-error.js";
 import type { LogLevel } from "./log-levels.js";
+import { unwaitingStderr } from "./output/unwaiting-stderr.js";
 import { terminalLine } from "./terminal-line.js";
 
 export type { Logger } from "pino";
@@ -58,25 +58,6 @@ function openLogFile(file: string): LogDestination {
     const remedy = "name a file that this user can write";
     throw new CliError({ object: file, problem: "the log file cannot be written", errno, remedy, exitCode: EXIT.USAGE }, { cause });
   }
-}
-
-let stderr: number | undefined;
-
-/**
- * Standard error, opened again so that a write waits for nobody: a terminal that is stopped by Ctrl-S, or a pipe whose reader is busy, would stop
- * the event loop, and everybody who uses a mount. Others of the same pipe keep their way of writing.
- */
-function unwaitingStderr(): number {
-  if (stderr !== undefined) return stderr;
-  stderr = STDERR;
-  const { O_WRONLY, O_APPEND, O_NONBLOCK, O_NOCTTY } = constants;
-  try {
-    if (isatty(STDERR) || fstatSync(STDERR).isFIFO())
-      stderr = openSync(`/proc/self/fd/${STDERR}`, O_WRONLY | O_APPEND | O_NONBLOCK | O_NOCTTY);
-  } catch {
-    // Such as a terminal of another user, or a pipe without a reader.
-  }
-  return stderr;
 }
 
 /**

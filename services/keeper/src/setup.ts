@@ -4,6 +4,7 @@ import { basename, dirname } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { LayerError, type MountPlan, untilLetGo } from "@sluice/keeper-link";
 import { leaveNow, native, removeTree, toBytes } from "@sluice/native";
+import { tellStderr } from "@sluice/runtime/stderr";
 import { AT, errnoName, FsError, O } from "@sluice/vfs";
 import { discardsPend } from "./discard.js";
 import { MountResources } from "./mount-resources.js";
@@ -14,7 +15,7 @@ const CLOSING_LIMIT_MS = 2_000;
 const POLL_MS = 10;
 
 export function say(what: string, text: string): void {
-  process.stderr.write(`sluice: ${`${what}: ${text}`.replace(/[\p{Cc}\p{Cf}]/gu, " ")}\n`);
+  tellStderr(`sluice: ${`${what}: ${text}`.replace(/[\p{Cc}\p{Cf}]/gu, " ")}\n`);
 }
 
 /** @returns an exit code if the resources cannot be opened; then the reason is on standard error */

@@ -7,6 +7,7 @@ import { openSocketLink, tellLoaded } from "@sluice/keeper-link";
 import { native, POLL, untilReadable } from "@sluice/native";
 import type { Logger } from "@sluice/runtime";
 import { failed } from "@sluice/runtime/cli";
+import { tellStderr } from "@sluice/runtime/stderr";
 import type { MountConfig } from "../config/mount-config.js";
 import { type HandedSession, handedAs, handedFds, withSessionFiles } from "./handed-session.js";
 import { mountPlan, readServerConfig, type ServerConfig } from "./start-keeper.js";
@@ -63,7 +64,7 @@ async function serve(given: Given, { keeper, linkSocket, isFirst }: Start, host:
   if (!joined) tellLoaded(linkSocket);
   const itsHost = isFirst ? withService(host, logger, config, given) : host;
   await untilReadable(linkSocket, () => {
-    if (joined) process.stderr.write(`sluice: ${config.mountpoint}: another server serves it: standing by\n`);
+    if (joined) tellStderr(`sluice: ${config.mountpoint}: another server serves it: standing by\n`);
   });
   const link = openSocketLink(linkSocket, {
     plan: mountPlan(config),
