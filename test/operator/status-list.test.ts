@@ -52,6 +52,15 @@ test("lists each mount with its policy, replicas, open files and denials of the 
   await free.stop();
 });
 
+test("tells that the name of a decision service cannot be resolved", async () => {
+  const lower = plant(scratch(), { a: publicFile("a") });
+  const mount = await mountSluice({ lowers: [lower], args: ["--decision", "no-such-name.invalid:4000"] });
+  const { stdout } = await runSluice(["status", mount.mountpoint]);
+  expect(stdout).toMatch(/^decider +no-such-name\.invalid:4000, outage; on outage: deny\n +getaddrinfo \w+ no-such-name\.invalid$/m);
+  expect(lineOf((await runSluice(["status"])).stdout, mount.mountpoint)).toMatch(/ not known yet +none found +0 +0$/);
+  await mount.stop();
+});
+
 test("lists a mount whose server is stopped, with the reason why it tells nothing, and the others", async () => {
   const lower = plant(scratch(), { a: publicFile("a") });
   const stopped = await mountSluice({ lowers: [lower], ownProcess: true });

@@ -285,6 +285,8 @@ export interface DeciderStatus {
   state: "ready" | "connecting" | "outage" | "closed";
   /** `why` it does not answer; undefined if it does. */
   replicas: readonly (ReplicaStatus & { inFlight: number; why?: string | undefined })[];
+  /** Why a name or a directory in the target leads to no replica. Absent or empty: each does. */
+  unresolved?: readonly string[];
   revision: PolicyRevision | undefined;
   policyId: string | undefined;
   /** Revisions that replicas hold at once without an order between them: the stricter answer holds. Absent or empty: they agree. */

@@ -122,6 +122,7 @@ class ConnectedDecider implements Decider {
       target: this.options.target,
       state: this.state(),
       replicas: this.pool.describe(),
+      unresolved: this.pool.unresolved,
       revision: this.latest?.revision,
       policyId: this.latest?.policyId,
       ...(view.kind === "split" ? { split: view.revisions } : {}),

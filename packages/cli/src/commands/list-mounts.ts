@@ -61,9 +61,10 @@ function policyWord(policy: MountStatus["policy"]): string {
   return `${policy.policyId}${policy.summary === null ? "" : ` (${policy.summary})`}${refused}`;
 }
 
-/** Without a policy nobody is asked. */
-function replicasWord({ known, ready }: NonNullable<ListedMount["replicas"]>): string {
-  return known === 0 ? "-" : `${ready} of ${known} ready`;
+/** Without a policy nobody is asked. A name that cannot be resolved leads to no replica. */
+function replicasWord({ known, ready }: NonNullable<ListedMount["replicas"]>, policy: MountStatus["policy"]): string {
+  if (known === 0) return policy?.unconditionalGrant === true ? "-" : "none found";
+  return `${ready} of ${known} ready`;
 }
 
 function row(mount: ListedMount): string[] {
@@ -71,7 +72,7 @@ function row(mount: ListedMount): string[] {
   if (mount.problem !== undefined) return [escapeTextName(mountpoint), "-", "-", `no answer: ${mount.problem}`];
   const age = `${duration(uptimeMs)}${state === "draining" ? ", ending" : ""}`;
   const counts = [String(openFiles), denialsLastMinute === null ? "?" : String(denialsLastMinute)];
-  return [escapeTextName(mountpoint), escapeTextName(name), age, policyWord(policy), replicasWord(replicas), ...counts];
+  return [escapeTextName(mountpoint), escapeTextName(name), age, policyWord(policy), replicasWord(replicas, policy), ...counts];
 }
 
 const HEAD = ["MOUNT POINT", "NAME", "UP", "POLICY", "REPLICAS", "OPEN FILES", "DENIED/MIN"];

@@ -99,10 +99,10 @@ function idlePollingLine({ wish, why, phase, gainUs, holds, heldMs }: MountStatu
   return `${wish}${phase === "off" ? "" : ", at it now"}; ${past}`;
 }
 
-/** The replicas that do not answer, at most four of them. */
-function unreachableLines({ decider: { replicas } }: MountStatus): string[] {
-  const silent = replicas.filter(({ why }) => why !== undefined);
-  return silent.slice(0, 4).map(({ address, why }) => `            ${address}: ${why}`);
+/** The parts of the target that lead to no replica, and the replicas that do not answer, at most four of them. */
+function unreachableLines({ decider: { replicas, unresolved = [] } }: MountStatus): string[] {
+  const silent = replicas.filter(({ why }) => why !== undefined).map(({ address, why }) => `${address}: ${why}`);
+  return [...unresolved, ...silent].slice(0, 4).map((line) => `            ${line}`);
 }
 
 export function renderStatus(status: MountStatus): string {

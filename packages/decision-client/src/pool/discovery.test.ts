@@ -28,6 +28,7 @@ it("uses the replicas of a list if a name in it cannot be resolved, and tells th
   onTestFinished(() => decider.close());
   await until(() => told.length > 1 && decider.status().replicas.some(({ why }) => why !== undefined));
   expect(decider.status().replicas).toMatchObject([{ address: "unix:/nonexistent.sock", why: "connect ENOENT /nonexistent.sock" }]);
+  expect(decider.status().unresolved).toEqual(["ENOENT: no such file or directory, scandir '/nonexistent'"]);
   expect(new Set(told)).toEqual(
     new Set([
       `${target}: ENOENT: no such file or directory, scandir '/nonexistent'`,

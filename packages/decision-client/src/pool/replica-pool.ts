@@ -47,7 +47,8 @@ export class ReplicaPool implements Replicas {
   private discovery: NodeJS.Timeout | undefined;
   private lastHeard: PolicyCapabilities | undefined;
   private closed = false;
-  private toldProblems: readonly string[] = [];
+  /** The reasons of the last look at the target. */
+  unresolved: readonly string[] = [];
   /** The start of the outage, on the clock of performance.now(); undefined while a replica is reachable. */
   private aloneSinceMs: number | undefined = performance.now();
 
@@ -184,8 +185,8 @@ export class ReplicaPool implements Replicas {
 
   private tellProblems(problems: readonly string[]): void {
     const { targetText, events } = this.parts;
-    for (const problem of problems) if (!this.toldProblems.includes(problem)) events.unreachable(targetText, problem);
-    this.toldProblems = problems;
+    for (const problem of problems) if (!this.unresolved.includes(problem)) events.unreachable(targetText, problem);
+    this.unresolved = problems;
   }
 
   private update(addresses: readonly string[]): void {

@@ -113,6 +113,7 @@ export function mountStatus(parts: MountParts, draining: boolean): MountStatus {
         ...replica,
         revision: replica.revision ? revisionText(replica.revision) : null,
       })),
+      unresolved: deciderStatus.unresolved ?? [],
       policyId: deciderStatus.policyId,
       split: (deciderStatus.split ?? []).map(revisionText),
       cache: deciderStatus.cache ?? null,
