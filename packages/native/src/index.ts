@@ -5,6 +5,7 @@ export type { UtimeTimes } from "./name-calls.js";
 export { DirentCursor, parseDirents, readNames, type VisitDirent } from "./paths/dirents.js";
 export { Fd } from "./fd.js";
 export { leaveNow } from "./process/leave-now.js";
+export { startThreads } from "./process/start-threads.js";
 export { native } from "./native.js";
 export { memoryFileOf } from "./memory-file.js";
 export { check, NativeError } from "./native-error.js";

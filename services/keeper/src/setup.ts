@@ -3,7 +3,7 @@ import { chmodSync, chownSync, lstatSync, mkdirSync } from "node:fs";
 import { basename, dirname } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { LayerError, type MountPlan, untilLetGo } from "@sluice/keeper-link";
-import { leaveNow, native, removeTree, toBytes } from "@sluice/native";
+import { leaveNow, native, removeTree, startThreads, toBytes } from "@sluice/native";
 import { tellStderr } from "@sluice/runtime/stderr";
 import { AT, errnoName, FsError, O } from "@sluice/vfs";
 import { discardsPend } from "./discard.js";
@@ -44,6 +44,7 @@ export function prepare(): void {
   native.setNofileLimit(hard);
   native.setDumpable(false);
   native.setNoNewPrivileges();
+  startThreads();
   // The reader of the mount's first line may have closed the pipe since.
   for (const stream of [process.stdout, process.stderr]) stream.on("error", () => undefined);
 }

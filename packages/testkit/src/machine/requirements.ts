@@ -22,6 +22,7 @@ export type Need =
   | "helm"
   | "user namespaces"
   | "memory cgroup"
+  | "pids cgroup"
   | "CPU latency requests"
   | "pseudo-terminals"
   | "the machine's pid namespace"
@@ -104,6 +105,7 @@ const PROBES: Readonly<Record<string, () => boolean>> = {
   "user namespaces": () =>
     spawnSync("unshare", ["-Ur", "-m", "-p", "-f", "--mount-proc", "mount", "-t", "tmpfs", "none", "/mnt"]).status === 0,
   "memory cgroup": () => hasCapability(CAP.SYS_ADMIN) && canRead("/sys/fs/cgroup/memory/memory.stat"),
+  "pids cgroup": () => hasCapability(CAP.SYS_ADMIN) && canRead("/sys/fs/cgroup/pids/cgroup.procs"),
   // Another user's one would hide the one that a test asks for.
   "CPU latency requests": () => canOpen("/dev/cpu_dma_latency") && latencyAskedFor() > 0,
   // Without a mounted devpts the device exists, but cannot be opened (ENODEV).

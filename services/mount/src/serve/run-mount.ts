@@ -5,6 +5,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { untilLetGo } from "@sluice/keeper-link";
 import { mountAt, readMountTable, removeDeadDirectoriesLater } from "@sluice/mount-control";
+import { startThreads } from "@sluice/native";
 import type { Logger } from "@sluice/runtime";
 import { failed } from "@sluice/runtime/cli";
 import type { Engine } from "@sluice/vfs";
@@ -118,6 +119,7 @@ async function serve(context: MountContext, host: MountHost): Promise<void> {
   );
   serves = true;
   if (keeper !== undefined) leaveToNextServer({ keeper, owner, engine, logger, leaveSockets: runDirectory.leave });
+  startThreads();
   tellReady(context, parts);
   removeDeadDirectoriesLater();
   await Promise.race([engine.ended, stop.reached(1)]);

@@ -1,0 +1,56 @@
+/** A keeper and a server in a cgroup that has as many tasks as it may go on: libuv would end a process that cannot make the threads of its pool. */
+import { mkdirSync, readFileSync, rmdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import {
+  cleanUp,
+  descendantsOf,
+  eventually,
+  file,
+  layers,
+  mountSluice,
+  policyOf,
+  requires,
+  runScript,
+  type SluiceMount,
+  statusOf,
+} from "@sluice/testkit";
+import { expect } from "vitest";
+
+const { test } = requires("/dev/fuse", "CAP_SYS_ADMIN", "pids cgroup");
+const LIMIT_MS = 60_000;
+
+/** From now on the process can neither start a thread nor a process. */
+function confine(pid: number): void {
+  const group = `/sys/fs/cgroup/pids/sluice-test-${pid}`;
+  mkdirSync(group);
+  cleanUp(() => rmdirSync(group));
+  writeFileSync(join(group, "cgroup.procs"), String(pid));
+  writeFileSync(join(group, "pids.max"), readFileSync(join(group, "pids.current")));
+}
+
+async function mounted(): Promise<SluiceMount> {
+  const { lower, upper } = layers({ lower: { a: file("a") } });
+  return mountSluice({ lowers: [lower], upper, args: ["--keeper", "on"], policy: policyOf("mediate") });
+}
+
+const restartsOf = async (mount: SluiceMount): Promise<number | undefined> => (await statusOf(mount)).keeper?.restarts;
+
+test("a keeper without room for a thread replaces its server by the standby", async () => {
+  const mount = await mounted();
+  const servers = (): number => descendantsOf(mount.pid).filter(({ command }) => command.includes("mount-server")).length;
+  await eventually("a standby is there", LIMIT_MS, async () => servers() === 2);
+  confine(mount.pid);
+  process.kill(mount.serverPid, "SIGKILL");
+  expect((await runScript(["cat", mount.path("a")])).stdout).toBe("a");
+  expect(await restartsOf(mount)).toBe(1);
+  expect((await mount.stop()).code).toBe(0);
+});
+
+test("a server without room for a thread goes on with work that may wait", async () => {
+  const mount = await mounted();
+  confine(mount.serverPid);
+  expect(await runScript(["sh", "-c", 'cp "$1" "$2" && sync "$2"', "sh", mount.path("a"), mount.path("b")])).toMatchObject({ code: 0 });
+  expect((await runScript(["cat", mount.path("b")])).stdout).toBe("a");
+  expect(await restartsOf(mount)).toBe(0);
+  expect((await mount.stop()).code).toBe(0);
+});
