@@ -56,7 +56,7 @@ function silent(mountpoint: string): Error {
 const PROBE = '{"method":"probe"}\n';
 
 /**
- * A process that is stopped, or that hangs, takes connections all the same, and the answer to a request may be long in coming. So a connection
+ * A process that is stopped, or that hangs, still takes connections, and the answer to a request may be long in coming. So a connection
  * of its own asks for a sign of life.
  */
 async function isAlive(socket: Socket, patienceMs: number): Promise<boolean> {

@@ -8,7 +8,7 @@ const { test } = requires("/dev/fuse", "CAP_SYS_ADMIN");
 const CLI = fileURLToPath(new URL("../../../packages/cli/bin/sluice.cjs", import.meta.url));
 const LIMIT_MS = 120_000;
 
-/** What the threads of a process wait for in the kernel. */
+/** The functions of the kernel that the threads of a process wait in. */
 const waitsOf = (pid: number): string[] =>
   readdirSync(`/proc/${pid}/task`).map((task) => readFileSync(`/proc/${pid}/task/${task}/wchan`, "latin1"));
 

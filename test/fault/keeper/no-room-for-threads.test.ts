@@ -1,6 +1,7 @@
 /** A keeper and a server in a cgroup that has as many tasks as it may go on: libuv would end a process that cannot make the threads of its pool. */
 import { mkdirSync, readFileSync, rmdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import type { MountStatus } from "@sluice/mount-control";
 import {
   cleanUp,
   descendantsOf,
@@ -12,7 +13,6 @@ import {
   requires,
   runScript,
   type SluiceMount,
-  statusOf,
 } from "@sluice/testkit";
 import { expect } from "vitest";
 
@@ -33,7 +33,7 @@ async function mounted(): Promise<SluiceMount> {
   return mountSluice({ lowers: [lower], upper, args: ["--keeper", "on"], policy: policyOf("mediate") });
 }
 
-const restartsOf = async (mount: SluiceMount): Promise<number | undefined> => (await statusOf(mount)).keeper?.restarts;
+const restartsOf = async (mount: SluiceMount): Promise<number | undefined> => ((await mount.status()) as MountStatus).keeper?.restarts;
 
 test("a keeper without room for a thread replaces its server by the standby", async () => {
   const mount = await mounted();

@@ -1,3 +1,4 @@
+/** Lines for the person who mounts. */
 import { tellStderr } from "@sluice/runtime/stderr";
 
 /** Gets a line for the person who mounts, and its object: the mount point or a layer. */
