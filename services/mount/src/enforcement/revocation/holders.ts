@@ -131,10 +131,19 @@ async function holdersIn(pid: number, { device, inos, mappingsAlone }: Wanted): 
     if (turn.isOver) await turn.next();
   }
   for (const thread of mappingsAlone ? [] : threads) for (const descriptor of await descriptorsOf(thread, device)) note(descriptor);
-  return [...held.values()].map(({ thread, ...holding }) => ({ ...holding, pid, ...idsOf(pid, thread) }));
+  const holders: Holder[] = [];
+  const ids = new Map<string, Ids>();
+  for (const { thread, ...holding } of held.values()) {
+    if (!ids.has(thread)) ids.set(thread, idsOf(pid, thread));
+    holders.push({ ...holding, pid, ...(ids.get(thread) as Ids) });
+    if (turn.isOver) await turn.next();
+  }
+  return holders;
 }
 
-function idsOf(pid: number, thread: string): { uid: number; gid: number } {
+type Ids = Pick<Holder, "uid" | "gid">;
+
+function idsOf(pid: number, thread: string): Ids {
   const status = unlessEnded(() => readFileSync(`/proc/${thread}/status`, "latin1")) ?? readFileSync(`/proc/${pid}/status`, "latin1");
   // The fourth number is the one that file systems check.
   const idOf = (name: string): number => Number(new RegExp(`^${name}:(?:\\t\\d+){3}\\t(\\d+)`, "m").exec(status)?.[1] ?? -1);
