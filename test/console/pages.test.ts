@@ -80,21 +80,25 @@ describe("in Chromium", () => {
     for (let round = 0; round < 5; round++) await ask(decider, "home/<b>key</b>.pem", 1000, { program: "/opt/<b>cat</b>" });
     for (let round = 0; round < 3; round++) await ask(decider, "a/file");
     const rules = page.locator("#o-rules tbody tr");
-    // A step of five seconds has to end before it is drawn; the tables have it at once. The questions may lie in two steps.
-    await expect.poll(() => page.locator("#c-effects").locator("..").locator("figcaption").innerText()).toMatch(/deny (1|0\.[2468]0?)\/s/);
-    expect(await rules.allInnerTexts()).toEqual([
-      expect.stringMatching(/^private-keys\s+deny\s+5\s+63 %$/),
-      expect.stringMatching(/^default\s+grant\s+3\s+38 %$/),
-    ]);
+    // At a look of the page, some seconds later.
+    await expect
+      .poll(() => rules.allInnerTexts())
+      .toEqual([expect.stringMatching(/^private-keys\s+deny\s+5\s+63 %$/), expect.stringMatching(/^default\s+grant\s+3\s+38 %$/)]);
     expect(await page.locator("#o-denied tbody tr").allInnerTexts()).toEqual([
       expect.stringMatching(/^home\/<b>key<\/b>\.pem\s+private-keys\s+\/opt\/<b>cat<\/b>\s+\d+\s+1000\s+5$/),
     ]);
-    expect(await page.locator("#o-mounts tbody tr").innerText()).toContain("/srv/view");
-    expect(await page.locator("#o-replica").innerText()).toMatch(
-      /^This replica: ready, up \d+ s, Sluice .*, policy policy.yaml revision 7$/,
-    );
+    await page.locator("#o-mounts tbody tr", { hasText: "/srv/view" }).waitFor();
+    await expect
+      .poll(() => page.locator("#o-replica").innerText())
+      .toMatch(/^This replica: ready, up \d+ s, Sluice .*, policy policy.yaml revision 7$/);
     expect(await page.locator(".u-over").count()).toBe(5);
     await picture(page, "overview");
+    // A step of five seconds has to end before it is drawn, and a page on a busy machine may look less often: so each step has denials.
+    const effects = page
+      .locator("figure")
+      .filter({ has: page.locator("#c-effects") })
+      .locator("figcaption");
+    await expect.poll(() => ask(decider, "home/other.pem").then(() => effects.innerText())).toMatch(/deny [\d.]*[1-9][\d.]*\/s/);
     for (const range of ["1 hour", "6 hours", "24 hours"]) {
       const answered = page.waitForResponse((response) => response.url().includes("/api/overview/") && response.ok());
       await page.getByRole("button", { name: range, exact: true }).press("Enter");
@@ -317,10 +321,17 @@ describe("in Chromium", () => {
     const { service, decider } = await serve();
     const { page, wrong } = await openPage(service, "live");
     await page.locator("#policy", { hasText: "revision 7" }).waitFor();
-    for (let round = 0; round < 4; round++)
-      await Promise.all(Array.from({ length: 500 }, (_, index) => ask(decider, `load/${round}/${index}`)));
+    const granted = { effect: "grant", errno: 0, rule: "default", reason: "", decisionId: "d-1", source: "cache" } as const;
+    const caller = { uid: 1000, pid: 7, program: "/bin/cat", operation: "open", count: 1 } as const;
+    const paths = Array.from({ length: 1_000 }, (_, index) => `load/${index}`);
+    // The service takes each report in one turn of its event loop, so no batch for the page comes between: a batch has 200 decisions.
+    for (let round = 0; round < 4; round++) {
+      const decisions = paths.map((path) => ({ ...granted, ...caller, accesses: ["read" as const], path, sinceMs: Date.now() }));
+      decider.tellEnforced?.({ decisions, unnamed: [], missed: 0 });
+      await Promise.all(paths.slice(0, 50).map((path) => ask(decider, path)));
+    }
     await ask(decider, "the/last/one");
-    await page.locator("#decisions tr").filter({ hasText: "the/last/one" }).waitFor({ timeout: 20_000 });
+    await page.locator("#decisions tr").filter({ hasText: "the/last/one" }).waitFor();
     expect(await page.locator("#live-status").innerText()).toMatch(/\d+ more were too fast to show/);
     await page.getByRole("link", { name: "Playground" }).click();
     await page.getByRole("button", { name: "Ask" }).click();
