@@ -88,6 +88,18 @@ test("export refuses objects that depend on a lower layer which is not given", a
   expect(stderr).toMatch(/moved: its origin before the rename is in none of the given layers: give all its layers with --lower/);
 });
 
+test("a small archive that cannot be written is an error", async () => {
+  const [root, upper] = [scratch(), plant(scratch(), { f: "f" })];
+  const exported = (output: string): ReturnType<typeof runSluice> => runSluice(["export", "--upper", upper, "--output", output]);
+  const failure = (errno: string): object => ({
+    code: 1,
+    stderr: expect.stringMatching(new RegExp(`^sluice: [^:]+: the archive cannot be written \\(${errno}\\): name a file`)),
+  });
+  expect(await exported(join(root, "missing/layer.tar"))).toMatchObject(failure("ENOENT"));
+  expect(await exported(root)).toMatchObject(failure("EISDIR"));
+  expect(await exported("/dev/full")).toMatchObject(failure("ENOSPC"));
+});
+
 test("a signal that ends an export removes the half of the archive", async () => {
   const [root, lower, upper] = [scratch(), scratch(), scratch()];
   const [large, archive] = [join(upper, "large"), join(root, "layer.tar")];

@@ -133,8 +133,10 @@ export class TarArchive {
   /** Resolves when everything is written. */
   async end(): Promise<void> {
     await this.#write(Buffer.alloc(2 * BLOCK));
-    const ended = new Promise<void>((resolve) => this.#into.end(resolve));
-    await Promise.race([ended, this.#failed]);
+    // Not by a callback of end(), which is called as well if the stream has failed.
+    const finished = once(this.#into, "finish");
+    this.#into.end();
+    await Promise.race([finished, this.#failed]);
   }
 
   async #addPax(records: Buffer): Promise<void> {

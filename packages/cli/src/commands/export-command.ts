@@ -41,11 +41,15 @@ async function exportLayer(mountpoint: string | undefined, args: ExportArguments
   try {
     const { objects, left } = await new LayerExport(stack, into).run();
     for (const path of left) process.stderr.write(`sluice: ${escapeName(path)}: omitted: a tar archive cannot hold a socket\n`);
-    if (output !== undefined) process.stderr.write(`${escapeTextName(output)}: ${objects} objects\n`);
+    if (output !== undefined) process.stderr.write(`${escapeTextName(output)}: ${objects} ${objects === 1 ? "object" : "objects"}\n`);
   } catch (error) {
     if (output !== undefined) removeHalf(output);
     if (error instanceof Error && "syscall" in error)
-      throw failed(output ?? "standard output", `the archive cannot be written (${codeOf(error)})`, "make room, or write it elsewhere");
+      throw failed(
+        output ?? "standard output",
+        `the archive cannot be written (${codeOf(error)})`,
+        "name a file that can be written, on a disk with room",
+      );
     throw error;
   } finally {
     stop?.();
