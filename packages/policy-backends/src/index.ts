@@ -7,7 +7,7 @@ export { openPolicyFile, rulesBackend } from "./file-backend.js";
 export { loadPolicyFile } from "./load-file.js";
 export { type BackendEvents, type LoadedPolicy, NO_BACKEND_EVENTS, type ShadowDifference } from "./policy-kind.js";
 export { loadPolicy } from "./rules/load-policy.js";
-export { isAboutFile, type PolicyProblem, PolicyError, problemLine, problemText } from "./rules/problem.js";
+export { isAboutFile, type PolicyProblem, PolicyError, problemLine, problemPlace, problemText } from "./rules/problem.js";
 export { publishPolicy } from "./source/publish.js";
 export { durationMs, durationSchema } from "./document/duration.js";
 export { FileReader } from "./document/file-reader.js";

@@ -152,9 +152,11 @@ export function openDocument<Document>(
 
 async function loadParsed(parsed: ParsedYaml, origin: DocumentOrigin): Promise<NamedEngine> {
   const kind = kindFor(parsed, origin.file);
-  if (kind === undefined) return { name: "rules", engine: rulesEngine(checkRules(parsed, origin.file), filesOf(parsed.locate, origin)) };
+  const { file } = origin;
+  if (kind === undefined)
+    return { name: "rules", file, engine: rulesEngine(checkRules(parsed, origin.file), filesOf(parsed.locate, origin)) };
   const engine = await kind.load(checkedOptions(parsed, kind, origin.file), loadContext(parsed, origin));
-  return { name: kind.name, engine };
+  return { name: kind.name, file, engine };
 }
 
 function revisionOf(engine: Engine, { sequence, digest }: PolicyIdentity): PolicyRevision {

@@ -94,6 +94,8 @@ export interface LoadContext {
 /** A part of a combinator. */
 export interface NamedEngine {
   name: string;
+  /** The file that it is in. */
+  file: string;
   engine: Engine;
 }
 

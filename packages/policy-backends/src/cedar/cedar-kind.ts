@@ -83,6 +83,13 @@ function problemsOf(mistakes: readonly CedarMistake[], setup: CedarSetup, severi
   });
 }
 
+function warningsOf(warnings: readonly CedarMistake[], setup: CedarSetup, context: LoadContext): PolicyProblem[] {
+  return warnings.flatMap((warning) => {
+    const file = warning.file === undefined ? context.file : context.resolve(warning.file);
+    return problemsOf([warning], setup, "warning").map((problem) => ({ file, ...problem }));
+  });
+}
+
 /** A policy file that does not check, with its mistakes at their places in it. */
 function refusal(error: unknown, setup: CedarSetup, context: LoadContext): Error {
   if (!(error instanceof WorkerError)) return error instanceof Error ? error : new Error(String(error));
@@ -241,7 +248,7 @@ export const cedarKind: PolicyKind<CedarOptions> = {
     try {
       const { pool, output } = await WorkerPool.open({ program: PROGRAM, setup, threads, budgetMs, setupBudgetMs: SETUP_BUDGET_MS });
       const ready = output as CedarReady;
-      return new CedarEngine(pool, ready, options, problemsOf(ready.warnings, setup, "warning"));
+      return new CedarEngine(pool, ready, options, warningsOf(ready.warnings, setup, context));
     } catch (error) {
       throw refusal(error, setup, context);
     }

@@ -49,7 +49,7 @@ export function combined(parts: readonly NamedEngine[], evaluate: (question: Que
       return engines.flatMap(({ hides = [] }) => hides);
     },
     ruleCount: engines.reduce((sum, { ruleCount }) => sum + ruleCount, 0),
-    warnings: engines.flatMap(({ warnings }) => warnings),
+    warnings: parts.flatMap(({ file, engine }) => engine.warnings.map((warning) => ({ file, ...warning }))),
     remoteRevision: remoteRevisionOf(engines),
     refusal: () => engines.map(({ refusal }) => refusal?.()).find((each) => each !== undefined),
     onChange(listener) {

@@ -1,6 +1,8 @@
 /** Mistakes in a policy: each with its place and what to do. Collected, so that a check names all of them at once. */
 
 export interface PolicyProblem {
+  /** If it lies in another file than the one that is checked, such as a part of a chain. */
+  file?: string;
   severity: "error" | "warning";
   /** 1-based; 0: about the file as a whole. */
   line: number;
@@ -37,10 +39,15 @@ export function problemText({ rule, message }: Pick<PolicyProblem, "rule" | "mes
   return rule === undefined ? message : `rule '${rule}': ${message}`;
 }
 
-/** `FILE:LINE:COLUMN: rule 'NAME': PROBLEM: REMEDY`, without a place if it is about the whole file. */
-export function problemLine(file: string, problem: PolicyProblem): string {
-  const place = isAboutFile(problem) ? file : `${file}:${problem.line}:${problem.column}`;
-  return `${place}: ${problemText(problem)}: ${problem.remedy}`;
+/** `FILE:LINE:COLUMN`, or the file alone if the problem is about all of it. `checked` is the file that was checked. */
+export function problemPlace(checked: string, problem: PolicyProblem): string {
+  const { file = checked, line, column } = problem;
+  return isAboutFile(problem) ? file : `${file}:${line}:${column}`;
+}
+
+/** `FILE:LINE:COLUMN: rule 'NAME': PROBLEM: REMEDY` */
+export function problemLine(checked: string, problem: PolicyProblem): string {
+  return `${problemPlace(checked, problem)}: ${problemText(problem)}: ${problem.remedy}`;
 }
 
 /** A policy that does not check. The message is the first mistake, and how many more there are. */

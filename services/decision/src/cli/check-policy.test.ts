@@ -20,3 +20,24 @@ it("gives a file that does not exist no place", () => {
   const stderr = "sluice: /nonexistent: the file does not exist (ENOENT): correct the name\n";
   expect(sluice("policy", "check", "/nonexistent")).toEqual({ status: 2, stdout: "", stderr });
 });
+
+it("names the file in which a warning lies", () => {
+  const write = (name: string, text: string): string => {
+    const file = join(directory, name);
+    writeFileSync(file, text);
+    return file;
+  };
+  const never = 'permit(principal, action, resource) when { resource.xattr has "user.x" && resource.xattr["user.x"] == "1" };\n';
+  const cedar = write("never.cedar", `permit(principal, action, resource);\n${never}`);
+  const rules = write("rules.yaml", 'version: 1\ndefault: grant\nrules:\n  - { name: keys, path: "*.pem", effect: deny }\n');
+  const chain = write("chain.yaml", "kind: chain\npolicies:\n  - rules.yaml\n  - { kind: cedar, policies: never.cedar }\n");
+  const { status, stderr } = sluice("policy", "check", chain);
+  expect(status).toBe(0);
+  const warnings = stderr.split("\n").map((line) => /^sluice: warning: (.*):\d+:\d+: /.exec(line)?.[1]);
+  expect(warnings.filter((file) => file !== undefined)).toEqual([rules, cedar]);
+});
+
+it("gives no place to cases of a policy that does not exist", () => {
+  const stderr = "sluice: /nonexistent: the file does not exist (ENOENT): correct the name\n";
+  expect(sluice("policy", "test", "/nonexistent", "/nonexistent")).toEqual({ status: 2, stdout: "", stderr });
+});

@@ -23,7 +23,7 @@ async function checkFile(file: string, disk: PolicyDisk | undefined): Promise<Ch
     const warnings: PolicyProblem[] = [];
     const warned = (warning: Error): void => {
       if (warning instanceof PolicyError)
-        warnings.push(...warning.problems.map((problem) => ({ ...problem, severity: "warning" as const })));
+        warnings.push(...warning.problems.map((problem) => ({ file: warning.file, ...problem, severity: "warning" as const })));
     };
     const loaded = await loadPolicyFile(file, { ...NO_BACKEND_EVENTS, warned }, disk);
     await loaded.engine.dispose();
