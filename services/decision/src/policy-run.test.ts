@@ -173,6 +173,11 @@ describe("sluice profile", () => {
     expect(sluice("profile", join(directory, "not-there")).stderr).toMatch(
       /^sluice: .*not-there: it cannot be read \(ENOENT\): give a decision log\n$/,
     );
+    expect(sluice("profile", directory)).toEqual({
+      status: 2,
+      stdout: "",
+      stderr: `sluice: ${directory}: it cannot be read (EISDIR): give a decision log\n`,
+    });
   });
 });
 

@@ -1,22 +1,21 @@
 /** A decision log as lines. */
-import { createReadStream } from "node:fs";
+import { open } from "node:fs/promises";
 import { createInterface, type Interface } from "node:readline";
 import { CliError, EXIT } from "@sluice/runtime";
+
+function unreadable(log: string, errno: string | undefined, options?: ErrorOptions): CliError {
+  return new CliError({ object: log, problem: "it cannot be read", errno, remedy: "give a decision log", exitCode: EXIT.USAGE }, options);
+}
 
 /** "-": standard input. @throws CliError, exit code 2, if it cannot be read */
 export async function logLines(log: string): Promise<Interface> {
   if (log === "-") return createInterface({ input: process.stdin, crlfDelay: Number.POSITIVE_INFINITY });
-  const input = createReadStream(log, "utf8");
-  // An error of the stream reaches no reader of lines: it is looked for before.
-  await new Promise<void>((resolve, reject) => input.once("open", () => resolve()).once("error", reject)).catch(
-    (cause: NodeJS.ErrnoException) => {
-      throw new CliError(
-        { object: log, problem: "it cannot be read", errno: cause.code, remedy: "give a decision log", exitCode: EXIT.USAGE },
-        { cause },
-      );
-    },
-  );
-  return createInterface({ input, crlfDelay: Number.POSITIVE_INFINITY });
+  const file = await open(log).catch((cause: NodeJS.ErrnoException) => {
+    throw unreadable(log, cause.code, { cause });
+  });
+  // Only the first read would tell, and not by name.
+  if ((await file.stat()).isDirectory()) throw unreadable(log, "EISDIR");
+  return createInterface({ input: file.createReadStream({ encoding: "utf8" }), crlfDelay: Number.POSITIVE_INFINITY });
 }
 
 /** Throws CliError if the log has lines and none of them is one of a decision log. An empty log is one. */
