@@ -1,4 +1,5 @@
 import { readFileSync } from "node:fs";
+import { runCli } from "@sluice/runtime/cli";
 import { expect, test, vi } from "vitest";
 import { buildProgram } from "./program.js";
 
@@ -80,4 +81,23 @@ test("policy schema prints the schema that docs/ holds", async () => {
   }
   const held = readFileSync(new URL("../../../docs/schema/policy.schema.json", import.meta.url), "utf8");
   expect(written.join(""), "run: npm run generate").toBe(held);
+});
+
+test("refuses empty names, for most of which the working directory would be taken", async () => {
+  const told = vi.spyOn(process.stderr, "write").mockReturnValue(true);
+  const MISTAKES: readonly (readonly [words: readonly string[], object: string])[] = [
+    [["unmount", ""], "MOUNTPOINT"],
+    [["mount", "--lower", "/srv", "--policy", "", "/mnt"], "--policy"],
+    [["policy", "check", ""], "FILE"],
+    [["apply", "session", "src", ""], "PATHS"],
+    [["serve", "--socket", ""], "--socket"],
+    [["volume-plugin", "--socket", ""], "--socket"],
+    [["run", "--learn", "", "--", "true"], "--learn"],
+  ];
+  for (const [words, object] of MISTAKES) {
+    told.mockClear();
+    expect(await runCli(await buildProgram(words[0]), ["node", "sluice", ...words]), words.join(" ")).toBe(2);
+    expect(told.mock.lastCall?.[0]).toMatch(new RegExp(`^sluice: ${object}: (the name|it) is empty: `));
+  }
+  told.mockRestore();
 });

@@ -1,5 +1,6 @@
 /** Runs a command line to its exit code, and reports every failure in the one format of `errorLine`. */
 import { CliError, EXIT, type ExitCode, errorLine, forPerson, type SignalExit, wrong } from "./cli-error.js";
+import { type ParsedCommand, refuseEmptyNames } from "./empty-names.js";
 import { escapeTextName } from "./escape-name.js";
 import { fillText } from "./output/fill-text.js";
 import { refuseDebugger } from "./refuse-debugger.js";
@@ -10,6 +11,8 @@ export interface CommandLike {
   name(): string;
   exitOverride(callback?: (error: Error) => never | void): unknown;
   configureOutput(configuration: { outputError(text: string, write: (text: string) => void): void; writeOut(text: string): void }): unknown;
+  /** Called with the command that was parsed, whatever its depth. */
+  hook(event: "preAction", listener: (program: unknown, called: ParsedCommand) => void): unknown;
   parseAsync(argv: readonly string[]): Promise<unknown>;
 }
 
@@ -114,6 +117,7 @@ export async function runCli(program: CommandLike, argv: readonly string[] = pro
   // They are about calls of libraries, such as one for a server that is named by its address. Nobody who reads a command's output can act.
   process.noDeprecation = process.env["SLUICE_DEBUG"] === undefined;
   tame(program);
+  program.hook("preAction", (_program, called) => refuseEmptyNames(called));
   try {
     const words = resolveHelp(program, argv.slice(2));
     if (words !== undefined) await program.parseAsync([...argv.slice(0, 2), ...words]);

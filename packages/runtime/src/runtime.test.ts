@@ -6,7 +6,8 @@ import { createRegistry, decisionMetrics } from "./metrics.js";
 import { uidOutside } from "./user-namespace.js";
 
 function command(run: () => Promise<unknown>): CommandLike {
-  return { commands: [], name: () => "sluice", exitOverride: () => undefined, configureOutput: () => undefined, parseAsync: run };
+  const nothing = (): undefined => undefined;
+  return { commands: [], name: () => "sluice", exitOverride: nothing, configureOutput: nothing, hook: nothing, parseAsync: run };
 }
 
 describe("runCli", () => {

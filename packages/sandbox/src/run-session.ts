@@ -65,7 +65,6 @@ const SOCKETS_OF_USER = "/sys/fs/fuse/connections";
 
 function added(paths: readonly string[], option: string, base: string): string[] {
   return paths.map((path) => {
-    if (path === "") throw wrong(option, "the name is empty", "name a directory");
     if (!existsSync(path)) throw wrong(option, `${path} does not exist (ENOENT)`, "create it or correct the name");
     if (!existsSync(`${path}/.`)) throw wrong(option, `${path} is not a directory (ENOTDIR)`, "name a directory");
     const real = realpathSync.native(path);

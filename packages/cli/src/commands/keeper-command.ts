@@ -1,7 +1,7 @@
 /** `sluice keeper`: holds a mount for servers that connect to it, `sluice mount --keeper-socket`. */
 import { resolve } from "node:path";
 import type { Command } from "commander";
-import { failed, wrong } from "@sluice/runtime/cli";
+import { failed } from "@sluice/runtime/cli";
 import type { MountArguments } from "@sluice/service-mount/options";
 import { DEFAULT_GRACE, GRACE_HELP } from "./mount-options.js";
 import type { MountHost } from "@sluice/service-mount";
@@ -47,7 +47,6 @@ function waitOf(text: string, parse: (text: string, option: string) => number): 
 async function startKeeperFor(mountpoint: string, args: KeeperArguments, host: MountHost): Promise<void> {
   if (host.becomeAwaitingKeeper === undefined) throw failed("keeper", "this command has no keeper", "use 'sluice keeper'");
   const { socket, wait, ...options } = args;
-  if (socket === "") throw wrong("--socket", "the name is empty", "name a socket to make");
   const [{ durationOption, parseMount }, { startAwaitingKeeper }] = await Promise.all([
     import("@sluice/service-mount/options"),
     import("@sluice/service-mount/keeper"),

@@ -72,7 +72,6 @@ function policyFile(given: string): string {
 /** The command may take hours, and the file is only written behind it. @throws CliError if it cannot be */
 function checkWritable(option: string, file: string | true | undefined): void {
   if (file === undefined || file === true) return;
-  if (file === "") throw wrong(option, "the name is empty", "name a file that you can write");
   try {
     const there = statSync(file, { throwIfNoEntry: false });
     accessSync(there === undefined ? dirname(resolve(file)) : file, constants.W_OK);

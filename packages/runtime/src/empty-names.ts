@@ -1,0 +1,28 @@
+/**
+ * Refuses empty names, which are mostly those of unset variables of a shell. A path of no characters is the working directory, so a command
+ * would take the mount point, the policy or the files of that.
+ */
+import { wrong } from "./cli-error.js";
+
+/** The part of a commander `Command` that is needed here. */
+export interface ParsedCommand {
+  readonly options: readonly { readonly long?: string | undefined; readonly flags: string; attributeName(): string }[];
+  readonly registeredArguments: readonly { name(): string }[];
+  readonly processedArgs: readonly unknown[];
+  opts(): Readonly<Record<string, unknown>>;
+}
+
+/** The value of such an option, in its flags. */
+const PATH = /[<[](?:file|dirs?|directory|socket|path)[>\]]/;
+/** Its words belong to another program. */
+const COMMAND = "command";
+const isEmpty = (value: unknown): boolean => value === "" || (Array.isArray(value) && value.includes(""));
+
+/** @throws CliError, exit code 2 */
+export function refuseEmptyNames(command: ParsedCommand): void {
+  const values = command.opts();
+  const option = command.options.find((each) => PATH.test(each.flags) && isEmpty(values[each.attributeName()]));
+  if (option !== undefined) throw wrong(option.long ?? option.flags, "the name is empty", `write ${option.flags}`);
+  const empty = command.registeredArguments.find((each, index) => each.name() !== COMMAND && isEmpty(command.processedArgs[index]));
+  if (empty !== undefined) throw wrong(empty.name().toUpperCase(), "it is empty", "name it, or leave it out if it has a default");
+}
