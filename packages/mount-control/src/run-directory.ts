@@ -8,7 +8,6 @@ import {
   closeSync,
   constants,
   lstatSync,
-  mkdirSync,
   openSync,
   readdirSync,
   realpathSync,
@@ -20,7 +19,7 @@ import {
 import { tmpdir } from "node:os";
 import { basename, dirname, isAbsolute, join, resolve } from "node:path";
 import { LOCK, native } from "@sluice/native";
-import { CliError, codeOf, failed, uidOutside } from "@sluice/runtime/cli";
+import { CliError, codeOf, failed, makeDirectories, uidOutside } from "@sluice/runtime/cli";
 import { ownPath } from "./own-path.js";
 
 /** The names of the sockets in it. */
@@ -135,11 +134,11 @@ function touch(directory: string): void {
 
 function makePrivate(directory: string, goesOn: boolean): void {
   const base = dirname(directory);
-  mkdirSync(base, { recursive: true, mode: 0o700 });
+  makeDirectories(base, 0o700);
   checkOwn(base);
   // No Sluice mount is there any more: the directory belongs to a mount that died, or that is ending.
   whileLocked(directory, () => (goesOn ? touch : removeFlat)(directory));
-  mkdirSync(directory, { recursive: true, mode: 0o700 });
+  makeDirectories(directory, 0o700);
   checkOwn(directory);
 }
 

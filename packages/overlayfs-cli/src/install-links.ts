@@ -1,8 +1,8 @@
 /** Installs the commands for mount(8), umount(8) and podman, as symbolic links to this checkout or to this unpacked archive. */
-import { existsSync, lstatSync, mkdirSync, readlinkSync, renameSync, rmSync, symlinkSync } from "node:fs";
+import { existsSync, lstatSync, readlinkSync, renameSync, rmSync, symlinkSync } from "node:fs";
 import { basename, dirname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
-import { CliError, codeOf, EXIT, failed } from "@sluice/runtime/cli";
+import { CliError, EXIT, codeOf, failed, makeDirectories } from "@sluice/runtime/cli";
 
 const BIN = fileURLToPath(new URL("../bin", import.meta.url));
 /** An archive has all commands here, which start the Node inside if there is one. A checkout has no such directory. */
@@ -39,7 +39,7 @@ function check({ link }: Link): void {
 
 /** A caller finds the old link or the new one at any moment. */
 function place({ link, target }: Link): void {
-  mkdirSync(dirname(link), { recursive: true });
+  makeDirectories(dirname(link));
   const next = `${link}.sluice-next`;
   rmSync(next, { force: true });
   symlinkSync(target, next);

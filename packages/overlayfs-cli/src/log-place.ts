@@ -1,11 +1,11 @@
 /** Chooses the log file of a daemon in the background. */
-import { accessSync, constants, mkdirSync } from "node:fs";
+import { accessSync, constants } from "node:fs";
 import { dirname, isAbsolute, join, resolve } from "node:path";
-import { CliError, EXIT } from "@sluice/runtime/cli";
+import { CliError, EXIT, makeDirectories } from "@sluice/runtime/cli";
 
 function canAppend(path: string): boolean {
   try {
-    mkdirSync(dirname(path), { recursive: true });
+    makeDirectories(dirname(path));
     accessSync(dirname(path), constants.W_OK);
     return true;
   } catch {

@@ -17,6 +17,7 @@ export {
 export { escapeBytes, escapeLine, escapeName, escapeTextName } from "./escape-name.js";
 export { fillText } from "./output/fill-text.js";
 export { inInitialNamespace, uidOutside } from "./user-namespace.js";
+export { makeDirectories } from "./files/make-directories.js";
 export { LOG_LEVELS, type LogLevel } from "./log-levels.js";
 export { refuseDebugger } from "./refuse-debugger.js";
 export { removeDeadSocket } from "./remove-dead-socket.js";

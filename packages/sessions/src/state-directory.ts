@@ -3,11 +3,11 @@
  * over into their files. So each directory from `sluice` on belongs to the caller, is closed to everybody else, and is reached through no
  * symbolic link.
  */
-import { existsSync, mkdirSync, realpathSync } from "node:fs";
+import { existsSync, realpathSync } from "node:fs";
 import { dirname, isAbsolute, join } from "node:path";
 import { openTree } from "@sluice/layer-tools/tree";
 import { native, openBeneath, toBytes } from "@sluice/native";
-import { codeOf, failed, unfit, wrong } from "@sluice/runtime/cli";
+import { codeOf, failed, makeDirectories, unfit, wrong } from "@sluice/runtime/cli";
 import { AT, Attr, Errno, errnoName, O } from "@sluice/vfs";
 import { homeDirectory } from "./home-directories.js";
 
@@ -124,7 +124,7 @@ export function openState(name: "sessions" | "layers" | "restored", make: boolea
   const home = stateHome();
   if (!make && !existsSync(home)) return undefined;
   try {
-    mkdirSync(home, { recursive: true, mode: PRIVATE });
+    makeDirectories(home, PRIVATE);
   } catch (error) {
     throw failed(home, `the directory for sessions cannot be created (${codeOf(error)})`, "set XDG_STATE_HOME to a directory of yours");
   }

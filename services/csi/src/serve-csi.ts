@@ -1,9 +1,9 @@
 /** `sluice csi`: serves the Container Storage Interface until it is told to stop. Volumes outlive it: the host service has their mounts. */
-import { chmodSync, mkdirSync, rmSync } from "node:fs";
+import { chmodSync, rmSync } from "node:fs";
 import { dirname } from "node:path";
 import { Server, ServerCredentials } from "@grpc/grpc-js";
 import { createLogger, type Logger, type LogLevel } from "@sluice/runtime";
-import { codeOf, lacking, removeDeadSocket, wrong } from "@sluice/runtime/cli";
+import { codeOf, lacking, makeDirectories, removeDeadSocket, wrong } from "@sluice/runtime/cli";
 import { readDriverConfig } from "./config/driver-config.js";
 import { ControllerService, IdentityService, NodeService } from "./gen/csi/v1/csi.js";
 import { controllerHandlers } from "./grpc/controller-handlers.js";
@@ -37,7 +37,7 @@ function socketOf(endpoint: string): string {
 }
 
 function listen(server: Server, path: string): Promise<void> {
-  mkdirSync(dirname(path), { recursive: true });
+  makeDirectories(dirname(path));
   // A killed driver leaves its socket behind, and the kubelet knows the path.
   removeDeadSocket(path, "--endpoint");
   return new Promise((resolve, reject) => {

@@ -1,10 +1,10 @@
 /** Docker's volume plugin protocol: JSON by POST over a unix socket, failures in `Err`. Transport only. */
-import { chmodSync, mkdirSync } from "node:fs";
+import { chmodSync } from "node:fs";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import { connect } from "node:net";
 import { dirname } from "node:path";
 import { CliError, EXIT, type Logger } from "@sluice/runtime";
-import { removeDeadSocket } from "@sluice/runtime/cli";
+import { makeDirectories, removeDeadSocket } from "@sluice/runtime/cli";
 import { VolumeError } from "./volume-options.js";
 import type { Volumes } from "./volumes.js";
 
@@ -77,7 +77,7 @@ export async function startPluginServer(path: string, volumes: Volumes, log: Log
     );
   });
   try {
-    mkdirSync(dirname(path), { recursive: true });
+    makeDirectories(dirname(path));
     await new Promise<void>((resolve, reject) => {
       server.once("error", reject);
       // A user who may write to it can mount any directory, so it is for Docker's own user alone.

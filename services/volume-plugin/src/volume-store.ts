@@ -1,8 +1,8 @@
 /** The list of volumes and their users, in one file, so that a restarted plugin has it. */
-import { mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
+import { readFileSync, renameSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { CliError, EXIT } from "@sluice/runtime";
-import { codeOf } from "@sluice/runtime/cli";
+import { codeOf, makeDirectories } from "@sluice/runtime/cli";
 import { VolumeError, type VolumeOptions } from "./volume-options.js";
 
 export interface Volume {
@@ -26,7 +26,7 @@ export class VolumeStore {
   constructor(root: string) {
     this.file = join(root, "volumes.json");
     try {
-      mkdirSync(root, { recursive: true, mode: 0o711 });
+      makeDirectories(root, 0o711);
       const { volumes } = JSON.parse(readFileSync(this.file, "utf8")) as Stored;
       for (const volume of volumes) this.volumes.set(volume.name, { ...volume, users: new Set(volume.users) });
     } catch (cause) {

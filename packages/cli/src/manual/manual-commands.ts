@@ -1,7 +1,7 @@
 /** `sluice man` and `sluice completion`, generated from the definitions of the commands. */
-import { mkdirSync, writeFileSync } from "node:fs";
+import { writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { CliError, EXIT } from "@sluice/runtime/cli";
+import { CliError, EXIT, makeDirectories } from "@sluice/runtime/cli";
 import { Argument, type Command } from "commander";
 import { completionFor, SHELLS, type Shell } from "./completion.js";
 import { describeCommand, type DescribedCommand, everyCommand } from "./describe.js";
@@ -16,7 +16,7 @@ function find(program: DescribedCommand, names: readonly string[]): DescribedCom
 
 function writeAll(program: DescribedCommand, directory: string): void {
   try {
-    mkdirSync(directory, { recursive: true });
+    makeDirectories(directory);
     for (const command of everyCommand(program)) writeFileSync(join(directory, `${pageName(command)}.1`), manualPage(command));
   } catch (cause) {
     const errno = (cause as NodeJS.ErrnoException).code;

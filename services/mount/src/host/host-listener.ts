@@ -2,13 +2,13 @@
  * The socket of a host service. Every client makes mounts as root, so the listener asks the kernel about each peer (SO_PEERCRED,
  * SO_PEERGROUPS) before it reads a byte.
  */
-import { chmodSync, chownSync, mkdirSync, readFileSync, realpathSync, rmSync, statSync } from "node:fs";
+import { chmodSync, chownSync, readFileSync, realpathSync, rmSync, statSync } from "node:fs";
 import { createServer, type Server, type Socket } from "node:net";
 import { dirname } from "node:path";
 import { descriptorOf, ownPath, peerOf, RUN_DIRECTORY } from "@sluice/mount-control";
 import { native } from "@sluice/native";
 import type { Logger } from "@sluice/runtime";
-import { unfit, wrong } from "@sluice/runtime/cli";
+import { makeDirectories, unfit, wrong } from "@sluice/runtime/cli";
 import { listenAt } from "../control/control-server.js";
 
 /** NGROUPS_MAX is 65,536; the kernel refuses with ERANGE if a peer has more than fit. */
@@ -60,7 +60,7 @@ function isSafe(path: string): boolean {
 /** The directory of the socket. Whoever may write to it could put a socket of their own in its place. @throws CliError */
 function prepareDirectory(path: string, gid: number | undefined): void {
   const directory = dirname(path);
-  mkdirSync(directory, { recursive: true, mode: gid === undefined ? 0o700 : 0o711 });
+  makeDirectories(directory, gid === undefined ? 0o700 : 0o711);
   const real = realpathSync(directory);
   let safe = (statSync(real).mode & 0o022) === 0;
   for (let at = real; at !== "/"; at = dirname(at)) safe &&= isSafe(at);
