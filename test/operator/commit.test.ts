@@ -60,6 +60,25 @@ test("reset shows the changes that it will discard, asks, and leaves none of the
   );
 });
 
+test("layers that overlap are neither reset, committed nor repaired", async () => {
+  const root = plant(scratch(), { "lower/f": "f", "lower/d/g": "g", "upper/new": "n", "work/left": "w" });
+  const before = treeHash(root);
+  const [lower, upper, work] = ["lower", "upper", "work"].map((name) => join(root, name)) as [string, string, string];
+  const commit = ["commit", "--into", join(scratch(), "into")];
+  const refused: readonly (readonly [words: readonly string[], relation: string])[] = [
+    [["reset", "--yes", "--upper", lower, "--work", work, "--lower", lower], "upper layer is the same directory as lower layer"],
+    [["reset", "--yes", "--upper", root, "--work", work, "--lower", lower], "upper layer contains lower layer"],
+    [["reset", "--yes", "--upper", join(lower, "d"), "--work", work, "--lower", lower], "upper layer lies inside lower layer"],
+    [["reset", "--yes", "--upper", upper, "--work", lower, "--lower", lower], "work directory is the same directory as lower layer"],
+    [["reset", "--yes", "--upper", upper, "--work", upper, "--lower", lower], "work directory is the same directory as upper layer"],
+    [[...commit, "--upper", upper, "--lower", `${lower}:${upper}`], "upper layer is the same directory as lower layer"],
+    [["fsck", "--fix", "--upper", join(root, "lower", "..", "lower"), "--lower", lower], "upper layer is the same directory as"],
+  ];
+  for (const [words, relation] of refused)
+    expect(await runSluice([...words])).toMatchObject({ code: 4, stderr: expect.stringContaining(`this ${relation}`) });
+  expect(treeHash(root)).toBe(before);
+});
+
 test("a mounted layer is neither committed nor reset, whoever mounted it", async () => {
   const root = scratch();
   const [lower, upper, work] = ["lower", "upper", "upper.work"].map((name) => join(root, name)) as [string, string, string];

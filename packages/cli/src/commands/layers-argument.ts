@@ -3,7 +3,7 @@ import { resolve } from "node:path";
 import { type Command, Option } from "commander";
 import { failed, unfit, wrong } from "@sluice/runtime/cli";
 import { askLayers, isBeneath, type MountLayers, parseLowerList, realMountpoint } from "@sluice/mount-control";
-import { LayerStack, openTree, type Tree, treeOf } from "@sluice/layer-tools";
+import { checkDisjoint, LayerStack, openTree, type RoleOfTree, type Tree, treeOf } from "@sluice/layer-tools";
 import { collect } from "./shared-options.js";
 
 export interface LayersArguments {
@@ -33,6 +33,9 @@ export function addLayerOptions(command: Command): Command {
     .option("--userxattr", "its marks are in user.overlay.* attributes");
 }
 
+const lowersOf = ({ lowers, dataLowers }: Pick<Layers, "lowers" | "dataLowers">): RoleOfTree[] =>
+  [...lowers, ...dataLowers].map((tree) => ({ tree, role: "lower layer" }));
+
 /** @throws CliError if the upper layer is not named, or if the lower layers are needed and not named */
 export function namedLayers(command: string, args: LayersArguments, lowers: "needed" | "optional"): Layers {
   if (args.upper === undefined || args.upper === "") throw wrong(command, "no upper layer is given", "add --upper DIR");
@@ -40,12 +43,17 @@ export function namedLayers(command: string, args: LayersArguments, lowers: "nee
   const open = (path: string): Tree => openTree(resolve(path), args.userxattr === true);
   const lists = (args.lower ?? []).map((list) => parseLowerList(list, "--lower"));
   const below = { lowers: lists.flatMap((list) => list.lowers.map(open)), dataLowers: lists.flatMap((list) => list.dataLowers.map(open)) };
-  return { upper: open(args.upper), ...below };
+  const upper = open(args.upper);
+  checkDisjoint({ tree: upper, role: "upper layer" }, lowersOf(below));
+  return { upper, ...below };
 }
 
 /** The work directory, if one is named. @throws CliError */
-export function namedWork({ work }: LayersArguments, { upper }: Layers): Tree | undefined {
-  return work === undefined ? undefined : { ...openTree(resolve(work), false), prefix: upper.prefix };
+export function namedWork({ work }: LayersArguments, layers: Layers): Tree | undefined {
+  if (work === undefined) return undefined;
+  const tree = { ...openTree(resolve(work), false), prefix: layers.upper.prefix };
+  checkDisjoint({ tree, role: "work directory" }, [{ tree: layers.upper, role: "upper layer" }, ...lowersOf(layers)]);
+  return tree;
 }
 
 /** For a user's own server, which passes descriptors to root alone: opens the layers that it names, with our own rights. @throws CliError */

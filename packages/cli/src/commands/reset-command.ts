@@ -47,7 +47,7 @@ async function reset(args: ResetArguments): Promise<void> {
       return;
     }
     resetLayer(upper, work);
-    process.stderr.write(`${escapeTextName(upper.path)}: ${count} changes discarded\n`);
+    process.stderr.write(`${escapeTextName(upper.path)}: ${count} ${count === 1 ? "change" : "changes"} discarded\n`);
   } finally {
     release();
   }
