@@ -9,7 +9,7 @@ import type { z } from "zod";
 import { FileReader, MAX_POLICY_BYTES } from "./document/file-reader.js";
 import { OWN_DISK, type PolicyDisk } from "./document/policy-disk.js";
 import { DeliveredFiles, type PolicyFiles, sha256, UnreadableFile } from "./document/policy-files.js";
-import { type DocumentWords, MAX_YAML_BYTES, type ParsedYaml, parseYaml, validateYaml } from "./document/yaml-document.js";
+import { type DocumentWords, MAX_YAML_BYTES, type ParsedYaml, parseYaml, validateYaml, type WhenEmpty } from "./document/yaml-document.js";
 import { findKind, kindNames } from "./kinds.js";
 import {
   type BackendEvents,
@@ -46,8 +46,8 @@ function readText(reader: PolicyFiles, file: string): string {
   }
 }
 
-function parse(text: string, file: string): ParsedYaml {
-  const parsed = parseYaml(text);
+function parse(text: string, file: string, whenEmpty?: WhenEmpty): ParsedYaml {
+  const parsed = parseYaml(text, whenEmpty);
   if (!parsed.ok) throw new PolicyError(file, parsed.problems);
   return parsed.result;
 }
@@ -144,7 +144,8 @@ export function openDocument<Document>(
   words: DocumentWords,
   reader: PolicyFiles,
 ): { document: Document; context: LoadContext } {
-  const parsed = parse(readText(reader, file), file);
+  const remedy = `write ${words.keysAt([]).join(", ")}`;
+  const parsed = parse(readText(reader, file), file, { message: "the file is empty", remedy });
   const checked = validateYaml(parsed, schema, words);
   if (!checked.ok) throw new PolicyError(file, checked.problems);
   return { document: checked.result, context: loadContext(parsed, { file, reader, events: NO_BACKEND_EVENTS, depth: 0 }) };

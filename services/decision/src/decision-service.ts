@@ -15,6 +15,7 @@ import {
   VERSION,
 } from "@sluice/runtime";
 import { createRegistry, decisionMetrics, type Registry } from "@sluice/runtime/metrics";
+import { refused } from "./cli/with-policy.js";
 import { type DecisionLog, type DecisionLogTarget, openDecisionLog } from "./audit/decision-log.js";
 import { logReports } from "./audit/log-reports.js";
 import { backendReports } from "./engine/backend-reports.js";
@@ -157,6 +158,7 @@ function openLog(target: DecisionLogTarget, backend: PolicyBackend, { log, metri
   try {
     return openDecisionLog(target, labels, logReports({ log, metrics }));
   } catch (error) {
+    if (error instanceof PolicyError) throw refused(error);
     const { code, path } = error as NodeJS.ErrnoException;
     const object = path === undefined ? "--decision-log" : `--decision-log ${path}`;
     const remedy = "correct the file or its directory";

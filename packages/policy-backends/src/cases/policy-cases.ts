@@ -65,7 +65,7 @@ export interface CaseOutcome {
 
 /** Throws `PolicyError` with every mistake in the file. */
 export function readPolicyCases(text: string, file: string): readonly PolicyCase[] {
-  const parsed = parseYaml(text);
+  const parsed = parseYaml(text, { message: "the file is empty", remedy: "write cases: and a list of them" });
   if (!parsed.ok) throw new PolicyError(file, parsed.problems);
   const checked = validateYaml(parsed.result, casesSchema, WORDS);
   if (!checked.ok) throw new PolicyError(file, checked.problems);

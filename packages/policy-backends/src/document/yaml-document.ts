@@ -185,13 +185,18 @@ function single(message: string, remedy: string): Read<never> {
   return { ok: false, problems: [{ severity: "error", line: 1, column: 1, message, remedy }] };
 }
 
+/** What to say of a document without content. */
+export type WhenEmpty = Pick<PolicyProblem, "message" | "remedy">;
+
+const EMPTY_POLICY: WhenEmpty = { message: "the policy is empty", remedy: "write version: 1 and default: grant, mediate or deny" };
+
 /** Never throws: mistakes are in `problems`. */
-export function parseYaml(source: string): Read<ParsedYaml> {
+export function parseYaml(source: string, whenEmpty = EMPTY_POLICY): Read<ParsedYaml> {
   if (Buffer.byteLength(source) > MAX_YAML_BYTES)
     return single(`the policy is larger than ${MAX_YAML_BYTES} bytes`, "write fewer rules with more globs each");
   if (nestsTooDeep(source)) return tooDeep();
   try {
-    return parseChecked(source);
+    return parseChecked(source, whenEmpty);
   } catch (error) {
     // The parser descends as deep as the text is nested.
     if (error instanceof RangeError) return tooDeep();
@@ -246,7 +251,7 @@ function unknownAliases(yaml: Document.Parsed): Alias.Parsed[] {
 /** Codes of the parser for which the value was often meant as a text. */
 const PERHAPS_TEXT: ReadonlySet<string> = new Set(["TAG_RESOLVE_FAILED", "UNEXPECTED_TOKEN", "BLOCK_AS_IMPLICIT_KEY"]);
 
-function parseChecked(source: string): Read<ParsedYaml> {
+function parseChecked(source: string, whenEmpty: WhenEmpty): Read<ParsedYaml> {
   const lines = new LineCounter();
   const options = { lineCounter: lines, prettyErrors: false, stringKeys: true, uniqueKeys: false, version: "1.2" } as const;
   const yaml = parseDocument(source, options);
@@ -274,7 +279,7 @@ function parseChecked(source: string): Read<ParsedYaml> {
     if (unknown.length > 0) return { ok: false, problems: unknown };
     return single("its aliases stand for too much", "write the values out");
   }
-  if (value === null) return single("the policy is empty", "write version: 1 and default: grant, mediate or deny");
+  if (value === null) return single(whenEmpty.message, whenEmpty.remedy);
   return { ok: true, result: { contents: yaml.contents, lines, locate: makeLocate(yaml.contents, lines, source), value } };
 }
 

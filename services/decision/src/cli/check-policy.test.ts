@@ -41,3 +41,23 @@ it("gives no place to cases of a policy that does not exist", () => {
   const stderr = "sluice: /nonexistent: the file does not exist (ENOENT): correct the name\n";
   expect(sluice("policy", "test", "/nonexistent", "/nonexistent")).toEqual({ status: 2, stdout: "", stderr });
 });
+
+it("names the mistaken configuration of a decision log, and its missing keys", () => {
+  const config = join(directory, "log.yaml");
+  const policy = join(directory, "grant.yaml");
+  writeFileSync(policy, "version: 1\ndefault: grant\n");
+  const started = (file: string): string =>
+    sluice("decision", "--policy", policy, "--listen", `unix://${join(directory, "d.sock")}`, "--decision-log-config", file).stderr;
+  expect(started(`${config}.missing`)).toBe(`sluice: ${config}.missing: the file does not exist (ENOENT): correct the name\n`);
+  writeFileSync(config, "sinks: 5\n");
+  expect(started(config)).toMatch(/^sluice: .*log\.yaml:1:8: 'sinks' is not a list: write a list such as \[\{ kind: stdout \}\]\n$/);
+  writeFileSync(config, "");
+  expect(started(config)).toBe(`sluice: ${config}:1:1: the file is empty: write sinks, heads, mask, drop, queue\n`);
+});
+
+it("says of an empty file of cases that it has none", () => {
+  const [policy, cases] = ["some.yaml", "cases.yaml"].map((name) => join(directory, name)) as [string, string];
+  writeFileSync(policy, "version: 1\ndefault: grant\n");
+  writeFileSync(cases, "");
+  expect(sluice("policy", "test", policy, cases).stderr).toBe(`sluice: ${cases}:1:1: the file is empty: write cases: and a list of them\n`);
+});
