@@ -4,7 +4,7 @@
  */
 import { readFileSync } from "node:fs";
 import { CliError, EXIT } from "@sluice/runtime/cli";
-import { parse } from "yaml";
+import { parse, YAMLParseError } from "yaml";
 import { z } from "zod";
 import { parseQuantity } from "./quantity.js";
 
@@ -72,13 +72,20 @@ function refused(file: string, problem: string, cause: unknown): CliError {
   return new CliError({ object: file, problem, remedy: "repair the configuration of the driver", exitCode: EXIT.MACHINE }, { cause });
 }
 
+/** Of a file that cannot be read the errno, and of one that is no YAML the first line about it. */
+function problemIn(error: unknown): string {
+  const { code, message } = error as NodeJS.ErrnoException;
+  if (error instanceof YAMLParseError) return message.split("\n", 1).join("");
+  return `it cannot be read (${code ?? message})`;
+}
+
 /** @throws CliError, exit code 3: for a volume it is a lack of the node */
 export function readDriverConfig(file: string): DriverConfig {
   let given: unknown;
   try {
     given = parse(readFileSync(file, "utf8"));
   } catch (error) {
-    throw refused(file, error instanceof Error ? error.message.split("\n", 1).join("") : String(error), error);
+    throw refused(file, problemIn(error), error);
   }
   const parsed = schema.safeParse(given ?? {});
   if (parsed.success) return parsed.data;

@@ -148,3 +148,14 @@ test("quantities are those of Kubernetes", () => {
     undefined,
   ]);
 });
+
+test("a configuration that cannot be read is named with the errno, and one that is no YAML with its place", () => {
+  const directory = scratch();
+  const missing = join(directory, "missing.yaml");
+  const remedy = "repair the configuration of the driver";
+  expect(() => readDriverConfig(missing)).toThrow(`${missing}: it cannot be read (ENOENT): ${remedy}`);
+  expect(() => readDriverConfig(directory)).toThrow(`${directory}: it cannot be read (EISDIR): ${remedy}`);
+  const broken = join(directory, "broken.yaml");
+  writeFileSync(broken, "sources: [\n");
+  expect(() => readDriverConfig(broken)).toThrow(/broken\.yaml: Flow sequence .* at line 2, column 1:/);
+});
