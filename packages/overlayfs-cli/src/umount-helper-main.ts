@@ -26,8 +26,9 @@ function parse(argv: readonly string[]): { path: string | undefined; flags: numb
 
 async function unmount(): Promise<number> {
   const { path, flags } = parse(process.argv.slice(2));
-  if (path === undefined) {
-    process.stderr.write("umount.fuse.sluice: no mount point is given\n");
+  // An empty path would be the working directory.
+  if (path === undefined || path === "") {
+    process.stderr.write("umount.fuse.sluice: no mount point is given: name it\n");
     return 1;
   }
   const mountpoint = realMountpoint(path);

@@ -7,7 +7,7 @@ import { wrong } from "./cli-error.js";
 /** The part of a commander `Command` that is needed here. */
 export interface ParsedCommand {
   readonly options: readonly { readonly long?: string | undefined; readonly flags: string; attributeName(): string }[];
-  readonly registeredArguments: readonly { name(): string }[];
+  readonly registeredArguments: readonly { readonly required: boolean; name(): string }[];
   readonly processedArgs: readonly unknown[];
   opts(): Readonly<Record<string, unknown>>;
 }
@@ -24,5 +24,5 @@ export function refuseEmptyNames(command: ParsedCommand): void {
   const option = command.options.find((each) => PATH.test(each.flags) && isEmpty(values[each.attributeName()]));
   if (option !== undefined) throw wrong(option.long ?? option.flags, "the name is empty", `write ${option.flags}`);
   const empty = command.registeredArguments.find((each, index) => each.name() !== COMMAND && isEmpty(command.processedArgs[index]));
-  if (empty !== undefined) throw wrong(empty.name().toUpperCase(), "it is empty", "name it, or leave it out if it has a default");
+  if (empty !== undefined) throw wrong(empty.name().toUpperCase(), "it is empty", empty.required ? "name it" : "name it, or leave it out");
 }
