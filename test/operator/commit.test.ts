@@ -79,6 +79,18 @@ test("layers that overlap are neither reset, committed nor repaired", async () =
   expect(treeHash(root)).toBe(before);
 });
 
+test("a layer is not committed into one of its own layers", async () => {
+  const root = plant(scratch(), { "lower/d/f": "f", "upper/d/new": "n" });
+  const before = treeHash(root);
+  const args = ["commit", "--upper", join(root, "upper"), "--lower", join(root, "lower"), "--into"];
+  for (const into of ["lower/new", "lower/d/new", "upper/d/new layer"])
+    expect(await runSluice([...args, join(root, into)])).toMatchObject({
+      code: 4,
+      stderr: expect.stringMatching(/: it would lie inside layer .*\/(lower|upper) \(ELOOP\): name a directory outside of the layers\n$/),
+    });
+  expect(treeHash(root)).toBe(before);
+});
+
 test("a mounted layer is neither committed nor reset, whoever mounted it", async () => {
   const root = scratch();
   const [lower, upper, work] = ["lower", "upper", "upper.work"].map((name) => join(root, name)) as [string, string, string];

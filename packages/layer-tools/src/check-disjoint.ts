@@ -48,3 +48,11 @@ export function checkDisjoint(one: RoleOfTree, others: readonly RoleOfTree[]): v
     throw unfit(one.tree.path, problem, "name directories that do not overlap");
   }
 }
+
+/** @throws CliError, exit code 4, if something in `directory`, which is to be made at `path`, would lie in one of the layers */
+export function checkOutside(path: string, directory: Tree, layers: readonly Tree[]): void {
+  const above = keysUpwards(directory.fd);
+  const layer = layers.find(({ fd }) => above.includes(keyOf(fd)));
+  if (layer === undefined) return;
+  throw unfit(path, `it would lie inside layer ${layer.path} (ELOOP)`, "name a directory outside of the layers");
+}

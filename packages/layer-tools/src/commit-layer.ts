@@ -4,6 +4,7 @@ import { basename, dirname, join } from "node:path";
 import { native, openBeneath, removeTree, toBytes, toText } from "@sluice/native";
 import { unfit } from "@sluice/runtime/cli";
 import { Errno, errnoName, O, RENAME } from "@sluice/vfs";
+import { checkOutside } from "./check-disjoint.js";
 import type { LayerStack } from "./layer-stack.js";
 import { find, openTree, type Tree } from "./tree.js";
 import { walkChanges, walkMerged } from "./walk-layers.js";
@@ -18,9 +19,11 @@ class NewLayer {
   readonly fd: number;
 
   /** @throws CliError */
-  constructor(path: string) {
+  constructor(path: string, layers: readonly Tree[]) {
     this.#path = path;
     this.#parent = openTree(dirname(path), false);
+    // In the upper layer it would be copied into itself, without end.
+    checkOutside(path, this.#parent, layers);
     this.#name = toBytes(basename(path));
     this.#partial = `.${this.#name}.sluice-partial`;
     if (find(this.#parent, "", this.#name) !== undefined)
@@ -51,7 +54,7 @@ class NewLayer {
 
 /** Writes to `path`, which must not exist: the changes of the top layer, or the whole merged tree. @returns the number of objects. @throws CliError */
 export async function commitLayer(stack: LayerStack, path: string, flatten: boolean): Promise<number> {
-  const made = new NewLayer(path);
+  const made = new NewLayer(path, stack.trees);
   try {
     const count = await new LayerWriter(stack, made.fd).write(flatten ? walkMerged(stack) : walkChanges(stack));
     made.publish();
