@@ -17,6 +17,7 @@ import {
   scratch,
   socket,
   startScript,
+  treeHash,
   whiteout,
 } from "@sluice/testkit";
 import { expect } from "vitest";
@@ -98,6 +99,18 @@ test("a small archive that cannot be written is an error", async () => {
   expect(await exported(join(root, "missing/layer.tar"))).toMatchObject(failure("ENOENT"));
   expect(await exported(root)).toMatchObject(failure("EISDIR"));
   expect(await exported("/dev/full")).toMatchObject(failure("ENOSPC"));
+});
+
+test("an archive is not written into one of its own layers", async () => {
+  const root = plant(scratch(), { "lower/f": "f", "upper/d/new": "n" });
+  const before = treeHash(root);
+  const args = ["export", "--upper", join(root, "upper"), "--lower", join(root, "lower"), "--output"];
+  for (const output of ["upper/layer.tar", "upper/d/new", "lower/f"])
+    expect(await runSluice([...args, join(root, output)])).toMatchObject({
+      code: 4,
+      stderr: expect.stringMatching(/: it would lie inside layer .*\/(lower|upper) \(ELOOP\): name a directory outside of the layers\n$/),
+    });
+  expect(treeHash(root)).toBe(before);
 });
 
 test("a signal that ends an export removes the half of the archive", async () => {

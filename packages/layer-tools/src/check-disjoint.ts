@@ -49,9 +49,9 @@ export function checkDisjoint(one: RoleOfTree, others: readonly RoleOfTree[]): v
   }
 }
 
-/** @throws CliError, exit code 4, if something in `directory`, which is to be made at `path`, would lie in one of the layers */
-export function checkOutside(path: string, directory: Tree, layers: readonly Tree[]): void {
-  const above = keysUpwards(directory.fd);
+/** @throws CliError, exit code 4, if something that is to be made at `path`, in this directory, would lie in one of the layers */
+export function checkOutside(path: string, directoryFd: number, layers: readonly Tree[]): void {
+  const above = keysUpwards(directoryFd);
   const layer = layers.find(({ fd }) => above.includes(keyOf(fd)));
   if (layer === undefined) return;
   throw unfit(path, `it would lie inside layer ${layer.path} (ELOOP)`, "name a directory outside of the layers");

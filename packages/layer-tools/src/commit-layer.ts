@@ -23,7 +23,7 @@ class NewLayer {
     this.#path = path;
     this.#parent = openTree(dirname(path), false);
     // In the upper layer it would be copied into itself, without end.
-    checkOutside(path, this.#parent, layers);
+    checkOutside(path, this.#parent.fd, layers);
     this.#name = toBytes(basename(path));
     this.#partial = `.${this.#name}.sluice-partial`;
     if (find(this.#parent, "", this.#name) !== undefined)

@@ -1,5 +1,5 @@
 /** Tools for layers that are not mounted, or that a mount passes by descriptor: diff, export, commit, reset and check. */
-export { checkDisjoint, type RoleOfTree } from "./check-disjoint.js";
+export { checkDisjoint, checkOutside, type RoleOfTree } from "./check-disjoint.js";
 export { checkWorkLeft } from "./check-work-left.js";
 export { type Problem, UpperCheck } from "./check-upper.js";
 export { commitLayer } from "./commit-layer.js";

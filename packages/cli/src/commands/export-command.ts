@@ -1,8 +1,9 @@
 /** `sluice export`: the upper layer as a layer of an OCI image. */
-import { createWriteStream, lstatSync, rmSync } from "node:fs";
+import { closeSync, constants, createWriteStream, existsSync, lstatSync, openSync, rmSync } from "node:fs";
+import { dirname, resolve } from "node:path";
 import { codeOf, escapeName, escapeTextName, failed, wrong } from "@sluice/runtime/cli";
 import type { Command } from "commander";
-import { LayerExport } from "@sluice/layer-tools";
+import { checkOutside, LayerExport, type LayerStack } from "@sluice/layer-tools";
 import { addLayerOptions, layersOf, type LayersArguments, stackOf } from "./layers-argument.js";
 import { controlOption } from "./shared-options.js";
 
@@ -31,11 +32,24 @@ function removeHalfAtSignal(output: string): () => void {
   return stop;
 }
 
+/** It would be a part of itself, or take the place of a file of the layer. @throws CliError */
+function refuseWithin(stack: LayerStack, output: string): void {
+  const directory = dirname(resolve(output));
+  if (!existsSync(directory)) return;
+  const fd = openSync(directory, constants.O_RDONLY | constants.O_DIRECTORY);
+  try {
+    checkOutside(output, fd, stack.trees);
+  } finally {
+    closeSync(fd);
+  }
+}
+
 async function exportLayer(mountpoint: string | undefined, args: ExportArguments): Promise<void> {
   const stack = stackOf(await layersOf("export", mountpoint, args));
   const { output } = args;
   if (output === undefined && process.stdout.isTTY)
     throw wrong("export", "refusing to write a tar archive to a terminal", "add --output FILE, or pipe it");
+  if (output !== undefined) refuseWithin(stack, output);
   const into = output === undefined ? process.stdout : createWriteStream(output, { mode: 0o600 });
   const stop = output === undefined ? undefined : removeHalfAtSignal(output);
   try {
