@@ -250,8 +250,9 @@ export async function* ask(
   socket: Socket,
   request: ControlRequest | KeeperRequest,
   mountpoint: string,
+  patienceMs?: number,
 ): AsyncGenerator<unknown, boolean, undefined> {
-  const complete = yield* converse(socket, request, { mountpoint });
+  const complete = yield* converse(socket, request, { mountpoint, patienceMs });
   if (!complete && !isWatch(request)) throw lost(mountpoint);
   return complete;
 }

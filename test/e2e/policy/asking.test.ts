@@ -365,3 +365,19 @@ test("the list of all questions names a mount that does not answer: questions ma
     process.kill(mount.serverPid, "SIGCONT");
   }
 });
+
+test("a mount that does not answer keeps no answer from another one until its caller is denied", async () => {
+  const { lower, upper } = layers({ lower: { "a.key": "secret" } });
+  const hanging = await mountSluice({ lowers: [lower], upper, policy: ASKING, ownProcess: true });
+  // A client waits 30 s for a mount that somebody named.
+  const mount = await mounted(ASKING, ["--ask-timeout", "25s"]);
+  const reading = cat(mount, "a.key");
+  const { askId } = await asked(mount, 1);
+  process.kill(hanging.serverPid, "SIGSTOP");
+  try {
+    expect((await answer(askId, "once")).code).toBe(0);
+    expect(outcome(await reading.finished)).toBe("secret");
+  } finally {
+    process.kill(hanging.serverPid, "SIGCONT");
+  }
+});

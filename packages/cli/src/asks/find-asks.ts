@@ -7,12 +7,15 @@ export interface Found extends Place {
   item: AskItem;
 }
 
+/** Of all mounts: one that hangs must not hold up the questions of the others, whose callers wait for a minute by default. */
+const PATIENCE_MS = 5_000;
+
 /** @throws CliError if nobody answers */
-async function itemsOf(place: Place, request: ControlRequest): Promise<unknown[]> {
-  const socket = await connectControl(place.mountpoint, place.control);
+async function itemsOf(place: Place, request: ControlRequest, patienceMs?: number): Promise<unknown[]> {
+  const socket = await connectControl(place.mountpoint, place.control, patienceMs);
   if (socket === undefined) throw noDaemon(place.mountpoint);
   const items: unknown[] = [];
-  for await (const item of ask(socket, request, place.name)) items.push(item);
+  for await (const item of ask(socket, request, place.name, patienceMs)) items.push(item);
   return items;
 }
 
@@ -33,7 +36,7 @@ export async function findAsks(name: string | undefined, control: string | undef
   const found = await Promise.all(
     places.map(async (place) => {
       try {
-        const items = await itemsOf(place, { method: "asks", watch: false });
+        const items = await itemsOf(place, { method: "asks", watch: false }, name === undefined ? PATIENCE_MS : undefined);
         return items.map((item) => ({ ...place, item: askIn(item, place) }));
       } catch (error) {
         if (name !== undefined || !(error instanceof CliError)) throw error;
