@@ -1,4 +1,4 @@
-import { capabilitiesFromProto, capabilitiesToProto, type Question } from "@sluice/decision-api";
+import { type Access, capabilitiesFromProto, capabilitiesToProto, type Question } from "@sluice/decision-api";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -60,9 +60,12 @@ describe("a rule that asks a person", () => {
     expect(ask({ paths: ["a.key"] }).obligations).toEqual([{ name: "readOnly", value: "true" }]);
   });
 
-  it("covers the accesses of a rule that permits", () => {
-    expect(ask({ paths: ["a.key"], accesses: ["delete"] })).toMatchObject({ effect: "grant" });
-    expect(ask({ paths: ["a.key"], accesses: ["create"] })).toMatchObject({ effect: "ask" });
+  it("covers the accesses of a rule that permits, and all of them if it is read-only", () => {
+    const plain = load("  - {name: person, path: '**/*.key', effect: ask}\n").policy;
+    const change = (access: Access): Question => wholeQuestion({ paths: ["a.key"], accesses: [access] });
+    expect(plain.evaluate(change("delete"))).toMatchObject({ effect: "grant" });
+    expect(plain.evaluate(change("create"))).toMatchObject({ effect: "ask" });
+    expect(policy.evaluate(change("delete"))).toMatchObject({ effect: "ask" });
   });
 
   it.each([

@@ -14,24 +14,27 @@ const MUCH_BYTES = 4 << 20;
 
 const seen = new Attr();
 
-/** Truncates an open file. 0 or the errno; at once if `size` leaves little to give back: then nothing is done. */
+/**
+ * Truncates an open file, before `ftruncate`. If `size` leaves little to give back, nothing is done and the status is there at once. It is always 0:
+ * the call that follows tells of an error.
+ */
 export function shrinkLarge(permit: Permit, fd: number, size: FileOffset): Status {
   if (statFd(fd, seen) < 0 || dataBytes() < Number(size) + MUCH_BYTES) return 0;
   return effects(permit)
     .ftruncateAsync(fd, size)
-    .then((status) => -status || 0);
+    .then(() => 0);
 }
 
 /** The same for a file that is not open. */
 export function shrinkLargeNode(core: DataAccess, permit: Permit, node: Node, size: FileOffset): Status {
   if (statNode(core, node, seen) < 0 || dataBytes() < Number(size) + MUCH_BYTES) return 0;
   const fd = openWritable(core, node, O.WRONLY);
-  if (fd < 0) return -fd;
+  if (fd < 0) return 0;
   return effects(permit)
     .ftruncateAsync(fd, size)
-    .then((status) => {
+    .then(() => {
       core.closes.close(fd);
-      return -status || 0;
+      return 0;
     });
 }
 
