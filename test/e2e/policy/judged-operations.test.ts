@@ -2,7 +2,7 @@
  * The mount carries out an operation exactly where it was judged, whatever another caller does to the path, the object or
  * the policy before the answer comes, or while a file is copied up.
  */
-import { existsSync, lstatSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { existsSync, lstatSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Intent, Ruling } from "@sluice/overlay";
 import { directory, plant, requires, scratch } from "@sluice/testkit";
@@ -279,4 +279,36 @@ test("refuses to switch on case folding for a directory, whatever the policy say
   });
   expect(await on.overlay.ioctl(call, on.idOf("open"), flags(0x4000_0000), NO_DATA)).toBe(Errno.EOPNOTSUPP);
   expect(asked).toBe(0);
+});
+
+const MIB = 1 << 20;
+
+test("a large file that is copied up for a truncation keeps its data if the policy denies it by then", async () => {
+  const on = stage(() => Promise.resolve(on.gate.epoch === 0 ? GRANT : DENY));
+  writeFileSync(join(on.base, "lower/open/file"), Buffer.alloc(64 * MIB, 7));
+  const truncated = on.overlay.setattr(call, on.idOf("open/file"), { ...NO_CHANGE, size: 100 }, attributes());
+  while (readdirSync(join(on.base, "work/work")).length === 0) await nextTurn();
+  on.gate.epoch++;
+  expect(await truncated).toBe(Errno.EACCES);
+  expect(statSync(join(on.base, "upper/open/file")).size).toBe(64 * MIB);
+});
+
+test("bytes that somebody writes once a large file is truncated stay, though its truncation was not told yet", async () => {
+  const on = stage(() => Promise.resolve(GRANT));
+  const path = join(on.base, "upper/large");
+  writeFileSync(path, "");
+  const id = on.idOf("large");
+  const bySize = (): Status => on.overlay.setattr(call, id, { ...NO_CHANGE, size: 0 }, attributes());
+  const byOpen = (): Status => on.overlay.open(call, id, O.RDWR | O.TRUNC, opened());
+  for (const truncate of [bySize, byOpen]) {
+    writeFileSync(path, Buffer.alloc(16 * MIB, 7));
+    const told = truncate();
+    // It is judged, and the pool begins.
+    for (let turn = 0; turn < 3; turn++) await nextTurn();
+    // Without a turn of the event loop, in which the overlay would hear of it.
+    while (statSync(path).size > 0);
+    writeFileSync(path, "new", { flag: "a" });
+    expect(await told).toBe(0);
+    expect(readFileSync(path, "utf8")).toBe("new");
+  }
 });

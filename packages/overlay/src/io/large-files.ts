@@ -1,6 +1,6 @@
 /**
- * Steps before a change of a large file. By itself the change would give the data's space back, or write what is in memory, for up to a
- * second for each GiB, in which the loop's thread would answer nobody. After the step, which the pool makes, it takes no time.
+ * Steps before a change of a large file. The change would give the space of the data back, or write its pages, for up to a second for each GiB,
+ * and the loop's thread answers nobody meanwhile. The pool makes the step. After it the change takes no time.
  */
 import { Attr, type FileOffset, O, type Status } from "@sluice/vfs";
 import type { DataAccess } from "../layer/layer-stack.js";
@@ -15,27 +15,31 @@ const MUCH_BYTES = 4 << 20;
 const seen = new Attr();
 
 /**
- * Truncates an open file, before `ftruncate`. If `size` leaves little to give back, nothing is done and the status is there at once. It is always 0:
- * the call that follows tells of an error.
+ * Truncates an open file, if that gives much back: undefined if it does not, or if `stands` is false, and then nothing is done. Else whether it is
+ * truncated. If it is not, the effect fails in the same way. If it is, the effect must not truncate again: others may have written since.
  */
-export function shrinkLarge(permit: Permit, fd: number, size: FileOffset): Status {
-  if (statFd(fd, seen) < 0 || dataBytes() < Number(size) + MUCH_BYTES) return 0;
+export function shrinkLarge(permit: Permit, fd: number, size: FileOffset, stands = () => true): Promise<boolean> | undefined {
+  if (statFd(fd, seen) < 0 || dataBytes() < Number(size) + MUCH_BYTES || !stands()) return undefined;
   return effects(permit)
     .ftruncateAsync(fd, size)
-    .then(() => 0);
+    .then((status) => status === 0);
+}
+
+interface Shrinking {
+  node: Node;
+  size: FileOffset;
+  stands(): boolean;
 }
 
 /** The same for a file that is not open. */
-export function shrinkLargeNode(core: DataAccess, permit: Permit, node: Node, size: FileOffset): Status {
-  if (statNode(core, node, seen) < 0 || dataBytes() < Number(size) + MUCH_BYTES) return 0;
+export function shrinkLargeNode(core: DataAccess, permit: Permit, { node, size, stands }: Shrinking): Promise<boolean> | undefined {
+  if (statNode(core, node, seen) < 0 || dataBytes() < Number(size) + MUCH_BYTES) return undefined;
   const fd = openWritable(core, node, O.WRONLY);
-  if (fd < 0) return 0;
-  return effects(permit)
-    .ftruncateAsync(fd, size)
-    .then(() => {
-      core.closes.close(fd);
-      return 0;
-    });
+  if (fd < 0) return undefined;
+  const shrunk = shrinkLarge(permit, fd, size, stands);
+  if (shrunk === undefined) core.closes.close(fd);
+  else void shrunk.finally(() => core.closes.close(fd));
+  return shrunk;
 }
 
 /** A file that replaces another one is written at once by some file systems (ext4, btrfs), so that no crash leaves neither. */

@@ -1,6 +1,6 @@
 /**
- * Closes files whose data may be much. The last close of a removed file gives its space back, and that of a file that was written may write
- * what is in memory: up to a second for each GiB, in which the loop's thread would answer nobody. So the pool does that.
+ * Closes files that may hold much data. The last close of a removed file gives its space back. A close of a written file may write its pages.
+ * Both take up to a second for each GiB, and the loop's thread answers nobody meanwhile. So the pool closes these files.
  */
 import { sys } from "./system-calls.js";
 

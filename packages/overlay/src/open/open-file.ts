@@ -84,7 +84,9 @@ class OpenRequest implements PlannedOpen, Governed<OpenContext> {
   version = 0;
   /** `fd` is the copy in the upper layer that this open made or waited for. */
   copied = false;
-  /** The pool truncated the file, since it was large. */
+  /** The pool was asked to truncate the file, since it is large. */
+  waited = false;
+  /** It did. */
   emptied = false;
   ruling: Ruling = GRANTED;
   readonly plan = new OpenPlan();
@@ -120,7 +122,7 @@ class OpenRequest implements PlannedOpen, Governed<OpenContext> {
     this.seen = this.described = this.paths = undefined;
     this.ruling = GRANTED;
     this.version = this.node.version;
-    this.copied = this.emptied = false;
+    this.copied = this.waited = this.emptied = false;
     const attr = spareAttr ?? new Attr();
     spareAttr = undefined;
     const errno = reach(core, this, attr);
@@ -178,12 +180,15 @@ class OpenRequest implements PlannedOpen, Governed<OpenContext> {
 
   #empty(permit: Permit): Status {
     const { plan, fd } = this;
-    const emptied = plan.truncates && plan.placement === "here" ? shrinkLarge(permit, fd, 0) : 0;
-    if (typeof emptied === "number") return emptied;
-    this.emptied = true;
+    const emptied = plan.truncates && plan.placement === "here" ? shrinkLarge(permit, fd, 0) : undefined;
+    if (emptied === undefined) return 0;
     // Other opens use the object meanwhile.
     this.seen = undefined;
-    return emptied;
+    this.waited = true;
+    return emptied.then((done) => {
+      this.emptied = done;
+      return 0;
+    });
   }
 
   /** Tells whether the open is still as it was judged, under the same policy. */
@@ -220,7 +225,7 @@ class OpenRequest implements PlannedOpen, Governed<OpenContext> {
 
   commit(core: OpenContext, permit: Permit): number {
     // The copy-up moved the file, and other opens may have come meanwhile.
-    if (this.copied || this.emptied) this.#plan(core);
+    if (this.copied || this.waited) this.#plan(core);
     const errno = executePlan(core, permit, this, this.out);
     if (errno !== 0) return errno;
     this.fd = -1;

@@ -46,6 +46,8 @@ class Setting extends GovernedOperation<IoContext> {
   /** The handle that a size was given by, and whether it was asked for the change. */
   #size: WatchedIo | undefined = undefined;
   #turn: OwnTurn | undefined = undefined;
+  /** The pool has made the file as short as it is to be. */
+  #shrunk = false;
   /** The judgement did not hold any more when the copy was made. */
   #abandoned = false;
 
@@ -89,18 +91,34 @@ class Setting extends GovernedOperation<IoContext> {
     const copied = BigInt(size) === 0n ? this.#copyEmpty(core, permit, node) : copyUp(core, node, { permit, call, truncate: false });
     const file = fileOf(core, this.#set);
     const goOn = (status: Status, next: () => Status): Status => andThen(status, (was) => (was !== 0 || this.#abandoned ? was : next()));
-    if (file?.watch === undefined) return goOn(copied, () => this.#shrink(core, permit, { node, file, size }));
+    const shrink = this.#shrinking(core, permit, { node, file, size });
+    if (file?.watch === undefined) return goOn(copied, shrink);
     // The open file's obligations may have it wait.
     const asks: WatchedIo = (this.#size = { kind: "truncate", offset: BigInt(size), length: 0 });
     const asked = goOn(copied, () => admitted(file, asks, call));
-    const shrunk = goOn(asked, () => this.#shrink(core, permit, { node, file, size }));
-    return goOn(shrunk, () => this.#takeTurn(node, file));
+    return goOn(goOn(asked, shrink), () => this.#takeTurn(node, file));
   }
 
-  /** A file whose truncation `commit` would refuse keeps its data. */
-  #shrink(core: IoContext, permit: Permit, { node, file, size }: { node: Node; file: OpenFile | undefined; size: FileOffset }): Status {
-    if (!node.isRegular || this.#refused(file) !== 0 || this.#comesAgain(core, node)) return 0;
-    return file?.write === true ? shrinkLarge(permit, file.fd, size) : shrinkLargeNode(core, permit, node, size);
+  /** The truncation of a large file, for which others do not wait. A file whose truncation `commit` would refuse keeps its data. */
+  #shrinking(core: IoContext, permit: Permit, { node, file, size }: Truncation): () => Status {
+    this.#shrunk = false;
+    const stands = this.#standing(core);
+    return () => {
+      if (!node.isRegular || this.#refused(file) !== 0 || this.#comesAgain(core, node)) return 0;
+      const shrunk =
+        file?.write === true ? shrinkLarge(permit, file.fd, size, stands) : shrinkLargeNode(core, permit, { node, size, stands });
+      if (shrunk === undefined) return 0;
+      return shrunk.then((done) => {
+        this.#shrunk = done;
+        return 0;
+      });
+    };
+  }
+
+  /** Tells whether the change is still as it was judged, under the same policy. */
+  #standing(core: IoContext): () => boolean {
+    const { epoch } = core.gate;
+    return () => core.gate.epoch === epoch && this.holds(core);
   }
 
   /** A size by path, of a file that gets another nodeId: the kernel looks the path up once more. */
@@ -117,8 +135,7 @@ class Setting extends GovernedOperation<IoContext> {
 
   /** The copy without data is the truncation: only what is still allowed when the copy is made gets that far. */
   #copyEmpty(core: IoContext, permit: Permit, node: Node): Status {
-    const { epoch } = core.gate;
-    const stands = (): boolean => core.gate.epoch === epoch && this.holds(core);
+    const stands = this.#standing(core);
     return andThen(copyUp(core, node, { permit, call: this.call, truncate: true, stands }), (status) => {
       this.#abandoned = status === ABANDONED;
       return this.#abandoned ? 0 : status;
@@ -128,7 +145,7 @@ class Setting extends GovernedOperation<IoContext> {
   commit(core: IoContext, permit: Permit): number {
     const node = core.nodes.get(this.#id);
     if (node === undefined) return Errno.ESTALE;
-    const change: Change = { call: this.call, id: this.#id, node, set: this.#set };
+    const change: Change = { call: this.call, id: this.#id, node, set: this.#set, isShrunk: this.#shrunk };
     const file = fileOf(core, this.#set);
     const status = this.#refused(file) || apply(core, permit, change);
     if (this.#size !== undefined) file?.watch?.after(this.#size, -status, this.call);
@@ -178,6 +195,14 @@ interface Change {
   id: NodeId;
   node: Node;
   set: SetAttr;
+  /** It has its size, and others may have written since. */
+  isShrunk: boolean;
+}
+
+interface Truncation {
+  node: Node;
+  file: OpenFile | undefined;
+  size: FileOffset;
 }
 
 /** utimensat(2) without times, and nothing else. */
@@ -204,7 +229,7 @@ function truncateTo(core: IoContext, permit: Permit, change: Change, size: FileO
   const fd = file?.write === true ? file.fd : own;
   if (fd < 0) return -fd;
   if (set.killSuidgid) clearSuid(permit, fd, call);
-  const status = effects(permit).ftruncate(fd, size);
+  const status = change.isShrunk ? 0 : effects(permit).ftruncate(fd, size);
   dropOtherPages(core, { node, nodeId: change.id }, { offset: size, length: 0 });
   if (own >= 0) closeFd(own);
   return -status || 0;
