@@ -102,18 +102,53 @@ export function makePrivate(at: Place, name: string): boolean {
 
 /** @returns undefined if there is none, and none is to be made. @throws CliError */
 function descend(at: Place, name: string, make: boolean): Place | undefined {
-  try {
-    if (make) makePrivate(at, name);
-    return openPrivate(at, name);
-  } finally {
-    native.close(at.fd);
-  }
+  if (make) makePrivate(at, name);
+  return openPrivate(at, name);
 }
 
 /** The directory of all state of Sluice, by its real path: a program must not see it from within a session. */
 export function statePath(): string {
   const home = stateHome();
   return join(existsSync(home) ? realpathSync.native(home) : home, "sluice");
+}
+
+/** The directory `sluice` stays open from its first use on: a command opens what is in it a dozen times. `home`: as `stateHome`. */
+let kept: { readonly home: string; readonly sluice: Place } | undefined;
+
+/** The one that was opened before, if it is still found by its name. It closes another one. */
+function keptSluice(home: string): Place | undefined {
+  if (kept === undefined) return undefined;
+  const { fd, path } = kept.sluice;
+  const [found, own] = [new Attr(), new Attr()];
+  const isFound = native.statx(AT.FDCWD, toBytes(path), AT.SYMLINK_NOFOLLOW, found.words) >= 0;
+  const isOpen = native.statx(fd, "", AT.EMPTY_PATH, own.words) >= 0;
+  const isSame = found.ino === own.ino && found.devMajor === own.devMajor && found.devMinor === own.devMinor;
+  if (kept.home === home && isFound && isOpen && isSame) return kept.sluice;
+  native.close(fd);
+  kept = undefined;
+  return undefined;
+}
+
+/** @returns undefined if there is none, and none is to be made. It stays open. @throws CliError */
+function openSluice(home: string, make: boolean): Place | undefined {
+  const known = keptSluice(home);
+  if (known !== undefined) {
+    checkPrivate(known);
+    return known;
+  }
+  try {
+    makeDirectories(home, PRIVATE);
+  } catch (error) {
+    throw failed(home, `the directory for sessions cannot be created (${codeOf(error)})`, "set XDG_STATE_HOME to a directory of yours");
+  }
+  const { fd } = openTree(home, false);
+  try {
+    const sluice = descend({ fd, path: dirname(statePath()) }, "sluice", make);
+    kept = sluice === undefined ? undefined : { home, sluice };
+    return sluice;
+  } finally {
+    native.close(fd);
+  }
 }
 
 /**
@@ -123,12 +158,6 @@ export function statePath(): string {
 export function openState(name: "sessions" | "layers" | "restored", make: boolean): Place | undefined {
   const home = stateHome();
   if (!make && !existsSync(home)) return undefined;
-  try {
-    makeDirectories(home, PRIVATE);
-  } catch (error) {
-    throw failed(home, `the directory for sessions cannot be created (${codeOf(error)})`, "set XDG_STATE_HOME to a directory of yours");
-  }
-  const { fd } = openTree(home, false);
-  const sluice = descend({ fd, path: dirname(statePath()) }, "sluice", make);
+  const sluice = openSluice(home, make);
   return sluice === undefined ? undefined : descend(sluice, name, make);
 }

@@ -117,6 +117,16 @@ test("a path of the environment that is not absolute counts as missing", () => {
   }
 });
 
+test("state that was moved away meanwhile is neither found nor written", () => {
+  make("one");
+  const state = statePath();
+  renameSync(state, `${state}.away`);
+  expect(() => openSession("one")).toThrow("no session with this name");
+  make("two");
+  expect(readdirSync(sessions)).toEqual(["two"]);
+  expect(readdirSync(`${state}.away/sessions`)).toEqual(["one"]);
+});
+
 test("one command at a time works in a session", async () => {
   const session = make("one");
   const other = reopen("one");
