@@ -75,10 +75,19 @@ async function isAlive(socket: Socket, patienceMs: number): Promise<boolean> {
  * Undefined if no daemon answers for this mount point. With `patienceMs` it waits no longer than that. @throws CliError if there is, or may
  * be, one that this user may not ask, or that hangs
  */
-export async function connectControl(mountpoint: string, control: string | undefined, patienceMs?: number): Promise<Socket | undefined> {
+export function connectControl(mountpoint: string, control: string | undefined, patienceMs?: number): Promise<Socket | undefined> {
+  return connectUntilOver(mountpoint, control, { hangs: silent(mountpoint), patienceMs });
+}
+
+/** The same for a watch that nobody waits for: it asks for no sign of life. */
+export function connectWatch(mountpoint: string, control: string): Promise<Socket | undefined> {
+  return connectUntilOver(mountpoint, control, {});
+}
+
+async function connectUntilOver(mountpoint: string, control: string | undefined, patience: Patience): Promise<Socket | undefined> {
   const paths = control === undefined ? socketPaths(mountpoint, CONTROL_SOCKET) : [control];
-  for (const deadlineMs = Date.now() + (patienceMs ?? SUCCESSION_MS); ; await sleep(LOOK_MS)) {
-    const found = await connectFirst(paths, serversOf(mountpoint), { hangs: silent(mountpoint), patienceMs });
+  for (const deadlineMs = Date.now() + (patience.patienceMs ?? SUCCESSION_MS); ; await sleep(LOOK_MS)) {
+    const found = await connectFirst(paths, serversOf(mountpoint), patience);
     if (found instanceof Socket || Date.now() > deadlineMs || !(await hasKeeper(mountpoint))) return orDenial(found);
   }
 }
@@ -152,6 +161,12 @@ function isHidden(path: string): boolean {
   }
 }
 
+interface Patience {
+  /** The error of a daemon that gives no sign of life; undefined: it is not asked for one. */
+  hangs?: Error;
+  patienceMs?: number | undefined;
+}
+
 /**
  * A hidden socket does not end the search: if root has mounts too, other users' sockets are in directories that come later in the list. If
  * there is no other socket, the result is the reason why the hidden one cannot be used.
@@ -159,12 +174,13 @@ function isHidden(path: string): boolean {
 async function connectFirst(
   paths: readonly string[],
   trusted: readonly number[],
-  { hangs, patienceMs = SIGN_OF_LIFE_MS }: { hangs: Error; patienceMs?: number | undefined },
+  { hangs, patienceMs = SIGN_OF_LIFE_MS }: Patience,
 ): Promise<Socket | Error | undefined> {
   let denial: Error | undefined;
   for (const path of paths) {
     try {
-      if (!(await isAlive(checkPeer(await openInTurn(path, patienceMs), path, trusted), patienceMs))) throw hangs;
+      const isAsked = hangs !== undefined;
+      if (isAsked && !(await isAlive(checkPeer(await openInTurn(path, patienceMs), path, trusted), patienceMs))) throw hangs;
       return checkPeer(await openInTurn(path, patienceMs), path, trusted);
     } catch (error) {
       if (error instanceof CliError) throw error;

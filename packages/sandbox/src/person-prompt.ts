@@ -2,7 +2,7 @@
  * Shows the questions that the policy of a session puts to a person, at the terminal of the caller, and reads the answer there. The command
  * has another terminal, or none, so it can neither draw over a question nor read the answer.
  */
-import { ask, type AskItem, connectControl } from "@sluice/mount-control";
+import { ask, type AskItem, connectControl, connectWatch } from "@sluice/mount-control";
 import { escapeLine, escapeTextName, failed } from "@sluice/runtime/cli";
 import type { CallerTerminal } from "./caller-terminal.js";
 
@@ -134,7 +134,7 @@ export function promptForPerson(
   let closed = false;
   const prompt = terminal === undefined && silent ? undefined : new Prompt(mount, terminal ?? STANDARD_ERROR);
   const watch = async (): Promise<void> => {
-    socket = await connectControl(mount.view, mount.control);
+    socket = await connectWatch(mount.view, mount.control);
     if (socket === undefined || closed) return;
     for await (const item of ask(socket, { method: "asks", watch: true }, mount.name)) prompt?.heard(item as AskItem);
   };
