@@ -323,7 +323,7 @@ test("names file, line, column and remedy for a mistake in the policy", async ()
   await complains([...full(g), "--policy", policy, g.mnt], 2, /policy\.yaml:6:13: .*did you mean 'deny'/);
   writeFileSync(policy, "version: 1\ndefault: grnt\nrules:\n  - name: a\n    path: 'x'\n    effect: dney\n");
   const both = await runSluice([...full(g), "--policy", policy, g.mnt]);
-  expect(both.stderr.split("\n").map((line) => /policy\.yaml:(\d+)/.exec(line)?.[1])).toEqual(expect.arrayContaining(["2", "6"]));
+  expect([...both.stderr.matchAll(/policy\.yaml:(\d+)/g)].map(([, line]) => line)).toEqual(["2", "6"]);
 });
 
 test("refuses a policy that does not exist, or is no file", async () => {

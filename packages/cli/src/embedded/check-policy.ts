@@ -83,17 +83,18 @@ function lastWord(stderr: string): string {
   return said.replace(/^(?:sluice: |\w*Error(?: \[\w+\])?: )/, "");
 }
 
-/** @returns the first mistake; the others are on standard error. Undefined if the policy has none */
+/** @returns the last mistake; those before it are on standard error. Undefined if the policy has none */
 export async function policyMistake(file: string, user: OwnUser | SharedUser): Promise<CliError | undefined> {
   const { code, stdout, stderr } = await runCheck(file, user);
   if (code === 0) return undefined;
   const checked = parseChecked(stdout);
   const errors = checked?.problems.filter((problem) => problem.severity === "error") ?? [];
-  const [first, ...others] = errors.map((problem) => complaint(checked?.problemFile ?? file, problem));
-  if (first === undefined) {
+  const complaints = errors.map((problem) => complaint(checked?.problemFile ?? file, problem));
+  const last = complaints.pop();
+  if (last === undefined) {
     const problem = lastWord(stderr) || "the policy could not be checked";
     return new CliError({ object: file, problem, remedy: "see 'sluice policy check'", exitCode: EXIT.USAGE });
   }
-  for (const other of others) process.stderr.write(errorLine(other.message));
-  return first;
+  for (const before of complaints) process.stderr.write(errorLine(before.message));
+  return last;
 }
