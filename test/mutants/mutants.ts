@@ -236,7 +236,7 @@ export const mutants: readonly Mutant[] = [
   },
   {
     name: "O_TRUNC does not truncate",
-    patches: patch("open/execute-plan.js", "return emptied === true ? 0 : effects(permit).ftruncate(fd, 0);", "return 0;"),
+    patches: patch("open/execute-plan.js", "return emptied ? 0 : effects(permit).ftruncate(fd, 0);", "return 0;"),
     run: cases.opening,
   },
   {

@@ -4,7 +4,7 @@
  */
 import { existsSync, lstatSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import type { Intent, Ruling } from "@sluice/overlay";
+import type { Intent, IoWatch, Ruling } from "@sluice/overlay";
 import { directory, plant, requires, scratch } from "@sluice/testkit";
 import { Attr, type CallContext, type DataOut, Errno, type IoctlArgs, O, RENAME, S, type SetAttr, type Status } from "@sluice/vfs";
 import { expect } from "vitest";
@@ -311,4 +311,47 @@ test("bytes that somebody writes once a large file is truncated stay, though its
     expect(await told).toBe(0);
     expect(readFileSync(path, "utf8")).toBe("new");
   }
+});
+
+test("a large file that is truncated, and then judged again under another policy, is truncated once", async () => {
+  const on = stage(() => Promise.resolve(GRANT));
+  const path = join(on.base, "upper/large");
+  writeFileSync(path, "");
+  const id = on.idOf("large");
+  const bySize = (): Status => on.overlay.setattr(call, id, { ...NO_CHANGE, size: 0 }, attributes());
+  const byOpen = (): Status => on.overlay.open(call, id, O.RDWR | O.TRUNC, opened());
+  for (const truncate of [bySize, byOpen]) {
+    writeFileSync(path, Buffer.alloc(16 * MIB, 7));
+    const told = truncate();
+    for (let turn = 0; turn < 3; turn++) await nextTurn();
+    while (statSync(path).size > 0);
+    writeFileSync(path, "new", { flag: "a" });
+    on.gate.epoch++;
+    expect(await told).toBe(0);
+    expect(readFileSync(path, "utf8")).toBe("new");
+  }
+});
+
+test("an open that has truncated a large file, and comes again by another nodeId, leaves what others wrote", async () => {
+  let observes = false;
+  const watch = (): IoWatch => ({ before: (io) => io.length, after: () => undefined });
+  const on = stage(async () => (observes ? { effect: "mediate", errno: 0, watch } : GRANT));
+  const path = join(on.base, "upper/large");
+  writeFileSync(path, Buffer.alloc(16 * MIB, 7));
+  const id = on.idOf("large");
+  const told = on.overlay.open(call, id, O.RDWR | O.TRUNC, opened());
+  for (let turn = 0; turn < 3; turn++) await nextTurn();
+  while (statSync(path).size > 0);
+  observes = true;
+  const observed = opened();
+  const other = on.overlay.open({ ...call, pid: 2 }, id, O.RDONLY, observed);
+  // The answer comes before the overlay hears of the truncation.
+  expect(await other).toBe(0);
+  observes = false;
+  expect(await told).toBe(Errno.ESTALE);
+  writeFileSync(path, "new", { flag: "a" });
+  const found = on.idOf("large");
+  expect(found).not.toBe(id);
+  expect(await on.overlay.open(call, found, O.RDWR | O.TRUNC, opened())).toBe(0);
+  expect(readFileSync(path, "utf8")).toBe("new");
 });

@@ -31,7 +31,7 @@ export interface PlannedOpen extends OpenToPlan {
   /** A registration of `fd`'s file that an earlier open left: taken over with `fd`, and ended if the plan does not use it. */
   readonly cachedBacking: Backing | undefined;
   /** It is truncated already, and others may have written since. */
-  readonly emptied?: boolean;
+  readonly emptied: boolean;
   /** A path of the file, if one is known already. */
   readonly path: string | undefined;
 }
@@ -73,7 +73,7 @@ function sendElsewhere(core: OpenContext, open: PlannedOpen): number {
 /** 0 or the negative errno. */
 function truncate(permit: Permit, { call, fd, emptied }: PlannedOpen): number {
   if (call.killSuidgid === true) clearSuid(permit, fd, call);
-  return emptied === true ? 0 : effects(permit).ftruncate(fd, 0);
+  return emptied ? 0 : effects(permit).ftruncate(fd, 0);
 }
 
 /** Sets `file.mode`, `file.fd` and `file.backing`, and counts the open. Returns why a granted open is mediated, or undefined. */

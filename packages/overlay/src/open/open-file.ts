@@ -86,7 +86,7 @@ class OpenRequest implements PlannedOpen, Governed<OpenContext> {
   copied = false;
   /** The pool was asked to truncate the file, since it is large. */
   waited = false;
-  /** It did. */
+  /** It did, once for all: others may have written since, also if the open is judged again or comes again by another nodeId. */
   emptied = false;
   ruling: Ruling = GRANTED;
   readonly plan = new OpenPlan();
@@ -110,6 +110,7 @@ class OpenRequest implements PlannedOpen, Governed<OpenContext> {
     this.fd = -1;
     this.seen = undefined;
     this.cachedBacking = undefined;
+    this.emptied = false;
     return this;
   }
 
@@ -122,7 +123,7 @@ class OpenRequest implements PlannedOpen, Governed<OpenContext> {
     this.seen = this.described = this.paths = undefined;
     this.ruling = GRANTED;
     this.version = this.node.version;
-    this.copied = this.waited = this.emptied = false;
+    this.copied = this.waited = false;
     const attr = spareAttr ?? new Attr();
     spareAttr = undefined;
     const errno = reach(core, this, attr);
@@ -180,7 +181,8 @@ class OpenRequest implements PlannedOpen, Governed<OpenContext> {
 
   #empty(permit: Permit): Status {
     const { plan, fd } = this;
-    const emptied = plan.truncates && plan.placement === "here" ? shrinkLarge(permit, fd, 0) : undefined;
+    const empties = plan.truncates && plan.placement === "here" && !this.emptied;
+    const emptied = empties ? shrinkLarge(permit, fd, 0) : undefined;
     if (emptied === undefined) return 0;
     // Other opens use the object meanwhile.
     this.seen = undefined;
@@ -209,6 +211,7 @@ class OpenRequest implements PlannedOpen, Governed<OpenContext> {
     this.io = alias === undefined ? node.io : alias.io;
     this.byAlias = alias !== undefined;
     this.arrival = core.reroutes.arrival(this.pid, node, this.flags);
+    this.emptied ||= this.arrival !== "first" && core.reroutes.isEmptied(this.pid);
     this.saysEmpty = !node.dataLayer.tellsSizes && this.fd >= 0 && statFd(this.fd, now) === 0 && now.sizeExact === 0n;
     return planOpen(core, this, this.ruling, this.plan);
   }

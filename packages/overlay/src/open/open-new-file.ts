@@ -41,6 +41,7 @@ export function openNewFile(core: OpenContext, permit: Permit, file: NewFile, ou
     fd,
     seen,
     cachedBacking: undefined,
+    emptied: false,
     path: undefined,
   };
   planOpen(core, open, ruling, plan);

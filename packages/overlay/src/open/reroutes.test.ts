@@ -8,7 +8,7 @@ const node = {} as Node;
 
 function begun(flags: number): Reroutes {
   const reroutes = new Reroutes({ hold: () => undefined, release: () => undefined }, undefined);
-  reroutes.begin({ pid: PID, node, flags }, true);
+  reroutes.begin({ pid: PID, node, flags, emptied: false }, true);
   return reroutes;
 }
 

@@ -21,6 +21,8 @@ interface Reroute {
   readonly observed: boolean;
   /** Of the open; undefined if an earlier server began it. */
   readonly flags: number | undefined;
+  /** The open has truncated the file, and must not do so once more: others may have written since. */
+  readonly emptied: boolean;
   /** That alias, once the look-up led to it. */
   target: NodeId;
   lookedUp: boolean;
@@ -44,23 +46,29 @@ export class Reroutes {
     return this.#byPid.size;
   }
 
-  begin({ pid, node, flags }: { pid: number; node: Node; flags: number }, observed: boolean): void {
-    this.#add(pid, node, { observed, lookedUp: false, flags });
+  begin({ pid, node, flags, emptied }: { pid: number; node: Node; flags: number; emptied: boolean }, observed: boolean): void {
+    this.#add(pid, node, { observed, lookedUp: false, flags, emptied });
   }
 
   /** Takes over a reroute that an earlier server began. */
   restore(pid: number, node: Node, { observed, lookedUp }: { observed: boolean; lookedUp: boolean }): void {
-    this.#add(pid, node, { observed, lookedUp, flags: undefined });
+    this.#add(pid, node, { observed, lookedUp, flags: undefined, emptied: false });
   }
 
-  #add(pid: number, node: Node, { observed, lookedUp, flags }: Pick<Reroute, "observed" | "lookedUp" | "flags">): void {
+  #add(pid: number, node: Node, begun: Pick<Reroute, "observed" | "lookedUp" | "flags" | "emptied">): void {
+    const { observed, lookedUp } = begun;
     this.end(pid);
     // If the kernel forgot the node before it looks again, the look-up would find another one.
     this.#nodes.hold(node);
     const slot = this.#journal?.rerouted(pid, node, observed) ?? 0;
     if (lookedUp && slot !== 0) this.#journal?.records.reroutes.setLookedUp(slot);
-    this.#byPid.set(pid, { node, observed, flags, target: 0, lookedUp, slot });
+    this.#byPid.set(pid, { ...begun, node, target: 0, slot });
     if (this.#byPid.size > MAX_REROUTES) this.end(this.#byPid.keys().next().value as number);
+  }
+
+  /** Of the open that this thread repeats. */
+  isEmptied(pid: number): boolean {
+    return this.#byPid.get(pid)?.emptied === true;
   }
 
   /** The open of this thread has arrived, or will not. */

@@ -46,7 +46,7 @@ class Setting extends GovernedOperation<IoContext> {
   /** The handle that a size was given by, and whether it was asked for the change. */
   #size: WatchedIo | undefined = undefined;
   #turn: OwnTurn | undefined = undefined;
-  /** The pool has made the file as short as it is to be. */
+  /** The pool has made the file as short as it is to be, once for all: others may have written since, also if it is judged again. */
   #shrunk = false;
   /** The judgement did not hold any more when the copy was made. */
   #abandoned = false;
@@ -101,10 +101,9 @@ class Setting extends GovernedOperation<IoContext> {
 
   /** The truncation of a large file, for which others do not wait. A file whose truncation `commit` would refuse keeps its data. */
   #shrinking(core: IoContext, permit: Permit, { node, file, size }: Truncation): () => Status {
-    this.#shrunk = false;
     const stands = this.#standing(core);
     return () => {
-      if (!node.isRegular || this.#refused(file) !== 0 || this.#comesAgain(core, node)) return 0;
+      if (this.#shrunk || !node.isRegular || this.#refused(file) !== 0 || this.#comesAgain(core, node)) return 0;
       const shrunk =
         file?.write === true ? shrinkLarge(permit, file.fd, size, stands) : shrinkLargeNode(core, permit, { node, size, stands });
       if (shrunk === undefined) return 0;
