@@ -128,6 +128,19 @@ traced.test(
   LIMIT_MS,
 );
 
+const CLOSE = `import { native } from "@sluice/native";
+  const fd = native.openat(-100, process.argv[1], 2, 0);
+  console.log(await native.closeFile(fd));`;
+
+traced.test("a close of a large file that a signal interrupted is not made again: the number may be another file's by then", () => {
+  const [file, trace] = [join(scratch(), "large"), join(scratch(), "trace")];
+  writeFileSync(file, Buffer.alloc(LARGE, 7));
+  const interrupted = ["-f", "-P", file, "-e", "trace=close", "-e", "inject=close:error=EINTR:when=1", "-o", trace];
+  const node = [process.execPath, "--input-type=module", "-e", CLOSE, file];
+  expect(execFileSync("strace", [...interrupted, ...node], { cwd: import.meta.dirname, encoding: "utf8" })).toBe("0\n");
+  expect(readFileSync(trace, "utf8").match(/close\(/g)).toHaveLength(1);
+});
+
 requires("/dev/fuse", "CAP_SYS_ADMIN", "loop devices", "command mkfs.btrfs", "command strace").test(
   "a reflink for the copy-up of a large file, which takes long if the file has many parts, is not made by the thread that answers",
   async () => {

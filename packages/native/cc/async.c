@@ -136,6 +136,12 @@ static void on_wake(int signal) {
   (void)signal;
 }
 
+/* Linux has closed the descriptor even if it answers EINTR: closing again would hit somebody else's. */
+static int64_t close_once(int fd) {
+  int64_t status = or_errno(close(fd));
+  return status == -EINTR ? 0 : status;
+}
+
 /*
  * A close may wait for hours if the owner of a socket likes (SO_LINGER), also that of a socket in which such a one waits to be received.
  * The kernel gives up at a signal (net/core/stream.c sk_stream_wait_close), and the descriptor is closed in any case.
@@ -152,10 +158,10 @@ static int64_t run_close_soon(struct work *work) {
   pthread_sigmask(SIG_UNBLOCK, &wake, &before);
   bool armed = syscall(SYS_timer_create, CLOCK_MONOTONIC, &event, &timer) == 0;
   if (armed) syscall(SYS_timer_settime, timer, 0, &again, NULL);
-  int64_t status = or_errno(close(work->fd));
+  int64_t status = close_once(work->fd);
   if (armed) syscall(SYS_timer_delete, timer);
   pthread_sigmask(SIG_SETMASK, &before, NULL);
-  return status == -EINTR ? 0 : status;
+  return status;
 }
 
 static napi_value close_soon_async(napi_env env, napi_callback_info info) {
@@ -181,16 +187,16 @@ static bool closes_late(int fd) {
 }
 
 static int64_t run_close(struct work *work) {
-  return or_errno(close(work->fd));
+  return close_once(work->fd);
 }
 
 static napi_value close_file(napi_env env, napi_callback_info info) {
   struct args args = args_read_as_is(env, info, 1);
   int fd = arg_int(&args, 0);
   if (args.failure) return args_failed(&args);
-  if (!closes_late(fd)) return result(env, close(fd));
+  if (!closes_late(fd)) return result_number(env, close_once(fd));
   struct work *work = work_new(&args, run_close);
-  if (work == NULL) return result(env, close(fd));
+  if (work == NULL) return result_number(env, close_once(fd));
   work->fd = fd;
   return start(&args, work);
 }
