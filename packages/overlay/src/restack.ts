@@ -5,6 +5,7 @@
  * Nothing writes in the old layer from then on. `take` makes its private mount read-only, and the kernel refuses that while any descriptor is
  * open for writing there. A change of an object in it needs a copy-up first, as in any lower layer.
  */
+import { setTimeout as sleep } from "node:timers/promises";
 import { Attr, Errno, errnoName, FsError, O } from "@sluice/vfs";
 import type { LayerSpec } from "./contract/config.js";
 import { furnishDirectory } from "./copy-up/copy-up-directory.js";
@@ -31,8 +32,9 @@ export interface NextUpper {
 }
 
 /**
- * "waiting": work in the upper layer is under way. "writers": files are open for writing. "busy": so they are for the kernel, by a mapping whose
- * file was closed, or by a reader that shares the descriptor of an earlier writer. Otherwise the reason why it cannot be done.
+ * "waiting": work in the upper layer is under way, or the close of a large file. "writers": files are open for writing. "busy": so they are for
+ * the kernel, by a mapping whose file was closed, or by a reader that shares the descriptor of an earlier writer. Otherwise the reason why it
+ * cannot be done.
  */
 export type Restacked = "yes" | "waiting" | "writers" | "busy" | { readonly unfit: string };
 
@@ -76,7 +78,22 @@ class Opened {
   }
 }
 
+/** All requests wait meanwhile. */
+const CLOSES_MS = 1_000;
+
+/** For the kernel, a file is open for writing until the pool has closed it. False if that takes too long. */
+async function filesAreClosed({ closes }: OverlayContext): Promise<boolean> {
+  const closed = closes.idle();
+  if (closed === undefined) return true;
+  const over = new AbortController();
+  const late = sleep(CLOSES_MS, false, { signal: over.signal }).catch(() => false);
+  const inTime = await Promise.race([closed.then(() => true), late]);
+  over.abort();
+  return inTime;
+}
+
 export async function restack(core: OverlayContext, open: () => NextUpper): Promise<Restacked> {
+  if (!(await filesAreClosed(core))) return "waiting";
   const refused = refusal(core);
   if (refused !== undefined) return refused;
   if (!(await leaveLinkIndex(core))) return { unfit: "a file has names in a lower layer that lead to the upper one by an index" };

@@ -1,5 +1,7 @@
 /** Open files, mappings and names of programs while the upper layer of their mount becomes a lower one, and uses of it that keep it from that. */
-import { Actor, directory, mountsShareProcess, policyOf, publicFile, requires, statusOf } from "@sluice/testkit";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { Actor, cleanUp, directory, mountsShareProcess, openDescriptors, policyOf, publicFile, requires, statusOf } from "@sluice/testkit";
 import { Errno, O } from "@sluice/vfs";
 import { expect } from "vitest";
 import { RestackedMount } from "../harness/restacked-mount.js";
@@ -115,6 +117,27 @@ test("a reader that shares the descriptor of a writer keeps the layer in use, an
   const { layers } = (await statusOf(stack.mount)).overlay;
   expect(layers.map(({ name }) => name)).toEqual(["upper", "upper (frozen)", "lower0"]);
   expect(layers.map(({ flags }) => flags.includes("ro"))).toEqual([false, true, true]);
+});
+
+const traced = requires("/dev/fuse", "CAP_SYS_ADMIN", "command strace");
+
+traced.test("the layer moves once a large file is closed, also while its disk takes its time with that", async () => {
+  const { stack, actor } = await changed(policyOf("grant"));
+  const fd = (await actor.do("open", stack.path("new/f"), O.RDWR)) as number;
+  await actor.do("fill", fd, 7, 16 << 20, 0);
+  const { serverPid } = stack.mount;
+  // As the server sees it, which has a mount of the layer for itself.
+  const path = openDescriptors(serverPid).find((target) => target.endsWith("/new/f")) as string;
+  const slow = ["-P", path, "-e", "trace=close", "-e", "inject=close:delay_enter=400000"];
+  const strace = spawn("strace", ["-f", "-p", String(serverPid), ...slow], { stdio: ["ignore", "ignore", "pipe"] });
+  cleanUp(() => void strace.kill("SIGKILL"));
+  await once(strace.stderr, "data");
+  await actor.do("close", fd);
+  expect(await stack.restack()).toBe("yes");
+  strace.kill("SIGINT");
+  await once(strace, "exit");
+  expect(await actor.do("stat", stack.path("new/f"))).toMatchObject({ size: String(16 << 20) });
+  stack.expectUnchanged();
 });
 
 test("several names of one file in an upper layer without an index keep it from becoming a lower one", async () => {
