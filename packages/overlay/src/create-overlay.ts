@@ -166,10 +166,11 @@ interface CacheParts {
 
 function backingCache({ config, port, journal, closes }: CacheParts): BackingCache {
   return new BackingCache(config.maxCachedBackings, {
-    ended: ({ id, fd }) => {
+    ended: ({ id, fd }, atOnce) => {
       port.closeBacking(id);
       journal?.backingClosed(id);
-      closes.close(fd);
+      if (atOnce) closeFd(fd);
+      else closes.close(fd);
     },
     cached: (node, id) => journal?.backingCached(node, id),
   });

@@ -252,7 +252,7 @@ export class Overlay implements Filesystem {
 async function destroy(core: OverlayContext): Promise<void> {
   for (const file of core.handles.allFiles()) closeFile(core, file);
   core.handles.closeDirectories();
-  core.backings.clear();
+  core.backings.clear({ atOnce: false });
   core.nodes.closeNameless();
   core.fds.closeAll();
   for (const layer of [...core.layers, ...core.dataLayers]) if (!layer.writable) layer.close();

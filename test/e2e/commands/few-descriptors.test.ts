@@ -1,7 +1,10 @@
 // A start of a mount that fails for want of descriptors leaves no mount, at whichever step they run out.
+import { execFileSync, spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdirSync, readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { mkdirSync } from "node:fs";
-import { requires, runScript, runSluice, type ScriptResult, scratch } from "@sluice/testkit";
+import { Actor, cleanUp, mountSluice, requires, runScript, runSluice, type ScriptResult, scratch } from "@sluice/testkit";
+import { Errno, O } from "@sluice/vfs";
 import { expect } from "vitest";
 
 const { test } = requires("CAP_SYS_ADMIN", "/dev/fuse", "command unshare", "command bash");
@@ -80,3 +83,37 @@ test("a keeper starts though an inherited descriptor has a number near the limit
   expect(result).toMatchObject({ code: 0, stderr: "" });
   expect(await runSluice(["unmount", mountpoint])).toMatchObject({ code: 0 });
 });
+
+const limited = requires("CAP_SYS_ADMIN", "/dev/fuse", "FUSE passthrough", "command prlimit", "command strace");
+const LARGE = [1, 2, 3].map((name) => `large${name}`);
+const MANY = Array.from({ length: 200 }, (_, name) => `small${name}`);
+
+limited.test(
+  "an open takes the descriptor of a file that nobody has open any more, though the disk takes its time to close it",
+  async () => {
+    const [lower, upper] = [scratch(), scratch()];
+    for (const name of LARGE) writeFileSync(join(upper, name), Buffer.alloc(8 << 20, 7));
+    for (const name of MANY) writeFileSync(join(lower, name), name);
+    const mount = await mountSluice({ lowers: [lower], upper });
+    const pid = mount.serverPid;
+    const highest = (): number => Math.max(...readdirSync(`/proc/${pid}/fd`).map(Number));
+    const actor = await Actor.start();
+    const open = async (name: string): Promise<unknown> => actor.do("open", mount.path(name), O.RDONLY);
+    for (const name of LARGE) await actor.do("close", await open(name));
+    const cached = highest();
+    const rest = [...MANY];
+    // Until no number below is free.
+    while (highest() === cached) expect(await open(rest.pop() as string)).toBeGreaterThan(0);
+    execFileSync("prlimit", ["--pid", String(pid), `--nofile=${highest() + 1}`]);
+    const slow = ["-e", "trace=close", "-e", "inject=close:delay_enter=200000"];
+    const strace = spawn("strace", ["-f", "-p", String(pid), ...slow], { stdio: ["ignore", "ignore", "pipe"] });
+    cleanUp(() => void strace.kill("SIGKILL"));
+    await once(strace.stderr, "data");
+    for (const name of LARGE) expect([name, await open(rest.pop() as string)]).toEqual([name, expect.toSatisfy((fd) => fd > 0)]);
+    expect(await open(rest.pop() as string)).toBe(-Errno.EMFILE);
+    strace.kill("SIGINT");
+    await once(strace, "exit");
+    await actor.stop();
+    expect(await mount.stop()).toMatchObject({ code: 0 });
+  },
+);

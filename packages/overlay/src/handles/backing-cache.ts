@@ -10,8 +10,8 @@ import type { Node } from "../node/node.js";
 import type { Backing } from "../node/inode-io.js";
 
 export interface BackingCacheEvents {
-  /** The registration and the descriptor are to be given back. */
-  ended(backing: Backing): void;
+  /** The registration and the descriptor are to be given back, `atOnce` also if the close takes long. */
+  ended(backing: Backing, atOnce: boolean): void;
   /** The backing id that is cached for the node from now on, or 0. The journal writes it down. */
   cached(node: Node, backingId: number): void;
 }
@@ -80,15 +80,15 @@ export class BackingCache {
   }
 
   /** Closes every descriptor. False if there was none. */
-  clear(): boolean {
+  clear({ atOnce }: { atOnce: boolean }): boolean {
     const had = this.#byNode.size > 0;
-    for (const [node, cached] of this.#byNode) this.#end(node, cached);
+    for (const [node, cached] of this.#byNode) this.#end(node, cached, atOnce);
     return had;
   }
 
-  #end(node: Node, backing: Backing): void {
+  #end(node: Node, backing: Backing, atOnce = false): void {
     this.#forget(node);
-    this.#close(backing);
+    this.#close(backing, atOnce);
   }
 
   #forget(node: Node): void {
@@ -96,8 +96,8 @@ export class BackingCache {
     this.#events.cached(node, 0);
   }
 
-  #close(backing: Backing): void {
-    this.#events.ended(backing);
+  #close(backing: Backing, atOnce = false): void {
+    this.#events.ended(backing, atOnce);
   }
 }
 

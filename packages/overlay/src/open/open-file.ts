@@ -270,7 +270,7 @@ function reach(core: OpenContext, request: OpenRequest, attr: Attr): number {
   if (write && !node.copiedUp && !core.gate.active) return 0;
   const writable = write && node.inUpper && node.data === undefined;
   request.fd = openObject(core, request, writable);
-  if (request.fd === -Errno.EMFILE && core.backings.clear()) request.fd = openObject(core, request, writable);
+  if (request.fd === -Errno.EMFILE && core.backings.clear({ atOnce: true })) request.fd = openObject(core, request, writable);
   if (request.fd < 0) return -request.fd;
   if (!core.gate.active && !core.config.sharedLower) return 0;
   const status = statFd(request.fd, attr);
