@@ -55,15 +55,17 @@ export class Reroutes {
     this.#add(pid, node, { observed, lookedUp, flags: undefined, emptied: false });
   }
 
-  #add(pid: number, node: Node, begun: Pick<Reroute, "observed" | "lookedUp" | "flags" | "emptied">): void {
+  #add(pid: number, node: Node, begun: Pick<Reroute, "observed" | "lookedUp" | "flags" | "emptied">): Reroute {
     const { observed, lookedUp } = begun;
     this.end(pid);
     // If the kernel forgot the node before it looks again, the look-up would find another one.
     this.#nodes.hold(node);
     const slot = this.#journal?.rerouted(pid, node, observed) ?? 0;
     if (lookedUp && slot !== 0) this.#journal?.records.reroutes.setLookedUp(slot);
-    this.#byPid.set(pid, { ...begun, node, target: 0, slot });
+    const reroute = { ...begun, node, target: 0, slot };
+    this.#byPid.set(pid, reroute);
     if (this.#byPid.size > MAX_REROUTES) this.end(this.#byPid.keys().next().value as number);
+    return reroute;
   }
 
   /** Of the open that this thread repeats. */
@@ -96,8 +98,11 @@ export class Reroutes {
 
   /** A look-up found the node. True if it has to lead to an alias for observed opens. */
   found(pid: number, node: Node): boolean {
-    const reroute = this.#byPid.get(pid);
-    if (reroute?.node !== node) return false;
+    let reroute = this.#byPid.get(pid);
+    // A directory on the way is no file to open.
+    if (reroute === undefined || (reroute.node !== node && !node.isRegular)) return false;
+    // Somebody gave the name to another file, so the open comes for that.
+    if (reroute.node !== node) reroute = this.#add(pid, node, { ...reroute, lookedUp: false, emptied: false });
     reroute.lookedUp = true;
     if (reroute.slot !== 0) this.#journal?.records.reroutes.setLookedUp(reroute.slot);
     return reroute.observed;
@@ -110,7 +115,12 @@ export class Reroutes {
   arrival(pid: number, node: Node, flags: number): Arrival {
     if (this.#byPid.size === 0) return "first";
     const reroute = this.#byPid.get(pid);
-    if (reroute?.node !== node) return "first";
+    if (reroute === undefined) return "first";
+    if (reroute.node !== node) {
+      // The one that was to come again did not.
+      this.end(pid);
+      return "first";
+    }
     if (reroute.lookedUp) return "again";
     return flags === (reroute.flags ?? flags) ? "nameless" : "first";
   }
