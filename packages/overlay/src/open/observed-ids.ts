@@ -18,8 +18,7 @@ export function reserveForObserved(core: OpenContext, node: Node, nodeId: NodeId
 /** A look-up found a node, whose entry is in `out`. If an observed open was sent there, it leads to an alias for that open. */
 export function followReroute(core: OpenContext, call: CallContext, status: Status, out: EntryOut): Status {
   if (status !== 0 || out.nodeId === 0) {
-    // Without its name, the open does not come again.
-    core.reroutes.end(call.pid);
+    core.reroutes.givenUp(call.pid);
     return status;
   }
   const node = core.nodes.get(out.nodeId);

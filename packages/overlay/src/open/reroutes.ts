@@ -14,6 +14,8 @@ import type { NodeTable } from "../node/node-table.js";
 
 /** A caller that is killed in between leaves its entry behind: the oldest entry goes. */
 const MAX_REROUTES = 1024;
+/** Of all callers that the server's namespace of processes does not show: what one of them does tells nothing of another. */
+const SOMEBODY = 0;
 
 interface Reroute {
   readonly node: Node;
@@ -82,6 +84,11 @@ export class Reroutes {
     this.#nodes.release(reroute.node);
   }
 
+  /** The thread found no name, or opens another file: the one that was to come again does not. */
+  givenUp(pid: number): void {
+    if (pid !== SOMEBODY) this.end(pid);
+  }
+
   /** Another thread is on its way to this nodeId of the node, and cannot be sent on once more. */
   awaitsOther(pid: number, node: Node, id: NodeId): boolean {
     for (const [other, reroute] of this.#byPid) {
@@ -100,7 +107,7 @@ export class Reroutes {
   found(pid: number, node: Node): boolean {
     let reroute = this.#byPid.get(pid);
     // A directory on the way is no file to open.
-    if (reroute === undefined || (reroute.node !== node && !node.isRegular)) return false;
+    if (reroute === undefined || (reroute.node !== node && (!node.isRegular || pid === SOMEBODY))) return false;
     // Somebody gave the name to another file, so the open comes for that.
     if (reroute.node !== node) reroute = this.#add(pid, node, { ...reroute, lookedUp: false, emptied: false });
     reroute.lookedUp = true;
@@ -117,8 +124,7 @@ export class Reroutes {
     const reroute = this.#byPid.get(pid);
     if (reroute === undefined) return "first";
     if (reroute.node !== node) {
-      // The one that was to come again did not.
-      this.end(pid);
+      this.givenUp(pid);
       return "first";
     }
     if (reroute.lookedUp) return "again";
