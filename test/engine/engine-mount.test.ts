@@ -198,6 +198,21 @@ describe("the end", () => {
     expect(m.mirror.interrupted).toHaveLength(1);
     expect([m.mirror.destroyed, m.engine.inFlight()]).toEqual([1, 0]);
   });
+
+  it("a connection ends while a method goes on, such as a write that a disk holds up, and its descriptors stay open for that", async () => {
+    const m = await mount();
+    writeFileSync(join(m.backing, "wait-on"), "x");
+    const closed = once(m.opener("wait-on"), "close");
+    await m.until(() => m.engine.inFlight() === 1);
+    m.engine.abort();
+    await m.engine.ended;
+    await closed;
+    expect(m.anomalies).toMatchObject([["methods still wait although the connection has ended", { inFlight: 1 }]]);
+    expect([m.mirror.destroyed, m.engine.inFlight()]).toEqual([0, 1]);
+    m.mirror.release();
+    await m.until(() => m.mirror.destroyed === 1);
+    expect(m.engine.inFlight()).toBe(0);
+  });
 });
 
 describe("the end, after a lazy unmount", () => {

@@ -238,8 +238,13 @@ class DeviceEngine implements Engine {
 
   async #finish(): Promise<void> {
     this.#inFlight.interruptAll();
-    const idle = await this.#inFlight.idle(DRAIN_LIMIT_MS);
-    if (!idle) this.#events.anomaly("methods still wait although the connection has ended", { inFlight: this.#inFlight.size });
+    if (await this.#inFlight.idle(DRAIN_LIMIT_MS)) return this.#destroy();
+    this.#events.anomaly("methods still wait although the connection has ended", { inFlight: this.#inFlight.size });
+    // A write that waits for a thread of the pool would change whatever file had the number of its descriptor by then.
+    void this.#inFlight.ended().then(() => this.#destroy());
+  }
+
+  async #destroy(): Promise<void> {
     try {
       await this.#filesystem?.destroy();
     } catch (error) {

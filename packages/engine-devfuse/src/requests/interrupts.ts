@@ -62,15 +62,20 @@ export class InFlight {
     return this.#until(() => this.#waiting === 0, limitMs);
   }
 
-  /** The same without requests that wait for a lock, as they may wait for ever. */
+  /** Resolves when no request waits, however long that takes. */
+  async ended(): Promise<void> {
+    await this.#until(() => this.#waiting === 0);
+  }
+
+  /** `idle` without requests that wait for a lock, as they may wait for ever. */
   idleButForLocks(limitMs: number): Promise<boolean> {
     return this.#until(() => this.#waiting === this.#forLocks, limitMs);
   }
 
-  #until(reached: () => boolean, limitMs: number): Promise<boolean> {
+  #until(reached: () => boolean, limitMs?: number): Promise<boolean> {
     if (reached()) return Promise.resolve(true);
     return new Promise((resolve) => {
-      const timer = setTimeout(() => resolve(false), limitMs);
+      const timer = limitMs === undefined ? undefined : setTimeout(() => resolve(false), limitMs);
       this.#onFewer = () => {
         if (!reached()) return;
         clearTimeout(timer);
