@@ -3,7 +3,7 @@ import { lstatSync } from "node:fs";
 import { connect, Socket } from "node:net";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { CliError, codeOf, failed, unfit } from "@sluice/runtime/cli";
+import { CliError, codeOf, EXIT, failed, unfit } from "@sluice/runtime/cli";
 import { type ControlLine, type ControlRequest, type KeeperRequest, MAX_LINE_BYTES, type MountStatus } from "./control-protocol.js";
 import { mountAt, readMountTable } from "./mount-table.js";
 import { peerUid } from "./peer.js";
@@ -20,6 +20,13 @@ const LOOK_MS = 50;
 const MAX_SLEEP_MS = 2 ** 31 - 1;
 /** No more than two servers in a row end during a request. */
 const ASK_AT_MOST = 3;
+
+/** There is a daemon, and it is stopped or hangs. */
+export class SilentDaemon extends CliError {
+  constructor(object: string, problem: string, remedy: string) {
+    super({ object, problem, errno: "ETIMEDOUT", remedy, exitCode: EXIT.FAILED });
+  }
+}
 
 function open(path: string): Promise<Socket> {
   return new Promise((resolve, reject) => {
@@ -42,14 +49,14 @@ async function openInTurn(path: string, patienceMs = SIGN_OF_LIFE_MS): Promise<S
       return await open(path);
     } catch (error) {
       if (codeOf(error) !== "EAGAIN") throw error;
-      if (Date.now() > deadlineMs) throw failed(path, "the daemon takes no connection (ETIMEDOUT)", "see whether it is stopped");
+      if (Date.now() > deadlineMs) throw new SilentDaemon(path, "the daemon takes no connection", "see whether it is stopped");
     }
   }
 }
 
-function silent(mountpoint: string): Error {
-  const remedy = `see whether it is stopped; 'umount -l ${mountpoint}' gets rid of the mount`;
-  return failed(mountpoint, "the daemon does not answer (ETIMEDOUT)", remedy);
+function silent(mountpoint: string): SilentDaemon {
+  const remedy = `see whether it is stopped; 'sluice unmount --force ${mountpoint}' gets rid of the mount`;
+  return new SilentDaemon(mountpoint, "the daemon does not answer", remedy);
 }
 
 /** A request that no version knows, so that each refuses it at once. */

@@ -1,7 +1,17 @@
 /** How a command finds a mount and talks to its server: the kernel's mount table, run directories, the control socket's protocol and client. */
 export * from "./activity-file.js";
 export { askLayers, type MountLayers } from "./ask-layers.js";
-export { ask, askOnce, connectControl, connectKeeper, connectWatch, daemonStatus, noDaemon, untilFreed } from "./control-client.js";
+export {
+  ask,
+  askOnce,
+  connectControl,
+  connectKeeper,
+  connectWatch,
+  daemonStatus,
+  noDaemon,
+  SilentDaemon,
+  untilFreed,
+} from "./control-client.js";
 export * from "./control-protocol.js";
 export { removeDeadDirectoriesLater } from "./dead-directories.js";
 export { splitEscaped, unescapeName } from "./escaped-list.js";

@@ -83,3 +83,22 @@ test(
   },
   LIMIT_MS,
 );
+
+test(
+  "'sluice unmount --force' gets rid of a mount whose server is stopped, and names the users that it cut off",
+  async () => {
+    const mount = await mountSluice({ lowers: [plant(scratch(), { a: file("a") })], ownProcess: true });
+    const holder = startScript(["sh", "-c", 'exec 3<"$0"; echo holds; read line', mount.path("a")], { timeoutMs: LIMIT_MS });
+    await holder.waitFor("holds");
+    process.kill(mount.serverPid, "SIGSTOP");
+    const ended = await runSluice(["unmount", "--force", mount.mountpoint], { timeoutMs: LIMIT_MS });
+    const table = readFileSync("/proc/self/mounts", "latin1");
+    process.kill(mount.serverPid, "SIGCONT");
+    expect(ended).toMatchObject({ code: 0, stdout: `unmounted ${mount.mountpoint}\n` });
+    expect(ended.stderr).toMatch(/its daemon does not answer .*; cut off: sh \(pid/);
+    expect(table).not.toContain(` ${mount.mountpoint} `);
+    holder.kill("SIGKILL");
+    await mount.exited;
+  },
+  LIMIT_MS,
+);

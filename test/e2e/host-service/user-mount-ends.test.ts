@@ -2,7 +2,18 @@
 import { existsSync, mkdirSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import { runDirectories } from "@sluice/mount-control";
-import { descendantsOf, eventually, file, type HostService, type ProcessIdentity, requires, runScript, startScript } from "@sluice/testkit";
+import {
+  asOrdinaryUser,
+  descendantsOf,
+  eventually,
+  file,
+  type HostService,
+  type ProcessIdentity,
+  requires,
+  runScript,
+  runSluice,
+  startScript,
+} from "@sluice/testkit";
 import { expect } from "vitest";
 import { CLI, pythonAs, sluiceAs, startForUsers, USER, UserHome } from "./user-home.js";
 
@@ -105,3 +116,28 @@ withPython(
   },
   3 * PATIENCE_MS,
 );
+
+const { test: withHelper } = requires(
+  "/dev/fuse",
+  "CAP_SYS_ADMIN",
+  "command setpriv",
+  "command unshare",
+  "command fusermount3",
+  "checkout that every user can read",
+);
+
+withHelper("a user is told of a mount whose keeper was killed, and gets rid of it", async () => {
+  const home = await UserHome.make({ lower: { word: file("x") } }, await startForUsers());
+  await home.mount();
+  for (const keeper of busyKeepers(home.host)) process.kill(keeper, "SIGKILL");
+  await eventually("the mount is stale", PATIENCE_MS, async () => (await home.sh("pwd")).code !== 0);
+  const again = await home.try(...home.layers, home.mountpoint);
+  expect(again).toMatchObject({
+    code: 4,
+    stderr: expect.stringContaining("it is already a Sluice mount (EBUSY): run 'sluice unmount ") as string,
+  });
+  // The helper wants to know the name of its user.
+  const cleaned = await runScript(asOrdinaryUser([process.execPath, CLI, "unmount", home.mountpoint]));
+  expect(cleaned).toMatchObject({ code: 0, stdout: `cleaned up the stale mount ${home.mountpoint}\n`, stderr: "" });
+  expect((await runSluice(["unmount", home.mountpoint])).code).toBe(0);
+});

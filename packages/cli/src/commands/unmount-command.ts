@@ -3,7 +3,6 @@ import { statfsSync } from "node:fs";
 import type { Socket } from "node:net";
 import { resolve } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { MNT, native, toBytes } from "@sluice/native";
 import { Errno, errnoName } from "@sluice/vfs";
 import type { Command } from "commander";
 import { codeOf, escapeLine, failed, unfit, wrong } from "@sluice/runtime/cli";
@@ -15,10 +14,12 @@ import {
   readMountTable,
   realMountpoint,
   removeRunDirectories,
+  SilentDaemon,
   type Unmounted,
 } from "@sluice/mount-control";
 import { bindsElsewhere, findMountUsers, usersInWords } from "@sluice/service-mount/users";
 import { controlOption } from "./shared-options.js";
+import { unmountByKernel } from "./unmount-by-kernel.js";
 
 const TYPE = "fuse.sluice";
 const RETRY_MS = 200;
@@ -61,18 +62,22 @@ function isStale(real: string): boolean {
   }
 }
 
-/** For a mount whose daemon does not answer. */
-function attemptByKernel(mountpoint: string, force: boolean): Attempt {
+interface Unanswered {
+  force: boolean;
+  /** Its server has died; undefined: nobody knows yet. */
+  stale?: boolean;
+}
+
+/** For a mount without a daemon that answers. */
+function attemptByKernel(mountpoint: string, { force, stale }: Unanswered): Attempt {
   const real = realMountpoint(mountpoint);
   checkIsSluice(mountpoint, real);
-  const stale = isStale(real);
+  const isDead = stale ?? isStale(real);
   const device = mountAt(real, readMountTable())?.device ?? "";
-  // Aborts the connection; the mount goes with MNT_DETACH.
-  if (force && !stale) native.umount2(toBytes(real), MNT.FORCE);
-  const status = mountAt(real, readMountTable()) === undefined ? 0 : native.umount2(toBytes(real), stale || force ? MNT.DETACH : 0);
+  const status = unmountByKernel(real, isDead ? { lazy: true } : { cut: force });
   if (status < 0) return { busy: { errno: errnoName(-status), device }, said: "" };
-  if (stale) removeRunDirectories(real);
-  return { busy: undefined, said: stale ? `cleaned up the stale mount ${mountpoint}` : `unmounted ${mountpoint}` };
+  if (isDead) removeRunDirectories(real);
+  return { busy: undefined, said: isDead ? `cleaned up the stale mount ${mountpoint}` : `unmounted ${mountpoint}` };
 }
 
 async function attemptByDaemon(socket: Socket, mountpoint: string, force: boolean): Promise<Attempt> {
@@ -85,7 +90,7 @@ async function attemptByDaemon(socket: Socket, mountpoint: string, force: boolea
 
 async function attempt(mountpoint: string, control: string | undefined, force: boolean): Promise<Attempt> {
   const socket = await connectControl(mountpoint, control);
-  return socket === undefined ? attemptByKernel(mountpoint, force) : attemptByDaemon(socket, mountpoint, force);
+  return socket === undefined ? attemptByKernel(mountpoint, { force }) : attemptByDaemon(socket, mountpoint, force);
 }
 
 async function usersOf(mountpoint: string, { device }: Busy): Promise<string> {
@@ -96,7 +101,8 @@ async function usersOf(mountpoint: string, { device }: Busy): Promise<string> {
 
 async function inUse(mountpoint: string, busy: Busy): Promise<Error> {
   if (busy.errno !== errnoName(Errno.EBUSY)) {
-    const remedy = busy.errno === "EPERM" ? "run as root" : "see 'findmnt' and the daemon's log";
+    const unprivileged = `run as root, or see what 'fusermount3 -uz ${mountpoint}' says`;
+    const remedy = busy.errno === "EPERM" ? unprivileged : "see 'findmnt' and the daemon's log";
     return failed(mountpoint, `it cannot be unmounted (${busy.errno})`, remedy);
   }
   const users = await usersOf(mountpoint, busy);
@@ -115,7 +121,7 @@ async function attemptAgain(mountpoint: string, control: string | undefined, for
   const socket = await connectControl(mountpoint, control);
   if (socket !== undefined) return attemptByDaemon(socket, mountpoint, force);
   const isGone = mountAt(realMountpoint(mountpoint), readMountTable()) === undefined;
-  return isGone ? { busy: undefined, said: `unmounted ${mountpoint}` } : attemptByKernel(mountpoint, force);
+  return isGone ? { busy: undefined, said: `unmounted ${mountpoint}` } : attemptByKernel(mountpoint, { force });
 }
 
 async function attemptUntil(limitMs: number, mountpoint: string, control: string | undefined): Promise<Attempt> {
@@ -130,17 +136,42 @@ async function attemptUntil(limitMs: number, mountpoint: string, control: string
   return last;
 }
 
-async function unmount(given: string, { wait, force, control: socket }: UnmountArguments): Promise<void> {
+interface Patience {
+  limitMs: number;
+  force: boolean;
+}
+
+async function attemptThenForce(mountpoint: string, control: string | undefined, { limitMs, force }: Patience): Promise<Attempt> {
+  const last = await attemptUntil(limitMs, mountpoint, control);
+  if (last.busy === undefined || !force) return last;
+  const users = await usersOf(mountpoint, last.busy);
+  const cut = await attemptAgain(mountpoint, control, true);
+  if (cut.busy === undefined) process.stderr.write(`sluice: ${mountpoint}: cut off: ${users}\n`);
+  return cut;
+}
+
+/** Its daemon is stopped, or hangs, and so does each call of a user. */
+async function forceWithoutDaemon(mountpoint: string): Promise<Attempt> {
+  const device = mountAt(realMountpoint(mountpoint), readMountTable())?.device ?? "";
+  const users = await usersOf(mountpoint, { errno: "", device });
+  const last = attemptByKernel(mountpoint, { force: true, stale: false });
+  if (last.busy === undefined) {
+    const daemon = "its daemon does not answer (see whether it is stopped), and ends when it can";
+    process.stderr.write(`sluice: ${mountpoint}: ${daemon}; cut off: ${users}\n`);
+  }
+  return last;
+}
+
+async function unmount(given: string, { wait, force = false, control: socket }: UnmountArguments): Promise<void> {
   const mountpoint = resolve(given);
   const control = socket === undefined ? undefined : resolve(socket);
   // This process would use the mount itself if it was called there.
   process.chdir("/");
-  let last = await attemptUntil(await waitLimitMs(wait), mountpoint, control);
-  if (last.busy !== undefined && force === true) {
-    const users = await usersOf(mountpoint, last.busy);
-    last = await attemptAgain(mountpoint, control, true);
-    if (last.busy === undefined) process.stderr.write(`sluice: ${mountpoint}: cut off: ${users}\n`);
-  }
+  const patience = { limitMs: await waitLimitMs(wait), force };
+  const last = await attemptThenForce(mountpoint, control, patience).catch((error: unknown) => {
+    if (force && error instanceof SilentDaemon) return forceWithoutDaemon(mountpoint);
+    throw error;
+  });
   if (last.busy !== undefined) throw await inUse(mountpoint, last.busy);
   process.stdout.write(`${escapeLine(last.said)}\n`);
 }

@@ -6,8 +6,9 @@ import { readFileSync, readlinkSync } from "node:fs";
 import { basename } from "node:path";
 import { isBeneath, type MountRow, readMountTable } from "@sluice/mount-control";
 import { native, StatWord, toBytes } from "@sluice/native";
-import { AT, Attr, O, S } from "@sluice/vfs";
+import { AT, Attr, errnoName, O, S } from "@sluice/vfs";
 import { unfit } from "@sluice/runtime/cli";
+import { alreadyMounted } from "../../preflight/check-mountpoint.js";
 
 export interface GivenDirectory {
   fd: number;
@@ -43,13 +44,25 @@ function pathOf(fd: number): string {
   return readlinkSync(`/proc/self/fd/${fd}`);
 }
 
+function mountOfGiven(fd: number, table: readonly MountRow[]): MountRow | undefined {
+  const id = mountIdOf(fd);
+  return table.find(({ mountId }) => mountId === id);
+}
+
+/** Root has no access to a user's own FUSE mount, whether its server lives or not. */
+function unseen({ path, role, errno }: { path: string; role: string; errno: number }, mount: MountRow | undefined): Error {
+  if (mount?.type === "fuse.sluice" && mount.mountpoint === path && role === "mount point") return alreadyMounted(path);
+  return unfit(path, `the host service cannot look at this ${role} (${errnoName(errno)})`, "name a directory that lies on no FUSE mount");
+}
+
 /** @throws CliError if it is no directory that can be part of a mount */
 export function lookAtGiven(fd: number, role: string, table: readonly MountRow[]): GivenDirectory {
   const path = pathOf(fd);
-  if (look(fd) < 0 || (attr.mode & S.IFMT) !== S.IFDIR || !path.startsWith("/") || path.includes("\ufffd"))
+  const status = look(fd);
+  if (status < 0) throw unseen({ path, role, errno: -status }, mountOfGiven(fd, table));
+  if ((attr.mode & S.IFMT) !== S.IFDIR || !path.startsWith("/") || path.includes("\ufffd"))
     throw unfit(path, `this ${role} is not a directory with a name in UTF-8 (ENOTDIR)`, "name another one");
-  const id = mountIdOf(fd);
-  const mount = table.find(({ mountId }) => mountId === id);
+  const mount = mountOfGiven(fd, table);
   if (mount === undefined) {
     const problem = `this ${role} lies in another mount namespace than that of the host service (EXDEV)`;
     throw unfit(path, problem, "call the service from its own mount namespace, outside of containers and sandboxes");
