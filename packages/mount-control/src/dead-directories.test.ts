@@ -3,29 +3,37 @@ import { spawnSync } from "node:child_process";
 import {
   chmodSync,
   chownSync,
+  closeSync,
   existsSync,
   lstatSync,
   mkdirSync,
   mkdtempSync,
+  openSync,
+  readdirSync,
   rmSync,
   symlinkSync,
   utimesSync,
   writeFileSync,
 } from "node:fs";
-import { createServer, type Server } from "node:net";
+import { once } from "node:events";
+import { connect, createServer, type Server } from "node:net";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
+import { LOCK, native } from "@sluice/native";
 import { afterEach, beforeEach, expect, it } from "vitest";
 import { removeDeadDirectories } from "./dead-directories.js";
-import { KEPT_POLICY, makeRunDirectory, NEXT_KEPT_POLICY, runDirectories } from "./run-directory.js";
+import { DECISION_UIDS, KEPT_POLICY, makeRunDirectory, NEXT_KEPT_POLICY, runDirectories } from "./run-directory.js";
 
 const former = { TMPDIR: process.env["TMPDIR"], XDG_RUNTIME_DIR: process.env["XDG_RUNTIME_DIR"] };
 let home: string;
 let servers: Server[];
+/** How often somebody connected to one of them. */
+let disturbed: number;
 
 beforeEach(() => {
   home = mkdtempSync(join(tmpdir(), "sluice-dead-"));
   servers = [];
+  disturbed = 0;
   process.env["TMPDIR"] = home;
   delete process.env["XDG_RUNTIME_DIR"];
 });
@@ -55,7 +63,10 @@ function directory(mountpoint: string): string {
 }
 
 async function listen(path: string): Promise<void> {
-  const server = createServer();
+  const server = createServer((socket) => {
+    disturbed++;
+    socket.destroy();
+  });
   servers.push(server);
   await new Promise<void>((resolve) => server.listen(path, resolve));
 }
@@ -92,6 +103,10 @@ it("keeps a directory as long as one process listens there, be it the keeper of 
   for (const each of [live, held, shared]) age(each);
   await clear();
   expect([live, held, shared].filter((path) => !existsSync(path))).toEqual([]);
+  // A connection that was made is seen before this one.
+  const last = connect(join(live, "control.sock"));
+  await once(last, "close");
+  expect(disturbed).toBe(1);
 });
 
 it("keeps a directory that is young, has other files, or leads to a socket elsewhere at which a process listens", async () => {
@@ -163,4 +178,17 @@ it("a server that goes on with a directory makes it young, so that nobody remove
   } finally {
     rmSync(path, { recursive: true });
   }
+});
+
+it("removes the claims of uids that nobody has any more, and no other one", async () => {
+  const claims = join(dirname(directory("/nowhere")), DECISION_UIDS);
+  mkdirSync(claims, { mode: 0o700 });
+  for (const uid of ["61184", "61185", "61186"]) writeFileSync(join(claims, uid), "");
+  const had = openSync(join(claims, "61185"), "r+");
+  native.flock(had, LOCK.EX);
+  await clear();
+  expect(readdirSync(claims)).toEqual(["61185"]);
+  closeSync(had);
+  await clear();
+  expect(readdirSync(claims)).toEqual([]);
 });

@@ -2,17 +2,28 @@
  * Removes the run directories of mounts and services whose processes were killed. A directory is dead if nobody listens at its sockets: the
  * kernel tells that of processes in every namespace. It may stay longer than its mount, but never goes before it.
  */
-import { closeSync, constants, fstatSync, lstatSync, openSync, readdirSync, readlinkSync, type Stats, statfsSync } from "node:fs";
+import {
+  closeSync,
+  constants,
+  fstatSync,
+  lstatSync,
+  openSync,
+  readdirSync,
+  readlinkSync,
+  type Stats,
+  statfsSync,
+  unlinkSync,
+} from "node:fs";
 import { open, statfs } from "node:fs/promises";
-import { connect } from "node:net";
 import { basename, dirname, isAbsolute, join } from "node:path";
-import { LOCK, native, removeTree } from "@sluice/native";
-import { AT, Attr, O, S } from "@sluice/vfs";
+import { LOCK, native, removeTree, toBytes } from "@sluice/native";
+import { AT, Attr, Errno, O, S } from "@sluice/vfs";
 import { codeOf } from "@sluice/runtime/cli";
 import { readMountTable } from "./mount-table.js";
 import {
   CONTROL_SOCKET,
   DECISION_SOCKET,
+  DECISION_UIDS,
   directoryNameOf,
   isOwnDirectory,
   KEEPER_SOCKET,
@@ -39,16 +50,14 @@ const attr = new Attr();
 const isYoung = ({ mtimeMs }: Stats): boolean => Date.now() - mtimeMs < YOUNG_MS;
 const isSame = (one: Stats, other: Stats): boolean => one.dev === other.dev && one.ino === other.ino && one.mtimeMs === other.mtimeMs;
 
-/** Nobody is asked, and a full queue of a stopped process is one, too. */
-function isRefused(socket: string): Promise<boolean> {
-  return new Promise((resolve) => {
-    const client = connect(socket);
-    client.once("connect", () => {
-      client.destroy();
-      resolve(false);
-    });
-    client.once("error", (error) => resolve(["ECONNREFUSED", "ENOENT"].includes(codeOf(error) ?? "")));
-  });
+/**
+ * All of them are stream sockets. The kernel refuses a connection of another type (EPROTOTYPE) unless nobody has the socket, so no process
+ * is disturbed (net/unix/af_unix.c unix_find_bsd).
+ */
+function isRefused(socket: string): boolean {
+  const fd = native.seqpacketConnect(toBytes(socket));
+  if (fd >= 0) native.close(fd);
+  return fd === -Errno.ECONNREFUSED || fd === -Errno.ENOENT;
 }
 
 /** Of a mount that root's keeper holds for a user, to whom the directory belongs. */
@@ -60,14 +69,14 @@ function isOfUser({ uid }: Stats): boolean {
  * The user may put anything there, and replace it at any moment: sockets alone count, by descriptors that no path leads elsewhere. No file
  * system of the user is asked.
  */
-async function isDeadOfUser(directoryFd: number): Promise<boolean> {
+function isDeadOfUser(directoryFd: number): boolean {
   for (const name of SOCKETS) {
     const fd = native.openat(directoryFd, name, O.PATH | O.NOFOLLOW | O.CLOEXEC, 0);
     if (fd < 0) continue;
     try {
       const found = native.statx(fd, "", AT.EMPTY_PATH | AT.STATX_DONT_SYNC, attr.words) === 0;
       const isSocket = found && (attr.mode & S.IFMT) === S.IFSOCK;
-      if (isSocket && !(await isRefused(`/proc/self/fd/${fd}`))) return false;
+      if (isSocket && !isRefused(`/proc/self/fd/${fd}`)) return false;
     } finally {
       native.close(fd);
     }
@@ -87,7 +96,7 @@ async function isRefusedElsewhere(socket: string): Promise<boolean> {
     try {
       const path = `/proc/self/fd/${found.fd}`;
       const isLocal = LOCAL_FILE_SYSTEMS.includes((await statfs(path)).type);
-      return isLocal && (await found.stat()).isSocket() && (await isRefused(path));
+      return isLocal && (await found.stat()).isSocket() && isRefused(path);
     } finally {
       await found.close();
     }
@@ -138,6 +147,21 @@ async function removeIfDead(directory: string): Promise<void> {
   }
 }
 
+/** A process that was killed left it. Whoever claims a uid has the lock of its file, and takes none without a name. */
+function removeIfUnclaimed(path: string): void {
+  const fd = openSync(path, constants.O_RDWR | constants.O_NOFOLLOW);
+  try {
+    if (native.flock(fd, LOCK.EX | LOCK.NB) === 0 && fstatSync(fd).nlink > 0) unlinkSync(path);
+  } finally {
+    closeSync(fd);
+  }
+}
+
+function removeUnclaimed(directory: string): void {
+  if (!isOwnDirectory(lstatSync(directory))) return;
+  for (const uid of readdirSync(directory)) removeIfUnclaimed(join(directory, uid));
+}
+
 async function clear(base: string): Promise<void> {
   if (!isOwnDirectory(lstatSync(base)) || !LOCAL_FILE_SYSTEMS.includes(statfsSync(base).type)) return;
   const mounted = new Set(
@@ -153,6 +177,7 @@ async function clear(base: string): Promise<void> {
       // It went meanwhile, or cannot be removed, and hinders nobody.
     }
   }
+  removeUnclaimed(join(base, DECISION_UIDS));
 }
 
 /** Of the caller's user, for root also of the users for whom it holds mounts; of no mount that the mount table has. Never rejects. */

@@ -24,6 +24,7 @@ export { parseRequest } from "./parse-request.js";
 export { descriptorOf, peerOf } from "./peer.js";
 export {
   CONTROL_SOCKET,
+  DECISION_UIDS,
   giveRunDirectory,
   KEEPER_SOCKET,
   KEPT_POLICY,

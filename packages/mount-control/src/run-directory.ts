@@ -35,6 +35,9 @@ export const NEXT_KEPT_POLICY = `${KEPT_POLICY}.next`;
 /** A link to the socket of a keeper that holds other mounts, too. */
 export const SHARED_KEEPER_SOCKET = "shared-keeper.sock";
 
+/** Beside the run directories: a locked file for each uid that a decision service has. */
+export const DECISION_UIDS = "decision-uids";
+
 /** Of root's mounts. */
 export const RUN_DIRECTORY = "/run/sluice";
 

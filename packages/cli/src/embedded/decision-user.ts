@@ -5,6 +5,7 @@
 import { closeSync, constants, fstatSync, mkdirSync, openSync, readdirSync, readFileSync, statSync, unlinkSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { setImmediate as turn } from "node:timers/promises";
+import { DECISION_UIDS } from "@sluice/mount-control";
 import { CAP, capabilityMask, LOCK, native } from "@sluice/native";
 import { codeOf } from "@sluice/runtime/cli";
 
@@ -109,7 +110,7 @@ function systemUser(): { uid: number; gid: number } | undefined {
 
 function claimsDirectory(runDirectory: string): string {
   if (statSync(SYSTEMD_CLAIMS, { throwIfNoEntry: false })?.isDirectory() === true) return SYSTEMD_CLAIMS;
-  const own = join(dirname(runDirectory), "decision-uids");
+  const own = join(dirname(runDirectory), DECISION_UIDS);
   mkdirSync(own, { recursive: true, mode: 0o700 });
   return own;
 }
