@@ -7,7 +7,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
-import { buildOrExit, root } from "./build.mjs";
+import { buildOrExit, giveUp, root } from "./build.mjs";
 import { clearLeaks, findLeaks } from "./tests/leaks.mjs";
 import { runInPrivate } from "./tests/private-scratch.mjs";
 import { makePrograms } from "./tests/programs.mjs";
@@ -40,8 +40,11 @@ function spreadOverGroups(directory) {
 
 /** Everything of this run lies below it. @returns {Promise<never>} */
 async function withScratchBase() {
+  const above = process.env["SLUICE_TEST_ROOT"] ?? tmpdir();
+  if (statSync(above, { throwIfNoEntry: false })?.isDirectory() !== true)
+    giveUp(`SLUICE_TEST_ROOT: ${above} is no directory: make it, or name another one`);
   buildOrExit(needsBundle(process.argv.slice(2)) ? ["addon", "types", "bundle"] : ["addon", "types"]);
-  const base = mkdtempSync(join(process.env["SLUICE_TEST_ROOT"] ?? tmpdir(), "sluice-"));
+  const base = mkdtempSync(join(above, "sluice-"));
   // Decision services drop to another user and must still reach their socket below it.
   chmodSync(base, 0o755);
   const argv = [fileURLToPath(import.meta.url), ...process.argv.slice(2)];

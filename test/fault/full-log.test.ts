@@ -80,17 +80,38 @@ for (const keeper of ["off", "on"])
     LIMIT_MS,
   );
 
+/** A terminal that takes nothing, as after Ctrl-S. */
+function stoppedTerminal(): { terminal: string; close(): void } {
+  const ends = new Int32Array(2);
+  expect(native.openPty(ends)).toBe(0);
+  const terminal = readlinkSync(`/proc/self/fd/${ends[1]}`);
+  const fd = openSync(terminal, constants.O_WRONLY | constants.O_NONBLOCK | constants.O_NOCTTY);
+  expect(() => {
+    for (;;) writeSync(fd, "x");
+  }).toThrow("EAGAIN");
+  const close = (): void => {
+    for (const each of [...ends, fd]) closeSync(each);
+  };
+  return { terminal, close };
+}
+
+test(
+  "a mount that cannot be made ends while its standard error is a terminal that is stopped",
+  async () => {
+    const { terminal, close } = stoppedTerminal();
+    const words = [process.execPath, CLI, "mount", "--lower", join(scratch(), "none"), scratch()];
+    const mount = startScript(["sh", "-c", 'at=$1; shift; exec "$@" 2>"$at"', "sh", terminal, ...words], { timeoutMs: LIMIT_MS });
+    expect(await mount.finished).toMatchObject({ code: 4 });
+    close();
+  },
+  LIMIT_MS,
+);
+
 test(
   "a keeper replaces servers that die while its standard error is a terminal that is stopped",
   async () => {
     const [lower, mountpoint] = [plant(scratch(), { a: file("a") }), scratch()];
-    const ends = new Int32Array(2);
-    expect(native.openPty(ends)).toBe(0);
-    const terminal = readlinkSync(`/proc/self/fd/${ends[1]}`);
-    const fd = openSync(terminal, constants.O_WRONLY | constants.O_NONBLOCK | constants.O_NOCTTY);
-    expect(() => {
-      for (;;) writeSync(fd, "x");
-    }).toThrow("EAGAIN");
+    const { terminal, close } = stoppedTerminal();
     const words = [process.execPath, CLI, "mount", "--lower", lower, "--keeper", "on", mountpoint];
     const mount = startScript(["sh", "-c", 'at=$1; shift; exec "$@" 2>"$at"', "sh", terminal, ...words], { timeoutMs: LIMIT_MS });
     await mount.waitFor("mounted ");
@@ -102,7 +123,7 @@ test(
     }
     expect(await runSluice(["unmount", mountpoint])).toMatchObject({ code: 0 });
     expect(await mount.finished).toMatchObject({ code: 0 });
-    for (const each of [...ends, fd]) closeSync(each);
+    close();
   },
   LIMIT_MS,
 );

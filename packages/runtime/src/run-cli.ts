@@ -87,32 +87,39 @@ function resolveHelp(program: CommandLike, words: readonly string[]): readonly s
   return [...path.split(" ").slice(1), "--help"];
 }
 
-function complain(thrown: unknown, program: string): ExitCode | SignalExit {
+type Write = (text: string) => void;
+
+function complain(thrown: unknown, program: string, write: Write): ExitCode | SignalExit {
   const error = forPerson(thrown);
   if (error instanceof CliError) {
-    process.stderr.write(errorLine(error.message));
+    write(errorLine(error.message));
     return error.exitCode;
   }
   if (isCommanderError(error)) {
     if (error.exitCode === 0) return EXIT.DONE;
-    process.stderr.write(errorLine(`command line: ${problemOf(error)}: see '${error.foundBy ?? program} --help'`));
+    write(errorLine(`command line: ${problemOf(error)}: see '${error.foundBy ?? program} --help'`));
     return EXIT.USAGE;
   }
   const { message, code } = error instanceof Error ? (error as NodeJS.ErrnoException) : { message: String(error), code: undefined };
-  process.stderr.write(
+  write(
     errorLine(
       `${program}: ${message}${code === undefined || message.includes(code) ? "" : ` (${code})`}: this is a defect, please report it`,
     ),
   );
-  if (process.env["SLUICE_DEBUG"] !== undefined && error instanceof Error) process.stderr.write(`${error.stack}\n`);
+  if (process.env["SLUICE_DEBUG"] !== undefined && error instanceof Error) write(`${error.stack}\n`);
   return EXIT.FAILED;
 }
 
 /**
  * Parses `argv` (as `process.argv`) and runs the command it names; the result is the exit code.
  * Actions throw `CliError`, or set `process.exitCode` after they have reported the error themselves.
+ * `write` gets the error; by default it is written to standard error, and the write waits for room there.
  */
-export async function runCli(program: CommandLike, argv: readonly string[] = process.argv): Promise<number> {
+export async function runCli(
+  program: CommandLike,
+  argv: readonly string[] = process.argv,
+  write: Write = (text) => void process.stderr.write(text),
+): Promise<number> {
   refuseDebugger();
   // They are about calls of libraries, such as one for a server that is named by its address. Nobody who reads a command's output can act.
   process.noDeprecation = process.env["SLUICE_DEBUG"] === undefined;
@@ -123,6 +130,6 @@ export async function runCli(program: CommandLike, argv: readonly string[] = pro
     if (words !== undefined) await program.parseAsync([...argv.slice(0, 2), ...words]);
     return Number(process.exitCode ?? EXIT.DONE);
   } catch (error) {
-    return complain(error, program.name());
+    return complain(error, program.name(), write);
   }
 }

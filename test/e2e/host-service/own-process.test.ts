@@ -1,5 +1,5 @@
 /** Mounts that a process with other mounts cannot serve: it says so, and goes on; with `auto` they get a process of their own. */
-import { existsSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { mountsOf } from "@sluice/host-api";
@@ -107,7 +107,7 @@ describe("an option that needs a process of its own is refused:", () => {
 
 describe("--host-service auto", () => {
   test("mounts in a process of its own if no service answers, or the service cannot have the mount", async () => {
-    expect(existsSync(USUAL_SOCKET)).toBe(false);
+    await expect(mountsOf(USUAL_SOCKET, 30_000)).rejects.toThrow();
     const { lower } = layers({ lower: { word: "x" } });
     const alone = await mountSluice({ lowers: [lower], args: ["--host-service", "auto"] });
     expect(alone.readyLine).not.toContain("host service");

@@ -3,12 +3,14 @@
  * would stop the event loop, and everybody who uses a mount.
  */
 import { constants, fstatSync, openSync, writeSync } from "node:fs";
+import { setTimeout as sleep } from "node:timers/promises";
 import { isatty } from "node:tty";
 
 const STDERR = 2;
 /** So many bytes wait for room. Further text is lost. */
 const MAX_WAITING_BYTES = 64 << 10;
 const LOOK_AGAIN_MS = 500;
+const LAST_LOOK_MS = 20;
 
 let stderr: number | undefined;
 
@@ -47,4 +49,10 @@ export function tellStderr(text: string): void {
   waiting = Buffer.concat([waiting, bytes]);
   clearTimeout(timer);
   flush();
+}
+
+/** The last words of a process that ends: they wait a moment for room. */
+export async function tellStderrLast(text: string, limitMs: number): Promise<void> {
+  tellStderr(text);
+  for (const untilMs = Date.now() + limitMs; waiting.length > 0 && Date.now() < untilMs; flush()) await sleep(LAST_LOOK_MS);
 }
