@@ -1,6 +1,6 @@
 /** The link of a server to its keeper, over a socket or in its own process, and the operations that need privilege. */
 export { asCaller, asOwner, registerAsCaller } from "./privileged/as-caller.js";
-export { claimUpper, isClaimed, isClaimedDirectory, untilLetGo } from "./privileged/claim-upper.js";
+export { claimUpper, isClaimed, isClaimedDirectory, untilLetGo, untilLetGoForCaller } from "./privileged/claim-upper.js";
 export { LayerError } from "./privileged/layer-error.js";
 export { identityOf } from "./privileged/layer-identity.js";
 export { mountForCaller, mountNowhere } from "./privileged/mount-for-caller.js";

@@ -2,7 +2,7 @@
 import { chmodSync, chownSync, lstatSync, mkdirSync } from "node:fs";
 import { basename, dirname } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { LayerError, type MountPlan, untilLetGo } from "@sluice/keeper-link";
+import { LayerError, type MountPlan, untilLetGo, untilLetGoForCaller } from "@sluice/keeper-link";
 import { leaveNow, native, removeTree, startThreads, toBytes } from "@sluice/native";
 import { tellStderr } from "@sluice/runtime/stderr";
 import { AT, errnoName, FsError, O } from "@sluice/vfs";
@@ -21,8 +21,8 @@ export function say(what: string, text: string): void {
 /** @returns an exit code if the resources cannot be opened; then the reason is on standard error */
 export async function openResources({ plan }: { plan: MountPlan }): Promise<MountResources | number> {
   try {
-    // Opened by their paths, which an ordinary user could lead elsewhere.
-    if (plan.caller === undefined) await untilLetGo(plan.upper, plan.work);
+    // An ordinary user could lead the paths elsewhere.
+    await (plan.caller === undefined ? untilLetGo(plan.upper, plan.work) : untilLetGoForCaller(plan.caller));
     return new MountResources(plan);
   } catch (error) {
     if (error instanceof LayerError) {

@@ -117,6 +117,19 @@ withPython(
   3 * PATIENCE_MS,
 );
 
+test("a user's mount waits for the last one over the same layers, which is about to end", async () => {
+  const home = await UserHome.make({ lower: { word: file("x") } }, await startForUsers());
+  const words = [...home.layers, home.mountpoint];
+  expect((await home.try(...words)).code).toBe(0);
+  const keepers = busyKeepers(home.host);
+  for (const keeper of keepers) process.kill(keeper, "SIGSTOP");
+  expect((await runScript(["umount", "-i", home.mountpoint])).code).toBe(0);
+  const again = startScript([process.execPath, CLI, ...home.words("--background", ...words)], { as: USER, env: { XDG_RUNTIME_DIR: "" } });
+  await sleep(1_000);
+  for (const keeper of keepers) process.kill(keeper, "SIGCONT");
+  expect(await again.finished).toMatchObject({ code: 0, stderr: "" });
+});
+
 const { test: withHelper } = requires(
   "/dev/fuse",
   "CAP_SYS_ADMIN",

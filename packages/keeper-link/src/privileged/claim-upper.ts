@@ -3,6 +3,8 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { LOCK, native, openRealDirectory, toBytes } from "@sluice/native";
 import { Errno, errnoName, O } from "@sluice/vfs";
 import type { OpenLayer } from "../keeper-link.js";
+import type { PlanCaller } from "../mount-plan.js";
+import { asCaller } from "./as-caller.js";
 import { LayerError } from "./layer-error.js";
 
 type Opening = (open: () => number) => number;
@@ -40,7 +42,7 @@ export function claimUpper(upper: OpenLayer | undefined, work: OpenLayer | undef
 }
 
 /** umount(2) returns before the server notices. The next mount waits this long for the last one to release the layers. */
-const LETTING_GO_MS = 2_000;
+const LETTING_GO_MS = 5_000;
 const POLL_MS = 10;
 
 /**
@@ -63,8 +65,18 @@ function isLocked(fd: number): boolean {
   return status === -Errno.EAGAIN;
 }
 
-/** Resolves when neither directory is locked, or after a time limit. `claimUpper` then tells which. */
-export async function untilLetGo(upper: string | undefined, work: string | undefined): Promise<void> {
-  const claimed = (): boolean => [upper, work].some((path) => path !== undefined && isClaimed(path));
+async function untilUnclaimed(claimed: () => boolean): Promise<void> {
   for (const untilMs = Date.now() + LETTING_GO_MS; claimed() && Date.now() < untilMs; ) await sleep(POLL_MS);
+}
+
+/** Resolves when neither directory is locked, or after a time limit. `claimUpper` then tells which. */
+export function untilLetGo(upper: string | undefined, work: string | undefined): Promise<void> {
+  return untilUnclaimed(() => [upper, work].some((path) => path !== undefined && isClaimed(path)));
+}
+
+/** The same of the directories that a user handed over, with the user's rights. */
+export function untilLetGoForCaller(caller: PlanCaller): Promise<void> {
+  const { upper, work } = caller.places;
+  const isTaken = (fd: number): boolean => fd !== undefined && asCaller(caller, () => Number(isClaimedDirectory(fd))) > 0;
+  return untilUnclaimed(() => [upper, work].some(isTaken));
 }
