@@ -77,6 +77,6 @@ export function untilLetGo(upper: string | undefined, work: string | undefined):
 /** The same of the directories that a user handed over, with the user's rights. */
 export function untilLetGoForCaller(caller: PlanCaller): Promise<void> {
   const { upper, work } = caller.places;
-  const isTaken = (fd: number): boolean => fd !== undefined && asCaller(caller, () => Number(isClaimedDirectory(fd))) > 0;
+  const isTaken = (fd: number): boolean => asCaller(caller, () => Number(isClaimedDirectory(fd))) > 0;
   return untilUnclaimed(() => [upper, work].some(isTaken));
 }
