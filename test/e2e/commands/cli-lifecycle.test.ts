@@ -2,7 +2,10 @@
 import { spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 import {
+  descendantsOf,
+  eventually,
   mountsBelow,
   mountSluice,
   policyOf,
@@ -213,4 +216,19 @@ test("mounts again although a killed daemon left its sockets", async () => {
   const next = await mountSluice({ lowers: [lower], mountpoint, args: ["--control", control] });
   expect(await next.cli("status")).toMatchObject({ code: 0 });
   await next.stop();
+});
+
+test("a mount in the background says that its server was killed before it served", async () => {
+  const [lower, mountpoint] = [scratch(), scratch()];
+  const cli = fileURLToPath(new URL("../../../packages/cli/bin/sluice.cjs", import.meta.url));
+  const words = [process.execPath, cli, "mount", "--background", "--log-file", "/dev/null", "--lower", lower, mountpoint];
+  const command = startScript(words, { timeoutMs: 60_000 });
+  await eventually("the server starts", 60_000, () => {
+    const [server] = descendantsOf(command.pid);
+    if (server !== undefined) process.kill(server.pid, "SIGKILL");
+    return server !== undefined;
+  });
+  const { code, stdout, stderr } = await command.finished;
+  expect([code, stdout]).toEqual([1, ""]);
+  expect(stderr).toContain("sluice: sluice mount: the server does not serve: it ended by signal SIGKILL: see its log");
 });

@@ -6,13 +6,12 @@ import { spawn } from "node:child_process";
 import { closeSync, openSync, readFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import { check, native } from "@sluice/native";
-import { failed, wrong } from "@sluice/runtime/cli";
+import { codeOf, failed, wrong } from "@sluice/runtime/cli";
 import { limitThread } from "@sluice/service-mount";
 
 /** Set for the second process, whose command line is the same. */
 export const IN_BACKGROUND = "SLUICE_IN_BACKGROUND";
 const POLL_MS = 50;
-const FAILED = 1;
 
 export interface Launched {
   logFile: string | undefined;
@@ -33,6 +32,20 @@ function outputFile(name: string): Output {
   const write = check(native.memoryFile(name), "make a memory file");
   // A description of its own, which has a place of its own in the file.
   return { write, read: openSync(`/proc/self/fd/${write}`, "r") };
+}
+
+/** Of the server. */
+interface End {
+  /** Null if it could say nothing itself. */
+  code: number | null;
+  how: string;
+}
+
+/** @throws CliError if nothing was said of the end */
+function exitCodeOf(end: End | undefined): number {
+  if (typeof end?.code === "number") return end.code;
+  const remedy = "see its log, and whether memory and processes are limited; 'sluice unmount' clears away what is left";
+  throw failed("sluice mount", `the server does not serve: ${end?.how}`, remedy);
 }
 
 /** @returns the exit code */
@@ -58,19 +71,19 @@ export async function launchInBackground({ logFile, asksService, serves }: Launc
       stdio: ["ignore", out.write, err.write],
       env: { ...process.env, [IN_BACKGROUND]: "1" },
     });
-    let code: number | undefined;
-    child.once("exit", (exitCode) => (code = exitCode ?? FAILED));
-    child.once("error", () => (code = FAILED));
+    let end: End | undefined;
+    child.once("exit", (code, signal) => (end = { code, how: `it ended by signal ${signal}` }));
+    child.once("error", (error) => (end = { code: null, how: `it cannot be started: ${codeOf(error)}` }));
     let told = Buffer.alloc(0);
     const live = (): string | undefined => {
       told = Buffer.concat([told, readFileSync(out.read)]);
       return /^(?:mounted|took over) .*\n/m.exec(told.toString("utf8"))?.[0];
     };
-    while (code === undefined && live() === undefined) await sleep(POLL_MS);
+    while (end === undefined && live() === undefined) await sleep(POLL_MS);
     process.stderr.write(readFileSync(err.read));
     const line = live();
     if (line === undefined && isToldToEnd) throw failed("sluice mount", "it was told to end before the mount served", "run it again");
-    if (line === undefined) return code ?? FAILED;
+    if (line === undefined) return exitCodeOf(end);
     process.stdout.write(line);
     child.unref();
     return 0;
