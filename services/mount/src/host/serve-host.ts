@@ -170,7 +170,7 @@ export async function runHost(parts: HostParts): Promise<void> {
   const errors = await mounts.ended();
   await users?.ended();
   await Promise.all([server.close(), adminServer?.close(), readyDecisions?.end()]);
-  if (errors.length > 0) throw failed("serve", `${errors.length} mounts did not end in order`, "see the log");
+  if (errors.length > 0) throw failed("serve", `mounts that did not end in order: ${errors.length}`, "see the log");
 }
 
 /** Checks what every start needs, with or without a keeper. @throws CliError */
