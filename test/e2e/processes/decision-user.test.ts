@@ -1,6 +1,6 @@
 /** The embedded decision service: its user, its open files, and the processes that may reach it. */
 import { once } from "node:events";
-import { readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { connect } from "node:net";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -50,6 +50,13 @@ test("the decision service has a uid that no other process and no other mount ha
     expect(await mount.status()).toMatchObject({ decider: { unprotected: null } });
     expect((await mount.stop()).code).toBe(0);
   }
+});
+
+test("a mount ends in order although somebody removed the claim of its decision service's uid", async () => {
+  const { mount, pid } = await mounted();
+  for (const claims of ["/run/systemd/dynamic-uid", "/run/sluice/decision-uids"])
+    rmSync(join(claims, `${idsOf(pid, "Uid")[0]}`), { force: true });
+  expect((await mount.stop()).code).toBe(0);
 });
 
 test("an unprivileged user cannot stop, kill or inspect the decision service", async () => {

@@ -125,7 +125,8 @@ function claim(directory: string, uid: number): (() => void) | undefined {
     return undefined;
   }
   return () => {
-    unlinkSync(path);
+    // Somebody who cleared /run may have removed it. A file of this name is another one's then.
+    if (fstatSync(fd).nlink > 0) unlinkSync(path);
     closeSync(fd);
   };
 }
