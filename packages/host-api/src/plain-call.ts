@@ -4,7 +4,7 @@
 import type { Socket } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
 import { native, toBytes } from "@sluice/native";
-import { EXIT } from "@sluice/runtime/cli";
+import { EXIT, failed } from "@sluice/runtime/cli";
 import { errorOf, HostGone, HostUnreachable } from "./failure.js";
 import type { Failure, MountRequest, MountResponse, MountSpec } from "./gen/sluice/host/v1/host.js";
 import type { MountFollower } from "./mount-follower.js";
@@ -50,6 +50,15 @@ function failureIn({ $case }: PlainRequest, failure: Failure): Failure {
 
 const lineOf = (request: PlainRequest): string => `${JSON.stringify(request)}\n`;
 
+/** Whoever answers tells the caller that the mount is there. @throws CliError, and closes the connection, unless it is root or this user */
+function refuseStranger(fd: number, path: string): void {
+  const peer = native.peerCredentials(fd);
+  if (typeof peer !== "number" && [0, process.geteuid?.()].includes(peer.uid)) return;
+  native.close(fd);
+  const uid = typeof peer === "number" ? "?" : peer.uid;
+  throw failed(path, `a process of uid ${uid} answers there, not one of root (EPERM)`, "name the socket of a host service of root");
+}
+
 class PlainCalls {
   /** Of the mount, if another process can take it over. */
   mountpoint: string | undefined;
@@ -82,6 +91,7 @@ class PlainCalls {
   /** Resolves at the end of the call. @throws CliError or NeedsOwnProcess as the mount */
   async run(first: PlainRequest): Promise<CallEnd> {
     const fd = native.unixConnect(toBytes(this.path));
+    if (fd >= 0) refuseStranger(fd, this.path);
     const line = Buffer.from(lineOf(first));
     const sent = fd < 0 ? 0 : Math.max(0, native.write(fd, line, 0, line.length));
     this.follower.asked?.();

@@ -131,3 +131,17 @@ describe("a host service", () => {
     expect(mountsBelow(bytes(mountpoint))).toEqual([]);
   });
 });
+
+test("root's command asks no process of somebody else that listens at the socket", async () => {
+  const [place, lower, mountpoint] = [scratch(), scratch(), scratch()];
+  chmodSync(place, 0o777);
+  const socket = join(place, "host.sock");
+  const listen = `import { createServer } from "node:net";
+    createServer((socket) => socket.on("data", () => console.log("asked"))).listen(process.argv[1], () => console.log("listens"));`;
+  const stranger = startScript(listen, { args: [socket], as: USER });
+  await stranger.waitFor("listens");
+  const { code, stderr } = await runSluice(["mount", "--host-service", socket, "--background", "--lower", lower, mountpoint]);
+  stranger.kill("SIGKILL");
+  expect([code, stderr]).toEqual([1, expect.stringContaining(`a process of uid ${USER.uid} answers there, not one of root (EPERM)`)]);
+  expect((await stranger.finished).stdout).not.toContain("asked");
+});
