@@ -300,11 +300,10 @@ export async function askOnce(
 }
 
 export function noDaemon(mountpoint: string): Error {
-  return unfit(
-    mountpoint,
-    "no Sluice daemon answers for this mount point (ENOENT)",
-    "check the name with 'findmnt -t fuse.sluice', or give --control",
-  );
+  const isMounted = mountAt(realMountpoint(mountpoint), readMountTable())?.type === "fuse.sluice";
+  const dead = `its server has died, or its sockets were removed: 'sluice unmount ${mountpoint}' clears it away`;
+  const remedy = isMounted ? dead : "check the name with 'findmnt -t fuse.sluice', or give --control";
+  return unfit(mountpoint, "no Sluice daemon answers for this mount point (ENOENT)", remedy);
 }
 
 /** Undefined if no daemon answers, or if it may not be asked. */

@@ -233,6 +233,7 @@ test("cleans up a stale mount by unmount, and by the next mount", async () => {
   const g = testLayers();
   const first = await mountSluice({ lowers: [g.lower], upper: g.upper, work: g.work, mountpoint: g.mnt });
   await first.kill();
+  expect(await runSluice(["status", g.mnt])).toMatchObject({ code: 4, stderr: expect.stringContaining("its server has died") as string });
   const cleaned = await runSluice(["unmount", g.mnt]);
   expect(cleaned).toMatchObject({ code: 0, stdout: `cleaned up the stale mount ${g.mnt}\n`, stderr: "" });
   expect(mountsBelow(g.mnt)).toEqual([]);
