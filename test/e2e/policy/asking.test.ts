@@ -2,7 +2,7 @@
  * A rule with `effect: ask` holds an open of an existing file until a person answers, and denies at once whatever holds a lock of the
  * kernel. The answers hold for their scope and no longer, and nobody waits for ever.
  */
-import { readFileSync, writeFileSync } from "node:fs";
+import { copyFileSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import {
   descendantsOf,
@@ -364,6 +364,19 @@ test("the list of all questions names a mount that does not answer: questions ma
   } finally {
     process.kill(mount.serverPid, "SIGCONT");
   }
+});
+
+test("a question tells the program by its name, whatever its alphabet", async () => {
+  const mount = await mounted();
+  const program = join(scratch(), "größe");
+  copyFileSync("/bin/cat", program);
+  const reader = startScript([program, mount.path("a.key")]);
+  const { askId, program: told } = await asked(mount, 1);
+  expect(told).toBe(program);
+  expect((await runSluice(["asks", mount.mountpoint])).stdout).toContain(`  ${program}  `);
+  expect((await answer(askId, "session")).code).toBe(0);
+  expect((await reader.finished).stdout).toBe("secret");
+  expect(await asksOf(mount, "--answered")).toMatchObject([{ program }]);
 });
 
 test("a mount that does not answer keeps no answer from another one until its caller is denied", async () => {

@@ -174,6 +174,21 @@ mask: [/input/subject/executable, /input/nothing/there, { path: /input/resource/
     expect(eventsIn("plain.log")[0]).toMatchObject({ input: { program: "/bin/cät" } });
   });
 
+  it("writes the caller's program and cgroup as text, reads their bytes back, and masks both forms", async () => {
+    const subjects = ["\xc3\xa4", "\xff"].map((name) => ({ ...question.subject, executable: `/bin/c${name}t`, cgroup: `/${name}` }));
+    const masked = open("sinks: [{ kind: file, path: caller-masked.log }]\nmask: [/input/subject/executable, /input/subject/cgroup]\n");
+    const plain = open("sinks: [{ kind: file, path: caller.log }]\n");
+    for (const { log } of [masked, plain]) for (const subject of subjects) log.record({ ...question, subject }, decision("d1"), 0n);
+    await Promise.all([masked.log.close(), plain.log.close()]);
+    expect(eventsIn("caller.log")[0]).toMatchObject({ input: { subject: { executable: "/bin/cät", cgroup: "/ä" } } });
+    const read = readFileSync(join(directory, "caller.log"), "utf8").trim().split("\n").map(readLogLine);
+    expect(read.map((line) => line.kind === "decision" && line.question.subject)).toEqual(subjects);
+    const { uid, gid, groups, pid } = question.subject;
+    expect(eventsIn("caller-masked.log").map(({ input }) => (input as { subject: object }).subject)).toEqual(
+      Array(2).fill({ uid, gid, groups, pid }),
+    );
+  });
+
   it("masks the base64 form of a name with its text", async () => {
     const xattrs = new Map([
       ["user.key", Buffer.from("\xffs3cret", "latin1")],

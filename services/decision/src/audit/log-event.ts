@@ -15,6 +15,20 @@ function rawParts({ resource }: Question): Record<string, unknown> {
   };
 }
 
+const textOf = (bytes: string): string => Buffer.from(bytes, "latin1").toString("utf8");
+
+/** Program and cgroup are byte strings, as paths are. */
+function subjectOf({ executable, cgroup, ...ids }: Question["subject"]): Record<string, unknown> {
+  const named = { executable, cgroup };
+  const parts = Object.entries(named).flatMap(([name, bytes]): [string, unknown][] => {
+    if (bytes === undefined) return [];
+    const raw = Buffer.from(bytes, "latin1");
+    const beside = `raw${name[0]?.toUpperCase()}${name.slice(1)}`;
+    return [[name, textOf(bytes)], ...(isText(raw) ? [] : [[beside, raw.toString("base64")] as [string, unknown]])];
+  });
+  return { ...ids, ...Object.fromEntries(parts) };
+}
+
 /** Without its bytes, which may be anybody's secrets, a head says how long it was: whether it was all of the file can be told. */
 function headOf({ bytes, askedBytes }: Head, heads: boolean): Record<string, unknown> {
   return { askedBytes, ...(heads ? { base64: Buffer.from(bytes).toString("base64") } : { bytes: bytes.length }) };
@@ -25,11 +39,11 @@ function inputOf(question: Question, heads: boolean): Record<string, unknown> {
   return {
     operation: question.operation,
     accesses: question.accesses,
-    subject: question.subject,
-    ...(question.program === undefined ? {} : { program: Buffer.from(question.program, "latin1").toString("utf8") }),
+    subject: subjectOf(question.subject),
+    ...(question.program === undefined ? {} : { program: textOf(question.program) }),
     resource: {
       ...resource,
-      paths: resource.paths.map((path) => Buffer.from(path, "latin1").toString("utf8")),
+      paths: resource.paths.map(textOf),
       sizeBytes: Number(resource.sizeBytes),
       xattrs: Object.fromEntries([...resource.xattrs].map(([name, value]) => [name, Buffer.from(value).toString("utf8")])),
       ...(head === undefined ? {} : { head: headOf(head, heads) }),

@@ -9,6 +9,8 @@ import { type LogLine, readLogLine } from "./read-decision-log.js";
 
 type Recorded = Extract<LogLine, { kind: "decision" }>;
 
+const textOf = (bytes: string): string => Buffer.from(bytes, "latin1").toString("utf8");
+
 /** Decisions that have something in common. */
 export interface Share {
   name: string;
@@ -111,7 +113,7 @@ class Profile {
     const again = this.#askedBefore(recorded);
     const would = await this.#wouldAsk(recorded);
     if (timestamp !== undefined) this.#time(timestamp);
-    const path = Buffer.from(question.resource.paths[0] ?? "", "latin1").toString("utf8");
+    const path = textOf(question.resource.paths[0] ?? "");
     const { uid, executable } = question.subject;
     const { rules, directories, paths, subjects } = this.#lists;
     const shares = [
@@ -119,7 +121,7 @@ class Profile {
       rules.of(result.rule),
       directories.of(path.includes("/") ? `${path.slice(0, path.lastIndexOf("/"))}/` : "/"),
       paths.of(path),
-      subjects.of(`uid ${uid}${executable === undefined || executable === "" ? "" : ` ${executable}`}`),
+      subjects.of(`uid ${uid}${executable === undefined || executable === "" ? "" : ` ${textOf(executable)}`}`),
     ];
     for (const share of shares) {
       share.asked++;

@@ -21,7 +21,7 @@ export type LogLine =
 interface LoggedInput {
   operation: Question["operation"];
   accesses: Question["accesses"];
-  subject: Question["subject"];
+  subject: Question["subject"] & { rawExecutable?: string; rawCgroup?: string };
   resource: {
     mount: string;
     paths: string[];
@@ -60,6 +60,17 @@ interface LoggedLine {
 
 const EFFECTS: ReadonlySet<unknown> = new Set<Effect>(["grant", "mediate", "ask", "deny"]);
 
+function bytesOf(text: string | undefined, raw: string | undefined): string | undefined {
+  if (raw !== undefined) return Buffer.from(raw, "base64").toString("latin1");
+  return text === undefined ? undefined : Buffer.from(text, "utf8").toString("latin1");
+}
+
+function subjectOf({ rawExecutable, rawCgroup, ...subject }: LoggedInput["subject"]): Question["subject"] {
+  const executable = bytesOf(subject.executable, rawExecutable);
+  const cgroup = bytesOf(subject.cgroup, rawCgroup);
+  return { ...subject, ...(executable === undefined ? {} : { executable }), ...(cgroup === undefined ? {} : { cgroup }) };
+}
+
 function questionOf(id: string, input: LoggedInput): Question {
   const { paths, rawPaths, xattrs, rawXattrs, sizeBytes, head, ...resource } = input.resource;
   const known = ALL_OPERATIONS.includes(input.operation) && input.accesses.every((access) => ALL_ACCESSES.includes(access));
@@ -70,7 +81,7 @@ function questionOf(id: string, input: LoggedInput): Question {
     id,
     operation: input.operation,
     accesses: input.accesses,
-    subject: input.subject,
+    subject: subjectOf(input.subject),
     resource: {
       ...resource,
       paths:

@@ -49,12 +49,19 @@ function apply(event: Json, { path, op, value }: Mask, done: Masked): void {
   done.erased.push(path);
 }
 
+const DOUBLES: Readonly<Record<string, readonly string[]>> = {
+  "/input/subject": ["/input/program"],
+  "/input/subject/executable": ["/input/program", "/input/subject/rawExecutable"],
+  "/input/subject/cgroup": ["/input/subject/rawCgroup"],
+};
+
 /**
  * Fields that are in the event once more go with the masked field: names and values that are no UTF-8, in base64, and the executable, as
  * the program for people (log-event.ts).
  */
 function withDoubles(mask: Mask): Mask[] {
-  if (/^\/input\/subject(\/executable)?$/.test(mask.path)) return [mask, { path: "/input/program", op: "remove" }];
+  const beyond = DOUBLES[mask.path];
+  if (beyond !== undefined) return [mask, ...beyond.map((path): Mask => ({ path, op: "remove" }))];
   const [, beside = ""] = /^\/input\/resource\/(xattrs(?:\/.*)?|paths)/s.exec(mask.path) ?? [];
   const raw = beside === "paths" ? "rawPaths" : beside.replace("xattrs", "rawXattrs");
   return raw === "" ? [mask] : [mask, { path: `/input/resource/${raw}`, op: "remove" }];

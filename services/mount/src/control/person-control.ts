@@ -15,7 +15,14 @@ function subjectOf({
   operation,
 }: Question): Pick<AskItem, "paths" | "accesses" | "operation" | "uid" | "pid" | "program"> {
   const { uid, pid, executable } = subject;
-  return { paths: resource.paths.map(toText), accesses, operation, uid: outerUid(uid), pid, program: executable ?? null };
+  return {
+    paths: resource.paths.map(toText),
+    accesses,
+    operation,
+    uid: outerUid(uid),
+    pid,
+    program: executable === undefined ? null : toText(executable),
+  };
 }
 
 function listedItem(asked: PersonQuestion, mount: string): AskItem {
