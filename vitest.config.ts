@@ -29,7 +29,7 @@ const ALONE = [
 /** Of several packages, or of the whole repository. They mount nothing, and so may run beside `ALONE`. */
 const MOUNTLESS = [
   "test/architecture/{boundaries,pages,prose,rules-alive,security-page}.test.ts",
-  "test/console/{access,caller-work}.test.ts",
+  "test/console/{access,caller-work,trouble}.test.ts",
   "test/decision/{authzen,cache-soundness,mutual-tls,nats-policy}.test.ts",
   "test/deploy-files/*.test.ts",
   "test/differential/{explained,documented}-differences.test.ts",

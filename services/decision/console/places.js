@@ -1,5 +1,6 @@
 // The mounts and replicas on the first page, as the mounts that are connected to this replica tell them.
 import { bytesPerSecond, micros, moment, percent, since } from "./figures.js";
+import { shownText } from "./names.js";
 import { element, table, tableRow } from "./server.js";
 import { hottestRows, WORK_COLUMNS } from "./work.js";
 
@@ -97,8 +98,9 @@ function replicaRow({ address, states, revisions, isThis }) {
 
 function showReplica({ policy, version, upS }) {
   const refused = policy.refusedEdit === null ? "" : "; the newest edit of the policy does not check";
-  at("o-replica").textContent =
-    `This replica: ready, up ${since(upS)}, Sluice ${version}, policy ${policy.id} revision ${policy.sequence}${refused}`;
+  at("o-replica").textContent = shownText(
+    `This replica: ready, up ${since(upS)}, Sluice ${version}, policy ${policy.id} revision ${policy.sequence}${refused}`,
+  );
   at("o-replica").className = policy.refusedEdit === null ? "" : "mediate";
 }
 

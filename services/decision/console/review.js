@@ -1,4 +1,5 @@
 // The review of a session: a checkbox and a patch for each change. Patches are loaded when they are opened.
+import { shownText } from "./names.js";
 import { element, get, keepToken, post } from "./server.js";
 
 const at = (id) => document.getElementById(id);
@@ -16,7 +17,7 @@ let choices = [];
 
 function tell(error) {
   at("problem").hidden = error === undefined;
-  at("problem").textContent = error === undefined ? "" : error.message;
+  at("problem").textContent = error === undefined ? "" : shownText(error.message);
 }
 
 function report(text) {

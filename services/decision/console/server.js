@@ -1,9 +1,13 @@
 // Calls to the service. The token is kept for this tab alone, and travels in a header.
+import { shownName, shownText } from "./names.js";
+
 const KEY = "sluice-token";
 
 export class Refused extends Error {}
 
-export const keepToken = (token) => sessionStorage.setItem(KEY, token);
+/** A header holds no other characters, so they are no token. */
+export const keepToken = (token) => sessionStorage.setItem(KEY, /^[ -~]+$/.test(token) ? token : "");
+export const hasToken = () => sessionStorage.getItem(KEY) !== null;
 
 function headers() {
   const token = sessionStorage.getItem(KEY);
@@ -39,10 +43,10 @@ export async function follow(call, take) {
   }
 }
 
-/** An element with text: never markup, since paths are chosen by anybody. */
+/** An element with text: never markup, and no character that hides or turns others, since paths are chosen by anybody. */
 export function element(name, text = "", className = "") {
   const made = document.createElement(name);
-  made.textContent = text;
+  made.textContent = className === "path" ? shownName(text) : shownText(text);
   if (className !== "") made.className = className;
   return made;
 }

@@ -26,7 +26,7 @@ import type { Choice } from "./resolve-conflicts.js";
 import { behind, discardSession, recoverSession, type Review, reviewSession, type SessionPlace } from "./session-changes.js";
 
 const PREFIX = "/console/";
-const PAGES: readonly string[] = ["review.html", "review.js", "server.js", "console.css", "icon.svg"];
+const PAGES: readonly string[] = ["review.html", "review.js", "names.js", "server.js", "console.css", "icon.svg"];
 const HOST = "127.0.0.1";
 const TOKEN_BYTES = 32;
 const MAX_BODY_BYTES = 4 << 20;

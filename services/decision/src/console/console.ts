@@ -7,9 +7,20 @@ import { type Batch, type DecisionFeed, decisionsIn } from "./decision-feed.js";
 import { WorkAside } from "./work-aside.js";
 import { WorkFailure } from "./work-failure.js";
 
-const SCRIPTS = ["console", "figures", "live", "mounts", "overview", "places", "playground", "questions", "replay", "server", "work"].map(
-  (name) => `${name}.js`,
-);
+const SCRIPTS = [
+  "console",
+  "figures",
+  "live",
+  "mounts",
+  "names",
+  "overview",
+  "places",
+  "playground",
+  "questions",
+  "replay",
+  "server",
+  "work",
+].map((name) => `${name}.js`);
 /** Links into the package. */
 const CHARTS = ["uplot.css", "uplot.js"];
 const PAGES: Readonly<Record<string, string>> = {
