@@ -1,6 +1,7 @@
-/** The console's pages in a real browser: with names that deceive. */
+/** The console's pages in a real browser: with names that deceive, a service that ends, and a wrong token. */
+import { join } from "node:path";
 import type { DecisionService } from "@sluice/service-decision";
-import { cleanUp, requires } from "@sluice/testkit";
+import { cleanUp, freePort, requires, scratch } from "@sluice/testkit";
 import type { Browser, BrowserContext, Page } from "playwright-core";
 import { afterAll, beforeAll, expect } from "vitest";
 import { CHROMIUM, startBrowser, startWindow } from "./harness/browser.js";
@@ -24,6 +25,11 @@ async function openPage({ adminAddress }: DecisionService, part: string): Promis
   return page;
 }
 
+async function logIn(page: Page, token: string): Promise<void> {
+  await page.locator("#token").fill(token);
+  await page.keyboard.press("Enter");
+}
+
 const bytes = (text: string): string => Buffer.from(text, "utf8").toString("latin1");
 const callerOf = (executable: string): object => ({ subject: { uid: 1000, gid: 1000, groups: [], pid: 7, executable } });
 
@@ -45,4 +51,51 @@ test("no page shows a character of a name that turns, hides or ends the text aro
     expect(await page.locator("body").innerText()).not.toMatch(/[^\P{C}\n\t]/u);
     await page.close();
   }
+});
+
+test("a page says on every part that the service has gone, and goes on when it is back", async () => {
+  const admin = `127.0.0.1:${await freePort()}`;
+  const listen = { kind: "unix", path: join(scratch(), "again.sock") } as const;
+  const first = await serve({ admin, listen });
+  const page = await openPage(first.service, "live");
+  await ask(first.decider, "before");
+  await page.locator("#decisions tr").filter({ hasText: "before" }).waitFor();
+  await first.decider.close();
+  await first.service.drain(100);
+  const gone = page.getByRole("alert").filter({ hasText: /does not answer: what is shown is of \d/ });
+  for (const part of ["Live", "Questions", "Mounts", "Overview"]) {
+    await page.getByRole("link", { name: part, exact: true }).click();
+    await gone.waitFor();
+  }
+  const { decider } = await serve({ admin, listen });
+  await gone.waitFor({ state: "hidden" });
+  await page.getByRole("link", { name: "Live", exact: true }).click();
+  await ask(decider, "after");
+  await page.locator("#decisions tr").filter({ hasText: "after" }).waitFor();
+  expect(await page.locator("#decisions tr").count()).toBe(1);
+});
+
+test("a page says that a token is wrong, and asks again if the service has another one later", async () => {
+  const admin = `127.0.0.1:${await freePort()}`;
+  const listen = { kind: "unix", path: join(scratch(), "again.sock") } as const;
+  const first = await serve({ admin, listen, adminToken: "correct horse" });
+  const page = await openPage(first.service, "questions");
+  await page.locator("#token").waitFor();
+  const wrong = page.getByRole("alert").filter({ hasText: "does not take this token" });
+  expect(await wrong.isVisible()).toBe(false);
+  for (const token of ["wrong", "größe", "日本"]) {
+    await page.reload();
+    await logIn(page, token);
+    await wrong.waitFor();
+  }
+  await logIn(page, "correct horse");
+  await page.locator("#question-list", { hasText: "none" }).waitFor();
+  expect(await wrong.isVisible()).toBe(false);
+  await first.decider.close();
+  await first.service.drain(100);
+  await serve({ admin, listen, adminToken: "another horse" });
+  await wrong.waitFor();
+  expect(await page.locator("#questions").isVisible()).toBe(false);
+  await logIn(page, "another horse");
+  await page.locator("#question-list", { hasText: "none" }).waitFor();
 });

@@ -6,19 +6,36 @@ import { showPlaces } from "./places.js";
 import { startPlayground } from "./playground.js";
 import { showQuestions, startQuestions } from "./questions.js";
 import { startReplay } from "./replay.js";
-import { get, keepToken, Refused } from "./server.js";
+import { shownText } from "./names.js";
+import { get, hasToken, keepToken, Refused } from "./server.js";
 
 const at = (id) => document.getElementById(id);
 const PARTS = ["overview", "live", "questions", "playground", "mounts", "replay"];
 
+const LOOK_MS = 2_000;
+/** "waiting" for the first answer, "open", or "closed" until a token is given. */
+let access = "waiting";
+/** Of the last thing that a person did. */
+let problem = "";
+/** While the service does not answer, or not to this token. It comes before any other problem. */
+let outage = "";
+let answeredMs = 0;
+let started = false;
+
+function showProblem() {
+  const text = outage === "" ? problem : outage;
+  at("problem").hidden = text === "";
+  at("problem").textContent = shownText(text);
+}
+
 function tell(error) {
-  at("problem").hidden = error === undefined;
-  at("problem").textContent = error === undefined ? "" : error.message;
+  problem = error?.message ?? "";
+  showProblem();
 }
 
 function showPart() {
   const wanted = PARTS.includes(location.hash.slice(1)) ? location.hash.slice(1) : "overview";
-  for (const part of PARTS) at(part).hidden = part !== wanted;
+  for (const part of PARTS) at(part).hidden = access !== "open" || part !== wanted;
   for (const link of document.querySelectorAll("nav a")) {
     if (link.hash === `#${wanted}`) link.setAttribute("aria-current", "page");
     else link.removeAttribute("aria-current");
@@ -28,43 +45,62 @@ function showPart() {
 
 function showState({ policy, version, upS, mounts, questions, mayAnswer }) {
   const refused = policy.refusedEdit === null ? "" : ` — the newest edit does not check: ${policy.refusedEdit}`;
-  at("policy").textContent =
-    `${policy.id} (${policy.kind}), revision ${policy.sequence} ${policy.digest.slice(0, 12)}, Sluice ${version}${refused}`;
+  at("policy").textContent = shownText(
+    `${policy.id} (${policy.kind}), revision ${policy.sequence} ${policy.digest.slice(0, 12)}, Sluice ${version}${refused}`,
+  );
   showMounts(mounts);
   showPlaces({ policy, version, upS, mounts });
   showQuestions(questions, mayAnswer);
 }
 
-async function open() {
-  const state = await get("state");
-  at("login").hidden = true;
-  showState(state);
-  startQuestions(() => void get("state").then(showState, tell), tell);
+function start(state) {
+  startQuestions(() => void look(), tell);
   startPlayground(state, tell);
   startReplay(state, tell);
-  startLive(() => tell(new Error("the service has ended the stream: load the page again")));
-  at("refresh").addEventListener("click", () => void get("state").then(showState, tell));
-  // A page that nobody sees does not keep the mounts measuring themselves.
-  setInterval(() => document.hidden || void get("state").then(showState, () => undefined), 2_000);
+  startLive();
+  at("refresh").addEventListener("click", () => void look());
   addEventListener("hashchange", showPart);
-  showPart();
-  startOverview(tell);
+  startOverview();
 }
 
-function begin() {
-  open().catch((error) => {
-    if (!(error instanceof Refused)) {
-      tell(error);
-      return;
-    }
-    at("login").hidden = false;
-    at("token").focus();
-  });
+function askForToken() {
+  // Without a token nobody was refused yet.
+  outage = hasToken() ? "the service does not take this token: give another one" : "";
+  if (access === "closed") return;
+  access = "closed";
+  showPart();
+  at("login").hidden = false;
+  at("token").focus();
+}
+
+function toldOf(error) {
+  if (answeredMs === 0) return `the service does not answer: ${error.message}`;
+  return `the service does not answer: what is shown is of ${new Date(answeredMs).toLocaleTimeString([], { hourCycle: "h23" })}: ${error.message}`;
+}
+
+/** All pages show a part of the state, so this is where each of them notices that the service has gone, or has another token. */
+async function look() {
+  try {
+    const state = await get("state");
+    const before = access;
+    [access, outage, answeredMs] = ["open", "", Date.now()];
+    showState(state);
+    if (before !== "open") showPart();
+    at("login").hidden = true;
+    if (!started) start(state);
+    started = true;
+  } catch (error) {
+    if (error instanceof Refused) askForToken();
+    else outage = toldOf(error);
+  }
+  showProblem();
 }
 
 at("login").addEventListener("submit", (event) => {
   event.preventDefault();
   keepToken(at("token").value);
-  begin();
+  void look();
 });
-begin();
+void look();
+// A page that nobody sees does not keep the mounts measuring themselves. Until a token is given, nothing changes.
+setInterval(() => document.hidden || access === "closed" || void look(), LOOK_MS);

@@ -4,7 +4,8 @@ import { follow, named, tableRow } from "./server.js";
 const KEPT = 1000;
 const SHOWN = 200;
 const at = (id) => document.getElementById(id);
-const state = { decisions: [], missed: 0, total: 0, paused: false };
+const RETRY_MS = 2_000;
+const state = { decisions: [], missed: 0, paused: false, broken: "" };
 
 function passes(decision) {
   const holds = (text, id) => text.toLowerCase().includes(at(id).value.trim().toLowerCase());
@@ -43,7 +44,8 @@ function show() {
   at("decisions").replaceChildren(...shown.map((decision) => named(rowOf(decision), columns)));
   const sum = (decisions) => decisions.reduce((all, { count }) => all + count, 0);
   const missed = state.missed === 0 ? "" : `, ${state.missed} more were too fast to show`;
-  at("live-status").textContent = `${sum(found)} of the last ${sum(state.decisions)} decisions${missed}${state.paused ? " (paused)" : ""}`;
+  at("live-status").textContent =
+    `${sum(found)} of the last ${sum(state.decisions)} decisions${missed}${state.paused ? " (paused)" : ""}${state.broken}`;
 }
 
 function take(batch) {
@@ -53,7 +55,27 @@ function take(batch) {
   if (!state.paused) show();
 }
 
-export function startLive(onEnd) {
+/** Never ends. A stream begins with the last decisions of the service, so those of the stream before it go. */
+async function watch() {
+  for (;;) {
+    let isFirst = true;
+    const took = (batch) => {
+      if (isFirst) state.decisions = [];
+      isFirst = false;
+      state.broken = "";
+      take(batch);
+    };
+    const reason = await follow("decisions", took).then(
+      () => "the service has ended the stream",
+      ({ message }) => message,
+    );
+    state.broken = `; no newer ones come in: ${reason}`;
+    show();
+    await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
+  }
+}
+
+export function startLive() {
   at("filters").addEventListener("input", show);
   at("filters").addEventListener("submit", (event) => event.preventDefault());
   at("pause").addEventListener("click", () => {
@@ -61,7 +83,5 @@ export function startLive(onEnd) {
     at("pause").setAttribute("aria-pressed", String(state.paused));
     show();
   });
-  void follow("decisions", take)
-    .catch(() => undefined)
-    .then(() => onEnd());
+  void watch();
 }

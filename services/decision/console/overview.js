@@ -147,7 +147,7 @@ function redraw() {
 }
 
 /** Looks while the page is shown. */
-async function look(tell) {
+async function look() {
   clearTimeout(state.timer);
   const { range } = state;
   try {
@@ -155,13 +155,13 @@ async function look(tell) {
       const data = await get(`overview/${range}`);
       if (range === state.range) show(data);
     }
-  } catch (error) {
-    tell(error);
+  } catch {
+    // The frame looks at the service, too, and tells that it does not answer.
   }
-  if (range === state.range) state.timer = setTimeout(() => void look(tell), EVERY_MS[range]);
+  if (range === state.range) state.timer = setTimeout(() => void look(), EVERY_MS[range]);
 }
 
-export function startOverview(tell) {
+export function startOverview() {
   fill(
     at("o-ranges"),
     Object.entries(RANGES).map(([range, words]) => {
@@ -171,14 +171,14 @@ export function startOverview(tell) {
       button.addEventListener("click", () => {
         state.range = range;
         for (const each of at("o-ranges").children) each.setAttribute("aria-pressed", String(each === button));
-        void look(tell);
+        void look();
       });
       return button;
     }),
   );
   new ResizeObserver(() => state.data !== undefined && show(state.data)).observe(at("overview"));
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redraw);
-  addEventListener("hashchange", () => void look(tell));
-  document.addEventListener("visibilitychange", () => void look(tell));
-  void look(tell);
+  addEventListener("hashchange", () => void look());
+  document.addEventListener("visibilitychange", () => void look());
+  void look();
 }
