@@ -1,4 +1,4 @@
-/** The console's pages in a real browser: with names that deceive, a service that ends, and a wrong token. */
+/** The console's pages in a real browser: with names that deceive, a service that ends, a wrong token, and questions that move. */
 import { join } from "node:path";
 import type { DecisionService } from "@sluice/service-decision";
 import { cleanUp, freePort, requires, scratch } from "@sluice/testkit";
@@ -98,4 +98,33 @@ test("a page says that a token is wrong, and asks again if the service has anoth
   expect(await page.locator("#questions").isVisible()).toBe(false);
   await logIn(page, "another horse");
   await page.locator("#question-list", { hasText: "none" }).waitFor();
+});
+
+test("a click that comes as the questions move answers none, and a button keeps its focus", async () => {
+  const { service, decider } = await serve({ adminToken: "correct horse" });
+  const put = (path: string): Promise<unknown> => ask(decider, path, 1000, { ...callerOf("/bin/cat"), mayAsk: true });
+  for (const path of ["asked/a", "asked/b"]) await put(path);
+  const page = await openPage(service, "questions");
+  await logIn(page, "correct horse");
+  const button = (path: string) => page.getByRole("button", { name: new RegExp(`^session: .* ${path}$`) });
+  await button("asked/b").focus();
+  await put("asked/c");
+  await button("asked/c").waitFor();
+  expect(await page.evaluate("document.activeElement.getAttribute('aria-label')")).toMatch(/asked\/b$/);
+  // Another tab answers the first one, once: it leaves the list when its caller comes again.
+  const clicked = page.evaluate(
+    `new Promise((done) => new MutationObserver((_, observer) => { observer.disconnect(); document.querySelector("#question-list button").click(); done(); }).observe(document.getElementById("question-list"), { childList: true }))`,
+  );
+  const state = await fetch(`http://${service.adminAddress}/console/api/state`, { headers: { authorization: "Bearer correct horse" } });
+  const { questions } = (await state.json()) as { questions: { askId: string; path: string }[] };
+  expect(questions.map(({ path }) => path)).toEqual(["asked/a", "asked/b", "asked/c"]);
+  const headers = { authorization: "Bearer correct horse" };
+  const body = JSON.stringify({ askId: questions[0]?.askId, answer: "once" });
+  expect((await fetch(`http://${service.adminAddress}/console/api/answer`, { method: "POST", headers, body })).status).toBe(200);
+  await put("asked/a");
+  await clicked;
+  await page.getByRole("alert").filter({ hasText: "have just moved" }).waitFor();
+  await expect.poll(() => page.locator("#question-list tbody tr").count()).toBe(2);
+  expect(await page.locator("#question-list").innerText()).not.toContain("session:");
+  await button("asked/b").click({ delay: 100 });
 });

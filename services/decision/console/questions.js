@@ -1,8 +1,13 @@
 // Questions for a person, and the answers that hold. Buttons are there if the service takes answers here.
+import { shownText } from "./names.js";
 import { element, post, table } from "./server.js";
 
 const at = (id) => document.getElementById(id);
 const ANSWERS = ["once", "session", "always", "deny"];
+/** So long after questions moved, a click may be meant for the one that was there before. */
+const STILL_MS = 700;
+let ids = [];
+let movedMs = -STILL_MS;
 let onAnswer = () => undefined;
 let onProblem = () => undefined;
 let shown = "";
@@ -10,8 +15,12 @@ let shown = "";
 function button(askId, answer, about) {
   const made = element("button", answer);
   made.type = "button";
-  made.setAttribute("aria-label", `${answer}: ${about}`);
-  made.addEventListener("click", () => void post("answer", { askId, answer }).then(onAnswer, onProblem));
+  made.setAttribute("aria-label", shownText(`${answer}: ${about}`));
+  made.dataset.answer = `${askId} ${answer}`;
+  made.addEventListener("click", () => {
+    if (performance.now() - movedMs < STILL_MS) onProblem(new Error("the questions have just moved: look again, and then answer"));
+    else void post("answer", { askId, answer }).then(onAnswer, onProblem);
+  });
   return made;
 }
 
@@ -46,15 +55,25 @@ export function startQuestions(answered, problem) {
   onProblem = problem;
 }
 
-/** What is drawn stays while nothing changes, so that a button keeps its focus. */
+/** A question that has gone moves those below it. */
+function noteMoves(questions) {
+  const now = questions.map(({ askId }) => askId);
+  if (ids.some((id, index) => now[index] !== id)) movedMs = performance.now();
+  ids = now;
+}
+
+/** What is drawn stays while nothing changes. A button that had the focus has it in the new table, too. */
 export function showQuestions(questions, mayAnswer) {
   const text = JSON.stringify([questions, mayAnswer]);
   if (text === shown) return;
   shown = text;
+  noteMoves(questions);
   const open = questions.filter(({ answer }) => answer === null);
   at("question-count").textContent = open.length === 0 ? "" : ` (${open.length})`;
   at("no-token").hidden = mayAnswer;
   const columns = ["Program", "Access", "Path", "Rule", "Mount", "State", mayAnswer ? "Answer" : "Id"];
   const rows = questions.map((each) => rowOf(each, mayAnswer));
+  const focused = document.activeElement?.dataset.answer;
   at("question-list").replaceChildren(rows.length === 0 ? element("p", "none") : table("Questions and answers", columns, rows));
+  if (focused !== undefined) [...at("question-list").querySelectorAll("button")].find(({ dataset }) => dataset.answer === focused)?.focus();
 }
