@@ -63,5 +63,7 @@ export class PolicyError extends Error {
     const first = errors[0];
     const more = errors.length > 1 ? ` (and ${errors.length - 1} more)` : "";
     super(first === undefined ? `${file}: policy does not check` : problemLine(file, first) + more, options);
+    // Logs show stacks. Places in the code say nothing about a mistake in a policy.
+    this.stack = `${this.name}: ${this.message}`;
   }
 }
