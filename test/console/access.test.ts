@@ -85,6 +85,20 @@ describe("access to the console", () => {
     });
   });
 
+  test.each([
+    ["correct horse\n", ["--admin-token-file"], "--admin-token-file: it is of the console, and none is served"],
+    ["größe\n", ["--admin", "127.0.0.1:0", "--admin-token-file"], "no HTTP header can carry its content"],
+    ["two\nlines\n", ["--admin", "127.0.0.1:0", "--admin-token-file"], "no HTTP header can carry its content"],
+    [" \n", ["--admin", "127.0.0.1:0", "--admin-token-file"], "file is empty"],
+  ])("a token that nobody could use is refused: %j by %j", async (token, options, problem) => {
+    const directory = scratch();
+    const [policy, file] = [join(directory, "policy.yaml"), join(directory, "token")];
+    writeFileSync(policy, POLICY);
+    writeFileSync(file, token);
+    const args = ["decision", "--policy", policy, "--listen", `unix://${join(directory, "d.sock")}`, ...options, file];
+    expect(await runSluice(args, { timeoutMs: 20_000 })).toMatchObject({ code: 2, stderr: expect.stringContaining(problem) });
+  });
+
   test("answers to questions need a token, although the list does not", async () => {
     const { service, decider } = await serve();
     const pending = (await ask(decider, "asked/key", 1000, { mayAsk: true })) as { pending: { askId: string } };

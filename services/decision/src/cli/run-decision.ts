@@ -68,11 +68,19 @@ function tlsFiles(flags: DecisionFlags, listen: ListenTarget): TlsFiles | undefi
 function tokenIn(file: string, option = "--authzen-token-file"): string {
   try {
     const token = readFileSync(file, "utf8").trim();
-    if (token !== "") return token;
+    if (/^[ -~]+$/.test(token)) return token;
+    if (token !== "") throw usage(`${option} ${file}`, "no HTTP header can carry its content", "write one line of ASCII into it");
   } catch (cause) {
+    if (cause instanceof CliError) throw cause;
     throw usage(`${option} ${file}`, `file cannot be read (${(cause as NodeJS.ErrnoException).code})`, "correct the name");
   }
   throw usage(`${option} ${file}`, "file is empty", "write the token into it");
+}
+
+function adminToken({ admin, adminTokenFile }: DecisionFlags): string | undefined {
+  if (adminTokenFile === undefined) return undefined;
+  if (admin === undefined) throw usage("--admin-token-file", "it is of the console, and none is served", "add --admin HOST:PORT");
+  return tokenIn(adminTokenFile, "--admin-token-file");
 }
 
 function authzenOptions({ authzen: address, authzenUrl: url, authzenTokenFile }: DecisionFlags): DecisionServiceOptions["authzen"] {
@@ -120,7 +128,7 @@ export async function runDecision(flags: DecisionFlags): Promise<void> {
     tls,
     allowedUids: flags.allowUid?.map((uid) => wholeNumber(uid, "--allow-uid")),
     admin: flags.admin,
-    adminToken: flags.adminTokenFile === undefined ? undefined : tokenIn(flags.adminTokenFile, "--admin-token-file"),
+    adminToken: adminToken(flags),
     authzen: authzenOptions(flags),
     ...askOptions(flags),
     decisionLog: decisionLogTarget(flags),
