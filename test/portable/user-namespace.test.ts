@@ -1,6 +1,6 @@
 /** Without privilege in the initial namespace, the kernel refuses passthrough, and both engines still serve. */
 import { fileURLToPath } from "node:url";
-import { requires, runScript } from "@sluice/testkit";
+import { plant, requires, runScript, scratch } from "@sluice/testkit";
 import { expect } from "vitest";
 
 const { test } = requires("/dev/fuse", "fuse-native", "user namespaces");
@@ -62,3 +62,14 @@ test("auto uses devfuse, which can mount here", async () => {
   const outcome = await inNamespace("auto");
   expect(outcome.status.engine.name).toBe("devfuse");
 });
+
+requires("/dev/fuse", "user namespaces").test(
+  "a user namespace without a mount namespace of its own is told which one it needs",
+  async () => {
+    const [lower, mountpoint] = [plant(scratch(), { a: "x" }), scratch()];
+    const within = (...words: string[]): ReturnType<typeof runScript> => runScript(["unshare", "-Ur", process.execPath, CLI, ...words]);
+    const mounted = await within("mount", "--lower", lower, mountpoint);
+    expect(mounted).toMatchObject({ code: 4, stderr: expect.stringContaining("(EPERM): run as root, or in 'unshare -Urm'") as string });
+    expect((await within("doctor")).stdout).toMatch(/^LACK +mount: .*'unshare -Urm'/m);
+  },
+);

@@ -195,7 +195,7 @@ export function mountRemedy(errno: number): string {
   switch (errno) {
     case Errno.EPERM:
     case Errno.EACCES:
-      return "no privilege; run as root (CAP_SYS_ADMIN), and let AppArmor or seccomp allow mount";
+      return "no privilege; run as root (CAP_SYS_ADMIN) or in 'unshare -Urm', and let AppArmor or seccomp allow mount";
     case Errno.ENOENT:
       return "it does not exist; make the directory first";
     case Errno.ENOTDIR:

@@ -62,7 +62,7 @@ function cloneOpened(place: number, path: string, set: number): number {
 function cloneRemedy(status: number): string {
   return status === -Errno.EINVAL
     ? "it must not lie on an unbindable mount nor, in a user namespace, have another mount below it: name a directory further down"
-    : "run with CAP_SYS_ADMIN";
+    : "run as root, or in 'unshare -Urm', which has a mount namespace of its own";
 }
 
 /** The clone that an upper layer and its work directory, which lie below `root`, are opened in. `flags`: those of our mount. */
