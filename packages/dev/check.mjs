@@ -139,8 +139,13 @@ function printIndented(text) {
 }
 
 const wanted = process.argv.slice(2);
+const strange = wanted.filter((name) => !STEPS.some((step) => step.name === name));
+if (strange.length > 0) {
+  console.error(`no check of that name: ${strange.join(", ")}; there are ${STEPS.map(({ name }) => name).join(", ")}`);
+  process.exit(2);
+}
 const steps = STEPS.filter((step) => wanted.length === 0 || wanted.includes(step.name));
 const failed = steps.filter((step) => !perform(step));
 if (failed.length > 0) console.log(`\nfailed: ${failed.map((step) => step.name).join(", ")}`);
 console.log(`\ncheck: ${steps.length - failed.length} passed, ${failed.length} failed`);
-process.exitCode = failed.length > 0 || steps.length === 0 ? 1 : 0;
+process.exitCode = failed.length > 0 ? 1 : 0;

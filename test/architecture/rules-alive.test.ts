@@ -133,3 +133,11 @@ describe("the C compiler", () => {
     expect(complaintsAbout("int f(void);\nint f(void) { return 0; }\n")).toBe("");
   });
 });
+
+test("a check that does not exist is named, and does not pass beside one that does", () => {
+  const { status, stderr } = spawnSync(process.execPath, [join(root, "packages/dev/check.mjs"), "folder sizes", "porse"], {
+    encoding: "utf8",
+  });
+  expect(stderr).toContain("no check of that name: porse; there are format, types,");
+  expect(status).toBe(2);
+});
