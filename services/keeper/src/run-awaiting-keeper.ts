@@ -9,7 +9,7 @@ import { FsError } from "@sluice/vfs";
 import { FAILED, openResources, prepare, say } from "./setup.js";
 import type { MountResources } from "./mount-resources.js";
 import type { AwaitingConfig } from "./keeper-config.js";
-import { ServerListener } from "./server-listener.js";
+import { ListenError, ServerListener } from "./server-listener.js";
 import { ServerLink } from "./server-link.js";
 import { LOOK_MS, OVER_LIMIT_MS } from "./server-process.js";
 
@@ -41,7 +41,7 @@ class AwaitingKeeper {
   #limit: NodeJS.Timeout | undefined;
   readonly #look: NodeJS.Timeout;
 
-  /** @throws FsError if it cannot listen */
+  /** @throws ListenError, FsError */
   constructor(config: AwaitingConfig, resources: MountResources) {
     this.#config = config;
     this.#resources = resources;
@@ -164,8 +164,9 @@ export async function runAwaitingKeeper(config: AwaitingConfig): Promise<number>
     listen(keeper);
     return await keeper.run();
   } catch (error) {
-    if (!(error instanceof FsError)) throw error;
-    say(config.plan.mountpoint, error.message);
+    if (error instanceof ListenError) say(config.socket, error.message);
+    else if (error instanceof FsError) say(config.plan.mountpoint, error.message);
+    else throw error;
     return FAILED;
   } finally {
     await resources.end();

@@ -5,7 +5,7 @@
 import { lchownSync, lstatSync, unlinkSync } from "node:fs";
 import { LinkRecord, KeeperRecord } from "@sluice/keeper-link";
 import { memoryFileOf, native, POLL, type Poller, SEAL, toBytes } from "@sluice/native";
-import { Errno, FsError } from "@sluice/vfs";
+import { Errno, errnoName, FsError } from "@sluice/vfs";
 import { discard } from "./discard.js";
 import type { AwaitingConfig } from "./keeper-config.js";
 
@@ -20,21 +20,28 @@ function removeStale(path: string): void {
   else if (probe === -Errno.ECONNREFUSED && lstatSync(path).isSocket()) unlinkSync(path);
 }
 
-/** @throws FsError */
+/** Its message goes behind the name of the socket. */
+export class ListenError extends Error {
+  constructor(errno: number) {
+    super(`no keeper can listen there (${errnoName(errno)}): ${remedyOf(errno)}`);
+  }
+}
+
+/** @throws ListenError */
 function listenAt({ socket: path, user }: AwaitingConfig): number {
   let fd = native.seqpacketListen(toBytes(path), 0o600, BACKLOG);
   if (fd === -Errno.EADDRINUSE) {
     removeStale(path);
     fd = native.seqpacketListen(toBytes(path), 0o600, BACKLOG);
   }
-  if (fd < 0) throw new FsError(-fd, `cannot listen on ${path}: ${remedyOf(-fd)}`);
+  if (fd < 0) throw new ListenError(-fd);
   if (user !== undefined) lchownSync(path, user.uid, user.gid);
   return fd;
 }
 
 function remedyOf(errno: number): string {
-  if (errno === Errno.EADDRINUSE) return "another keeper listens there, or it is something else than a socket; give --socket another name";
-  return errno === Errno.ENOENT ? "make its directory first" : "give --socket another name";
+  if (errno === Errno.EADDRINUSE) return "end the keeper that listens there, or move away what is no socket; or choose another --socket";
+  return errno === Errno.ENOENT ? "make its directory first" : "choose another --socket";
 }
 
 export class ServerListener {
@@ -46,7 +53,7 @@ export class ServerListener {
   readonly #come: () => void;
   #waiting: number[] = [];
 
-  /** Calls `come` when a server waits. @throws FsError */
+  /** Calls `come` when a server waits. @throws ListenError, FsError */
   constructor(config: AwaitingConfig, come: () => void) {
     this.#config = config;
     this.#come = come;
