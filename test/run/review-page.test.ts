@@ -248,3 +248,21 @@ test(
   },
   LIMIT_MS,
 );
+
+test(
+  "a page whose command has ended says how to get another one",
+  async () => {
+    const project = new Project("an ordinary user", FILES);
+    await project.sluice(["run", "--name", "one", "--", "sh", "-c", "echo two >> a"]);
+    const { serving, link } = await serve(project);
+    const { page } = await openPage(link);
+    await rows(page, 1);
+    serving.kill("SIGINT");
+    await serving.finished;
+    await page.getByRole("button", { name: "Select all" }).click();
+    await page.getByRole("button", { name: "Apply selected" }).click();
+    await page.getByRole("alert").filter({ hasText: "has ended, or does not answer: run sluice diff --web again" }).waitFor();
+    expect(read(project, "a")).toBe("one\n");
+  },
+  LIMIT_MS,
+);

@@ -1,6 +1,6 @@
 // The review of a session: a checkbox and a patch for each change. Patches are loaded when they are opened.
 import { shownText } from "./names.js";
-import { element, get, keepToken, post } from "./server.js";
+import { element, get, keepToken, post, Unreachable } from "./server.js";
 
 const at = (id) => document.getElementById(id);
 const CHOICES = {
@@ -15,9 +15,11 @@ let boxes = [];
 let held = new Set();
 let choices = [];
 
+const ENDED = "The command that serves this page has ended, or does not answer: run sluice diff --web again.";
+
 function tell(error) {
   at("problem").hidden = error === undefined;
-  at("problem").textContent = error === undefined ? "" : shownText(error.message);
+  at("problem").textContent = error instanceof Unreachable ? ENDED : shownText(error?.message ?? "");
 }
 
 function report(text) {

@@ -4,6 +4,8 @@ import { shownName, shownText } from "./names.js";
 const KEY = "sluice-token";
 
 export class Refused extends Error {}
+/** Nothing answers. */
+export class Unreachable extends Error {}
 
 /** A header holds no other characters, so they are no token. */
 export const keepToken = (token) => sessionStorage.setItem(KEY, /^[ -~]+$/.test(token) ? token : "");
@@ -14,6 +16,13 @@ function headers() {
   return token === null ? {} : { authorization: `Bearer ${token}` };
 }
 
+/** Rejects with `Unreachable`. */
+function send(call, options) {
+  return fetch(`api/${call}`, options).catch(({ message }) => {
+    throw new Unreachable(message);
+  });
+}
+
 async function checked(response) {
   if (response.ok) return response;
   const { error } = await response.json().catch(() => ({ error: `status ${response.status}` }));
@@ -21,17 +30,17 @@ async function checked(response) {
 }
 
 export async function get(call) {
-  return (await checked(await fetch(`api/${call}`, { headers: headers() }))).json();
+  return (await checked(await send(call, { headers: headers() }))).json();
 }
 
 export async function post(call, body) {
   const options = { method: "POST", headers: { ...headers(), "content-type": "application/json" }, body: JSON.stringify(body) };
-  return (await checked(await fetch(`api/${call}`, options))).json();
+  return (await checked(await send(call, options))).json();
 }
 
 /** Calls `take` with each value, until the stream ends. */
 export async function follow(call, take) {
-  const response = await checked(await fetch(`api/${call}`, { headers: headers() }));
+  const response = await checked(await send(call, { headers: headers() }));
   const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
   let rest = "";
   for (;;) {
