@@ -58,7 +58,7 @@ export function addUpgradeCommand(program: Command, host: MountHost): void {
   program
     .command("upgrade")
     .description("replace the server of a mount, or of a host service, with this version, without unmounting")
-    .argument("<mountpoint>", "or the socket of a host service")
+    .argument("<mountpoint>", "the mount point, or the socket of a host service")
     .addHelpText("after", HELP)
     .action((mountpoint: string) => upgrade(mountpoint, host));
 }
