@@ -37,11 +37,20 @@ function mistake(file: string, position: { line: number; column: number }, messa
   return new PolicyError(file, [{ severity: "error", ...position, message, remedy }]);
 }
 
-function readText(reader: PolicyFiles, file: string): string {
+function readBytes(reader: PolicyFiles, file: string): Buffer {
   try {
-    return new TextDecoder("utf-8", { fatal: true }).decode(reader.read(file, MAX_YAML_BYTES));
+    return reader.read(file, MAX_YAML_BYTES);
   } catch (cause) {
     if (cause instanceof UnreadableFile) throw mistake(file, WHOLE_FILE, cause.problem, cause.remedy);
+    throw cause;
+  }
+}
+
+function readText(reader: PolicyFiles, file: string): string {
+  const bytes = readBytes(reader, file);
+  try {
+    return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
+  } catch {
     throw mistake(file, WHOLE_FILE, "it is not UTF-8", "save it as UTF-8");
   }
 }
