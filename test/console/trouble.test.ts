@@ -1,4 +1,4 @@
-/** The console's pages in a real browser: with names that deceive, a service that ends, a wrong token, and questions that move. */
+/** The console's pages in a real browser: with names that deceive, a service that ends, a wrong token, questions that move, and the keyboard. */
 import { join } from "node:path";
 import type { DecisionService } from "@sluice/service-decision";
 import { cleanUp, freePort, requires, scratch } from "@sluice/testkit";
@@ -127,4 +127,16 @@ test("a click that comes as the questions move answers none, and a button keeps 
   await expect.poll(() => page.locator("#question-list tbody tr").count()).toBe(2);
   expect(await page.locator("#question-list").innerText()).not.toContain("session:");
   await button("asked/b").click({ delay: 100 });
+});
+
+test("the link that skips to the content stays on the page", async () => {
+  const { service } = await serve();
+  const page = await openPage(service, "questions");
+  await page.locator("#question-list").waitFor();
+  const skip = page.getByRole("link", { name: "Skip to content" });
+  await skip.focus();
+  await skip.press("Enter");
+  await expect.poll(() => page.evaluate("document.activeElement.id")).toBe("main");
+  expect(await page.locator("#questions").isVisible()).toBe(true);
+  expect(await page.getByRole("link", { name: /^Questions/ }).getAttribute("aria-current")).toBe("page");
 });

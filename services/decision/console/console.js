@@ -21,6 +21,7 @@ let problem = "";
 let outage = "";
 let answeredMs = 0;
 let started = false;
+let shownPart = "overview";
 
 function showProblem() {
   const text = outage === "" ? problem : outage;
@@ -34,10 +35,12 @@ function tell(error) {
 }
 
 function showPart() {
-  const wanted = PARTS.includes(location.hash.slice(1)) ? location.hash.slice(1) : "overview";
-  for (const part of PARTS) at(part).hidden = access !== "open" || part !== wanted;
+  const wanted = location.hash.slice(1);
+  // The link that skips to the content leads to no part.
+  if (wanted !== "main") shownPart = PARTS.includes(wanted) ? wanted : "overview";
+  for (const part of PARTS) at(part).hidden = access !== "open" || part !== shownPart;
   for (const link of document.querySelectorAll("nav a")) {
-    if (link.hash === `#${wanted}`) link.setAttribute("aria-current", "page");
+    if (link.hash === `#${shownPart}`) link.setAttribute("aria-current", "page");
     else link.removeAttribute("aria-current");
   }
   tell(undefined);
