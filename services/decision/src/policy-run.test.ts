@@ -257,6 +257,10 @@ describe("sluice policy explain", () => {
       /effect +deny \(EACCES\)\nrule +own\nreason .*\npolicy +e.yaml, revision 7 [0-9a-f]{12}\nholds +for all of 'd\/'.*write.*uid/,
     );
     expect(sluice("policy", "explain", policy, "a", "--uid", "x").status).toBe(2);
+    expect(sluice("policy", "explain", policy, "a", "--uid", "4294967295").status).toBe(0);
+    const stderr = "sluice: --uid 4294967296: it is no id: write one from 0 to 4294967295\n";
+    expect(sluice("policy", "explain", policy, "a", "--uid", "4294967296")).toEqual({ status: 2, stdout: "", stderr });
+    expect(sluice("policy", "diff", policy, policy, "--tree", directory, "--uid", "4294967296")).toEqual({ status: 2, stdout: "", stderr });
   });
 
   it("tells that the engine of the policy does not answer", () => {

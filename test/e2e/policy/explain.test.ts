@@ -126,6 +126,8 @@ test("explains in sentences, and in one line if there is nothing to explain", as
     code: 4,
     stderr: expect.stringMatching(/^sluice: .* it is not on a mount of Sluice: .*\n$/) as string,
   });
+  const nobody = await runSluice(["explain", mount.path("a/b"), "--uid", "4294967296"]);
+  expect(nobody).toMatchObject({ code: 2, stderr: "sluice: --uid 4294967296: it is no id: write one from 0 to 4294967295\n" });
   const missing = await runSluice(["explain", mount.path("a/nothing")]);
   expect(missing).toMatchObject({ code: 4, stdout: "" });
   expect(missing.stderr).toMatch(

@@ -86,9 +86,13 @@ async function ask(
   }
 }
 
+/** The kernel's ids have 32 bits. */
+const MAX_ID = 2 ** 32 - 1;
+
 function id(text: string | undefined, option: string): number | undefined {
   if (text === undefined) return undefined;
-  if (!/^\d{1,10}$/.test(text)) throw wrong(`${option} ${text}`, "it is not a whole number", "write a whole number");
+  if (!/^\d{1,15}$/.test(text)) throw wrong(`${option} ${text}`, "it is not a whole number", "write a whole number");
+  if (Number(text) > MAX_ID) throw wrong(`${option} ${text}`, "it is no id", `write one from 0 to ${MAX_ID}`);
   return Number(text);
 }
 

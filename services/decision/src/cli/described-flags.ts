@@ -13,11 +13,25 @@ export interface CallerFlags {
 }
 
 export function callerOf({ uid, gid, executable }: CallerFlags): Pick<DescribedQuestion, "uid" | "gid" | "executable"> {
-  return { uid: numberOf(uid, "--uid"), gid: numberOf(gid, "--gid"), executable };
+  return { uid: idOf(uid, "--uid"), gid: idOf(gid, "--gid"), executable };
+}
+
+/** The kernel's ids have 32 bits. */
+const MAX_ID = 2 ** 32 - 1;
+
+function idOf(text: string | undefined, option: string): number | undefined {
+  const id = numberOf(text, option);
+  if (id === undefined || id <= MAX_ID) return id;
+  throw new CliError({
+    object: `${option} ${text}`,
+    problem: "it is no id",
+    remedy: `write one from 0 to ${MAX_ID}`,
+    exitCode: EXIT.USAGE,
+  });
 }
 
 export function numberOf(text: string | undefined, option: string): number | undefined {
-  if (text === undefined || /^\d{1,9}$/.test(text)) return text === undefined ? undefined : Number(text);
+  if (text === undefined || /^\d{1,15}$/.test(text)) return text === undefined ? undefined : Number(text);
   throw new CliError({ object: `${option} ${text}`, problem: "it is not a whole number", remedy: "write one", exitCode: EXIT.USAGE });
 }
 

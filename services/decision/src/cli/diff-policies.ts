@@ -42,8 +42,16 @@ async function compare({ before, after }: Pair, { path, access, question }: Aske
   }
 }
 
-async function compareTree(tree: string, pair: Pair, flags: DiffFlags): Promise<{ changes: Changes; files: number; unread: Unread }> {
-  const caller = callerOf(flags);
+interface Asking {
+  caller: ReturnType<typeof callerOf>;
+  accesses: readonly Access[];
+}
+
+async function compareTree(
+  tree: string,
+  pair: Pair,
+  { caller, accesses }: Asking,
+): Promise<{ changes: Changes; files: number; unread: Unread }> {
   const tally = new ChangeTally();
   const unread: Unread = { count: 0, first: undefined };
   let files = 0;
@@ -59,7 +67,7 @@ async function compareTree(tree: string, pair: Pair, flags: DiffFlags): Promise<
   const needs = uniteFactNeeds([pair.before.capabilities, pair.after.capabilities]);
   for await (const file of walkTree(tree, needs, unread)) {
     files++;
-    together.push(...(flags.access ?? ALL_ACCESSES).map((access) => ask(file, access)));
+    together.push(...accesses.map((access) => ask(file, access)));
     if (together.length < AT_ONCE) continue;
     await Promise.all(together);
     together = [];
@@ -69,7 +77,8 @@ async function compareTree(tree: string, pair: Pair, flags: DiffFlags): Promise<
 }
 
 async function diffTree(tree: string, pair: Pair, flags: DiffFlags): Promise<Changes> {
-  const { changes, files, unread } = await compareTree(tree, pair, flags).catch((cause: NodeJS.ErrnoException) => {
+  const asking = { caller: callerOf(flags), accesses: flags.access ?? ALL_ACCESSES };
+  const { changes, files, unread } = await compareTree(tree, pair, asking).catch((cause: NodeJS.ErrnoException) => {
     const remedy = "name a directory that is there and readable";
     throw new CliError({ object: tree, problem: "it cannot be read", errno: cause.code, remedy, exitCode: EXIT.USAGE }, { cause });
   });
