@@ -185,6 +185,23 @@ describe("access to the console", () => {
     expect(meanwhile).toBeGreaterThan(100);
   });
 
+  test("a question about a path is about the file that it leads to, and none leads out of the mount", async () => {
+    const { service } = await serve();
+    const send = async (path: string): Promise<{ status: number; said: unknown }> => {
+      const body = JSON.stringify({ path, access: ["read"], uid: 1, gid: 1, candidate: POLICY });
+      const response = await fetch(`http://${service.adminAddress}/console/api/ask`, { method: "POST", body });
+      return { status: response.status, said: await response.json() };
+    };
+    const metered = { effect: "mediate", rule: "metered" };
+    for (const path of ["datasets/a", "/datasets/a", "./datasets/a", "datasets//a", "x/../datasets/a/", "/datasets/./a"])
+      expect(await send(path), path).toMatchObject({ status: 200, said: { inForce: metered, candidate: metered } });
+    for (const path of ["..", "../datasets/a", "/a/../../b"])
+      expect(await send(path), path).toEqual({
+        status: 400,
+        said: { error: expect.stringContaining(`${path}: it leads out of the mount`) },
+      });
+  });
+
   test("a candidate is only rules: it reaches no file and no server", async () => {
     const { service } = await serve();
     const send = async (body: object): Promise<{ error: string }> => {

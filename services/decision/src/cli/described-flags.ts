@@ -1,10 +1,10 @@
 /** The options with which a person describes a question on the command line. */
 import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
-import { posix } from "node:path";
 import { QUESTION_LIMITS } from "@sluice/decision-api";
 import type { DescribedQuestion } from "@sluice/policy-backends";
 import { CliError, EXIT } from "@sluice/runtime";
+import { pathBelowMount } from "../path-below-mount.js";
 
 export interface CallerFlags {
   uid?: string;
@@ -48,11 +48,10 @@ export function contentOf(file: string | undefined): Pick<DescribedQuestion, "si
   }
 }
 
-/** Below the mount's root, as rules see it. Throws CliError if it leads elsewhere. */
-export function pathBelowMount(path: string): string {
-  const plain = posix.normalize(path);
-  const problem = plain.startsWith("/") ? "it is an absolute path" : /^\.\.(\/|$)/.test(plain) ? "it leads out of the mount" : undefined;
-  if (problem === undefined) return plain === "." ? "" : plain.replace(/\/$/, "");
+/** Throws CliError if the path leads elsewhere. */
+export function pathFlag(path: string): string {
+  const { plain, problem } = pathBelowMount(path);
+  if (problem === undefined) return plain;
   const below = plain.replace(/^\/+|^(\.\.(\/|$))+/, "");
   const remedy = `write the path below the mount's root, as in ${below === "" ? "data/file" : below}`;
   throw new CliError({

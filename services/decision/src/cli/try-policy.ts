@@ -15,7 +15,7 @@ import {
 } from "@sluice/policy-backends";
 import { CliError, EXIT, errorLine, escapeLine } from "@sluice/runtime";
 import { replayLog } from "../audit/replay-log.js";
-import { type CallerFlags, callerOf, contentOf, numberOf, pathBelowMount } from "./described-flags.js";
+import { type CallerFlags, callerOf, contentOf, numberOf, pathFlag } from "./described-flags.js";
 import { logLines, refuseOtherFile } from "./log-lines.js";
 import { showReplay } from "./show-changes.js";
 import { refused, withPolicy } from "./with-policy.js";
@@ -117,7 +117,7 @@ async function answered<T>(file: string, ask: () => Promise<T>): Promise<T> {
 export const explainPath = (file: string, path: string, flags: ExplainFlags): Promise<void> =>
   withPolicy(file, async (policy) => {
     const described: DescribedQuestion = {
-      path: [pathBelowMount(path)],
+      path: [pathFlag(path)],
       access: flags.access,
       ...callerOf(flags),
       layer: flags.layer,

@@ -7,6 +7,7 @@ import { loadPolicy, type Policy, PolicyError, problemLine, questionOf, type Rul
 import { z } from "zod";
 import type { Change } from "../audit/change-tally.js";
 import { type Replay, replayLog } from "../audit/replay-log.js";
+import { pathBelowMount } from "../path-below-mount.js";
 
 export type CallName = "ask" | "replay";
 /** A question that the caller has described. */
@@ -67,7 +68,7 @@ function candidateOf(text: string): Policy {
 }
 
 export async function rulingOf(policy: Policy, { path, ...described }: Described): Promise<object> {
-  const question = questionOf({ ...described, path: [path.replace(/^\/+/, "")] }, "console", policy.capabilities);
+  const question = questionOf({ ...described, path: [path] }, "console", policy.capabilities);
   return shown(await policy.evaluate(question));
 }
 
@@ -80,8 +81,16 @@ const shown = ({ effect, errno, rule, reason, obligations, scope, hides }: Rulin
   cachedFor: scope === undefined ? "for this question alone" : scopeText(scope.subtree, scope.except),
 });
 
+/** People write a slash in front for the root of the mount. */
+function pathIn(typed: string): string {
+  const { plain, problem } = pathBelowMount(typed.replace(/^\/+/, ""));
+  if (problem !== undefined) throw new CallError(`${typed}: ${problem}: write the path below the mount's root`);
+  return plain;
+}
+
 async function ask(body: unknown): Promise<Asked> {
-  const { candidate, ...described } = checked(asked, body);
+  const { candidate, path, ...caller } = checked(asked, body);
+  const described = { ...caller, path: pathIn(path) };
   return { described, candidate: candidate === undefined ? null : await rulingOf(candidateOf(candidate), described) };
 }
 
