@@ -15,7 +15,7 @@ import {
   writeFileSync,
 } from "node:fs";
 import { dirname, join } from "node:path";
-import { cleanUp, diffSnapshots, requires, type ScriptResult, snapshot, startScript } from "@sluice/testkit";
+import { cleanUp, diffSnapshots, requires, type ScriptResult, snapshot } from "@sluice/testkit";
 import { describe, expect } from "vitest";
 import { chooseSeed } from "../fault/exercisers/policies.js";
 import { CALLERS, type Caller, NEEDS, Project, rootsViewsShareProcess, testsInTurn } from "./sandboxed.js";
@@ -279,33 +279,6 @@ test(
       ["one", "two"],
       [],
     ]);
-  },
-  LIMIT_MS,
-);
-
-test(
-  "a file that a program has open for writing is a conflict, also if nobody changed it",
-  async () => {
-    const project = new Project("root", { log: "old\n", gone: "gone\n", read: "read\n" });
-    const script = "echo new > log; rm gone; echo new > read; echo added > added";
-    expect((await project.sluice(["run", "--name", "one", "--", "sh", "-ec", script])).code).toBe(0);
-    const writer = startScript(["sh", "-c", "exec 3>>log 4>>gone 5<read; echo ready; exec sleep 1000"], {
-      cwd: project.base,
-      timeoutMs: LIMIT_MS,
-    });
-    await writer.waitFor("ready");
-    const refused = await project.sluice(["apply", "one"]);
-    expect(refused).toMatchObject({ code: 5, stdout: "" });
-    expect(refused.stderr).toMatch(
-      /^gone \[open for writing by sleep \(process \d+\)\]\nlog \[open for writing by sleep \(process \d+\)\]\n/,
-    );
-    expect([project.exists("gone"), project.exists("added")]).toEqual([true, false]);
-    expect((await project.sluice(["apply", "one", "--take-session", "log", "--skip-conflicts"])).code).toBe(0);
-    expect([readFileSync(join(project.base, "log"), "utf8"), project.exists("gone")]).toEqual(["new\n", true]);
-    writer.kill("SIGKILL");
-    await writer.finished;
-    expect((await project.sluice(["apply", "one"])).code).toBe(0);
-    expect([project.exists("gone"), project.exists("added")]).toEqual([false, true]);
   },
   LIMIT_MS,
 );

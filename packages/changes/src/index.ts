@@ -4,6 +4,7 @@ export { forgetUndo } from "./apply/finish.js";
 export type { Place } from "./apply/place.js";
 export { hasApply, recoverApply } from "./apply/recover.js";
 export { appliedAt, noteStates, passStates, undoApply, type Undone } from "./apply/undo.js";
+export { noteWriters } from "./apply/writers.js";
 export { completeSelection, withoutLeft } from "./complete-selection.js";
 export { conflictLabel, differenceLine, type DifferenceReport, kindOf, reportOf, shownDifferences, summaryOf } from "./describe.js";
 export type { Difference, OnProgress, Side } from "./difference.js";

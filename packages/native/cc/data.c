@@ -3,6 +3,7 @@
 
 #include <linux/btrfs.h>
 #include <linux/fs.h>
+#include <signal.h>
 #include <sys/file.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
@@ -160,6 +161,23 @@ static napi_value fs_flock(napi_env env, napi_callback_info info) {
 }
 
 /*
+ * The kernel grants a read lease only while nobody has the file open for writing, be it by a mapping alone (fs/locks.c
+ * check_conflicting_open). A writer that comes while the lease is there waits for its end, and would signal SIGIO, which ends this process.
+ */
+static int64_t is_written(int fd) {
+  if (fcntl(fd, F_SETSIG, SIGURG) < 0) return -errno;
+  if (fcntl(fd, F_SETLEASE, F_RDLCK) < 0) return errno == EAGAIN ? 1 : -errno;
+  return or_errno(fcntl(fd, F_SETLEASE, F_UNLCK));
+}
+
+static napi_value fs_is_written(napi_env env, napi_callback_info info) {
+  struct args args = args_read_as_is(env, info, 1);
+  int fd = arg_int(&args, 0);
+  if (args.failure) return args_failed(&args);
+  return result_number(env, is_written(fd));
+}
+
+/*
  * A mapping is a Buffer, or lies over memory that is there. A file truncated below it ends the process: seal it against shrinking. This is
  * freed when both the Buffer and the object around it are gone.
  */
@@ -247,6 +265,7 @@ const struct exported data_functions[] = {
   {"pread", fs_pread},   {"pwrite", fs_pwrite},       {"ftruncate", fs_ftruncate}, {"lseek", fs_lseek},
   {"fsync", fs_fsync},   {"syncfs", fs_syncfs},
   {"ficlone", fs_ficlone}, {"getFlags", fs_get_flags}, {"setFlags", fs_set_flags},  {"flock", fs_flock},
+  {"isWritten", fs_is_written},
   {"getFsUuid", fs_get_fs_uuid}, {"getFsxattr", fs_get_fsxattr}, {"setFsxattr", fs_set_fsxattr},
   {"mapShared", map_shared}, {"mapOver", map_over},
   {NULL, NULL},

@@ -225,6 +225,11 @@ export interface Native extends CopyCalls, NameCalls {
   /** FS_IOC_GETFSUUID (6.9), or on btrfs BTRFS_IOC_FS_INFO: the file system's UUID as overlayfs knows it into `bytes`; its length. -ENOTTY if it has none. */
   getFsUuid(fd: number, bytes: Uint8Array): number;
   flock(fd: number, operation: number): number;
+  /**
+   * Whether somebody has the file open for writing, or mapped: 1 or 0. `fd` is open for reading alone. -EACCES: neither the owner of the file
+   * nor CAP_LEASE; -EINVAL: the file system has no leases.
+   */
+  isWritten(fd: number): number;
 
   // --- terminals -------------------------------------------------------------------------------------------
   /** A new pseudo-terminal into `ends`: its near end (ptmx), and its far one for a program. */

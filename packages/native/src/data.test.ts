@@ -132,6 +132,20 @@ describe.each(Object.entries(places))("data on %s", (_, place) => {
     native.close(other);
   });
 
+  it("tells whether somebody has a file open for writing, or mapped", () => {
+    native.ftruncate(fd, 4096);
+    const reader = native.openat(scratch.dir, "f", O_RDONLY, 0);
+    expect(native.isWritten(reader)).toBe(1);
+    const mapping = native.mapShared(fd, 4096, true);
+    if (typeof mapping === "number") throw new Error(`mmap: ${mapping}`);
+    native.close(fd);
+    expect(native.isWritten(reader)).toBe(1);
+    mapping.unmap();
+    expect([native.isWritten(reader), native.isWritten(reader), native.isWritten(scratch.dir)]).toEqual([0, 0, -errno.EINVAL]);
+    native.close(reader);
+    fd = native.openat(scratch.dir, "f", O_RDWR, 0);
+  });
+
   it("maps a file shared, and takes the bytes away when unmapped", () => {
     native.pwrite(fd, bytesOf("before"), at(0, 6), 0);
     native.ftruncate(fd, 4096);

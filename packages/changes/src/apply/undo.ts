@@ -5,6 +5,7 @@ import { unfit } from "@sluice/runtime/cli";
 import { sealOf } from "../identity.js";
 import { finishUndo, inApply } from "./finish.js";
 import { look, must, openIn, type Place, UNDO } from "./place.js";
+import { findWriters, type Writers } from "./writers.js";
 import { Earlier } from "./restored.js";
 import { addKnown, type ApplyRecord, DONE, readApplyRecord, readKnown, type States, UNDOING, writeKnown } from "./record.js";
 
@@ -30,7 +31,16 @@ function changedSince(place: Place, { seals, steps }: ApplyRecord): string[] {
   return changed;
 }
 
-export type Undone = { done: true; paths: number; newer: string[] } | { done: false; changed: string[] };
+/** Files that would leave the directory while a program writes them. */
+function writersOf({ base }: Place, { steps }: ApplyRecord): Writers {
+  const taken = steps.filter((step) => (step.do === "add" || step.do === "replace") && !step.directory);
+  return findWriters(
+    base.fd,
+    taken.map(({ path }) => path),
+  );
+}
+
+export type Undone = { done: true; paths: number; newer: string[] } | { done: false; changed: string[]; writers: Writers };
 
 /** The session is locked, and recovered. @returns the paths that keep it from being undone, if there are any. @throws CliError */
 export function undoApply(place: Place): Undone {
@@ -38,7 +48,8 @@ export function undoApply(place: Place): Undone {
     const record = readApplyRecord(directory, DONE, place.directory.path);
     if (record === undefined) return undefined;
     const changed = changedSince(place, record);
-    if (changed.length > 0) return { done: false, changed };
+    const writers = writersOf(place, record);
+    if (changed.length > 0 || writers.size > 0) return { done: false, changed, writers };
     must(native.renameat2(directory, DONE, directory, UNDOING, 0), place.directory.path, "the record of the apply cannot be renamed");
     must(native.fsync(directory), place.directory.path, "it cannot be synced");
     return { done: true, paths: record.seals.length, newer: finishUndo(place, directory, record) };

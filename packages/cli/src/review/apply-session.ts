@@ -4,6 +4,7 @@ import {
   completeSelection,
   type Difference,
   type DifferenceReport,
+  noteWriters,
   type Place,
   reportOf,
   shownDifferences,
@@ -14,7 +15,6 @@ import { toText } from "@sluice/native";
 import { CliError, escapeName, escapeTextName, EXIT, unfit, wrong } from "@sluice/runtime/cli";
 import { becomeOwner, openSession } from "@sluice/sessions";
 import { hasTerminal } from "./ask-terminal.js";
-import { noteWriters } from "./note-writers.js";
 import { byPerson, type ConflictArguments, type Decide, resolveConflicts } from "./resolve-conflicts.js";
 import { withProgress } from "./show-progress.js";
 import { heldBackIn, removeDiscarded, type Review, reviewSession, soleUpper } from "./session-changes.js";
@@ -73,7 +73,7 @@ export async function applyReview(place: Place, review: Review, args: ApplyArgum
   const held = heldBackIn(review);
   const covered = areCovered(all.list);
   const wanted = withoutLeft(all, selected, [...held, ...covered]);
-  noteWriters(wanted);
+  noteWriters(place.base.fd, wanted);
   const decide = args.decide ?? (hasTerminal() ? byPerson : undefined);
   const { taken, merged, dropped } = await resolveConflicts(wanted, place.base.path, { ...args, decide });
   const chosen = completeSelection(all, taken);

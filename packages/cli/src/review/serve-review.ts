@@ -11,6 +11,7 @@ import {
   differenceLine,
   forTerminal,
   missingInPatch,
+  noteWriters,
   parentsOf,
   patchesOf,
   selectorOf,
@@ -21,7 +22,6 @@ import { unfit } from "@sluice/runtime/cli";
 import { type AccessRules, bodyOf, refuseCall, send, sendPage, WorkFailure } from "@sluice/service-decision/console-http";
 import type { Session } from "@sluice/sessions";
 import { applyReview } from "./apply-session.js";
-import { noteWriters } from "./note-writers.js";
 import type { Choice } from "./resolve-conflicts.js";
 import { behind, discardSession, recoverSession, type Review, reviewSession, type SessionPlace } from "./session-changes.js";
 
@@ -173,7 +173,7 @@ class ReviewServer {
   async #reviewAgain(): Promise<void> {
     recoverSession(this.session);
     const left = await reviewSession(this.place, []);
-    noteWriters(left.all.list);
+    noteWriters(this.place.base.fd, left.all.list);
     this.#review = { ...left, selected: left.selected.filter(({ path }) => this.#isChosen(path)) };
     this.#isStale = false;
     const seen = this.#seen();
@@ -230,7 +230,7 @@ async function listen(server: Server): Promise<string> {
 /** The session is locked. Ends when the page says so. @param words paths and `!patterns`; empty: all changes. @throws CliError */
 export async function serveReview(session: Session, place: SessionPlace, words: readonly string[]): Promise<void> {
   const first = await reviewSession(place, words);
-  noteWriters(first.all.list);
+  noteWriters(place.base.fd, first.all.list);
   if (first.all.list.length === 0) throw unfit(session.name, "there are no changes to show", "see 'sluice sessions'");
   let end: () => void = () => undefined;
   const ended = new Promise<void>((resolve) => (end = resolve));

@@ -1,5 +1,5 @@
 /** The work of `sluice undo`. */
-import { appliedAt, undoApply } from "@sluice/changes";
+import { appliedAt, undoApply, type Undone } from "@sluice/changes";
 import { CliError, escapeName, escapeTextName, EXIT, unfit } from "@sluice/runtime/cli";
 import { becomeOwner, listSessions, openSession, type Session } from "@sluice/sessions";
 import { soleUpper } from "./session-changes.js";
@@ -21,6 +21,21 @@ function lastApplied(): Session {
   return last.session;
 }
 
+function refuse({ name }: Session, { changed, writers }: Extract<Undone, { done: false }>): never {
+  const held = [...writers].filter(([path]) => !changed.includes(path));
+  for (const path of changed) process.stderr.write(`${escapeName(path)} [changed since]\n`);
+  for (const [path, writer] of held) process.stderr.write(`${escapeName(path)} [${writer}]\n`);
+  throw new CliError({
+    object: name,
+    problem:
+      changed.length > 0
+        ? `${changed.length} of the applied files changed since: nothing was undone`
+        : `programs write ${held.length} of the applied files: nothing was undone`,
+    remedy: changed.length > 0 ? "move your changes away, or edit the files by hand" : "end the programs, and run the command again",
+    exitCode: EXIT.CONFLICT,
+  });
+}
+
 export async function undo(name: string | undefined): Promise<void> {
   becomeOwner();
   const session = name === undefined ? lastApplied() : openSession(name, { discarded: true });
@@ -32,13 +47,7 @@ export async function undo(name: string | undefined): Promise<void> {
   const undone = undoApply(place);
   if (!undone.done) {
     if (wasDiscarded) session.setDiscarded(true);
-    for (const path of undone.changed) process.stderr.write(`${escapeName(path)} [changed since]\n`);
-    throw new CliError({
-      object: session.name,
-      problem: `${undone.changed.length} of the applied files changed since: nothing was undone`,
-      remedy: "move your changes away, or edit the files by hand",
-      exitCode: EXIT.CONFLICT,
-    });
+    refuse(session, undone);
   }
   for (const path of undone.newer)
     process.stderr.write(`sluice: ${escapeName(path)}: the session has a newer change, and keeps that one\n`);
