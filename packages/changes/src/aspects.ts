@@ -2,7 +2,7 @@
 import { type Hit, isDirectory, isRegular, type LayerStack, readTarget } from "@sluice/layer-tools";
 import { native } from "@sluice/native";
 import { failed } from "@sluice/runtime/cli";
-import { errnoName, S } from "@sluice/vfs";
+import { Errno, errnoName, S, SEEK } from "@sluice/vfs";
 import { sameAttributes } from "./attributes.js";
 import type { Aspect, Side } from "./difference.js";
 
@@ -27,11 +27,23 @@ function readPiece(stack: LayerStack, { place, fd }: OpenFile, bytes: Buffer, po
   return bytes.subarray(0, length);
 }
 
+/** The position of the next data, or the end of the file. A file system without holes has data everywhere. */
+function nextData(fd: number, at: number, size: number): number {
+  const data = Number(native.lseek(fd, at, SEEK.DATA));
+  if (data === -Errno.ENXIO) return size;
+  return data < 0 ? at : Math.min(size, data);
+}
+
+/** A network may have to be asked for holes, and few files have any. */
+const mayHaveHoles = ({ attr }: Hit): boolean => attr.blocks * 512 < attr.size;
+
 /** Whether the first `size` bytes of two files are the same. */
 function sameBytes(stack: LayerStack, one: Hit, other: Hit, size: number): boolean {
   const fds = [one, other].map((place) => ({ place, fd: stack.openData(place) }));
+  const skipsHoles = [one, other].every(mayHaveHoles);
+  const from = (at: number): number => (skipsHoles ? Math.min(...fds.map(({ fd }) => nextData(fd, at, size))) : at);
   try {
-    for (let at = 0; at < size; at += PIECE_BYTES) {
+    for (let at = from(0); at < size; at = from(at + PIECE_BYTES)) {
       const length = Math.min(PIECE_BYTES, size - at);
       const [first, second] = fds.map((file, index) => readPiece(stack, file, (pieces[index] as Buffer).subarray(0, length), at));
       if (!(first as Buffer).equals(second as Buffer)) return false;
@@ -71,6 +83,27 @@ export function digestOf(stack: LayerStack, place: Hit, size: number): string {
       hash.update(readPiece(stack, { place, fd }, pieces[0].subarray(0, Math.min(PIECE_BYTES, size - at)), at));
     }
     return hash.digest("base64");
+  } finally {
+    native.close(fd);
+  }
+}
+
+const ZEROES = Buffer.alloc(PIECE_BYTES);
+
+/** A key of a file's first `size` bytes that is the same for a hole and for zeroes: neither is hashed. */
+export function contentKeyOf(stack: LayerStack, place: Hit, size: number): string {
+  const fd = stack.openData(place);
+  const from = (at: number): number => {
+    const data = mayHaveHoles(place) ? nextData(fd, at, size) : at;
+    return data < size ? data - (data % PIECE_BYTES) : size;
+  };
+  try {
+    const hash = process.getBuiltinModule("node:crypto").createHash("sha256");
+    for (let at = from(0); at < size; at = from(at + PIECE_BYTES)) {
+      const piece = readPiece(stack, { place, fd }, pieces[0].subarray(0, Math.min(PIECE_BYTES, size - at)), at);
+      if (!piece.equals(ZEROES.subarray(0, piece.length))) hash.update(`${at} `).update(piece);
+    }
+    return `${size} ${hash.digest("base64")}`;
   } finally {
     native.close(fd);
   }

@@ -118,7 +118,7 @@ class Judge {
     const explained = entry.links !== attr.nlink || entry.ino !== attr.ino || entry.modified !== `${attr.mtimeSec}.${attr.mtimeNsec}`;
     if (!explained || entry.size !== attr.size) return false;
     if ((attr.mode & S.IFMT) === S.IFLNK) return entry.target === readTarget(this.#stack, object);
-    return isRegular(attr) && entry.content?.digest === digestOf(this.#stack, data, attr.size);
+    return isRegular(attr) && entry.content !== undefined && entry.content.digest === digestOf(this.#stack, data, attr.size);
   }
 
   #isOld({ attr, ...lower }: Hit, after: Side | undefined): boolean {

@@ -3,7 +3,7 @@
  * deleted one. Links, pipes, sockets and devices count as files, without bytes.
  */
 import { type Hit, isDirectory, isRegular, type LayerStack } from "@sluice/layer-tools";
-import { aspectsOf, digestOf } from "./aspects.js";
+import { aspectsOf, contentKeyOf } from "./aspects.js";
 import type { Difference, Side } from "./difference.js";
 import { handleOf, originBelow } from "./origin.js";
 
@@ -72,7 +72,7 @@ function pairByContent(
   sizes.delete(0);
   const candidates = gone.filter(({ to, before }) => to === undefined && isFile(before) && sizes.has(before.object.attr.size));
   const there = new Set(candidates.map(({ before }) => before.object.attr.size));
-  const key = ({ object, data }: Side): string => `${object.attr.size} ${digestOf(stack, data, object.attr.size)}`;
+  const key = ({ object, data }: Side): string => contentKeyOf(stack, data, object.attr.size);
   pair(new GoneBy(candidates, ({ before }) => key(before)), ({ after }) =>
     isFile(after) && there.has(after.object.attr.size) ? key(after) : undefined,
   );

@@ -1,7 +1,8 @@
-import { chmodSync, readdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { chmodSync, closeSync, ftruncateSync, openSync, readdirSync, renameSync, rmSync, writeFileSync, writeSync } from "node:fs";
 import { join } from "node:path";
 import { directory, fifo, file, requires, symlink, whiteout } from "@sluice/testkit";
-import { expect } from "vitest";
+import { native } from "@sluice/native";
+import { expect, vi } from "vitest";
 import { differenceLine, selectorOf, shownDifferences, summaryOf } from "./index.js";
 import { pause, type PlantedSession, plantSession } from "./testing/plant-session.js";
 
@@ -23,6 +24,40 @@ test("compares contents before it calls a file modified", async () => {
     { same: file("s", OLD), touched: file("t"), longer: file("ll"), sneaky: file("new!", OLD) },
   );
   expect(linesOf(session)).toEqual(["M longer", "M sneaky"]);
+});
+
+/** Two bytes of data in a file of 64 GiB. */
+function writeSparse(path: string, last: string): void {
+  const fd = openSync(path, "w");
+  ftruncateSync(fd, 64 * 2 ** 30);
+  writeSync(fd, "data", 5 * 2 ** 30);
+  writeSync(fd, last, 60 * 2 ** 30);
+  closeSync(fd);
+}
+
+test("compares files without reading their holes, and finds renamed ones", async () => {
+  const session = await plantSession(
+    { same: file(""), other: file(""), gone: file("") },
+    { same: file(""), other: file(""), gone: whiteout(), come: file("") },
+  );
+  for (const at of [session.base, session.upper]) for (const name of ["same", "other"]) writeSparse(join(at, name), "same");
+  writeSparse(join(session.upper, "other"), "else");
+  writeSparse(join(session.base, "gone"), "moved");
+  writeSparse(join(session.upper, "come"), "moved");
+  // The same bytes, and another layout.
+  writeSparse(join(session.upper, "same"), "same");
+  const fd = openSync(join(session.upper, "same"), "r+");
+  writeSync(fd, Buffer.alloc(4096), 0, 4096, 7 * 2 ** 30);
+  closeSync(fd);
+  const { pread } = native;
+  let reads = 0;
+  const count = vi.spyOn(native, "pread").mockImplementation((...args) => {
+    if (++reads > 1000) throw new Error("the holes are read");
+    return pread(...args);
+  });
+  const changes = linesOf(session).map((line) => line.replace(" [changed underneath]", ""));
+  expect(changes).toEqual(["R gone -> come", "M other"]);
+  count.mockRestore();
 });
 
 test("lists every entry that a whiteout or an opaque directory deletes", async () => {
