@@ -1,11 +1,13 @@
 // The end of a session's view: the command does not wait for the end of the decision service, unless that has the last words. A view that ends
 // before the command does is told.
-import { readFileSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
+import { dirname } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { type HostService, requires, scratch } from "@sluice/testkit";
+import { readMountTable } from "@sluice/mount-control";
+import { type HostService, requires, runScript, scratch, type ScriptResult, startScript } from "@sluice/testkit";
 import { beforeAll, describe, expect } from "vitest";
 import { startForUsers } from "../e2e/host-service/user-home.js";
-import { CALLERS, NEEDS, procFile, Project } from "./sandboxed.js";
+import { CALLERS, CLI, NEEDS, procFile, Project } from "./sandboxed.js";
 
 const { test } = requires(...NEEDS, "command setpriv");
 const LIMIT_MS = 180_000;
@@ -69,6 +71,12 @@ test(
   LIMIT_MS,
 );
 
+/** @param status the answer of `sluice status --json` about the view of a user */
+function keeperOf({ stdout }: ScriptResult): number {
+  const { pid } = JSON.parse(stdout) as { pid: number };
+  return Number(/^PPid:\s+(\d+)/m.exec(procFile(pid, "status"))?.[1]);
+}
+
 const SERVER_OF_STAGE = "/dist/main.js\0mount\0--lower\0";
 const LOSING = [
   "run",
@@ -122,7 +130,7 @@ describe.each(CALLERS)("as %s", (caller) => {
         if (caller === "root") return service.kill();
         const status = await one.sluice(["status", "--json", one.session("one", "view")]);
         const { pid } = JSON.parse(status.stdout) as { pid: number };
-        const keeper = Number(/^PPid:\s+(\d+)/m.exec(procFile(pid, "status"))?.[1]);
+        const keeper = keeperOf(status);
         process.kill(keeper, "SIGKILL");
         // The server ends after it, and the command may change files until then.
         await expect.poll(() => [keeper, pid].map((one) => procFile(one, "cmdline")), { timeout: 60_000 }).toEqual(["", ""]);
@@ -131,3 +139,41 @@ describe.each(CALLERS)("as %s", (caller) => {
     LIMIT_MS,
   );
 });
+
+const { test: withHelper } = requires(...NEEDS, "command setpriv", "command fusermount3");
+/** The helper unmounts only for users with a name. */
+const NOBODY = 65_534;
+
+/** A session of nobody, whose command, its runner and the keeper of its view are killed. Calls `sluice` as nobody. */
+async function killAll(service: HostService): Promise<{ one: Project; sluice(...words: string[]): Promise<ScriptResult> }> {
+  const one = new Project("an ordinary user", { f: "one\n" }, scratch(), service);
+  await runScript(["chown", "-R", `${NOBODY}:${NOBODY}`, dirname(one.base)]);
+  const env = { HOME: dirname(one.base), XDG_STATE_HOME: one.state, XDG_RUNTIME_DIR: "", SLUICE_HOST_SERVICE: service.socket };
+  const options = { as: { uid: NOBODY, gid: NOBODY }, cwd: one.base, env, timeoutMs: LIMIT_MS };
+  const argv = (...words: readonly string[]): string[] => [process.execPath, CLI, ...words];
+  const running = startScript(argv("run", "--name", "one", ...WAITING), options);
+  await running.waitFor("ready");
+  const status = await runScript(argv("status", "--json", one.session("one", "view")), options);
+  process.kill(keeperOf(status), "SIGKILL");
+  running.kill("SIGKILL");
+  await running.finished;
+  return { one, sluice: (...words) => runScript(argv(...words), options) };
+}
+
+const viewsOf = ({ state }: Project): number => readMountTable().filter(({ mountpoint }) => mountpoint.startsWith(state)).length;
+
+withHelper(
+  "nothing stays of a user's view whose keeper was killed: the session goes on, and is discarded",
+  async () => {
+    const service = await startForUsers(8);
+    const { one, sluice } = await killAll(service);
+    expect(viewsOf(one)).toBe(1);
+    expect(await sluice("run", "--resume", "one", "--", "cat", "f")).toMatchObject({ code: 0, stdout: "one\nmore\n" });
+    expect(viewsOf(one)).toBe(0);
+    const other = await killAll(service);
+    expect(viewsOf(other.one)).toBe(1);
+    expect(await other.sluice("discard", "one")).toMatchObject({ code: 0, stderr: "one: discarded\n" });
+    expect([viewsOf(other.one), readdirSync(other.one.session(""))]).toEqual([0, []]);
+  },
+  LIMIT_MS,
+);

@@ -24,6 +24,7 @@ import {
   TAKEN,
 } from "./layers.js";
 import { begunOf, copyLayers, isOwnUpper, planFreeze, planUpperFreeze, writeMerged } from "./freeze.js";
+import { detachView, type VIEW } from "./dead-view.js";
 import { childOf, type ProcessId } from "./process-times.js";
 import { readRecord, type SessionRecord, syncRecord, writeRecord } from "./record.js";
 import { isRunning, runnerOf, takeLock, writeProcesses } from "./session-lock.js";
@@ -32,8 +33,6 @@ import { below, makePrivate, openPrivate, type Place, remedyIfGone } from "./sta
 
 /** The two layers of the view of the directory, and the two of the view of $HOME. */
 export type LayerName = "upper" | "work" | "home/upper" | "home/work";
-/** The mount point of the session. Only the namespace of a command that runs has the mount. */
-export const VIEW = "view";
 
 export function noSession(name: string): Error {
   return unfit(name, "there is no session with this name (ENOENT)", "see 'sluice sessions'");
@@ -194,6 +193,7 @@ export class Session {
     this.#record = readRecord(this.#place);
     if (this.#record.discarded && !discarded) throw noSession(this.name);
     readAsMount(this.#record.userXattr);
+    detachView(this.#place);
     this.#complete();
   }
 
@@ -355,6 +355,7 @@ export class Session {
    * to end waits for that. @throws CliError
    */
   end(): void {
+    detachView(this.#place);
     this.settled(() => undefined);
   }
 

@@ -1,12 +1,13 @@
 /** All sessions of the caller: making, finding, listing and removing them. A session appears, and goes, by one rename. */
-import { MNT, native, readNames, toBytes, toText } from "@sluice/native";
+import { native, readNames, toBytes, toText } from "@sluice/native";
 import { inInitialNamespace, failed, unfit } from "@sluice/runtime/cli";
 import { AT, Attr, Errno, errnoName, RENAME } from "@sluice/vfs";
 import { checkName, drawHidden, drawName, isName } from "./names.js";
 import { holdingLayers, holdingLayersFor, makeUpper, openLayerTree, removeUnused } from "./layers.js";
 import { type Checkpoint, removeRecord, type SessionRecord, writeRecord } from "./record.js";
 import { removeRestored } from "./restored.js";
-import { noSession, Session, type State, type TakeNext, VIEW } from "./session.js";
+import { refuseView, VIEW } from "./dead-view.js";
+import { noSession, Session, type State, type TakeNext } from "./session.js";
 import { hasShownIds, noteShownIds } from "./shown-ids.js";
 import { removeOwn } from "./remove-own.js";
 import { below, makePrivate, openPrivate, openState, type Place, remedyFor } from "./state-directory.js";
@@ -362,8 +363,7 @@ function basesOfAll(): ReadonlySet<string> {
  * next call removes what it left. @throws CliError
  */
 export function removeSession(session: Session): void {
-  // A service that was killed leaves the view there, dead. Nobody uses it: the session is locked.
-  if (process.geteuid?.() === 0) native.umount2(toBytes(session.path(VIEW)), MNT.DETACH | MNT.UMOUNT_NOFOLLOW);
+  refuseView(session.place);
   inSessions(false, (sessions) => {
     const hidden = `${HIDDEN}${drawHidden()}`;
     const remove = (): number => native.renameat2(sessions.fd, session.name, sessions.fd, hidden, RENAME.NOREPLACE);
