@@ -313,6 +313,9 @@ test(
       ["/", "your home directory lies in it"],
       [root, "your home directory lies in it"],
       [join(root, "home"), "it is your home directory"],
+      ["/proc", "the command gets /dev and /proc of its own"],
+      ["/dev", "the command gets /dev and /proc of its own"],
+      ["/usr", "/usr: bwrap lies in it, which makes the sandbox"],
     ] as const)
       expect(await project.sluice(["run", "--", "true"], { cwd })).toMatchObject({
         code: 4,

@@ -2,7 +2,7 @@
 import { accessSync, constants, existsSync, realpathSync } from "node:fs";
 import { delimiter, isAbsolute, join } from "node:path";
 import { isBeneath } from "@sluice/mount-control";
-import { lacking } from "@sluice/runtime/cli";
+import { lacking, unfit } from "@sluice/runtime/cli";
 
 /** The Debian package of each. */
 const PACKAGES = {
@@ -18,14 +18,15 @@ const PACKAGES = {
 } as const;
 export type Programs = Record<keyof typeof PACKAGES, string>;
 
-function find(name: string, base: string): string | undefined {
+/** Not in `base`. */
+function find(name: string, base: string | undefined): string | undefined {
   // Login shells of users leave out the last two.
   const directories = [...(process.env["PATH"] ?? "").split(delimiter), "/usr/sbin", "/sbin"];
   for (const directory of directories) {
     const path = join(directory, name);
     if (!isAbsolute(directory) || !existsSync(path)) continue;
     try {
-      if (isBeneath(realpathSync.native(path), base)) continue;
+      if (base !== undefined && isBeneath(realpathSync.native(path), base)) continue;
       accessSync(path, constants.X_OK);
       return path;
     } catch {
@@ -35,13 +36,19 @@ function find(name: string, base: string): string | undefined {
   return undefined;
 }
 
-/** @throws CliError, exit code 3, that names the package of a missing program */
+function missing(name: keyof typeof PACKAGES, base: string): Error {
+  if (find(name, undefined) !== undefined)
+    return unfit(base, `${name} lies in it, which makes the sandbox (EPERM)`, "run the command in another directory");
+  if ((process.env["PATH"] ?? "") === "")
+    return lacking(name, "the program is not found without PATH (ENOENT)", "set PATH, for example to /usr/local/bin:/usr/bin:/bin");
+  return lacking(name, "the program is not installed (ENOENT)", `run: apt install ${PACKAGES[name]}`);
+}
+
+/** @throws CliError: exit code 3 names the package of a missing program, and 4 says that one lies in the directory */
 export function findPrograms(base: string): Programs {
-  const found = Object.entries(PACKAGES).map(([name, debianPackage]) => {
+  const found = (Object.keys(PACKAGES) as (keyof typeof PACKAGES)[]).map((name) => {
     const path = find(name, base);
-    if (path === undefined && (process.env["PATH"] ?? "") === "")
-      throw lacking(name, "the program is not found without PATH (ENOENT)", "set PATH, for example to /usr/local/bin:/usr/bin:/bin");
-    if (path === undefined) throw lacking(name, "the program is not installed (ENOENT)", `run: apt install ${debianPackage}`);
+    if (path === undefined) throw missing(name, base);
     return [name, path] as const;
   });
   return Object.fromEntries(found) as Programs; // it has every name of PACKAGES

@@ -81,6 +81,8 @@ export function checkBase(base: string): void {
     );
   if (isBeneath(state, base) || isBeneath(base, state))
     throw unfit(base, "the state of Sluice lies in it, or around it", "run the command in another directory, or set XDG_STATE_HOME");
+  if (base === "/dev" || isBeneath(base, "/proc"))
+    throw unfit(base, "the command gets /dev and /proc of its own (EINVAL)", "run the command in another directory");
 }
 
 /** Undefined if its path is too long for a socket. */
