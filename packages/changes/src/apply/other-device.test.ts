@@ -1,5 +1,5 @@
 // A disk may have another device number after a start of the machine: btrfs, an external disk, a container. Records on disk hold earlier numbers.
-import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { BaseRecorder, BaseRecords } from "@sluice/base-record";
 import { diffSnapshots, file, hardLink, plant, requires, scratch, type Snapshot, snapshot, type Tree, whiteout } from "@sluice/testkit";
@@ -94,4 +94,25 @@ test("a file is no conflict since its device has another number than the record 
     ["edited", undefined],
     ["gone", undefined],
   ]);
+});
+
+test("an undo changes nothing if somebody removed replaced files, which lie in the directory", async () => {
+  const session = await plantSession(BASE, UPPER, { base: "disk", session: "tmpfs" });
+  const before = treeOf(session.base);
+  await reviewed(session).apply();
+  const applied = treeOf(session.base);
+  const slots = join(session.base, readdirSync(session.base).find((name) => name.startsWith(".sluice-apply-")) as string);
+  for (const [from, to] of [
+    [join(slots, readdirSync(slots)[0] as string), join(slots, "aside")],
+    [slots, join(session.base, "aside")],
+  ] as const) {
+    renameSync(from, to);
+    expect(() => undoApply(session.place)).toThrow(
+      /: somebody removed the replaced files from .*: nothing was undone: take them from a backup/,
+    );
+    renameSync(to, from);
+    expect(diffSnapshots(treeOf(session.base), applied)).toEqual([]);
+  }
+  expect(undoApply(session.place)).toMatchObject({ done: true });
+  expect(diffSnapshots(treeOf(session.base), before)).toEqual([]);
 });

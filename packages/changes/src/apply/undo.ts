@@ -1,13 +1,17 @@
 /** Undoes the last apply of a session, if nobody changed its files since. */
 import { join } from "@sluice/layer-tools";
 import { native, readNames } from "@sluice/native";
-import { unfit } from "@sluice/runtime/cli";
+import { escapeName, unfit } from "@sluice/runtime/cli";
 import { sealOf } from "../identity.js";
 import { finishUndo, inApply } from "./finish.js";
+import { isOwn } from "./own-objects.js";
 import { look, must, openIn, type Place, UNDO } from "./place.js";
+import { isInode } from "./steps.js";
 import { findWriters, type Writers } from "./writers.js";
 import { Earlier } from "./restored.js";
-import { addKnown, type ApplyRecord, DONE, readApplyRecord, readKnown, type States, UNDOING, writeKnown } from "./record.js";
+import { addKnown, type ApplyRecord, DONE, readApplyRecord, readKnown, slotsOf, type States, UNDOING, writeKnown } from "./record.js";
+
+const MAX_NAMED = 3;
 
 /** The paths that somebody changed since, or added to a directory that would go. */
 function changedSince(place: Place, { seals, steps }: ApplyRecord): string[] {
@@ -31,6 +35,22 @@ function changedSince(place: Place, { seals, steps }: ApplyRecord): string[] {
   return changed;
 }
 
+/** @throws CliError if somebody removed replaced objects: those of a session on another mount lie in the directory */
+function checkKept(place: Place, directory: number, record: ApplyRecord): void {
+  const at = slotsOf(record, place, directory);
+  const slots = openIn(at.fd, record.slots.name);
+  const lost = record.steps.filter((step) => {
+    if ((step.do !== "remove" && step.do !== "replace") || isOwn(step)) return false;
+    return slots === undefined || !isInode(look(slots, String(step.slot)), step.before);
+  });
+  if (slots !== undefined) native.close(slots);
+  if (lost.length === 0) return;
+  const more = lost.length > MAX_NAMED ? ` and ${lost.length - MAX_NAMED} more` : "";
+  const names = lost.slice(0, MAX_NAMED).map(({ path }) => escapeName(path));
+  const problem = `somebody removed the replaced files from ${at.path}/${record.slots.name} (ENOENT): nothing was undone`;
+  throw unfit(`${names.join(", ")}${more}`, problem, "take them from a backup");
+}
+
 /** Files that would leave the directory while a program writes them. */
 function writersOf({ base }: Place, { steps }: ApplyRecord): Writers {
   const taken = steps.filter((step) => (step.do === "add" || step.do === "replace") && !step.directory);
@@ -50,6 +70,7 @@ export function undoApply(place: Place): Undone {
     const changed = changedSince(place, record);
     const writers = writersOf(place, record);
     if (changed.length > 0 || writers.size > 0) return { done: false, changed, writers };
+    checkKept(place, directory, record);
     must(native.renameat2(directory, DONE, directory, UNDOING, 0), place.directory.path, "the record of the apply cannot be renamed");
     must(native.fsync(directory), place.directory.path, "it cannot be synced");
     return { done: true, paths: record.seals.length, newer: finishUndo(place, directory, record) };
