@@ -20,6 +20,7 @@ import { isOfOverlay, Steps } from "./steps.js";
 const PRIVATE = 0o700;
 const MODE_BITS = 0o7777;
 const SLOTS = "slots";
+const IGNORES_ALL = Buffer.from("*\n");
 /** Of the work, for its progress. */
 const PARTS = 2;
 
@@ -34,6 +35,17 @@ function mountOf(fd: number): string {
 function whereSlots({ base, directory }: Place): ApplyRecord["slots"] {
   if (mountOf(base.fd) === mountOf(directory.fd)) return { in: "session", name: SLOTS };
   return { in: "base", name: `${SLOTS_IN_BASE}${process.getBuiltinModule("node:crypto").randomBytes(8).toString("hex")}` };
+}
+
+/** Best effort. Git would add the replaced files to a commit, and 'git clean' remove them. */
+function hideFromGit(slots: number): void {
+  const fd = native.openat(slots, ".gitignore", O.WRONLY | O.CREAT | O.EXCL | O.CLOEXEC, 0o600);
+  if (fd < 0) return;
+  try {
+    native.write(fd, IGNORES_ALL, 0, IGNORES_ALL.length);
+  } finally {
+    native.close(fd);
+  }
 }
 
 function openSlots(record: ApplyRecord, place: Place, directory: number): number {
@@ -184,6 +196,7 @@ class Apply {
       this.#write(BEGUN, { names: namesOf(selection, isOfOverlay(this.#place.base.fd)) });
       const slots = openSlots(this.#record, this.#place, this.#directory);
       try {
+        if (this.#record.slots.in === "base") hideFromGit(slots);
         const progress = (part: number) => (done: number) => onProgress?.(part * chosen.length + done, PARTS * chosen.length);
         const leaves = new Leaves(stack, rest, unchanged);
         const planned = await this.#plan(stack, slots, { chosen, merged, leaves, unchanged }, progress(0));

@@ -1,4 +1,5 @@
 // A disk may have another device number after a start of the machine: btrfs, an external disk, a container. Records on disk hold earlier numbers.
+import { execFileSync } from "node:child_process";
 import { existsSync, readdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { BaseRecorder, BaseRecords } from "@sluice/base-record";
@@ -102,8 +103,9 @@ test("an undo changes nothing if somebody removed replaced files, which lie in t
   await reviewed(session).apply();
   const applied = treeOf(session.base);
   const slots = join(session.base, readdirSync(session.base).find((name) => name.startsWith(".sluice-apply-")) as string);
+  const kept = readdirSync(slots).find((name) => /^\d+$/.test(name)) as string;
   for (const [from, to] of [
-    [join(slots, readdirSync(slots)[0] as string), join(slots, "aside")],
+    [join(slots, kept), join(slots, "aside")],
     [slots, join(session.base, "aside")],
   ] as const) {
     renameSync(from, to);
@@ -115,4 +117,18 @@ test("an undo changes nothing if somebody removed replaced files, which lie in t
   }
   expect(undoApply(session.place)).toMatchObject({ done: true });
   expect(diffSnapshots(treeOf(session.base), before)).toEqual([]);
+});
+
+const { test: withGit } = requires("CAP_SYS_ADMIN", "command git");
+
+withGit("git neither shows nor cleans the replaced files, which lie in the directory", async () => {
+  const session = await plantSession({ edited: file("old") }, { edited: file("new") }, { base: "disk", session: "tmpfs" });
+  const git = (...words: string[]): string => execFileSync("git", words, { cwd: session.base, encoding: "utf8" });
+  git("init", "-q");
+  git("add", "edited");
+  await reviewed(session).apply();
+  expect(git("status", "--porcelain")).toBe("AM edited\n");
+  git("clean", "-fdq");
+  expect(undoApply(session.place)).toMatchObject({ done: true });
+  expect([readFileSync(join(session.base, "edited"), "utf8"), readdirSync(session.base)]).toEqual(["old", [".git", "edited"]]);
 });
