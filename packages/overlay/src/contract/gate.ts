@@ -49,8 +49,8 @@ export interface WatchedIo {
   offset: bigint;
   /** Bytes; of a truncation, or of space that is given back, 0. */
   length: number;
-  /** It makes the file no longer. */
-  keepsSize?: boolean;
+  /** It gives space back, wherever that lies: no limit of the size is for it. */
+  givesBack?: boolean;
 }
 
 /** Duties that go with each read and write of one open file. */
@@ -60,7 +60,7 @@ export interface IoWatch {
    * the transfer has to wait; an interruption of the caller ends it with -EINTR.
    */
   before(io: WatchedIo, call: CallContext): number | Promise<number>;
-  /** The open may not make the file longer than this. Absent: there is no limit. */
+  /** The open may neither make the file longer than this nor reserve space behind it. Absent: there is no limit. */
   readonly maxSizeBytes?: number | undefined;
   /** Called after it, with the number of bytes or the negative errno. */
   after(io: WatchedIo, result: number, call: CallContext): void;

@@ -85,7 +85,7 @@ export function change(file: OpenFile | undefined, call: CallContext, io: Watche
   const go = async (): Promise<number> => {
     const { allowed, by } = await admit(file, io, call);
     // Space is given whole or not at all. The limit may be another one than when the change was admitted.
-    const fits = (): boolean => io.keepsSize === true || io.length <= roomBelow(by?.maxSizeBytes, io.offset);
+    const fits = (): boolean => io.givesBack === true || io.length <= roomBelow(by?.maxSizeBytes, io.offset);
     const change = async (): Promise<number> => file.withheld || (fits() ? make() : Errno.EFBIG);
     const made = (): Promise<number> => (by?.maxSizeBytes === undefined ? change() : inTurn(file.node, change));
     const status = allowed < 0 ? -allowed : allowed < io.length ? Errno.EFBIG : await made();

@@ -24,8 +24,8 @@ export function fallocate(core: IoContext, call: CallContext, args: FallocateArg
   const file = core.handles.file(args.handle);
   if (file === undefined || !file.write) return Errno.EBADF;
   const { mode, offset, length } = args;
-  const keepsSize = (mode & FALLOC.KEEP_SIZE) !== 0;
-  const io: WatchedIo = { kind: "allocate", offset: BigInt(offset), length: reserved(mode, length), keepsSize };
+  const givesBack = (mode & (FALLOC.PUNCH_HOLE | FALLOC.COLLAPSE_RANGE)) !== 0;
+  const io: WatchedIo = { kind: "allocate", offset: BigInt(offset), length: givesBack ? 0 : Number(length), givesBack };
   return change(file, call, io, () => {
     takeSuid(file, call);
     return effects(permitOf(file))
@@ -104,9 +104,4 @@ function watchedCopy(
       : transfer(target, call, { kind: "write", offset: args.offsetOut, length, flags: 0, act: what.copy });
   if (source.watch === undefined) return write(what.length);
   return transfer(source, call, { kind: "read", offset: args.offsetIn, length: what.length, flags: 0, act: write });
-}
-
-/** How many bytes of space an allocation may take. */
-function reserved(mode: number, length: FileOffset): number {
-  return (mode & (FALLOC.PUNCH_HOLE | FALLOC.COLLAPSE_RANGE)) === 0 ? Number(length) : 0;
 }

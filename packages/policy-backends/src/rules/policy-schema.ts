@@ -61,7 +61,7 @@ const obligationsSchema = z.strictObject({
       examples: ["rule"],
     }),
   maxSizeBytes: wholeNumber.optional().register(z.globalRegistry, {
-    description: "A write that would make the file longer than this fails with EFBIG.",
+    description: "A write that would make the file longer than this, or reserve space behind it, fails with EFBIG.",
     examples: [1_073_741_824],
   }),
   expiresAfter: durationSchema.optional().register(z.globalRegistry, {

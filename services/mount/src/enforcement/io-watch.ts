@@ -245,7 +245,7 @@ async function sleepAtLeast(ms: number, signal: AbortSignal): Promise<void> {
 
 /** How many bytes fit below the maximum size; -EFBIG if none do. */
 function withinSize(io: WatchedIo, maxSizeBytes: number | undefined): number {
-  if (maxSizeBytes === undefined || io.kind === "read" || io.keepsSize === true) return io.length;
+  if (maxSizeBytes === undefined || io.kind === "read" || io.givesBack === true) return io.length;
   const room = BigInt(maxSizeBytes) - io.offset;
   if (room < 0n || (room === 0n && io.length > 0)) return -Errno.EFBIG;
   return room < BigInt(io.length) ? Number(room) : io.length;
