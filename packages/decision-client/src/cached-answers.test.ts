@@ -136,6 +136,17 @@ describe.concurrent("an answer", () => {
     expect(await heard).toBeUndefined();
   });
 
+  it("holds no longer than its ttl on the clock that the client was given, whatever the machine did meanwhile", async ({ expect }) => {
+    const { service } = await serve({ scope: { ...READ, ttl: { seconds: 60n, nanos: 0 } } });
+    let nowMs = 1_000;
+    const decider = await connect([service], { nowMs: () => nowMs });
+    await decider.decide(question(), undefined);
+    nowMs += 59_000;
+    expect(cached(decider, question())).toBeDefined();
+    nowMs += 1_000;
+    expect(cached(decider, question())).toBeUndefined();
+  });
+
   it("is dropped if the service says so, below the directories that it names", async ({ expect }) => {
     const { service } = await serve({ scope: READ });
     const decider = await connect([service]);
@@ -156,6 +167,34 @@ describe.concurrent("in an outage", () => {
     expect(cached(decider, question())).toBeUndefined();
     expect(await decider.decide(question(), undefined)).toMatchObject({ effect: "mediate", source: "outage" });
     expect(await decider.decide(question("b"), undefined)).toMatchObject({ effect: "deny", source: "outage" });
+  });
+});
+
+describe.concurrent("in an outage with the mode stale", () => {
+  const MINUTE_MS = 60_000;
+  const stale = { kind: "stale", staleForMs: MINUTE_MS } as const;
+
+  async function lost(scope: wire.Scope, { beforeMs, afterMs }: { beforeMs: number; afterMs: number }): Promise<Decision> {
+    const { service } = await serve({ scope });
+    let nowMs = 1_000;
+    const decider = await connect([service], { nowMs: () => nowMs, onOutage: stale, timeoutMs: 1_000 });
+    await decider.decide(question(), undefined);
+    nowMs += beforeMs;
+    service.kill();
+    await vi.waitFor(() => expect(decider.status().replicas[0]?.state).not.toBe("ready"), { timeout: 30_000 });
+    nowMs += afterMs;
+    return decider.decide(question(), undefined);
+  }
+
+  it("repeats a cached answer for the time of the outage on the clock that the client was given", async ({ expect }) => {
+    expect(await lost(READ, { beforeMs: 60 * MINUTE_MS, afterMs: MINUTE_MS })).toMatchObject({ effect: "grant", source: "stale" });
+    expect(await lost(READ, { beforeMs: 0, afterMs: MINUTE_MS + 1 })).toMatchObject({ effect: "deny", source: "outage" });
+  });
+
+  it("repeats no answer whose ttl was over for longer than that when the outage began", async ({ expect }) => {
+    const brief = { ...READ, ttl: { seconds: 1n, nanos: 0 } };
+    expect(await lost(brief, { beforeMs: MINUTE_MS, afterMs: 0 })).toMatchObject({ effect: "grant", source: "stale" });
+    expect(await lost(brief, { beforeMs: MINUTE_MS + 1_001, afterMs: 0 })).toMatchObject({ effect: "deny", source: "outage" });
   });
 });
 

@@ -43,6 +43,8 @@ export interface DeciderOptions {
   onOutage?: OutageMode | undefined;
   /** The limit for one question with its retries. Default 5000. */
   timeoutMs?: number | undefined;
+  /** The clock of `ttl` and of `staleForMs`. Default: performance.now(), which stands still while the machine is suspended. */
+  nowMs?: (() => number) | undefined;
   events?: DecisionClientEvents | undefined;
   /** Limits of the cache: answers, and an estimate of their bytes. Default 1,000,000 and 300 MB; 0 entries: no cache. */
   cache?: Partial<CacheLimits> | undefined;
@@ -64,6 +66,7 @@ class ConnectedDecider implements Decider {
   readonly decide: Decide;
   private readonly listeners = new Set<(capabilities: PolicyCapabilities) => void>();
   private readonly limits: CacheLimits;
+  private readonly nowMs: () => number;
   private readonly cache: DecisionCache;
   private readonly pool: ReplicaPool;
   private readonly reports: HitReports;
@@ -73,12 +76,13 @@ class ConnectedDecider implements Decider {
 
   constructor(private readonly options: DeciderOptions) {
     this.limits = { ...DEFAULT_CACHE, ...options.cache };
-    this.cache = new DecisionCache(this.limits);
+    this.nowMs = options.nowMs ?? (() => performance.now());
+    this.cache = new DecisionCache(this.limits, this.nowMs);
     const events = options.events ?? NO_EVENTS;
     this.pool = this.openPool(parseTarget(options.target), events);
     this.reports = new HitReports(this.cache.hits, (report) => this.pool.report(report), events.hitsLost);
     const asked = withDeadline(this.pool, options.timeoutMs ?? DEFAULT_TIMEOUT_MS, () => this.latest);
-    const cached = withCache(asked, this.cache, () => this.usable());
+    const cached = withCache(asked, this.cache, { usable: () => this.usable(), nowMs: this.nowMs });
     // A cached answer for a subtree is not for the hidden names in it. A person's answer is for the caller who waits for it.
     const thrifty: Decide = (question, signal) =>
       this.limits.entries > 0 && question.awaitsPersonMs === undefined && !this.isHidden(question)
@@ -88,9 +92,10 @@ class ConnectedDecider implements Decider {
       revision: () => this.latest?.revision,
       epoch: () => this.cache.epoch,
       recall: (question) => {
-        const decision = this.cache.peek(inquiryOf(question));
-        return decision && { decision, unsureForMs: this.pool.aloneForMs() };
+        const found = this.cache.peek(inquiryOf(question));
+        return found && { decision: found.decision, unsureForMs: Math.max(this.pool.aloneForMs(), found.expiredForMs) };
       },
+      nowMs: this.nowMs,
     });
     this.decide = inParts(answered);
   }
@@ -147,6 +152,7 @@ class ConnectedDecider implements Decider {
       greeting: { mount, clientVersion },
       describeMount,
       events,
+      nowMs: this.nowMs,
       onView: (view) => this.see(view),
       onPolicy: (capabilities) => {
         this.latest = capabilities;

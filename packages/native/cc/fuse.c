@@ -73,11 +73,15 @@ static napi_value fd_read(napi_env env, napi_callback_info info) {
 }
 
 /* Into the caller's memory: a number that is returned is an object of its own, but for small ones. */
-static void tell_time(struct slice clock) {
+static void tell_time_of(clockid_t id, struct slice clock) {
   struct timespec now;
-  clock_gettime(CLOCK_MONOTONIC, &now);
+  clock_gettime(id, &now);
   double us = (double)now.tv_sec * 1e6 + (double)now.tv_nsec / 1e3;
   memcpy(clock.data, &us, sizeof us);
+}
+
+static void tell_time(struct slice clock) {
+  tell_time_of(CLOCK_MONOTONIC, clock);
 }
 
 /* As bytes: Node looks for the kind of a typed array by asking for one after the other, and for this one first of all but one. */
@@ -87,12 +91,20 @@ static struct slice arg_clock(struct args *args, size_t index) {
   return clock;
 }
 
-static napi_value monotonic_clock(napi_env env, napi_callback_info info) {
+static napi_value read_clock(napi_env env, napi_callback_info info, clockid_t id) {
   struct args args = args_read_as_is(env, info, 1);
   struct slice clock = arg_clock(&args, 0);
   if (args.failure) return args_failed(&args);
-  tell_time(clock);
+  tell_time_of(id, clock);
   return result_number(env, 0);
+}
+
+static napi_value monotonic_clock(napi_env env, napi_callback_info info) {
+  return read_clock(env, info, CLOCK_MONOTONIC);
+}
+
+static napi_value boot_clock(napi_env env, napi_callback_info info) {
+  return read_clock(env, info, CLOCK_BOOTTIME);
 }
 
 /*
@@ -166,5 +178,6 @@ const struct exported fuse_functions[] = {
   {"fuseOpen", fuse_open},   {"backingOpen", backing_open}, {"backingClose", backing_close}, {"fuseClone", fuse_clone},
   {"read", fd_read},         {"readRequest", read_request},
   {"write", fd_write},       {"write2", fd_write2}, {"writeReply", write_reply},        {"monotonicClock", monotonic_clock},
+  {"bootClock", boot_clock},
   {NULL, NULL},
 };

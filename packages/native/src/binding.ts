@@ -134,6 +134,8 @@ export interface Native extends CopyCalls, NameCalls {
   writeReply(fd: number, bytes: Uint8Array, offset: number, length: number, clock: Uint8Array): number;
   /** CLOCK_MONOTONIC in microseconds, into the 8 bytes of a double at the start of `clock`. */
   monotonicClock(clock: Uint8Array): number;
+  /** As monotonicClock, of CLOCK_BOOTTIME: it goes on while the machine is suspended. */
+  bootClock(clock: Uint8Array): number;
   /** writev(2) of two pieces: a reply's header and its data. */
   write2(fd: number, head: Uint8Array, headLength: number, body: Uint8Array, bodyOffset: number, bodyLength: number): number;
   /**

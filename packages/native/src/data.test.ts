@@ -15,7 +15,7 @@ import {
   statOf,
   textOf,
 } from "../test/scratch.js";
-import { LOCK, native } from "./index.js";
+import { bootTimeMs, LOCK, native } from "./index.js";
 
 const EFAULT = 14;
 const addon = fileURLToPath(new URL("../build/sluice_native.node", import.meta.url));
@@ -200,6 +200,15 @@ describe.each(Object.entries(places))("data on %s", (_, place) => {
     expect(Math.abs((us[0] as number) - Number(process.hrtime.bigint() / 1000n))).toBeLessThan(60_000_000);
     expect(us[1]).toBe(0);
     expect(() => native.monotonicClock(new Uint8Array(7))).toThrow(RangeError);
+  });
+
+  it("reads the time since the machine started, with the time in which it was suspended", () => {
+    // A time namespace moves that clock alone, as a suspended machine does.
+    const script = `const us = new Float64Array(1); require(${JSON.stringify(addon)}).bootClock(new Uint8Array(us.buffer)); console.log(us[0]);`;
+    const child = spawnSync("unshare", ["--time", "--boottime", "1000000", process.execPath, "-e", script], { encoding: "utf8" });
+    expect(child.stderr).toBe("");
+    expect(Math.abs(Number(child.stdout) / 1000 - bootTimeMs() - 1e9)).toBeLessThan(60_000);
+    expect(() => native.bootClock(new Uint8Array(7))).toThrow(RangeError);
   });
 
   it("leaves the time in memory after each read of a request and each write of a reply", () => {

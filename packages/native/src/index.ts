@@ -4,6 +4,7 @@ export * from "./constants.js";
 export type { UtimeTimes } from "./name-calls.js";
 export { DirentCursor, parseDirents, readNames, type VisitDirent } from "./paths/dirents.js";
 export { Fd } from "./fd.js";
+export { bootTimeMs } from "./process/boot-time.js";
 export { leaveNow } from "./process/leave-now.js";
 export { startThreads } from "./process/start-threads.js";
 export { native } from "./native.js";

@@ -48,7 +48,10 @@ export class DecisionCache {
   #uncacheable = 0;
   #invalidations = 0;
 
-  constructor(limits: CacheLimits) {
+  constructor(
+    limits: CacheLimits,
+    private readonly nowMs: () => number = () => performance.now(),
+  ) {
     this.#table = new ScopeTable(limits);
   }
 
@@ -108,11 +111,13 @@ export class DecisionCache {
   }
 
   /** The same without counting, for an outage; expired ones included. */
-  peek(inquiry: Inquiry): Decision | undefined {
-    return this.#searchPaths(inquiry)?.answer();
+  peek(inquiry: Inquiry): { decision: Decision; expiredForMs: number } | undefined {
+    const entry = this.#searchPaths(inquiry);
+    if (entry === undefined) return undefined;
+    return { decision: entry.answer(), expiredForMs: entry.expiresMs === 0 ? 0 : Math.max(0, this.nowMs() - entry.expiresMs) };
   }
 
-  /** True if it is cached. `askedMs` on the clock of performance.now(); `epoch` as it was then. */
+  /** True if it is cached. `atMs` and `epoch` as they were when the question was asked. */
   store(question: Question, decision: Decision, asked: { atMs: number; epoch: number }): boolean {
     const isCurrent = asked.epoch === this.#epoch && this.#revision !== undefined && sameRevision(decision.revision, this.#revision);
     if (isCurrent && this.#add(question, decision, asked.atMs)) return true;
@@ -135,7 +140,7 @@ export class DecisionCache {
   #find(inquiry: Inquiry): ScopeEntry | undefined {
     if (this.#table.size === 0) return undefined;
     const entry = this.#searchPaths(inquiry);
-    if (entry === undefined || entry.expiresMs === 0 || performance.now() < entry.expiresMs) return entry;
+    if (entry === undefined || entry.expiresMs === 0 || this.nowMs() < entry.expiresMs) return entry;
     this.#table.remove(entry);
     return undefined;
   }

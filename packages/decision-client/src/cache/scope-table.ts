@@ -20,7 +20,7 @@ export interface ScopeEntryParts {
   values: string;
   shared: SharedAnswer;
   decisionId: string;
-  /** On the clock of performance.now(), rounded; 0: as long as the revision. */
+  /** Rounded; 0: as long as the revision. */
   expiresMs: number;
 }
 

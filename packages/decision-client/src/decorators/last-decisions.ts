@@ -12,7 +12,6 @@ const FACTS: readonly TextFact[] = ["groups", "executable", "cgroup", "kind", "s
 
 export interface LastDecision {
   readonly decision: Decision;
-  /** On the clock of performance.now(). */
   readonly atMs: number;
   /** Of the policy that was in force when the question was asked. */
   readonly epoch: number;
@@ -25,12 +24,14 @@ export class LastDecisions {
   readonly #byAccess = new Map<string, readonly LastDecision[]>();
   #size = 0;
 
+  constructor(private readonly nowMs: () => number) {}
+
   record(question: Question, decision: Decision, epoch: number): void {
     const facts = factsOf(question, decision.scope);
     const key = keyOf(question);
     const others = this.of(question).filter((other) => other.facts !== facts);
     this.#drop(key);
-    const all = [{ decision, atMs: performance.now(), epoch, facts }, ...others.slice(0, MOST_OF_ONE - 1)];
+    const all = [{ decision, atMs: this.nowMs(), epoch, facts }, ...others.slice(0, MOST_OF_ONE - 1)];
     this.#byAccess.set(key, all);
     this.#size += all.length;
     while (this.#size > MOST) this.#drop(this.#byAccess.keys().next().value as string);

@@ -27,7 +27,12 @@ function join(flight: Promise<Decision>, signal: CancelSignal | undefined): Prom
   });
 }
 
-export function withCache(ask: Decide, cache: DecisionCache, usable: () => boolean): Decide {
+interface CacheUse {
+  usable(): boolean;
+  nowMs(): number;
+}
+
+export function withCache(ask: Decide, cache: DecisionCache, { usable, nowMs }: CacheUse): Decide {
   const flights = new Map<string, Promise<Decision>>();
   const alone = new Set<string>();
 
@@ -38,7 +43,7 @@ export function withCache(ask: Decide, cache: DecisionCache, usable: () => boole
 
   async function askAndStore(question: Question, signal: CancelSignal | undefined, name: string): Promise<Decision> {
     cache.missed();
-    const asked = { atMs: performance.now(), epoch: cache.epoch };
+    const asked = { atMs: nowMs(), epoch: cache.epoch };
     const decision = await ask(question, signal);
     if (!cache.store(question, decision, asked)) goAlone(name);
     return decision;

@@ -22,7 +22,7 @@ function asker(mode: OutageMode, say: (question: Question) => Partial<Decision>)
   const state = { gone: false, epoch: 1 };
   const ask = (question: Question): Promise<Decision> =>
     state.gone ? Promise.reject(new DecisionError("unreachable", "it is gone")) : Promise.resolve(answerOf(say(question)));
-  const before = { revision: () => undefined, epoch: () => state.epoch, recall: () => undefined };
+  const before = { revision: () => undefined, epoch: () => state.epoch, recall: () => undefined, nowMs: () => performance.now() };
   const decide = withFailureMode(ask, mode, before);
   const sourceOf = async (question: Question): Promise<string> => {
     const { effect, source } = await decide(question, undefined);

@@ -27,13 +27,14 @@ export interface Before {
   revision(): PolicyRevision | undefined;
   /** Changes with the policy in force: a decision from before the change is not repeated. */
   epoch(): number;
-  /** A cached answer whose scope covers the question, and how long no service has been able to confirm it. */
+  nowMs(): number;
+  /** A cached answer whose scope covers the question, and for how long it may have been wrong: nobody could confirm it, or its time is over. */
   recall(question: Question): { decision: Decision; unsureForMs: number } | undefined;
 }
 
 export function withFailureMode(ask: Decide, mode: OutageMode, before: Before): Decide {
   const mint = mintIds("o");
-  const lastDecisions = new LastDecisions();
+  const lastDecisions = new LastDecisions(() => before.nowMs());
 
   function guess(effect: "deny" | "mediate", rule: string, reason: string): Decision {
     return {
@@ -55,7 +56,7 @@ export function withFailureMode(ask: Decide, mode: OutageMode, before: Before): 
     const recalled = before.recall(question);
     const staleForMs = mode.kind === "stale" ? mode.staleForMs : DEFAULT_STALE_MS;
     const known = lastDecisions.find(question, before.epoch());
-    const fresh = known !== undefined && performance.now() - known.atMs <= staleForMs ? known.decision : undefined;
+    const fresh = known !== undefined && before.nowMs() - known.atMs <= staleForMs ? known.decision : undefined;
     const last = recalled !== undefined && recalled.unsureForMs <= staleForMs ? recalled.decision : fresh;
     const same = recalled?.decision ?? known?.decision;
     const wanted = strictestMode(question, same, { usual: mode.kind, before, lastDecisions });

@@ -36,6 +36,8 @@ export interface PoolParts {
   onInvalidation(directories: readonly string[]): void;
   onHitsTaken(reportId: string): void;
   describeMount?: DescribeMount | undefined;
+  /** The clock of an outage. */
+  nowMs(): number;
 }
 
 export class ReplicaPool implements Replicas {
@@ -49,10 +51,11 @@ export class ReplicaPool implements Replicas {
   private closed = false;
   /** The reasons of the last look at the target. */
   unresolved: readonly string[] = [];
-  /** The start of the outage, on the clock of performance.now(); undefined while a replica is reachable. */
-  private aloneSinceMs: number | undefined = performance.now();
+  /** The start of the outage; undefined while a replica is reachable. */
+  private aloneSinceMs: number | undefined;
 
   constructor(private readonly parts: PoolParts) {
+    this.aloneSinceMs = parts.nowMs();
     this.router = new QuestionRouter(this, parts.events);
     const { describeMount } = parts;
     if (describeMount !== undefined) {
@@ -78,7 +81,7 @@ export class ReplicaPool implements Replicas {
 
   /** The duration of the outage; 0 while a replica is reachable. */
   aloneForMs(): number {
-    return this.aloneSinceMs === undefined ? 0 : performance.now() - this.aloneSinceMs;
+    return this.aloneSinceMs === undefined ? 0 : this.parts.nowMs() - this.aloneSinceMs;
   }
 
   describe(): DeciderStatus["replicas"] {
@@ -153,7 +156,7 @@ export class ReplicaPool implements Replicas {
     const ready = [...this.replicas.values()].filter((replica) => replica.ready);
     const changed = this.revisions.update(ready.flatMap(({ capabilities }) => (capabilities === undefined ? [] : [capabilities.revision])));
     const { view } = this.revisions;
-    if (view.kind === "none") this.aloneSinceMs ??= performance.now();
+    if (view.kind === "none") this.aloneSinceMs ??= this.parts.nowMs();
     else this.aloneSinceMs = undefined;
     if (changed) {
       this.parts.onView(view);

@@ -29,6 +29,8 @@ export interface IoWatchParts {
   readonly uid: number;
   readonly ruling: HandleRuling;
   readonly limits: RateLimits;
+  /** The clock of `expiresAfter`. */
+  nowMs(): number;
   /** Asks again. Rejects if the caller is interrupted. */
   askAgain(call: CallContext): HandleRuling | Promise<HandleRuling>;
   audited(io: AuditedIo): void;
@@ -163,7 +165,7 @@ export class ObligedIo implements IoWatch {
   }
 
   #expired(): boolean {
-    return this.#expiresMs !== 0 && performance.now() >= this.#expiresMs;
+    return this.#expiresMs !== 0 && this.#parts.nowMs() >= this.#expiresMs;
   }
 
   /** One question, however many transfers wait for it. */
@@ -187,10 +189,15 @@ export class ObligedIo implements IoWatch {
     const before = this.#rates;
     this.#ruling = ruling;
     // After a refusal the next read or write asks again: the policy may have changed.
-    this.#expiresMs = ruling.allowed ? expiryOf(ruling.terms) : 1;
+    this.#expiresMs = ruling.allowed ? this.#expiryOf(ruling.terms) : 1;
     this.#rates = ruling.allowed ? this.#joinAll(ruling.terms, ruling.decision) : NO_RATES;
     // Only now: a rate that continues keeps its debt.
     this.#leave(before);
+  }
+
+  /** 0: never. */
+  #expiryOf({ expiresAfterMs }: IoTerms): number {
+    return expiresAfterMs === undefined ? 0 : this.#parts.nowMs() + expiresAfterMs;
   }
 
   #joinAll(terms: IoTerms, { rule }: Decision): Rates {
@@ -249,9 +256,4 @@ function withinSize(io: WatchedIo, maxSizeBytes: number | undefined): number {
   const room = BigInt(maxSizeBytes) - io.offset;
   if (room < 0n || (room === 0n && io.length > 0)) return -Errno.EFBIG;
   return room < BigInt(io.length) ? Number(room) : io.length;
-}
-
-/** The time of expiry, on the clock of performance.now(); 0: never. */
-function expiryOf({ expiresAfterMs }: IoTerms): number {
-  return expiresAfterMs === undefined ? 0 : performance.now() + expiresAfterMs;
 }

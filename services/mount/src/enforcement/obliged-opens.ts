@@ -1,5 +1,6 @@
 /** The open files whose transfers are held to obligations, each with the question and the decision that obliged it. */
 import { type Decision, newQuestionId, type Question } from "@sluice/decision-api";
+import { bootTimeMs } from "@sluice/native";
 import type { OpenRecord } from "@sluice/overlay";
 import type { CallContext } from "@sluice/vfs";
 import { errnoOfDenial, type DecidedRuling } from "./decided-ruling.js";
@@ -45,7 +46,7 @@ export class ObligedOpens {
       const answered = (): AnsweredOpen => this.#opens.get(opened.handle)?.obliged ?? { question, decision, terms };
       const askAgain = (call: CallContext): Promise<HandleRuling> => this.#parts.askAgain(answered(), call, opened.handle);
       const audited = (io: AuditedIo): void => this.#parts.audited(io);
-      const io = new ObligedIo({ opened, uid: question.subject.uid, ruling, limits: this.#limits, askAgain, audited });
+      const io = new ObligedIo({ opened, uid: question.subject.uid, ruling, limits: this.#limits, nowMs: bootTimeMs, askAgain, audited });
       this.#opens.set(opened.handle, { io, obliged: { question, decision, terms } });
       return io;
     };

@@ -86,14 +86,16 @@ function watched(
   {
     limits = new RateLimits(),
     rule = "r",
+    nowMs = () => performance.now(),
     askAgain = () => REFUSED,
-  }: { limits?: RateLimits; rule?: string; askAgain?: IoWatchParts["askAgain"] } = {},
+  }: { limits?: RateLimits; rule?: string } & Partial<Pick<IoWatchParts, "nowMs" | "askAgain">> = {},
 ): ObligedIo {
   return new ObligedIo({
     opened: { handle: 1, path: "f" } as OpenRecord,
     uid: 0,
     ruling: { allowed: true, decision: { ...DECISION, rule }, terms: { ...NO_TERMS, ...terms } },
     limits,
+    nowMs,
     askAgain,
     audited: () => undefined,
   });
@@ -148,6 +150,17 @@ test("space behind the largest size may be given back, but not reserved", () => 
   expect(watch.before({ kind: "allocate", offset: 4096n, length: 0, givesBack: true }, call)).toBe(0);
   expect(watch.before({ kind: "allocate", offset: 4096n, length: 1 }, call)).toBe(-Errno.EFBIG);
   expect(watch.maxSizeBytes).toBe(16);
+});
+
+test("an open expires by the clock that it was given, whatever the machine did meanwhile", async () => {
+  const { call } = caller();
+  let nowMs = 1_000;
+  const watch = watched({ expiresAfterMs: 60_000 }, { nowMs: () => nowMs });
+  const read = { kind: "read", offset: 0n, length: 10 } as const;
+  nowMs += 59_999;
+  expect(watch.before(read, call)).toBe(10);
+  nowMs += 1;
+  expect(await watch.before(read, call)).toBe(-Errno.EACCES);
 });
 
 test("an open that expires while a transfer waits for its rate is judged again before the transfer", async () => {

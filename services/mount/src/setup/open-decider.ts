@@ -1,6 +1,7 @@
 /** Opens the decider of a mount: none, the embedded decision service, or one elsewhere. No other file here knows the client. */
 import { type Decider, DecisionError } from "@sluice/decision-api";
 import { type DecisionClientEvents, grantAllDecider, type OutageMode, type RevisionView } from "@sluice/decision-client";
+import { bootTimeMs } from "@sluice/native";
 import { type Logger, VERSION } from "@sluice/runtime";
 import { wrong } from "@sluice/runtime/cli";
 import type { MountConfig } from "../config/mount-config.js";
@@ -67,6 +68,7 @@ function connectTo({ connectDecider }: Client, { target, host }: Service, contex
       clientVersion: VERSION,
       onOutage: outageMode(config),
       timeoutMs: config.decisionTimeoutMs,
+      nowMs: bootTimeMs,
       events: clientEvents(logger),
       policyTouched: host?.policyTouched,
       describeMount: (lookedAt) => context.describeMount?.(lookedAt),
