@@ -2,11 +2,13 @@ import { describe, expect, it } from "vitest";
 import {
   capabilitiesFromProto,
   capabilitiesToProto,
+  type CacheScope,
   type Decision,
   DecisionError,
   decisionFromProto,
   decisionToProto,
   mintIds,
+  type Obligation,
   type Question,
   questionExcess,
   questionFromProto,
@@ -106,10 +108,39 @@ describe("decisions", () => {
   });
 
   it("decisions with effect ask come back with the id of the question and its time", () => {
-    const asks: Decision = { ...decision, effect: "ask", errno: 0, pending: { askId: "abcd-efgh", timeoutMs: 61_500 } };
+    const asks: Decision = { ...decision, effect: "ask", errno: 0, onOutage: "deny", pending: { askId: "abcd-efgh", timeoutMs: 61_500 } };
     expect(decisionFromProto(overWire(wire.Decision, decisionToProto(asks)))).toEqual(asks);
-    const allowed: Decision = { ...decision, effect: "mediate", errno: 0, byPerson: true };
+    const allowed: Decision = { ...decision, effect: "mediate", errno: 0, onOutage: "deny", byPerson: true };
     expect(decisionFromProto(overWire(wire.Decision, decisionToProto(allowed)))).toEqual(allowed);
+  });
+
+  it("of a person, and questions for one, are neither cached nor repeated in an outage", () => {
+    const scope: CacheScope = { subtree: "", except: [], subject: [], resource: [], xattrs: [], accesses: ["read"], ttlMs: undefined };
+    const asks: Decision = { ...decision, effect: "ask", scope, onOutage: "stale" };
+    const allowed: Decision = { ...decision, effect: "grant", scope, onOutage: "stale", byPerson: true };
+    for (const each of [asks, { ...asks, obligations: [] }, allowed]) {
+      expect(decisionFromProto(overWire(wire.Decision, decisionToProto(each)))).toMatchObject({ scope: undefined, onOutage: "deny" });
+    }
+  });
+
+  it("hold to the rates of each rule, if these are the rates that the answer states", () => {
+    const read = (value: string): Obligation => ({ name: "readBytesPerSecond", value });
+    const write: Obligation = { name: "writeBytesPerSecond", value: "5" };
+    const got = (obligations: readonly Obligation[], rates: Decision["rates"]): string =>
+      code(() => decisionFromProto(decisionToProto({ ...decision, effect: "mediate", errno: 0, obligations, rates })));
+    const both = [
+      { rule: "a", obligations: [read("10"), { name: "ratePer", value: "handle" }] },
+      { rule: "b", obligations: [read("20"), write] },
+    ];
+    const stated = [{ name: "audit", value: "each-io" }, read("10"), { name: "ratePer", value: "rule" }, write];
+    expect(got(stated, both)).toBe("no error");
+    expect(got([], both)).toBe("malformed");
+    expect(got([read("10")], both)).toBe("malformed");
+    expect(got([read("5"), write], both)).toBe("malformed");
+    expect(got([...stated, { name: "other", value: "1" }], both.slice(0, 1))).toBe("malformed");
+    expect(got([read("10")], [{ rule: "a", obligations: [read("10"), { name: "audit", value: "each-io" }] }])).toBe("malformed");
+    const twice = [both[0], { rule: "a", obligations: [read("100")] }] as NonNullable<Decision["rates"]>;
+    expect(got([read("10")], twice)).toBe("malformed");
   });
 
   it("tell nothing of a person to whom no question is put", () => {

@@ -6,6 +6,7 @@ import {
   type Access,
   type Decision,
   DecisionError,
+  type Effect,
   type Obligation,
   type PendingPerson,
   type PolicyCapabilities,
@@ -19,7 +20,7 @@ import { GlobError } from "./glob/glob-pattern.js";
 import { HiddenNames } from "./glob/hidden-names.js";
 import * as wire from "./gen/sluice/decision/v1/decision.js";
 import { ANSWER_LIMITS, QUESTION_LIMITS, SHA256_HEX } from "./limits.js";
-import { mergeObligations } from "./merge-obligations.js";
+import { isRate, mergeObligations, RATE_SHARE } from "./merge-obligations.js";
 import { ACCESS_OF, EFFECT_OF, OUTAGE_OF, WIRE_ACCESS, WIRE_EFFECT, WIRE_OUTAGE } from "./wire-names.js";
 
 /** The errnos a denial may have. */
@@ -55,19 +56,37 @@ function obligationFromProto(obligation: wire.Obligation): Obligation {
   };
 }
 
-/** None for an answer without: most have none. */
-function ratesFromProto(rates: readonly wire.RuleRates[]): { rates?: readonly RuleRates[] } {
-  if (rates.length === 0) return {};
-  if (rates.length > ANSWER_LIMITS.rates) throw malformed(`it has rates of more than ${ANSWER_LIMITS.rates} rules`);
-  return {
-    rates: rates.map(({ rule, obligations }) => {
-      if (obligations.length > ANSWER_LIMITS.obligations) throw malformed(`a rule has more than ${ANSWER_LIMITS.obligations} rates`);
-      return {
-        rule: bounded(rule, ANSWER_LIMITS.nameLength, "the name of a rule with a rate"),
-        obligations: mergeObligations([obligations.map(obligationFromProto)]),
-      };
-    }),
-  };
+type Duties = Pick<Decision, "obligations" | "rates">;
+
+function dutiesFromProto({ obligations: sent, rates }: Pick<wire.Decision, "obligations" | "rates">): Duties {
+  const obligations = obligationsFromProto(sent);
+  // Most answers have none.
+  if (rates.length === 0) return { obligations };
+  const byRule = rates.map(ratesOfRule);
+  checkRates(byRule, obligations);
+  return { obligations, rates: byRule };
+}
+
+function ratesOfRule({ rule, obligations }: wire.RuleRates): RuleRates {
+  const name = bounded(rule, ANSWER_LIMITS.nameLength, "the name of a rule with a rate");
+  const rates = obligationsFromProto(obligations);
+  const other = rates.find((each) => !isRate(each) && each.name !== RATE_SHARE);
+  if (other !== undefined) throw malformed(`'${other.name}' is among the rates of a rule, and is no rate`);
+  return { rule: name, obligations: rates };
+}
+
+/** The mount enforces the rates of the rules in place of the obligations that they make together, so none of these may be missing. */
+function checkRates(byRule: readonly RuleRates[], obligations: readonly Obligation[]): void {
+  if (byRule.length > ANSWER_LIMITS.rates) throw malformed(`it has rates of more than ${ANSWER_LIMITS.rates} rules`);
+  if (new Set(byRule.map(({ rule }) => rule)).size < byRule.length) throw malformed("a rule has its rates twice");
+  const stated = (all: readonly Obligation[]): string =>
+    all
+      .filter(isRate)
+      .map(({ name, value }) => `${name} ${Number(value)}`)
+      .sort()
+      .join();
+  if (stated(mergeObligations(byRule.map((each) => each.obligations))) !== stated(obligations))
+    throw malformed("the rates of its rules and its obligations differ");
 }
 
 /** A service that names no time, or a longer one, gets this. */
@@ -95,8 +114,7 @@ function unsureFromProto({ effect: sent, errno, rule, reason, obligations, rates
     errno: effect === "deny" ? denialErrno(errno) : 0,
     rule: bounded(rule, ANSWER_LIMITS.nameLength, "the name of a rule that may match"),
     reason: bounded(reason, ANSWER_LIMITS.reasonLength, "the reason of a rule that may match"),
-    obligations: obligationsFromProto(obligations),
-    ...ratesFromProto(rates),
+    ...dutiesFromProto({ obligations, rates }),
   };
 }
 
@@ -115,15 +133,19 @@ export function decisionFromProto(decision: wire.Decision | undefined): Decision
     rule: bounded(decision.rule, ANSWER_LIMITS.nameLength, "the name of the rule"),
     revision: revisionFromProto(decision.revision),
     reason: bounded(decision.reason, ANSWER_LIMITS.reasonLength, "the reason"),
-    obligations: obligationsFromProto(decision.obligations),
+    ...dutiesFromProto(decision),
     source: "service",
-    scope: scopeFromProto(decision.scope),
-    onOutage: OUTAGE_OF.get(decision.onOutage),
+    ...reuseFromProto(decision, effect),
     ...(effect === "ask" && decision.pending !== undefined ? { pending: pendingFromProto(decision.pending) } : {}),
     ...(decision.byPerson ? { byPerson: true } : {}),
-    ...ratesFromProto(decision.rates),
     ...(decision.mayMatch === undefined ? {} : { mayMatch: mayMatchFromProto(decision.mayMatch) }),
   };
+}
+
+/** Nothing repeats the answer of a person, or the question for one. */
+function reuseFromProto({ scope, onOutage, byPerson }: wire.Decision, effect: Effect): Pick<Decision, "scope" | "onOutage"> {
+  if (byPerson || effect === "ask") return { scope: undefined, onOutage: "deny" };
+  return { scope: scopeFromProto(scope), onOutage: OUTAGE_OF.get(onOutage) };
 }
 
 function mayMatchFromProto({ answer }: wire.MayMatch): UnsureAnswer | "none" {

@@ -5,12 +5,16 @@
 import type { Obligation, RuleRates } from "./domain.js";
 import { ANSWER_LIMITS } from "./limits.js";
 
-const SHARE = "ratePer";
+export const RATE_SHARE = "ratePer";
 /** The shares of a rate, from lax to strict. */
 export const RATE_SHARES = ["handle", "subject", "rule"] as const;
 /** The share of a rate that names none. */
 export const USUAL_RATE_SHARE = "subject";
 const RATES: ReadonlySet<string> = new Set(["readBytesPerSecond", "writeBytesPerSecond"]);
+
+export function isRate({ name }: Obligation): boolean {
+  return RATES.has(name);
+}
 
 /** `lists`: the obligations of each answer. Two values that cannot be compared both stay, and the mount denies the one that it cannot read. */
 export function mergeObligations(lists: readonly (readonly Obligation[])[]): readonly Obligation[] {
@@ -20,8 +24,8 @@ export function mergeObligations(lists: readonly (readonly Obligation[])[]): rea
     if (at < 0) merged.push({ name, value });
     else if (Number(value) < Number(merged[at]?.value)) merged[at] = { name, value };
   }
-  const share = merged.findIndex(({ name }) => name === SHARE);
-  if (share >= 0) merged[share] = { name: SHARE, value: lists.flatMap((list) => shareOf(list) ?? []).reduce(stricterShare) };
+  const share = merged.findIndex(({ name }) => name === RATE_SHARE);
+  if (share >= 0) merged[share] = { name: RATE_SHARE, value: lists.flatMap((list) => shareOf(list) ?? []).reduce(stricterShare) };
   return merged;
 }
 
@@ -47,19 +51,19 @@ export function mergeRates(answers: readonly RatedAnswer[], rule: string): reado
 
 function ratesOf({ rule, obligations, rates }: RatedAnswer): readonly RuleRates[] {
   if (rates !== undefined) return rates;
-  if (!obligations.some(({ name }) => RATES.has(name))) return [];
-  return [{ rule, obligations: obligations.filter(({ name }) => name === SHARE || RATES.has(name)) }];
+  if (!obligations.some(isRate)) return [];
+  return [{ rule, obligations: obligations.filter((each) => each.name === RATE_SHARE || isRate(each)) }];
 }
 
 function isComparable(name: string, one: string, other: string): boolean {
-  return name === SHARE || one === other || (Number.isFinite(Number(one)) && Number.isFinite(Number(other)));
+  return name === RATE_SHARE || one === other || (Number.isFinite(Number(one)) && Number.isFinite(Number(other)));
 }
 
 /** Undefined: it has no rate. */
 function shareOf(list: readonly Obligation[]): string | undefined {
-  const named = list.filter(({ name }) => name === SHARE).map(({ value }) => value);
+  const named = list.filter(({ name }) => name === RATE_SHARE).map(({ value }) => value);
   if (named.length > 0) return named.reduce(stricterShare);
-  return list.some(({ name }) => RATES.has(name)) ? USUAL_RATE_SHARE : undefined;
+  return list.some(isRate) ? USUAL_RATE_SHARE : undefined;
 }
 
 /** An unknown share is the strictest, so that the mount sees it and denies it. */

@@ -211,7 +211,8 @@ export class AnswerReader {
     const effect = EFFECT_OF.get(effectNumber);
     const bounded =
       decisionId.length <= ANSWER_LIMITS.idLength && policyId.length <= ANSWER_LIMITS.nameLength && rule.length <= ANSWER_LIMITS.nameLength;
-    if (effect === undefined || revision === undefined || !bounded || reason.length > ANSWER_LIMITS.reasonLength) return RARE;
+    if (effect === undefined || effect === "ask" || revision === undefined || !bounded || reason.length > ANSWER_LIMITS.reasonLength)
+      return RARE;
     if (
       !PRINTABLE.test(decisionId) ||
       (effect === "deny" && errno !== DENIAL_ERRNO.EPERM && errno !== DENIAL_ERRNO.ENOENT && errno !== DENIAL_ERRNO.EACCES)

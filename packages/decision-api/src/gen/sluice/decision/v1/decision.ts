@@ -364,11 +364,15 @@ export interface Decision {
   pending:
     | Pending
     | undefined;
-  /** A person allowed it. The open file goes on for as long as the policy asks about it by the same rule. */
+  /**
+   * A person allowed it: `scope` and `on_outage` do not count. The open file goes on for as long as the policy asks about it by
+   * the same rule.
+   */
   byPerson: boolean;
   /**
    * If rates come from other rules than `rule`: each rule's own, which hold together, each shared with other opens under
-   * its rule. Then `obligations` has the strictest of them, for a mount that does not know this field.
+   * its rule. Then `obligations` has the strictest of them, for a mount that does not know this field. If the two differ, or
+   * a rule is here twice, the answer is malformed.
    */
   rates: RuleRates[];
   /**
