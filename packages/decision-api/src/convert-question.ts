@@ -21,14 +21,15 @@ function bytesToString(bytes: Uint8Array): string {
   return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("latin1");
 }
 
-/** A path below the mount: relative, no empty, "." or ".." component. "" is the mount's root itself. */
+/** Below the mount: relative, no empty, "." or ".." component. "" is the mount's root itself. */
+export function isPlainPath(path: string): boolean {
+  return path === "" || path.split("/").every((component) => component !== "" && component !== "." && component !== "..");
+}
+
 function checkPath(path: string): void {
   if (path.length > QUESTION_LIMITS.pathBytes) throw malformed(`a path is longer than ${QUESTION_LIMITS.pathBytes} bytes`);
   if (path.includes("\0")) throw malformed("a path holds a NUL byte");
-  if (path === "") return;
-  for (const component of path.split("/")) {
-    if (component === "" || component === "." || component === "..") throw malformed("a path is not a plain path below the mount");
-  }
+  if (!isPlainPath(path)) throw malformed("a path is not a plain path below the mount");
 }
 
 function pathsFromProto(paths: readonly Uint8Array[]): string[] {

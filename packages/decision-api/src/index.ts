@@ -1,7 +1,7 @@
 /** The decision contract: domain types, the generated wire types as `wire`, and the one converter between them. */
 export * from "./convert.js";
 export { NO_SUBTREE } from "./convert-scope.js";
-export { questionExcess, questionFromProto, questionToProto } from "./convert-question.js";
+export { isPlainPath, questionExcess, questionFromProto, questionToProto } from "./convert-question.js";
 export * from "./domain.js";
 export { didYouMean } from "./text/did-you-mean.js";
 export { parseDurationMs } from "./duration.js";

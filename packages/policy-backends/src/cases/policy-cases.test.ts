@@ -52,6 +52,11 @@ describe("policy cases", () => {
       /c.yaml:2:\d+: 'expect' is not valid: write grant, mediate, ask, deny or hide/,
     );
     expect(() => readPolicyCases("cases:\n  - {path: a, expct: deny}\n", "c.yaml")).toThrow(/did you mean 'expect'|'expect' is missing/);
+    for (const path of ["./a", "/a", "a//b", "a/../b", "a/"]) {
+      expect(() => readPolicyCases(`cases:\n  - {path: [b, ${path}], expect: grant}\n`, "c.yaml")).toThrow(
+        /c.yaml:2:\d+: 'path' is not valid: write a path below the mount, without a leading slash/,
+      );
+    }
     expect(() => readPolicyCases("cases: []\n", "c.yaml")).toThrow(/'cases' is too small or empty/);
   });
 });

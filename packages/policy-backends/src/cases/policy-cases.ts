@@ -1,5 +1,5 @@
 /** Table cases for a policy: questions with the expected answers. Read from YAML, run against a policy of any kind. */
-import { DENIAL_ERRNO, type Effect } from "@sluice/decision-api";
+import { DENIAL_ERRNO, type Effect, isPlainPath } from "@sluice/decision-api";
 import { z } from "zod";
 import type { Policy, Ruling } from "../backend.js";
 import { type DocumentWords, parseYaml, validateYaml } from "../document/yaml-document.js";
@@ -16,6 +16,8 @@ const expected = z.strictObject({
 const policyCase = z.strictObject({
   name: z.string().min(1).optional(),
   ...DESCRIBED_SHAPE,
+  // A mount asks about no other path, so the policy's answer would tell nothing.
+  path: DESCRIBED_SHAPE.path.refine((paths) => paths.every(isPlainPath)),
   expect: z.union([effect, expected]),
 });
 const casesSchema = z.strictObject({ cases: z.array(policyCase).min(1).max(10_000) });
@@ -37,7 +39,7 @@ const WORDS: DocumentWords = {
   },
   remedies: {
     cases: "write a list of cases",
-    path: "write a path below the mount, without a leading slash, or a list of paths",
+    path: "write a path below the mount, without a leading slash, '.' or '..', or a list of paths",
     access: "write read, write, execute, create, delete, link, rename, truncate or metadata, or a list of them",
     expect: "write grant, mediate, ask, deny or hide, or { effect: …, rule: …, errno: …, obligations: { … } }",
     effect: "write grant, mediate, ask, deny or hide",
