@@ -47,5 +47,5 @@ export function textOfBytes(bytes: string): string {
 }
 
 export function bytesOfText(text: string): string {
-  return Buffer.from(text, "utf8").toString("latin1");
+  return ASCII.test(text) ? text : Buffer.from(text, "utf8").toString("latin1");
 }

@@ -20,7 +20,7 @@ export interface Intent {
   /** Attributes now; for a creation the ones it will have, as far as they are known. */
   attr: IntentAttr;
   openFlags: number;
-  /** Reads an extended attribute of the object: undefined if it has none, a negative errno if it cannot be read. */
+  /** Reads an extended attribute of the object, by its name as a byte string: undefined if it has none, a negative errno if it cannot be read. */
   readXattr(name: string): Uint8Array | undefined | number;
   /** Undefined for anything but a regular file, and for a file that is about to be made. */
   content: Content | undefined;

@@ -3,6 +3,7 @@
  * all inquiries, since a look into the cache never waits.
  */
 import {
+  bytesOfText,
   type FactNeeds,
   groupsText,
   type Inquiry,
@@ -93,7 +94,7 @@ export class CallInquiry implements Inquiry {
   }
 
   xattr(name: string): string | undefined {
-    const value = this.#now.readXattr(name);
+    const value = this.#now.readXattr(bytesOfText(name));
     return typeof value === "number" ? undefined : xattrText(value);
   }
 

@@ -1,5 +1,5 @@
 /** The resource of a question: the overlay's intent as a policy sees it. */
-import type { FileKind, MissingFact, Resource } from "@sluice/decision-api";
+import { bytesOfText, type FileKind, type MissingFact, type Resource } from "@sluice/decision-api";
 import type { Intent } from "@sluice/overlay";
 import { errnoName, S } from "@sluice/vfs";
 
@@ -27,7 +27,7 @@ export interface MountFacts {
 export function readResource({ mount, labels }: MountFacts, intent: Intent, xattrs: readonly string[], missing: MissingFact[]): Resource {
   const values = new Map<string, Uint8Array>();
   for (const name of xattrs) {
-    const value = intent.readXattr(name);
+    const value = intent.readXattr(bytesOfText(name));
     if (typeof value === "number") missing.push({ name: `resource.xattr.${name}`, reason: `it cannot be read (${errnoName(-value)})` });
     // The overlay may reuse its buffer while the question waits.
     else if (value !== undefined) values.set(name, value.slice());
