@@ -17,3 +17,9 @@ it("tells each cause of an error once", () => {
   other.cause = one;
   expect(loggedMessage(one)).toBe("one: other");
 });
+
+it("tells an error as well by the name 'error'", () => {
+  const lines: string[] = [];
+  createLogger({ name: "test", output: { write: (line) => void lines.push(line) } }).warn({ error: new Error("why") }, "it failed");
+  expect((JSON.parse(lines.join("")) as { error: { message?: unknown } }).error.message).toBe("why");
+});

@@ -89,7 +89,7 @@ export function openLog(config: LoggerConfig): OpenedLog {
   const options: LoggerOptions = {
     name: config.name,
     level: config.level ?? "info",
-    serializers: { err: errorFields },
+    serializers: { err: errorFields, error: errorFields },
     timestamp: () => `,"time":"${new Date().toISOString()}"`,
   };
   if (config.output !== undefined) return { logger: pino(options, config.output), close: () => undefined };
