@@ -87,6 +87,25 @@ test("judges the beginning of the content, and caches the answer while the conte
   expect((await mount.stop()).code).toBe(0);
 });
 
+test("callers who ask at the same time are judged by the content of their own files", async () => {
+  const [callers, rounds] = [16, 20];
+  const numbers = Array.from({ length: callers * rounds }, (_, number) => number);
+  const isProgram = (number: number): boolean => number % 2 === 0;
+  // No two files begin alike, so that no answer is in the cache.
+  const file = (number: number): [string, string] => [`f${number}`, publicFile(`${isProgram(number) ? "\x7fELF" : "text"} ${number}`)];
+  const { lower } = layers({ lower: Object.fromEntries(numbers.map(file)) });
+  const noPrograms = { name: "no-programs", when: "resource.head.startsWith('\\x7fELF')", effect: "deny" };
+  const mount = await mountSluice({ lowers: [lower], policy: policyOf("grant", noPrograms) });
+  const actors = await Promise.all(Array.from({ length: callers }, () => Actor.start()));
+  const outcomes: number[] = [];
+  for (let round = 0; round < rounds; round++) {
+    const open = (actor: Actor, at: number): Promise<number> => reading(actor, mount, `f${round * callers + at}`);
+    outcomes.push(...(await Promise.all(actors.map(open))));
+  }
+  expect(outcomes).toEqual(numbers.map((number) => (isProgram(number) ? Errno.EACCES : 0)));
+  expect((await mount.stop()).code).toBe(0);
+});
+
 test("a digest is that of the current content, and a file that may be changing has none", async () => {
   const { mount, actor } = await mounted(
     (approved) => `version: 1

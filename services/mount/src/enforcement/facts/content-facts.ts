@@ -12,7 +12,8 @@ import { type FindMapped, MAPPED, MappedFiles } from "./mapped-files.js";
 type ContentNeeds = Pick<FactNeeds, "headBytes" | "needsDigest">;
 type ContentFacts = Pick<Resource, "head" | "digest">;
 
-const beginning = Buffer.alloc(QUESTION_LIMITS.headBytes);
+/** No Buffer, whose slice() shares its memory. */
+const beginning = new Uint8Array(QUESTION_LIMITS.headBytes);
 const CHANGED = "it was changed since it was read";
 const NOTHING = new Uint8Array(0);
 
