@@ -92,10 +92,10 @@ test("callers who ask at the same time are judged by the content of their own fi
   const numbers = Array.from({ length: callers * rounds }, (_, number) => number);
   const isProgram = (number: number): boolean => number % 2 === 0;
   // No two files begin alike, so that no answer is in the cache.
-  const file = (number: number): [string, string] => [`f${number}`, publicFile(`${isProgram(number) ? "\x7fELF" : "text"} ${number}`)];
-  const { lower } = layers({ lower: Object.fromEntries(numbers.map(file)) });
-  const noPrograms = { name: "no-programs", when: "resource.head.startsWith('\\x7fELF')", effect: "deny" };
-  const mount = await mountSluice({ lowers: [lower], policy: policyOf("grant", noPrograms) });
+  const files = numbers.map((number) => [`f${number}`, publicFile(`${isProgram(number) ? "\x7fELF" : "text"} ${number}`)] as const);
+  const { lower } = layers({ lower: Object.fromEntries(files) });
+  const policy = policyOf("grant", { name: "no-programs", when: "resource.head.startsWith('\\x7fELF')", effect: "deny" });
+  const mount = await mountSluice({ lowers: [lower], policy });
   const actors = await Promise.all(Array.from({ length: callers }, () => Actor.start()));
   const outcomes: number[] = [];
   for (let round = 0; round < rounds; round++) {
