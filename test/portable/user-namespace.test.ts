@@ -63,7 +63,7 @@ test("auto uses devfuse, which can mount here", async () => {
   expect(outcome.status.engine.name).toBe("devfuse");
 });
 
-requires("/dev/fuse", "user namespaces").test(
+requires("/dev/fuse", "user namespaces", "command bwrap").test(
   "a user namespace without a mount namespace of its own is told which one it needs",
   async () => {
     const [lower, mountpoint] = [plant(scratch(), { a: "x" }), scratch()];

@@ -148,7 +148,9 @@ const NOBODY = 65_534;
 async function killAll(service: HostService): Promise<{ one: Project; sluice(...words: string[]): Promise<ScriptResult> }> {
   const one = new Project("an ordinary user", { f: "one\n" }, scratch(), service);
   await runScript(["chown", "-R", `${NOBODY}:${NOBODY}`, dirname(one.base)]);
-  const env = { HOME: dirname(one.base), XDG_STATE_HOME: one.state, XDG_RUNTIME_DIR: "", SLUICE_HOST_SERVICE: service.socket };
+  // The programs of the tests lie in /tmp, which is another one for the command.
+  const PATH = "/usr/local/bin:/usr/bin:/bin";
+  const env = { PATH, HOME: dirname(one.base), XDG_STATE_HOME: one.state, XDG_RUNTIME_DIR: "", SLUICE_HOST_SERVICE: service.socket };
   const options = { as: { uid: NOBODY, gid: NOBODY }, cwd: one.base, env, timeoutMs: LIMIT_MS };
   const argv = (...words: readonly string[]): string[] => [process.execPath, CLI, ...words];
   const running = startScript(argv("run", "--name", "one", ...WAITING), options);

@@ -24,7 +24,7 @@ const ASK_AT_MOST = 3;
 /** There is a daemon, and it is stopped or hangs. */
 export class SilentDaemon extends CliError {
   constructor(object: string, problem: string, remedy: string) {
-    super({ object, problem, errno: "ETIMEDOUT", remedy, exitCode: EXIT.FAILED });
+    super({ object, problem: `${problem} (ETIMEDOUT)`, remedy, exitCode: EXIT.FAILED });
   }
 }
 

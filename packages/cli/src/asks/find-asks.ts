@@ -1,5 +1,5 @@
 /** Questions for a person at all mounts and running sessions of this user, or at one of them. */
-import { ask, type AskItem, connectControl, type ControlRequest, noDaemon } from "@sluice/mount-control";
+import { ask, type AskItem, connectControl, type ControlRequest, noDaemon, SilentDaemon } from "@sluice/mount-control";
 import { CliError, errorLine, failed } from "@sluice/runtime/cli";
 import { type Place, placesOf } from "../places.js";
 
@@ -41,7 +41,7 @@ export async function findAsks(name: string | undefined, control: string | undef
       } catch (error) {
         if (name !== undefined || !(error instanceof CliError)) throw error;
         // Questions may wait there.
-        if (error.problem.includes("(ETIMEDOUT)")) process.stderr.write(errorLine(error.message));
+        if (error instanceof SilentDaemon) process.stderr.write(errorLine(error.message));
         return [];
       }
     }),
