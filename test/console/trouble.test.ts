@@ -62,7 +62,7 @@ test("a page says on every part that the service has gone, and goes on when it i
   await page.locator("#decisions tr").filter({ hasText: "before" }).waitFor();
   await first.decider.close();
   await first.service.drain(100);
-  const gone = page.getByRole("alert").filter({ hasText: /does not answer: what is shown is of \d/ });
+  const gone = page.getByRole("alert").filter({ hasText: /does not answer, and this page is as it was at \d/ });
   for (const part of ["Live", "Questions", "Mounts", "Overview"]) {
     await page.getByRole("link", { name: part, exact: true }).click();
     await gone.waitFor();

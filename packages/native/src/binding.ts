@@ -208,10 +208,6 @@ export interface Native extends CopyCalls, NameCalls {
   /** The new offset: a bigint beyond 2^53. */
   lseek(fd: number, offset: FileOffset, whence: number): FileOffset;
   lseekAsync(fd: number, offset: FileOffset, whence: number): Promise<FileOffset>;
-  copyFileRangeAsync(source: number, sourceOffset: FileOffset, target: number, targetOffset: FileOffset, length: number): Promise<number>;
-  /** ioctl FICLONE: `target` becomes a reflink of `source`. */
-  ficlone(target: number, source: number): number;
-  ficloneAsync(target: number, source: number): Promise<number>;
   /** fsync(2), syncfs(2) on the loop's thread: for file systems that are known to be in memory, and for commands that serve nobody. */
   fsync(fd: number): number;
   syncfs(fd: number): number;
@@ -227,10 +223,7 @@ export interface Native extends CopyCalls, NameCalls {
   /** FS_IOC_GETFSUUID (6.9), or on btrfs BTRFS_IOC_FS_INFO: the file system's UUID as overlayfs knows it into `bytes`; its length. -ENOTTY if it has none. */
   getFsUuid(fd: number, bytes: Uint8Array): number;
   flock(fd: number, operation: number): number;
-  /**
-   * Whether somebody has the file open for writing, or mapped: 1 or 0. `fd` is open for reading alone. -EACCES: neither the owner of the file
-   * nor CAP_LEASE; -EINVAL: the file system has no leases.
-   */
+  /** 1 if somebody has the file open or mapped for writing, else 0. `fd` reads alone. -EACCES: not the owner's; -EINVAL: no leases. */
   isWritten(fd: number): number;
 
   // --- terminals -------------------------------------------------------------------------------------------

@@ -2,6 +2,10 @@
 import type { FileOffset } from "./binding.js";
 
 export interface CopyCalls {
+  copyFileRangeAsync(source: number, sourceOffset: FileOffset, target: number, targetOffset: FileOffset, length: number): Promise<number>;
+  /** ioctl FICLONE: `target` becomes a reflink of `source`. */
+  ficlone(target: number, source: number): number;
+  ficloneAsync(target: number, source: number): Promise<number>;
   /**
    * Makes a file for reading and writing (O_EXCL) with `mode`, without suid and sgid, and copies the first `length` bytes of `source` at
    * once: by FICLONE, if `clone` and the file system can, else by reading and writing. Its descriptor; -EIO if the source ends before.

@@ -78,7 +78,7 @@ function askForToken() {
 
 function toldOf(error) {
   if (answeredMs === 0) return `the service does not answer: ${error.message}`;
-  return `the service does not answer: what is shown is of ${new Date(answeredMs).toLocaleTimeString([], { hourCycle: "h23" })}: ${error.message}`;
+  return `the service does not answer, and this page is as it was at ${new Date(answeredMs).toLocaleTimeString([], { hourCycle: "h23" })}: ${error.message}`;
 }
 
 /** All pages show a part of the state, so this is where each of them notices that the service has gone, or has another token. */

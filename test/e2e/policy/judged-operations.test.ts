@@ -293,14 +293,20 @@ test("a large file that is copied up for a truncation keeps its data if the poli
   expect(statSync(join(on.base, "upper/open/file")).size).toBe(64 * MIB);
 });
 
-test("bytes that somebody writes once a large file is truncated stay, though its truncation was not told yet", async () => {
+/** A file of the upper layer, and both ways to empty it. */
+function largeFile(): { on: ReturnType<typeof stage>; path: string; truncations: (() => Status)[] } {
   const on = stage(() => Promise.resolve(GRANT));
   const path = join(on.base, "upper/large");
   writeFileSync(path, "");
   const id = on.idOf("large");
   const bySize = (): Status => on.overlay.setattr(call, id, { ...NO_CHANGE, size: 0 }, attributes());
   const byOpen = (): Status => on.overlay.open(call, id, O.RDWR | O.TRUNC, opened());
-  for (const truncate of [bySize, byOpen]) {
+  return { on, path, truncations: [bySize, byOpen] };
+}
+
+test("bytes that somebody writes once a large file is truncated stay, though its truncation was not told yet", async () => {
+  const { path, truncations } = largeFile();
+  for (const truncate of truncations) {
     writeFileSync(path, Buffer.alloc(16 * MIB, 7));
     const told = truncate();
     // It is judged, and the pool begins.
@@ -319,13 +325,8 @@ async function poolBegins(): Promise<void> {
 }
 
 test("a large file that is truncated, and then judged again under another policy, is truncated once", async () => {
-  const on = stage(() => Promise.resolve(GRANT));
-  const path = join(on.base, "upper/large");
-  writeFileSync(path, "");
-  const id = on.idOf("large");
-  const bySize = (): Status => on.overlay.setattr(call, id, { ...NO_CHANGE, size: 0 }, attributes());
-  const byOpen = (): Status => on.overlay.open(call, id, O.RDWR | O.TRUNC, opened());
-  for (const truncate of [bySize, byOpen]) {
+  const { on, path, truncations } = largeFile();
+  for (const truncate of truncations) {
     writeFileSync(path, Buffer.alloc(16 * MIB, 7));
     const told = truncate();
     await poolBegins();
