@@ -3,6 +3,7 @@
  * connection, checks what the user hands over, and keeps the mount. It has nothing of a user before.
  */
 import { everyThreadWithin } from "@sluice/native";
+import { collectGarbage } from "@sluice/runtime/short-pauses";
 import { leave, rehearseKeeper, runKeeper, UnassignedServer } from "@sluice/service-keeper";
 import { beginUserMount, prepareUserMount, rehearseUserMount, untilConnected } from "@sluice/service-mount/user-mount";
 import { becomeKeeper, serverProgram, userServerProgram } from "./become-keeper.js";
@@ -32,6 +33,7 @@ export async function keepUserMount(): Promise<void> {
   const first = new UnassignedServer(userServerProgram);
   // The server loads its own code meanwhile.
   rehearseUserMount(rehearseKeeper);
+  collectGarbage();
   const connection = await untilConnected();
   if (connection === undefined) return first.drop();
   const mount = begin(connection, first);

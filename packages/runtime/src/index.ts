@@ -3,7 +3,7 @@ export { type AdminOptions, type AdminServer, parseHostPort, startAdminServer } 
 export { CliError, type Complaint, EXIT, type ExitCode, errorLine } from "./cli-error.js";
 export { escapeLine, escapeName, escapeTextName } from "./escape-name.js";
 export { type HotKey, HotList } from "./hot-list.js";
-export { youngCollector } from "./keep-pauses-short.js";
+export { collectGarbage, youngCollector } from "./keep-pauses-short.js";
 export { LOG_LEVELS, type LogLevel } from "./log-levels.js";
 export {
   createLogger,

@@ -1,6 +1,7 @@
-import { getHeapSpaceStatistics } from "node:v8";
+import { setImmediate as nextTurn } from "node:timers/promises";
+import { cachedDataVersionTag, getHeapSpaceStatistics } from "node:v8";
 import { expect, it } from "vitest";
-import { YoungCollector } from "./keep-pauses-short.js";
+import { collectGarbage, YoungCollector } from "./keep-pauses-short.js";
 
 const usedByYoung = (): number => getHeapSpaceStatistics().find(({ space_name: name }) => name === "new_space")?.space_used_size ?? 0;
 
@@ -23,4 +24,14 @@ it("keeps the young generation small if V8 would let it grow", () => {
   const collected = mostWhileMaking(() => young.look());
   expect(collected).toBeLessThan(768 << 10);
   expect(mostWhileMaking(() => undefined)).toBeGreaterThan(collected);
+});
+
+it("collects all garbage, and leaves V8 the flags for which caches of code were made", async () => {
+  const flags = cachedDataVersionTag();
+  const forgotten = new WeakRef({});
+  // In the turn in which it was made it stays.
+  await nextTurn();
+  collectGarbage();
+  expect(forgotten.deref()).toBeUndefined();
+  expect(cachedDataVersionTag()).toBe(flags);
 });

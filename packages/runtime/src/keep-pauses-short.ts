@@ -13,6 +13,25 @@ export function keepPausesShort(): void {
   setFlagsFromString("--semi-space-growth-factor=1 --no-parallel-scavenge");
 }
 
+type Collect = (how?: { type: "minor" }) => void;
+
+/** V8's own function for a collection. V8 shows it (--expose-gc) to contexts that are created afterwards. */
+function collectFunction(): Collect {
+  setFlagsFromString("--expose-gc");
+  const collect = runInNewContext("gc") as Collect;
+  // Caches of compiled code are for certain flags.
+  setFlagsFromString("--no-expose-gc");
+  return collect;
+}
+
+/**
+ * Collects all garbage, which takes some 10 ms. A process that is ready for a user calls it when its preparations are over: V8 would collect
+ * what they left while the user waits, and take a second processor for that.
+ */
+export function collectGarbage(): void {
+  collectFunction()();
+}
+
 /** The growth of the heap between two checks that triggers a collection: V8 moves the survivors in less than half a millisecond. */
 const YOUNG_BYTES = 256 << 10;
 
@@ -21,22 +40,16 @@ const MOST_SKIPPED = 16;
 
 /**
  * Collects the young generation before V8 would by itself, so each pause has less to move. Code that allocates much calls this
- * now and then, after some dozen requests. V8 shows its own function for it (--expose-gc) to contexts that are created afterwards.
+ * now and then, after some dozen requests.
  */
 export class YoungCollector {
-  readonly #collect: (how: { type: "minor" }) => void;
+  readonly #collect = collectFunction();
   /** After the last collection. */
   #usedBytes = 0;
   /** At the last look, and the calls since then. */
   #lookedBytes = 0;
   #calls = 0;
   #skip = 0;
-
-  constructor() {
-    setFlagsFromString("--expose-gc");
-    this.#collect = runInNewContext("gc") as (how: { type: "minor" }) => void;
-    setFlagsFromString("--no-expose-gc");
-  }
 
   look(): void {
     this.#calls++;

@@ -15,6 +15,7 @@ import {
   type TracingOptions,
   tracingOptions,
 } from "@sluice/runtime";
+import { collectGarbage } from "@sluice/runtime/short-pauses";
 import { type DecisionService, type LogSink, rehearse, startDecisionService } from "@sluice/service-decision";
 import { PRESETS, presetFile } from "@sluice/service-decision/presets";
 import { SOCKET_FD } from "./child-user.js";
@@ -103,7 +104,7 @@ async function becomeAssigned(parentPid: number): Promise<boolean> {
     if ("rehearse" in record) rehearsal ??= serveRehearsal(fds[0] as number, parentPid);
     else if ("assign" in record) return becomeUser(record);
     // Its client has left. It holds nothing of a user, however long it takes to close.
-    else if (record.id === REHEARSAL) void rehearsal?.then((service) => service?.drain(0));
+    else if (record.id === REHEARSAL) void rehearsal?.then((service) => service?.drain(0)).then(collectGarbage);
     else throw new Error("the decision service's process got a policy before its user");
   }
 }

@@ -7,6 +7,7 @@ import { openSocketLink, tellLoaded } from "@sluice/keeper-link";
 import { native, POLL, untilReadable } from "@sluice/native";
 import type { Logger } from "@sluice/runtime";
 import { failed } from "@sluice/runtime/cli";
+import { collectGarbage } from "@sluice/runtime/short-pauses";
 import { tellStderr } from "@sluice/runtime/stderr";
 import type { MountConfig } from "../config/mount-config.js";
 import { type HandedSession, handedAs, handedFds, withSessionFiles } from "./handed-session.js";
@@ -121,6 +122,7 @@ export async function serveAssigned(host: MountHost): Promise<void> {
     const { rehearseServing } = await import("../host/users/rehearse-serving.js");
     // The keeper starts another server in place of one that ends.
     if (!(await rehearseServing(host.readyDecisions))) return;
+    collectGarbage();
   }
   const user = await nextUser(linkSocket);
   if (user === undefined) return;
