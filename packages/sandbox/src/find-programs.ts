@@ -1,6 +1,6 @@
 /** Finds the programs that make the sandbox. PATH may name directories of the project, whose programs would run outside of it. */
 import { accessSync, constants, existsSync, realpathSync } from "node:fs";
-import { delimiter, isAbsolute, join } from "node:path";
+import { delimiter, isAbsolute } from "node:path";
 import { isBeneath } from "@sluice/mount-control";
 import { lacking, unfit } from "@sluice/runtime/cli";
 
@@ -23,7 +23,7 @@ function find(name: string, base: string | undefined): string | undefined {
   // Login shells of users leave out the last two.
   const directories = [...(process.env["PATH"] ?? "").split(delimiter), "/usr/sbin", "/sbin"];
   for (const directory of directories) {
-    const path = join(directory, name);
+    const path = `${directory}/${name}`;
     if (!isAbsolute(directory) || !existsSync(path)) continue;
     try {
       if (base !== undefined && isBeneath(realpathSync.native(path), base)) continue;

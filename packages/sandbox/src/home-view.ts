@@ -115,7 +115,7 @@ export function homeView(home: string, places: HomePlaces, mounted: readonly str
   const files: string[] = [];
   const isFree = (path: string): boolean => !mounted.some((other) => isBeneath(other, path));
   for (const name of names) {
-    const path = join(home, name);
+    const path = `${home}/${name}`;
     if (CREDENTIALS.has(name)) continue;
     const kind = kindOf(path);
     if (kind === "link") view.links.push({ path, target: readlinkSync(path) });
@@ -128,18 +128,14 @@ export function homeView(home: string, places: HomePlaces, mounted: readonly str
   view.shown.splice(Math.max(0, MOST_ENTRIES - view.links.length));
   view.links.splice(MOST_ENTRIES);
   for (const name of CACHES) {
-    const path = join(home, name);
+    const path = `${home}/${name}`;
     if (!names.includes(name) && isFree(path)) addChangeable(view, { path, name, real: [] }, places);
   }
   return view;
 }
 
 function addChangeable(view: HomeView, { path, name, real }: { path: string; name: string; real: string[] }, places: HomePlaces): void {
-  const [upper, work, at] = [places.upper, places.work, places.mounts].map((directory) => join(directory, name)) as [
-    string,
-    string,
-    string,
-  ];
+  const [upper, work, at] = [`${places.upper}/${name}`, `${places.work}/${name}`, `${places.mounts}/${name}`];
   const lowers = [...places.frozen(name).filter((layer) => existsSync(layer)), ...real];
   for (const directory of lowers.length === 0 ? [upper] : [upper, work, at]) mkdirSync(directory, { recursive: true, mode: 0o700 });
   if (lowers.length === 0) view.own.push({ path, layer: upper });
@@ -163,7 +159,7 @@ function existing(paths: readonly string[]): HomeView["hidden"] {
 
 /** All credentials below a home directory. */
 export function credentialsIn(home: string, names: Iterable<string> = CREDENTIALS): HomeView["hidden"] {
-  return existing(Array.from(names, (name) => join(home, name)));
+  return existing(Array.from(names, (name) => `${home}/${name}`));
 }
 
 /** Those in other places by variables of the caller. A cover over one of the directories `shown` would leave no place for it. */

@@ -34,7 +34,7 @@ export const remedyIfGone = (status: number, remedy: string): string =>
   GONE.includes(status) ? remedy : "check its disk and its permissions";
 
 export function below({ fd, path }: Place, name: string): Place {
-  return { fd, path: join(path, name) };
+  return { fd, path: `${path}/${name}` };
 }
 
 /** A relative path of the environment counts as missing, as the XDG specification has it. @throws CliError if there is none */
