@@ -16,7 +16,7 @@ import { closeInherited, type FileToRead, filesToRead, makePlaces, removePlaces 
 import { promptForPerson } from "./person-prompt.js";
 import { outsideSockets } from "./outside-sockets.js";
 import { type AskedView, type ServedView, type ViewOrder, viewWords } from "./view-order.js";
-import { BEGUN, ENDED, LOST, overlayTable, STAGE_FD, stageCommand, type StageServer, wordsText } from "./stage/stage-script.js";
+import { BEGUN, ENDED, LOST, mountWord, overlayTable, STAGE_FD, stageCommand, wordsText } from "./stage/stage-script.js";
 import { callFilter } from "./call-filter.js";
 import { memoryFile, SandboxStart } from "./stage/sandbox-start.js";
 import { StageProcess } from "./stage/stage-process.js";
@@ -169,11 +169,10 @@ interface Plan {
 
 const socketsOf = (session: Session): string => (session.record.userXattr ? SOCKETS_OF_USER : SOCKETS_OF_ROOT);
 
-function stageServer({ session, sluice, order }: SessionRun, capabilities: readonly string[]): StageServer {
-  const socketDirectory = socketsOf(session);
-  if (socketDirectory === SOCKETS_OF_ROOT) mkdirSync(socketDirectory, { recursive: true, mode: 0o711 });
+/** For a server in the namespaces. @throws CliError */
+function makeReadyForServer({ session }: SessionRun): void {
+  if (socketsOf(session) === SOCKETS_OF_ROOT) mkdirSync(SOCKETS_OF_ROOT, { recursive: true, mode: 0o711 });
   else noteShownIds(session.place);
-  return { command: [...sluice, ...viewWords(order)], capabilities, socketDirectory };
 }
 
 /** @throws CliError */
@@ -201,14 +200,13 @@ function planStage(run: SessionRun, { terminal, toRead }: Surroundings): Plan {
   return { asRoot, overlays, table, placed, files, options: bwrapArguments(confinement), optionsFile, env };
 }
 
-/** @param capabilities those of the server that mounts the view; undefined: it is mounted. @throws CliError */
+/** @throws CliError */
 function startStage(
-  run: SessionRun,
+  { session, sluice, order }: SessionRun,
   { programs, terminal }: Surroundings,
   { asRoot, overlays, table, placed, files, env }: Plan,
-  capabilities: readonly string[] | undefined,
 ): StageProcess {
-  const server = capabilities === undefined ? undefined : stageServer(run, capabilities);
+  const server = { command: [...sluice, ...viewWords(order)], socketDirectory: socketsOf(session) };
   const stage = { programs, server, asRoot, filesToRead: placed, overlays, table, terminal: terminal?.replaced[0] };
   return new StageProcess(stageCommand(stage), env, files);
 }
@@ -310,19 +308,20 @@ async function noteSignals<T>(work: () => Promise<T>, giveUp: () => void): Promi
   }
 }
 
-interface Prepared {
-  plan: Plan;
-  served: ServedView | undefined;
-  /** Of the server that is to mount the view; undefined: it is mounted. */
-  capabilities: readonly string[] | undefined;
-}
-
-/** Plans the sandbox, while a service mounts the view, if one does. @throws CliError */
-async function prepare(run: SessionRun, surroundings: Surroundings): Promise<Prepared> {
+/** Plans the sandbox and makes namespaces for it, while a service mounts the view, if one does. @throws CliError */
+async function prepare(run: SessionRun, surroundings: Surroundings): Promise<Started> {
   const plan = planStage(run, surroundings);
-  const served = await run.view?.served;
-  await run.onDisk;
-  return { plan, served, capabilities: served === undefined ? await run.serverCapabilities() : undefined };
+  const stage = startStage(run, surroundings, plan);
+  try {
+    const served = await run.view?.served;
+    await run.onDisk;
+    if (served === undefined) makeReadyForServer(run);
+    stage.pipe(STAGE_FD.talk).write(`${mountWord(served === undefined ? await run.serverCapabilities() : undefined)}\n`);
+    return { stage, plan, served };
+  } catch (error) {
+    stage.kill();
+    throw error;
+  }
 }
 
 async function runOnView(run: SessionRun, surroundings: Surroundings): Promise<CommandEnd> {
@@ -332,12 +331,12 @@ async function runOnView(run: SessionRun, surroundings: Surroundings): Promise<C
   );
   let ending: Promise<CommandEnd>;
   try {
-    if (signal !== undefined) throw toldToEnd(signal);
-    const { plan, served, capabilities } = result;
-    // The mounts of the namespaces are those of the moment in which they are made.
-    const stage = startStage(run, surroundings, plan, capabilities);
+    if (signal !== undefined) {
+      result.stage.kill();
+      throw toldToEnd(signal);
+    }
     // By its first step it passes signals on.
-    ending = runInStage(run, surroundings, { stage, plan, served });
+    ending = runInStage(run, surroundings, result);
   } finally {
     unhook();
   }

@@ -26,8 +26,17 @@ export const INSIDE = "inside";
 export const BEGUN = "begun";
 export const TRIED = "tried";
 export const LOST = "lost";
-/** The line that it reads there: the command may start, after a sandbox that did not start again. Anything else ends the stage. */
+/**
+ * The lines that it reads there. First whether the view is mounted, or the word for a server and its capabilities, as setpriv(1) has them: the
+ * mounts of the namespaces are those of that moment. Then, before each try, that the command may start. Anything else ends the stage.
+ */
 export const GO = "go";
+const setOf = (names: readonly string[]): string => ["-all", ...names.map((name) => `+${name.toLowerCase()}`)].join(",");
+const SERVED = "served";
+const SERVE = "serve";
+/** @param capabilities those of the server that mounts the view; undefined: it is mounted */
+export const mountWord = (capabilities: readonly string[] | undefined): string =>
+  capabilities === undefined ? SERVED : `${SERVE} ${setOf(capabilities)}`;
 
 /** The stage ignores them (stage-process.ts), and the command does not. */
 const OF_TERMINAL = "INT,QUIT,HUP";
@@ -39,16 +48,14 @@ const line = (words: readonly string[]): string => words.map(quoted).join(" ");
 export interface StageServer {
   /** Its command line. */
   command: readonly string[];
-  /** It starts without the others: else it would have to start again to lose them. */
-  capabilities: readonly string[];
   /** Covered by an empty file system in which the server makes its sockets. */
   socketDirectory: string;
 }
 
 export interface Stage {
   programs: Programs;
-  /** Undefined: the view is mounted already, and the namespaces begin with it. */
-  server: StageServer | undefined;
+  /** For a view that is not mounted yet. */
+  server: StageServer;
   asRoot: boolean;
   /** A standard file that is the command's terminal, if it has one. */
   terminal: number | undefined;
@@ -103,8 +110,6 @@ ${placed}`;
 /** A file of certificates, which Node reads at each start: that doubles the time. The server connects to no other machine. */
 const SLOW_START = "NODE_EXTRA_CA_CERTS";
 
-const setOf = (names: readonly string[]): string => ["-all", ...names.map((name) => `+${name.toLowerCase()}`)].join(",");
-
 /**
  * The content of the file `words`. bubblewrap takes at most 9,000 words in all, and a command may have more, such as the names of all files of a
  * directory.
@@ -144,8 +149,9 @@ function commandLine({ programs: { bwrap, env, setsid, sh }, terminal }: Stage):
 
 const CLOSED = `${STAGE_FD.talk}<&- ${STAGE_FD.filter}<&- ${STAGE_FD.options}<&- ${STAGE_FD.words}<&-`;
 
-function startServer({ programs, asRoot }: Stage, { command, capabilities, socketDirectory }: StageServer): string {
-  const limited = [programs.setpriv, "--no-new-privs", "--bounding-set", setOf(capabilities), programs.setsid];
+/** It starts without other capabilities than `$2`: else it would have to start again to lose them. */
+function startServer({ programs, asRoot, server: { command, socketDirectory } }: Stage): string {
+  const limited = `${line([programs.setpriv, "--no-new-privs", "--bounding-set"])} "$2" ${line([programs.setsid, ...command])}`;
   const variables = asRoot ? "" : `XDG_RUNTIME_DIR=${quoted(socketDirectory)} `;
   const { talk, told } = STAGE_FD;
   return `
@@ -153,7 +159,7 @@ ${line([programs.mount, "-t", "tmpfs", "-o", "mode=0755,nosuid,nodev", "tmpfs", 
 echo ${ENTERED} >&${told}
 (
   unset ${SLOW_START}
-  ${variables}${line([...limited, ...command])} </dev/null >&${told} 2>&1 ${CLOSED} &
+  ${variables}${limited} </dev/null >&${told} 2>&1 ${CLOSED} &
   server=$!
   asked=
   trap 'asked=yes; kill -TERM $server' TERM
@@ -181,13 +187,17 @@ const TELL_END = `
 `;
 
 function script(stage: Stage): string {
-  const { programs, server, overlays, table, filesToRead } = stage;
+  const { programs, overlays, table, filesToRead } = stage;
   const { talk, told } = STAGE_FD;
   const home = overlays.length === 0 ? "" : `(\n${mountOverlays(programs, overlays, table)}\n) ${CLOSED} &\nhome=$!`;
   return `
 trap : TERM
 ${filesToRead.map((file) => openToRead(programs, file)).join("\n")}
-${server === undefined ? `echo ${ENTERED} >&${told}` : startServer(stage, server)}
+if [ "$1" = ${SERVED} ]; then
+echo ${ENTERED} >&${told}
+else
+${startServer(stage)}
+fi
 exec ${told}>&-
 ${home}
 read -r word <&${talk}
@@ -200,19 +210,25 @@ if [ "$word" = ${GO} ]; then
     echo ${TRIED} >&${talk}
     read -r word <&${talk} || word=
   done
-  ${server === undefined ? TELL_END : ""}
+  if [ "$1" = ${SERVED} ]; then
+  ${TELL_END}
+  fi
 fi
-${server === undefined ? "" : END_SERVER}
+if [ "$1" = ${SERVE} ]; then
+${END_SERVER}
+fi
 exit \${code:-\${ended:-1}}
 `;
 }
 
-/** The whole command line: namespaces, and the script in them. */
+/**
+ * The whole command line: the namespaces of users and processes, which wait in the caller's mounts, and then those of mounts with the script. So
+ * they are ready when a service has mounted the view.
+ */
 export function stageCommand(stage: Stage): [string, ...string[]] {
   const { unshare, sh } = stage.programs;
   const user = stage.asRoot ? [] : ["--user", "--map-root-user"];
-  return [
-    ...([unshare, ...user, "--mount", "--propagation", "private", "--pid", "--fork", "--kill-child", "--mount-proc"] as const),
-    ...[sh, "-c", script(stage), "sluice-stage"],
-  ];
+  const mounts = line([unshare, "--mount", "--propagation", "private", "--mount-proc", sh, "-c", script(stage), "sluice-stage"]);
+  const waits = `read -r how capabilities <&${STAGE_FD.talk} && exec ${mounts} "$how" "$capabilities"`;
+  return [unshare, ...user, "--pid", "--fork", "--kill-child", sh, "-c", waits, "sluice-stage"];
 }
