@@ -27,8 +27,8 @@ const BUILD_BYTES = 26;
 const BUILD = "sluice build";
 /** The flags that keepPausesShort (packages/runtime) changes, and their values before. */
 const SHORT_PAUSES = {
-  on: "--semi-space-growth-factor=1 --no-parallel-scavenge",
-  off: "--semi-space-growth-factor=2 --parallel-scavenge",
+  on: "--semi-space-growth-factor=1 --no-parallel-scavenge --no-concurrent-array-buffer-sweeping",
+  off: "--semi-space-growth-factor=2 --parallel-scavenge --concurrent-array-buffer-sweeping",
 };
 
 /** A later one may warn of the binding, or have taken it away. */

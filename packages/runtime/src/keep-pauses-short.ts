@@ -5,12 +5,12 @@ import { runInNewContext } from "node:vm";
 /**
  * In one pause V8 moves the survivors of the young generation, and nodes do survive: at its full 16 MiB that takes
  * several milliseconds while a tree is walked. This limits it to its initial size. Loading a service's modules already
- * makes it grow: call this before they are imported. So small a generation is collected by this thread alone: to wake another
- * one, and to wait for it, takes longer than its share of the work. Caches of compiled code are made for these flags, too
+ * makes it grow: call this before they are imported. So small a generation, and its buffers, are collected by this thread alone: to
+ * wake another one, and to wait for it, takes longer than its share of the work, on busy processors a hundred milliseconds. Caches of compiled code are made for these flags, too
  * (packages/dev/make-caches.cjs).
  */
 export function keepPausesShort(): void {
-  setFlagsFromString("--semi-space-growth-factor=1 --no-parallel-scavenge");
+  setFlagsFromString("--semi-space-growth-factor=1 --no-parallel-scavenge --no-concurrent-array-buffer-sweeping");
 }
 
 type Collect = (how?: { type: "minor" }) => void;
