@@ -1,11 +1,12 @@
 /** Has mounts made, listed and ended by a host service. */
-import { credentials, Metadata, type ServiceError, status } from "@grpc/grpc-js";
+import { Metadata, type ServiceError, status } from "@grpc/grpc-js";
 import { failed } from "@sluice/runtime/cli";
 import { errorOf, HostUnreachable } from "./failure.js";
 import { type Failure, type HostedMount, HostServiceClient, type MountResponse, type MountSpec } from "./gen/sluice/host/v1/host.js";
+import { KNOWN_PEER } from "./known-peer.js";
 
 async function connected<T>(socket: string, use: (client: HostServiceClient) => Promise<T>): Promise<T> {
-  const client = new HostServiceClient(`unix://${socket}`, credentials.createInsecure());
+  const client = new HostServiceClient(`unix://${socket}`, KNOWN_PEER);
   try {
     return await use(client);
   } finally {

@@ -7,6 +7,7 @@ import { native, toBytes } from "@sluice/native";
 import { EXIT, failed } from "@sluice/runtime/cli";
 import { errorOf, HostGone, HostUnreachable } from "./failure.js";
 import type { Failure, MountRequest, MountResponse, MountSpec } from "./gen/sluice/host/v1/host.js";
+import { strangerAt } from "./host-peer.js";
 import type { MountFollower } from "./mount-follower.js";
 
 /** Of the first line. gRPC begins with another one. */
@@ -50,13 +51,12 @@ function failureIn({ $case }: PlainRequest, failure: Failure): Failure {
 
 const lineOf = (request: PlainRequest): string => `${JSON.stringify(request)}\n`;
 
-/** Whoever answers tells the caller that the mount is there. @throws CliError, and closes the connection, unless it is root or this user */
+/** @throws CliError, and closes the connection, unless the service is one of root or this user */
 function refuseStranger(fd: number, path: string): void {
-  const peer = native.peerCredentials(fd);
-  if (typeof peer !== "number" && [0, process.geteuid?.()].includes(peer.uid)) return;
+  const problem = strangerAt(fd);
+  if (problem === undefined) return;
   native.close(fd);
-  const uid = typeof peer === "number" ? "?" : peer.uid;
-  throw failed(path, `a process of uid ${uid} answers there, not one of root (EPERM)`, "name the socket of a host service of root");
+  throw failed(path, problem, "name the socket of a host service of root");
 }
 
 class PlainCalls {

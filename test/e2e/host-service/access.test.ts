@@ -17,6 +17,7 @@ import {
   startHostService,
   startScript,
 } from "@sluice/testkit";
+import { mountsOf } from "@sluice/host-api";
 import { expect } from "vitest";
 
 const { describe, test } = requires("/dev/fuse", "CAP_SYS_ADMIN", "command setpriv", "checkout that every user can read");
@@ -132,16 +133,36 @@ describe("a host service", () => {
   });
 });
 
-test("root's command asks no process of somebody else that listens at the socket", async () => {
-  const [place, lower, mountpoint] = [scratch(), scratch(), scratch()];
+async function strangerListens(): Promise<{ socket: string; end: () => Promise<string> }> {
+  const place = scratch();
   chmodSync(place, 0o777);
   const socket = join(place, "host.sock");
   const listen = `import { createServer } from "node:net";
     createServer((socket) => socket.on("data", () => console.log("asked"))).listen(process.argv[1], () => console.log("listens"));`;
   const stranger = startScript(listen, { args: [socket], as: USER });
   await stranger.waitFor("listens");
+  const end = async (): Promise<string> => {
+    stranger.kill("SIGKILL");
+    return (await stranger.finished).stdout;
+  };
+  return { socket, end };
+}
+
+const STRANGER = `a process of uid ${USER.uid} answers there, not one of root (EPERM)`;
+
+test("root's command asks no process of somebody else that listens at the socket", async () => {
+  const { socket, end } = await strangerListens();
+  const [lower, mountpoint] = [scratch(), scratch()];
   const { code, stderr } = await runSluice(["mount", "--host-service", socket, "--background", "--lower", lower, mountpoint]);
-  stranger.kill("SIGKILL");
-  expect([code, stderr]).toEqual([1, expect.stringContaining(`a process of uid ${USER.uid} answers there, not one of root (EPERM)`)]);
-  expect((await stranger.finished).stdout).not.toContain("asked");
+  const said = await end();
+  expect([code, stderr]).toEqual([1, expect.stringContaining(STRANGER)]);
+  expect(said).not.toContain("asked");
+});
+
+test("root's gRPC clients, such as the driver of volumes, refuse a process of somebody else at the socket", async () => {
+  const { socket, end } = await strangerListens();
+  const problem = await mountsOf(socket, 3_000).catch(String);
+  const said = await end();
+  expect(said).not.toContain("asked");
+  expect(problem).toContain(STRANGER);
 });
