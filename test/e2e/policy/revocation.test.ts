@@ -2,7 +2,8 @@
  * A policy is edited while files are open: the mount refuses mediated opens, reports passthrough opens, and signals their
  * holders if asked to.
  */
-import { writeFileSync } from "node:fs";
+import { createHash } from "node:crypto";
+import { closeSync, openSync, writeFileSync } from "node:fs";
 import {
   eventually,
   file,
@@ -66,6 +67,30 @@ async function mounted(effect: string, args: string[] = []): Promise<SluiceMount
   const lower = plant(scratch(), { f: file("content", { mode: 0o666 }), g: file("other", { mode: 0o666 }) });
   return mountSluice({ lowers: [lower], upper: plant(scratch(), {}), policy: allow(effect), args });
 }
+
+/** All files of the test have this content. */
+const CONTENT = "content";
+const DIGEST = createHash("sha256").update(CONTENT).digest("hex");
+const BY_DIGEST = `{ name: by digest, when: "resource.digest == '${DIGEST}'", effect: deny }`;
+/** More than are judged together. */
+const MANY = 40;
+
+test("an open that the path denies is refused before the digests of other open files are computed", async () => {
+  const names = [...Array(MANY).keys()].map((number) => `slow-${number}`);
+  const lower = plant(scratch(), Object.fromEntries([...names, "f"].map((name) => [name, file(CONTENT, { mode: 0o666 })])));
+  const mount = await mountSluice({ lowers: [lower], upper: plant(scratch(), {}), policy: allow("mediate") });
+  const paths = [...names, "f"].map((name) => mount.path(name));
+  const opened = paths.map((path) => openSync(path, "r"));
+  const rules = `rules:\n  - { name: no more, path: f, effect: deny }\n  - ${BY_DIGEST}\n`;
+  writeFileSync(mount.policyFile as string, `${allow("mediate")}${rules}`);
+  await eventually("all opens are refused", AMPLE_MS, async () => (await status(mount)).refused === MANY + 1);
+  const [first = ""] = mount
+    .log()
+    .split("\n")
+    .filter((line) => line.includes("its I/O is refused"));
+  expect(first).toContain('"path":"f"');
+  for (const fd of opened) closeSync(fd);
+});
 
 test("a revoked mediated open is refused at its next read, cached data included, until it is allowed again", async () => {
   const mount = await mounted("mediate");

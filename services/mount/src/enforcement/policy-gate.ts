@@ -167,6 +167,17 @@ export class PolicyGate implements Gate {
     return this.#ask({ call, intent, startedMs: performance.now(), carried, attempt: 1 });
   }
 
+  /** The same without a wait for the content of the file. Undefined if the answer may depend on it. */
+  async reviewAtOnce(call: CallContext, intent: Intent): Promise<ReviewedRuling | undefined> {
+    const needs = this.#capabilities ?? FIRST_FACTS;
+    if (!this.active || this.#contents.isReady(intent.content, needs)) return this.review(call, intent);
+    const carried = { ...needs, headBytes: 0, needsDigest: false };
+    const ruling = await this.#ask({ call, intent, startedMs: performance.now(), carried, attempt: MAX_ATTEMPTS });
+    const { source, scope } = ruling.decision ?? {};
+    // An answer for which a fact was missing has no scope.
+    return scope === undefined && source !== "outage" ? undefined : ruling;
+  }
+
   /** The ruling of a review holds for the open file from now on, if something is done about its transfers. @returns true if it has new terms */
   renew(handle: number, ruling: ReviewedRuling): boolean {
     return this.#obliged.renew(handle, ruling);

@@ -46,6 +46,14 @@ export class ContentReader {
     this.#mapped = new MappedFiles(findMapped);
   }
 
+  /** Whether `prepare` would not wait. It begins nothing. */
+  isReady(content: Content | undefined, { headBytes, needsDigest }: ContentNeeds): boolean {
+    if (content === undefined || (headBytes === 0 && !needsDigest)) return true;
+    if (headBytes > 0 && readHead(content, headBytes, RWF.NOWAIT) === -Errno.EAGAIN) return false;
+    if (content.beingWritten || content.mayBeMapped) return content.beingWritten;
+    return !needsDigest || this.#digests.known(content) !== undefined;
+  }
+
   /** Resolves once `read` need not wait, with the reason if there is no digest; undefined if that is so at once. */
   prepare(content: Content | undefined, needs: ContentNeeds): Promise<string | undefined> | undefined {
     if (content === undefined) return undefined;

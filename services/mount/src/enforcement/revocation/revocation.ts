@@ -1,5 +1,5 @@
 /**
- * Judges open files again when the policy changes:
+ * Judges open files again when the policy changes, and at last those whose judgement waits for the content of their file:
  *
  * - A mediated open that is denied now: its reads and writes are refused, its pages are dropped, and it gets no others.
  * - A mediated open with obligations that is still allowed: the policy's new terms hold from the next transfer on.
@@ -30,7 +30,7 @@ export interface RevocationEvents {
 
 export interface RevocationParts {
   decider: Pick<Decider, "onPolicyChange">;
-  gate: Pick<PolicyGate, "review" | "renew">;
+  gate: Pick<PolicyGate, "review" | "reviewAtOnce" | "renew">;
   grants: Grants;
   overlay: Pick<Overlay, "review" | "reviewClosed" | "ruledAgain" | "withhold" | "passing">;
   onRevoke: OnRevoke;
@@ -46,6 +46,9 @@ export interface RevocationParts {
 /** How an open that passes through would be opened now; undefined if there is nothing left of it. */
 type Escaped = () => Intent | undefined;
 
+/** Judges an open. Undefined if that takes a while. */
+type Judge = (call: CallContext, intent: Intent) => Promise<ReviewedRuling | undefined>;
+
 /** Questions on their way at once: the decision service has others to answer. */
 const AT_ONCE = 32;
 
@@ -59,6 +62,9 @@ export class Revocation {
   /** The state of a revoked open that was last reported. */
   readonly #told = new WeakMap<GrantRecord, keyof RevokedCounts>();
   readonly #left: LeftMappings;
+  /** On their way. */
+  readonly #withheld: Promise<void>[] = [];
+  readonly #turn = new LoopTurn();
   #running = false;
   #again = false;
   #closed = false;
@@ -106,30 +112,39 @@ export class Revocation {
   }
 
   async #reviewAll(): Promise<void> {
-    const open = [...this.#parts.grants.all()];
-    const withheld: Promise<void>[] = [];
-    // A policy without conditions answers all at once.
-    const turn = new LoopTurn();
-    for (let from = 0; from < open.length && !this.#closed; from += AT_ONCE) {
-      await Promise.all(open.slice(from, from + AT_ONCE).map((grant) => this.#reviewOne(grant, withheld)));
-      if (turn.isOver) await turn.next();
+    const { gate, grants } = this.#parts;
+    const open = [...grants.all()];
+    const atOnce: Judge = (call, intent) => gate.reviewAtOnce(call, intent);
+    const waiting: Judge = (call, intent) => gate.review(call, intent);
+    const later: GrantRecord[] = [];
+    for (const part of partsOf(open)) later.push(...(await this.#reviewThese(part, atOnce)));
+    let isDone = await this.#act(open, atOnce);
+    for (const part of partsOf(later)) {
+      // All are judged by a later policy.
+      if (this.#again || this.#closed) return;
+      await this.#reviewThese(part, waiting);
+      isDone = (await this.#act(part, atOnce)) && isDone;
     }
-    // Whether an open passes through depends on the other opens, and on pages that take a moment to go.
-    await Promise.all(withheld);
-    const escaped = this.#tell(open);
-    if (this.#parts.onRevoke === "report") return;
-    await this.#addLeft(escaped);
-    if (escaped.size > 0) await this.#signalHolders(escaped);
+    if (!isDone && !this.#again && !this.#closed) await this.#act(open, waiting);
   }
 
-  async #reviewOne(grant: GrantRecord, withheld: Promise<void>[]): Promise<void> {
+  /** @returns those of which `judge` did not say */
+  async #reviewThese(grants: readonly GrantRecord[], judge: Judge): Promise<readonly GrantRecord[]> {
+    const isJudged = await Promise.all(grants.map((grant) => this.#reviewOne(grant, judge)));
+    // A policy without conditions answers all at once.
+    if (this.#turn.isOver) await this.#turn.next();
+    return grants.filter((_, at) => isJudged[at] === false);
+  }
+
+  async #reviewOne(grant: GrantRecord, judge: Judge): Promise<boolean> {
     const { overlay, gate, grants } = this.#parts;
     const open = overlay.review(grant.handle);
-    if (open === undefined) return;
-    const review = await gate.review(callOf(grant), open.intent);
-    if (review.decision?.source === "outage") return;
+    if (open === undefined) return true;
+    const review = await judge(callOf(grant), open.intent);
+    if (review === undefined) return false;
+    if (review.decision?.source === "outage") return true;
     // A person allowed this open, and the policy still leaves it to a person.
-    if (review.decision?.effect === "ask" && grant.byPerson === true && review.decision.rule === grant.rule) return;
+    if (review.decision?.effect === "ask" && grant.byPerson === true && review.decision.rule === grant.rule) return true;
     const was = grant.revoked;
     grant.revoked = revokedBy(open, review);
     if (gate.renew(grant.handle, review)) overlay.ruledAgain(grant.handle);
@@ -138,10 +153,26 @@ export class Revocation {
       if (open.withheld) void overlay.withhold(grant.handle, undefined);
       this.#told.delete(grant);
       if (was !== undefined) grants.changed("restored", grant);
-      return;
+      return true;
     }
     // A passthrough open is withheld as well: truncation, space and copies by its descriptor come to the daemon.
-    if (was?.effect !== grant.revoked.effect) withheld.push(overlay.withhold(grant.handle, review.decision?.errno || Errno.EACCES));
+    if (was?.effect !== grant.revoked.effect) this.#withhold(grant, review.decision?.errno || Errno.EACCES);
+    return true;
+  }
+
+  #withhold({ handle }: GrantRecord, errno: number): void {
+    const withheld = this.#parts.overlay.withhold(handle, errno);
+    this.#withheld.push(withheld);
+  }
+
+  /** Tells of these opens, and signals their holders. @returns false if `judge` did not say of some whether they are to be signalled */
+  async #act(open: readonly GrantRecord[], judge: Judge): Promise<boolean> {
+    // Whether an open passes through depends on the other opens, and on pages that take a moment to go.
+    await Promise.all(this.#withheld.splice(0));
+    const escaped = this.#tell(open);
+    if (this.#parts.onRevoke === "report") return true;
+    const isLeftJudged = await this.#addLeft(escaped, judge);
+    return (escaped.size === 0 || (await this.#signalHolders(escaped, judge))) && isLeftJudged;
   }
 
   /** Reports opens that are newly revoked, or pass through by now. Returns those that pass through, by st_ino. */
@@ -172,45 +203,60 @@ export class Revocation {
     if (open !== undefined && accesses !== undefined) this.#left.closed(open.ino, { nodeId, accesses, caller: { pid, uid, gid } });
   }
 
-  /** Adds the closed opens that the policy does not grant any more, and that left a mapping. */
-  async #addLeft(escaped: Map<bigint, Escaped[]>): Promise<void> {
-    const { overlay, gate } = this.#parts;
+  /** Adds the closed opens that the policy does not grant any more, and that left a mapping. @returns as `#act` */
+  async #addLeft(escaped: Map<bigint, Escaped[]>, judge: Judge): Promise<boolean> {
+    const { overlay } = this.#parts;
+    let isJudged = true;
     for (const { ino, nodeId, accesses, caller } of await this.#left.find()) {
       const describe = (): Intent | undefined => overlay.reviewClosed(nodeId, accesses);
       const intent = describe();
-      if (intent !== undefined && isRefused(await gate.review(callOf(caller), intent)))
-        escaped.set(ino, [...(escaped.get(ino) ?? []), describe]);
+      if (intent === undefined) continue;
+      const review = await judge(callOf(caller), intent);
+      isJudged &&= review !== undefined;
+      if (isRefused(review)) escaped.set(ino, [...(escaped.get(ino) ?? []), describe]);
     }
+    return isJudged;
   }
 
-  /** Judges each holder by itself: another one may rightly have the same file. */
-  async #signalHolders(escaped: ReadonlyMap<bigint, readonly Escaped[]>): Promise<void> {
+  /** Judges each holder by itself: another one may rightly have the same file. @returns as `#act` */
+  async #signalHolders(escaped: ReadonlyMap<bigint, readonly Escaped[]>, judge: Judge): Promise<boolean> {
     const { holders, events, onRevoke } = this.#parts;
     const signal = onRevoke === "sigkill" ? "SIGKILL" : "SIGTERM";
+    let isJudged = true;
     for (const holder of await holders.find(new Set(escaped.keys()))) {
-      if (!(await this.#isDenied(holder, escaped.get(holder.ino) ?? []))) continue;
+      const isDenied = await this.#isDenied(holder, escaped.get(holder.ino) ?? [], judge);
+      isJudged &&= isDenied !== undefined;
+      if (isDenied !== true) continue;
       const status = await holders.signal(holder, signal);
       if (status === 0) this.signalled++;
       events.signalled(holder, status);
     }
+    return isJudged;
   }
 
-  /** By the accesses of each revoked open that it may hold: all holders of a file look the same. */
-  async #isDenied(holder: Holder, revoked: readonly Escaped[]): Promise<boolean> {
+  /** By the accesses of each revoked open that it may hold: all holders of a file look the same. Undefined if `judge` did not say. */
+  async #isDenied(holder: Holder, revoked: readonly Escaped[], judge: Judge): Promise<boolean | undefined> {
     const judged = new Set<string>();
+    let isJudged = true;
     for (const describe of revoked) {
       const intent = describe();
       const accesses = intent === undefined ? [] : accessesOf(holder, intent.accesses);
       if (intent === undefined || accesses.length === 0 || judged.has(accesses.join())) continue;
       judged.add(accesses.join());
-      if (isRefused(await this.#parts.gate.review(callOf(holder), { ...intent, accesses }))) return true;
+      const review = await judge(callOf(holder), { ...intent, accesses });
+      isJudged &&= review !== undefined;
+      if (isRefused(review)) return true;
     }
-    return false;
+    return isJudged ? false : undefined;
   }
 }
 
-function isRefused({ effect, decision }: ReviewedRuling): boolean {
-  return effect !== "grant" && decision?.source !== "outage";
+function* partsOf(grants: readonly GrantRecord[]): Generator<readonly GrantRecord[]> {
+  for (let from = 0; from < grants.length; from += AT_ONCE) yield grants.slice(from, from + AT_ONCE);
+}
+
+function isRefused(review: ReviewedRuling | undefined): boolean {
+  return review !== undefined && review.effect !== "grant" && review.decision?.source !== "outage";
 }
 
 /** Those of an open that a holder can have by it: a reader does not hold an open for writing, and a program that runs is no descriptor. */
