@@ -49,6 +49,7 @@ default: grant
 rules:
   - { name: records, path: "records/**", access: [write], subject: { uid: 2000 }, effect: deny }
   - { name: metered, path: "media/**", effect: mediate, obligations: { readBytesPerSecond: 100 } }
+  - { name: frozen, path: "frozen/**", effect: grant, obligations: { readOnly: true } }
   - { name: big, path: "sized/**", when: "resource.size > 10", effect: deny }
   - { name: staff, path: "staff/**", when: "!(7 in subject.groups)", effect: deny }
   - { name: programs, path: "data/**", when: "resource.head.startsWith('\\x7fELF')", effect: deny }
@@ -133,6 +134,13 @@ describe("a PDP of AuthZEN", () => {
       ]),
     ])("%s", async (_, body, decision) => {
       expect(await send({ body })).toMatchObject({ status: 200, body: { decision } });
+    });
+
+    it("says no to a change under readOnly, and yes to a read", async () => {
+      const answerTo = async (action: object): Promise<unknown> =>
+        (await send({ body: { subject: alice, action, resource: { type: "file", id: "/frozen/a" } } })).body;
+      expect(await answerTo(write)).toMatchObject({ decision: false, context: { effect: "deny", rule: "frozen" } });
+      expect(await answerTo(read)).toMatchObject({ decision: true, context: { effect: "grant", rule: "frozen" } });
     });
 
     it("tells the reason, the rule and the revision, and the obligation", async () => {

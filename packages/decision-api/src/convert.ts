@@ -20,7 +20,7 @@ import { GlobError } from "./glob/glob-pattern.js";
 import { HiddenNames } from "./glob/hidden-names.js";
 import * as wire from "./gen/sluice/decision/v1/decision.js";
 import { ANSWER_LIMITS, QUESTION_LIMITS, SHA256_HEX } from "./limits.js";
-import { isRate, mergeObligations, RATE_SHARE } from "./merge-obligations.js";
+import { isRate, mergeObligations, RATE_SHARE } from "./obligations/merge-obligations.js";
 import { ACCESS_OF, EFFECT_OF, OUTAGE_OF, WIRE_ACCESS, WIRE_EFFECT, WIRE_OUTAGE } from "./wire-names.js";
 
 /** The errnos a denial may have. */

@@ -21,9 +21,10 @@ export { decodeQuestions, encodeQuestions, type ReceivedQuestion, type SentQuest
 export * from "./inquiry.js";
 export * from "./limits.js";
 export * from "./mount-report.js";
-export { mergeObligations, mergeRates, RATE_SHARES, USUAL_RATE_SHARE } from "./merge-obligations.js";
+export { mergeObligations, mergeRates, RATE_SHARES, USUAL_RATE_SHARE } from "./obligations/merge-obligations.js";
 export { stricterOutage } from "./stricter-outage.js";
 export { mintIds, newQuestionId } from "./mint-ids.js";
+export * from "./obligations/obliged.js";
 export * from "./person-questions.js";
 export { plainQuestion, usualOperation } from "./plain-question.js";
 export { scopeText } from "./text/scope-text.js";

@@ -2,7 +2,7 @@
 import { NO_SUBTREE } from "./convert-scope.js";
 import { type CacheScope, type Effect, type Obligation, type RuleRates, type StatedOutage, STRICTNESS } from "./domain.js";
 import { ANSWER_LIMITS } from "./limits.js";
-import { mergeObligations, mergeRates } from "./merge-obligations.js";
+import { mergeObligations, mergeRates } from "./obligations/merge-obligations.js";
 import { stricterOutage } from "./stricter-outage.js";
 
 /** The common part of a policy's answer and a service's decision. */

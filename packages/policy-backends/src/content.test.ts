@@ -100,6 +100,16 @@ describe("rules", () => {
     expect(backend.failure?.message).toMatch(/:3:18: 'known.sha256', line 1: it begins with no SHA-256 sum/);
   });
 
+  it("may name a list as properties of objects are named", async () => {
+    writeFileSync(join(directory, "odd.sha256"), `${KNOWN}  a\n`);
+    const when = "resource.digest in digests.constructor";
+    const backend = await open(
+      `version: 1\ndefault: deny\ndigests: {constructor: odd.sha256}\nrules:\n  - {name: r, when: ${when}, effect: grant}\n`,
+    );
+    const rules = await Promise.all([KNOWN, OTHER].map(async (digest) => (await backend.policy.evaluate(digested(digest))).rule));
+    expect(rules).toEqual(["r", "default"]);
+  });
+
   it.each([
     [
       "resource.digest in digests.known",

@@ -88,7 +88,8 @@ export function factsOf(question: Question, needs: ContentNeeds): (ask: BooleanQ
   const xattr = Object.create(null) as Record<string, string>;
   for (const [name, value] of resource.xattrs) xattr[name] = safeText(Buffer.from(value).toString("latin1"));
   const { mount, layer, kind, mode, uid, gid } = resource;
-  const rare = { ...(resource.labels === undefined ? {} : { label: resource.labels }), ...contentFacts(question, needs) };
+  const label = Object.assign(Object.create(null) as Record<string, string>, resource.labels);
+  const rare = { ...(resource.labels === undefined ? {} : { label }), ...contentFacts(question, needs) };
   return ({ action, access, path: bytes }) => {
     const path = safeText(bytes);
     const name = path.slice(path.lastIndexOf("/") + 1);

@@ -263,6 +263,16 @@ describe("sluice policy explain", () => {
     expect(sluice("policy", "diff", policy, policy, "--tree", directory, "--uid", "4294967296")).toEqual({ status: 2, stdout: "", stderr });
   });
 
+  it("says that a change under readOnly is denied, as a mount denies it", () => {
+    const rule = "{name: frozen, path: 'ro/**', effect: grant, obligations: {readOnly: true}}";
+    const policy = file("ro.yaml", `version: 1\ndefault: grant\nrules:\n  - ${rule}\n`);
+    const { stdout } = sluice("policy", "explain", policy, "ro/a", "--access", "write");
+    expect(stdout).toMatch(
+      /^effect +deny \(EROFS\)\nrule +frozen\nreason +read-only by obligation; was: .*\nobligations +readOnly: true\n/,
+    );
+    expect(sluice("policy", "explain", policy, "ro/a").stdout).toMatch(/^effect +grant\n/);
+  });
+
   it("tells that the engine of the policy does not answer", () => {
     const policy = file("o.yaml", "kind: opa\nurl: http://127.0.0.1:1\npath: a/b\n");
     const { status, stderr } = sluice("policy", "explain", policy, "a");

@@ -7,6 +7,7 @@ const { policy } = loadPolicy(
     "version: 1\ndefault: grant\nrules:\n" +
       "  - {name: keys, path: '**/*.pem', effect: deny, errno: ENOENT}\n" +
       "  - {name: slow, path: 'd/**', access: [read], when: \"resource.xattr['user.class'] == 'x'\", effect: mediate, obligations: {readBytesPerSecond: 5}}\n" +
+      "  - {name: frozen, path: 'ro/**', effect: grant, obligations: {readOnly: true}}\n" +
       "  - {name: cat, subject: {executable: /bin/evil}, effect: deny}\n",
   ),
   "p",
@@ -28,6 +29,8 @@ describe("policy cases", () => {
   - {path: [a, ä.pem], expect: deny}
   - {path: d/a, xattrs: {user.class: x}, expect: {effect: mediate, obligations: {readBytesPerSecond: 5}}}
   - {path: d/a, expect: {effect: grant, rule: default}}
+  - {path: ro/a, expect: {effect: grant, rule: frozen, obligations: {readOnly: true}}}
+  - {path: ro/a, access: [read, write], expect: {effect: deny, rule: frozen, errno: EROFS}}
   - {path: a, executable: /bin/evil, expect: {rule: cat}}
   - {path: a, missing: [subject.executable], expect: deny}
 `),

@@ -1,5 +1,5 @@
 /** Table cases for a policy: questions with the expected answers. Read from YAML, run against a policy of any kind. */
-import { DENIAL_ERRNO, type Effect, isPlainPath } from "@sluice/decision-api";
+import { DENIAL_ERRNO, type Effect, EROFS, isPlainPath, obliged } from "@sluice/decision-api";
 import { z } from "zod";
 import type { Policy, Ruling } from "../backend.js";
 import { type DocumentWords, parseYaml, validateYaml } from "../document/yaml-document.js";
@@ -10,7 +10,7 @@ const effect = z.enum(["grant", "mediate", "ask", "deny", "hide"]);
 const expected = z.strictObject({
   effect: effect.optional(),
   rule: z.string().optional(),
-  errno: z.enum(["EACCES", "EPERM", "ENOENT"]).optional(),
+  errno: z.enum(["EACCES", "EPERM", "ENOENT", "EROFS"]).optional(),
   obligations: z.record(z.string(), z.union([z.string(), z.number(), z.boolean()])).optional(),
 });
 const policyCase = z.strictObject({
@@ -21,6 +21,8 @@ const policyCase = z.strictObject({
   expect: z.union([effect, expected]),
 });
 const casesSchema = z.strictObject({ cases: z.array(policyCase).min(1).max(10_000) });
+/** Of denials, the mount's own for changes under `readOnly` included. */
+const ERRNO = { ...DENIAL_ERRNO, EROFS };
 const OWNER_KEYS = ["uid", "gid"];
 
 const WORDS: DocumentWords = {
@@ -89,7 +91,7 @@ function differencesOf(ruling: Ruling, { expect }: PolicyCase): string[] {
   const found: Effect | "hide" = ruling.hides === true && expect.effect !== "deny" ? "hide" : ruling.effect;
   compare("effect", expect.effect satisfies Effect | "hide" | undefined, found);
   compare("rule", expect.rule, ruling.rule);
-  compare("errno", expect.errno === undefined ? undefined : DENIAL_ERRNO[expect.errno], ruling.errno);
+  compare("errno", expect.errno === undefined ? undefined : ERRNO[expect.errno], ruling.errno);
   const obligations = new Map(ruling.obligations.map(({ name, value }) => [name, value]));
   for (const [name, value] of Object.entries(expect.obligations ?? {})) compare(`obligation ${name}`, String(value), obligations.get(name));
   return differences;
@@ -98,7 +100,8 @@ function differencesOf(ruling: Ruling, { expect }: PolicyCase): string[] {
 /** A policy that gives no answer differs from every expectation. */
 export async function runPolicyCase(policy: Policy, each: PolicyCase): Promise<CaseOutcome> {
   try {
-    const ruling = await policy.evaluate(questionOf(each, `case-${each.line}`, policy.capabilities));
+    const question = questionOf(each, `case-${each.line}`, policy.capabilities);
+    const { enforced: ruling } = obliged(await policy.evaluate(question), question);
     return { differences: differencesOf(ruling, each), ruling };
   } catch (error) {
     return { differences: [`no answer: ${(error as Error).message}`], ruling: undefined };

@@ -107,7 +107,7 @@ function leaves(expr: Expr): Expr[] {
 
 /** A mistake of types shows on any facts, so that one sample finds it; a division by zero may be the sample's. */
 function typeFlaw(expr: Expr, digestLists: readonly string[]): ConditionFlaw | undefined {
-  const digests = Object.fromEntries(digestLists.map((name) => [name, new Map<string, string>()]));
+  const digests = new Map(digestLists.map((name) => [name, new Map<string, string>()]));
   const names = entryNamesIn(expr);
   const bindings = bindingsOf(SAMPLE, { xattrs: names, labels: names, headBytes: 0, digests });
   bindTo(bindings, "a", "read");

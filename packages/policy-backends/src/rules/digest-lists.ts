@@ -2,9 +2,9 @@
 import type { PolicyDocument } from "./policy-schema.js";
 
 /** By the name that conditions have for it. A map, since looking one up must not depend on how many there are. */
-export type DigestLists = Readonly<Record<string, ReadonlyMap<string, string>>>;
+export type DigestLists = ReadonlyMap<string, ReadonlyMap<string, string>>;
 
-export const NO_DIGEST_LISTS: DigestLists = {};
+export const NO_DIGEST_LISTS: DigestLists = new Map();
 
 /** Reading one takes milliseconds: questions wait for no longer. */
 const MAX_LIST_BYTES = 8 * 1024 * 1024;
@@ -34,5 +34,5 @@ function readList(file: string, path: readonly PropertyKey[], files: ListFiles):
 export function readDigestLists(document: PolicyDocument, files: ListFiles): DigestLists {
   const { digests } = document;
   if (digests === undefined) return NO_DIGEST_LISTS;
-  return Object.fromEntries(Object.entries(digests).map(([name, file]) => [name, readList(file, ["digests", name], files)]));
+  return new Map(Object.entries(digests).map(([name, file]) => [name, readList(file, ["digests", name], files)]));
 }

@@ -1,5 +1,5 @@
 /** Evaluations of AuthZEN 1.0, one or many, put to the policy in force. Knows no HTTP. */
-import type { Decision } from "@sluice/decision-api";
+import { type Decision, obligedToRead } from "@sluice/decision-api";
 import type { DecisionEngine } from "../engine/decision-engine.js";
 import { type Asked, askedOf, BadRequest } from "./evaluation-question.js";
 
@@ -55,7 +55,7 @@ function partsOf(body: Json): { subject: unknown; action: unknown; resource: unk
 async function evaluate(body: Json, engine: DecisionEngine): Promise<EvaluationAnswer> {
   const asked: Asked = askedOf(partsOf(body), engine.capabilities());
   if (asked.kind === "foreign") return { decision: false, context: { reason: asked.reason } };
-  return answerOf(await inTime(engine.decide(asked.question)), asked.passthrough);
+  return answerOf(obligedToRead(await inTime(engine.decide(asked.question)), asked.question), asked.passthrough);
 }
 
 /** Rejects with `BadRequest`, or as the policy does. */

@@ -1,6 +1,7 @@
 /** Runs `sluice policy test`, `replay`, `publish` and `explain`: asks a policy, without a mount and without a service. */
 import { readFileSync } from "node:fs";
-import { DENIAL_ERRNO, scopeText } from "@sluice/decision-api";
+import { getSystemErrorName } from "node:util";
+import { obliged, scopeText } from "@sluice/decision-api";
 import {
   type DescribedQuestion,
   type Policy,
@@ -123,7 +124,8 @@ export const explainPath = (file: string, path: string, flags: ExplainFlags): Pr
       layer: flags.layer,
       ...contentOf(flags.content),
     };
-    const ruling = await answered(file, async () => policy.evaluate(questionOf(described, "explain", policy.capabilities)));
+    const question = questionOf(described, "explain", policy.capabilities);
+    const { enforced: ruling } = obliged(await answered(file, async () => policy.evaluate(question)), question);
     const { sequence, digest } = policy.revision;
     const whole = { ...ruling, policy: policy.id, revision: { sequence: sequence.toString(), digest } };
     process.stdout.write(flags.json === true ? `${JSON.stringify(whole)}\n` : explanation(whole));
@@ -151,7 +153,7 @@ export async function publishFile(file: string, { to, above }: PublishFlags): Pr
   process.stdout.write(`${file}: published as revision ${sequence} ${digest.slice(0, 12)} in ${place}\n`);
 }
 
-const errnoWord = (errno: number): string => Object.entries(DENIAL_ERRNO).find(([, value]) => value === errno)?.[0] ?? `errno ${errno}`;
+const errnoWord = (errno: number): string => getSystemErrorName(-errno);
 
 function explanation(
   ruling: Awaited<ReturnType<Policy["evaluate"]>> & { policy: string; revision: { sequence: string; digest: string } },

@@ -2,7 +2,7 @@
  * The work that a caller of the console brings: a candidate policy, a recorded log. It may be malicious, so a process of its
  * own (caller-worker.ts), which no decision waits for, reads, checks and evaluates it.
  */
-import { ALL_ACCESSES, scopeText } from "@sluice/decision-api";
+import { ALL_ACCESSES, obliged, scopeText } from "@sluice/decision-api";
 import { loadPolicy, type Policy, PolicyError, problemLine, questionOf, type Ruling } from "@sluice/policy-backends";
 import { z } from "zod";
 import type { Change } from "../audit/change-tally.js";
@@ -69,7 +69,7 @@ function candidateOf(text: string): Policy {
 
 export async function rulingOf(policy: Policy, { path, ...described }: Described): Promise<object> {
   const question = questionOf({ ...described, path: [path] }, "console", policy.capabilities);
-  return shown(await policy.evaluate(question));
+  return shown(obliged(await policy.evaluate(question), question).enforced);
 }
 
 const shown = ({ effect, errno, rule, reason, obligations, scope, hides }: Ruling): object => ({

@@ -1,8 +1,7 @@
 /** Rulings that remember the decision they came from, and the ruling of each effect. */
-import type { Decision, Question } from "@sluice/decision-api";
+import type { Decision, IoTerms, Question } from "@sluice/decision-api";
 import type { Ruling } from "@sluice/overlay";
 import { Errno } from "@sluice/vfs";
-import type { IoTerms } from "./obligations.js";
 
 export interface DecidedRuling extends Ruling {
   readonly decision: Decision | undefined;

@@ -1,9 +1,8 @@
 /** Fulfils a decision's obligations on one open file: rates, maximum size, expiry, and the audit of each transfer. */
 import { setTimeout as sleep } from "node:timers/promises";
-import type { Decision } from "@sluice/decision-api";
+import type { Decision, IoTerms, RateTerms } from "@sluice/decision-api";
 import type { IoWatch, OpenRecord, WatchedIo } from "@sluice/overlay";
 import { type CallContext, Errno } from "@sluice/vfs";
-import type { IoTerms, RateTerms } from "./obligations.js";
 import type { RateLimits } from "./rate-limits.js";
 
 /** One read, write or change of size, for the audit. */
@@ -23,6 +22,9 @@ export interface AuditedIo {
 export type HandleRuling =
   | { readonly allowed: true; readonly decision: Decision; readonly terms: IoTerms }
   | { readonly allowed: false; readonly errno: number };
+
+/** The watch of a grant whose record cannot be read: it refuses each transfer. */
+export const REFUSING: IoWatch = { before: () => -Errno.EACCES, after: () => undefined };
 
 export interface IoWatchParts {
   readonly opened: OpenRecord;

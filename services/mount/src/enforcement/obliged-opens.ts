@@ -1,11 +1,10 @@
 /** The open files whose transfers are held to obligations, each with the question and the decision that obliged it. */
-import { type Decision, newQuestionId, type Question } from "@sluice/decision-api";
+import { type Decision, type IoTerms, newQuestionId, NO_TERMS, type Question } from "@sluice/decision-api";
 import { bootTimeMs } from "@sluice/native";
 import type { OpenRecord } from "@sluice/overlay";
 import type { CallContext } from "@sluice/vfs";
 import { errnoOfDenial, type DecidedRuling } from "./decided-ruling.js";
 import { type AuditedIo, type HandleRuling, ObligedIo } from "./io-watch.js";
-import { type IoTerms, NO_TERMS } from "./obligations.js";
 import type { PersistedGrant } from "./persisted-grant.js";
 import { RateLimits } from "./rate-limits.js";
 

@@ -2,8 +2,7 @@
  * A grant as the journal holds it, for a server that takes over: text with one character per byte. It has the caller and the time of the
  * open; with obligations also the question and the answer, so that the obligations stay in force and the next server can ask again.
  */
-import type { Decision, Question } from "@sluice/decision-api";
-import type { IoTerms } from "./obligations.js";
+import type { Decision, IoTerms, Question } from "@sluice/decision-api";
 
 /** Raised when an older build could not read the new form. */
 const VERSION = 1;

@@ -10,6 +10,8 @@ import {
   type FactNeeds,
   type MissingFact,
   NO_FACTS,
+  NO_TERMS,
+  obliged,
   type PolicyCapabilities,
   type Question,
   uniteFactNeeds,
@@ -22,14 +24,13 @@ import { ContentReader } from "./facts/content-facts.js";
 import { HiddenByPolicy } from "./hidden-by-policy.js";
 import { DENIED, type DecidedRuling, errnoOfDenial, isGuessAgainst, rulingOf, UNASKED } from "./decided-ruling.js";
 import type { PolicyGateEvents } from "./gate-events.js";
-import type { HandleRuling } from "./io-watch.js";
+import { type HandleRuling, REFUSING } from "./io-watch.js";
 import { LateRulings } from "./late-rulings.js";
 import { type AnsweredOpen, ObligedOpens, putAgain } from "./obliged-opens.js";
 import type { Grants } from "./grants.js";
 import { decodeGrant, encodeGrant } from "./persisted-grant.js";
 import { CallInquiry } from "./call-inquiry.js";
 import { type GovernedAccesses, governedAccesses, KnownPolicies } from "./known-policies.js";
-import { NO_TERMS, obliged, REFUSING } from "./obligations.js";
 import { mayWaitForPerson, PersonWaits } from "./person-waits.js";
 import { type DescribedAccess, describeAccess } from "./facts/describe-access.js";
 import type { FindMapped } from "./facts/mapped-files.js";

@@ -1,10 +1,9 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import type { Decision } from "@sluice/decision-api";
 import type { OpenRecord } from "@sluice/overlay";
 import { type CallContext, Cancellation, Errno } from "@sluice/vfs";
 import { expect, test } from "vitest";
 import { type HandleRuling, ObligedIo, type IoWatchParts } from "./io-watch.js";
-import { type IoTerms, NO_TERMS } from "./obligations.js";
+import { type Decision, type IoTerms, NO_TERMS } from "@sluice/decision-api";
 import { RateLimits } from "./rate-limits.js";
 
 test("grants one second's worth at once, and queues later transfers behind earlier ones", () => {

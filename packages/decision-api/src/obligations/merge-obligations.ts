@@ -2,8 +2,8 @@
  * The obligations of several answers, which all hold together. Of two numbers the smaller one holds. Of two shares of a rate the stricter one
  * holds: the more opens share a rate, the less each of them gets.
  */
-import type { Obligation, RuleRates } from "./domain.js";
-import { ANSWER_LIMITS } from "./limits.js";
+import type { Obligation, RuleRates } from "../domain.js";
+import { ANSWER_LIMITS } from "../limits.js";
 
 export const RATE_SHARE = "ratePer";
 /** The shares of a rate, from lax to strict. */

@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { ANSWER_LIMITS } from "./limits.js";
+import { ANSWER_LIMITS } from "../limits.js";
 import { mergeObligations, mergeRates } from "./merge-obligations.js";
 
 const list = (obligations: Record<string, string>): { name: string; value: string }[] =>
