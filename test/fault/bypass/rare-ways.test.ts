@@ -33,3 +33,13 @@ test("no rare way of opening leads to a denied file, not for root either, and ea
   expect(readFileSync(join(lower, "secrets/x"), "utf8")).toBe(PROGRAM);
   expect((await mount.stop()).code).toBe(0);
 });
+
+test("a caller that has left a group is no member by a thread of io_uring from before", async () => {
+  const group = 34_567;
+  const { lower, upper } = layers({ lower: { x: file("x", { mode: 0o666 }) } });
+  const members = { name: "members", path: "x", when: `${group} in subject.groups`, effect: "mediate" } as const;
+  const mount = await mountSluice({ lowers: [lower], upper, sharedPolicy: policyOf("deny", members) });
+  const output = await scriptOutput([compileProgram("left-group.c"), mount.path("x"), String(group)]);
+  expect(output).toBe(`member: 0 0\nleft: ${Errno.EACCES} ${Errno.EACCES}\n`);
+  expect((await mount.stop()).code).toBe(0);
+});

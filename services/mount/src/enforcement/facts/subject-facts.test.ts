@@ -6,6 +6,9 @@ const EVERYTHING = { needsGroups: true, needsExecutable: true, needsCgroup: true
 const CALLER = { uid: 1000, gid: 100, pid: 42 };
 const ESRCH = 3;
 
+const status = ({ process = 42, uid = 1000, groups = "4 1000 ", state = "S (sleeping)" } = {}): string =>
+  `Name:\tcat\nState:\t${state}\nTgid:\t${process}\nUid:\t0\t0\t0\t${uid}\nGid:\t0\t0\t0\t100\nGroups:\t${groups}\n`;
+
 function table(changes: Partial<ProcessTable> = {}): ProcessTable & { open: number } {
   const state = {
     open: 0,
@@ -18,7 +21,7 @@ function table(changes: Partial<ProcessTable> = {}): ProcessTable & { open: numb
       state.open--;
       return 0;
     },
-    readFile: (_pid: number, name: string) => (name === "status" ? "Name:\tcat\nGroups:\t4 1000 \n" : "1:cpu:/x\n0::/user/1000\n"),
+    readFile: (_pid: number, name: string) => (name === "status" ? status() : "1:cpu:/x\n0::/user/1000\n"),
     readLink: () => "/usr/bin/cat",
     ...changes,
   };
@@ -86,4 +89,23 @@ test("reads the facts of its own process from the real /proc", () => {
   expect(subject.executable).toBe(process.execPath);
   // getgroups(2) of Node adds the effective group.
   expect(new Set([...(subject.groups ?? []), process.getegid?.()])).toEqual(new Set(process.getgroups?.()));
+});
+
+/** A thread of process 7, with the groups 4 and 1000; bit 4 of its flags says that it is one of io_uring. */
+const groupsSeen = (ofProcess: string, { flags = 0x404050, ofThread = status({ process: 7 }) } = {}): string => {
+  const missing: MissingFact[] = [];
+  const readFile = (pid: number, name: string): string =>
+    name === "stat" ? `42 (a) S) S 1 7 7 0 -1 ${flags} 0 0` : pid === 7 ? ofProcess : ofThread;
+  const { groups } = readSubject(CALLER, { needsGroups: true, needsExecutable: false, needsCgroup: false }, missing, table({ readFile }));
+  return groups?.join() ?? missing[0]?.reason ?? "";
+};
+
+test("groups are unknown if the request may have others than its thread", () => {
+  expect(groupsSeen(status({ process: 7 }))).toBe("4,1000");
+  const other = status({ process: 7, groups: "" });
+  expect(groupsSeen(other)).toBe("the process has other groups than its thread of io_uring");
+  expect(groupsSeen(other, { flags: 0x404040 })).toBe("4,1000");
+  expect(groupsSeen(status({ process: 7, state: "Z (zombie)" }))).toBe("the process has other groups than its thread of io_uring");
+  const ofThread = status({ process: 7, uid: 0 });
+  expect(groupsSeen(ofThread, { ofThread })).toBe("the request has other credentials than its thread");
 });

@@ -24,7 +24,7 @@ export interface ProcessTable {
   pidfdAlive(pidfd: number): number;
   close(fd: number): number;
   /** As bytes, one character each. */
-  readFile(pid: number, name: "status" | "cgroup"): string;
+  readFile(pid: number, name: "status" | "stat" | "cgroup"): string;
   readLink(pid: number, name: "exe"): string;
 }
 
@@ -38,10 +38,45 @@ export const procTable: ProcessTable = {
 
 class Unreadable extends Error {}
 
-function parseGroups(status: string): number[] {
-  const line = /^Groups:\t(.*)$/m.exec(status)?.[1];
-  if (line === undefined) throw new Unreadable("the kernel does not tell the groups");
-  return line
+/** PF_IO_WORKER of include/linux/sched.h. */
+const IO_WORKER = 0x10;
+
+/** Of a thread. */
+interface Credentials {
+  /** Of its first thread. */
+  process: number;
+  isEnded: boolean;
+  /** Those that file systems check. */
+  uid: number;
+  gid: number;
+  groups: string;
+}
+
+function credentialsIn(status: string): Credentials {
+  const lineOf = (name: string): string => new RegExp(`^${name}:\\t(.*)$`, "m").exec(status)?.[1] ?? "";
+  const idOf = (name: string): number => Number(lineOf(name).split("\t")[3]);
+  const isEnded = /^[ZX]/.test(lineOf("State"));
+  return { process: Number(lineOf("Tgid")), isEnded, uid: idOf("Uid"), gid: idOf("Gid"), groups: lineOf("Groups") };
+}
+
+function isIoWorker(stat: string): boolean {
+  // The name of the thread, in parentheses, may have spaces and parentheses. "flags" is the ninth field, and the state the third.
+  const flags = stat.slice(stat.lastIndexOf(")") + 2).split(" ")[6];
+  return (Number(flags) & IO_WORKER) !== 0;
+}
+
+/**
+ * The groups of the thread are those of the request if nothing has given the request other credentials. The kernel does so if a thread of
+ * io_uring makes the request: that thread has those with which its process once started it, and /proc tells these for good.
+ */
+function groupsOf(table: ProcessTable, { pid, uid, gid }: Caller): number[] {
+  const own = credentialsIn(table.readFile(pid, "status"));
+  if (own.uid !== uid || own.gid !== gid) throw new Unreadable("the request has other credentials than its thread");
+  if (own.process !== pid && isIoWorker(table.readFile(pid, "stat"))) {
+    const { isEnded, groups } = credentialsIn(table.readFile(own.process, "status"));
+    if (isEnded || groups !== own.groups) throw new Unreadable("the process has other groups than its thread of io_uring");
+  }
+  return own.groups
     .split(" ")
     .filter((word) => word !== "")
     .map(Number);
@@ -62,10 +97,11 @@ function wantedNames(wanted: Wanted): FactName[] {
   return names;
 }
 
-function readFact(table: ProcessTable, pid: number, name: FactName, subject: Subject): void {
+function readFact(table: ProcessTable, name: FactName, subject: Subject): void {
+  const { pid } = subject;
   switch (name) {
     case "groups":
-      subject.groups = parseGroups(table.readFile(pid, "status"));
+      subject.groups = groupsOf(table, subject);
       return;
     case "executable":
       subject.executable = table.readLink(pid, "exe");
@@ -79,7 +115,7 @@ function readFact(table: ProcessTable, pid: number, name: FactName, subject: Sub
 function readAll(table: ProcessTable, subject: Subject, names: readonly FactName[], missing: MissingFact[]): void {
   for (const name of names) {
     try {
-      readFact(table, subject.pid, name, subject);
+      readFact(table, name, subject);
     } catch (error) {
       missing.push({
         name: `subject.${name}`,
