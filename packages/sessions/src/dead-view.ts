@@ -1,14 +1,11 @@
 /** A view that nobody serves any more: a host service, or the process that held the view for it, was killed. Its mount stays until somebody detaches it. */
 import { MNT, native, StatWord, toBytes } from "@sluice/native";
-import { unfit } from "@sluice/runtime/cli";
+import { unfit, unmountByHelper } from "@sluice/runtime/cli";
 import { AT, Attr, Errno } from "@sluice/vfs";
 import { below, type Place } from "./state-directory.js";
 
 /** The mount point of the session. Only the namespace of a command that runs has the mount, unless a host service made it. */
 export const VIEW = "view";
-const HELPER_MS = 10_000;
-/** PATH may name directories of the project, whose programs would run outside of the sandbox. */
-const HELPER_PATH = "/usr/local/bin:/usr/bin:/bin:/run/wrappers/bin";
 const DEVICE = [StatWord.devMajor, StatWord.devMinor];
 
 /** No server is asked: it may hang. */
@@ -25,10 +22,7 @@ export function detachView(session: Place): boolean {
   if (!hasMount(session)) return true;
   const { path } = below(session, VIEW);
   if (process.geteuid?.() === 0) native.umount2(toBytes(path), MNT.DETACH | MNT.UMOUNT_NOFOLLOW);
-  else {
-    const { spawnSync } = process.getBuiltinModule("node:child_process");
-    spawnSync("fusermount3", ["-u", "-z", "-q", "--", path], { timeout: HELPER_MS, env: { PATH: HELPER_PATH } });
-  }
+  else unmountByHelper(path, { lazy: true });
   return !hasMount(session);
 }
 

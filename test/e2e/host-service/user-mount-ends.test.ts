@@ -8,10 +8,12 @@ import {
   eventually,
   file,
   type HostService,
+  plant,
   type ProcessIdentity,
   requires,
   runScript,
   runSluice,
+  scratch,
   startScript,
 } from "@sluice/testkit";
 import { expect } from "vitest";
@@ -151,8 +153,10 @@ withHelper("a user is told of a mount whose keeper was killed, and gets rid of i
     code: 4,
     stderr: expect.stringContaining("it is already a Sluice mount (EBUSY): run 'sluice unmount ") as string,
   });
-  // The helper wants to know the name of its user.
-  const cleaned = await runScript(asOrdinaryUser([process.execPath, CLI, "unmount", home.mountpoint]));
+  // A project may have a program of the helper's name. The helper itself wants to know the name of its user.
+  const own = plant(scratch(), { fusermount3: file("#!/bin/sh\nexit 1\n", { mode: 0o755 }) });
+  const words = ["env", `PATH=${own}:${process.env["PATH"]}`, process.execPath, CLI, "unmount", home.mountpoint];
+  const cleaned = await runScript(asOrdinaryUser(words));
   expect(cleaned).toMatchObject({ code: 0, stdout: `cleaned up the stale mount ${home.mountpoint}\n`, stderr: "" });
   expect((await runSluice(["unmount", home.mountpoint])).code).toBe(0);
 });

@@ -1,11 +1,11 @@
 /** Unmounts without the help of the mount's server, which has died or does not answer: nothing here waits for it. */
-import { spawnSync } from "node:child_process";
 import { writeFileSync } from "node:fs";
 import { mountAt, type MountRow, readMountTable } from "@sluice/mount-control";
 import { MNT, native, toBytes } from "@sluice/native";
+import { unmountByHelper } from "@sluice/runtime/cli";
 import { Errno } from "@sluice/vfs";
 
-const HELPER_MS = 10_000;
+const HELPER_ERRNO = { done: 0, busy: -Errno.EBUSY, refused: -Errno.EPERM } as const;
 
 /** Every caller gets ENOTCONN. The file belongs to the user who mounted. */
 function abort(real: string, { device }: MountRow): void {
@@ -17,14 +17,6 @@ function abort(real: string, { device }: MountRow): void {
   }
 }
 
-/** Root's program, which unmounts the mounts of its caller. */
-function unmountByHelper(real: string, lazy: boolean): number {
-  const options = { encoding: "utf8", timeout: HELPER_MS, env: { ...process.env, LC_ALL: "C" } } as const;
-  const { status, stderr } = spawnSync("fusermount3", ["-u", ...(lazy ? ["-z"] : []), "--", real], options);
-  if (status === 0) return 0;
-  return /busy/i.test(stderr) ? -Errno.EBUSY : -Errno.EPERM;
-}
-
 /** `real` is the real path of a mount. With `cut` it is aborted and detached; a stale one needs `lazy` alone. @returns 0 or a negative errno */
 export function unmountByKernel(real: string, { cut = false, lazy = cut }: { cut?: boolean; lazy?: boolean }): number {
   const mount = mountAt(real, readMountTable());
@@ -32,5 +24,5 @@ export function unmountByKernel(real: string, { cut = false, lazy = cut }: { cut
   if (cut && mount !== undefined) abort(real, mount);
   if (mountAt(real, readMountTable()) === undefined) return 0;
   const status = native.umount2(toBytes(real), lazy ? MNT.DETACH : 0);
-  return status === -Errno.EPERM && process.geteuid?.() !== 0 ? unmountByHelper(real, lazy) : status;
+  return status === -Errno.EPERM && process.geteuid?.() !== 0 ? HELPER_ERRNO[unmountByHelper(real, { lazy })] : status;
 }
