@@ -14,6 +14,8 @@ import { isInode, Steps } from "./steps.js";
 
 /** In the directory of an apply: the parts that left the upper layer. */
 const LEFT = "left";
+const MAX_NAMED = 3;
+const REST_UNDONE = "the rest was undone";
 
 /** Runs `use` on the directory of an apply, if it exists. */
 export function inApply<T>(place: Pick<Place, "directory">, name: string, use: (directory: number) => T): T | undefined {
@@ -134,19 +136,44 @@ export function finishApply(place: Place, directory: number, record: ApplyRecord
   must(native.fsync(fd), path, "it cannot be synced");
 }
 
+/** The replaced files of a session on another mount lie in the directory, where somebody may remove them. */
+export function removedFiles(
+  place: Place,
+  { slots }: ApplyRecord,
+  { paths, outcome }: { paths: readonly string[]; outcome: string },
+): Error {
+  const more = paths.length > MAX_NAMED ? ` and ${paths.length - MAX_NAMED} more` : "";
+  const at = slots.in === "session" ? place.directory.path : place.base.path;
+  const names = `${paths.slice(0, MAX_NAMED).map(escapeName).join(", ")}${more}`;
+  return unfit(names, `somebody removed the replaced files from ${at}/${slots.name} (ENOENT): ${outcome}`, "take them from a backup");
+}
+
+/** Somebody may have removed them. New objects go there, to be removed with it. */
+function openSlotsAgain({ fd }: { fd: number }, { slots, steps }: ApplyRecord): number | undefined {
+  if (steps.length > 0) native.mkdirat(fd, slots.name, 0o700);
+  return openIn(fd, slots.name);
+}
+
+interface Reversed {
+  /** The session has newer objects there. */
+  newer: string[];
+  /** Somebody removed the objects that the directory had there. */
+  lost: string[];
+}
+
 /**
  * Reverses the steps, the last one first. @param left the directory of the parts that left the upper layer
- * @returns paths at which the session has newer objects. @throws CliError if somebody changed the objects of some steps since
+ * @throws CliError if somebody changed the objects of some steps since
  */
-function reverseAll(place: Place, directory: number, record: ApplyRecord, left?: number): string[] {
+function reverseAll(place: Place, directory: number, record: ApplyRecord, left?: number): Reversed {
   const at = slotsOf(record, place, directory);
-  const slots = openIn(at.fd, record.slots.name);
+  const slots = openSlotsAgain(at, record);
   const own = new OwnPlaces(place.upper.fd, left === undefined ? undefined : { fd: left, leaves: record.leaves });
   try {
-    const steps = new Steps(place.base.fd, slots ?? -1, { own });
+    const steps = new Steps(place.base.fd, slots ?? -1, { own, inBase: record.slots.in === "base" });
     for (const step of record.steps) steps.openNew(step);
     const stuck = [...record.steps].reverse().flatMap((step) => steps.reverse(step) ?? []);
-    if (stuck.length === 0) return steps.newer;
+    if (stuck.length === 0) return steps;
     const names = stuck.map(escapeName).join(", ");
     const kept = record.slots.in === "session" ? at.path : `${at.path}/${record.slots.name}`;
     throw unfit(
@@ -191,7 +218,7 @@ function hasNotedRestored(place: Place, record: ApplyRecord): boolean {
 
 /** The base becomes as it was before the apply, and nothing stays of it. @throws CliError also if it is so, but that cannot be noted */
 export function abandonApply(place: Place, directory: number, record: ApplyRecord): void {
-  reverseAll(place, directory, record);
+  const { lost } = reverseAll(place, directory, record);
   restoreTimes(place.upper.fd, record.parents ?? []);
   removeSlots(place, directory, record);
   syncBase(place, record);
@@ -199,6 +226,7 @@ export function abandonApply(place: Place, directory: number, record: ApplyRecor
   discard(place, APPLY);
   // On a full disk its own record had the room.
   if (!isNoted) noteRestored(place, record);
+  if (lost.length > 0) throw removedFiles(place, record, { paths: lost, outcome: REST_UNDONE });
 }
 
 /** Puts a part back, unless the session has made another one there since. */
@@ -215,14 +243,14 @@ function putBack(place: Place, left: number, { path, index }: { path: string; in
 /** The base becomes as it was, and the session has its changes again. @returns paths at which the session has newer ones */
 export function finishUndo(place: Place, directory: number, record: ApplyRecord): string[] {
   const names = stillKnown(place, record.names);
-  const newer = inApply(place, `${UNDO}/${LEFT}`, (left) => {
-    const paths = reverseAll(place, directory, record, left);
-    const lost = [...record.leaves.entries()].flatMap(([index, path]) => (putBack(place, left, { path, index }) ? [] : [path]));
+  const reversed = inApply(place, `${UNDO}/${LEFT}`, (left): Reversed => {
+    const { newer, lost } = reverseAll(place, directory, record, left);
+    const stay = [...record.leaves.entries()].flatMap(([index, path]) => (putBack(place, left, { path, index }) ? [] : [path]));
     for (const [index, mode] of record.closed ?? []) {
       const path = record.leaves[index] as string;
-      if (!lost.includes(path)) closeAgain(place.upper.fd, path, mode);
+      if (!stay.includes(path)) closeAgain(place.upper.fd, path, mode);
     }
-    return [...paths, ...lost];
+    return { newer: [...newer, ...stay], lost };
   });
   restoreTimes(place.upper.fd, record.parents ?? []);
   removeSlots(place, directory, record);
@@ -230,5 +258,7 @@ export function finishUndo(place: Place, directory: number, record: ApplyRecord)
   // A slot may have a name of a file that stays: its removal is the last change.
   noteRestored(place, { steps: record.steps, names });
   discard(place, UNDO);
-  return newer ?? [];
+  const { newer = [], lost = [] } = reversed ?? {};
+  if (lost.length > 0) throw removedFiles(place, record, { paths: lost, outcome: REST_UNDONE });
+  return newer;
 }

@@ -87,17 +87,25 @@ export class Steps {
   readonly #inSlot = new Attr();
   readonly #here = new Attr();
   readonly #own: OwnPlaces;
+  readonly #inBase: boolean;
   /** The states of objects that left the session, as they came into the directory. */
   readonly seals = new Map<string, string>();
   /** Of reversed steps: the session has newer objects at these paths. */
   readonly newer: string[] = [];
+  /** Of reversed steps: somebody removed the objects that they took away. */
+  readonly lost: string[] = [];
 
-  /** `linked`: objects of the base that have got another name in a slot. */
-  constructor(base: number, slots: number, { own, linked = [] }: { own: OwnPlaces; linked?: readonly Inode[] }) {
+  /** `linked`: objects of the base that have got another name in a slot. `inBase`: somebody may have removed objects from the slots. */
+  constructor(
+    base: number,
+    slots: number,
+    { own, linked = [], inBase = false }: { own: OwnPlaces; linked?: readonly Inode[]; inBase?: boolean },
+  ) {
     for (const inode of linked) this.#moved.add(keyOf(inode));
     this.#base = base;
     this.#slots = slots;
     this.#own = own;
+    this.#inBase = inBase;
   }
 
   #rename(step: MovingStep, out: boolean, flags: number): number {
@@ -245,9 +253,13 @@ export class Steps {
     }
     if (isOwn(step)) return this.#reverseOwn(step);
     const here = look(this.#base, step.path);
+    const kept = this.#slot(step);
+    if (this.#inBase && kept === undefined && isTaken(step, here)) {
+      this.lost.push(step.path);
+      return undefined;
+    }
     // It would be lost with the slots.
     if (step.do !== "remove" && isEdited(here, step.after)) return step.path;
-    const kept = this.#slot(step);
     let status = 0;
     if (step.do === "add" && isInode(here, step.after)) status = this.#rename(step, true, RENAME.NOREPLACE);
     else if (step.do === "remove" && kept !== undefined && !isInode(here, step.before))
@@ -283,6 +295,11 @@ export class Steps {
     this.newer.push(path);
     return this.#rename(step, true, RENAME.NOREPLACE);
   }
+}
+
+/** Whether the step took an object away that has not returned. */
+function isTaken(step: MovingStep, here: Attr | undefined): boolean {
+  return step.do === "remove" ? here === undefined : step.do === "replace" && isInode(here, step.after);
 }
 
 /** Somebody changed a new file after it had got its place. */

@@ -1,17 +1,15 @@
 /** Undoes the last apply of a session, if nobody changed its files since. */
 import { join } from "@sluice/layer-tools";
 import { native, readNames } from "@sluice/native";
-import { escapeName, unfit } from "@sluice/runtime/cli";
+import { unfit } from "@sluice/runtime/cli";
 import { sealOf } from "../identity.js";
-import { finishUndo, inApply } from "./finish.js";
+import { finishUndo, inApply, removedFiles } from "./finish.js";
 import { isOwn } from "./own-objects.js";
 import { look, must, openIn, type Place, UNDO } from "./place.js";
 import { isInode } from "./steps.js";
 import { findWriters, type Writers } from "./writers.js";
 import { Earlier } from "./restored.js";
 import { addKnown, type ApplyRecord, DONE, readApplyRecord, readKnown, slotsOf, type States, UNDOING, writeKnown } from "./record.js";
-
-const MAX_NAMED = 3;
 
 /** The paths that somebody changed since, or added to a directory that would go. */
 function changedSince(place: Place, { seals, steps }: ApplyRecord): string[] {
@@ -45,10 +43,7 @@ function checkKept(place: Place, directory: number, record: ApplyRecord): void {
   });
   if (slots !== undefined) native.close(slots);
   if (lost.length === 0) return;
-  const more = lost.length > MAX_NAMED ? ` and ${lost.length - MAX_NAMED} more` : "";
-  const names = lost.slice(0, MAX_NAMED).map(({ path }) => escapeName(path));
-  const problem = `somebody removed the replaced files from ${at.path}/${record.slots.name} (ENOENT): nothing was undone`;
-  throw unfit(`${names.join(", ")}${more}`, problem, "take them from a backup");
+  throw removedFiles(place, record, { paths: lost.map(({ path }) => path), outcome: "nothing was undone" });
 }
 
 /** Files that would leave the directory while a program writes them. */
