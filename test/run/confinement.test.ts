@@ -1,5 +1,5 @@
 // The command of `sluice run` tries to reach what is hidden from it. Each line of a probe is an attempt.
-import { chmodSync, existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { chmodSync, chownSync, cpSync, existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { createServer, type Server } from "node:net";
 import { join } from "node:path";
 import { execFileSync } from "node:child_process";
@@ -251,6 +251,31 @@ describe.each(CALLERS)("as %s", (caller) => {
     LIMIT_MS,
   );
 });
+
+for (const caller of CALLERS)
+  requires(...NEEDS, "command bwrap", "command touch", "command chmod").test(
+    `the command of ${caller} cannot change the program of its sandbox, which the first process there runs`,
+    async () => {
+      const project = new Project(caller, FILES, scratch(), "none");
+      // A copy, in case that it can.
+      const programs = join(project.base, "../programs");
+      const bwrap = join(programs, "bwrap");
+      mkdirSync(programs);
+      cpSync(execFileSync("which", ["bwrap"], { encoding: "utf8" }).trim(), bwrap);
+      for (const path of [programs, bwrap]) chownSync(path, uidOf(caller), uidOf(caller));
+      const before = statSync(bwrap, { bigint: true });
+      const refused = { "changes its mode": "chmod 700 /proc/1/exe", "changes its times": "touch /proc/1/exe" };
+      const running = `test "$(readlink /proc/1/exe)" = ${bwrap}`;
+      const probe = attempts({ "is there": running, ...refused });
+      const { stdout } = await project.sluice(["run", "--", "sh", "-c", probe], {
+        env: { PATH: `${programs}:/usr/local/bin:/usr/bin:/bin` },
+      });
+      expect(answers(stdout)).toEqual({ "is there": "yes", ...all(refused, "no") });
+      const { mode, mtimeNs, ctimeNs } = statSync(bwrap, { bigint: true });
+      expect({ mode, mtimeNs, ctimeNs }).toEqual({ mode: before.mode, mtimeNs: before.mtimeNs, ctimeNs: before.ctimeNs });
+    },
+    LIMIT_MS,
+  );
 
 requires(...NEEDS, "command python3").test(
   "the command neither types into the caller's terminal nor finds the caller's keyring",

@@ -84,6 +84,15 @@ export function overlayTable(overlays: readonly HomeOverlay[], asRoot: boolean):
   return lines.join("");
 }
 
+/**
+ * The first process in the sandbox is bubblewrap. The command reaches its program by /proc/1/exe, through the mount from which it was started, so
+ * that mount is read-only. A user who does not own the program cannot change it in any case.
+ */
+function protectSandbox({ programs: { mount, bwrap }, asRoot }: Stage): string {
+  const unprotected = asRoot ? "exit 3" : `[ ! -O ${quoted(bwrap)} ] || exit 3`;
+  return `${line([mount, "--bind", "-o", "ro", bwrap, bwrap])} >&- 2>&- || ${unprotected}`;
+}
+
 /** If the kernel has no overlay for one, its lowest directory is shown, read-only. */
 function mountOverlays({ mount, mountpoint }: Programs, overlays: readonly HomeOverlay[], table: string): string {
   const plain = overlays.map(({ lowers, at }) => {
@@ -189,7 +198,7 @@ const TELL_END = `
 function script(stage: Stage): string {
   const { programs, overlays, table, filesToRead } = stage;
   const { talk, told } = STAGE_FD;
-  const home = overlays.length === 0 ? "" : `(\n${mountOverlays(programs, overlays, table)}\n) ${CLOSED} &\nhome=$!`;
+  const home = overlays.length === 0 ? "" : mountOverlays(programs, overlays, table);
   return `
 trap : TERM
 ${filesToRead.map((file) => openToRead(programs, file)).join("\n")}
@@ -199,10 +208,14 @@ else
 ${startServer(stage)}
 fi
 exec ${told}>&-
+(
+${protectSandbox(stage)}
 ${home}
+) ${CLOSED} &
+mounts=$!
 read -r word <&${talk}
 code=
-${home === "" ? "" : "wait $home || { word=; code=3; }"}
+wait $mounts || { word=; code=3; }
 if [ "$word" = ${GO} ]; then
   while [ "$word" = ${GO} ]; do
     ${commandLine(stage)}
