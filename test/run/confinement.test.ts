@@ -297,6 +297,20 @@ print(ctypes.CDLL(None, use_errno=True).syscall(keyctl, 0, -3, 0), os.strerror(c
   LIMIT_MS,
 );
 
+requires(...NEEDS, "command python3", "command unshare").test(
+  "the command of root makes namespaces and threads, but none with which it could end programs of other control groups",
+  async () => {
+    const project = new Project("root", FILES);
+    const unshare = "unshare --user --map-root-user --mount --pid --fork";
+    const threads = `python3 -c 'import threading; t = threading.Thread(target=print, args=("x",)); t.start(); t.join()'`;
+    const done = { namespaces: `${unshare} true`, threads };
+    const refused = { "unshare(2)": `${unshare} --cgroup true`, "clone(2)": "bwrap --unshare-all --ro-bind / / true" };
+    const { stdout } = await project.sluice(["run", "--", "sh", "-c", attempts({ ...done, ...refused })]);
+    expect(answers(stdout)).toEqual({ ...all(done, "yes"), ...all(refused, "no") });
+  },
+  LIMIT_MS,
+);
+
 requires(...NEEDS, "pseudo-terminals").test(
   "a key of the terminal interrupts the command once, and the end names the next steps",
   async () => {

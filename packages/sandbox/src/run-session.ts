@@ -191,7 +191,7 @@ function planStage(run: SessionRun, { terminal, toRead }: Surroundings): Plan {
   // They go with this process.
   const optionsFile = memoryFile("options");
   const memory = new Map<number, number>([
-    [STAGE_FD.filter, memoryFile("filter", callFilter())],
+    [STAGE_FD.filter, memoryFile("filter", callFilter({ asRoot }))],
     [STAGE_FD.options, optionsFile],
     [STAGE_FD.words, memoryFile("words", Buffer.from(wordsText(run.command)))],
   ]);
