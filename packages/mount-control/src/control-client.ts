@@ -28,6 +28,13 @@ export class SilentDaemon extends CliError {
   }
 }
 
+/** The daemon ended with the request unanswered. If the mount goes on, the next server answers it. */
+export class EndedDaemon extends CliError {
+  constructor(mountpoint: string) {
+    super({ object: mountpoint, problem: "the daemon ended before it answered (EPIPE)", remedy: "see its log", exitCode: EXIT.FAILED });
+  }
+}
+
 function open(path: string): Promise<Socket> {
   return new Promise((resolve, reject) => {
     // Node would read at once, and lose the descriptors that arrive with the bytes.
@@ -261,10 +268,6 @@ async function* converse(
   }
 }
 
-function lost(mountpoint: string): Error {
-  return failed(mountpoint, "the daemon ended before it answered (EPIPE)", "see its log");
-}
-
 /**
  * Asks, and yields every item of the answer. @returns whether the answer is complete: a watch is if the mount has ended, and not if its server
  * alone has. @throws CliError if the daemon ends before any other answer does
@@ -276,7 +279,7 @@ export async function* ask(
   patienceMs?: number,
 ): AsyncGenerator<unknown, boolean, undefined> {
   const complete = yield* converse(socket, request, { mountpoint, patienceMs });
-  if (!complete && !isWatch(request)) throw lost(mountpoint);
+  if (!complete && !isWatch(request)) throw new EndedDaemon(mountpoint);
   return complete;
 }
 
@@ -296,7 +299,7 @@ export async function askOnce(
     if (socket === undefined) throw noDaemon(mountpoint);
     for await (const item of converse(socket, request, { mountpoint, patienceMs })) return item;
   }
-  throw lost(mountpoint);
+  throw new EndedDaemon(mountpoint);
 }
 
 export function noDaemon(mountpoint: string): Error {

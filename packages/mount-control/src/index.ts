@@ -8,6 +8,7 @@ export {
   connectKeeper,
   connectWatch,
   daemonStatus,
+  EndedDaemon,
   noDaemon,
   SilentDaemon,
   untilFreed,

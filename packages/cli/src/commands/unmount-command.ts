@@ -10,6 +10,7 @@ import {
   ask,
   type Busy,
   connectControl,
+  EndedDaemon,
   mountAt,
   readMountTable,
   realMountpoint,
@@ -23,6 +24,8 @@ import { unmountByKernel } from "./unmount-by-kernel.js";
 
 const TYPE = "fuse.sluice";
 const RETRY_MS = 200;
+/** No more than two servers in a row end during a request. */
+const ASK_AT_MOST = 3;
 
 const HELP = `
 The command does not unmount a mount in use: it names the users (program, pid, file), and ends with exit code 4. With --wait it waits
@@ -80,17 +83,33 @@ function attemptByKernel(mountpoint: string, { force, stale }: Unanswered): Atte
   return { busy: undefined, said: isDead ? `cleaned up the stale mount ${mountpoint}` : `unmounted ${mountpoint}` };
 }
 
+interface Asking {
+  force: boolean;
+  /** How often a daemon was asked for an unmount already. */
+  asked: number;
+}
+
+/** A daemon that was asked may have unmounted since. One that ended before it answered may have left the mount to the next one. */
+async function attempt(mountpoint: string, control: string | undefined, { force, asked }: Asking): Promise<Attempt> {
+  const socket = await connectControl(mountpoint, control);
+  if (socket === undefined) {
+    const isGone = asked > 0 && mountAt(realMountpoint(mountpoint), readMountTable()) === undefined;
+    return isGone ? { busy: undefined, said: `unmounted ${mountpoint}` } : attemptByKernel(mountpoint, { force });
+  }
+  try {
+    return await attemptByDaemon(socket, mountpoint, force);
+  } catch (error) {
+    if (!(error instanceof EndedDaemon) || asked + 1 >= ASK_AT_MOST) throw error;
+  }
+  return attempt(mountpoint, control, { force, asked: asked + 1 });
+}
+
 async function attemptByDaemon(socket: Socket, mountpoint: string, force: boolean): Promise<Attempt> {
   for await (const item of ask(socket, { method: "unmount", force }, mountpoint)) {
     const answer = item as Busy | Unmounted;
     return { busy: "unmounted" in answer ? undefined : answer, said: `unmounted ${mountpoint}` };
   }
   throw failed(mountpoint, "the daemon gave no answer (EPROTO)", "see its log");
-}
-
-async function attempt(mountpoint: string, control: string | undefined, force: boolean): Promise<Attempt> {
-  const socket = await connectControl(mountpoint, control);
-  return socket === undefined ? attemptByKernel(mountpoint, { force }) : attemptByDaemon(socket, mountpoint, force);
 }
 
 async function usersOf(mountpoint: string, { device }: Busy): Promise<string> {
@@ -117,15 +136,12 @@ async function waitLimitMs(wait: string | true | undefined): Promise<number> {
 }
 
 /** A daemon that said that a copy of the mount was left elsewhere ends with that copy. */
-async function attemptAgain(mountpoint: string, control: string | undefined, force: boolean): Promise<Attempt> {
-  const socket = await connectControl(mountpoint, control);
-  if (socket !== undefined) return attemptByDaemon(socket, mountpoint, force);
-  const isGone = mountAt(realMountpoint(mountpoint), readMountTable()) === undefined;
-  return isGone ? { busy: undefined, said: `unmounted ${mountpoint}` } : attemptByKernel(mountpoint, { force });
+function attemptAgain(mountpoint: string, control: string | undefined, force: boolean): Promise<Attempt> {
+  return attempt(mountpoint, control, { force, asked: 1 });
 }
 
 async function attemptUntil(limitMs: number, mountpoint: string, control: string | undefined): Promise<Attempt> {
-  let last = await attempt(mountpoint, control, false);
+  let last = await attempt(mountpoint, control, { force: false, asked: 0 });
   if (last.busy === undefined || limitMs === 0) return last;
   const limit = limitMs === Number.POSITIVE_INFINITY ? "" : ` up to ${limitMs / 1000} s`;
   process.stderr.write(`sluice: ${mountpoint}: it is in use by ${await usersOf(mountpoint, last.busy)}: waiting${limit}\n`);
