@@ -3,7 +3,8 @@
  * one whether the change happened. The request comes again, and must neither be done twice nor fail for having been done.
  * An intent is written in the same turn of the event loop as its effect, so at most one change of names is ever in doubt.
  *
- * Idempotent changes have no intent: sizes, modes, owners, times, writes at an offset, locks.
+ * Idempotent changes have no intent: sizes, modes, owners, times, writes at an offset, locks. The kernel keeps other writers out until they
+ * are answered, except for the truncation by an open. One that takes long is noted once it is done.
  */
 import type { RequestIntent } from "@sluice/journal";
 import { type Attr, type ByteName, type CallContext, Errno } from "@sluice/vfs";
@@ -31,6 +32,8 @@ export const IntentKind = {
   removeXattr: 7,
   /** A file without a name is made: [its node's id]. */
   makeNameless: 8,
+  /** An open has emptied a large file, and others may have written since: []. The one intent that is written after its effect. */
+  truncated: 9,
 } as const;
 
 export interface Journaled extends DirectoryAccess {
@@ -104,6 +107,14 @@ export function intendToRename(core: Journaled, call: CallContext, move: RenameP
 
 export function intendToAppend(core: Journaled, call: CallContext, end: number): void {
   intend(core, call, { kind: IntentKind.append, numbers: [end], names: [] });
+}
+
+export function noteTruncated(core: Journaled, call: CallContext): void {
+  intend(core, call, { kind: IntentKind.truncated, numbers: [], names: [] });
+}
+
+export function wasTruncated(core: Journaled, call: CallContext): boolean {
+  return intentLeft(core, call, IntentKind.truncated) !== undefined;
 }
 
 export function intendXattr(core: Journaled, call: CallContext, kind: number): void {

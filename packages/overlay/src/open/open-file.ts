@@ -43,6 +43,7 @@ import { govern, type Governed } from "../gate/govern.js";
 import { GRANTED } from "../gate/governs.js";
 import { hidesNode } from "../gate/hidden.js";
 import { shrinkLarge } from "../io/large-files.js";
+import { noteTruncated, wasTruncated } from "../journal/intents.js";
 import { statFd } from "../layer/system-calls.js";
 import type { Permit } from "../layer/permit.js";
 import type { Node } from "../node/node.js";
@@ -166,7 +167,7 @@ class OpenRequest implements PlannedOpen, Governed<OpenContext> {
   }
 
   prepare(core: OpenContext, permit: Permit): Status {
-    if (!this.#plan(core).copiesUp) return this.#empty(permit);
+    if (!this.#plan(core).copiesUp) return this.#empty(core, permit);
     const { node, flags, call, plan } = this;
     // An open that is sent elsewhere may have no name to come again by: the file keeps its data then.
     const options: CopyUpOptions = { permit, call, truncate: plan.truncates && plan.placement === "here", handsOver: true };
@@ -179,7 +180,7 @@ class OpenRequest implements PlannedOpen, Governed<OpenContext> {
     });
   }
 
-  #empty(permit: Permit): Status {
+  #empty(core: OpenContext, permit: Permit): Status {
     const { plan, fd } = this;
     const empties = plan.truncates && plan.placement === "here" && !this.emptied;
     const emptied = empties ? shrinkLarge(permit, fd, 0) : undefined;
@@ -189,6 +190,7 @@ class OpenRequest implements PlannedOpen, Governed<OpenContext> {
     this.waited = true;
     return emptied.then((done) => {
       this.emptied = done;
+      if (done) noteTruncated(core, this.call);
       return 0;
     });
   }
@@ -212,6 +214,8 @@ class OpenRequest implements PlannedOpen, Governed<OpenContext> {
     this.byAlias = alias !== undefined;
     this.arrival = core.reroutes.arrival(this.pid, node, this.flags);
     this.emptied ||= this.arrival !== "first" && core.reroutes.isEmptied(this.pid);
+    // By an earlier server, which was killed before it answered.
+    if ((this.flags & O.TRUNC) !== 0) this.emptied ||= wasTruncated(core, this.call);
     this.saysEmpty = !node.dataLayer.tellsSizes && this.fd >= 0 && statFd(this.fd, now) === 0 && now.sizeExact === 0n;
     return planOpen(core, this, this.ruling, this.plan);
   }
