@@ -15,8 +15,8 @@ import {
   unlinkSync,
 } from "node:fs";
 import { open, statfs } from "node:fs/promises";
-import { basename, dirname, isAbsolute, join } from "node:path";
-import { LOCK, native, removeTree, toBytes } from "@sluice/native";
+import { dirname, isAbsolute, join } from "node:path";
+import { LOCK, native, toBytes } from "@sluice/native";
 import { AT, Attr, Errno, O, S } from "@sluice/vfs";
 import { codeOf } from "@sluice/runtime/cli";
 import { readMountTable } from "./mount-table.js";
@@ -25,11 +25,12 @@ import {
   DECISION_SOCKET,
   DECISION_UIDS,
   directoryNameOf,
+  isOfUser,
   isOwnDirectory,
   KEEPER_SOCKET,
   KEPT_POLICY,
   NEXT_KEPT_POLICY,
-  removeFlat,
+  removeNamed,
   runBases,
   SHARED_KEEPER_SOCKET,
 } from "./run-directory.js";
@@ -58,11 +59,6 @@ function isRefused(socket: string): boolean {
   const fd = native.seqpacketConnect(toBytes(socket));
   if (fd >= 0) native.close(fd);
   return fd === -Errno.ECONNREFUSED || fd === -Errno.ENOENT;
-}
-
-/** Of a mount that root's keeper holds for a user, to whom the directory belongs. */
-function isOfUser({ uid }: Stats): boolean {
-  return process.geteuid?.() === 0 && uid !== 0;
 }
 
 /**
@@ -118,30 +114,15 @@ async function isDead(directory: string): Promise<boolean> {
   return true;
 }
 
-function removeOfUser(directory: string): void {
-  const base = openSync(dirname(directory), constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW);
-  try {
-    removeTree(base, basename(directory));
-  } finally {
-    closeSync(base);
-  }
-}
-
-/** Whoever makes a directory takes the same lock (`makeRunDirectory`), so it is not used again meanwhile. */
-function removeLocked(fd: number, directory: string, seen: Stats): void {
-  if (native.flock(fd, LOCK.EX | LOCK.NB) < 0) return;
-  if (!isSame(fstatSync(fd), seen) || !isSame(lstatSync(directory), seen)) return;
-  if (isOfUser(seen)) removeOfUser(directory);
-  else removeFlat(directory);
-}
-
 async function removeIfDead(directory: string): Promise<void> {
   const seen = lstatSync(directory);
   const isOurs = isOwnDirectory(seen) || (seen.isDirectory() && isOfUser(seen));
   if (!isOurs || isYoung(seen)) return;
   const fd = openSync(directory, constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW);
   try {
-    if (await (isOfUser(seen) ? isDeadOfUser(fd) : isDead(directory))) removeLocked(fd, directory, seen);
+    if (!(await (isOfUser(seen) ? isDeadOfUser(fd) : isDead(directory)))) return;
+    // It may be used again by now.
+    removeNamed(directory, () => isSame(fstatSync(fd), seen) && isSame(lstatSync(directory), seen));
   } finally {
     closeSync(fd);
   }

@@ -18,9 +18,8 @@ import {
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { basename, dirname, isAbsolute, join, resolve } from "node:path";
-import { LOCK, native } from "@sluice/native";
+import { identityOf, moveAside, removeTree, whileNaming } from "@sluice/native";
 import { CliError, codeOf, failed, makeDirectories, uidOutside } from "@sluice/runtime/cli";
-import { ownPath } from "./own-path.js";
 
 /** The names of the sockets in it. */
 export const CONTROL_SOCKET = "control.sock";
@@ -108,30 +107,38 @@ export function removeFlat(directory: string): void {
   rmdirSync(directory);
 }
 
-/** Undefined if there is none of this user, who alone could hold its lock. */
-function openOwn(directory: string): number | undefined {
-  try {
-    if (!isOwnDirectory(lstatSync(directory))) return undefined;
-    return openSync(directory, constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW);
-  } catch {
-    return undefined;
-  }
+/** Of a mount that root's keeper holds for a user, to whom the directory belongs. */
+export function isOfUser({ uid }: Stats): boolean {
+  return process.geteuid?.() === 0 && uid !== 0;
 }
 
-/** Nobody removes it as a dead one meanwhile (dead-directories.ts). */
-function whileLocked(directory: string, act: () => void): void {
-  const fd = openOwn(directory);
-  if (fd === undefined) return act();
+/** The user may have put anything there. */
+function removeOfUser(directory: string): void {
+  const base = openSync(dirname(directory), constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW);
   try {
-    native.flock(fd, LOCK.EX);
-    act();
+    removeTree(base, basename(directory));
   } finally {
-    closeSync(fd);
+    closeSync(base);
   }
 }
 
-/** Its sockets are about to be there again. It may have been removed a moment ago. */
-function touch(directory: string): void {
+/** Removes the directory that has this name, if it is the one that `isIt` looks for. */
+export function removeNamed(directory: string, isIt?: () => boolean): void {
+  const base = dirname(directory);
+  if (lstatSync(directory, { throwIfNoEntry: false })?.isDirectory() !== true) return;
+  checkOwn(base);
+  remove(whileNaming(base, () => moveAside(directory, isIt)));
+}
+
+/** `aside` has a name of its own. */
+function remove(aside: string | undefined): void {
+  if (aside === undefined) return;
+  if (isOfUser(lstatSync(aside))) removeOfUser(aside);
+  else removeFlat(aside);
+}
+
+/** Its sockets are about to be there again, so nobody removes it as a dead one (dead-directories.ts). It may have been removed a moment ago. */
+function touch(directory: string): undefined {
   if (lstatSync(directory, { throwIfNoEntry: false })?.isDirectory() === true) utimesSync(directory, new Date(), new Date());
 }
 
@@ -139,10 +146,14 @@ function makePrivate(directory: string, goesOn: boolean): void {
   const base = dirname(directory);
   makeDirectories(base, 0o700);
   checkOwn(base);
-  // No Sluice mount is there any more: the directory belongs to a mount that died, or that is ending.
-  whileLocked(directory, () => (goesOn ? touch : removeFlat)(directory));
-  makeDirectories(directory, 0o700);
+  const former = whileNaming(base, () => {
+    // No Sluice mount is there any more: the directory belongs to a mount that died, or that is ending.
+    const aside = goesOn ? touch(directory) : moveAside(directory);
+    makeDirectories(directory, 0o700);
+    return aside;
+  });
   checkOwn(directory);
+  remove(former);
 }
 
 /** Creates the directory, mode 0700, or with `goesOn` keeps the one that is there. @throws CliError if no candidate can be used */
@@ -151,7 +162,8 @@ export function makeRunDirectory(mountpoint: string, goesOn = false): { path: st
   for (const path of runDirectories(mountpoint)) {
     try {
       makePrivate(path, goesOn);
-      return { path, remove: ownPath(path, removeFlat) };
+      const made = identityOf(path);
+      return { path, remove: () => removeNamed(path, () => identityOf(path) === made) };
     } catch (error) {
       problems.push(`${dirname(path)} (${error instanceof CliError ? error.problem : codeOf(error)})`);
     }
@@ -169,7 +181,7 @@ export function giveRunDirectory(path: string, user: { uid: number; gid: number 
 export function removeRunDirectories(mountpoint: string): void {
   for (const path of runDirectories(mountpoint)) {
     try {
-      removeFlat(path);
+      removeNamed(path);
     } catch {
       // It belongs to another user, and hinders nobody.
     }

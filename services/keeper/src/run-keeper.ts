@@ -10,7 +10,7 @@ import type { MountPlan } from "@sluice/keeper-link";
 import { native } from "@sluice/native";
 import { openControlSocket } from "./control-socket.js";
 import { type Held, holdOne } from "./held.js";
-import { FAILED, openResources, prepare, removeSockets, restoreDirectory, say } from "./setup.js";
+import { FAILED, openResources, prepare, say, SocketsDirectory } from "./setup.js";
 import type { KeeperConfig, ServerProgram } from "./keeper-config.js";
 import { MountResources } from "./mount-resources.js";
 import { RestartRule } from "./restart-rule.js";
@@ -265,13 +265,13 @@ function listen(keeper: Keeper): void {
 }
 
 /** Runs servers until none is needed any more, and gives everything back. @returns the exit code */
-export async function supervise(setup: Supervision): Promise<number> {
+export async function supervise(setup: Supervision, directory = new SocketsDirectory(setup.runDirectory, setup.user)): Promise<number> {
   let givingBack: Promise<void> | undefined;
   let control: Server | undefined;
   const giveBack = async (): Promise<void> => {
     control?.close();
     await setup.held.end();
-    removeSockets(setup.runDirectory);
+    directory.remove();
     for (const fd of setup.handed ?? []) native.close(fd);
   };
   // A session waits for the descriptors, and its next command may have the same directory for sockets: so they are closed last.
@@ -284,7 +284,7 @@ export async function supervise(setup: Supervision): Promise<number> {
     });
   };
   const onStart = (): void => {
-    if (restoreDirectory(setup.runDirectory, setup.user)) openControl();
+    if (directory.restore()) openControl();
   };
   const keeper = new Keeper({ ...setup, onOver, onStart });
   listen(keeper);
@@ -299,15 +299,16 @@ export async function supervise(setup: Supervision): Promise<number> {
 /** Runs the keeper to the end of its mount. `first` is the first server, if it is there already. @returns the exit code */
 export async function runKeeper({ plan, ...config }: KeeperConfig, first?: UnassignedServer): Promise<number> {
   prepare();
+  const directory = new SocketsDirectory(config.runDirectory, config.user);
   // While this process opens what it is to pass to it.
   first?.assign(config);
   const resources = await openResources({ plan });
   if (typeof resources === "number") {
     first?.drop();
-    removeSockets(config.runDirectory);
+    directory.remove();
     return resources;
   }
-  return supervise({ ...config, groups: plan.caller?.groups, held: holdOne(plan, resources), first });
+  return supervise({ ...config, groups: plan.caller?.groups, held: holdOne(plan, resources), first }, directory);
 }
 
 /** Makes the next call of runKeeper faster: it holds the layers of `plan` for a moment, and mounts nothing. @throws as MountResources */

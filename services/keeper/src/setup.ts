@@ -3,7 +3,7 @@ import { chmodSync, chownSync, lstatSync, mkdirSync } from "node:fs";
 import { basename, dirname } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { LayerError, type MountPlan, untilLetGo, untilLetGoForCaller } from "@sluice/keeper-link";
-import { leaveNow, native, removeTree, startThreads, toBytes } from "@sluice/native";
+import { identityOf, leaveNow, moveAside, native, removeTree, startThreads, toBytes, whileNaming } from "@sluice/native";
 import { tellStderr } from "@sluice/runtime/stderr";
 import { AT, errnoName, FsError, O } from "@sluice/vfs";
 import { discardsPend } from "./discard.js";
@@ -65,32 +65,50 @@ function makeDirectory(directory: string, user: { uid: number; gid: number } | u
   chownSync(directory, user.uid, user.gid);
 }
 
-/** Somebody may have removed it, such as a program that clears /run, and no server could start. @returns true if it is a new one */
-export function restoreDirectory(directory: string, user: { uid: number; gid: number } | undefined): boolean {
-  try {
-    if (lstatSync(directory, { throwIfNoEntry: false }) !== undefined) return false;
-    makeDirectory(directory, user);
-    return true;
-  } catch {
-    // The server reports that it has no place for its sockets.
-    return false;
+/** The directory of the keeper's sockets, which has been made for it. */
+export class SocketsDirectory {
+  #made: string | undefined;
+
+  /** `user`: to whom it belongs; undefined: to the keeper's. */
+  constructor(
+    readonly path: string,
+    private readonly user: { uid: number; gid: number } | undefined,
+  ) {
+    this.#made = identityOf(path);
+  }
+
+  /** Somebody may have removed it, such as a program that clears /run, and no server could start. @returns true if it is a new one */
+  restore(): boolean {
+    try {
+      if (identityOf(this.path) !== undefined) return false;
+      makeDirectory(this.path, this.user);
+      this.#made = identityOf(this.path);
+      return true;
+    } catch {
+      // The server reports that it has no place for its sockets.
+      return false;
+    }
+  }
+
+  /**
+   * Removes it with all that its user put there, and leaves what links in it lead to. The next mount of the same name may have made a directory
+   * by now, which stays.
+   */
+  remove(): void {
+    const { path } = this;
+    const above = native.openat(AT.FDCWD, toBytes(dirname(path)), O.PATH | O.DIRECTORY | O.CLOEXEC, 0);
+    if (above < 0) return;
+    const aside = whileNaming(dirname(path), () => moveAside(path, () => identityOf(path) === this.#made));
+    if (aside !== undefined) removeAside(above, aside);
+    native.close(above);
   }
 }
 
-/** It may belong to the server's user, who adds nothing from now on. */
-function takeBack(directory: string): void {
-  const [uid, gid] = [process.geteuid?.() ?? 0, process.getegid?.() ?? 0];
-  native.fchownat(AT.FDCWD, toBytes(directory), uid, gid, AT.SYMLINK_NOFOLLOW);
-}
-
-/** Removes the directory with all that its user put there, and leaves what links in it lead to. */
-export function removeSockets(directory: string): void {
-  const above = native.openat(AT.FDCWD, toBytes(dirname(directory)), O.PATH | O.DIRECTORY | O.CLOEXEC, 0);
-  if (above < 0) return;
-  takeBack(directory);
-  const { status } = removeTree(above, toBytes(basename(directory)));
-  native.close(above);
-  if (status < 0) say(directory, `the directory of the mount's sockets cannot be removed (${errnoName(-status)}): remove it`);
+function removeAside(above: number, aside: string): void {
+  // It may belong to the server's user, who adds nothing from now on.
+  native.fchownat(above, toBytes(basename(aside)), process.geteuid?.() ?? 0, process.getegid?.() ?? 0, AT.SYMLINK_NOFOLLOW);
+  const { status } = removeTree(above, toBytes(basename(aside)));
+  if (status < 0) say(aside, `the directory of the mount's sockets cannot be removed (${errnoName(-status)}): remove it`);
 }
 
 /** Ends the process when it holds nothing any more. exit() alone would wait for a thread that closes a descriptor which a hostile server sent. */

@@ -1,5 +1,5 @@
 /** Whenever the command of a user's mount is killed, nothing of the mount is left behind. */
-import { existsSync, mkdirSync } from "node:fs";
+import { existsSync, mkdirSync, writeFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import { runDirectories } from "@sluice/mount-control";
 import {
@@ -9,6 +9,7 @@ import {
   file,
   type HostService,
   plant,
+  policyOf,
   type ProcessIdentity,
   requires,
   runScript,
@@ -119,10 +120,11 @@ withPython(
   3 * PATIENCE_MS,
 );
 
-test("a user's mount waits for the last one over the same layers, which is about to end", async () => {
+test("a user's mount waits for the last one at the same place, and keeps its own directory of sockets", async () => {
   const home = await UserHome.make({ lower: { word: file("x") } }, await startForUsers());
-  const [other] = await places(home);
-  const words = [...home.layers, other?.at ?? ""];
+  // The directory has the policy, too.
+  writeFileSync(home.at("policy.yaml"), policyOf("grant"), { mode: 0o644 });
+  const words = [...home.layers, "--policy", home.at("policy.yaml"), home.mountpoint];
   expect((await home.try(...home.layers, home.mountpoint)).code).toBe(0);
   const keepers = busyKeepers(home.host);
   for (const keeper of keepers) process.kill(keeper, "SIGSTOP");
@@ -130,7 +132,10 @@ test("a user's mount waits for the last one over the same layers, which is about
   const again = startScript([process.execPath, CLI, ...home.words("--background", ...words)], { as: USER, env: { XDG_RUNTIME_DIR: "" } });
   await sleep(1_000);
   for (const keeper of keepers) process.kill(keeper, "SIGCONT");
-  expect(await again.finished).toMatchObject({ code: 0, stderr: "" });
+  expect((await again.finished).code).toBe(0);
+  expect((await home.sh("cat word")).stdout).toBe("x");
+  await eventually("the last keeper is gone", PATIENCE_MS, () => keepers.some((keeper) => !existsSync(`/proc/${keeper}`)));
+  expect((await sluiceAs(USER, "unmount", home.mountpoint)).stdout).toBe(`unmounted ${home.mountpoint}\n`);
 });
 
 const { test: withHelper } = requires(

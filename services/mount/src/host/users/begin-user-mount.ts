@@ -9,7 +9,7 @@ import { join } from "node:path";
 import type { GivenPlaces, MountPlan } from "@sluice/keeper-link";
 import { giveRunDirectory, makeRunDirectory, type MountRow, RUN_DIRECTORY, readMountTable, runDirectories } from "@sluice/mount-control";
 import { check, native } from "@sluice/native";
-import { failed, unfit, wrong } from "@sluice/runtime/cli";
+import { codeOf, failed, unfit, wrong } from "@sluice/runtime/cli";
 import { S } from "@sluice/vfs";
 import type { MountConfig } from "../../config/mount-config.js";
 import { type HandedSession, handedFds, handedFrom } from "../../keeper/handed-session.js";
@@ -121,7 +121,14 @@ function policyOf(fd: number): Buffer {
 /** Of somebody else's mount that is there, or was. An empty one is none. */
 function isTaken(directory: string, uid: number): boolean {
   const there = lstatSync(directory, { throwIfNoEntry: false });
-  return there !== undefined && there.uid !== uid && (!there.isDirectory() || readdirSync(directory).length > 0);
+  if (there === undefined || there.uid === uid) return false;
+  try {
+    return !there.isDirectory() || readdirSync(directory).length > 0;
+  } catch (error) {
+    // It went at this moment.
+    if (codeOf(error) === "ENOENT") return false;
+    throw error;
+  }
 }
 
 interface RunDirectory {
