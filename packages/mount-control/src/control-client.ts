@@ -123,10 +123,13 @@ async function hasKeeper(mountpoint: string): Promise<boolean> {
   return false;
 }
 
-/** The same for a mount's keeper. */
+/** The same for a mount's keeper, which takes requests of its own user alone. */
 export async function connectKeeper(mountpoint: string): Promise<Socket | undefined> {
   const hangs = failed(mountpoint, "the keeper does not answer (ETIMEDOUT)", "see whether it is stopped");
-  return orDenial(await connectFirst(socketPaths(mountpoint, KEEPER_SOCKET), [0, ...ourselves()], { hangs }));
+  const socket = orDenial(await connectFirst(socketPaths(mountpoint, KEEPER_SOCKET), [0, ...ourselves()], { hangs }));
+  if (socket === undefined || peerUid(socket) === process.geteuid?.()) return socket;
+  socket.destroy();
+  throw failed(mountpoint, "the keeper is root's, and takes requests of root alone (EPERM)", "run as root");
 }
 
 /** A user trusts their own processes. For root see `serversOf`. */

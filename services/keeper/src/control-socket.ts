@@ -69,9 +69,12 @@ function serve(socket: Socket, events: ControlEvents): void {
   });
 }
 
-/** Undefined if the socket cannot be created: the mount works without it. */
-export function openControlSocket(path: string, events: ControlEvents): Server | undefined {
-  const fd = native.unixListen(toBytes(path), 0o600, BACKLOG);
+/**
+ * `isOfUser`: its directory belongs to the user of the mount, whose commands see by it whether the keeper runs. Their requests are refused like
+ * those of the server. @returns undefined if the socket cannot be created: the mount works without it
+ */
+export function openControlSocket(path: string, isOfUser: boolean, events: ControlEvents): Server | undefined {
+  const fd = native.unixListen(toBytes(path), isOfUser ? 0o666 : 0o600, BACKLOG);
   if (fd < 0) return undefined;
   const server = createServer((socket) => serve(socket, events));
   server.maxConnections = BACKLOG;

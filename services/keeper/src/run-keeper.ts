@@ -278,7 +278,7 @@ export async function supervise(setup: Supervision, directory = new SocketsDirec
   const onOver = (): void => void (givingBack ??= giveBack());
   const openControl = (): void => {
     control?.close();
-    control = openControlSocket(join(setup.runDirectory, CONTROL_SOCKET), {
+    control = openControlSocket(join(setup.runDirectory, CONTROL_SOCKET), setup.user !== undefined, {
       upgrade: (program) => keeper.upgrade(program),
       serverPid: () => keeper.serverPid,
     });

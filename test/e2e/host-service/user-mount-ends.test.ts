@@ -1,7 +1,8 @@
 /** Whenever the command of a user's mount is killed, nothing of the mount is left behind. */
 import { existsSync, mkdirSync, writeFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
-import { runDirectories } from "@sluice/mount-control";
+import { join } from "node:path";
+import { KEEPER_SOCKET, runDirectories } from "@sluice/mount-control";
 import {
   asOrdinaryUser,
   descendantsOf,
@@ -146,6 +147,24 @@ const { test: withHelper } = requires(
   "command fusermount3",
   "checkout that every user can read",
 );
+
+test("the commands of a user see whether the keeper of a mount runs, and cannot ask it for anything", async () => {
+  const home = await UserHome.make({ lower: { word: file("x") } }, await startForUsers());
+  await home.mount();
+  const socket = join(runDirectories(home.mountpoint)[0] as string, KEEPER_SOCKET);
+  const connect = `import("node:net").then(({ connect }) => connect(process.argv[1])
+    .on("connect", function () { console.log("connected"); this.end('{"method":"exec"}\\n'); }).on("data", (text) => console.log(String(text)))
+    .on("error", ({ code }) => ["EPIPE", "ECONNRESET"].includes(code) || console.log(code)))`;
+  const find = async (): Promise<string> => (await runScript([process.execPath, "-e", connect, socket], { as: USER })).stdout;
+  expect(await find()).toBe("connected\n");
+  expect(await sluiceAs(USER, "upgrade", home.mountpoint)).toMatchObject({
+    code: 1,
+    stderr: expect.stringContaining("the keeper is root's, and takes requests of root alone (EPERM): run as root") as string,
+  });
+  for (const keeper of busyKeepers(home.host)) process.kill(keeper, "SIGKILL");
+  await eventually("the keeper is gone", PATIENCE_MS, async () => (await find()) === "ECONNREFUSED\n");
+  expect((await runScript(["umount", "--lazy", home.mountpoint])).code).toBe(0);
+});
 
 withHelper("a user is told of a mount whose keeper was killed, and gets rid of it", async () => {
   const home = await UserHome.make({ lower: { word: file("x") } }, await startForUsers());
