@@ -140,3 +140,27 @@ test("the link that skips to the content stays on the page", async () => {
   expect(await page.locator("#questions").isVisible()).toBe(true);
   expect(await page.getByRole("link", { name: /^Questions/ }).getAttribute("aria-current")).toBe("page");
 });
+
+test("times are those of the browser's time zone on every page", async () => {
+  const { service, decider } = await serve();
+  const context = await browser?.newContext({ timezoneId: "Asia/Kathmandu", viewport: { width: 1200, height: 800 } });
+  if (context === undefined) throw new Error("Chromium does not start");
+  cleanUp(() => context.close());
+  const page = await context.newPage();
+  await page.goto(`http://${service.adminAddress}/console/#live`);
+  await ask(decider, "a/file");
+  const row = page.locator("#decisions tr").filter({ hasText: "a/file" });
+  await row.waitFor();
+  const state = (await (await fetch(`http://${service.adminAddress}/console/api/state`)).json()) as { mounts: { since: string }[] };
+  const there = (time: string): string => new Date(Date.parse(time) + 345 * 60_000).toISOString().replace("T", " ");
+  const since = there(state.mounts[0]?.since as string);
+  // The decision came after the mount did, within the minutes that this test takes.
+  const clock = await row.locator("td").first().innerText();
+  expect(clock).toMatch(/^\d\d:\d\d:\d\d\.\d{3}$/);
+  const minutes = (text: string): number => Number(text.slice(0, 2)) * 60 + Number(text.slice(3, 5));
+  expect((minutes(clock) - minutes(since.slice(11)) + 1440) % 1440).toBeLessThan(30);
+  await page.getByRole("link", { name: "Mounts", exact: true }).click();
+  await page.locator("#mount-list", { hasText: `connected since ${since.slice(0, 19)}` }).waitFor();
+  await page.getByRole("link", { name: "Overview", exact: true }).click();
+  await page.locator("#o-mounts", { hasText: since.slice(0, 19) }).waitFor();
+});

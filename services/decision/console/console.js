@@ -1,4 +1,5 @@
 // The console's frame: which part is shown, who is allowed in, what went wrong.
+import { clock } from "./figures.js";
 import { startLive } from "./live.js";
 import { showMounts } from "./mounts.js";
 import { startOverview } from "./overview.js";
@@ -78,7 +79,7 @@ function askForToken() {
 
 function toldOf(error) {
   if (answeredMs === 0) return `the service does not answer: ${error.message}`;
-  return `the service does not answer, and this page is as it was at ${new Date(answeredMs).toLocaleTimeString([], { hourCycle: "h23" })}: ${error.message}`;
+  return `the service does not answer, and this page is as it was at ${clock(new Date(answeredMs))}: ${error.message}`;
 }
 
 /** All pages show a part of the state, so this is where each of them notices that the service has gone, or has another token. */

@@ -19,8 +19,20 @@ export function bytesPerSecond(count) {
   return `${unit === 0 ? Math.round(value) : number(value)} ${UNITS[unit]}/s`;
 }
 
-/** Of a time in ISO 8601. */
-export const moment = (time) => time.slice(0, 19).replace("T", " ");
+const digits = (value, count = 2) => String(value).padStart(count, "0");
+/** Of a `Date`. Like all times of the pages it is in the browser's time zone, as the axes of the charts are. */
+export const clock = (date) => [date.getHours(), date.getMinutes(), date.getSeconds()].map((each) => digits(each)).join(":");
+
+/** Of a time in ISO 8601, as `moment` takes it. */
+export function clockMs(time) {
+  const date = new Date(time);
+  return `${clock(date)}.${digits(date.getMilliseconds(), 3)}`;
+}
+
+export function moment(time) {
+  const date = new Date(time);
+  return `${date.getFullYear()}-${digits(date.getMonth() + 1)}-${digits(date.getDate())} ${clock(date)}`;
+}
 
 export function since(seconds) {
   if (seconds >= 7200) return `${Math.floor(seconds / 3600)} h`;

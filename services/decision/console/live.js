@@ -1,4 +1,5 @@
 // The stream of decisions, filtered here: what is left out by a filter comes back when the filter goes.
+import { clockMs } from "./figures.js";
 import { follow, named, tableRow } from "./server.js";
 
 const KEPT = 1000;
@@ -23,7 +24,7 @@ function passes(decision) {
 // Decisions beyond the rate at which a mount names them have neither path nor caller.
 const rowOf = ({ at: time, effect, count, access, path, rule, program, pid, uid, mount, source, tookUs }) =>
   tableRow([
-    [time.slice(11, 23), ""],
+    [clockMs(time), ""],
     [effect, effect],
     [count, "number"],
     [access ?? "", ""],

@@ -1,5 +1,5 @@
 // The first page: the activity of the last minutes to a day, as this replica saw it, in charts by uPlot and in tables.
-import { bytesPerSecond, micros, percent, perSecond } from "./figures.js";
+import { bytesPerSecond, clock, micros, percent, perSecond } from "./figures.js";
 import { list } from "./places.js";
 import { element, fill, get, tableRow } from "./server.js";
 
@@ -64,7 +64,7 @@ function alone(chart, index) {
   return [...values.keys()].filter((at) => has(at) && !has(at - 1) && !has(at + 1));
 }
 
-const clock = (seconds) => new Date(seconds * 1000).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
+const axisTime = (seconds) => clock(new Date(seconds * 1000)).slice(0, 5);
 
 function options({ series, colors, text, most, least }, width) {
   const axis = { stroke: color("--soft"), grid: { stroke: color("--line"), width: 1 }, ticks: { show: false } };
@@ -74,11 +74,11 @@ function options({ series, colors, text, most, least }, width) {
     cursor: { drag: { x: false, y: false } },
     scales: { y: { range: (_chart, _lowest, greatest) => [0, most ?? Math.max(greatest ?? 0, least) * 1.1] } },
     axes: [
-      { ...axis, space: 60, size: 30, values: (_chart, times) => times.map(clock) },
+      { ...axis, space: 60, size: 30, values: (_chart, times) => times.map(axisTime) },
       { ...axis, size: 72, values: (_chart, values) => values.map(text) },
     ],
     series: [
-      { value: (_chart, seconds) => (seconds === null ? "" : new Date(seconds * 1000).toLocaleTimeString([], { hourCycle: "h23" })) },
+      { value: (_chart, seconds) => (seconds === null ? "" : clock(new Date(seconds * 1000))) },
       ...series.map((label, index) => ({
         label,
         stroke: color(colors[index]),
