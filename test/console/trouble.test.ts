@@ -1,11 +1,12 @@
 /** The console's pages in a real browser: with names that deceive, a service that ends, a wrong token, questions that move, and the keyboard. */
+import { renameSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { DecisionService } from "@sluice/service-decision";
 import { cleanUp, freePort, requires, scratch } from "@sluice/testkit";
 import type { Browser, BrowserContext, Page } from "playwright-core";
 import { afterAll, beforeAll, expect } from "vitest";
 import { CHROMIUM, startBrowser, startWindow } from "./harness/browser.js";
-import { ask, serve } from "./harness/served.js";
+import { ask, POLICY, serve } from "./harness/served.js";
 
 const { test } = requires(`command ${CHROMIUM.split("/").at(-1)}`);
 
@@ -163,4 +164,24 @@ test("times are those of the browser's time zone on every page", async () => {
   await page.locator("#mount-list", { hasText: `connected since ${since.slice(0, 19)}` }).waitFor();
   await page.getByRole("link", { name: "Overview", exact: true }).click();
   await page.locator("#o-mounts", { hasText: since.slice(0, 19) }).waitFor();
+});
+
+test("the playground shows the policy in force after each edit, and says of an edit that does not check that it is not", async () => {
+  const { service, policy } = await serve();
+  const page = await openPage(service, "playground");
+  const source = page.locator("#source");
+  await page.locator("#source", { hasText: "private-keys" }).waitFor();
+  const edit = (text: string): void => {
+    writeFileSync(`${policy}.new`, text);
+    renameSync(`${policy}.new`, policy);
+  };
+  edit(POLICY.replace("revision: 7", "revision: 8").replaceAll("private-keys", "new-name"));
+  await page.locator("#source", { hasText: "new-name" }).waitFor();
+  await page.getByText("And what a candidate would say").click();
+  await page.getByRole("button", { name: "Begin with the policy in force" }).click();
+  expect(await page.locator("#a-candidate").inputValue()).toContain("name: new-name");
+  await page.getByRole("heading", { name: "The policy in force", exact: true }).waitFor();
+  edit("version: 1\ndefault: maybe\n");
+  await page.getByRole("heading", { name: "The policy file, whose newest edit is not in force" }).waitFor();
+  expect(await source.innerText()).toContain("default: maybe");
 });

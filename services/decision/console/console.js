@@ -4,7 +4,7 @@ import { startLive } from "./live.js";
 import { showMounts } from "./mounts.js";
 import { startOverview } from "./overview.js";
 import { showPlaces } from "./places.js";
-import { startPlayground } from "./playground.js";
+import { showPolicy, startPlayground } from "./playground.js";
 import { showQuestions, startQuestions } from "./questions.js";
 import { startReplay } from "./replay.js";
 import { shownText } from "./names.js";
@@ -47,7 +47,7 @@ function showPart() {
   tell(undefined);
 }
 
-function showState({ policy, version, upS, mounts, questions, mayAnswer }) {
+function showState({ policy, source, version, upS, mounts, questions, mayAnswer }) {
   const refused = policy.refusedEdit === null ? "" : ` — the newest edit does not check: ${policy.refusedEdit}`;
   at("policy").textContent = shownText(
     `${policy.id} (${policy.kind}), revision ${policy.sequence} ${policy.digest.slice(0, 12)}, Sluice ${version}${refused}`,
@@ -55,6 +55,7 @@ function showState({ policy, version, upS, mounts, questions, mayAnswer }) {
   showMounts(mounts);
   showPlaces({ policy, version, upS, mounts });
   showQuestions(questions, mayAnswer);
+  showPolicy(source, policy.refusedEdit !== null);
 }
 
 function start(state) {

@@ -4,7 +4,7 @@ import { element, post } from "./server.js";
 const at = (id) => document.getElementById(id);
 
 /** The lines of the rule, from its dash to the next one. Undefined where the source does not name it. */
-export function linesOfRule(source, rule) {
+function linesOfRule(source, rule) {
   const lines = source.split("\n");
   const quoted = rule.replace(/[.*+?^${}()|[\]\\]/g, "\\$&");
   const pattern = rule === "default" ? /^default\s*:/ : new RegExp(`name\\s*:\\s*["']?${quoted}["']?\\s*([,}#]|$)`);
@@ -19,7 +19,10 @@ export function linesOfRule(source, rule) {
   return [from, to];
 }
 
-export function showSource(source, rule) {
+/** The source in the page; undefined before the first one, and null if it is no file of the service. */
+let source;
+
+function showSource(rule) {
   const pre = at("source");
   if (source === null) {
     pre.replaceChildren(element("span", "the source is not a file of this service"));
@@ -53,11 +56,18 @@ function described(title, ruling) {
   return part;
 }
 
+/** The source is that of the file, and so of an edit that was refused, too. */
+export function showPolicy(newest, isRefused) {
+  at("source-title").textContent = isRefused ? "The policy file, whose newest edit is not in force" : "The policy in force";
+  if (newest === source) return;
+  source = newest;
+  showSource(undefined);
+}
+
 export function startPlayground(state, tell) {
   at("a-access").replaceChildren(...state.accesses.map((access) => element("option", access)));
-  showSource(state.source, undefined);
   at("copy-source").addEventListener("click", () => {
-    at("a-candidate").value = state.source ?? "version: 1\ndefault: grant\n";
+    at("a-candidate").value = source ?? "version: 1\ndefault: grant\n";
   });
   const ask = async () => {
     const candidate = at("a-candidate").value;
@@ -74,7 +84,8 @@ export function startPlayground(state, tell) {
       const parts = [described("The policy in force says", answer.inForce)];
       if (answer.candidate !== null) parts.push(described("The candidate says", answer.candidate));
       at("answer").replaceChildren(...parts);
-      showSource(answer.source, answer.inForce.rule);
+      source = answer.source;
+      showSource(answer.inForce.rule);
       tell(undefined);
     } catch (error) {
       tell(error);
