@@ -374,7 +374,7 @@ describe("in Chromium", () => {
     const { page } = await openPage(service, "live");
     await page.locator("#token").fill("wrong");
     await page.keyboard.press("Enter");
-    await page.waitForTimeout(300);
+    await page.getByRole("alert").filter({ hasText: "does not take this token" }).waitFor();
     expect(await page.locator("#live").isVisible()).toBe(false);
     await page.locator("#token").fill("correct horse");
     await page.keyboard.press("Enter");

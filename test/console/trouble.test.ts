@@ -3,7 +3,7 @@ import { renameSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { DecisionService } from "@sluice/service-decision";
 import { cleanUp, freePort, requires, scratch } from "@sluice/testkit";
-import type { Browser, BrowserContext, Page } from "playwright-core";
+import type { Browser, BrowserContext, Page, Route } from "playwright-core";
 import { afterAll, beforeAll, expect } from "vitest";
 import { CHROMIUM, startBrowser, startWindow } from "./harness/browser.js";
 import { ask, POLICY, serve } from "./harness/served.js";
@@ -184,4 +184,39 @@ test("the playground shows the policy in force after each edit, and says of an e
   edit("version: 1\ndefault: maybe\n");
   await page.getByRole("heading", { name: "The policy file, whose newest edit is not in force" }).waitFor();
   expect(await source.innerText()).toContain("default: maybe");
+});
+
+test("eight tabs of one browser see a question that comes", async () => {
+  const { service, decider } = await serve();
+  const pages = await Promise.all(Array.from({ length: 8 }, () => openPage(service, "overview")));
+  for (const page of pages) await page.locator("#o-replica", { hasText: "revision 7" }).waitFor();
+  await ask(decider, "asked/key", 1000, { ...callerOf("/bin/cat"), mayAsk: true });
+  for (const page of pages) await page.locator("#question-count", { hasText: "(1)" }).waitFor();
+});
+
+test("a page says that the service hangs, and goes on when it answers again", async () => {
+  const { service } = await serve();
+  const page = await openPage(service, "live");
+  await page.locator("#policy", { hasText: "revision 7" }).waitFor();
+  const hung: Route[] = [];
+  await page.route("**/api/**", (route) => void hung.push(route));
+  const gone = page.getByRole("alert").filter({ hasText: /does not answer, and this page is as it was at \d/ });
+  await gone.waitFor();
+  // The page asks again after it has given up, and never twice at a time.
+  await expect.poll(() => hung.length).toBeGreaterThan(1);
+  await page.unroute("**/api/**");
+  await gone.waitFor({ state: "hidden" });
+});
+
+test("a page that looks again sets no text that it has already said", async () => {
+  const { service } = await serve();
+  const page = await openPage(service, "questions");
+  await page.locator("#policy", { hasText: "revision 7" }).waitFor();
+  await page.evaluate(
+    `window.said = 0; for (const part of document.querySelectorAll("[aria-live], [role=alert]")) new MutationObserver(() => window.said++).observe(part, { childList: true, characterData: true, subtree: true })`,
+  );
+  const look = (): Promise<unknown> => page.waitForResponse((response) => response.url().endsWith("/api/state"));
+  // A third look begins after the second was shown.
+  for (let count = 0; count < 3; count++) await look();
+  expect(await page.evaluate("window.said")).toBe(0);
 });

@@ -1,6 +1,6 @@
 // The console's frame: which part is shown, who is allowed in, what went wrong.
 import { clock } from "./figures.js";
-import { startLive } from "./live.js";
+import { followDecisions, startLive } from "./live.js";
 import { showMounts } from "./mounts.js";
 import { startOverview } from "./overview.js";
 import { showPlaces } from "./places.js";
@@ -14,6 +14,8 @@ const at = (id) => document.getElementById(id);
 const PARTS = ["overview", "live", "questions", "playground", "mounts", "replay"];
 
 const LOOK_MS = 2_000;
+/** A service that hangs takes the connection, and says nothing. */
+const ANSWER_LIMIT_MS = 10_000;
 /** "waiting" for the first answer, "open", or "closed" until a token is given. */
 let access = "waiting";
 /** Of the last thing that a person did. */
@@ -22,12 +24,20 @@ let problem = "";
 let outage = "";
 let answeredMs = 0;
 let started = false;
+/** Of all looks, and of those that have no answer yet. */
+const looks = { count: 0, open: 0 };
 let shownPart = "overview";
+
+/** Programs that read the page aloud say a text again whenever it is set. */
+function say(id, text) {
+  const shown = shownText(text);
+  if (at(id).textContent !== shown) at(id).textContent = shown;
+}
 
 function showProblem() {
   const text = outage === "" ? problem : outage;
   at("problem").hidden = text === "";
-  at("problem").textContent = shownText(text);
+  say("problem", text);
 }
 
 function tell(error) {
@@ -45,13 +55,16 @@ function showPart() {
     else link.removeAttribute("aria-current");
   }
   tell(undefined);
+  followIfShown();
+}
+
+function followIfShown() {
+  followDecisions(access === "open" && outage === "" && shownPart === "live");
 }
 
 function showState({ policy, source, version, upS, mounts, questions, mayAnswer }) {
   const refused = policy.refusedEdit === null ? "" : ` — the newest edit does not check: ${policy.refusedEdit}`;
-  at("policy").textContent = shownText(
-    `${policy.id} (${policy.kind}), revision ${policy.sequence} ${policy.digest.slice(0, 12)}, Sluice ${version}${refused}`,
-  );
+  say("policy", `${policy.id} (${policy.kind}), revision ${policy.sequence} ${policy.digest.slice(0, 12)}, Sluice ${version}${refused}`);
   showMounts(mounts);
   showPlaces({ policy, version, upS, mounts });
   showQuestions(questions, mayAnswer);
@@ -85,8 +98,12 @@ function toldOf(error) {
 
 /** All pages show a part of the state, so this is where each of them notices that the service has gone, or has another token. */
 async function look() {
+  const number = ++looks.count;
+  looks.open++;
   try {
-    const state = await get("state");
+    const state = await get("state", AbortSignal.timeout(ANSWER_LIMIT_MS));
+    // A later one, such as that after an answer, tells newer things.
+    if (number < looks.count) return;
     const before = access;
     [access, outage, answeredMs] = ["open", "", Date.now()];
     showState(state);
@@ -95,10 +112,14 @@ async function look() {
     if (!started) start(state);
     started = true;
   } catch (error) {
+    if (number < looks.count) return;
     if (error instanceof Refused) askForToken();
     else outage = toldOf(error);
+  } finally {
+    looks.open--;
   }
   showProblem();
+  followIfShown();
 }
 
 at("login").addEventListener("submit", (event) => {
@@ -108,4 +129,4 @@ at("login").addEventListener("submit", (event) => {
 });
 void look();
 // A page that nobody sees does not keep the mounts measuring themselves. Until a token is given, nothing changes.
-setInterval(() => document.hidden || access === "closed" || void look(), LOOK_MS);
+setInterval(() => document.hidden || access === "closed" || looks.open > 0 || void look(), LOOK_MS);

@@ -6,6 +6,7 @@ const KEPT = 1000;
 const SHOWN = 200;
 const at = (id) => document.getElementById(id);
 const RETRY_MS = 2_000;
+let following;
 const state = { decisions: [], missed: 0, paused: false, broken: "" };
 
 function passes(decision) {
@@ -56,9 +57,9 @@ function take(batch) {
   if (!state.paused) show();
 }
 
-/** Never ends. A stream begins with the last decisions of the service, so those of the stream before it go. */
-async function watch() {
-  for (;;) {
+/** Ends when it is aborted. A stream begins with the last decisions of the service, so those of the stream before it go. */
+async function watch(signal) {
+  while (!signal.aborted) {
     let isFirst = true;
     const took = (batch) => {
       if (isFirst) state.decisions = [];
@@ -66,10 +67,11 @@ async function watch() {
       state.broken = "";
       take(batch);
     };
-    const reason = await follow("decisions", took).then(
+    const reason = await follow("decisions", took, signal).then(
       () => "the service has ended the stream",
       ({ message }) => message,
     );
+    if (signal.aborted) return;
     state.broken = `; no newer ones come in: ${reason}`;
     show();
     await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
@@ -84,5 +86,12 @@ export function startLive() {
     at("pause").setAttribute("aria-pressed", String(state.paused));
     show();
   });
-  void watch();
+}
+
+/** While the page is shown: a browser has six connections to a server for all of its tabs, and each stream holds one. */
+export function followDecisions(isShown) {
+  if (isShown === (following !== undefined)) return;
+  following?.abort();
+  following = isShown ? new AbortController() : undefined;
+  if (following !== undefined) void watch(following.signal);
 }

@@ -29,8 +29,8 @@ async function checked(response) {
   throw response.status === 401 ? new Refused(error) : new Error(error);
 }
 
-export async function get(call) {
-  return (await checked(await send(call, { headers: headers() }))).json();
+export async function get(call, signal) {
+  return (await checked(await send(call, { headers: headers(), signal }))).json();
 }
 
 export async function post(call, body) {
@@ -38,9 +38,9 @@ export async function post(call, body) {
   return (await checked(await send(call, options))).json();
 }
 
-/** Calls `take` with each value, until the stream ends. */
-export async function follow(call, take) {
-  const response = await checked(await send(call, { headers: headers() }));
+/** Calls `take` with each value, until the stream ends. Rejects if it is aborted. */
+export async function follow(call, take, signal) {
+  const response = await checked(await send(call, { headers: headers(), signal }));
   const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
   let rest = "";
   for (;;) {
