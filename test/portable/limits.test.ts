@@ -63,7 +63,7 @@ const unseen: Partial<Record<EngineCapabilityName, string>> = {
   syncfs: "there is nothing to lose here without a power failure",
   cachePerOpen: "what the cache keeps shows in speed alone",
   keeper: "the mount ends with its server: serving.test.ts kills one",
-  upgrade: "there is no such command yet",
+  upgrade: "'sluice upgrade' refuses every mount without a keeper",
 };
 
 plainTest("every limit that is declared is shown here, or by a conformance case, or said not to be seen", () => {
