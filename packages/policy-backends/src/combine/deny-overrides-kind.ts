@@ -1,13 +1,8 @@
 /** `kind: deny-overrides`: all policies are asked, and the strictest answer of those of which a rule matches holds. */
 import { mergeScopes, type Question, strictest } from "@sluice/decision-api";
-import { z } from "zod";
 import { abstains, type Ruling } from "../backend.js";
 import type { NamedEngine, PolicyKind } from "../policy-kind.js";
-import { byPair } from "./by-pair.js";
-import { PART_REMEDY, partsSchema } from "./chain-kind.js";
-import { combined, loadParts } from "./parts.js";
-
-const schema = z.strictObject({ kind: z.literal("deny-overrides"), revision: z.number().int().min(0).optional(), policies: partsSchema });
+import { type ListPolicy, listKind } from "./list-kind.js";
 
 function weigh(rulings: readonly Ruling[]): Ruling {
   const unsure = rulings.flatMap(({ mayMatch }) => (mayMatch === undefined ? [] : [mayMatch]));
@@ -23,18 +18,4 @@ function ofAll(parts: readonly NamedEngine[], question: Question): Ruling | Prom
   return Promise.all(rulings.map((ruling) => Promise.resolve(ruling))).then(weigh);
 }
 
-export const denyOverridesKind: PolicyKind<z.infer<typeof schema>> = {
-  name: "deny-overrides",
-  schema,
-  words: {
-    keysAt: (path) => (path.length === 0 ? Object.keys(schema.shape) : []),
-    remedies: { policies: `write a list; for each, ${PART_REMEDY}`, revision: "write a whole number that grows with each edit" },
-  },
-  async load({ policies }, context) {
-    const parts = await loadParts(
-      policies.map((each, index) => ({ part: each, path: ["policies", index] })),
-      context,
-    );
-    return combined(parts, (question) => byPair(question, (pair) => ofAll(parts, pair)));
-  },
-};
+export const denyOverridesKind: PolicyKind<ListPolicy> = listKind("deny-overrides", ofAll);

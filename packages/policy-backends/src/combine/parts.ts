@@ -1,8 +1,13 @@
 /** The parts of combinators: other policies, loaded together and disposed of together. */
 import { type Access, type Question, uniteFactNeeds } from "@sluice/decision-api";
+import { z } from "zod";
 import type { Ruling } from "../backend.js";
 import { hidesTooMuch } from "../hidden-names.js";
 import type { Engine, LoadContext, LooksAt, NamedEngine } from "../policy-kind.js";
+
+/** The name of a policy file, or a configuration. */
+export const partSchema = z.union([z.string().min(1), z.looseObject({ kind: z.string() })]);
+export const PART_REMEDY = "write the name of a policy file, or a configuration with kind:";
 
 /** Rejects with `PolicyError` of the first that does not check, and holds none of the others then. */
 export async function loadParts(

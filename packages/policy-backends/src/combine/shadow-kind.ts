@@ -7,8 +7,7 @@ import type { Question } from "@sluice/decision-api";
 import { z } from "zod";
 import type { Ruling } from "../backend.js";
 import type { BackendEvents, Engine, PolicyKind } from "../policy-kind.js";
-import { PART_REMEDY, partSchema } from "./chain-kind.js";
-import { combined, loadParts } from "./parts.js";
+import { combined, loadParts, PART_REMEDY, partSchema } from "./parts.js";
 
 const schema = z.strictObject({
   kind: z.literal("shadow"),
