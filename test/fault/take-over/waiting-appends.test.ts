@@ -1,7 +1,6 @@
 /** An append that waited for its rate when its server was killed is made once, whatever others have appended meanwhile. */
 import { appendFileSync, chmodSync, readFileSync } from "node:fs";
-import { setTimeout as sleep } from "node:timers/promises";
-import { Actor, eventually, layers, policyOf, publicFile, requires } from "@sluice/testkit";
+import { Actor, eventually, layers, policyOf, publicFile, requires, statusOf } from "@sluice/testkit";
 import { O } from "@sluice/vfs";
 import { expect } from "vitest";
 import { mountSupervised } from "./supervised-mount.js";
@@ -28,8 +27,7 @@ test("an append that waits for its rate is not taken for the equal bytes that an
   const user = await Actor.start(USER);
   const fd = await user.do("open", log, O.WRONLY | O.APPEND);
   const waiting = user.do("write", fd, LINE, 0);
-  // The request has to be on its way. If it is not, nothing is tested.
-  await sleep(300);
+  await eventually("the append waits", AMPLE_MS, async () => (await statusOf(supervised.mount)).engine.inFlight === 1);
   appendFileSync(log, LINE);
   const { served } = supervised;
   expect(supervised.killServer()).toBe(true);
