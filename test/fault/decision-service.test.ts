@@ -8,6 +8,7 @@ import { fileURLToPath } from "node:url";
 import { setTimeout as sleep } from "node:timers/promises";
 import {
   begunEarly,
+  descendantsOf,
   eventually,
   mountSluice,
   policyOf,
@@ -178,8 +179,7 @@ test(
 
 /** The decision service of a mount, once it runs its own program: its parent stands still until then. */
 function serviceOf(pid: number): number | undefined {
-  const [child = ""] = readFileSync(`/proc/${pid}/task/${pid}/children`, "latin1").split(" ");
-  return child !== "" && readFileSync(`/proc/${child}/cmdline`, "latin1").includes("decision-child") ? Number(child) : undefined;
+  return descendantsOf(pid).find(({ command }) => command.includes("decision-child"))?.pid;
 }
 
 test(
@@ -190,8 +190,9 @@ test(
     writeFileSync(policy, POLICY);
     const words = [process.execPath, CLI, "mount", "--lower", lower, "--policy", policy, mountpoint];
     const mount = startScript(words, { timeoutMs: 2 * RECOVERY_MS });
-    await eventually("its service starts", RECOVERY_MS, () => serviceOf(mount.pid) !== undefined);
-    const service = serviceOf(mount.pid) as number;
+    let service: number | undefined;
+    await eventually("its service starts", RECOVERY_MS, () => (service = serviceOf(mount.pid)) !== undefined);
+    if (service === undefined) throw new Error("it has no service");
     process.kill(service, "SIGSTOP");
     await mount.waitFor("mounted ");
     const reader = startScript(["cat", join(mountpoint, "plain")], { timeoutMs: RECOVERY_MS });

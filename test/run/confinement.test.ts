@@ -3,7 +3,7 @@ import { chmodSync, chownSync, cpSync, existsSync, mkdirSync, readFileSync, stat
 import { createServer, type Server } from "node:net";
 import { join } from "node:path";
 import { execFileSync } from "node:child_process";
-import { cleanUp, requires, runScript, scratch } from "@sluice/testkit";
+import { childrenOf, cleanUp, requires, runScript, scratch } from "@sluice/testkit";
 import { describe, expect } from "vitest";
 import { CALLERS, NEEDS, Project, uidOf } from "./sandboxed.js";
 
@@ -341,7 +341,9 @@ requires(...NEEDS, "pseudo-terminals").test(
     const running = project.start(["run", "--name", "one", "--", "sh", "-c", "echo x > n; echo ready; sleep 60"], { terminal: true });
     await running.waitFor("ready");
     // The runner leads the terminal's session, and so the group of processes to which a hang-up is sent.
-    const runner = Number(readFileSync(`/proc/${running.pid}/task/${running.pid}/children`, "latin1"));
+    const [runner, ...others] = childrenOf(running.pid);
+    expect(others).toEqual([]);
+    if (runner === undefined) throw new Error("nobody leads the terminal's session");
     process.kill(-runner, "SIGHUP");
     expect(await running.finished).toMatchObject({ code: 129 });
     expect(readFileSync(project.session("one", "log"), "utf8")).toMatch(/"how":"clean"/);

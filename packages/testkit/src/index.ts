@@ -36,6 +36,7 @@ export { plantDeep } from "./trees/plant-deep.js";
 export { asOrdinaryUser, ORDINARY_USER } from "./machine/ordinary-user.js";
 export { policyOf, type PolicyRule } from "./policies/policy-of.js";
 export {
+  childrenOf,
   descendantsOf,
   identifyProcess,
   isAlive,

@@ -6,7 +6,7 @@ import { connect, createServer, type Socket } from "node:net";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
-import { cleanUp, policyOf, requires, type RunningScript, runScript, scratch, startScript } from "@sluice/testkit";
+import { childrenOf, cleanUp, policyOf, requires, type RunningScript, runScript, scratch, startScript } from "@sluice/testkit";
 import { startDecisionService } from "@sluice/service-decision";
 import { expect } from "vitest";
 
@@ -53,8 +53,7 @@ async function rehearse(target: string | undefined): Promise<Told> {
 /** Whether a thread of the process, or of a child, waits for the answer of a FUSE server. False if one of them ends meanwhile. */
 function waitsForAnswer(pid: number): boolean {
   try {
-    const children = readFileSync(`/proc/${pid}/task/${pid}/children`, "latin1").trim().split(" ").filter(Boolean);
-    return [String(pid), ...children].some((each) =>
+    return [pid, ...childrenOf(pid)].some((each) =>
       readdirSync(`/proc/${each}/task`).some(
         (thread) => readFileSync(`/proc/${each}/task/${thread}/wchan`, "latin1") === "request_wait_answer",
       ),

@@ -34,17 +34,26 @@ export function isAlive(process: ProcessIdentity): boolean {
   return identifyProcess(process.pid)?.startTime === process.startTime;
 }
 
+/** Of all processes, by the pid of their parent. /proc/PID/task/TID/children may leave out one process while another one ends. */
+function childrenByParent(): Map<number, number[]> {
+  const children = new Map<number, number[]>();
+  for (const name of listOr("/proc")) {
+    const parent = Number(/^PPid:\t(\d+)$/m.exec(/^\d+$/.test(name) ? readOr(`/proc/${name}/status`) : "")?.[1] ?? 0);
+    if (parent !== 0) children.set(parent, [...(children.get(parent) ?? []), Number(name)]);
+  }
+  return children;
+}
+
 /** All descendants of `pid`, parents before children. */
-export function descendantsOf(pid: number): ProcessIdentity[] {
-  const threads = listOr(`/proc/${pid}/task`);
-  const children = threads.flatMap((thread) =>
-    readOr(`/proc/${pid}/task/${thread}/children`).trim().split(" ").filter(Boolean).map(Number),
-  );
-  return children.flatMap((child) => {
+export function descendantsOf(pid: number, children = childrenByParent()): ProcessIdentity[] {
+  return (children.get(pid) ?? []).flatMap((child) => {
     const found = identifyProcess(child);
-    return found ? [found, ...descendantsOf(child)] : [];
+    return found ? [found, ...descendantsOf(child, children)] : [];
   });
 }
+
+/** The pids of the processes that `pid` started, or that were left to it. */
+export const childrenOf = (pid: number): number[] => childrenByParent().get(pid) ?? [];
 
 function listOr(path: string): string[] {
   try {
