@@ -1,29 +1,36 @@
 /** Finds the process of the command, which is the child of bubblewrap's first process in the pid namespace, and passes signals on to it. */
-import { readFileSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
 import { ENDING, type EndingSignal } from "@sluice/runtime/cli";
 import type { CommandTerminal } from "./command-terminal.js";
 
-function childrenOf(pid: number): number[] {
+/** A part of /proc of a process; empty if it has ended, or belongs to somebody else. */
+export function procText(pid: number, name: string): string {
   try {
-    return readFileSync(`/proc/${pid}/task/${pid}/children`, "latin1").split(" ").filter(Boolean).map(Number);
+    return readFileSync(`/proc/${pid}/${name}`, "latin1");
+  } catch {
+    return "";
+  }
+}
+
+/** Empty if it has ended, or belongs to somebody else. */
+export function procNames(pid: number, directory: string): string[] {
+  try {
+    return readdirSync(`/proc/${pid}/${directory}`);
   } catch {
     return [];
   }
 }
 
-function programOf(pid: number): string {
-  try {
-    return readFileSync(`/proc/${pid}/comm`, "latin1").trim();
-  } catch {
-    return "";
-  }
+/** Those of all its threads, the oldest of each first. */
+export function childrenOf(pid: number): number[] {
+  return procNames(pid, "task").flatMap((task) => procText(pid, `task/${task}/children`).split(" ").filter(Boolean).map(Number));
 }
 
 /** @param stage the process that makes the namespaces. @returns undefined if the command has not begun, or has ended */
 export function commandProcess(stage: number): number | undefined {
   const wrappers = childrenOf(stage)
     .flatMap(childrenOf)
-    .filter((pid) => programOf(pid) === "bwrap");
+    .filter((pid) => procText(pid, "comm").trim() === "bwrap");
   return wrappers.flatMap(childrenOf).flatMap(childrenOf)[0];
 }
 

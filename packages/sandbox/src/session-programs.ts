@@ -1,36 +1,15 @@
 /** The programs that work in a session: naming those that hold files, and ending them. */
-import { readdirSync, readFileSync, readlinkSync } from "node:fs";
+import { readlinkSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import { isBeneath } from "@sluice/mount-control";
 import { escapeTextName, unfit } from "@sluice/runtime/cli";
 import type { Session } from "@sluice/sessions";
-import { commandProcess } from "./command-process.js";
+import { childrenOf, commandProcess, procNames, procText } from "./command-process.js";
 
 const ACCESS_MODE = 0o3;
 const MAX_NAMED = 3;
 const LOOK_AGAIN_MS = 50;
 const GRACE_MS = 10_000;
-
-/** A part of /proc of a process; empty if it has ended, or belongs to somebody else. */
-function text(pid: number, name: string): string {
-  try {
-    return readFileSync(`/proc/${pid}/${name}`, "latin1");
-  } catch {
-    return "";
-  }
-}
-
-function names(pid: number, directory: string): string[] {
-  try {
-    return readdirSync(`/proc/${pid}/${directory}`);
-  } catch {
-    return [];
-  }
-}
-
-function childrenOf(pid: number): number[] {
-  return names(pid, "task").flatMap((task) => text(pid, `task/${task}/children`).split(" ").filter(Boolean).map(Number));
-}
 
 function descendantsOf(pid: number): number[] {
   return [pid, ...childrenOf(pid).flatMap(descendantsOf)];
@@ -43,24 +22,24 @@ function isOpenForWriting(pid: number, fd: string, base: string): boolean {
   } catch {
     return false;
   }
-  return (Number.parseInt(/^flags:\s*([0-7]+)$/m.exec(text(pid, `fdinfo/${fd}`))?.[1] ?? "0", 8) & ACCESS_MODE) !== 0;
+  return (Number.parseInt(/^flags:\s*([0-7]+)$/m.exec(procText(pid, `fdinfo/${fd}`))?.[1] ?? "0", 8) & ACCESS_MODE) !== 0;
 }
 
 /** How a process holds files of the session; undefined if it holds none. */
 function useOf(pid: number, base: string): string | undefined {
-  if (names(pid, "fd").some((fd) => isOpenForWriting(pid, fd, base))) return "has files open for writing";
-  const mapped = text(pid, "maps")
+  if (procNames(pid, "fd").some((fd) => isOpenForWriting(pid, fd, base))) return "has files open for writing";
+  const mapped = procText(pid, "maps")
     .split("\n")
     .some((line) => isBeneath(line.slice(line.indexOf("/")), base) && line.includes("/"));
   return mapped ? "has files mapped" : undefined;
 }
 
-const shown = (pid: number): string => `${escapeTextName(text(pid, "comm").trim())} (process ${pid})`;
+const shown = (pid: number): string => `${escapeTextName(procText(pid, "comm").trim())} (process ${pid})`;
 
 /** The process that runs the session, if it still is that one. */
 function runnerOf({ runner }: Session): number | undefined {
   if (runner === undefined) return undefined;
-  const started = text(runner.pid, "stat").split(") ").at(-1)?.split(" ")[19];
+  const started = procText(runner.pid, "stat").split(") ").at(-1)?.split(" ")[19];
   return started === runner.startTime ? runner.pid : undefined;
 }
 
