@@ -220,6 +220,9 @@ describe("in Chromium", () => {
     // The other end of the connection shows nothing by itself.
     expect(await page.locator("#mount-list details").filter({ hasText: "/srv/view" }).innerText()).toContain("has not told yet");
     await picture(page, "mounts");
+    await page.setViewportSize({ width: 420, height: 800 });
+    const row = await layers.nth(0).boundingBox();
+    expect((await layers.nth(0).locator("td").last().boundingBox())?.width).toBeGreaterThan((row?.width ?? 0) * 0.9);
     await close();
     await expect.poll(() => look().then(() => grants.count())).toBe(0);
     await mount.stop();

@@ -15,7 +15,7 @@ const layerRow = ({ name, path, fileSystem, stackDepth, passthrough, reason }) =
     [path, "path"],
     [fileSystem, ""],
     [stackDepth ?? "unknown", "number"],
-    passthrough ? ["eligible", "grant"] : [reason, "mediate"],
+    passthrough ? ["eligible", "reason grant"] : [reason, "reason mediate"],
   ]);
 
 const grantRow = ({ path, layer, flow, write, uid, pid, rule, since, now }) =>
