@@ -208,6 +208,21 @@ test("a page says that the service hangs, and goes on when it answers again", as
   await gone.waitFor({ state: "hidden" });
 });
 
+test("a page draws no other part than the one that is shown", async () => {
+  const { service } = await serve();
+  const page = await openPage(service, "live");
+  await page.locator("#policy", { hasText: "revision 7" }).waitFor();
+  await page.evaluate(
+    `window.drawn = []; for (const part of document.querySelectorAll("main > section")) new MutationObserver(() => window.drawn.push(part.id)).observe(part, { childList: true, subtree: true })`,
+  );
+  const look = (): Promise<unknown> => page.waitForResponse((response) => response.url().endsWith("/api/state"));
+  for (let count = 0; count < 3; count++) await look();
+  expect(await page.evaluate("window.drawn")).toEqual([]);
+  await page.getByRole("link", { name: "Mounts", exact: true }).click();
+  await page.locator("#mount-list", { hasText: "/srv/view" }).waitFor();
+  expect(new Set((await page.evaluate("window.drawn")) as string[])).toEqual(new Set(["mounts"]));
+});
+
 test("a page that looks again sets no text that it has already said", async () => {
   const { service } = await serve();
   const page = await openPage(service, "questions");

@@ -23,6 +23,8 @@ let problem = "";
 /** While the service does not answer, or not to this token. It comes before any other problem. */
 let outage = "";
 let answeredMs = 0;
+/** The newest answer. */
+let shownState;
 let started = false;
 /** Of all looks, and of those that have no answer yet. */
 const looks = { count: 0, open: 0 };
@@ -55,20 +57,31 @@ function showPart() {
     else link.removeAttribute("aria-current");
   }
   tell(undefined);
+  drawPart();
   followIfShown();
+}
+
+/** Of many mounts each part is thousands of cells, so those that nobody sees are not drawn. */
+function drawPart() {
+  if (shownState === undefined) return;
+  const { policy, source, mounts } = shownState;
+  if (shownPart === "overview") showPlaces(shownState);
+  if (shownPart === "mounts") showMounts(mounts);
+  if (shownPart === "playground") showPolicy(source, policy.refusedEdit !== null);
 }
 
 function followIfShown() {
   followDecisions(access === "open" && outage === "" && shownPart === "live");
 }
 
-function showState({ policy, source, version, upS, mounts, questions, mayAnswer }) {
+function showState(state) {
+  shownState = state;
+  const { policy, version, questions, mayAnswer } = state;
   const refused = policy.refusedEdit === null ? "" : ` — the newest edit does not check: ${policy.refusedEdit}`;
   say("policy", `${policy.id} (${policy.kind}), revision ${policy.sequence} ${policy.digest.slice(0, 12)}, Sluice ${version}${refused}`);
-  showMounts(mounts);
-  showPlaces({ policy, version, upS, mounts });
+  // Their number stands beside the link to their page.
   showQuestions(questions, mayAnswer);
-  showPolicy(source, policy.refusedEdit !== null);
+  drawPart();
 }
 
 function start(state) {

@@ -58,7 +58,8 @@ function described(title, ruling) {
 
 /** The source is that of the file, and so of an edit that was refused, too. */
 export function showPolicy(newest, isRefused) {
-  at("source-title").textContent = isRefused ? "The policy file, whose newest edit is not in force" : "The policy in force";
+  const title = isRefused ? "The policy file, whose newest edit is not in force" : "The policy in force";
+  if (at("source-title").textContent !== title) at("source-title").textContent = title;
   if (newest === source) return;
   source = newest;
   showSource(undefined);
