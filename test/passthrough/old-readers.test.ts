@@ -52,7 +52,7 @@ test("calls on an old descriptor have the same results as with kernel overlayfs"
     expect([how, seen(ours.upper, how)]).toEqual([how, seen(theirs.upper, how)]);
   }
   expect((await statusOf(mount)).overlay.staleReopens).toBe(1);
-  expect((await mount.cli("status")).stdout).toContain("1 opens for writing by a reader's descriptor got ESTALE");
+  expect((await mount.cli("status")).stdout).toContain("1 open for writing by a reader's descriptor got ESTALE");
   await actor.stop();
   await mount.stop();
 });

@@ -1,6 +1,7 @@
 /** The surroundings of a service: logger, metrics, admin port, exit codes. Only services import it. */
 export { type AdminOptions, type AdminServer, parseHostPort, startAdminServer } from "./admin-server.js";
 export { CliError, type Complaint, EXIT, type ExitCode, errorLine } from "./cli-error.js";
+export { counted } from "./output/counted.js";
 export { escapeLine, escapeName, escapeTextName } from "./escape-name.js";
 export { type HotKey, HotList } from "./hot-list.js";
 export { collectGarbage, youngCollector } from "./keep-pauses-short.js";

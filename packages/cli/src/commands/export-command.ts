@@ -1,7 +1,7 @@
 /** `sluice export`: the upper layer as a layer of an OCI image. */
 import { closeSync, constants, createWriteStream, existsSync, lstatSync, openSync, rmSync } from "node:fs";
 import { dirname, resolve } from "node:path";
-import { codeOf, escapeName, escapeTextName, failed, wrong } from "@sluice/runtime/cli";
+import { codeOf, counted, escapeName, escapeTextName, failed, wrong } from "@sluice/runtime/cli";
 import type { Command } from "commander";
 import { checkOutside, LayerExport, type LayerStack } from "@sluice/layer-tools";
 import { addLayerOptions, layersOf, type LayersArguments, stackOf } from "./layers-argument.js";
@@ -55,7 +55,7 @@ async function exportLayer(mountpoint: string | undefined, args: ExportArguments
   try {
     const { objects, left } = await new LayerExport(stack, into).run();
     for (const path of left) process.stderr.write(`sluice: ${escapeName(path)}: omitted: a tar archive cannot hold a socket\n`);
-    if (output !== undefined) process.stderr.write(`${escapeTextName(output)}: ${objects} ${objects === 1 ? "object" : "objects"}\n`);
+    if (output !== undefined) process.stderr.write(`${escapeTextName(output)}: ${counted(objects, "object")}\n`);
   } catch (error) {
     if (output !== undefined) removeHalf(output);
     if (error instanceof Error && "syscall" in error)

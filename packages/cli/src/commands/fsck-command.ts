@@ -1,5 +1,5 @@
 /** `sluice fsck`: checks an upper layer, and mends it on request. */
-import { escapeName, escapeTextName } from "@sluice/runtime/cli";
+import { counted, escapeName, escapeTextName } from "@sluice/runtime/cli";
 import { errnoName } from "@sluice/vfs";
 import type { Command } from "commander";
 import { checkWorkLeft, holdUnmounted, mend, mendText, type Problem, shownPath, type Tree, UpperCheck } from "@sluice/layer-tools";
@@ -40,7 +40,7 @@ function mendAll(problems: readonly Problem[], fix: boolean, trees: { upper: Tre
 
 function summary(found: number, damaged: number): string {
   if (found === 0) return "no problems";
-  return `${found} ${found === 1 ? "problem" : "problems"}, ${damaged === 0 ? "no damage remains" : `damage remains at ${damaged}`}`;
+  return `${counted(found, "problem")}, ${damaged === 0 ? "no damage remains" : `damage remains at ${damaged}`}`;
 }
 
 function fsck(args: FsckArguments): void {

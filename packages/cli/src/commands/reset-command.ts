@@ -1,7 +1,7 @@
 /** `sluice reset`: discards an upper layer's changes. */
 import { createInterface } from "node:readline/promises";
 import { holdUnmounted, resetLayer, walkUpper } from "@sluice/layer-tools";
-import { escapeTextName, wrong } from "@sluice/runtime/cli";
+import { counted, escapeTextName, wrong } from "@sluice/runtime/cli";
 import type { Command } from "commander";
 import { changeLine } from "./diff-command.js";
 import { addLayerOptions, type Layers, namedLayers, namedWork, type LayersArguments } from "./layers-argument.js";
@@ -47,7 +47,7 @@ async function reset(args: ResetArguments): Promise<void> {
       return;
     }
     resetLayer(upper, work);
-    process.stderr.write(`${escapeTextName(upper.path)}: ${count} ${count === 1 ? "change" : "changes"} discarded\n`);
+    process.stderr.write(`${escapeTextName(upper.path)}: ${counted(count, "change")} discarded\n`);
   } finally {
     release();
   }

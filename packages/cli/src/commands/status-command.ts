@@ -1,5 +1,5 @@
 /** `sluice status`: the state of a mount, for people and as JSON. */
-import { escapeLine, escapeTextName, table, wrong } from "@sluice/runtime/cli";
+import { counted, escapeLine, escapeTextName, table, wrong } from "@sluice/runtime/cli";
 import type { Command } from "commander";
 import { askOnce, type MountStatus } from "@sluice/mount-control";
 import { placeOf } from "../place-of.js";
@@ -47,19 +47,20 @@ function unprotectedLines({ decider: { unprotected } }: MountStatus): string[] {
 function replicasWord({ decider: { replicas } }: MountStatus): string {
   if (replicas.length === 0) return "";
   const ready = replicas.filter(({ state }) => state === "ready").length;
-  return `, ${ready} of ${replicas.length} ${replicas.length === 1 ? "replica" : "replicas"}`;
+  return `, ${ready} of ${counted(replicas.length, "replica")}`;
 }
 
 function cacheLine({ decider: { cache } }: MountStatus): string {
   if (cache === null) return "none";
-  return `${cache.entries} answers cached, ${cache.hits} hits, ${cache.misses} asked, ${cache.uncacheable} that could not be cached`;
+  return `${counted(cache.entries, "answer")} cached, ${counted(cache.hits, "hit")}, ${cache.misses} asked, ${cache.uncacheable} that could not be cached`;
 }
 
 function revokedLine({ revocation }: MountStatus): string {
   const { passing, refused, onRevoke, holdersUnseen, signalled } = revocation;
-  const counted = `${passing} open files still pass through, ${refused} are refused; on revoke: ${onRevoke}`;
-  const signals = signalled > 0 ? `, ${signalled} holders signalled` : "";
-  return `${counted}${signals}${holdersUnseen === null ? "" : ` (not all holders can be seen: ${holdersUnseen})`}`;
+  const left = counted(passing, "open file still passes", "open files still pass");
+  const words = `${left} through, ${counted(refused, "is", "are")} refused; on revoke: ${onRevoke}`;
+  const signals = signalled > 0 ? `, ${counted(signalled, "holder")} signalled` : "";
+  return `${words}${signals}${holdersUnseen === null ? "" : ` (not all holders can be seen: ${holdersUnseen})`}`;
 }
 
 /** A mount that never asked anybody has no such line. */
@@ -67,12 +68,12 @@ function askLines({ asks, policy }: MountStatus): string[] {
   if (asks === undefined || (policy?.asks !== true && asks.waiting + asks.crowdedOut === 0)) return [];
   const denied = asks.crowdedOut === 0 ? "" : `; ${asks.crowdedOut} denied at once, since so many waited`;
   const how = asks.waiting === 0 ? "" : ": see 'sluice asks'";
-  return [`asks        ${asks.waiting} opens wait for a person, of at most ${asks.most}${denied}${how}`];
+  return [`asks        ${counted(asks.waiting, "open waits", "opens wait")} for a person, of at most ${asks.most}${denied}${how}`];
 }
 
 function staleLines({ overlay: { staleReopens } }: MountStatus): string[] {
   if (staleReopens === 0) return [];
-  return [`            ${staleReopens} opens for writing by a reader's descriptor got ESTALE: --coherent-readers avoids that`];
+  return [`            ${counted(staleReopens, "open")} for writing by a reader's descriptor got ESTALE: --coherent-readers avoids that`];
 }
 
 function copyUpLines({ overlay }: MountStatus): string[] {
@@ -85,7 +86,7 @@ function copyUpLines({ overlay }: MountStatus): string[] {
 function keeperLine({ keeper }: MountStatus): string {
   if (keeper === null) return "none: the mount ends with its server";
   const died = keeper.lastDeath === null ? "" : `; the last one: ${keeper.lastDeath}`;
-  return `pid ${keeper.pid}, ${keeper.restarts} servers died${died}`;
+  return `pid ${keeper.pid}, ${counted(keeper.restarts, "server")} died${died}`;
 }
 
 function requestsLine({ name, why }: MountStatus["engine"]["transport"]): string {
@@ -95,7 +96,7 @@ function requestsLine({ name, why }: MountStatus["engine"]["transport"]): string
 function idlePollingLine({ wish, why, phase, gainUs, holds, heldMs }: MountStatus["engine"]["idlePolling"]): string {
   if (why !== "") return `off: ${why}`;
   const gain = gainUs === 0 ? "" : `, ${gainUs} us saved a request`;
-  const past = holds === 0 ? "not needed so far" : `${duration(heldMs)} in ${holds} bursts${gain}`;
+  const past = holds === 0 ? "not needed so far" : `${duration(heldMs)} in ${counted(holds, "burst")}${gain}`;
   return `${wish}${phase === "off" ? "" : ", at it now"}; ${past}`;
 }
 
@@ -120,7 +121,7 @@ export function renderStatus(status: MountStatus): string {
   return [
     `${escapeTextName(status.mountpoint)}  ${status.state}, up ${duration(status.uptimeMs)}, pid ${status.pid}, version ${status.version}`,
     `keeper      ${keeperLine(status)}`,
-    `engine      ${engine.name}, FUSE ${engine.protocol}, passthrough ${passthrough}, ${engine.inFlight} requests waiting`,
+    `engine      ${engine.name}, FUSE ${engine.protocol}, passthrough ${passthrough}, ${counted(engine.inFlight, "request")} waiting`,
     `requests    ${requestsLine(engine.transport)}`,
     `idle polls  ${idlePollingLine(engine.idlePolling)}`,
     `decider     ${decider.target}, ${decider.state}${replicasWord(status)}; on outage: ${decider.onOutage}`,
@@ -135,7 +136,7 @@ export function renderStatus(status: MountStatus): string {
     ...askLines(status),
     `fallbacks   ${counts(status.fallbacks)}`,
     ...staleLines(status),
-    `copy-ups    ${status.copyUps.count} (${status.copyUps.bytes} bytes)`,
+    `copy-ups    ${status.copyUps.count} (${counted(status.copyUps.bytes, "byte")})`,
     ...copyUpLines(status),
     `anomalies   ${status.anomalies}`,
     "",

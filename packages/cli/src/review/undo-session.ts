@@ -1,6 +1,6 @@
 /** The work of `sluice undo`. */
 import { appliedAt, undoApply, type Undone } from "@sluice/changes";
-import { CliError, escapeName, escapeTextName, EXIT, unfit } from "@sluice/runtime/cli";
+import { CliError, counted, escapeName, escapeTextName, EXIT, unfit } from "@sluice/runtime/cli";
 import { becomeOwner, listSessions, openSession, type Session } from "@sluice/sessions";
 import { soleUpper } from "./session-changes.js";
 
@@ -52,6 +52,6 @@ export async function undo(name: string | undefined): Promise<void> {
   for (const path of undone.newer)
     process.stderr.write(`sluice: ${escapeName(path)}: the session has a newer change, and keeps that one\n`);
   process.stdout.write(
-    `undone in ${escapeTextName(session.base)}: ${undone.paths} ${undone.paths === 1 ? "path" : "paths"} of session ${session.name}${wasDiscarded ? ", which is there again" : ""}\n`,
+    `undone in ${escapeTextName(session.base)}: ${counted(undone.paths, "path")} of session ${session.name}${wasDiscarded ? ", which is there again" : ""}\n`,
   );
 }

@@ -8,7 +8,7 @@ import {
   type PolicyProblem,
   problemLine,
 } from "@sluice/policy-backends";
-import { EXIT, errorLine } from "@sluice/runtime";
+import { counted, EXIT, errorLine } from "@sluice/runtime";
 
 interface CheckResult {
   ok: boolean;
@@ -38,10 +38,6 @@ async function checkFile(file: string, disk: PolicyDisk | undefined): Promise<Ch
 function contentOf({ kind, ruleCount }: LoadedPolicy): string {
   if (ruleCount === 0 && kind !== "rules") return `kind ${kind}`;
   return counted(ruleCount, "rule");
-}
-
-function counted(n: number, what: string): string {
-  return `${n} ${what}${n === 1 ? "" : "s"}`;
 }
 
 function summary(file: string, loaded: LoadedPolicy, warnings: readonly PolicyProblem[]): string {

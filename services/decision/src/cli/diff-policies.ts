@@ -1,11 +1,11 @@
 /** Runs `sluice policy diff`: the questions of a decision log, or about the files of a directory, to two policies. */
 import { type Access, ALL_ACCESSES, type FactNeeds, type Question, uniteFactNeeds } from "@sluice/decision-api";
 import { type Policy, questionOf } from "@sluice/policy-backends";
-import { CliError, EXIT } from "@sluice/runtime";
+import { CliError, counted, EXIT } from "@sluice/runtime";
 import { type Changes, ChangeTally } from "../audit/change-tally.js";
 import { replayLog } from "../audit/replay-log.js";
 import { type CallerFlags, callerOf } from "./described-flags.js";
-import { counted, logLines, refuseOtherFile } from "./log-lines.js";
+import { logLines, refuseOtherFile } from "./log-lines.js";
 import { showChanges, showReplay } from "./show-changes.js";
 import { type TreeFile, type Unread, walkTree } from "./walk-tree.js";
 import { withPolicy } from "./with-policy.js";

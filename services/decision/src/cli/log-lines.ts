@@ -1,7 +1,7 @@
 /** A decision log as lines. */
 import { open } from "node:fs/promises";
 import { createInterface, type Interface } from "node:readline";
-import { CliError, EXIT } from "@sluice/runtime";
+import { CliError, counted, EXIT } from "@sluice/runtime";
 
 function unreadable(log: string, errno: string | undefined, options?: ErrorOptions): CliError {
   return new CliError({ object: log, problem: "it cannot be read", errno, remedy: "give a decision log", exitCode: EXIT.USAGE }, options);
@@ -23,11 +23,6 @@ export function refuseOtherFile(log: string, { read, unreadable }: { read: numbe
   if (read > 0 || unreadable === 0) return;
   const remedy = "name a file that 'sluice decision --decision-log' wrote";
   throw new CliError({ object: log, problem: "it is not a decision log", remedy, exitCode: EXIT.USAGE });
-}
-
-/** "1 decision", "2 decisions". */
-export function counted(count: number, what: string): string {
-  return `${count} ${what}${count === 1 ? "" : "s"}`;
 }
 
 /** Of lines that are not of a decision log. */

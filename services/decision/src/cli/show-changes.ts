@@ -1,9 +1,9 @@
 /** Shows on a terminal how answers of policies differ. */
 import { ALL_ACCESSES } from "@sluice/decision-api";
-import { escapeLine, escapeTextName } from "@sluice/runtime";
+import { counted, escapeLine, escapeTextName } from "@sluice/runtime";
 import type { Change, Changes, ChangeSide, PathChange } from "../audit/change-tally.js";
 import type { Replay } from "../audit/replay-log.js";
-import { counted, unreadableLines } from "./log-lines.js";
+import { unreadableLines } from "./log-lines.js";
 
 const SHOWN = 20;
 

@@ -1,8 +1,8 @@
 /** Runs `sluice profile`: shows decisions and their time from a recorded log. */
 import type { Policy } from "@sluice/policy-backends";
-import { escapeLine } from "@sluice/runtime/cli";
+import { counted, escapeLine } from "@sluice/runtime/cli";
 import { type LogProfile, profileLog, type Share } from "../audit/profile-log.js";
-import { counted, logLines, refuseOtherFile, unreadableLines } from "./log-lines.js";
+import { logLines, refuseOtherFile, unreadableLines } from "./log-lines.js";
 import { withPolicy } from "./with-policy.js";
 
 const SHOWN = 10;
