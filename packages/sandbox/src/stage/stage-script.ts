@@ -2,6 +2,7 @@
  * The script that holds the namespaces of a session. It is the first process of a pid namespace: the kernel kills the mount's server, the
  * command and everything they started when it ends, and it dies with the runner. So no mount outlives a killed runner.
  */
+import { statSync } from "node:fs";
 import type { Programs } from "../find-programs.js";
 import type { HomeOverlay } from "../home-view.js";
 import type { FileToRead } from "../inherited-files.js";
@@ -89,8 +90,18 @@ export function overlayTable(overlays: readonly HomeOverlay[], asRoot: boolean):
  * that mount is read-only. A user who does not own the program cannot change it in any case.
  */
 function protectSandbox({ programs: { mount, bwrap }, asRoot }: Stage): string {
-  const unprotected = asRoot ? "exit 3" : `[ ! -O ${quoted(bwrap)} ] || exit 3`;
-  return `${line([mount, "--bind", "-o", "ro", bwrap, bwrap])} >&- 2>&- || ${unprotected}`;
+  if (!asRoot && statSync(bwrap).uid !== process.geteuid?.()) return "";
+  return `${line([mount, "--bind", "-o", "ro", bwrap, bwrap])} >&- 2>&- || exit 3`;
+}
+
+/** Made while the server starts. */
+function mountsOf(stage: Stage): { begin: string; wait: string } {
+  const { programs, overlays, table } = stage;
+  const home = overlays.length === 0 ? "" : mountOverlays(programs, overlays, table);
+  const text = `${protectSandbox(stage)}\n${home}`.trim();
+  return text === ""
+    ? { begin: "", wait: "" }
+    : { begin: `(\n${text}\n) ${CLOSED} &\nmounts=$!`, wait: "wait $mounts || { word=; code=3; }" };
 }
 
 /** If the kernel has no overlay for one, its lowest directory is shown, read-only. */
@@ -196,9 +207,9 @@ const TELL_END = `
 `;
 
 function script(stage: Stage): string {
-  const { programs, overlays, table, filesToRead } = stage;
+  const { programs, filesToRead } = stage;
   const { talk, told } = STAGE_FD;
-  const home = overlays.length === 0 ? "" : mountOverlays(programs, overlays, table);
+  const mounts = mountsOf(stage);
   return `
 trap : TERM
 ${filesToRead.map((file) => openToRead(programs, file)).join("\n")}
@@ -208,14 +219,10 @@ else
 ${startServer(stage)}
 fi
 exec ${told}>&-
-(
-${protectSandbox(stage)}
-${home}
-) ${CLOSED} &
-mounts=$!
+${mounts.begin}
 read -r word <&${talk}
 code=
-wait $mounts || { word=; code=3; }
+${mounts.wait}
 if [ "$word" = ${GO} ]; then
   while [ "$word" = ${GO} ]; do
     ${commandLine(stage)}
