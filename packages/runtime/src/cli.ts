@@ -24,6 +24,6 @@ export { refuseDebugger } from "./refuse-debugger.js";
 export { removeDeadSocket } from "./remove-dead-socket.js";
 export { runCli } from "./run-cli.js";
 export { table } from "./table.js";
-export { unmountByHelper } from "./unmount-by-helper.js";
+export { unmountByHelper } from "./files/unmount-by-fusermount.js";
 export { VERSION } from "./version.js";
 export { watchOutput } from "./output/watch-output.js";

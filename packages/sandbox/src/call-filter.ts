@@ -18,7 +18,7 @@ const KEYS = {
 } as const;
 /** unshare(2) and clone(2): the flags are their first argument. */
 const NAMESPACES = { x86_64: [272, 56, X32 | 272, X32 | 56], i386: [310, 120], aarch64: [97, 220], arm: [337, 120] } as const;
-/** Its flags lie in memory, where no filter sees them. Programs then call clone(2). */
+/** Its flags lie in memory, which no filter sees. Programs then call clone(2). */
 const CLONE3 = { x86_64: [435, X32 | 435], i386: [435], aarch64: [435], arm: [435] } as const;
 const CLONE_NEWCGROUP = 0x02000000;
 const TIOCSTI = 0x5412;

@@ -104,7 +104,7 @@ for try in $(seq 600); do grep -q mounted /mnt/out && break; kill -0 $pid || bre
 cat /mnt/err >&2
 cat /mnt/m/a
 cat /mnt/m/b 2> /dev/null || echo denied
-child=$(grep -ls "^PPid:[[:space:]]*$pid\$" /proc/[0-9]*/status | cut -d / -f 3)
+child=$(grep -ls "^PPid:[[:space:]]*$pid$" /proc/[0-9]*/status | cut -d / -f 3)
 grep -E '^(Uid|CapPrm|CapEff|NoNewPrivs):' /proc/$child/status
 "$NODE" "$CLI" status --control /mnt/ctl /mnt/m | grep 'not protected' || echo protected
 kill -TERM $pid; wait $pid; echo "exit $?"
