@@ -127,7 +127,32 @@ test("a click that comes as the questions move answers none, and a button keeps 
   await page.getByRole("alert").filter({ hasText: "have just moved" }).waitFor();
   await expect.poll(() => page.locator("#question-list tbody tr").count()).toBe(2);
   expect(await page.locator("#question-list").innerText()).not.toContain("session:");
-  await button("asked/b").click({ delay: 100 });
+  // The page takes no click for 700 ms after a move.
+  await page.waitForTimeout(1_000);
+  await button("asked/b").click();
+  await button("asked/b").waitFor({ state: "hidden" });
+  await page.getByRole("alert").waitFor({ state: "hidden" });
+});
+
+test("the second of two tabs that answer a question is told that it has an answer", async () => {
+  const { service, decider } = await serve({ adminToken: "correct horse" });
+  await ask(decider, "asked/a", 1000, { ...callerOf("/bin/cat"), mayAsk: true });
+  const pages = [await openPage(service, "questions"), await openPage(service, "questions")] as const;
+  for (const page of pages) {
+    await logIn(page, "correct horse");
+    await page.getByRole("button", { name: /^deny: / }).waitFor();
+  }
+  const [first, second] = pages;
+  // The second tab shows the list from before.
+  await second.route("**/api/state", () => undefined);
+  await first.getByRole("button", { name: /^session: / }).click({ delay: 100 });
+  await first.locator("#question-list", { hasText: "session: a holder of the console's token" }).waitFor();
+  await second.getByRole("button", { name: /^deny: / }).click();
+  await second.getByRole("alert").filter({ hasText: "it has an answer, or its time is over" }).waitFor();
+  expect(await ask(decider, "asked/a", 1000, { ...callerOf("/bin/cat"), mayAsk: true })).toMatchObject({
+    effect: "mediate",
+    byPerson: true,
+  });
 });
 
 test("the link that skips to the content stays on the page", async () => {

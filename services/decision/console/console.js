@@ -85,7 +85,11 @@ function showState(state) {
 }
 
 function start(state) {
-  startQuestions(() => void look(), tell);
+  const answered = () => {
+    tell(undefined);
+    void look();
+  };
+  startQuestions(answered, tell);
   startPlayground(state, tell);
   startReplay(state, tell);
   startLive();
