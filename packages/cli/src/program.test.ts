@@ -1,5 +1,6 @@
 import { readFileSync } from "node:fs";
 import { runCli } from "@sluice/runtime/cli";
+import type { Command } from "commander";
 import { expect, test, vi } from "vitest";
 import { buildProgram } from "./program.js";
 
@@ -43,6 +44,9 @@ const EVERY = [
   "volume-plugin",
 ];
 
+/** They are started by programs of ours alone. */
+const INTERNAL = ["host-server", "mount-server", "user-mount", "user-server"];
+
 async function names(command: string | undefined): Promise<string[]> {
   return (await buildProgram(command)).commands.map((each) => each.name()).toSorted();
 }
@@ -65,6 +69,21 @@ test("help of mount begins with the layers, and then says who decides", async ()
   const mount = program.commands.find((each) => each.name() === "mount");
   expect(mount?.options.slice(0, 4).map(({ flags }) => flags.split(" ")[0])).toEqual(["--lower", "--upper", "--work", "-o"]);
   expect(mount?.options.findIndex(({ long }) => long === "--policy")).toBeLessThan(8);
+});
+
+test("help says of each argument and each option what it is", async () => {
+  const unsaid: string[] = [];
+  const look = (command: Command, path: string): void => {
+    const all = [
+      ...command.registeredArguments.map((each) => [each.name(), each.description]),
+      ...command.options.map((each) => [each.flags, each.description]),
+    ];
+    for (const [name, description] of all) if (description === "") unsaid.push(`${path} ${name}`);
+    for (const each of command.commands) look(each, `${path} ${each.name()}`);
+  };
+  const program = await buildProgram("--help");
+  look(program, "sluice");
+  expect(unsaid.filter((each) => !INTERNAL.some((name) => each.startsWith(`sluice ${name} `)))).toEqual([]);
 });
 
 test("each command is there when it is called by its name", async () => {

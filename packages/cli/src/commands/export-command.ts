@@ -81,7 +81,12 @@ Examples:
 `;
 
 export function addExportCommand(program: Command): void {
-  addLayerOptions(program.command("export").description("write the upper layer as a layer of an OCI image (tar)").argument("[mountpoint]"))
+  addLayerOptions(
+    program
+      .command("export")
+      .description("write the upper layer as a layer of an OCI image (tar)")
+      .argument("[mountpoint]", "the mount whose upper layer is wanted; or give --upper"),
+  )
     .option("--output <file>", "write the archive to this file; by default to standard output")
     .addOption(controlOption())
     .addHelpText("after", NOTES)

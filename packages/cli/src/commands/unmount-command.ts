@@ -203,7 +203,7 @@ export function addUnmountCommand(program: Command): void {
   program
     .command("unmount")
     .description("unmount, unless the mount is in use; clean up a stale mount that a crash left")
-    .argument("[mountpoint]")
+    .argument("[mountpoint]", "as 'sluice status' lists it")
     .option("--wait [duration]", "wait for its users; without a duration, with no limit")
     .option("--force", "cut its users off (after --wait, if that is given)")
     .addOption(controlOption())

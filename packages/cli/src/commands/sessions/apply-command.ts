@@ -25,7 +25,7 @@ export function addApplyCommand(program: Command): void {
   program
     .command("apply")
     .description("take changes of a session over into its directory")
-    .argument("<session>")
+    .argument("<session>", "as 'sluice sessions' lists it")
     .argument("[paths...]", "only changes in these paths; '!PATTERN' leaves out")
     .option("--overwrite", "apply conflicting changes, too: the session's files win, and nothing is merged")
     .option("--skip-conflicts", "leave conflicting changes in the session, unless they merge cleanly")

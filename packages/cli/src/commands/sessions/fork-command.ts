@@ -131,7 +131,7 @@ export function addCheckpointCommand(program: Command): void {
   program
     .command("checkpoint")
     .description("give the present changes of a session a name, to go on from them later")
-    .argument("<session>")
+    .argument("<session>", "as 'sluice sessions' lists it")
     .argument("<name>", "name of the checkpoint")
     .option("--stop", STOP)
     .addHelpText("after", CHECKPOINT_NOTES)

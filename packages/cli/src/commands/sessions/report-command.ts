@@ -11,7 +11,7 @@ export function addReportCommand(program: Command): void {
   program
     .command("report")
     .description("tell which program of a session read, wrote and was denied which files")
-    .argument("<session>")
+    .argument("<session>", "as 'sluice sessions' lists it")
     .option("--json", "as JSON")
     .addHelpText("after", NOTES)
     .action(async (name: string, args: { json?: boolean }) => (await import("../../review/report-session.js")).report(name, args));

@@ -10,7 +10,7 @@ export function addUndoCommand(program: Command): void {
   program
     .command("undo")
     .description("reverse the last apply")
-    .argument("[session]")
+    .argument("[session]", "by default the one that was applied last")
     .addHelpText("after", NOTES)
     .action(async (name: string | undefined) => (await import("../../review/undo-session.js")).undo(name));
 }
