@@ -101,6 +101,10 @@ test(
     await page.getByRole("button", { name: "Apply selected" }).click();
     await page.getByText("applied to").waitFor();
     expect([read(project, "a"), read(project, "b")]).toEqual(["mine\n", "theirs\n"]);
+    await rows(page, 1);
+    await page.getByRole("button", { name: "Apply selected" }).click();
+    await page.getByText("nothing is selected").waitFor();
+    expect(await page.locator("#done").isVisible()).toBe(false);
     await page.getByRole("button", { name: "End the review" }).click();
     expect((await serving.finished).code).toBe(0);
     expect((await project.sluice(["undo", "one"])).code).toBe(0);

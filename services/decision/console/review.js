@@ -111,6 +111,7 @@ async function end(call) {
 
 function run(work) {
   tell(undefined);
+  at("done").hidden = true;
   for (const button of document.querySelectorAll("button")) button.disabled = true;
   work()
     .catch(tell)
