@@ -1,7 +1,8 @@
 /** Differences for people and for programs. */
-import { type LayerStack, readTarget } from "@sluice/layer-tools";
+import { isDirectory, isMark, type LayerStack, readTarget, readXattrs } from "@sluice/layer-tools";
 import { toText } from "@sluice/native";
 import { escapeName, escapeTextName } from "@sluice/runtime/cli";
+import { ACCESS_ACL, DEFAULT_ACL } from "@sluice/vfs";
 import type { Aspect, Difference, Side } from "./difference.js";
 
 export type Kind = "added" | "deleted" | "modified" | "metadata" | "renamed" | "type changed" | "covered";
@@ -35,6 +36,8 @@ export function shownDifferences(selected: readonly Difference[]): Difference[] 
 }
 
 const octal = (mode: number): string => `0${(mode & 0o7777).toString(8)}`;
+/** Of a file: whoever runs it gets them, as with the set-user-ID bit of root. */
+const CAPABILITIES = "security.capability";
 const PLAIN_MODES: readonly number[] = [0o644, 0o755, 0o664, 0o775, 0o600, 0o700, 0o777];
 
 function detailOf(aspect: Aspect, before: Side, after: Side): string {
@@ -45,12 +48,30 @@ function detailOf(aspect: Aspect, before: Side, after: Side): string {
   return aspect === "attributes" ? "extended attributes" : "content";
 }
 
+/** Without the marks of overlayfs. */
+function attributeNames(stack: LayerStack, object: Side["object"]): string[] {
+  if (object.listed === undefined) return isDirectory(object.attr) ? readXattrs(stack, object).map(([name]) => name) : [];
+  const { prefix } = stack.tree(object);
+  return object.listed.filter((name) => !isMark(prefix, name)).sort();
+}
+
+/** Such as the set-user-ID bit: what lets others than its owner use the object in another way than usual. */
+function rightsOf(stack: LayerStack, { object, type }: Side): string[] {
+  if (type === "symlink") return [];
+  const { mode } = object.attr;
+  const names = attributeNames(stack, object);
+  return [
+    ...(PLAIN_MODES.includes(mode & 0o7777) ? [] : [`mode ${octal(mode)}`]),
+    ...(names.includes(CAPABILITIES) ? ["capabilities"] : []),
+    ...(names.includes(ACCESS_ACL) || names.includes(DEFAULT_ACL) ? ["access list"] : []),
+  ];
+}
+
 /** A new object that is more than a file or a directory. */
-function detailsOfNew(stack: LayerStack, { object, type }: Side): string[] {
+function detailsOfNew(stack: LayerStack, side: Side): string[] {
+  const { object, type } = side;
   if (type === "symlink") return [`to ${escapeName(readTarget(stack, object))}`];
-  const details = type === "regular" || type === "directory" ? [] : [type];
-  if (!PLAIN_MODES.includes(object.attr.mode & 0o7777)) details.push(`mode ${octal(object.attr.mode)}`);
-  return details;
+  return [...(type === "regular" || type === "directory" ? [] : [type]), ...rightsOf(stack, side)];
 }
 
 const MAX_NAMES = 3;
@@ -70,6 +91,7 @@ function detailsOf(stack: LayerStack, one: Difference, origin: Difference | unde
   const details = aspects.map((aspect) => detailOf(aspect, before, one.after as Side));
   if (one.after.type === "symlink" && one.aspects.some((aspect) => aspect === "content" || aspect === "type"))
     details.push(`to ${escapeName(readTarget(stack, one.after.object))}`);
+  if (one.aspects.includes("type")) details.push(...rightsOf(stack, one.after));
   return details;
 }
 
@@ -121,6 +143,8 @@ interface SideReport {
   gid: number;
   sizeBytes: number;
   target?: string;
+  /** The names of its extended attributes, if it has any. */
+  attributes?: string[];
 }
 
 export interface DifferenceReport {
@@ -145,7 +169,9 @@ function sideReport(stack: LayerStack, side: Side | undefined): SideReport | nul
   if (side === undefined) return null;
   const { mode, uid, gid, size } = side.object.attr;
   const target = side.type === "symlink" ? { target: toText(readTarget(stack, side.object)) } : {};
-  return { type: side.type, mode: octal(mode), uid, gid, sizeBytes: size, ...target };
+  const names = attributeNames(stack, side.object).map(toText);
+  const attributes = names.length === 0 ? {} : { attributes: names };
+  return { type: side.type, mode: octal(mode), uid, gid, sizeBytes: size, ...target, ...attributes };
 }
 
 /** For programs: names as text, without escapes. */

@@ -1,3 +1,4 @@
+import { execFileSync } from "node:child_process";
 import { chmodSync, closeSync, ftruncateSync, openSync, readdirSync, renameSync, rmSync, writeFileSync, writeSync } from "node:fs";
 import { join } from "node:path";
 import { directory, fifo, file, requires, symlink, whiteout } from "@sluice/testkit";
@@ -7,6 +8,7 @@ import { differenceLine, selectorOf, shownDifferences, summaryOf } from "./index
 import { pause, type PlantedSession, plantSession } from "./testing/plant-session.js";
 
 const { test } = requires("CAP_SYS_ADMIN");
+const { test: withLists } = requires("CAP_SYS_ADMIN", "command setfacl");
 const OLD = { mtimeNs: 1_000_000_000n };
 
 function linesOf(session: PlantedSession): string[] {
@@ -72,7 +74,10 @@ test("lists every entry that a whiteout or an opaque directory deletes", async (
   expect(summaryOf(session.review())).toBe("1 added, 305 deleted");
 });
 
-test("shows modes, links, special files, attributes and changed types", async () => {
+/** As setcap(8) writes it. */
+const CAP_SETUID = Buffer.from("0100000280000000000000000000000000000000", "hex");
+
+withLists("shows modes, links, special files, attributes and changed types", async () => {
   const session = await plantSession(
     { mode: file("m", OLD), link: symlink("old"), marked: file("x", OLD), kind: symlink("away"), "folder/in": file("i") },
     {
@@ -80,20 +85,26 @@ test("shows modes, links, special files, attributes and changed types", async ()
       link: symlink("/etc/passwd"),
       marked: file("x", { ...OLD, xattrs: { "user.note": "1" } }),
       kind: file("plain"),
-      folder: file("now a file"),
+      folder: file("now a file", { mode: 0o4711 }),
       pipe: fifo(),
       root: file("#!", { mode: 0o4755 }),
+      able: file("#!", { xattrs: { "security.capability": CAP_SETUID, "user.note": "1" } }),
+      "shared/": directory(),
     },
   );
+  execFileSync("setfacl", ["--default", "--modify", "u:1000:rwx", join(session.upper, "shared")]);
+  execFileSync("setfacl", ["--modify", "u:1000:rw-", join(session.upper, "kind")]);
   expect(linesOf(session)).toEqual([
-    "T folder (directory to regular)",
+    "A able (capabilities)",
+    "T folder (directory to regular, mode 04711)",
     "D folder/in",
-    "T kind (symlink to regular)",
+    "T kind (symlink to regular, access list)",
     "M link (to /etc/passwd)",
     "m marked (extended attributes)",
     "m mode (mode 0644 to 0600)",
     "A pipe (fifo)",
     "A root (mode 04755)",
+    "A shared/ (access list)",
   ]);
 });
 
