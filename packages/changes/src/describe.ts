@@ -55,7 +55,7 @@ function attributeNames(stack: LayerStack, object: Side["object"]): string[] {
   return object.listed.filter((name) => !isMark(prefix, name)).sort();
 }
 
-/** Such as the set-user-ID bit: what lets others than its owner use the object in another way than usual. */
+/** Rights on a new object, or by it, that are not usual: such as the set-user-ID bit. */
 function rightsOf(stack: LayerStack, { object, type }: Side): string[] {
   if (type === "symlink") return [];
   const { mode } = object.attr;

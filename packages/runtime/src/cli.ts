@@ -14,7 +14,6 @@ export {
   unfit,
   wrong,
 } from "./cli-error.js";
-export { counted } from "./output/counted.js";
 export { escapeBytes, escapeLine, escapeName, escapeTextName } from "./escape-name.js";
 export { fillText } from "./output/fill-text.js";
 export { inInitialNamespace, uidOutside } from "./user-namespace.js";
@@ -24,6 +23,6 @@ export { refuseDebugger } from "./refuse-debugger.js";
 export { removeDeadSocket } from "./remove-dead-socket.js";
 export { runCli } from "./run-cli.js";
 export { table } from "./table.js";
-export { unmountByHelper } from "./files/unmount-by-fusermount.js";
+export { unmountForUser } from "./files/unmount-for-user.js";
 export { VERSION } from "./version.js";
 export { watchOutput } from "./output/watch-output.js";

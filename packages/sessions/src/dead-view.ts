@@ -1,6 +1,6 @@
 /** A view that nobody serves any more: a host service, or the process that held the view for it, was killed. Its mount stays until somebody detaches it. */
 import { MNT, native, StatWord, toBytes } from "@sluice/native";
-import { unfit, unmountByHelper } from "@sluice/runtime/cli";
+import { unfit, unmountForUser } from "@sluice/runtime/cli";
 import { AT, Attr, Errno } from "@sluice/vfs";
 import { below, type Place } from "./state-directory.js";
 
@@ -22,7 +22,7 @@ export function detachView(session: Place): boolean {
   if (!hasMount(session)) return true;
   const { path } = below(session, VIEW);
   if (process.geteuid?.() === 0) native.umount2(toBytes(path), MNT.DETACH | MNT.UMOUNT_NOFOLLOW);
-  else unmountByHelper(path, { lazy: true });
+  else unmountForUser(path, { lazy: true });
   return !hasMount(session);
 }
 

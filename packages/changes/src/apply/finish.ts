@@ -136,7 +136,7 @@ export function finishApply(place: Place, directory: number, record: ApplyRecord
   must(native.fsync(fd), path, "it cannot be synced");
 }
 
-/** The replaced files of a session on another mount lie in the directory, and somebody may remove them there. */
+/** The replaced files of a session on another mount lie in the directory: somebody may remove them. */
 export function removedFiles(
   place: Place,
   { slots }: ApplyRecord,

@@ -2,7 +2,7 @@
 import { writeFileSync } from "node:fs";
 import { mountAt, type MountRow, readMountTable } from "@sluice/mount-control";
 import { MNT, native, toBytes } from "@sluice/native";
-import { unmountByHelper } from "@sluice/runtime/cli";
+import { unmountForUser } from "@sluice/runtime/cli";
 import { Errno } from "@sluice/vfs";
 
 const HELPER_ERRNO = { done: 0, busy: -Errno.EBUSY, refused: -Errno.EPERM } as const;
@@ -24,5 +24,5 @@ export function unmountByKernel(real: string, { cut = false, lazy = cut }: { cut
   if (cut && mount !== undefined) abort(real, mount);
   if (mountAt(real, readMountTable()) === undefined) return 0;
   const status = native.umount2(toBytes(real), lazy ? MNT.DETACH : 0);
-  return status === -Errno.EPERM && process.geteuid?.() !== 0 ? HELPER_ERRNO[unmountByHelper(real, { lazy })] : status;
+  return status === -Errno.EPERM && process.geteuid?.() !== 0 ? HELPER_ERRNO[unmountForUser(real, { lazy })] : status;
 }

@@ -5,7 +5,7 @@ const HELPER_MS = 10_000;
 const HELPER_PATH = "/usr/local/bin:/usr/bin:/bin:/run/wrappers/bin";
 
 /** `path` is the real path of a mount. A lazy unmount detaches it, although it is in use. */
-export function unmountByHelper(path: string, { lazy }: { lazy: boolean }): "done" | "busy" | "refused" {
+export function unmountForUser(path: string, { lazy }: { lazy: boolean }): "done" | "busy" | "refused" {
   const { spawnSync } = process.getBuiltinModule("node:child_process");
   const words = ["-u", ...(lazy ? ["-z"] : []), "--", path];
   const options = { encoding: "utf8", timeout: HELPER_MS, env: { PATH: HELPER_PATH, LC_ALL: "C" } } as const;
