@@ -14,6 +14,7 @@ export {
   unfit,
   wrong,
 } from "./cli-error.js";
+export { counted } from "./output/counted.js";
 export { escapeBytes, escapeLine, escapeName, escapeTextName } from "./escape-name.js";
 export { fillText } from "./output/fill-text.js";
 export { inInitialNamespace, uidOutside } from "./user-namespace.js";
