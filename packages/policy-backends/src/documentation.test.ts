@@ -87,5 +87,7 @@ describe("the rule reference", () => {
     "subject.groups.exists(g, g > 4)",
     "subject.groups.all(g, g > 4)",
     "subject.groups.exists_one(g, g == 4)",
-  ])("names the macro in %s, which checks", (condition) => load(JSON.stringify(policyWith("rule", "when", condition))));
+  ])("names the macro in %s, which checks", (condition) => {
+    load(JSON.stringify(policyWith("rule", "when", condition)));
+  });
 });
