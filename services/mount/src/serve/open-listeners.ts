@@ -62,9 +62,7 @@ interface RunDirectory {
 }
 
 /** It outlives each server, so that a command which finds nobody there learns of the keeper, and waits. */
-function sharedKeepersDirectory({ config, keeper, undo }: MountContext, keeperSocket: string): RunDirectory {
-  const { path, remove } = makeRunDirectory(config.mountpoint, keeper?.link.restored);
-  undo.push("remove the socket directory", remove);
+function linkToKeeper(path: string, keeperSocket: string): void {
   const link = join(path, SHARED_KEEPER_SOCKET);
   // A command may look there at this moment: a link that is right stays.
   const isRight = lstatSync(link, { throwIfNoEntry: false })?.isSymbolicLink() === true && readlinkSync(link) === keeperSocket;
@@ -72,15 +70,14 @@ function sharedKeepersDirectory({ config, keeper, undo }: MountContext, keeperSo
     rmSync(link, { force: true });
     symlinkSync(keeperSocket, link);
   }
-  return { path, leave: () => rmSync(join(path, CONTROL_SOCKET), { force: true }), remove };
 }
 
-/** The keeper's, which removes it itself, or one of this process. */
+/** The keeper's, which removes it itself, or one of this process. The next server goes on with that: the policy in force is there. */
 export function runDirectoryOf(context: MountContext): RunDirectory {
   const { config, keeper, owner, undo } = context;
   if (keeper?.runDirectory !== undefined) return { path: keeper.runDirectory, leave: () => undefined, remove: () => undefined };
-  if (owner.keeperSocket !== undefined) return sharedKeepersDirectory(context, owner.keeperSocket);
-  const { path, remove } = makeRunDirectory(config.mountpoint);
+  const { path, remove } = makeRunDirectory(config.mountpoint, keeper?.link.restored);
   undo.push("remove the socket directory", remove);
-  return { path, leave: remove, remove };
+  if (owner.keeperSocket !== undefined) linkToKeeper(path, owner.keeperSocket);
+  return { path, leave: () => rmSync(join(path, CONTROL_SOCKET), { force: true }), remove };
 }
