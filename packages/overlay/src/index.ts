@@ -15,6 +15,7 @@ export type {
   WatchedIo,
 } from "./contract/gate.js";
 export { whenAskedToEnd } from "./layer/caller-process.js";
+export { foreignGroup } from "./layer/foreign-ids.js";
 export { type MarkNames, markNames } from "./marks/names.js";
 export type { OpenReview } from "./open/review-open.js";
 export type { Passing } from "./io/withhold-open.js";

@@ -30,7 +30,8 @@ function overflowId(kind: "uid" | "gid"): number {
   }
 }
 
-const foreignGroup = overflowId("gid");
+/** The number that stands for every group that the namespace has not; -1 if it has this one. */
+export const foreignGroup = overflowId("gid");
 const foreignUser = overflowId("uid");
 const ownGroup = process.getegid?.() ?? 0;
 

@@ -23,6 +23,7 @@ function table(changes: Partial<ProcessTable> = {}): ProcessTable & { open: numb
     },
     readFile: (_pid: number, name: string) => (name === "status" ? status() : "1:cpu:/x\n0::/user/1000\n"),
     readLink: () => "/usr/bin/cat",
+    foreignGroup: -1,
     ...changes,
   };
   return state;
@@ -99,6 +100,22 @@ const groupsSeen = (ofProcess: string, { flags = 0x404050, ofThread = status({ p
   const { groups } = readSubject(CALLER, { needsGroups: true, needsExecutable: false, needsCgroup: false }, missing, table({ readFile }));
   return groups?.join() ?? missing[0]?.reason ?? "";
 };
+
+test("groups are unknown if this user namespace has not all of them", () => {
+  const seen = (groups: string): string => {
+    const missing: MissingFact[] = [];
+    const readFile = (): string => status({ groups });
+    const subject = readSubject(
+      CALLER,
+      { ...EVERYTHING, needsExecutable: false, needsCgroup: false },
+      missing,
+      table({ readFile, foreignGroup: 65_534 }),
+    );
+    return subject.groups?.join() ?? missing[0]?.reason ?? "";
+  };
+  expect(seen("4 65534 ")).toBe("the caller has groups that this user namespace has not");
+  expect(seen("4 65533 ")).toBe("4,65533");
+});
 
 test("groups are unknown if the request may have others than its thread", () => {
   expect(groupsSeen(status({ process: 7 }))).toBe("4,1000");

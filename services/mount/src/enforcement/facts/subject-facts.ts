@@ -6,6 +6,7 @@
 import { readFileSync, readlinkSync } from "node:fs";
 import type { MissingFact, PolicyCapabilities, Subject } from "@sluice/decision-api";
 import { native } from "@sluice/native";
+import { foreignGroup } from "@sluice/overlay";
 import { errnoName } from "@sluice/vfs";
 import { codeOf } from "@sluice/runtime/cli";
 
@@ -26,6 +27,8 @@ export interface ProcessTable {
   /** As bytes, one character each. */
   readFile(pid: number, name: "status" | "stat" | "cgroup"): string;
   readLink(pid: number, name: "exe"): string;
+  /** The number that stands for every group that this user namespace has not. */
+  foreignGroup: number;
 }
 
 export const procTable: ProcessTable = {
@@ -34,6 +37,7 @@ export const procTable: ProcessTable = {
   close: (fd) => native.close(fd),
   readFile: (pid, name) => readFileSync(`/proc/${pid}/${name}`, "latin1"),
   readLink: (pid, name) => readlinkSync(`/proc/${pid}/${name}`, "latin1"),
+  foreignGroup,
 };
 
 class Unreadable extends Error {}
@@ -76,10 +80,12 @@ function groupsOf(table: ProcessTable, { pid, uid, gid }: Caller): number[] {
     const { isEnded, groups } = credentialsIn(table.readFile(own.process, "status"));
     if (isEnded || groups !== own.groups) throw new Unreadable("the process has other groups than its thread of io_uring");
   }
-  return own.groups
+  const groups = own.groups
     .split(" ")
     .filter((word) => word !== "")
     .map(Number);
+  if (groups.includes(table.foreignGroup)) throw new Unreadable("the caller has groups that this user namespace has not");
+  return groups;
 }
 
 function parseCgroup(text: string): string {
