@@ -87,6 +87,39 @@ static napi_value die_with_parent(napi_env env, napi_callback_info info) {
   return result_number(env, -failure);
 }
 
+struct room {
+  sem_t enough;
+};
+
+static void *wait_for_room(void *given) {
+  struct room *room = given;
+  while (sem_wait(&room->enough) < 0) continue;
+  return NULL;
+}
+
+enum { MOST_THREADS = 1024 };
+
+/* All of them live at once, so that each has a place. */
+static napi_value room_for_threads(napi_env env, napi_callback_info info) {
+  struct args args = args_read(env, info, 1);
+  int count = arg_int(&args, 0);
+  if (args.failure) return args_failed(&args);
+  pthread_t threads[MOST_THREADS];
+  if (count > MOST_THREADS) count = MOST_THREADS;
+  struct room room;
+  sem_init(&room.enough, 0, 0);
+  sigset_t all, before;
+  sigfillset(&all);
+  pthread_sigmask(SIG_SETMASK, &all, &before);
+  int made = 0, failure = 0;
+  while (made < count && (failure = pthread_create(&threads[made], NULL, wait_for_room, &room)) == 0) made++;
+  pthread_sigmask(SIG_SETMASK, &before, NULL);
+  for (int i = 0; i < made; i++) sem_post(&room.enough);
+  for (int i = 0; i < made; i++) pthread_join(threads[i], NULL);
+  sem_destroy(&room.enough);
+  return result_number(env, -failure);
+}
+
 #if defined(__x86_64__)
 #define NATIVE_ARCH AUDIT_ARCH_X86_64
 #define FOREIGN_BIT 0x40000000U /* x32 calls */
@@ -162,6 +195,7 @@ const struct exported guard_functions[] = {
   {"addSeals", add_seals},
   {"sealsOf", seals_of},
   {"dieWithParent", die_with_parent},
+  {"roomForThreads", room_for_threads},
   {"forbidMounting", forbid_mounting},
   {NULL, NULL},
 };

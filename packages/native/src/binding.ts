@@ -380,6 +380,8 @@ export interface Native extends CopyCalls, NameCalls {
    * the process may act as a caller, be stopped, or have a busy loop.
    */
   dieWithParent(signal: number, parentPid: number): number;
+  /** Whether this process may have so many threads more (-EAGAIN). They are gone when it returns. */
+  roomForThreads(count: number): number;
   /**
    * Forbids all threads of this process, for good, the calls that CAP_SYS_ADMIN opens and a server never needs: mounting
    * of every kind, namespaces, ptrace, bpf, kexec, modules, ... (EPERM; clone3: ENOSYS). Needs no_new_privs or CAP_SYS_ADMIN. -EOPNOTSUPP on

@@ -156,8 +156,7 @@ function listen(keeper: AwaitingKeeper): void {
 
 /** Runs the keeper to the end of its mount. @returns the exit code */
 export async function runAwaitingKeeper(config: AwaitingConfig): Promise<number> {
-  prepare();
-  const resources = await openResources(config);
+  const resources = prepare(config.plan.mountpoint) || (await openResources(config));
   if (typeof resources === "number") return resources;
   try {
     const keeper = new AwaitingKeeper(config, resources);

@@ -298,11 +298,11 @@ export async function supervise(setup: Supervision, directory = new SocketsDirec
 
 /** Runs the keeper to the end of its mount. `first` is the first server, if it is there already. @returns the exit code */
 export async function runKeeper({ plan, ...config }: KeeperConfig, first?: UnassignedServer): Promise<number> {
-  prepare();
   const directory = new SocketsDirectory(config.runDirectory, config.user);
+  const unprepared = prepare(plan.mountpoint);
   // While this process opens what it is to pass to it.
   first?.assign(config);
-  const resources = await openResources({ plan });
+  const resources = unprepared || (await openResources({ plan }));
   if (typeof resources === "number") {
     first?.drop();
     directory.remove();

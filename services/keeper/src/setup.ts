@@ -10,6 +10,8 @@ import { discardsPend } from "./discard.js";
 import { MountResources } from "./mount-resources.js";
 
 export const FAILED = 1;
+/** The machine lacks something. */
+const LACKING = 3;
 export const UNFIT = 4;
 const CLOSING_LIMIT_MS = 2_000;
 const POLL_MS = 10;
@@ -37,16 +39,21 @@ export async function openResources({ plan }: { plan: MountPlan }): Promise<Moun
   }
 }
 
-export function prepare(): void {
+/** @returns an exit code if the process has no room for its threads; then the reason is on standard error. `name`: of the mount or service */
+export function prepare(name: string): number {
   process.chdir("/");
   native.umask(0o077);
   const { hard } = native.nofileLimit();
   native.setNofileLimit(hard);
   native.setDumpable(false);
   native.setNoNewPrivileges();
-  startThreads();
   // The reader of the mount's first line may have closed the pipe since.
   for (const stream of [process.stdout, process.stderr]) stream.on("error", () => undefined);
+  const status = startThreads();
+  if (status === 0) return 0;
+  const limits = "raise its limit of processes (pids.max of the cgroup, or 'ulimit -u')";
+  say(name, `the keeper has no room for its threads (${errnoName(-status)}): ${limits}`);
+  return LACKING;
 }
 
 const PRIVATE = 0o700;

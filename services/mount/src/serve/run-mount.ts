@@ -7,8 +7,8 @@ import { untilLetGo } from "@sluice/keeper-link";
 import { mountAt, readMountTable, removeDeadDirectoriesLater } from "@sluice/mount-control";
 import { startThreads } from "@sluice/native";
 import type { Logger } from "@sluice/runtime";
-import { failed } from "@sluice/runtime/cli";
-import type { Engine } from "@sluice/vfs";
+import { failed, lacking } from "@sluice/runtime/cli";
+import { type Engine, errnoName } from "@sluice/vfs";
 import type { MountConfig } from "../config/mount-config.js";
 import { leaveToNextServer } from "../keeper/hand-over.js";
 import { endWithSession } from "../keeper/handed-session.js";
@@ -54,6 +54,14 @@ async function untilReady({ config: { mountpoint }, stop }: MountContext, engine
   );
 }
 
+/** Before anything is mounted, since libuv ends a process without them. @throws CliError if there is no room for them */
+function haveThreads({ mountpoint }: MountConfig): void {
+  const status = startThreads();
+  if (status === 0) return;
+  const limits = "raise its limit of processes (pids.max of the cgroup, or 'ulimit -u')";
+  throw lacking(mountpoint, `the server has no room for its threads (${errnoName(-status)})`, limits);
+}
+
 /** The parts of the mount that the control socket, the consoles and the metrics report on. */
 function describe(context: MountContext, filesystem: ServedFilesystem): MountParts {
   const { config, telemetry, hold, keeper } = context;
@@ -93,6 +101,7 @@ async function serve(context: MountContext, host: MountHost): Promise<void> {
   // A mount that was taken over is there already: it is served until it is unmounted.
   if (stop.requested && !takesOver(context)) return;
   const { startFilesystem } = await load();
+  haveThreads(config);
   // Another mount of this process may have begun meanwhile, on a path of this one. If a keeper holds it, it has its layers and its place.
   if (context.keeper === undefined) owner.admit(config);
   const keeper = context.keeper ?? takeSession(context, owner.hold(config));
@@ -119,7 +128,6 @@ async function serve(context: MountContext, host: MountHost): Promise<void> {
   );
   serves = true;
   if (keeper !== undefined) leaveToNextServer({ keeper, owner, engine, logger, leaveSockets: runDirectory.leave });
-  startThreads();
   tellReady(context, parts);
   removeDeadDirectoriesLater();
   await Promise.race([engine.ended, stop.reached(1)]);
