@@ -6,7 +6,7 @@
 import { isatty } from "node:tty";
 import type { KeeperInfo } from "@sluice/keeper-link";
 import { FsError } from "@sluice/vfs";
-import { FAILED, openResources, prepare, say } from "./setup.js";
+import { FAILED, openResources, prepare, say, STOP_SIGNALS } from "./setup.js";
 import type { MountResources } from "./mount-resources.js";
 import type { AwaitingConfig } from "./keeper-config.js";
 import { ListenError, ServerListener } from "./server-listener.js";
@@ -149,9 +149,8 @@ class AwaitingKeeper {
 }
 
 function listen(keeper: AwaitingKeeper): void {
-  for (const signal of ["SIGTERM", "SIGINT"] as const) process.on(signal, () => keeper.stop());
+  for (const signal of STOP_SIGNALS) process.on(signal, () => keeper.stop());
   process.on("SIGHUP", () => (isatty(STDIN) ? keeper.stop() : keeper.handOver()));
-  process.on("SIGPIPE", () => undefined);
 }
 
 /** Runs the keeper to the end of its mount. @returns the exit code */

@@ -10,7 +10,7 @@ import type { MountPlan } from "@sluice/keeper-link";
 import { native } from "@sluice/native";
 import { openControlSocket } from "./control-socket.js";
 import { type Held, holdOne } from "./held.js";
-import { FAILED, openResources, prepare, say, SocketsDirectory } from "./setup.js";
+import { FAILED, openResources, prepare, say, SocketsDirectory, STOP_SIGNALS } from "./setup.js";
 import type { KeeperConfig, ServerProgram } from "./keeper-config.js";
 import { MountResources } from "./mount-resources.js";
 import { RestartRule } from "./restart-rule.js";
@@ -254,18 +254,32 @@ function stopped({ code, signal, forced }: ServerEnd): number {
   return !forced && (signal === "SIGKILL" || signal === "SIGTERM") ? 0 : FAILED;
 }
 
+/** Counts the signals of a keeper that still waits for its layers. @returns a function that ends that, and returns the count */
+function countStops(): () => number {
+  let stops = 0;
+  const count = (): void => void stops++;
+  for (const signal of STOP_SIGNALS) process.on(signal, count);
+  return () => {
+    for (const signal of STOP_SIGNALS) process.off(signal, count);
+    return stops;
+  };
+}
+
 function listen(keeper: Keeper): void {
-  for (const signal of ["SIGTERM", "SIGINT"] as const) process.on(signal, () => keeper.stop());
+  for (const signal of STOP_SIGNALS) process.on(signal, () => keeper.stop());
   process.on("SIGHUP", () => {
     // From a terminal that was closed, or from somebody who wants the server restarted.
     if (isatty(STDIN)) keeper.stop();
     else void keeper.upgrade(keeper.program);
   });
-  process.on("SIGPIPE", () => undefined);
 }
 
-/** Runs servers until none is needed any more, and gives everything back. @returns the exit code */
-export async function supervise(setup: Supervision, directory = new SocketsDirectory(setup.runDirectory, setup.user)): Promise<number> {
+/** Runs servers until none is needed any more, and gives everything back. `stops`: signals so far. @returns the exit code */
+export async function supervise(
+  setup: Supervision,
+  directory = new SocketsDirectory(setup.runDirectory, setup.user),
+  stops = 0,
+): Promise<number> {
   let givingBack: Promise<void> | undefined;
   let control: Server | undefined;
   const giveBack = async (): Promise<void> => {
@@ -288,6 +302,7 @@ export async function supervise(setup: Supervision, directory = new SocketsDirec
   };
   const keeper = new Keeper({ ...setup, onOver, onStart });
   listen(keeper);
+  for (let count = 0; count < stops; count++) keeper.stop();
   openControl();
   try {
     return await keeper.run();
@@ -299,6 +314,7 @@ export async function supervise(setup: Supervision, directory = new SocketsDirec
 /** Runs the keeper to the end of its mount. `first` is the first server, if it is there already. @returns the exit code */
 export async function runKeeper({ plan, ...config }: KeeperConfig, first?: UnassignedServer): Promise<number> {
   const directory = new SocketsDirectory(config.runDirectory, config.user);
+  const stops = countStops();
   const unprepared = prepare(plan.mountpoint);
   // While this process opens what it is to pass to it.
   first?.assign(config);
@@ -308,7 +324,7 @@ export async function runKeeper({ plan, ...config }: KeeperConfig, first?: Unass
     directory.remove();
     return resources;
   }
-  return supervise({ ...config, groups: plan.caller?.groups, held: holdOne(plan, resources), first }, directory);
+  return supervise({ ...config, groups: plan.caller?.groups, held: holdOne(plan, resources), first }, directory, stops());
 }
 
 /** Makes the next call of runKeeper faster: it holds the layers of `plan` for a moment, and mounts nothing. @throws as MountResources */

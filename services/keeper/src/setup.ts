@@ -39,6 +39,10 @@ export async function openResources({ plan }: { plan: MountPlan }): Promise<Moun
   }
 }
 
+/** By default each of them ends the process, and the mount would stay without a server. Node ignores SIGXFSZ itself. */
+const STRAY = ["SIGUSR2", "SIGALRM", "SIGVTALRM", "SIGIO", "SIGPWR", "SIGSTKFLT", "SIGXCPU", "SIGPIPE"] as const;
+export const STOP_SIGNALS = ["SIGTERM", "SIGINT", "SIGQUIT"] as const;
+
 /** @returns an exit code if the process has no room for its threads; then the reason is on standard error. `name`: of the mount or service */
 export function prepare(name: string): number {
   process.chdir("/");
@@ -49,6 +53,7 @@ export function prepare(name: string): number {
   native.setNoNewPrivileges();
   // The reader of the mount's first line may have closed the pipe since.
   for (const stream of [process.stdout, process.stderr]) stream.on("error", () => undefined);
+  for (const signal of STRAY) process.on(signal, () => undefined);
   const status = startThreads();
   if (status === 0) return 0;
   const limits = "raise its limit of processes (pids.max of the cgroup, or 'ulimit -u')";

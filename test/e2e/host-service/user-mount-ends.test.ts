@@ -148,6 +148,25 @@ const { test: withHelper } = requires(
   "checkout that every user can read",
 );
 
+test("a user's mount that waits for the last one ends if its command is killed meanwhile", async () => {
+  const home = await UserHome.make({ lower: { word: file("x") } }, await startForUsers());
+  const [other] = await places(home);
+  expect((await home.try(...home.layers, home.mountpoint)).code).toBe(0);
+  const keepers = busyKeepers(home.host);
+  for (const keeper of keepers) process.kill(keeper, "SIGSTOP");
+  expect((await runScript(["umount", "-i", home.mountpoint])).code).toBe(0);
+  const words = home.words(...home.layers, other?.at ?? "");
+  const next = startScript([process.execPath, CLI, ...words], { as: USER, env: { XDG_RUNTIME_DIR: "" } });
+  const isThere = (): boolean => existsSync(runDirectories(other?.at ?? "")[0] as string);
+  await eventually("the next mount waits", PATIENCE_MS, isThere);
+  next.kill("SIGKILL");
+  await next.finished;
+  await sleep(1_000);
+  for (const keeper of keepers) process.kill(keeper, "SIGCONT");
+  await eventually("nothing of the next mount is left", PATIENCE_MS, () => !isThere());
+  expect(home.mounts).toBe(0);
+});
+
 test("the commands of a user see whether the keeper of a mount runs, and cannot ask it for anything", async () => {
   const home = await UserHome.make({ lower: { word: file("x") } }, await startForUsers());
   await home.mount();

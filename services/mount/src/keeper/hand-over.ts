@@ -2,7 +2,7 @@
 import type { Logger } from "@sluice/runtime";
 import type { Engine } from "@sluice/vfs";
 import type { KeeperSession } from "./keeper-session.js";
-import type { MountOwner } from "../serve/mount-owner.js";
+import { type MountOwner, STOP_SIGNALS } from "../serve/mount-owner.js";
 
 /** How long requests that were read may take. After that they are left to the next server. */
 const HAND_OVER_MS = 5_000;
@@ -43,5 +43,5 @@ export function leaveToNextServer(parts: Leaving): void {
     void handOver(parts);
   };
   keeper.link.onDrain(leave);
-  if (keeper.joined) for (const signal of ["SIGTERM", "SIGINT", "SIGHUP"] as const) process.on(signal, leave);
+  if (keeper.joined) for (const signal of STOP_SIGNALS) process.on(signal, leave);
 }

@@ -5,6 +5,8 @@ import type { Logger } from "@sluice/runtime";
 import { errnoName } from "@sluice/vfs";
 
 const STDERR = 2;
+/** By default each of them ends the process, and its mounts would stay without a server. Node ignores SIGXFSZ itself. */
+const STRAY = ["SIGUSR2", "SIGALRM", "SIGVTALRM", "SIGIO", "SIGPWR", "SIGSTKFLT", "SIGXCPU"] as const;
 
 export interface Hardening {
   hasKeeper: boolean;
@@ -18,6 +20,7 @@ export interface Hardening {
  */
 export function hardenProcess(logger: Logger, { hasKeeper, keep = [] }: Hardening): void {
   closeInherited(keep);
+  for (const signal of STRAY) process.on(signal, () => undefined);
   // Modes of created files are the caller's business; a mask of ours would be applied on top of theirs.
   native.umask(0);
   // A mount must not hold the directory it was started in.

@@ -47,7 +47,7 @@ export interface MountOwner {
 }
 
 /** The first asks to unmount once nobody uses the mount, the second to unmount at once: see `StopRequests`. */
-const STOP_SIGNALS = ["SIGTERM", "SIGINT", "SIGHUP"] as const;
+export const STOP_SIGNALS = ["SIGTERM", "SIGINT", "SIGHUP", "SIGQUIT"] as const;
 
 export function onStopSignals(stop: () => void): () => void {
   const onSignal = (): void => stop();
