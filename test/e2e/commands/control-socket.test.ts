@@ -2,10 +2,12 @@
 import { requires, runScript, scratch } from "@sluice/testkit";
 import { chmodSync, chownSync, mkdirSync } from "node:fs";
 import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 import { expect } from "vitest";
 
 const { test } = requires("CAP_SYS_ADMIN", "checkout that every user can read");
 const USER = 1000;
+const CLI = fileURLToPath(new URL("../../../packages/cli/bin/sluice.cjs", import.meta.url));
 const built = (name: string): string => new URL(`../../../packages/mount-control/dist/${name}.js`, import.meta.url).href;
 
 /**
@@ -16,6 +18,7 @@ const LOOKS_FOR_ITS_OWN = `
 import { mkdirSync } from "node:fs";
 import { createServer } from "node:net";
 import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 const { runDirectories } = await import(${JSON.stringify(built("run-directory"))});
 const { connectControl } = await import(${JSON.stringify(built("control-client"))});
 const [roots, own] = runDirectories("/nowhere/of-this-test");
@@ -48,4 +51,15 @@ test("finds a user's own mount behind root's socket directory, which is closed t
   const [before, ...after] = stdout.trimEnd().split("\n");
   expect(before).toMatch(/^none: ROOTS.control\.sock: the control socket may not be used \(EACCES\): run as root/);
   expect(after).toEqual(["there", "found"]);
+});
+
+const { test: withMounts } = requires("/dev/fuse", "CAP_SYS_ADMIN", "command unshare");
+
+withMounts("a file system without room for the socket is named as the reason, not the command line", async () => {
+  const [lower, mountpoint] = [scratch(), scratch()];
+  // Enough for the directory.
+  const inFullRun = 'mount -t tmpfs -o nr_inodes=3 none /run && exec "$@"';
+  const mount = [process.execPath, CLI, "mount", "--lower", lower, mountpoint];
+  const { code, stderr } = await runScript(["unshare", "-m", "sh", "-c", inFullRun, "sh", ...mount]);
+  expect([code, stderr]).toEqual([1, expect.stringContaining("the control socket cannot be made (ENOSPC): free space there, or inodes")]);
 });

@@ -4,8 +4,8 @@ import { connect, createServer, type Server, type Socket } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
 import { isZombie } from "@sluice/keeper-link";
 import { native, toBytes } from "@sluice/native";
-import { errnoName } from "@sluice/vfs";
-import { removeDeadSocket, unfit, wrong } from "@sluice/runtime/cli";
+import { Errno, errnoName } from "@sluice/vfs";
+import { failed, removeDeadSocket, unfit, wrong } from "@sluice/runtime/cli";
 import {
   type ControlLine,
   type ControlRequest,
@@ -18,6 +18,8 @@ import {
 } from "@sluice/mount-control";
 
 const EADDRINUSE = 98;
+/** Of a file system that has no room. */
+const FULL: ReadonlySet<number> = new Set([Errno.ENOSPC, Errno.EDQUOT]);
 const BACKLOG = 16;
 const MAX_CLIENTS = 64;
 /** The server drops a watcher that does not read, so that its events do not fill the memory. */
@@ -143,8 +145,9 @@ export async function listenAt(path: string, role = "control socket", option = "
     removeDeadSocket(path, option);
     fd = native.unixListen(toBytes(path), 0o600, BACKLOG);
   }
-  if (fd < 0) throw wrong(path, `the ${role} cannot be made (${errnoName(-fd)})`, `choose another ${option}`);
-  return fd;
+  if (fd >= 0) return fd;
+  const problem = `the ${role} cannot be made (${errnoName(-fd)})`;
+  throw FULL.has(-fd) ? failed(path, problem, "free space there, or inodes") : wrong(path, problem, `choose another ${option}`);
 }
 
 export interface ControlServer {
