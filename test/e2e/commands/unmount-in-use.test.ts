@@ -258,6 +258,17 @@ test("names a mount below it, and leaves that mount alone", async () => {
   await mount.stop();
 });
 
+test("leaves a mount alone that another one covers, also by force", async () => {
+  const mount = await mounted();
+  execFileSync("mount", ["-t", "tmpfs", "above", mount.mountpoint]);
+  const refused = [await mount.cli("unmount"), await mount.cli("unmount", "--force")];
+  execFileSync("umount", [mount.mountpoint]);
+  for (const { code, stderr } of refused)
+    expect([code, stderr]).toEqual([4, expect.stringContaining("a mount of type tmpfs covers it (EBUSY): unmount that one first")]);
+  expect(readFileSync(mount.path("file"), "utf8")).toBe("lower");
+  expect((await mount.cli("unmount")).code).toBe(0);
+});
+
 test("umount.fuse.sluice is refused as umount(8) is, and disturbs nobody", async () => {
   const mount = await mounted();
   const holder = await writer(mount);

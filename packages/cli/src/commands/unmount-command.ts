@@ -56,6 +56,14 @@ function checkIsSluice(mountpoint: string, real: string): void {
   if (mount.type !== TYPE) throw unfit(mountpoint, `it is a mount of type ${mount.type}, not a Sluice mount (EINVAL)`, "use umount");
 }
 
+/** The daemon could only end, and its mount would stay below the other one. */
+function refuseCovered(mountpoint: string): void {
+  const real = realMountpoint(mountpoint);
+  const types = readMountTable().flatMap((row) => (row.mountpoint === real ? [row.type] : []));
+  if (types.at(-1) === TYPE || !types.includes(TYPE)) return;
+  throw unfit(mountpoint, `a mount of type ${types.at(-1)} covers it (EBUSY)`, "unmount that one first, by umount");
+}
+
 function isStale(real: string): boolean {
   try {
     statfsSync(real);
@@ -183,6 +191,7 @@ async function unmount(given: string, { wait, force = false, control: socket }: 
   const control = socket === undefined ? undefined : resolve(socket);
   // This process would use the mount itself if it was called there.
   process.chdir("/");
+  refuseCovered(mountpoint);
   const patience = { limitMs: await waitLimitMs(wait), force };
   const last = await attemptThenForce(mountpoint, control, patience).catch((error: unknown) => {
     if (force && error instanceof SilentDaemon) return forceWithoutDaemon(mountpoint);
