@@ -71,11 +71,7 @@ export const mutants: readonly Mutant[] = [
   },
   {
     name: "copy-up changes the inode number",
-    patches: patch(
-      "copy-up/copy-regular.js",
-      "if (published === 0 && attr.nlink > 1 && node.indexed === undefined)",
-      "if (published === 0)",
-    ),
+    patches: patch("copy-up/publish.js", "if (place.copy.attr.nlink > 1 && node.indexed === undefined)", "if (node.indexed === undefined)"),
     run: cases.copyUp,
   },
   {

@@ -6,8 +6,6 @@ import { type HostLayer, type RealDir, syncIn } from "../layer/host-layer.js";
 import { closeFd, statFd, upkeep } from "../layer/system-calls.js";
 import { writeMetacopy } from "../marks/metacopy.js";
 import { copyOrigin } from "../marks/origin.js";
-import { setIno } from "../node/admit.js";
-import type { Node } from "../node/node.js";
 import { openForCopy, openObject } from "../node/open-node.js";
 import { protectionFor } from "../node/protection.js";
 import { copyContent, isSmall, triesClone } from "./copy-data.js";
@@ -109,7 +107,7 @@ function fill(core: CopyUpContext, job: CopyUpJob, copy: FileCopy): Status {
 /** From now on the data is the upper object's own, or that of a metadata-only copy. */
 function publishWhole(core: CopyUpContext, job: CopyUpJob, copy: FinishedCopy): number {
   const { node } = job;
-  const { target, attr } = copy;
+  const { target } = copy;
   const { data } = node;
   const tried = job.has === 0 ? 0 : tryFlags(target, job.has);
   if (tried !== 0) return tried;
@@ -118,15 +116,5 @@ function publishWhole(core: CopyUpContext, job: CopyUpJob, copy: FinishedCopy): 
   const published = publish(core, node, copy);
   if (published !== 0) node.data = data;
   else if (job.has !== 0) addFlags(target, job.has);
-  if (published === 0 && attr.nlink > 1 && node.indexed === undefined) partFromLinks(core, node, target);
   return published;
-}
-
-/** The lower file's other names stay behind: another file needs another inode number (fs/overlayfs/inode.c ovl_getattr). */
-function partFromLinks(core: CopyUpContext, node: Node, target: number): void {
-  const { words } = core.scratchAttr;
-  if (statFd(target, core.scratchAttr) < 0) return;
-  setIno(core, node, { lo: words[0] as number, hi: words[1] as number, device: node.top.layer.deviceIndex });
-  // Listings that the kernel caches show the old one.
-  if (node.parent !== undefined) core.port.invalidateInode(node.parent.id, 0, 0);
 }

@@ -3,6 +3,7 @@ import { Attr, Errno, O, RENAME } from "@sluice/vfs";
 import type { CopyUpContext } from "./copy-up-context.js";
 import { closeFd, reopen, statFd, upkeep } from "../layer/system-calls.js";
 import type { RealDir } from "../layer/host-layer.js";
+import { setIno } from "../node/admit.js";
 import { writeNlink } from "../node/link-index.js";
 import type { Node } from "../node/node.js";
 import { openNode } from "../node/open-node.js";
@@ -34,7 +35,7 @@ export function publish(core: CopyUpContext, node: Node, copy: FinishedCopy): nu
   let status = upkeep.moveKeepingTimes(scratch, copy.name, into, node.name);
   if (status === -Errno.EACCES) status = publishInClosed(core, node, { scratch, into, upperDir, name: copy.name });
   if (status < 0) return -status;
-  bookCopy(core, node, { dir: upperDir, name: node.name });
+  bookCopy(core, node, { dir: upperDir, name: node.name, copy });
   // The copy has one name, and the kernel knows of all that the lower file has.
   if (copy.attr.nlink > 1 && node.lookups > 0) core.port.dropAttributes(node.id);
   return 0;
@@ -65,7 +66,7 @@ function publishInIndex(core: CopyUpContext, node: Node, copy: FinishedCopy): nu
   if (status < 0) return -status;
   node.indexed = { nlinkDelta: attr.nlink - own.nlink, lowerNlink: attr.nlink, bareNames: true, full: false };
   core.nodes.rememberLink(node, own.ino);
-  bookCopy(core, node, { dir: index, name });
+  bookCopy(core, node, { dir: index, name, copy });
   return 0;
 }
 
@@ -78,12 +79,18 @@ function publishNameless(core: CopyUpContext, node: Node, copy: FinishedCopy): n
   core.journal?.storeFd(node, fd);
   if (node.fd >= 0) closeFd(node.fd);
   node.fd = fd;
-  bookCopy(core, node, { dir: scratch, name: node.realName });
+  bookCopy(core, node, { dir: scratch, name: node.realName, copy });
   core.journal?.nameless(node);
   return 0;
 }
 
-function bookCopy(core: CopyUpContext, node: Node, place: { dir: RealDir; name: string }): void {
+interface Booked {
+  dir: RealDir;
+  name: string;
+  copy: FinishedCopy;
+}
+
+function bookCopy(core: CopyUpContext, node: Node, place: Booked): void {
   if (core.linkIndex === undefined) core.nodes.partLowerLink(node);
   else core.nodes.forgetLowerLink(node);
   core.journal?.storeBackings(node);
@@ -91,7 +98,18 @@ function bookCopy(core: CopyUpContext, node: Node, place: { dir: RealDir; name: 
   node.dir = place.dir;
   node.realName = place.name;
   node.version++;
+  if (place.copy.attr.nlink > 1 && node.indexed === undefined) partFromLinks(core, node, place.copy.target);
   moveReaders(core, node);
+}
+
+/** The lower object's other names stay behind: another object needs another inode number (fs/overlayfs/inode.c ovl_getattr). */
+function partFromLinks(core: CopyUpContext, node: Node, target: number): void {
+  const { words } = own;
+  if (statFd(target, own) < 0) return;
+  setIno(core, node, { lo: words[0] as number, hi: words[1] as number, device: node.top.layer.deviceIndex });
+  core.journal?.inoChanged(node);
+  // Listings that the kernel caches show the old one.
+  if (node.parent !== undefined) core.port.invalidateInode(node.parent.id, 0, 0);
 }
 
 /** Mediated readers read the copy from now on, and so see later writes. Passthrough ones stay with the lower file. */

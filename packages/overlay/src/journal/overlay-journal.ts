@@ -162,6 +162,10 @@ export class OverlayJournal {
     if (node.slot !== 0) this.records.nodes.setLink(node.slot, NodeFlag.lowerLinked | NodeFlag.parted, linkKeyOf(text));
   }
 
+  inoChanged(node: Node): void {
+    if (node.slot !== 0) this.records.nodes.setIno(node.slot, node.inoLo, node.inoHi);
+  }
+
   writtenPastUs(node: Node): void {
     if (node.slot !== 0) this.records.nodes.flag(node.slot, NodeFlag.writtenPastUs, true);
   }

@@ -218,13 +218,17 @@ export class LazyRestore implements RestorableNodes {
     const records = this.#records;
     const node = new Node(records.idOf(slot), records.modeOf(slot));
     node.slot = slot;
-    const there = records.has(slot, NodeFlag.nameless) ? this.#placeByDescriptor(node) : this.#placeByNames(node);
+    const nameless = records.has(slot, NodeFlag.nameless);
+    const there = nameless ? this.#placeByDescriptor(node) : this.#placeByNames(node);
     if (!there) return undefined;
     node.lookups = records.lookupsOf(slot);
     node.shown = records.has(slot, NodeFlag.shown);
     node.writtenPastUs = records.has(slot, NodeFlag.writtenPastUs);
-    node.inoLo = records.inoLo(slot);
-    node.inoHi = records.inoHi(slot);
+    // The process may have ended before it noted the number of a parted copy, which is the object's own.
+    if (nameless || node.partedKeys === undefined) {
+      node.inoLo = records.inoLo(slot);
+      node.inoHi = records.inoHi(slot);
+    }
     this.#endCachedBacking(slot);
     this.#size--;
     this.#core.nodes.adopt(node);
