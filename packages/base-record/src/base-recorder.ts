@@ -2,7 +2,7 @@
  * Writes the record. Nothing is synced: a killed process loses no line, and an object whose line a crash of the machine lost is judged by
  * its times. A line without a content is no failure either: then nothing can be merged.
  */
-import { native } from "@sluice/native";
+import { native, randomBytes } from "@sluice/native";
 import { andThen, AT, Attr, type ByteName, Errno, O, type Status } from "@sluice/vfs";
 import { type BaseEntry, CONTENTS, digestOf, ENTRIES, entryOf, identityIn, MAX_COPIED_BYTES, type SharedName } from "./entry.js";
 
@@ -75,7 +75,7 @@ export class BaseRecorder {
   }
 
   #clone(source: number, entry: BaseEntry): Pick<BaseEntry, "clone"> {
-    const clone = process.getBuiltinModule("node:crypto").randomBytes(8).toString("hex");
+    const clone = randomBytes(8).toString("hex");
     const target = this.#clones ? openOwn(this.#directory, clone, O.WRONLY | O.EXCL) : -Errno.EOPNOTSUPP;
     if (target < 0) return {};
     const status = native.ficlone(target, source);

@@ -1,5 +1,5 @@
 /** Names of sessions: two words that are easy to say and to type. */
-import { closeSync, openSync, readSync } from "node:fs";
+import { randomBytes } from "@sluice/native";
 import { wrong } from "@sluice/runtime/cli";
 
 const QUALITIES =
@@ -13,21 +13,6 @@ const ANIMALS =
 
 /** Beyond it the kernel's limit of a name is near, and a table of sessions is hard to read. */
 const NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/;
-
-/** Of the kernel's file: to load node:crypto, for a machine without it, takes a noticeable part of the start of a command. */
-function randomBytes(count: number): Buffer {
-  let fd: number;
-  try {
-    fd = openSync("/dev/urandom", "r");
-  } catch {
-    return process.getBuiltinModule("node:crypto").randomBytes(count);
-  }
-  const bytes = Buffer.alloc(count);
-  const read = readSync(fd, bytes);
-  closeSync(fd);
-  if (read !== count) throw new Error("the kernel gives no random bytes");
-  return bytes;
-}
 
 /** Such as `brave-otter`. */
 export function drawName(): string {

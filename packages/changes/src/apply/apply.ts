@@ -3,7 +3,7 @@
  * is one rename. A record on disk makes the next command undo or finish an apply that was killed at any point.
  */
 import { type Hit, isDirectory, type LayerStack } from "@sluice/layer-tools";
-import { native, openBeneath, StatWord } from "@sluice/native";
+import { native, openBeneath, randomBytes, StatWord } from "@sluice/native";
 import { escapeName, unfit } from "@sluice/runtime/cli";
 import { AT, Attr, Errno, O } from "@sluice/vfs";
 import type { Difference, OnProgress } from "../difference.js";
@@ -34,7 +34,7 @@ function mountOf(fd: number): string {
 
 function whereSlots({ base, directory }: Place): ApplyRecord["slots"] {
   if (mountOf(base.fd) === mountOf(directory.fd)) return { in: "session", name: SLOTS };
-  return { in: "base", name: `${SLOTS_IN_BASE}${process.getBuiltinModule("node:crypto").randomBytes(8).toString("hex")}` };
+  return { in: "base", name: `${SLOTS_IN_BASE}${randomBytes(8).toString("hex")}` };
 }
 
 /** Best effort. Git would add the replaced files to a commit, and 'git clean' remove them. */

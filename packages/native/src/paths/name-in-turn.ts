@@ -6,6 +6,7 @@ import { closeSync, constants, lstatSync, openSync, renameSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { LOCK } from "../constants.js";
 import { native } from "../native.js";
+import { randomBytes } from "./random-bytes.js";
 
 /** Tells an object from a later one with the same name; undefined if there is none. */
 export function identityOf(path: string): string | undefined {
@@ -26,7 +27,7 @@ export function whileNaming<T>(directory: string, act: () => T): T {
 
 /** As long as the hash that names the directory of a mount, so that the sweep of dead directories finds it if its process is killed. */
 function nameOfItsOwn(): string {
-  return process.getBuiltinModule("node:crypto").randomBytes(8).toString("hex");
+  return randomBytes(8).toString("hex");
 }
 
 /**

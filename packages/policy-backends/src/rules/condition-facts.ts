@@ -10,7 +10,11 @@ export interface FactText {
 export const SUBJECT_FACTS = {
   uid: { type: "int", text: "the caller's file-system uid", example: "subject.uid != 0" },
   gid: { type: "int", text: "the caller's primary gid", example: "subject.gid == 100" },
-  groups: { type: "list of int", text: "the caller's supplementary groups; missing if the mount's user namespace has not all of them", example: "27 in subject.groups" },
+  groups: {
+    type: "list of int",
+    text: "the caller's supplementary groups; missing if the mount's user namespace has not all of them",
+    example: "27 in subject.groups",
+  },
   pid: { type: "int", text: "the caller's thread id, 0 if it is not visible; such an answer is never cached", example: "subject.pid != 1" },
   executable: {
     type: "string",
