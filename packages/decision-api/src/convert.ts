@@ -6,6 +6,7 @@ import {
   type Access,
   type Decision,
   DecisionError,
+  DENIAL_ERRNO,
   type Effect,
   type Obligation,
   type PendingPerson,
@@ -22,9 +23,6 @@ import * as wire from "./gen/sluice/decision/v1/decision.js";
 import { ANSWER_LIMITS, QUESTION_LIMITS, SHA256_HEX } from "./limits.js";
 import { isRate, mergeObligations, RATE_SHARE } from "./obligations/merge-obligations.js";
 import { ACCESS_OF, EFFECT_OF, OUTAGE_OF, WIRE_ACCESS, WIRE_EFFECT, WIRE_OUTAGE } from "./wire-names.js";
-
-/** The errnos a denial may have. */
-export const DENIAL_ERRNO = { EPERM: 1, ENOENT: 2, EACCES: 13 } as const;
 
 /** Of ids. */
 export const PRINTABLE = /^[\x21-\x7e]+$/;

@@ -5,6 +5,8 @@ import type { PersonQuestions } from "./person-questions.js";
 
 /** "ask": a person is asked, and has not answered yet. */
 export type Effect = "grant" | "mediate" | "ask" | "deny";
+/** The errnos a denial may have. */
+export const DENIAL_ERRNO = { EPERM: 1, ENOENT: 2, EACCES: 13 } as const;
 export const ALL_ACCESSES = ["read", "write", "execute", "create", "delete", "link", "rename", "truncate", "metadata"] as const;
 export type Access = (typeof ALL_ACCESSES)[number];
 

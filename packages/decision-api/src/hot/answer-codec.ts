@@ -1,7 +1,7 @@
 /** Batches of answers of a Session, between domain and bytes, as question-codec.ts does it for questions. */
-import { decisionFromProto, decisionToProto, DENIAL_ERRNO, PRINTABLE, revisionFromProto } from "../convert.js";
+import { decisionFromProto, decisionToProto, PRINTABLE, revisionFromProto } from "../convert.js";
 import { scopeFromProto } from "../convert-scope.js";
-import { type CacheScope, type Decision, DecisionError, type PolicyRevision } from "../domain.js";
+import { type CacheScope, type Decision, DecisionError, DENIAL_ERRNO, type PolicyRevision } from "../domain.js";
 import * as wire from "../gen/sluice/decision/v1/decision.js";
 import { ANSWER_LIMITS, MAX_MESSAGE_BYTES } from "../limits.js";
 import { EFFECT_OF, OUTAGE_OF, WIRE_ACCESS, WIRE_EFFECT, WIRE_FACT, WIRE_FIELD, WIRE_OUTAGE } from "../wire-names.js";

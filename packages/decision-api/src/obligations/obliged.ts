@@ -2,8 +2,7 @@
  * Reads the obligations of a decision, for mounts and for tools that tell of it. An obligation that is unknown, or cannot be fulfilled for
  * the operation, denies.
  */
-import { DENIAL_ERRNO } from "../convert.js";
-import { type Access, ALL_ACCESSES, type Decision, type Obligation, type Question } from "../domain.js";
+import { type Access, ALL_ACCESSES, type Decision, DENIAL_ERRNO, type Obligation, type Question } from "../domain.js";
 
 /** The opens whose transfers share one rate. */
 export type RateShare = "handle" | "subject" | "rule";
