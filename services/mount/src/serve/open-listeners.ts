@@ -1,11 +1,11 @@
 /** The listeners of a mount: its control socket and its admin port. */
-import { lstatSync, readlinkSync, rmSync, symlinkSync } from "node:fs";
+import { existsSync, lstatSync, readlinkSync, rmSync, symlinkSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { type AdminOptions, type AdminServer, startAdminServer } from "@sluice/runtime";
 import { codeOf } from "@sluice/runtime/cli";
 import { serveControl, startControlServer } from "../control/control-server.js";
-import { CONTROL_SOCKET, makeRunDirectory, SHARED_KEEPER_SOCKET } from "@sluice/mount-control";
+import { CONTROL_SOCKET, KEPT_POLICY, makeRunDirectory, SHARED_KEEPER_SOCKET } from "@sluice/mount-control";
 import { controlHandler } from "../control/control-handler.js";
 import { takesOver } from "../setup/open-decider.js";
 import type { MountContext } from "./mount-context.js";
@@ -72,12 +72,16 @@ function linkToKeeper(path: string, keeperSocket: string): void {
   }
 }
 
-/** The keeper's, which removes it itself, or one of this process. The next server goes on with that: the policy in force is there. */
+/** The keeper's, which removes it itself, or one of this process. If the policy in force is there, the next server goes on with it. */
 export function runDirectoryOf(context: MountContext): RunDirectory {
   const { config, keeper, owner, undo } = context;
   if (keeper?.runDirectory !== undefined) return { path: keeper.runDirectory, leave: () => undefined, remove: () => undefined };
   const { path, remove } = makeRunDirectory(config.mountpoint, keeper?.link.restored);
   undo.push("remove the socket directory", remove);
   if (owner.keeperSocket !== undefined) linkToKeeper(path, owner.keeperSocket);
-  return { path, leave: () => rmSync(join(path, CONTROL_SOCKET), { force: true }), remove };
+  const leave = (): void => {
+    if (owner.keeperSocket === undefined && !existsSync(join(path, KEPT_POLICY))) remove();
+    else rmSync(join(path, CONTROL_SOCKET), { force: true });
+  };
+  return { path, leave, remove };
 }
