@@ -1,5 +1,5 @@
 // The command of `sluice run` tries to reach what is hidden from it. Each line of a probe is an attempt.
-import { chmodSync, chownSync, cpSync, existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { chmodSync, chownSync, copyFileSync, existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { createServer, type Server } from "node:net";
 import { join } from "node:path";
 import { execFileSync } from "node:child_process";
@@ -261,7 +261,8 @@ for (const caller of CALLERS)
       const programs = join(project.base, "../programs");
       const bwrap = join(programs, "bwrap");
       mkdirSync(programs);
-      cpSync(execFileSync("which", ["bwrap"], { encoding: "utf8" }).trim(), bwrap);
+      // The path in PATH may be a link.
+      copyFileSync(execFileSync("which", ["bwrap"], { encoding: "utf8" }).trim(), bwrap);
       for (const path of [programs, bwrap]) chownSync(path, uidOf(caller), uidOf(caller));
       const before = statSync(bwrap, { bigint: true });
       const refused = { "changes its mode": "chmod 700 /proc/1/exe", "changes its times": "touch /proc/1/exe" };
