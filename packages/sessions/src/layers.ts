@@ -9,7 +9,17 @@ import { AT, Attr, Errno, errnoName, O, RENAME } from "@sluice/vfs";
 import { drawHidden, isLayerName } from "./names.js";
 import type { SessionRecord } from "./record.js";
 import { removeOwn } from "./remove-own.js";
-import { below, makePrivate, openLock, openPrivate, openState, type Place, remedyFor, remedyIfGone } from "./state-directory.js";
+import {
+  below,
+  makePrivate,
+  openLock,
+  openPrivate,
+  openState,
+  type Place,
+  REMOVE_SESSION,
+  remedyFor,
+  remedyIfGone,
+} from "./state-directory.js";
 
 /** The parts of a session, and their names in a layer. A work directory belongs to the upper layer that it was made for. */
 const TREE_PARTS: Moves = [
@@ -182,7 +192,7 @@ export function isUnnamed(session: Place, { layers: [top] }: SessionRecord): boo
  * can be repeated: the next call continues a killed one. The upper layer comes last: while it is in the directory TAKEN, the rest follows.
  */
 export function completeTaken(session: Place, { layers: [name] }: SessionRecord): void {
-  if (name === undefined) throw failed(session.path, "its record names no layer (EINVAL)", "remove the directory of the session");
+  if (name === undefined) throw failed(session.path, "its record names no layer (EINVAL)", REMOVE_SESSION);
   inLayers((layers) => moveInto(layers, name, { session, parts: TREE_PARTS }));
   inside(session, TAKEN, (taken) => {
     for (const part of OWN_PARTS) if (exists(taken, part)) move(taken, part, { ...session, name: part });

@@ -4,7 +4,7 @@ import { native, openBeneath } from "@sluice/native";
 import { type CliError, codeOf, failed, unfit } from "@sluice/runtime/cli";
 import { Errno, errnoName, O } from "@sluice/vfs";
 import { isLayerName } from "./names.js";
-import { below, type Place, remedyFor, remedyIfGone } from "./state-directory.js";
+import { below, type Place, REMOVE_SESSION, remedyFor, remedyIfGone } from "./state-directory.js";
 
 const FILE = "session.json";
 const NEXT = "session.json.next";
@@ -93,7 +93,7 @@ function parse(text: string, path: string): SessionRecord {
   if (bad === undefined) return { ...(value as SessionRecord), runner: null }; // each field has been looked at
   if (bad === "version" && typeof record["version"] === "number")
     throw unfit(path, `it has version ${record["version"]}, and this program knows version ${VERSION}`, "use the program that wrote it");
-  throw unfit(path, `the record of this session is damaged (${bad})`, "remove the directory of the session");
+  throw unfit(path, `the record of this session is damaged (${bad})`, REMOVE_SESSION);
 }
 
 /** @param directory of the session. @throws CliError */
@@ -103,12 +103,12 @@ export function readRecord(directory: Place): SessionRecord {
   const fd = openBeneath(directory.fd, FILE, O.RDONLY | O.NONBLOCK, 0);
   if (fd < 0) {
     const problem = `the record of this session cannot be read (${errnoName(-fd)})`;
-    throw unfit(path, problem, remedyIfGone(fd, "remove the directory of the session"));
+    throw unfit(path, problem, remedyIfGone(fd, REMOVE_SESSION));
   }
   try {
     const stat = fstatSync(fd);
     if (!stat.isFile() || stat.uid !== process.geteuid?.() || (stat.mode & 0o077) !== 0 || stat.size > MAX_BYTES)
-      throw unfit(path, "it is not a file that its owner alone can reach (EPERM)", "remove the directory of the session");
+      throw unfit(path, "it is not a file that its owner alone can reach (EPERM)", REMOVE_SESSION);
     return parse(readFileSync(fd, "utf8"), path);
   } finally {
     native.close(fd);

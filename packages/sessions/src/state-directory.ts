@@ -27,6 +27,9 @@ export function remedyFor(status: number, remedy: string): string {
   return status === -Errno.EINVAL ? "set XDG_STATE_HOME to a directory on a local disk" : remedy;
 }
 
+/** The kernel closes a directory in it to its owner, too: "work/work" has mode 000. */
+export const REMOVE_SESSION = "remove the directory of the session: chmod -R u+rwX DIRECTORY && rm -r DIRECTORY";
+
 const GONE: readonly number[] = [-Errno.ENOENT, -Errno.ENOTDIR, -Errno.ELOOP];
 
 /** Only what is gone may be removed: a disk that fails, or a process with too many files, can be mended. */

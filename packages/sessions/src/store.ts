@@ -10,7 +10,7 @@ import { refuseView, VIEW } from "./dead-view.js";
 import { noSession, Session, type State, type TakeNext } from "./session.js";
 import { hasShownIds, noteShownIds } from "./shown-ids.js";
 import { removeOwn } from "./remove-own.js";
-import { below, makePrivate, openPrivate, openState, type Place, remedyFor } from "./state-directory.js";
+import { below, makePrivate, openPrivate, openState, type Place, REMOVE_SESSION, remedyFor } from "./state-directory.js";
 
 const MAX_DRAWS = 64;
 /** Nobody takes so long to make a session, and two may remove the same one. */
@@ -34,7 +34,7 @@ function openAt(sessions: Place, name: string): Session | undefined {
   try {
     const session = new Session(place);
     if (session.name === name && session.ownerUid === process.geteuid?.()) return session;
-    throw unfit(place.path, "the record is that of another session", "remove the directory of the session");
+    throw unfit(place.path, "the record is that of another session", REMOVE_SESSION);
   } catch (error) {
     native.close(place.fd);
     throw error;
