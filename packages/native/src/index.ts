@@ -1,7 +1,8 @@
 /** System calls that Node lacks. See binding.ts for the conventions of results, names and offsets. */
 export * from "./binding.js";
 export * from "./constants.js";
-export type { UtimeTimes } from "./name-calls.js";
+export type { Mapping } from "./calls/guard-calls.js";
+export type { UtimeTimes } from "./calls/name-calls.js";
 export { DirentCursor, parseDirents, readNames, type VisitDirent } from "./paths/dirents.js";
 export { Fd } from "./fd.js";
 export { bootTimeMs } from "./process/boot-time.js";

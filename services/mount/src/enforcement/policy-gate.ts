@@ -24,6 +24,7 @@ import { ContentReader } from "./facts/content-facts.js";
 import { HiddenByPolicy } from "./hidden-by-policy.js";
 import { DENIED, type DecidedRuling, errnoOfDenial, isGuessAgainst, rulingOf, UNASKED } from "./decided-ruling.js";
 import type { PolicyGateEvents } from "./gate-events.js";
+import type { GateParts } from "./gate-parts.js";
 import { type HandleRuling, REFUSING } from "./io-watch.js";
 import { LateRulings } from "./late-rulings.js";
 import { type AnsweredOpen, ObligedOpens, putAgain } from "./obliged-opens.js";
@@ -33,7 +34,6 @@ import { CallInquiry } from "./call-inquiry.js";
 import { type GovernedAccesses, governedAccesses, KnownPolicies } from "./known-policies.js";
 import { mayWaitForPerson, PersonWaits } from "./person-waits.js";
 import { type DescribedAccess, describeAccess } from "./facts/describe-access.js";
-import type { FindMapped } from "./facts/mapped-files.js";
 import type { MountFacts } from "./facts/resource-facts.js";
 import { isStillAsked, looksInside } from "./still-asked.js";
 import type { OpenSpans } from "../tracing/open-spans.js";
@@ -81,19 +81,7 @@ export class PolicyGate implements Gate {
   readonly #spans: OpenSpans | undefined;
   readonly #programOf: ((pid: number) => string | undefined) | undefined;
 
-  constructor(parts: {
-    decider: Decider;
-    mount: MountFacts;
-    grants: Grants;
-    events: PolicyGateEvents;
-    spans?: OpenSpans | undefined;
-    showsUnjudged?: boolean;
-    /** The program of a process, for people; undefined: too many were read in this second. */
-    programOf?: (pid: number) => string | undefined;
-    findMapped?: FindMapped;
-    /** An earlier server gave grants, whose use of rates is unknown. */
-    goesOn?: boolean;
-  }) {
+  constructor(parts: GateParts) {
     const { events, goesOn = false } = parts;
     this.#obliged = new ObligedOpens({ askAgain: (...args) => this.#askAgain(...args), audited: (io) => events.audited(io), goesOn });
     this.#contents = new ContentReader(parts.findMapped ?? (() => Promise.resolve(false)));

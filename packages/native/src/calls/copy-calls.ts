@@ -1,5 +1,5 @@
 /** The steps of a copy-up, each a sequence of calls on a copy that nobody else knows yet. See binding.ts for their conventions. */
-import type { FileOffset } from "./binding.js";
+import type { FileOffset } from "../binding.js";
 
 export interface CopyCalls {
   copyFileRangeAsync(source: number, sourceOffset: FileOffset, target: number, targetOffset: FileOffset, length: number): Promise<number>;
