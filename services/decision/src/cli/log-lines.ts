@@ -14,7 +14,10 @@ export async function logLines(log: string): Promise<Interface> {
     throw unreadable(log, cause.code, { cause });
   });
   // Only the first read would tell, and not by name.
-  if ((await file.stat()).isDirectory()) throw unreadable(log, "EISDIR");
+  if ((await file.stat()).isDirectory()) {
+    await file.close();
+    throw unreadable(log, "EISDIR");
+  }
   return createInterface({ input: file.createReadStream({ encoding: "utf8" }), crlfDelay: Number.POSITIVE_INFINITY });
 }
 
