@@ -7,17 +7,16 @@
 // --background. "most" is the largest number of mounts that are measured as processes of their own, too (default 10).
 import { execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { loadavg, tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { fileURLToPath } from "node:url";
 import { credentials } from "@grpc/grpc-js";
 import { wire } from "@sluice/host-api";
+import { CLI, familyOf, pssOf } from "./host/host-service.mjs";
 
 const counts = (process.argv[2] ?? "1,10,50").split(",").map(Number);
 const most = Number(process.argv[3] ?? 10);
-const CLI = fileURLToPath(new URL("../../../packages/cli/bin/sluice.cjs", import.meta.url));
 const COMMANDS = 5;
 const SETTLE_MS = 3_000;
 /** A standby is started two seconds after a server serves. */
@@ -29,18 +28,6 @@ const median = (values) => values.toSorted((a, b) => a - b)[Math.floor(values.le
 const ms = (value) => `${value.toFixed(0)} ms`;
 /** @param {number} kib */
 const mib = (kib) => `${(kib / 1024).toFixed(1)} MiB`;
-
-/** @param {number} pid */
-function familyOf(pid) {
-  const children = readFileSync(`/proc/${pid}/task/${pid}/children`, "latin1").trim().split(" ").filter(Boolean).map(Number);
-  /** @type {number[]} */
-  const all = [pid, ...children.flatMap(familyOf)];
-  return all;
-}
-
-/** @param {readonly number[]} pids */
-const pssOf = (pids) =>
-  pids.reduce((sum, pid) => sum + Number(/^Pss:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/smaps_rollup`, "latin1"))?.[1] ?? 0), 0);
 
 /** @param {string} at @param {number} number */
 function layersAt(at, number) {

@@ -6,17 +6,16 @@
 // and looks names up, opens, reads, writes, renames and removes. Before each kill a standby is loaded, as it is some seconds after the last.
 import { execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { loadavg, tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { setTimeout as sleep } from "node:timers/promises";
-import { fileURLToPath } from "node:url";
 import { credentials } from "@grpc/grpc-js";
 import { wire } from "@sluice/host-api";
+import { childrenOf, CLI, hasDevice } from "./host/host-service.mjs";
 
 const [mounts = 50, policies = 1, kills = 5, upgrades = 2] = process.argv.slice(2).map(Number);
-const CLI = fileURLToPath(new URL("../../../packages/cli/bin/sluice.cjs", import.meta.url));
 const WORKERS = 5;
 /** The standby is started two seconds after the server serves, and loads. */
 const BETWEEN_MS = Number(process.env.BETWEEN ?? 6_000);
@@ -51,18 +50,6 @@ process.stdin.on("data", () => {
   worst = { ms: 0, call: "none" };
 });
 `;
-
-/** @param {number} pid */
-const childrenOf = (pid) => readFileSync(`/proc/${pid}/task/${pid}/children`, "latin1").trim().split(" ").filter(Boolean).map(Number);
-
-/** @param {number} pid */
-function hasDevice(pid) {
-  try {
-    return readdirSync(`/proc/${pid}/fd`).some((fd) => readlinkSync(`/proc/${pid}/fd/${fd}`) === "/dev/fuse");
-  } catch {
-    return false;
-  }
-}
 
 /** @param {InstanceType<typeof wire.HostServiceClient>} client @param {string} at @param {number} number */
 async function mountOne(client, at, number) {

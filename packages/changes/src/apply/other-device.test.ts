@@ -1,9 +1,8 @@
 // A disk may have another device number after a start of the machine: btrfs, an external disk, a container. Records on disk hold earlier numbers.
-import { execFileSync } from "node:child_process";
-import { existsSync, readdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { BaseRecorder, BaseRecords } from "@sluice/base-record";
-import { diffSnapshots, file, hardLink, plant, requires, scratch, type Snapshot, snapshot, type Tree, whiteout } from "@sluice/testkit";
+import { diffSnapshots, file, plant, requires, scratch, type Snapshot, snapshot, whiteout } from "@sluice/testkit";
 import { native, openRealDirectory } from "@sluice/native";
 import { AT, Attr, O } from "@sluice/vfs";
 import { expect } from "vitest";
@@ -11,29 +10,11 @@ import { NOTHING_KNOWN } from "../conflicts.js";
 import { reviewLayers } from "../review.js";
 import { reviewed } from "../testing/apply-planted.js";
 import { untilCall } from "../testing/dying-system.js";
-import { plantSession } from "../testing/plant-session.js";
+import { CHANGED_BASE, CHANGES, plantSession } from "../testing/plant-session.js";
 import { recoverApply } from "./recover.js";
 import { undoApply } from "./undo.js";
 
 const { test } = requires("CAP_SYS_ADMIN");
-
-const BASE: Tree = {
-  edited: file("old"),
-  gone: file("gone"),
-  "dir/in": file("in"),
-  "pair/a": file("two names"),
-  "pair/b": hardLink("pair/a"),
-  mode: file("m", { mode: 0o644 }),
-};
-const UPPER: Tree = {
-  edited: file("new"),
-  gone: whiteout(),
-  dir: file("a file now"),
-  "pair/a": file("changed"),
-  "pair/b": hardLink("pair/a"),
-  mode: file("m", { mode: 0o755 }),
-  added: file("added"),
-};
 
 function treeOf(path: string): Snapshot {
   const all = snapshot(path, { hardLinks: true });
@@ -56,7 +37,7 @@ for (const [places, where] of [
   ["two disks", { base: "disk", session: "tmpfs" }],
 ] as const)
   test(`on ${places} a killed apply is undone or finished, and reversed, although device numbers are others`, async () => {
-    const session = await plantSession(BASE, UPPER, where);
+    const session = await plantSession(CHANGED_BASE, CHANGES, where);
     const [before, changes] = [treeOf(session.base), treeOf(session.upper)];
     let ended = false;
     for (let calls = 0; !ended; calls += 2) {
@@ -95,40 +76,4 @@ test("a file is no conflict since its device has another number than the record 
     ["edited", undefined],
     ["gone", undefined],
   ]);
-});
-
-test("an undo changes nothing if somebody removed replaced files, which lie in the directory", async () => {
-  const session = await plantSession(BASE, UPPER, { base: "disk", session: "tmpfs" });
-  const before = treeOf(session.base);
-  await reviewed(session).apply();
-  const applied = treeOf(session.base);
-  const slots = join(session.base, readdirSync(session.base).find((name) => name.startsWith(".sluice-apply-")) as string);
-  const kept = readdirSync(slots).find((name) => /^\d+$/.test(name)) as string;
-  for (const [from, to] of [
-    [join(slots, kept), join(slots, "aside")],
-    [slots, join(session.base, "aside")],
-  ] as const) {
-    renameSync(from, to);
-    expect(() => undoApply(session.place)).toThrow(
-      /: somebody removed the replaced files from .*: nothing was undone: take them from a backup/,
-    );
-    renameSync(to, from);
-    expect(diffSnapshots(treeOf(session.base), applied)).toEqual([]);
-  }
-  expect(undoApply(session.place)).toMatchObject({ done: true });
-  expect(diffSnapshots(treeOf(session.base), before)).toEqual([]);
-});
-
-const { test: withGit } = requires("CAP_SYS_ADMIN", "command git");
-
-withGit("git neither shows nor cleans the replaced files, which lie in the directory", async () => {
-  const session = await plantSession({ edited: file("old") }, { edited: file("new") }, { base: "disk", session: "tmpfs" });
-  const git = (...words: string[]): string => execFileSync("git", words, { cwd: session.base, encoding: "utf8" });
-  git("init", "-q");
-  git("add", "edited");
-  await reviewed(session).apply();
-  expect(git("status", "--porcelain")).toBe("AM edited\n");
-  git("clean", "-fdq");
-  expect(undoApply(session.place)).toMatchObject({ done: true });
-  expect([readFileSync(join(session.base, "edited"), "utf8"), readdirSync(session.base)]).toEqual(["old", [".git", "edited"]]);
 });

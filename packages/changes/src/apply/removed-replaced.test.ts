@@ -1,11 +1,12 @@
-// A command is killed in the middle of an apply or undo, and somebody removes the replaced files, which lie in the directory (git clean -x).
-import { readdirSync, rmSync } from "node:fs";
+// The replaced files of an apply lie in the directory if the session is on another disk: somebody removes them (git clean -x).
+import { execFileSync } from "node:child_process";
+import { readdirSync, readFileSync, renameSync, rmSync } from "node:fs";
 import { join } from "node:path";
-import { diffSnapshots, directory, file, hardLink, requires, type Snapshot, snapshot, symlink, type Tree, whiteout } from "@sluice/testkit";
+import { diffSnapshots, file, requires, type Snapshot, snapshot } from "@sluice/testkit";
 import { expect } from "vitest";
 import { reviewed } from "../testing/apply-planted.js";
 import { untilCall } from "../testing/dying-system.js";
-import { type PlantedSession, plantSession } from "../testing/plant-session.js";
+import { CHANGED_BASE, CHANGES, type PlantedSession, plantSession } from "../testing/plant-session.js";
 import { recoverApply } from "./recover.js";
 import { undoApply } from "./undo.js";
 
@@ -13,27 +14,6 @@ const { test } = requires("CAP_SYS_ADMIN");
 /** Each moment has a session of its own. */
 const APART = 4;
 const LIMIT_MS = 120_000;
-
-const BASE: Tree = {
-  edited: file("old"),
-  gone: file("gone"),
-  "dir/in": file("in"),
-  "pair/a": file("two names"),
-  "pair/b": hardLink("pair/a"),
-  folder: file("a file"),
-  mode: file("m", { mode: 0o644 }),
-};
-const UPPER: Tree = {
-  edited: file("new"),
-  gone: whiteout(),
-  dir: symlink("elsewhere"),
-  "pair/a": file("changed"),
-  "pair/b": hardLink("pair/a"),
-  "folder/": directory(),
-  "folder/in": file("in"),
-  mode: file("m", { mode: 0o755 }),
-  "added/in": file("added"),
-};
 
 const slotsIn = ({ base }: PlantedSession): string[] =>
   readdirSync(base)
@@ -47,7 +27,7 @@ function treeOf(path: string): Snapshot {
 
 /** A session on another disk than its directory, whose apply or undo ends before its call number `calls`. */
 async function killed(command: "apply" | "undo", calls: number): Promise<{ session: PlantedSession; ended: boolean }> {
-  const session = await plantSession(BASE, UPPER, { base: "disk", session: "tmpfs" });
+  const session = await plantSession(CHANGED_BASE, CHANGES, { base: "disk", session: "tmpfs" });
   if (command === "undo") await reviewed(session).apply();
   const ended = await untilCall(calls, () => (command === "apply" ? reviewed(session).apply() : undoApply(session.place)));
   return { session, ended };
@@ -73,7 +53,7 @@ for (const command of ["apply", "undo"] as const)
     test(
       `after a killed ${command} the next command names the replaced files that somebody removed, ${which} of them, and undoes the rest`,
       async () => {
-        const whole = await plantSession(BASE, UPPER, { base: "disk", session: "tmpfs" });
+        const whole = await plantSession(CHANGED_BASE, CHANGES, { base: "disk", session: "tmpfs" });
         await reviewed(whole).apply();
         const applied = treeOf(whole.base);
         let named = 0;
@@ -98,3 +78,39 @@ for (const command of ["apply", "undo"] as const)
       },
       LIMIT_MS,
     );
+
+test("an undo changes nothing if somebody removed replaced files, which lie in the directory", async () => {
+  const session = await plantSession(CHANGED_BASE, CHANGES, { base: "disk", session: "tmpfs" });
+  const before = treeOf(session.base);
+  await reviewed(session).apply();
+  const applied = treeOf(session.base);
+  const slots = join(session.base, readdirSync(session.base).find((name) => name.startsWith(".sluice-apply-")) as string);
+  const kept = readdirSync(slots).find((name) => /^\d+$/.test(name)) as string;
+  for (const [from, to] of [
+    [join(slots, kept), join(slots, "aside")],
+    [slots, join(session.base, "aside")],
+  ] as const) {
+    renameSync(from, to);
+    expect(() => undoApply(session.place)).toThrow(
+      /: somebody removed the replaced files from .*: nothing was undone: take them from a backup/,
+    );
+    renameSync(to, from);
+    expect(diffSnapshots(treeOf(session.base), applied)).toEqual([]);
+  }
+  expect(undoApply(session.place)).toMatchObject({ done: true });
+  expect(diffSnapshots(treeOf(session.base), before)).toEqual([]);
+});
+
+const { test: withGit } = requires("CAP_SYS_ADMIN", "command git");
+
+withGit("git neither shows nor cleans the replaced files, which lie in the directory", async () => {
+  const session = await plantSession({ edited: file("old") }, { edited: file("new") }, { base: "disk", session: "tmpfs" });
+  const git = (...words: string[]): string => execFileSync("git", words, { cwd: session.base, encoding: "utf8" });
+  git("init", "-q");
+  git("add", "edited");
+  await reviewed(session).apply();
+  expect(git("status", "--porcelain")).toBe("AM edited\n");
+  git("clean", "-fdq");
+  expect(undoApply(session.place)).toMatchObject({ done: true });
+  expect([readFileSync(join(session.base, "edited"), "utf8"), readdirSync(session.base)]).toEqual(["old", [".git", "edited"]]);
+});

@@ -5,7 +5,7 @@ import type { Difference } from "../difference.js";
 import { reviewLayers } from "../review.js";
 import { LayerStack, openTree } from "@sluice/layer-tools";
 import { native, openRealDirectory } from "@sluice/native";
-import { cleanUp, mountKernelOverlay, plant, scratch, type Tree } from "@sluice/testkit";
+import { cleanUp, directory, file, hardLink, mountKernelOverlay, plant, scratch, symlink, type Tree, whiteout } from "@sluice/testkit";
 import { O } from "@sluice/vfs";
 import type { Place } from "../apply/place.js";
 
@@ -13,6 +13,28 @@ import type { Place } from "../apply/place.js";
 const APART_MS = 20;
 
 export const pause = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, APART_MS));
+
+/** A directory and an upper layer that changes it in every way, for sessions that are broken off. */
+export const CHANGED_BASE: Tree = {
+  edited: file("old"),
+  gone: file("gone"),
+  "dir/in": file("in"),
+  "pair/a": file("two names"),
+  "pair/b": hardLink("pair/a"),
+  folder: file("a file"),
+  mode: file("m", { mode: 0o644 }),
+};
+export const CHANGES: Tree = {
+  edited: file("new"),
+  gone: whiteout(),
+  dir: symlink("elsewhere"),
+  "pair/a": file("changed"),
+  "pair/b": hardLink("pair/a"),
+  "folder/": directory(),
+  "folder/in": file("in"),
+  mode: file("m", { mode: 0o755 }),
+  "added/in": file("added"),
+};
 
 export interface PlantedSession {
   base: string;

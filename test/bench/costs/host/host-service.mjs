@@ -23,7 +23,7 @@ export const pssOf = (pids) =>
   pids.reduce((sum, pid) => sum + Number(/^Pss:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/smaps_rollup`, "latin1"))?.[1] ?? 0), 0);
 
 /** @param {number} pid */
-function hasDevice(pid) {
+export function hasDevice(pid) {
   try {
     return readdirSync(`/proc/${pid}/fd`).some((fd) => readlinkSync(`/proc/${pid}/fd/${fd}`) === "/dev/fuse");
   } catch {
