@@ -1,4 +1,5 @@
 /** The logger of a service: pino JSON, and readable lines at a terminal. Libraries do not log; they emit. */
+import { constants, openSync } from "node:fs";
 import { isatty } from "node:tty";
 import { type DestinationStream, destination, type Logger, type LoggerOptions, pino } from "pino";
 import { CliError, EXIT } from "./cli-error.js";
@@ -41,17 +42,17 @@ type Opened = ReturnType<typeof destination>;
  * A full disk must end no service, and no operation of one: pino would throw the error at whoever logs a line. A full pipe must hold nobody up:
  * pino would sleep, and try again.
  */
-function opened(dest: string | number): Opened {
-  const options = { append: true, mkdir: false, sync: true, mode: LOG_MODE, maxLength: MAX_WAITING_BYTES, retryEAGAIN: () => false };
-  const output = destination({ dest, ...options });
+function opened(dest: number): Opened {
+  const output = destination({ dest, sync: true, maxLength: MAX_WAITING_BYTES, retryEAGAIN: () => false });
   output.on("error", () => undefined);
   return output;
 }
 
-/** Throws CliError if it cannot be opened. */
+/** Throws CliError if it cannot be opened, such as a named pipe that nobody reads: others would wait for a reader without an end. */
 function openLogFile(file: string): LogDestination {
+  const { O_WRONLY, O_APPEND, O_CREAT, O_NONBLOCK, O_NOCTTY } = constants;
   try {
-    const output = opened(file);
+    const output = opened(openSync(file, O_WRONLY | O_APPEND | O_CREAT | O_NONBLOCK | O_NOCTTY, LOG_MODE));
     return { write: (line) => void output.write(line), close: () => output.destroy() };
   } catch (cause) {
     const { code: errno } = cause as NodeJS.ErrnoException;

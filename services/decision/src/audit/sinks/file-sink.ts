@@ -1,7 +1,6 @@
 /** The decision log in a file. A file that grows too large or too old is put aside: FILE.1 is the newest of those. */
-import { openSync } from "node:fs";
 import { open, type FileHandle, rename, rm, stat } from "node:fs/promises";
-import { closeSync } from "node:fs";
+import { closeSync, constants, openSync } from "node:fs";
 import type { LogEntry, LogSink } from "./log-sink.js";
 
 export interface FileSinkOptions {
@@ -21,9 +20,10 @@ export class FileSink implements LogSink {
   private sizeBytes = 0;
   private sinceMs = 0;
 
-  /** Throws where the file cannot be opened. */
+  /** Throws if the file cannot be opened, such as a named pipe that nobody reads. */
   constructor(private readonly options: FileSinkOptions) {
-    closeSync(openSync(options.path, "a", MODE));
+    const { O_WRONLY, O_APPEND, O_CREAT, O_NONBLOCK } = constants;
+    closeSync(openSync(options.path, O_WRONLY | O_APPEND | O_CREAT | O_NONBLOCK, MODE));
   }
 
   async write(lines: readonly LogEntry[]): Promise<void> {
