@@ -50,6 +50,17 @@ describe.each(CALLERS)("as %s", (caller) => {
   );
 
   test(
+    "the command gets the bytes of its words, also those that are not UTF-8",
+    async () => {
+      const project = new Project(caller, FILES);
+      const words = ["run", "--on-exit", "discard", "--", "sh", "-c", 'printf %s "$1$2" | od -An -tx1; cat "$1"', "sh"];
+      const before = `name=$(printf 'caf\\351'); echo text >"$name"; set -- "$@" "$name" ü`;
+      expect((await project.sluice(words, { before })).stdout).toBe(" 63 61 66 e9 c3 bc\ntext\n");
+    },
+    LIMIT_MS,
+  );
+
+  test(
     "the command begins although a socket that it would see goes while its sandbox starts",
     async () => {
       const project = new Project(caller, FILES);

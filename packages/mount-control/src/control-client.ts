@@ -3,7 +3,7 @@ import { lstatSync } from "node:fs";
 import { connect, Socket } from "node:net";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { CliError, codeOf, EXIT, failed, unfit } from "@sluice/runtime/cli";
+import { CliError, codeOf, EXIT, failed, shellWord, unfit } from "@sluice/runtime/cli";
 import { type ControlLine, type ControlRequest, type KeeperRequest, MAX_LINE_BYTES, type MountStatus } from "./control-protocol.js";
 import { mountAt, readMountTable } from "./mount-table.js";
 import { peerUid } from "./peer.js";
@@ -62,7 +62,7 @@ async function openInTurn(path: string, patienceMs = SIGN_OF_LIFE_MS): Promise<S
 }
 
 function silent(mountpoint: string): SilentDaemon {
-  const remedy = `see whether it is stopped; 'sluice unmount --force ${mountpoint}' gets rid of the mount`;
+  const remedy = `see whether it is stopped; 'sluice unmount --force ${shellWord(mountpoint)}' gets rid of the mount`;
   return new SilentDaemon(mountpoint, "the daemon does not answer", remedy);
 }
 
@@ -307,7 +307,7 @@ export async function askOnce(
 
 export function noDaemon(mountpoint: string): Error {
   const isMounted = mountAt(realMountpoint(mountpoint), readMountTable())?.type === "fuse.sluice";
-  const dead = `its server has died, or its sockets were removed: 'sluice unmount ${mountpoint}' clears it away`;
+  const dead = `its server has died, or its sockets were removed: 'sluice unmount ${shellWord(mountpoint)}' clears it away`;
   const remedy = isMounted ? dead : "check the name with 'findmnt -t fuse.sluice', or give --control";
   return unfit(mountpoint, "no Sluice daemon answers for this mount point (ENOENT)", remedy);
 }

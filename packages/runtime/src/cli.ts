@@ -15,7 +15,7 @@ export {
   wrong,
 } from "./cli-error.js";
 export { counted } from "./output/counted.js";
-export { escapeBytes, escapeLine, escapeName, escapeTextName } from "./escape-name.js";
+export { escapeBytes, escapeLine, escapeName, escapeTextName, shellWord } from "./escape-name.js";
 export { fillText } from "./output/fill-text.js";
 export { inInitialNamespace, uidOutside } from "./user-namespace.js";
 export { makeDirectories } from "./files/make-directories.js";

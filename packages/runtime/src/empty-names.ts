@@ -1,6 +1,6 @@
 /**
  * Refuses empty names, which are mostly those of unset variables of a shell. A path of no characters is the working directory, so a command
- * would take the mount point, the policy or the files of that.
+ * would take the mount point, the policy or the files of that. And refuses names of options that Node could not read.
  */
 import { wrong } from "./cli-error.js";
 
@@ -18,11 +18,16 @@ const PATH = /[<[](?:file|dirs?|directory|socket|path)[>\]]/;
 const COMMAND = "command";
 const isEmpty = (value: unknown): boolean => value === "" || (Array.isArray(value) && value.includes(""));
 
+/** Node takes the command line for UTF-8: this character replaces other bytes, so the name is that of another file. */
+const isLossy = (value: unknown): boolean => [value].flat().some((name) => typeof name === "string" && name.includes("\ufffd"));
+
 /** @throws CliError, exit code 2 */
 export function refuseEmptyNames(command: ParsedCommand): void {
   const values = command.opts();
   const option = command.options.find((each) => PATH.test(each.flags) && isEmpty(values[each.attributeName()]));
   if (option !== undefined) throw wrong(option.long ?? option.flags, "the name is empty", `write ${option.flags}`);
+  const lossy = command.options.find((each) => PATH.test(each.flags) && isLossy(values[each.attributeName()]));
+  if (lossy !== undefined) throw wrong(lossy.long ?? lossy.flags, "the name is not valid UTF-8", "reach it by a symbolic link");
   const empty = command.registeredArguments.find((each, index) => each.name() !== COMMAND && isEmpty(command.processedArgs[index]));
   if (empty !== undefined) throw wrong(empty.name().toUpperCase(), "it is empty", empty.required ? "name it" : "name it, or leave it out");
 }

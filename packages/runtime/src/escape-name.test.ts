@@ -1,6 +1,6 @@
 import { execFileSync } from "node:child_process";
 import { expect, test } from "vitest";
-import { escapeLine, escapeName, escapeTextName } from "./escape-name.js";
+import { escapeLine, escapeName, escapeTextName, shellWord } from "./escape-name.js";
 
 const bytes = (text: string): string => Buffer.from(text, "utf8").toString("latin1");
 
@@ -32,3 +32,12 @@ test("escapes a name that is text, and a line without touching its backslashes",
   expect(escapeTextName("ü\n\\")).toBe("ü\\n\\\\");
   expect(escapeLine("mnt/a\\nb: it is\u{2066} gone\r")).toBe("mnt/a\\nb: it is\\342\\201\\246 gone\\r");
 });
+
+test.each(["/mnt/view", "/tmp/two words", "/a/it's", "/x; rm -r $HOME `id`!", 'say "hi"', "größe", "a\nb\x1b[2J'", "-o\\n", " end "])(
+  "%j is one word of a shell in a command to copy",
+  (name) => {
+    const word = shellWord(name);
+    expect(escapeLine(word)).toBe(word);
+    expect(execFileSync("bash", ["-c", `printf %s ${word}`]).toString()).toBe(name);
+  },
+);

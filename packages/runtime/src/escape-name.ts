@@ -51,6 +51,13 @@ export function escapeTextName(text: string): string {
   return escapeName(Buffer.from(text, "utf8").toString("latin1"));
 }
 
+/** A path or name as one word of a shell, for a command that a message tells to run. */
+export function shellWord(text: string): string {
+  if (/^[\w%+,./:=@-]+$/.test(text)) return text;
+  const shown = escapeTextName(text);
+  return shown === text && !/["$`!]/.test(text) ? `"${text}"` : `$'${shown.replaceAll("'", "\\'")}'`;
+}
+
 /** A whole line for a terminal, which may contain names: unsafe characters get the same form, backslashes stay. */
 export function escapeLine(text: string): string {
   if (SAFE_LINE.test(text)) return text;

@@ -2,7 +2,7 @@
 export { type AdminOptions, type AdminServer, parseHostPort, startAdminServer } from "./admin-server.js";
 export { CliError, type Complaint, EXIT, type ExitCode, errorLine } from "./cli-error.js";
 export { counted } from "./output/counted.js";
-export { escapeLine, escapeName, escapeTextName } from "./escape-name.js";
+export { escapeLine, escapeName, escapeTextName, shellWord } from "./escape-name.js";
 export { type HotKey, HotList } from "./hot-list.js";
 export { collectGarbage, youngCollector } from "./keep-pauses-short.js";
 export { LOG_LEVELS, type LogLevel } from "./log-levels.js";

@@ -26,6 +26,7 @@ export interface SessionRun {
   session: Session;
   /** Settles before the command begins. Rejects with a CliError. */
   onDisk: Promise<void>;
+  /** Byte strings. */
   command: readonly string[];
   policyFile: string;
   network: "none" | "host";
@@ -193,7 +194,7 @@ function planStage(run: SessionRun, { terminal, toRead }: Surroundings): Plan {
   const memory = new Map<number, number>([
     [STAGE_FD.filter, memoryFile("filter", callFilter({ asRoot }))],
     [STAGE_FD.options, optionsFile],
-    [STAGE_FD.words, memoryFile("words", Buffer.from(wordsText(run.command)))],
+    [STAGE_FD.words, memoryFile("words", Buffer.from(wordsText(run.command), "latin1"))],
   ]);
   const files = [...standard, ...Object.values(STAGE_FD).map((fd) => memory.get(fd) ?? ("pipe" as const))];
   const env = environmentFor(session.name, session.base);

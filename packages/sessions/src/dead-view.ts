@@ -1,6 +1,6 @@
 /** A view that nobody serves any more: a host service, or the process that held the view for it, was killed. Its mount stays until somebody detaches it. */
 import { MNT, native, StatWord, toBytes } from "@sluice/native";
-import { unfit, unmountForUser } from "@sluice/runtime/cli";
+import { shellWord, unfit, unmountForUser } from "@sluice/runtime/cli";
 import { AT, Attr, Errno } from "@sluice/vfs";
 import { below, type Place } from "./state-directory.js";
 
@@ -30,5 +30,9 @@ export function detachView(session: Place): boolean {
 export function refuseView(session: Place): void {
   if (detachView(session)) return;
   const { path } = below(session, VIEW);
-  throw unfit(path, "the mount of a killed command is still there (EBUSY)", `install fuse3, or have root run: umount -l ${path}`);
+  throw unfit(
+    path,
+    "the mount of a killed command is still there (EBUSY)",
+    `install fuse3, or have root run: umount -l ${shellWord(path)}`,
+  );
 }

@@ -8,6 +8,7 @@ import {
   EXIT,
   type Logger,
   parseHostPort,
+  shellWord,
   silentLogger,
   startAdminServer,
   startTracing,
@@ -133,7 +134,7 @@ function openDesk(
 function complaintOf({ file, problems, message }: PolicyError, policy: string): { object: string; problem: string; remedy: string } {
   const unread = problems.find(isAboutFile);
   if (unread !== undefined) return { object: `--policy ${file}`, problem: unread.message, remedy: unread.remedy };
-  return { object: "--policy", problem: message, remedy: `run 'sluice policy check ${policy}' for all mistakes` };
+  return { object: "--policy", problem: message, remedy: `run 'sluice policy check ${shellWord(policy)}' for all mistakes` };
 }
 
 async function openBackend({ policy, policyDisk, keeping }: DecisionServiceOptions, tellers: Refusals): Promise<PolicyBackend> {

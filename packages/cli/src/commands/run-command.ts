@@ -1,7 +1,7 @@
 /** `sluice run`: runs a command on a copy-on-write view of the current directory, and tells of its changes. */
-import { accessSync, constants, existsSync, realpathSync, statSync } from "node:fs";
+import { accessSync, constants, existsSync, readFileSync, realpathSync, statSync } from "node:fs";
 import { dirname, resolve } from "node:path";
-import { type CliError, codeOf, errorLine, escapeTextName, EXIT, failed, unfit, wrong } from "@sluice/runtime/cli";
+import { type CliError, codeOf, errorLine, escapeTextName, EXIT, failed, shellWord, unfit, wrong } from "@sluice/runtime/cli";
 import { LEARNING_POLICY, PRESETS, presetFile } from "@sluice/service-decision/presets";
 import type { Serving } from "@sluice/sandbox";
 import type { Session } from "@sluice/sessions";
@@ -87,7 +87,11 @@ function checkEntrance({ name, base, upper }: Session): void {
   try {
     accessSync(upper, constants.X_OK);
   } catch (error) {
-    throw unfit(base, `a command of session ${name} closed the directory to you (${codeOf(error)})`, `run: chmod u+rwx ${upper}`);
+    throw unfit(
+      base,
+      `a command of session ${name} closed the directory to you (${codeOf(error)})`,
+      `run: chmod u+rwx ${shellWord(upper)}`,
+    );
   }
 }
 
@@ -148,6 +152,18 @@ async function openLocked(
   }
 }
 
+/**
+ * The last words of this command line as byte strings. Node takes them for UTF-8, and so loses other bytes, such as those of a name in another
+ * encoding.
+ */
+function bytesOf(words: readonly string[]): string[] {
+  if (words.some((word) => word.includes("\ufffd")))
+    return readFileSync("/proc/self/cmdline", "latin1")
+      .split("\0")
+      .slice(-1 - words.length, -1);
+  return words.map((word) => Buffer.from(word).toString("latin1"));
+}
+
 /** Once, before the command begins: a program that is watched by a person may clear the screen. */
 function announce(session: Session, policy: string, { passthrough, policy: summary, by, refused }: Serving & { refused?: string }): void {
   const why = refused === undefined ? "an ordinary user gets passthrough by a host service" : `the host service refused: ${refused}`;
@@ -206,7 +222,7 @@ async function runWith(signals: EarlySignals, { words, args, sluice }: Called): 
     const running = runSession({
       session,
       onDisk,
-      command: words,
+      command: bytesOf(words),
       policyFile: file,
       network,
       writable,

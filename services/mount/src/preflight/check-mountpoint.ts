@@ -5,7 +5,7 @@
 import { readdirSync, realpathSync, statSync } from "node:fs";
 import { dirname } from "node:path";
 import { MNT, native, toBytes } from "@sluice/native";
-import { codeOf, unfit, wrong } from "@sluice/runtime/cli";
+import { codeOf, shellWord, unfit, wrong } from "@sluice/runtime/cli";
 import type { MountConfig } from "../config/mount-config.js";
 import { isBeneath, mountAt, type MountRow, readMountTable, realMountpoint } from "@sluice/mount-control";
 import type { LayerPlaces } from "./check-layers.js";
@@ -20,7 +20,11 @@ function clearStale(mountpoint: string, table: readonly MountRow[], tell: Tell):
 }
 
 export function alreadyMounted(mountpoint: string): Error {
-  return unfit(mountpoint, "it is already a Sluice mount (EBUSY)", `run 'sluice unmount ${mountpoint}' first, or choose another directory`);
+  return unfit(
+    mountpoint,
+    "it is already a Sluice mount (EBUSY)",
+    `run 'sluice unmount ${shellWord(mountpoint)}' first, or choose another directory`,
+  );
 }
 
 /** The mount point without symbolic links. Removes a stale Sluice mount there. @throws CliError */
@@ -38,9 +42,9 @@ export function resolveMountpoint(mountpoint: string, table: readonly MountRow[]
     const code = codeOf(error);
     if (code === "ENOTCONN") {
       if (clearStale(mountpoint, table, tell)) return resolveMountpoint(mountpoint, readMountTable(), tell);
-      throw unfit(mountpoint, "it is a stale mount whose server has died (ENOTCONN)", `run 'umount -l ${mountpoint}'`);
+      throw unfit(mountpoint, "it is a stale mount whose server has died (ENOTCONN)", `run 'umount -l ${shellWord(mountpoint)}'`);
     }
-    if (code === "ENOENT") throw unfit(mountpoint, "there is no such mount point (ENOENT)", `create it: mkdir -p ${mountpoint}`);
+    if (code === "ENOENT") throw unfit(mountpoint, "there is no such mount point (ENOENT)", `create it: mkdir -p ${shellWord(mountpoint)}`);
     throw unfit(mountpoint, `the mount point cannot be reached (${code})`, "name an empty directory");
   }
 }
