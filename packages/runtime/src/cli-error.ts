@@ -55,7 +55,12 @@ const REMEDIES: Readonly<Record<string, string>> = {
 };
 const PERMISSIONS = "check the permissions, and those of the directories above";
 /** Of those calls that name a path. */
-const REMEDIES_OF_PATHS: Readonly<Record<string, string>> = { EACCES: PERMISSIONS, EPERM: PERMISSIONS, ENOTDIR: "name a directory" };
+const REMEDIES_OF_PATHS: Readonly<Record<string, string>> = {
+  EACCES: PERMISSIONS,
+  ENAMETOOLONG: "use a shorter path",
+  ENOTDIR: "name a directory",
+  EPERM: PERMISSIONS,
+};
 
 /** An error for the person at the terminal. Its message is the line without "sluice: ". */
 export class CliError extends Error {

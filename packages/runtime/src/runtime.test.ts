@@ -103,6 +103,7 @@ describe("runCli", () => {
         error({ code: "Unknown system error -74", errno: -74, syscall: "read" }),
         "system: read failed (EBADMSG): look at the log of the kernel (dmesg), and check its file system (fsck)",
       ],
+      [error({ code: "ENAMETOOLONG", syscall: "lstat", path: "/a" }), "/a: lstat failed (ENAMETOOLONG): use a shorter path"],
       [error({ code: "EFBIG", syscall: "write" }), "system: write failed (EFBIG): allow larger files (ulimit -f)"],
       [
         error({ code: "EACCES", syscall: "open", path: "/a/b" }),

@@ -1,5 +1,5 @@
 /** Every mistake a user can make with `sluice mount`: one line says what is wrong and what to do, and the exit code fits. */
-import { spawnSync } from "node:child_process";
+import { execFileSync, spawnSync } from "node:child_process";
 import { chmodSync, existsSync, mkdirSync, symlinkSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { join } from "node:path";
@@ -136,6 +136,8 @@ test("refuses a lower layer that does not exist or is not a directory", async ()
   writeFileSync(join(g.root, "file"), "");
   await complains(["mount", "--lower", join(g.root, "none"), g.mnt], 4, /none: lower layer: there is no such directory \(ENOENT\): /);
   await complains(["mount", "--lower", join(g.root, "file"), g.mnt], 4, /file: this lower layer is not a directory \(ENOTDIR\): /);
+  // Longer than all that waits for room on standard error.
+  await complains(["mount", "--lower", "x".repeat(100_000), g.mnt], 4, /x: lower layer: it cannot be read \(ENAMETOOLONG\): /);
 });
 
 requires("/dev/fuse", "CAP_SYS_ADMIN", "command setpriv").test("refuses an unreadable lower layer", () => {
@@ -309,6 +311,12 @@ requires("/dev/fuse", "CAP_SYS_ADMIN", "command unshare").test(
     await complains([...full(g), "--keeper", "on", "--log-file", g.work, g.mnt], 2, directory);
     await complains([...full(g), "--background", "--log-file", g.work, g.mnt], 2, directory);
     await complains(["decision", "--policy", policy, "--listen", `unix://${join(g.root, "s")}`, "--log-file", g.work], 2, directory);
+    const pipe = join(g.root, "pipe");
+    execFileSync("mkfifo", [pipe]);
+    const unread = /pipe: the log file cannot be written \(ENXIO\): name a file /;
+    await complains([...full(g), "--log-file", pipe, g.mnt], 2, unread);
+    await complains([...full(g), "--policy", policy, "--decision-log", pipe, g.mnt], 2, unread);
+    await complains(["decision", "--policy", policy, "--listen", `unix://${join(g.root, "s")}`, "--decision-log", pipe], 2, /pipe.*ENXIO/);
     const file = join(g.root, "log");
     writeFileSync(file, "");
     const front = ["unshare", "--mount", "sh", "-c", `mount --bind ${file} ${file} && mount -o remount,bind,ro ${file} && exec "$@"`, "sh"];

@@ -40,6 +40,7 @@ const WORDS: DocumentWords = {
     }
   },
   remedies: {
+    "": "write cases: and a list of them",
     cases: "write a list of cases",
     path: "write a path below the mount, without a leading slash, '.' or '..', or a list of paths",
     access: "write read, write, execute, create, delete, link, rename, truncate or metadata, or a list of them",

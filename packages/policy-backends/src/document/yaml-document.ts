@@ -96,7 +96,7 @@ const isEntry = (path: readonly PropertyKey[]): boolean => typeof path.at(-1) ==
 
 function pathText(path: readonly PropertyKey[]): string {
   const name = lastName(path);
-  if (name === undefined) return "the policy";
+  if (name === undefined) return "the file";
   return isEntry(path) ? `an entry of '${name}'` : `'${name}'`;
 }
 

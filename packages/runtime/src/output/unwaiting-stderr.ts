@@ -42,17 +42,20 @@ function flush(): void {
   }
 }
 
-/** Writes in the order of the calls. */
-export function tellStderr(text: string): void {
-  const bytes = Buffer.from(text);
-  if (waiting.length + bytes.length > MAX_WAITING_BYTES) return;
+function add(bytes: Buffer): void {
   waiting = Buffer.concat([waiting, bytes]);
   clearTimeout(timer);
   flush();
 }
 
-/** The last words of a process that ends: they wait a moment for room. */
+/** Writes in the order of the calls. */
+export function tellStderr(text: string): void {
+  const bytes = Buffer.from(text);
+  if (waiting.length + bytes.length <= MAX_WAITING_BYTES) add(bytes);
+}
+
+/** The last words of a process that ends, of any length: they wait a moment for room. */
 export async function tellStderrLast(text: string, limitMs: number): Promise<void> {
-  tellStderr(text);
+  add(Buffer.from(text));
   for (const untilMs = Date.now() + limitMs; waiting.length > 0 && Date.now() < untilMs; flush()) await sleep(LAST_LOOK_MS);
 }

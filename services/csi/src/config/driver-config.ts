@@ -75,7 +75,7 @@ function refused(file: string, problem: string, cause: unknown): CliError {
 /** Of a file that cannot be read the errno, and of one that is no YAML the first line about it. */
 function problemIn(error: unknown): string {
   const { code, message } = error as NodeJS.ErrnoException;
-  if (error instanceof YAMLParseError) return message.split("\n", 1).join("");
+  if (error instanceof YAMLParseError) return message.split("\n", 1).join("").replace(/:$/, "");
   return `it cannot be read (${code ?? message})`;
 }
 

@@ -13,6 +13,8 @@ import { listenAt } from "../control/control-server.js";
 
 /** NGROUPS_MAX is 65,536; the kernel refuses with ERANGE if a peer has more than fit. */
 const MAX_GROUPS = 65_536;
+/** The id above it stands for none. */
+const MAX_GID = 2 ** 32 - 2;
 const STICKY = 0o1000;
 /** SD_LISTEN_FDS_START. */
 const FIRST_PASSED = 3;
@@ -29,7 +31,7 @@ export function gidOf(group: string): number {
     .split("\n")
     .find((each) => each.startsWith(`${group}:`));
   const gid = Number(line?.split(":")[2] ?? (/^\d+$/.test(group) ? group : NaN));
-  if (Number.isInteger(gid)) return gid;
+  if (Number.isInteger(gid) && gid <= MAX_GID) return gid;
   throw wrong("--group", `there is no group "${group}" (ENOENT)`, "name a group of /etc/group, or give its number");
 }
 
