@@ -107,7 +107,8 @@ describe("a Cedar policy with @ask", () => {
       expect(await ruling("a.key")).toMatchObject({ effect: "ask", rule: "person" });
       expect(await ruling("a")).toMatchObject({ effect: "grant" });
       expect(await ruling("secret/a.key")).toMatchObject({ effect: "deny", rule: "never" });
-      expect(await ruling("closed/a.key")).toMatchObject({ effect: "deny", rule: "default" });
+      expect(await ruling("closed/a.key")).toMatchObject({ effect: "deny", rule: "person" });
+      expect(await ruling("closed/a")).toMatchObject({ effect: "deny", rule: "default" });
     }));
 
   it("denies instead of asking if a fact is missing that another one forbids by", () =>
@@ -119,6 +120,15 @@ describe("a Cedar policy with @ask", () => {
         expect(await evaluate(wholeQuestion({ paths: ["a.key"], subject }))).toMatchObject({ effect: "deny", rule: "x" });
       },
     ));
+
+  it("denies in a chain if nothing of its own file permits, and the next policy is not asked", () => {
+    const forbidding = file(cedar('@id("person") @ask forbid(principal, action, resource) when { resource.path like "*.key" };'));
+    const granting = file("version: 1\ndefault: grant\nrules: []\n");
+    return withPolicy(`kind: chain\npolicies: [${forbidding}, ${granting}]\n`, async ({ evaluate }) => {
+      expect(await evaluate(wholeQuestion({ paths: ["a.key"] }))).toMatchObject({ effect: "deny", rule: "person" });
+      expect(await evaluate(wholeQuestion({ paths: ["a"] }))).toMatchObject({ effect: "grant" });
+    });
+  });
 
   it("is refused on a policy that permits", async () => {
     await expect(openPolicyFile(file(cedar('@id("p") @ask permit(principal, action, resource);')))).rejects.toThrow(

@@ -209,7 +209,9 @@ function ask(request: CedarRequest): CedarAnswer {
   const [asks] = [...answer.reason].sort();
   if (answer.allowed || asks === undefined || !answer.reason.every((id) => asking.has(id))) return answer;
   const without = askSet(UNASKING, request);
-  return without.allowed && answer.errors.length === 0 ? { ...without, asks } : { ...answer, ...(without.allowed ? {} : without) };
+  if (without.allowed && answer.errors.length === 0) return { ...without, asks };
+  // If no other policy forbids it, the one that asks does: a chain must not take it for none.
+  return without.allowed || without.reason.length === 0 ? answer : without;
 }
 
 function askSet(set: string, { user, file, ...request }: CedarRequest): CedarAnswer {
