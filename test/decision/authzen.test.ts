@@ -10,7 +10,7 @@ import { cleanUp, scratch } from "@sluice/testkit";
 import { beforeAll, describe, expect, it } from "vitest";
 import { backendContract } from "../../packages/policy-backends/src/contract-suite.js";
 import { openPolicyFile } from "../../packages/policy-backends/src/file-backend.js";
-import { STANDARD_POLICY } from "../../packages/policy-backends/src/testing/standard-policy.js";
+import { anything, STANDARD_POLICY, wholeQuestion } from "../../packages/policy-backends/src/testing/standard-policy.js";
 
 async function serve(policy: string, token?: string): Promise<DecisionService> {
   const directory = scratch();
@@ -36,6 +36,38 @@ describe("a PDP with our own client", () => {
   });
 });
 
+it("hears from our own client that a mount has no labels", async () => {
+  const { authzenUrl } = await serve(POLICY);
+  const file = join(scratch(), "client.yaml");
+  writeFileSync(file, `kind: authzen\nurl: ${authzenUrl}\ntimeout: 20s\nneeds: { groups: true }\n`);
+  const backend = await openPolicyFile(file);
+  cleanUp(() => backend.dispose());
+  const asked = (labels?: Record<string, string>) =>
+    backend.policy.evaluate(
+      wholeQuestion({ resource: { ...anything, paths: ["labelled/a"], ...(labels === undefined ? {} : { labels }) } }),
+    );
+  expect(await asked()).toMatchObject({ effect: "grant" });
+  expect(await asked({ env: "prod" })).toMatchObject({ effect: "deny", rule: "labelled" });
+});
+
+it("takes a forbidding policy of Cedar that tests the mount to match if the request does not say it", async () => {
+  const text = 'permit(principal, action, resource); @id("m") forbid(principal, action, resource) when { resource.mount == "prod" };';
+  const directory = scratch();
+  writeFileSync(join(directory, "mount.cedar"), text);
+  const { authzenUrl } = await serve(`kind: cedar\npolicies: ${join(directory, "mount.cedar")}\nthreads: 1\n`);
+  const says = async (properties: object): Promise<unknown> => {
+    const body = JSON.stringify({ subject: alice, action: read, resource: { ...record, properties } });
+    const reply = await fetch(`${authzenUrl}/access/v1/evaluation`, {
+      method: "POST",
+      headers: { "content-type": "application/json" },
+      body,
+    });
+    return reply.json();
+  };
+  expect(await says({ mount: "test" })).toMatchObject({ decision: true });
+  expect(await says({})).toMatchObject({ decision: false, context: { rule: "m" } });
+});
+
 interface Reply {
   status: number;
   body: unknown;
@@ -52,6 +84,7 @@ rules:
   - { name: frozen, path: "frozen/**", effect: grant, obligations: { readOnly: true } }
   - { name: big, path: "sized/**", when: "resource.size > 10", effect: deny }
   - { name: staff, path: "staff/**", when: "!(7 in subject.groups)", effect: deny }
+  - { name: labelled, path: "labelled/**", when: "resource.label['env'] == 'prod'", effect: deny }
   - { name: programs, path: "data/**", when: "resource.head.startsWith('\\x7fELF')", effect: deny }
 `;
 const alice = { type: "user", id: "1000", properties: { gid: 1000, groups: [7] } };
@@ -120,6 +153,12 @@ describe("a PDP of AuthZEN", () => {
       ["one that is", { subject: alice, action: read, resource: { type: "file", id: "/sized/a", properties: { size: 3 } } }, true],
       ["groups that are not said", { subject: bob, action: read, resource: { type: "file", id: "/staff/a" } }, false],
       ["groups that are", { subject: alice, action: read, resource: { type: "file", id: "/staff/a" } }, true],
+      ["labels that are not said", { subject: alice, action: read, resource: { type: "file", id: "/labelled/a" } }, false],
+      [
+        "labels that are, without the one of the rule",
+        { subject: alice, action: read, resource: { type: "file", id: "/labelled/a", properties: { label: { team: "a" } } } },
+        true,
+      ],
       ["content that is not told", { subject: alice, action: read, resource: { type: "file", id: "/data/a" } }, false],
       ...(
         [

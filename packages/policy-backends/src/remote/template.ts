@@ -39,6 +39,8 @@ function factNamed(name: string): Fill {
     throw new TemplateError(`'\${${name}}' is no fact`, near === undefined ? `use one of ${NAMES.join(", ")}` : `did you mean '${near}'?`);
   }
   if (name === "action" || name === "access") return (facts) => facts[name];
+  // Omitted, labels count as missing; a mount without labels has none.
+  if (name === "resource.label") return ({ resource }) => resource.label ?? {};
   const [whose, key] = name.split(".") as ["subject" | "resource", string];
   return (facts) => (facts[whose] as unknown as Record<string, unknown>)[key];
 }

@@ -59,7 +59,7 @@ export interface ConditionFlaw {
 export class ConditionFacts {
   readonly names = new Set<string>();
   readonly xattrs = new Set<string>();
-  /** Labels of the mount: never missing, and the same for each question of it. */
+  /** Labels of the mount: the same for each question of it. A mount always says them. */
   readonly labels = new Set<string>();
   /** Fields of `resource` that it reads, besides extended attributes; except the content's these are always there. */
   readonly fields = new Set<string>();

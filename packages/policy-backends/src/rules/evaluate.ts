@@ -180,7 +180,8 @@ class Evaluation {
       return fact;
     }
     // A mount always says these; whoever asks by AuthZEN may not.
-    for (const field of this.missing.size === 0 ? [] : condition.facts.fields) {
+    const { fields, labels } = condition.facts;
+    for (const field of this.missing.size === 0 ? [] : labels.size === 0 ? fields : [...fields, "label"]) {
       if (!this.missing.has(`resource.${field}`)) continue;
       this.lookedAt.once();
       return `resource.${field}`;

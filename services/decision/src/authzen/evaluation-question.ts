@@ -54,6 +54,8 @@ function propertiesOf(part: Json, name: string): Json {
   return part["properties"] === undefined ? {} : objectAt(part["properties"], `${name}.properties`);
 }
 
+const unsaid = (name: string): MissingFact => ({ name, reason: "the request does not say" });
+
 /** Reads properties, and notes which are not there. */
 class Properties {
   constructor(
@@ -65,7 +67,7 @@ class Properties {
   private read<Value>(key: string, fits: (value: unknown) => value is Value, what: string): Value | undefined {
     const value = this.of[key];
     if (value === undefined || value === null) {
-      this.missing.push({ name: `${this.prefix}.${key}`, reason: "the request does not say" });
+      this.missing.push(unsaid(`${this.prefix}.${key}`));
       return undefined;
     }
     if (!fits(value)) throw new BadRequest(`'${this.prefix}.properties.${key}' is no ${what}`);
@@ -136,8 +138,11 @@ function xattrsOf(properties: Json): Map<string, Uint8Array> | undefined {
   );
 }
 
-function labelsOf(properties: Json): Readonly<Record<string, string>> | undefined {
-  if (properties["label"] === undefined) return undefined;
+function labelsOf(properties: Json, missing: MissingFact[]): Readonly<Record<string, string>> | undefined {
+  if (properties["label"] === undefined) {
+    missing.push(unsaid("resource.label"));
+    return undefined;
+  }
   const entries = Object.entries(objectAt(properties["label"], "resource.properties.label"));
   const fits = ([name, value]: [string, unknown]): boolean =>
     name.length <= QUESTION_LIMITS.labelNameLength && typeof value === "string" && value.length <= QUESTION_LIMITS.labelLength;
@@ -177,7 +182,7 @@ function resourceOf(resource: Json, path: string, missing: MissingFact[]): Quest
   if (!(ALL_KINDS as readonly string[]).includes(kind))
     throw new BadRequest(`'resource.properties.kind' is none of ${ALL_KINDS.join(", ")}`);
   return {
-    mount: typeof given["mount"] === "string" ? given["mount"].slice(0, 256) : "authzen",
+    mount: (known.text("mount") ?? "authzen").slice(0, 256),
     paths: [path],
     layer: known.text("layer") ?? "",
     kind: kind as FileKind,
@@ -186,7 +191,7 @@ function resourceOf(resource: Json, path: string, missing: MissingFact[]): Quest
     uid: known.number("uid"),
     gid: known.number("gid"),
     xattrs: xattrsOf(given) ?? new Map(),
-    labels: labelsOf(given),
+    labels: labelsOf(given, missing),
     ...contentOf(given),
   };
 }
