@@ -170,6 +170,20 @@ for (const name of ["truncate", "open that truncates"]) {
   });
 }
 
+for (const name of ["truncate", "open that truncates"]) {
+  test(`${name} is compared by the size that it was judged by, once it has emptied the file itself`, async () => {
+    // As a policy that looks at the size: an answer is for this size alone.
+    let judged = 0n;
+    const on = stage(async ({ layer, attr }) => {
+      judged = attr.sizeExact;
+      return layer === "upper" ? DENY : GRANT;
+    });
+    Object.assign(on.gate, { holds: (_: CallContext, __: Ruling, now: Intent) => now.attr.sizeExact === judged });
+    expect(await OPERATIONS[name]?.(on)).toBe(0);
+    expect(readFileSync(join(on.base, "upper/open/file"), "utf8")).toBe("");
+  });
+}
+
 test("an open that waits for its copy-up is judged again by a new name", async () => {
   const on = stage(async ({ paths }) => (paths.some((path) => path.startsWith("locked/")) ? DENY : GRANT));
   plant(join(on.base, "lower/open"), { large: "x".repeat(1 << 20) });

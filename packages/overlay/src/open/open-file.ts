@@ -81,6 +81,8 @@ class OpenRequest implements PlannedOpen, Governed<OpenContext> {
   /** The paths that it was judged by; undefined if nobody was asked. */
   paths: readonly string[] | undefined = undefined;
   layer = "";
+  /** Of an open that truncates: the size that it was judged by. */
+  judgedSize = 0n;
   /** The node's version when `fd` was opened. */
   version = 0;
   /** `fd` is the copy in the upper layer that this open made or waited for. */
@@ -137,6 +139,7 @@ class OpenRequest implements PlannedOpen, Governed<OpenContext> {
     spareIntent = undefined;
     this.paths = intent.paths;
     this.layer = intent.layer;
+    if ((this.flags & O.TRUNC) !== 0) this.judgedSize = attr.sizeExact;
     const ruling = core.gate.authorize(this.call, intent);
     if (!(ruling instanceof Promise)) {
       spareAttr = attr;
@@ -162,7 +165,7 @@ class OpenRequest implements PlannedOpen, Governed<OpenContext> {
     if (intent.paths.length !== paths.length || paths.some((path, at) => path !== intent.paths[at])) return false;
     // The open's own copy-up is no difference.
     intent.layer = this.layer;
-    if ((this.copied && (this.flags & O.TRUNC) !== 0) || this.emptied) intent.forgetContent();
+    if ((this.copied && (this.flags & O.TRUNC) !== 0) || this.emptied) intent.beforeTruncation(this.judgedSize);
     return core.gate.holds(this.call, this.ruling, intent);
   }
 

@@ -1,7 +1,7 @@
 /** Describes an open to the gate: its accesses, and the object behind its descriptor. */
 import { Attr, O } from "@sluice/vfs";
 import type { OpenContext } from "./open-context.js";
-import type { Access, Content, Intent } from "../contract/gate.js";
+import type { Access, Content, Intent, IntentAttr } from "../contract/gate.js";
 import type { Node } from "../node/node.js";
 import { readXattrOf } from "../gate/node-xattr.js";
 import { contentOf } from "../handles/content.js";
@@ -36,7 +36,7 @@ export class OpenIntent implements Intent {
   accesses: readonly Access[] = [];
   paths: readonly string[] = [];
   layer = "";
-  attr: Attr = NOTHING;
+  attr: IntentAttr = NOTHING;
   openFlags = 0;
   #core: OpenContext | undefined = undefined;
   #node: Node | undefined = undefined;
@@ -61,8 +61,10 @@ export class OpenIntent implements Intent {
     return readXattrOf(this.#fd, name);
   }
 
-  /** The open has truncated the file: there is no content to compare. */
-  forgetContent(): void {
+  /** The open has truncated the file: it is compared by the size that was judged, and there is no content to compare. */
+  beforeTruncation(sizeExact: bigint): void {
+    const { mode, uid, gid } = this.attr;
+    this.attr = { mode, uid, gid, sizeExact };
     this.#core = undefined;
   }
 

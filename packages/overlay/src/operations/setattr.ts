@@ -50,6 +50,9 @@ class Setting extends GovernedOperation<IoContext> {
   #shrunk = false;
   /** The judgement did not hold any more when the copy was made. */
   #abandoned = false;
+  /** The change that was judged has cut the file: it is compared by the size that was judged, and there is no content to compare. */
+  #cut = false;
+  #judgedSize = 0n;
 
   constructor(
     call: CallContext,
@@ -68,11 +71,14 @@ class Setting extends GovernedOperation<IoContext> {
     if (core.upper === undefined) return Errno.EROFS;
     const access = governedAccess(core, this.#set);
     if (access === undefined) return NO_ACCESS;
-    return [{ intent: intentOn(core, node, { operation: "setattr", accesses: [access] }), node }];
+    const intent = intentOn(core, node, { operation: "setattr", accesses: [access] });
+    if (this.#cut) return [{ intent: { ...intent, attr: { ...intent.attr, sizeExact: this.#judgedSize }, content: undefined }, node }];
+    this.#judgedSize = intent.attr.sizeExact;
+    return [{ intent, node }];
   }
 
   override judge(core: IoContext): Status {
-    this.#abandoned = false;
+    this.#abandoned = this.#cut = false;
     return super.judge(core);
   }
 
@@ -109,6 +115,7 @@ class Setting extends GovernedOperation<IoContext> {
       if (shrunk === undefined) return 0;
       return shrunk.then((done) => {
         this.#shrunk = done;
+        this.#cut ||= done;
         return 0;
       });
     };
@@ -135,8 +142,10 @@ class Setting extends GovernedOperation<IoContext> {
   /** The copy without data is the truncation: only what is still allowed when the copy is made gets that far. */
   #copyEmpty(core: IoContext, permit: Permit, node: Node): Status {
     const stands = this.#standing(core);
+    const { copiedUp } = node;
     return andThen(copyUp(core, node, { permit, call: this.call, truncate: true, stands }), (status) => {
       this.#abandoned = status === ABANDONED;
+      this.#cut = status === 0 && !copiedUp;
       return this.#abandoned ? 0 : status;
     });
   }
