@@ -89,14 +89,19 @@ export class JsonClient {
     const deadline = Date.now() + this.options.timeoutMs;
     const payload = body === undefined ? undefined : Buffer.from(JSON.stringify(body));
     try {
-      return await this.once(path, payload, deadline).catch((error: unknown) => {
-        if (error instanceof StaleConnection) return this.once(path, payload, deadline);
-        throw error;
-      });
+      return await this.retried(path, payload, deadline);
     } finally {
       this.underWay--;
       if (this.underWay === 0) this.onIdle?.();
     }
+  }
+
+  /** An engine that was restarted has closed all connections that are kept: each of them is tried once, until a new one is made. */
+  private retried(path: string, payload: Buffer | undefined, deadline: number): Promise<JsonResponse> {
+    return this.once(path, payload, deadline).catch((error: unknown) => {
+      if (error instanceof StaleConnection) return this.retried(path, payload, deadline);
+      throw error;
+    });
   }
 
   private once(path: string, payload: Buffer | undefined, deadline: number): Promise<JsonResponse> {
