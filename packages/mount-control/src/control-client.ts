@@ -305,11 +305,18 @@ export async function askOnce(
   throw new EndedDaemon(mountpoint);
 }
 
+/** The directory of its server's sockets has the name of the place at which it was mounted. */
+function remedyFor(mountpoint: string): string {
+  const [real, table] = [realMountpoint(mountpoint), readMountTable()];
+  const mount = mountAt(real, table);
+  if (mount?.type !== "fuse.sluice") return "check the name with 'findmnt -t fuse.sluice', or give --control";
+  const other = table.find((row) => row.device === mount.device && row.mountpoint !== real);
+  if (other !== undefined) return `it is a copy of the mount on ${other.mountpoint}: name that one`;
+  return `if it was moved, name the place at which it was mounted; if its server has died, 'sluice unmount ${shellWord(mountpoint)}' clears it away`;
+}
+
 export function noDaemon(mountpoint: string): Error {
-  const isMounted = mountAt(realMountpoint(mountpoint), readMountTable())?.type === "fuse.sluice";
-  const dead = `its server has died, or its sockets were removed: 'sluice unmount ${shellWord(mountpoint)}' clears it away`;
-  const remedy = isMounted ? dead : "check the name with 'findmnt -t fuse.sluice', or give --control";
-  return unfit(mountpoint, "no Sluice daemon answers for this mount point (ENOENT)", remedy);
+  return unfit(mountpoint, "no Sluice daemon answers for this mount point (ENOENT)", remedyFor(mountpoint));
 }
 
 /** Undefined if no daemon answers, or if it may not be asked. */

@@ -24,6 +24,7 @@ export { ownPath } from "./own-path.js";
 export { parseRequest } from "./parse-request.js";
 export { descriptorOf, peerOf } from "./peer.js";
 export {
+  alreadyMounted,
   CONTROL_SOCKET,
   DECISION_UIDS,
   giveRunDirectory,
@@ -31,9 +32,11 @@ export {
   KEPT_POLICY,
   makeRunDirectory,
   MAX_SOCKET_PATH_BYTES,
+  mountInTurn,
   realMountpoint,
   removeRunDirectories,
   RUN_DIRECTORY,
+  type RunDirectory,
   runDirectories,
   SHARED_KEEPER_SOCKET,
 } from "./run-directory.js";

@@ -18,8 +18,9 @@ import {
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { basename, dirname, isAbsolute, join, resolve } from "node:path";
-import { identityOf, moveAside, removeTree, whileNaming } from "@sluice/native";
-import { CliError, codeOf, failed, makeDirectories, uidOutside } from "@sluice/runtime/cli";
+import { identityOf, moveAside, removeTree, whileNamed, whileNaming } from "@sluice/native";
+import { CliError, codeOf, failed, makeDirectories, shellWord, uidOutside, unfit } from "@sluice/runtime/cli";
+import { mountAt, readMountTable } from "./mount-table.js";
 
 /** The names of the sockets in it. */
 export const CONTROL_SOCKET = "control.sock";
@@ -142,33 +143,65 @@ function touch(directory: string): undefined {
   if (lstatSync(directory, { throwIfNoEntry: false })?.isDirectory() === true) utimesSync(directory, new Date(), new Date());
 }
 
-function makePrivate(directory: string, goesOn: boolean): void {
+export function alreadyMounted(mountpoint: string): CliError {
+  const remedy = `run 'sluice unmount ${shellWord(mountpoint)}' first, or choose another directory`;
+  return unfit(mountpoint, "it is already a Sluice mount (EBUSY)", remedy);
+}
+
+const isMounted = (mountpoint: string): boolean => mountAt(mountpoint, readMountTable())?.type === "fuse.sluice";
+
+/** @returns false if a Sluice mount has come to the place meanwhile */
+function makePrivate(directory: string, mountpoint: string, goesOn: boolean): boolean {
   const base = dirname(directory);
   makeDirectories(base, 0o700);
   checkOwn(base);
-  const former = whileNaming(base, () => {
-    // No Sluice mount is there any more: the directory belongs to a mount that died, or that is ending.
-    const aside = goesOn ? touch(directory) : moveAside(directory);
+  let former: string | undefined;
+  const isFree = whileNaming(base, () => {
+    if (!goesOn && isMounted(mountpoint)) return false;
+    // The directory belongs to a mount that died, that is ending, or that has not been made: it then finds that its name is taken.
+    former = goesOn ? touch(directory) : moveAside(directory);
     makeDirectories(directory, 0o700);
-    return aside;
+    return true;
   });
+  if (!isFree) return false;
   checkOwn(directory);
   remove(former);
+  return true;
+}
+
+export interface RunDirectory {
+  path: string;
+  /** See `identityOf`. */
+  identity: string | undefined;
+  remove(): void;
 }
 
 /** Creates the directory, mode 0700, or with `goesOn` keeps the one that is there. @throws CliError if no candidate can be used */
-export function makeRunDirectory(mountpoint: string, goesOn = false): { path: string; remove(): void } {
+export function makeRunDirectory(mountpoint: string, goesOn = false): RunDirectory {
   const problems: string[] = [];
   for (const path of runDirectories(mountpoint)) {
+    let isFree = true;
     try {
-      makePrivate(path, goesOn);
-      const made = identityOf(path);
-      return { path, remove: () => removeNamed(path, () => identityOf(path) === made) };
+      isFree = makePrivate(path, mountpoint, goesOn);
     } catch (error) {
       problems.push(`${dirname(path)} (${error instanceof CliError ? error.problem : codeOf(error)})`);
+      continue;
     }
+    if (!isFree) throw alreadyMounted(mountpoint);
+    const identity = identityOf(path);
+    return { path, identity, remove: () => removeNamed(path, () => identityOf(path) === identity) };
   }
   throw failed(mountpoint, `no directory for its sockets can be made: ${problems.join(", ")}`, "make /run writable or set XDG_RUNTIME_DIR");
+}
+
+/**
+ * Mounts by `mount` if no other mount of this place was begun since the directory was made: one that begins later finds this one in the mount
+ * table. @throws CliError
+ */
+export function mountInTurn<T>({ path, identity }: RunDirectory, mountpoint: string, mount: () => T): T {
+  const mounted = whileNamed(path, identity, () => ({ result: mount() }));
+  if (mounted !== undefined) return mounted.result;
+  throw unfit(mountpoint, "another mount is made there at this moment (EBUSY)", "leave it that place, and choose another directory");
 }
 
 /** Gives the directory to the user that a server runs as. Everybody may pass the directory above it, but not list it. */

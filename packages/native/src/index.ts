@@ -14,7 +14,7 @@ export { check, NativeError } from "./native-error.js";
 export { untilReadable } from "./until-readable.js";
 export { everyThreadIsUser, everyThreadWithin } from "./process/thread-rights.js";
 export { inDirectory, openBeneath, openDirectoryBeneath, openRealDirectory } from "./paths/open-beneath.js";
-export { identityOf, moveAside, whileNaming } from "./paths/name-in-turn.js";
+export { identityOf, moveAside, whileNamed, whileNaming } from "./paths/name-in-turn.js";
 export { randomBytes } from "./paths/random-bytes.js";
 export { forgetOpened, noteOpened, restoreOpened } from "./paths/opened-directories.js";
 export { emptyDirectory, type Removal, removeTree } from "./paths/remove-tree.js";

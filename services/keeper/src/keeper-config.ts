@@ -19,6 +19,8 @@ export interface SupervisorConfig {
 /** For the keeper of one mount. */
 export interface KeeperConfig extends SupervisorConfig {
   plan: MountPlan;
+  /** Of `runDirectory` when it was made (`identityOf`). Another mount of the place has taken its name if it is another one by now. */
+  directoryIdentity?: string | undefined;
   /** The user that servers run as; undefined: the keeper's. With `becomesUser` they are started as the keeper, and become that user. */
   user: { uid: number; gid: number } | undefined;
   /** The user has supplementary groups, which only the server itself can take. */

@@ -37,6 +37,8 @@ export class MountResources {
   readonly layers: OpenLayers;
   readonly storeLimit: number;
   init: Buffer | undefined;
+  /** Mounts by `mount` in its turn among the mounts of one mount point. */
+  claim = (mount: () => number): number => mount();
   readonly #plan: MountPlan;
   readonly #store = new Map<bigint, number>();
   readonly #memory = new StoredMemory();
@@ -101,7 +103,10 @@ export class MountResources {
 
   /** Call it once. @returns 0, or the negative errno */
   mount(): number {
-    if (this.#mounted !== undefined) return -Errno.EBUSY;
+    return this.#mounted === undefined ? this.claim(() => this.#mount()) : -Errno.EBUSY;
+  }
+
+  #mount(): number {
     try {
       this.#mounted = this.#mountAt(this.#place);
       native.close(this.#place);

@@ -312,8 +312,8 @@ export async function supervise(
 }
 
 /** Runs the keeper to the end of its mount. `first` is the first server, if it is there already. @returns the exit code */
-export async function runKeeper({ plan, ...config }: KeeperConfig, first?: UnassignedServer): Promise<number> {
-  const directory = new SocketsDirectory(config.runDirectory, config.user);
+export async function runKeeper({ plan, directoryIdentity, ...config }: KeeperConfig, first?: UnassignedServer): Promise<number> {
+  const directory = new SocketsDirectory(config.runDirectory, config.user, directoryIdentity);
   const stops = countStops();
   const unprepared = prepare(plan.mountpoint);
   // While this process opens what it is to pass to it.
@@ -324,6 +324,7 @@ export async function runKeeper({ plan, ...config }: KeeperConfig, first?: Unass
     directory.remove();
     return resources;
   }
+  resources.claim = (mount) => directory.claim(mount);
   return supervise({ ...config, groups: plan.caller?.groups, held: holdOne(plan, resources), first }, directory, stops());
 }
 

@@ -3,9 +3,9 @@ import { chmodSync, chownSync, lstatSync, mkdirSync } from "node:fs";
 import { basename, dirname } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { LayerError, type MountPlan, untilLetGo, untilLetGoForCaller } from "@sluice/keeper-link";
-import { identityOf, leaveNow, moveAside, native, removeTree, startThreads, toBytes, whileNaming } from "@sluice/native";
+import { identityOf, leaveNow, moveAside, native, removeTree, startThreads, toBytes, whileNamed, whileNaming } from "@sluice/native";
 import { tellStderr } from "@sluice/runtime/stderr";
-import { AT, errnoName, FsError, O } from "@sluice/vfs";
+import { AT, Errno, errnoName, FsError, O } from "@sluice/vfs";
 import { discardsPend } from "./discard.js";
 import { MountResources } from "./mount-resources.js";
 
@@ -81,12 +81,18 @@ function makeDirectory(directory: string, user: { uid: number; gid: number } | u
 export class SocketsDirectory {
   #made: string | undefined;
 
-  /** `user`: to whom it belongs; undefined: to the keeper's. */
+  /** `user`: to whom it belongs; undefined: to the keeper's. `made`: its identity when it was made. */
   constructor(
     readonly path: string,
     private readonly user: { uid: number; gid: number } | undefined,
+    made = identityOf(path),
   ) {
-    this.#made = identityOf(path);
+    this.#made = made;
+  }
+
+  /** Mounts by `mount`. @returns its status, or -EBUSY if another mount of the place was begun since the directory was made */
+  claim(mount: () => number): number {
+    return whileNamed(this.path, this.#made, mount) ?? -Errno.EBUSY;
   }
 
   /** Somebody may have removed it, such as a program that clears /run, and no server could start. @returns true if it is a new one */

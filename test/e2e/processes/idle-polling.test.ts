@@ -70,6 +70,6 @@ test("idle processors always halt if the option asks for it", async () => {
   }
   client.kill();
   await client.finished;
-  expect(await statusLine(mount)).toMatch(/off: --idle-polling off was asked for/);
+  expect(await statusLine(mount)).toMatch(/off: --idle-polling is off for this mount/);
   expect((await mount.stop()).code).toBe(0);
 });

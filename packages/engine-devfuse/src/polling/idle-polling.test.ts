@@ -108,5 +108,5 @@ test("nothing is requested without the device, or if the option is off", () => {
   const off = idlePolling("off", request);
   burst(off);
   expect(request.calls).toEqual([]);
-  expect(off.inUse.why).toMatch(/--idle-polling off/);
+  expect(off.inUse.why).toMatch(/--idle-polling is off/);
 });

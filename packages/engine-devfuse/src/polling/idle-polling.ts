@@ -29,7 +29,7 @@ export function whyNoIdlePolling(): string | undefined {
 }
 
 function whyNot(requested: RequestedIdlePolling, { processors }: IdlePollingParts): string | undefined {
-  if (requested === "off") return "--idle-polling off was asked for";
+  if (requested === "off") return "--idle-polling is off for this mount";
   if (requested === "on" || processors() <= MOST_PROCESSORS) return undefined;
   return `auto is for machines of up to ${MOST_PROCESSORS} processors: all that are idle would poll`;
 }

@@ -99,9 +99,14 @@ function isInPlace(at: MountPoint): boolean {
   return at.connection === undefined || connectionOf(at.path) === at.connection;
 }
 
-/** For umount2(2). */
-function targetOf({ path, place }: MountPoint): { path: string; flags: number } {
-  return place === undefined ? { path, flags: 0 } : reachHeld(place);
+/** For umount2(2). Undefined if the mount is gone, or another one covers it. */
+function targetOf(at: MountPoint): { path: string; flags: number } | undefined {
+  if (isInPlace(at)) return at.place === undefined ? { path: at.path, flags: 0 } : reachHeld(at.place);
+  // It was moved, or a directory above it was renamed.
+  const { mountId, connection } = at;
+  if (mountId === undefined || connection === undefined) return undefined;
+  const path = placesOf(connection).find((place) => uniqueMountId(place) === mountId);
+  return path === undefined ? undefined : { path, flags: 0 };
 }
 
 /** Opens the device and mounts, on whatever the path leads to. @throws FsError with the reason; nothing stays open then */
@@ -122,9 +127,9 @@ export function mountDevice(place: MountRequest): MountPoint {
 
 /** umount2 on the pool; the positive errno, or 0. EINVAL where the mount is gone: another may have taken its place since. */
 export async function unmountDevice(at: MountPoint, lazy: boolean): Promise<number> {
-  if (!isInPlace(at)) return Errno.EINVAL;
-  const { path, flags } = targetOf(at);
-  const result = await native.umount2Async(path, flags | (lazy ? MNT.DETACH : 0));
+  const target = targetOf(at);
+  if (target === undefined) return Errno.EINVAL;
+  const result = await native.umount2Async(target.path, target.flags | (lazy ? MNT.DETACH : 0));
   return result < 0 ? -result : 0;
 }
 
@@ -136,9 +141,9 @@ export async function unmountDevice(at: MountPoint, lazy: boolean): Promise<numb
 export function abortDevice(at: MountPoint): boolean {
   if (at.connection === undefined) return false;
   if (writeAbort(at.connection)) return true;
-  if (!isInPlace(at)) return false;
-  const { path, flags } = targetOf(at);
-  native.umount2(path, flags | MNT.FORCE);
+  const target = targetOf(at);
+  if (target === undefined) return false;
+  native.umount2(target.path, target.flags | MNT.FORCE);
   return true;
 }
 
@@ -160,15 +165,25 @@ function resolve(mountpoint: string): string {
   }
 }
 
-/** The minor device number of the last mount on `path`, read without touching the mount itself. */
+/** Mounts of this namespace, read without touching them: minor device numbers, and paths as the kernel escapes them. */
+function mountRows(): { path: string; minor: string | undefined }[] {
+  const rows = readFileSync("/proc/self/mountinfo", "latin1").split("\n");
+  return rows.map((row) => {
+    const [, , device = "", , path = ""] = row.split(" ", 5);
+    return { path, minor: device.split(":")[1] };
+  });
+}
+
+/** The name of the connection of the last mount on `path`. */
 function connectionOf(path: string): string | undefined {
   const escaped = path.replace(/[ \t\n\\]/g, (c) => `\\${c.charCodeAt(0).toString(8).padStart(3, "0")}`);
-  let found: string | undefined;
-  for (const line of readFileSync("/proc/self/mountinfo", "latin1").split("\n")) {
-    const fields = line.split(" ");
-    if (fields[4] === escaped) found = fields[2]?.split(":")[1];
-  }
-  return found;
+  return mountRows().findLast((row) => row.path === escaped)?.minor;
+}
+
+/** The paths on which the file system of a connection is mounted, whole or in part. */
+function placesOf(connection: string): string[] {
+  const places = mountRows().filter(({ minor }) => minor === connection);
+  return places.map(({ path }) => path.replace(/\\([0-7]{3})/g, (_all, octal: string) => String.fromCharCode(Number.parseInt(octal, 8))));
 }
 
 export function deviceRemedy(errno: number): string {

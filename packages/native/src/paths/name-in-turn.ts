@@ -40,3 +40,11 @@ export function moveAside(path: string, isIt: () => boolean = () => true): strin
   renameSync(path, aside);
   return aside;
 }
+
+/**
+ * Calls `act` while `path` names the directory of `identity`, so that nobody else gives the name away before `act` returns.
+ * @returns undefined, without a call, if the name leads elsewhere by now
+ */
+export function whileNamed<T>(path: string, identity: string | undefined, act: () => T): T | undefined {
+  return whileNaming(dirname(path), () => (identityOf(path) === identity ? act() : undefined));
+}

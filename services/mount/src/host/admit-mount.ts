@@ -2,10 +2,10 @@
 import { existsSync, realpathSync } from "node:fs";
 import { join, relative } from "node:path";
 import { NeedsOwnProcess } from "@sluice/host-api";
-import { isBeneath, readMountTable } from "@sluice/mount-control";
+import { alreadyMounted, isBeneath, readMountTable } from "@sluice/mount-control";
 import { unfit, wrong } from "@sluice/runtime/cli";
 import type { MountConfig } from "../config/mount-config.js";
-import { alreadyMounted, filesOf } from "../preflight/check-mountpoint.js";
+import { filesOf } from "../preflight/check-mountpoint.js";
 import { placeOnWay, placesOf } from "./own-paths.js";
 
 const OWN = "leave it out, or mount with --host-service off";

@@ -4,7 +4,7 @@ import { type MountPlan, namespacesHere, OFFER_VERSION, type Offer } from "@slui
 import { failed, wrong } from "@sluice/runtime/cli";
 import type { MountConfig, UserIds } from "../config/mount-config.js";
 import type { HandedSession } from "./handed-session.js";
-import { giveRunDirectory, makeRunDirectory } from "@sluice/mount-control";
+import { giveRunDirectory, makeRunDirectory, type RunDirectory } from "@sluice/mount-control";
 import { KEEPER_CAPABILITIES, KEEPER_CAPABILITIES_FOR_A_USER } from "../preflight/check-machine.js";
 import { preflight } from "../preflight/preflight.js";
 import { refuseImpossibleTransport } from "../setup/choose-transport.js";
@@ -33,6 +33,8 @@ export interface SupervisedMount {
   plan: MountPlan;
   serverConfig: string;
   runDirectory: string;
+  /** As of KeeperConfig. */
+  directoryIdentity: string | undefined;
   /** The user that servers run as; undefined: the keeper's. */
   user: UserIds | undefined;
   graceMs: number;
@@ -62,10 +64,10 @@ export function mountPlan(config: MountConfig): MountPlan {
 }
 
 /** The server's own sockets lie beside the keeper's. */
-function ownedRunDirectory(mountpoint: string, user: UserIds | undefined): string {
-  const { path } = makeRunDirectory(mountpoint);
-  if (user !== undefined) giveRunDirectory(path, user);
-  return path;
+function ownedRunDirectory(mountpoint: string, user: UserIds | undefined): RunDirectory {
+  const made = makeRunDirectory(mountpoint);
+  if (user !== undefined) giveRunDirectory(made.path, user);
+  return made;
 }
 
 /** Checks everything that needs no mount; then this process becomes the keeper. @throws CliError */
@@ -80,12 +82,13 @@ export function startKeeper(given: MountConfig, become: (mount: SupervisedMount)
     engine: "devfuse" as const,
   };
   refuseUnseenHolders(config);
-  const runDirectory = ownedRunDirectory(config.mountpoint, user);
+  const { path: runDirectory, identity: directoryIdentity } = ownedRunDirectory(config.mountpoint, user);
   const server: ServerConfig = { config, runDirectory, capabilities: String(capabilities), registerByKeeper, joined: false };
   return become({
     plan: mountPlan(config),
     serverConfig: JSON.stringify(server),
     runDirectory,
+    directoryIdentity,
     user,
     graceMs: config.graceMs,
     capabilities: serverMask,

@@ -7,7 +7,7 @@ import { dirname } from "node:path";
 import { MNT, native, toBytes } from "@sluice/native";
 import { codeOf, shellWord, unfit, wrong } from "@sluice/runtime/cli";
 import type { MountConfig } from "../config/mount-config.js";
-import { isBeneath, mountAt, type MountRow, readMountTable, realMountpoint } from "@sluice/mount-control";
+import { alreadyMounted, isBeneath, mountAt, type MountRow, readMountTable, realMountpoint } from "@sluice/mount-control";
 import type { LayerPlaces } from "./check-layers.js";
 import type { Tell } from "./tell.js";
 
@@ -17,14 +17,6 @@ function clearStale(mountpoint: string, table: readonly MountRow[], tell: Tell):
   if (mountAt(path, table)?.type !== "fuse.sluice" || native.umount2(toBytes(path), MNT.DETACH) < 0) return false;
   tell(mountpoint, "cleared away a stale mount whose server had died");
   return true;
-}
-
-export function alreadyMounted(mountpoint: string): Error {
-  return unfit(
-    mountpoint,
-    "it is already a Sluice mount (EBUSY)",
-    `run 'sluice unmount ${shellWord(mountpoint)}' first, or choose another directory`,
-  );
 }
 
 /** The mount point without symbolic links. Removes a stale Sluice mount there. @throws CliError */

@@ -5,7 +5,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { type AdminOptions, type AdminServer, startAdminServer } from "@sluice/runtime";
 import { codeOf } from "@sluice/runtime/cli";
 import { serveControl, startControlServer } from "../control/control-server.js";
-import { CONTROL_SOCKET, KEPT_POLICY, makeRunDirectory, SHARED_KEEPER_SOCKET } from "@sluice/mount-control";
+import { CONTROL_SOCKET, KEPT_POLICY, makeRunDirectory, mountInTurn, SHARED_KEEPER_SOCKET } from "@sluice/mount-control";
 import { controlHandler } from "../control/control-handler.js";
 import { takesOver } from "../setup/open-decider.js";
 import type { MountContext } from "./mount-context.js";
@@ -53,8 +53,10 @@ export async function openListeners(context: MountContext, parts: MountParts, ru
   context.logger.info({ admin: admin.address }, "metrics are served");
 }
 
-interface RunDirectory {
+interface ServerDirectory {
   path: string;
+  /** Calls `mount`, which makes the mount, unless another one took its place. @throws CliError */
+  claim<T>(mount: () => T): T;
   /** Makes room for the sockets of the next server. */
   leave(): void;
   /** The mount is gone, and another one may be made there. */
@@ -73,15 +75,20 @@ function linkToKeeper(path: string, keeperSocket: string): void {
 }
 
 /** The keeper's, which removes it itself, or one of this process. If the policy in force is there, the next server goes on with it. */
-export function runDirectoryOf(context: MountContext): RunDirectory {
+export function runDirectoryOf(context: MountContext): ServerDirectory {
   const { config, keeper, owner, undo } = context;
-  if (keeper?.runDirectory !== undefined) return { path: keeper.runDirectory, leave: () => undefined, remove: () => undefined };
-  const { path, remove } = makeRunDirectory(config.mountpoint, keeper?.link.restored);
+  if (keeper?.runDirectory !== undefined)
+    return { path: keeper.runDirectory, claim: (mount) => mount(), leave: () => undefined, remove: () => undefined };
+  const restored = keeper?.link.restored === true;
+  const made = makeRunDirectory(config.mountpoint, restored);
+  const { path, remove } = made;
   undo.push("remove the socket directory", remove);
   if (owner.keeperSocket !== undefined) linkToKeeper(path, owner.keeperSocket);
   const leave = (): void => {
     if (owner.keeperSocket === undefined && !existsSync(join(path, KEPT_POLICY))) remove();
     else rmSync(join(path, CONTROL_SOCKET), { force: true });
   };
-  return { path, leave, remove };
+  // A mount that was taken over is there already.
+  const claim = <T>(mount: () => T): T => (restored ? mount() : mountInTurn(made, config.mountpoint, mount));
+  return { path, claim, leave, remove };
 }

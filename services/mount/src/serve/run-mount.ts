@@ -108,7 +108,7 @@ async function serve(context: MountContext, host: MountHost): Promise<void> {
   // A server that cannot take over leaves the mount to the next one.
   let serves = keeper?.link.restored !== true;
   let unmount: ReturnType<typeof unmountOnce> | undefined;
-  const filesystem = startFilesystem(context, opened, (engine, overlay) => {
+  const filesystem = startFilesystem(context, opened, runDirectory.claim, (engine, overlay) => {
     const once = unmountOnce(context, engine, () => overlay.status().openFiles);
     unmount = once;
     undo.push("unmount", async () => void (serves || stop.requested ? await once() : undefined));

@@ -106,8 +106,12 @@ function overlayConfig(
   };
 }
 
+/** Calls `mount` in its turn among the mounts of one mount point. */
+type Claim = <T>(mount: () => T) => T;
+
 /** The same for every engine that is tried. */
 interface Prepared {
+  claim: Claim;
   link: KeeperLink;
   overlay: OverlayConfig;
   /** `taken`: an overlay has their descriptors, and closes them. */
@@ -117,7 +121,7 @@ interface Prepared {
   withholds: ((inner: Filesystem) => Filesystem) | undefined;
 }
 
-function prepareLayers(context: MountContext, gate: PolicyGate, { firstPolicy }: OpenedDecider): Prepared {
+function prepareLayers(context: MountContext, gate: PolicyGate, { firstPolicy, claim }: Claiming): Prepared {
   const link = openLink(context);
   const layers = { taken: false };
   context.undo.push("close the layers", () => {
@@ -126,7 +130,13 @@ function prepareLayers(context: MountContext, gate: PolicyGate, { firstPolicy }:
   const withholds = (inner: Filesystem): Filesystem => new WithheldNames(inner, () => gate.hidden.unknown, firstPolicy);
   const baseRecord = openBaseRecord(context);
   return {
-    ...{ link, layers, overlay: overlayConfig(context, link, { gate, baseRecord }), openNext: nextUpper(context.config, link, baseRecord) },
+    ...{
+      claim,
+      link,
+      layers,
+      overlay: overlayConfig(context, link, { gate, baseRecord }),
+      openNext: nextUpper(context.config, link, baseRecord),
+    },
     withholds: gate.hidden.unknown ? withholds : undefined,
   };
 }
@@ -144,7 +154,7 @@ interface Running {
 
 function startEngine(context: MountContext, kind: EngineKind, prepared: Prepared): Running {
   const { config } = context;
-  const { link, layers, overlay, openNext, withholds } = prepared;
+  const { claim, link, layers, overlay, openNext, withholds } = prepared;
   let made: Overlay | undefined;
   const options = {
     mountpoint: toBytes(config.mountpoint),
@@ -155,7 +165,7 @@ function startEngine(context: MountContext, kind: EngineKind, prepared: Prepared
     maxStackDepth: mayRegister(context) ? config.maxStackDepth : (0 as const),
     maxWriteBytes: MAX_WRITE_BYTES,
     locks: daemonHoldsLocks(config),
-    connect: () => link.connect(),
+    connect: () => claim(() => link.connect()),
     transport: config.transport,
     idlePolling: config.idlePolling,
     withoutUring: withoutUring(config, context.keeper !== undefined),
@@ -176,8 +186,12 @@ function startEngine(context: MountContext, kind: EngineKind, prepared: Prepared
   return { engine, overlay: made, openNext };
 }
 
+interface Claiming extends OpenedDecider {
+  claim: Claim;
+}
+
 /** Starts the chosen engine, or with "auto" the first one that the machine lets mount. @throws CliError */
-function startBest(context: MountContext, gate: PolicyGate, opened: OpenedDecider): StartedEngine<Running> {
+function startBest(context: MountContext, gate: PolicyGate, opened: Claiming): StartedEngine<Running> {
   const { config, tell } = context;
   let prepared: Prepared | undefined;
   const begin = (kind: EngineKind): Running => {
@@ -270,6 +284,7 @@ export interface ServedFilesystem extends Running, OpenedDecider {
 export function startFilesystem(
   context: MountContext,
   opened: OpenedDecider,
+  claim: Claim,
   onMounted: (engine: Engine, overlay: Overlay) => void,
 ): ServedFilesystem {
   const { keeper, telemetry, undo } = context;
@@ -277,7 +292,7 @@ export function startFilesystem(
   telemetry.restarts = keeper?.link.keeper?.restarts ?? 0;
   const { gate, grants } = openGate(context, opened);
   const begunMs = performance.now();
-  const { kind, started } = startBest(context, gate, opened);
+  const { kind, started } = startBest(context, gate, { ...opened, claim });
   if (restored) telemetry.restoredInMs = performance.now() - begunMs;
   const { engine, overlay, openNext } = started;
   onMounted(engine, overlay);

@@ -25,11 +25,15 @@ export async function findMountUsers(device: string, mountpoint: string, table: 
     if (isOn(`/proc/${pid}/cwd`, device)) users.add(`${programOf(Number(pid))} (pid ${pid} has its working directory there)`);
     if (isOn(`/proc/${pid}/root`, device)) users.add(`${programOf(Number(pid))} (pid ${pid} has its root directory there)`);
   }
-  for (const row of table) {
-    if (row.mountpoint !== mountpoint && isBeneath(row.mountpoint, mountpoint))
-      users.add(`the mount of ${escapeTextName(row.source)} (${row.type}) on ${escapeTextName(row.mountpoint)}`);
-  }
+  for (const row of mountsOver(device, mountpoint, table))
+    users.add(`the mount of ${escapeTextName(row.source)} (${row.type}) on ${escapeTextName(row.mountpoint)}`);
   return [...users];
+}
+
+/** Those beneath it, and those that cover it. */
+function mountsOver(device: string, mountpoint: string, table: readonly MountRow[]): readonly MountRow[] {
+  const own = table.findIndex((row) => row.mountpoint === mountpoint && row.device === device);
+  return table.filter((row, at) => isBeneath(row.mountpoint, mountpoint) && (row.mountpoint !== mountpoint || (own >= 0 && at > own)));
 }
 
 /**

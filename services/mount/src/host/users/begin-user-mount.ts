@@ -7,7 +7,15 @@
 import { chownSync, fstatSync, lstatSync, readdirSync, readSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { GivenPlaces, MountPlan } from "@sluice/keeper-link";
-import { giveRunDirectory, makeRunDirectory, type MountRow, RUN_DIRECTORY, readMountTable, runDirectories } from "@sluice/mount-control";
+import {
+  giveRunDirectory,
+  makeRunDirectory,
+  type MountRow,
+  RUN_DIRECTORY,
+  type RunDirectory,
+  readMountTable,
+  runDirectories,
+} from "@sluice/mount-control";
 import { check, native } from "@sluice/native";
 import { codeOf, failed, unfit, wrong } from "@sluice/runtime/cli";
 import { S } from "@sluice/vfs";
@@ -131,16 +139,15 @@ function isTaken(directory: string, uid: number): boolean {
   }
 }
 
-interface RunDirectory {
-  path: string;
+interface UserDirectory extends Pick<RunDirectory, "path" | "identity"> {
   policyFile: string | undefined;
 }
 
 /** The directory of the mount's sockets, with the policy. It is the user's only when it is complete. @throws CliError */
-function makeDirectory(mountpoint: string, policy: { name: string; bytes: Buffer } | undefined, { uid, gid }: Peer): RunDirectory {
+function makeDirectory(mountpoint: string, policy: { name: string; bytes: Buffer } | undefined, { uid, gid }: Peer): UserDirectory {
   if (isTaken(runDirectories(mountpoint)[0] as string, uid))
     throw unfit(mountpoint, "another user has, or had, a mount of this name (EBUSY)", "name another mount point");
-  const { path } = makeRunDirectory(mountpoint);
+  const { path, identity } = makeRunDirectory(mountpoint);
   if (!path.startsWith(`${RUN_DIRECTORY}/`)) throw failed(path, "sockets cannot be made in /run/sluice", "let the service write to /run");
   const policyFile = policy === undefined ? undefined : join(path, policy.name);
   if (policy !== undefined && policyFile !== undefined) {
@@ -148,7 +155,7 @@ function makeDirectory(mountpoint: string, policy: { name: string; bytes: Buffer
     chownSync(policyFile, uid, gid);
   }
   giveRunDirectory(path, { uid, gid });
-  return { path, policyFile };
+  return { path, identity, policyFile };
 }
 
 function placesOf({ mountpoint, lowers, above, upper, work }: Given): GivenPlaces {
@@ -185,7 +192,7 @@ function planUserMount(spec: UserSpec, fds: readonly number[], peer: Peer, tell:
   };
   judgeAsUser(configOf(spec, { ...paths, policyFile: undefined }), peer, tell);
   const policy = given.policyFd === undefined ? undefined : { name: spec.policyName, bytes: policyOf(given.policyFd) };
-  const { path: runDirectory, policyFile } = makeDirectory(paths.mountpoint, policy, peer);
+  const { path: runDirectory, identity: directoryIdentity, policyFile } = makeDirectory(paths.mountpoint, policy, peer);
   const config = configOf(spec, { ...paths, policyFile });
   const session = given.session === undefined ? undefined : handedFrom(given.session, HANDED_FD);
   const server: ServerConfig = { config, runDirectory, capabilities: "0", registerByKeeper: true, joined: false, groups, session };
@@ -193,7 +200,7 @@ function planUserMount(spec: UserSpec, fds: readonly number[], peer: Peer, tell:
     handed: given.session === undefined ? [] : handedFds(given.session),
     plan: { ...mountPlan(config), caller: { uid, gid, groups, places: placesOf(given) } },
     serverConfig: JSON.stringify(server),
-    ...{ runDirectory, user, becomesUser: true, graceMs: config.graceMs, capabilities: serverMask },
+    ...{ runDirectory, directoryIdentity, user, becomesUser: true, graceMs: config.graceMs, capabilities: serverMask },
   };
 }
 

@@ -4,11 +4,10 @@
  */
 import { readFileSync, readlinkSync } from "node:fs";
 import { basename } from "node:path";
-import { isBeneath, type MountRow, readMountTable } from "@sluice/mount-control";
+import { alreadyMounted, isBeneath, type MountRow, readMountTable } from "@sluice/mount-control";
 import { native, StatWord, toBytes } from "@sluice/native";
 import { AT, Attr, errnoName, O, S } from "@sluice/vfs";
 import { unfit } from "@sluice/runtime/cli";
-import { alreadyMounted } from "../../preflight/check-mountpoint.js";
 
 export interface GivenDirectory {
   fd: number;

@@ -241,7 +241,7 @@ export function configOf(spec: UserSpec, { mountpoint, lowers, upper, work, poli
     mountFlags: spec.mountFlags | MS.NOSUID | MS.NODEV | (upper === undefined ? MS.RDONLY : 0),
     ...{ userXattr: true, redirectDir: "nofollow", metacopy: false, index: "off", uuid: "auto", foreignMarks: false, volatile: false },
     ...{ xino, nonEmpty, coherentReaders, sharedLower, cacheTtlMs, maxStackDepth, locks, onOutage, staleForMs, decisionTimeoutMs, graceMs },
-    ...{ allowOther: false, engine: "devfuse", transport: "read", idlePolling: "off", keeper: "on", privilege: "auto", onRevoke: "report" },
+    ...{ allowOther: false, engine: "devfuse", transport: "auto", idlePolling: "off", keeper: "on", privilege: "auto", onRevoke: "report" },
     decision: policyFile === undefined ? { kind: "none" } : { kind: "embedded", policyFile, askTimeoutMs: askTimeoutMs ?? undefined },
     ...{ name: name ?? mountpoint, logLevel, logFile: undefined, decisionLog: undefined, control: undefined, admin: undefined },
     ...{ tracing: undefined, recordBase: undefined, activityFile: undefined },

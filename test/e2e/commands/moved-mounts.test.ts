@@ -1,0 +1,81 @@
+/**
+ * Mount points that change under a mount: another mount begins there at the same moment, covers it, or the directory above gets another
+ * name. Nothing is left behind, and what is there stays.
+ */
+import { spawnSync } from "node:child_process";
+import { mkdirSync, renameSync } from "node:fs";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { cleanUp, file, mountsBelow, mountSluice, plant, requires, runScript, runSluice, scratch } from "@sluice/testkit";
+import { expect } from "vitest";
+
+const { describe, test } = requires("/dev/fuse", "CAP_SYS_ADMIN", "command mount", "command umount");
+const AT_ONCE = 3;
+const SETTLE_MS = 600;
+
+const lower = (): string => plant(scratch(), { word: file("x") });
+
+function placeBelow(root: string): string {
+  const mountpoint = join(root, "above/view");
+  mkdirSync(mountpoint, { recursive: true });
+  return mountpoint;
+}
+
+for (const args of [
+  ["--keeper", "off"],
+  ["--keeper", "on"],
+])
+  describe(`with ${args.join(" ")}`, () => {
+    test("of mounts that begin on one mount point at once, one serves, and the others leave it alone", async () => {
+      const mountpoint = scratch();
+      const mounts = Array.from({ length: AT_ONCE }, () => mountSluice({ lowers: [lower()], mountpoint, args }));
+      const outcomes = await Promise.allSettled(mounts);
+      const [served, ...more] = outcomes.flatMap((outcome) => (outcome.status === "fulfilled" ? [outcome.value] : []));
+      expect(more).toEqual([]);
+      const refusals = outcomes.flatMap((outcome) => (outcome.status === "rejected" ? [String(outcome.reason)] : []));
+      expect(refusals.map((text) => /\(EBUSY\)|in use already/.test(text))).toEqual([true, true]);
+      expect((await runSluice(["status", mountpoint])).code).toBe(0);
+      expect((await runScript(["cat", join(mountpoint, "word")])).stdout).toBe("x");
+      expect(await served?.stop()).toMatchObject({ code: 0 });
+      expect(mountsBelow(mountpoint)).toEqual([]);
+    });
+
+    test("a mount ends in order after a directory above it was renamed", async () => {
+      const root = scratch();
+      const mount = await mountSluice({ lowers: [lower()], mountpoint: placeBelow(root), args });
+      renameSync(join(root, "above"), join(root, "elsewhere"));
+      expect(mountsBelow(root)).toHaveLength(1);
+      expect(await mount.stop()).toMatchObject({ code: 0 });
+      expect(mountsBelow(root)).toEqual([]);
+    });
+
+    test("a mount that another one covers waits for it, and then ends in order", async () => {
+      const mount = await mountSluice({ lowers: [lower()], args });
+      expect((await runScript(["mount", "-t", "tmpfs", "cover", mount.mountpoint])).code).toBe(0);
+      cleanUp(() => void spawnSync("umount", [mount.mountpoint]));
+      const stopped = mount.stop();
+      await sleep(SETTLE_MS);
+      expect(mountsBelow(mount.mountpoint)).toHaveLength(2);
+      expect((await runScript(["umount", mount.mountpoint])).code).toBe(0);
+      expect(await stopped).toMatchObject({ code: 0 });
+      expect(mount.log()).toContain("in use by the mount of cover (tmpfs)");
+      expect(mountsBelow(mount.mountpoint)).toEqual([]);
+    });
+  });
+
+test("status names the mount point of a mount that is asked for by another place", async () => {
+  const [root, copy] = [scratch(), scratch()];
+  const mount = await mountSluice({ lowers: [lower()], mountpoint: placeBelow(root) });
+  expect((await runScript(["mount", "--bind", mount.mountpoint, copy])).code).toBe(0);
+  cleanUp(() => void spawnSync("umount", [copy]));
+  const ofCopy = await runSluice(["status", copy]);
+  expect(ofCopy).toMatchObject({
+    code: 4,
+    stderr: expect.stringContaining(`it is a copy of the mount on ${mount.mountpoint}: name that one`),
+  });
+  expect((await runScript(["umount", copy])).code).toBe(0);
+  renameSync(join(root, "above"), join(root, "elsewhere"));
+  const moved = await runSluice(["status", join(root, "elsewhere/view")]);
+  expect(moved).toMatchObject({ code: 4, stderr: expect.stringContaining("if it was moved, name the place at which it was mounted") });
+  expect((await runSluice(["status", mount.mountpoint])).code).toBe(0);
+});
