@@ -1,17 +1,16 @@
 /**
  * Mount points that change under a mount: another mount begins there at the same moment, covers it, or the directory above gets another
- * name. Nothing is left behind, and what is there stays.
+ * name. Nothing is left behind, and the other mount stays.
  */
 import { spawnSync } from "node:child_process";
 import { mkdirSync, renameSync } from "node:fs";
 import { join } from "node:path";
-import { setTimeout as sleep } from "node:timers/promises";
-import { cleanUp, file, mountsBelow, mountSluice, plant, requires, runScript, runSluice, scratch } from "@sluice/testkit";
+import { cleanUp, eventually, file, mountsBelow, mountSluice, plant, requires, runScript, runSluice, scratch } from "@sluice/testkit";
 import { expect } from "vitest";
 
 const { describe, test } = requires("/dev/fuse", "CAP_SYS_ADMIN", "command mount", "command umount");
 const AT_ONCE = 3;
-const SETTLE_MS = 600;
+const PATIENCE_MS = 30_000;
 
 const lower = (): string => plant(scratch(), { word: file("x") });
 
@@ -50,15 +49,14 @@ for (const args of [
     });
 
     test("a mount that another one covers waits for it, and then ends in order", async () => {
-      const mount = await mountSluice({ lowers: [lower()], args });
+      const mount = await mountSluice({ lowers: [lower()], args: [...args, "--grace", "60s"] });
       expect((await runScript(["mount", "-t", "tmpfs", "cover", mount.mountpoint])).code).toBe(0);
       cleanUp(() => void spawnSync("umount", [mount.mountpoint]));
       const stopped = mount.stop();
-      await sleep(SETTLE_MS);
+      await eventually("it names the cover", PATIENCE_MS, () => mount.log().includes("in use by the mount of cover (tmpfs)"));
       expect(mountsBelow(mount.mountpoint)).toHaveLength(2);
       expect((await runScript(["umount", mount.mountpoint])).code).toBe(0);
       expect(await stopped).toMatchObject({ code: 0 });
-      expect(mount.log()).toContain("in use by the mount of cover (tmpfs)");
       expect(mountsBelow(mount.mountpoint)).toEqual([]);
     });
   });
