@@ -1,5 +1,6 @@
 // Loaded into a server by NODE_OPTIONS=--import: kills it within the next request that must be done exactly once, before call
-// number N of that request, as the file SLUICE_STEP_FILE says; ".over" beside that file says that there were fewer calls.
+// number N of that request, as the file SLUICE_STEP_FILE says; ".killed" beside that file says that it did, and ".over" that there were
+// fewer calls.
 import { readFileSync, unlinkSync, writeFileSync } from "node:fs";
 import { withParts } from "../harness/program-parts.mjs";
 import { LAYER_CALLS } from "./layer-calls.mjs";
@@ -27,6 +28,7 @@ let counting = false;
 
 function step() {
   if (!counting || --left > 0) return;
+  writeFileSync(`${file}.killed`, "");
   process.kill(process.pid, "SIGKILL");
   for (;;);
 }
