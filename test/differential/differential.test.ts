@@ -30,6 +30,7 @@ const FEW_SEEDS = 1;
 const SWEPT: readonly Setting[] = [
   { mode: "mediated", ground: "disk", lowers: 1, readOnly: false, forgetful: false, index: true },
   { mode: "granted", ground: "disk", lowers: 1, readOnly: false, forgetful: true, index: false },
+  { mode: "mixed", ground: "disk", lowers: 1, readOnly: false, forgetful: false, index: true, metacopy: true },
 ];
 const REGRESSIONS = fileURLToPath(new URL("regressions/", import.meta.url));
 const ROUND_MS = 300_000;

@@ -6,7 +6,7 @@ const LINE = "file 4755 0:0 mtime=now nlink=2 size=0 da39";
 
 function found(kernel: string, sluice: string, more: Partial<Found> = {}): Found {
   const place = { kind: "upper" as const, path: "s0/a", refused: new Set<string>(), swapped: false, ours: {}, theirs: {} };
-  return { mode: "granted", place, kernel, sluice, history: { aclRemoved: false, far: false }, ...more };
+  return { mode: "granted", place, kernel, sluice, history: { aclRemoved: false, far: false, completed: false }, ...more };
 }
 
 const names = (one: Found): string[] => explanationsOf(one).map(({ name }) => name);

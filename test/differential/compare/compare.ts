@@ -70,7 +70,7 @@ class Comparison {
       const refused = refusedNames(sequence.name, before).has(`${sequence.name}/${nameOf(step, before)}`);
       const swapped = sequence.operations.some(({ call }) => call === "swap");
       const place = { kind: "step" as const, operation, facts, part, refused, swapped };
-      const history = historyOf(sequence, before);
+      const history = historyOf(this.#setting, sequence, before);
       if (this.#explained({ mode: this.#setting.mode, place, kernel: one, sluice: other, history })) continue;
       return { sequence, where: `${index + 1} ${formatOperation(operation)} (${kernel.facts?.state})`, kernel: one, sluice: other };
     }
@@ -93,7 +93,7 @@ class Comparison {
   #trees(sequence: NamedSequence, steps: readonly Step[], { kernel, sluice }: RoundResult["trees"]): Failure | undefined {
     const refused = refusedNames(sequence.name, steps);
     const swapped = sequence.operations.some(({ call }) => call === "swap");
-    const common = { refused, swapped, history: historyOf(sequence, steps) };
+    const common = { refused, swapped, history: historyOf(this.#setting, sequence, steps) };
     for (const kind of ["merged", "upper"] as const) {
       const failure = this.#tree(sequence, { kind, ...common }, kernel[kind], sluice[kind]);
       if (failure !== undefined) return failure;

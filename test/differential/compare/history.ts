@@ -1,14 +1,19 @@
 /** The calls of a sequence before a difference, for entries whose difference shows later or elsewhere. */
+import { O } from "@sluice/vfs";
 import type { NamedSequence, Step } from "../run/round.js";
 import { isError } from "../script/is-error.js";
 import { slotKey } from "../script/operation.js";
+import type { Setting } from "../script/script.js";
 import type { History } from "./intended-differences.js";
 
 /** With the sequence's own directory before it, such a path makes a redirect of more than 256 bytes. */
 const LONG_REDIRECT = 250;
 
-export function historyOf({ plants }: NamedSequence, steps: readonly Step[]): History {
+const opensToWrite = ({ operation: { call, args } }: Step): boolean => call === "open" && (Number(args["flags"]) & O.ACCMODE) !== O.RDONLY;
+
+export function historyOf({ metacopy }: Setting, { plants }: NamedSequence, steps: readonly Step[]): History {
   return {
+    completed: metacopy === true && steps.some(opensToWrite),
     // Also if the call fails: setgid is cleared first.
     aclRemoved: steps.some(({ operation: { call, args } }) => call === "removexattr" && args["name"] === "system.posix_acl_access"),
     far: plants.some(({ path }) => path.length > LONG_REDIRECT),

@@ -60,6 +60,8 @@ export interface History {
   aclRemoved: boolean;
   /** The layers hold an object at a name so long that the kernel writes no redirect to it. */
   far: boolean;
+  /** With metacopy=on, a call opened something for writing. */
+  completed: boolean;
 }
 
 type Level = (lines: Lines) => Lines;
@@ -104,6 +106,10 @@ function levelRefusal(lines: Lines): Lines {
   return isDirectoryLine(lines[0]) ? levelTime(unmarked) : unmarked;
 }
 
+function levelFileTime(lines: Lines): Lines {
+  return lines[0].startsWith("file ") ? levelTime(lines) : lines;
+}
+
 /** One direction always, the other one also if the layers changed hands. */
 function eitherWay(swapped: boolean, level: Level): Level {
   return swapped ? (lines) => turned(level)(level(lines)) : level;
@@ -140,6 +146,13 @@ export const intendedDifferences: readonly IntendedDifference[] = [
       ["link", "linkfd"].includes(callOf(found)) &&
       ((found.kernel === "EPERM" && found.sluice === "ok") || (found.place.swapped && found.kernel === "ok" && found.sluice === "EPERM")),
     ends: true,
+  },
+  {
+    name: "an open for writing keeps the time of a metadata-only file",
+    modes: EVERY,
+    reason:
+      "With metacopy=on, an open for writing gives a metadata-only file its data. The kernel moves the time of change then, as if the caller had written. Sluice keeps it until somebody writes.",
+    levels: ({ history, place }) => (history.completed ? eitherWay(place.swapped, levelFileTime) : undefined),
   },
   {
     name: "removing an ACL leaves setgid",

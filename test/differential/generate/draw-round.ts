@@ -35,6 +35,8 @@ const STORAGES: readonly (readonly [number, LayerStorage])[] = [
   [1, "split"],
 ];
 const REMOUNTS: readonly (readonly Control[])[] = [[], [], ["remount"], ["swap"], ["remount", "swap"]];
+/** Its draws do not change those of the calls, so that seeds keep their sequences. */
+const drawsMetacopy = (seed: number): boolean => seededRandom(seed * 31 + 17).once(3);
 const CONTROL: Operation = { actor: "root", call: "remount", args: {} };
 
 /** All sequences of a round are remounted together. */
@@ -60,6 +62,7 @@ export function drawRound(seed: number, shape: RoundShape): Round {
     readOnly: random.once(12),
     forgetful: random.once(4),
     index: !random.once(3),
+    metacopy: drawsMetacopy(seed),
     ...shape.setting,
   };
   // Without an upper layer the kernel needs two (fs/overlayfs/super.c); Sluice accepts one.

@@ -50,19 +50,23 @@ async function onceFree<Value>(work: () => Value): Promise<Value> {
   }
 }
 
-export async function mountSide(side: Implementation, layers: Layers, setting: Setting, options: MountOptions = {}): Promise<Mounted> {
+export async function mountSide(side: Implementation, layers: Layers, setting: Setting, program: MountOptions = {}): Promise<Mounted> {
   const { lowers, upper, work } = layers;
   const index = setting.index ? "on" : "off";
+  const metacopy = setting.metacopy === true ? "on" : "off";
   const stack = setting.readOnly ? { lowers } : { lowers, upper, work };
   if (side === "kernel") {
     // They make the kernel do as Sluice does.
-    const kernelOptions = setting.readOnly ? "xino=off" : `redirect_dir=on,index=${index},metacopy=off,xino=off`;
+    const kernelOptions = setting.readOnly
+      ? `xino=off,metacopy=${metacopy}`
+      : `redirect_dir=on,index=${index},metacopy=${metacopy},xino=off`;
     const mountpoint = await onceFree(() => mountKernelOverlay({ ...stack, options: kernelOptions }));
     return { mountpoint, stop: () => onceFree(() => unmountKernelOverlay(mountpoint)) };
   }
   const policy = POLICIES[setting.mode];
   const engine = setting.mode === "portable" ? ["--engine", "fuse-native"] : [];
-  const args = setting.readOnly ? engine : [...engine, "-o", `index=${index}`];
-  const mount = await mountSluice({ ...stack, args, ...options, ...(policy === undefined ? {} : { sharedPolicy: policy }) });
+  const options = setting.readOnly ? `metacopy=${metacopy}` : `index=${index},metacopy=${metacopy}`;
+  const args = [...engine, "-o", options];
+  const mount = await mountSluice({ ...stack, args, ...program, ...(policy === undefined ? {} : { sharedPolicy: policy }) });
   return { mountpoint: mount.mountpoint, stop: async () => void (await mount.stop()) };
 }

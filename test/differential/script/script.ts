@@ -26,6 +26,8 @@ export interface Setting {
   forgetful: boolean;
   /** Hard links outlive copy-up. */
   index: boolean;
+  /** A change of attributes copies a file without its data (metacopy=on); off if omitted. */
+  metacopy?: boolean;
 }
 
 export type LayerName = "upper" | `lower${number}`;
