@@ -2,13 +2,14 @@
  * `sluice fsck` reports nothing on layers from the kernel. It finds each kind of damage, repairs it if possible, and finds
  * nothing afterwards.
  */
-import { mkdirSync, rmSync } from "node:fs";
+import { chmodSync, linkSync, mkdirSync, readdirSync, renameSync, rmSync } from "node:fs";
 import { join } from "node:path";
-import { directory, file, plant, requires, runSluice, scratch, whiteout } from "@sluice/testkit";
+import { directory, file, hardLink, mountSluice, plant, requires, runSluice, scratch, whiteout } from "@sluice/testkit";
 import { expect } from "vitest";
 import { changedLayers, layersBelow } from "./changed-layers.js";
 
 const { test } = requires("CAP_SYS_ADMIN", "kernel overlayfs", "command setfattr");
+const mounts = requires("/dev/fuse", "CAP_SYS_ADMIN");
 
 interface Found {
   path: string;
@@ -110,3 +111,20 @@ test("reports a mount that was volatile, and a live mount", async () => {
   expect(stdout).toMatch(/DAMAGE {2}work directory: work\/incompat\/volatile: an earlier mount was volatile.*: mend it by hand/);
   expect((await runSluice(["fsck", "--upper", upper])).stderr).toBe("sluice: fsck: no lower layer is given: add --lower DIR\n");
 });
+
+for (const index of ["on", "off"]) {
+  mounts.test(`finds copies of files with several names in order, with index=${index}`, async () => {
+    const [lower, upper, work] = [scratch(), scratch(), scratch()];
+    plant(lower, { "d/one": file("of two names"), "d/two": hardLink("d/one"), three: file("too"), "d/four": hardLink("three") });
+    const mount = await mountSluice({ lowers: [lower], upper, work, args: ["-o", `index=${index}`] });
+    const at = (name: string): string => join(mount.mountpoint, name);
+    mkdirSync(at("new"));
+    renameSync(at("three"), at("new/three"));
+    chmodSync(at("d/one"), 0o600);
+    linkSync(at("d/one"), at("new/five"));
+    for (const name of ["new", "d", "new"]) readdirSync(at(name));
+    expect((await mount.stop()).code).toBe(0);
+    const result = await runSluice(["fsck", "--upper", upper, "--lower", lower, "--work", work]);
+    expect(result).toMatchObject({ code: 0, stdout: `${upper}: no problems\n` });
+  });
+}

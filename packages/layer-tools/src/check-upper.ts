@@ -4,7 +4,7 @@
  */
 import { native, openBeneath } from "@sluice/native";
 import { escapeName } from "@sluice/runtime/cli";
-import { Errno, O, S } from "@sluice/vfs";
+import { AT, Attr, Errno, O } from "@sluice/vfs";
 import { join } from "./tree.js";
 import { type Hit, isDirectory, isMalformed, isRegular, type LayerStack, type LayerPath } from "./layer-stack.js";
 
@@ -31,6 +31,7 @@ const ORIGIN_HEADER = 21;
 const ORIGIN_MAGIC = 0xfb;
 const METACOPY_LEAST = 4;
 const list = Buffer.alloc(65_536);
+const lower = new Attr();
 
 export class UpperCheck {
   readonly #stack: LayerStack;
@@ -82,7 +83,9 @@ export class UpperCheck {
       if (!KNOWN.has(mark.split(".")[0] as string))
         this.#found(hit.path, `a mark that no overlayfs known here has: ${escapeName(this.#prefix + mark)}`, false);
     }
-    const origin = marks.has("origin") && this.#origin(hit);
+    const links = marks.has("origin") ? this.#origin(hit) : 0;
+    // Without the index, a copy of one name of several shows a number of its own, and the mount takes the directory's mark away.
+    const origin = links === 1 || (links > 1 && marks.has("nlink"));
     if (marks.has("nlink")) this.#nlink(hit);
     if (isRegular(hit.attr)) this.#file(hit, hits);
     if (!isDirectory(hit.attr)) return origin;
@@ -150,33 +153,36 @@ export class UpperCheck {
     else if (!hits.some(({ metacopy }) => !metacopy)) this.#found(hit.path, "a metadata-only copy whose data lies in no layer", true);
   }
 
-  /** @returns true if the object has a valid origin */
-  #origin(hit: Hit): boolean {
+  /** @returns the number of names of the object's origin; 0 if it has no valid one */
+  #origin(hit: Hit): number {
     const bytes = this.#stack.rawMark(hit, "origin") as Buffer;
     // Empty: copied up on a file system without file handles.
-    if (bytes.length === 0) return true;
+    if (bytes.length === 0) return 1;
     const mend: Mend = { do: "remove-mark", mark: "origin" };
     if (bytes.length <= ORIGIN_HEADER || bytes[1] !== ORIGIN_MAGIC || bytes[2] !== bytes.length) {
       this.#found(hit.path, "an origin mark that is malformed", false, mend);
-      return false;
+      return 0;
     }
-    if (this.#leadsSomewhere(bytes, hit.attr.mode & S.IFMT)) return true;
+    const links = this.#linksOf(bytes);
+    if (links > 0) return isDirectory(hit.attr) ? 1 : links;
     this.#found(hit.path, "its origin lies in none of the lower layers: its inode number is another one than before", false, mend);
-    return false;
+    return 0;
   }
 
-  #leadsSomewhere(origin: Buffer, kind: number): boolean {
+  /** 0 if no lower layer has the object; 1 if that cannot be known. */
+  #linksOf(origin: Buffer): number {
     for (const place of this.#stack.roots(1)) {
       const root = openBeneath(this.#stack.tree(place).fd, ".", O.RDONLY | O.DIRECTORY, 0);
       if (root < 0) continue;
       const fd = native.openByHandleAt(root, origin[4] as number, origin.subarray(ORIGIN_HEADER), O.PATH | O.NOFOLLOW | O.CLOEXEC);
       native.close(root);
-      if (fd === -Errno.EPERM || fd === -Errno.EOPNOTSUPP) return true;
+      if (fd === -Errno.EPERM || fd === -Errno.EOPNOTSUPP) return 1;
       if (fd < 0) continue;
+      const known = native.statx(fd, "", AT.EMPTY_PATH, lower.words) >= 0;
       native.close(fd);
-      return kind !== 0;
+      return known ? lower.nlink : 1;
     }
-    return false;
+    return 0;
   }
 
   #nlink(hit: Hit): void {
