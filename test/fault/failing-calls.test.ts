@@ -8,7 +8,7 @@ import { join } from "node:path";
 import { native } from "@sluice/native";
 import type { Overlay } from "@sluice/overlay";
 import { directory, file, plant, requires, scratch, type Tree, whiteout } from "@sluice/testkit";
-import { AT, Attr, type CallContext, Errno, O, S } from "@sluice/vfs";
+import { AT, Attr, type CallContext, Errno, O, S, UTIME } from "@sluice/vfs";
 import { expect } from "vitest";
 import { withFault } from "../../packages/overlay/dist/layer/testing/with-fault.js";
 import { entry, opened, overlayOver } from "../e2e/harness/bare-overlay.js";
@@ -216,3 +216,22 @@ test("the kernel asks for the attributes again after a change of which only a pa
   expect(await change()).toBe(0);
   expect(stale).toEqual([f]);
 });
+
+const nothing = { uid: undefined, gid: undefined, size: undefined, mode: undefined, atime: undefined, mtime: undefined, handle: undefined };
+const now = { sec: 0, nsec: UTIME.NOW };
+const CHANGES = { owner: { ...nothing, uid: 5 }, mode: { ...nothing, mode: 0o600 }, times: { ...nothing, mtime: now } };
+
+for (const [what, change] of Object.entries(CHANGES)) {
+  test(`a change of the ${what} in a directory that cannot be opened any more says why`, async () => {
+    // More than the mount keeps open: the first ones are closed after the turn.
+    const many = Array.from({ length: 200 }, (_, index) => `d${index}/f`);
+    const { overlay, find } = planted(Object.fromEntries(many.map((path) => [`upper/${path}`, "data"])));
+    const first = find(many[0] as string);
+    for (const path of many) find(path);
+    await new Promise(setImmediate);
+    const set = { ...change, killSuidgid: false };
+    const act = (): unknown => overlay.setattr(call, first, set, { attr: new Attr(), attrTtlMs: 0 });
+    expect(await withFault({ call: "openat", errno: Errno.EMFILE }, act)).toBe(Errno.EMFILE);
+    expect(await act()).toBe(0);
+  });
+}

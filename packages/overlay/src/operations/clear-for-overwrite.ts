@@ -23,6 +23,7 @@ export function clearForOverwrite(core: OperationContext, permit: Permit, plan: 
   if (plan.exchange || target?.upperDir === undefined) return 0;
   const scratch = core.fds.of(core.scratch as RealDir);
   const into = core.fds.of(plan.newParent.upperDir as RealDir);
+  if (scratch < 0 || into < 0) return scratch < 0 ? -scratch : -into;
   const source = openNode(core, target, O.RDONLY | O.DIRECTORY);
   if (source < 0) return -source;
   if (!hasEntries(source)) {

@@ -264,6 +264,7 @@ function setOwner(core: IoContext, permit: Permit, change: Change): number {
     if (status !== 0) return status;
   }
   const at = aim(core, node);
+  if (at.fd < 0) return -at.fd;
   return -effects(permit).fchownat(at.fd, at.name, set.uid ?? -1, set.gid ?? -1, AT.SYMLINK_NOFOLLOW | AT.EMPTY_PATH) || 0;
 }
 
@@ -283,12 +284,14 @@ function killSuid(core: IoContext, permit: Permit, call: CallContext, node: Node
 function setMode(core: IoContext, permit: Permit, node: Node, set: SetAttr): number {
   if (set.mode === undefined || node.kind === S.IFLNK) return 0;
   const at = aim(core, node);
+  if (at.fd < 0) return -at.fd;
   return -effects(permit).fchmodat(at.fd, at.name, set.mode & 0o7777, at.name === "" ? AT.EMPTY_PATH : AT.SYMLINK_NOFOLLOW) || 0;
 }
 
 function setTimes(core: IoContext, permit: Permit, node: Node, set: SetAttr): number {
   if (set.atime === undefined && set.mtime === undefined) return 0;
   const at = aim(core, node);
+  if (at.fd < 0) return -at.fd;
   const times = {
     atimeSec: set.atime?.sec ?? 0,
     atimeNsec: set.atime?.nsec ?? UTIME.OMIT,
