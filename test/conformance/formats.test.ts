@@ -310,6 +310,13 @@ for (const how of ["on", "off", "follow", "nofollow"]) {
   });
 }
 
+test("redirect_dir=nofollow ignores the redirect of a directory that has nothing to merge with, and refuses others", async () => {
+  const upper: Tree = { "own/moved": redirected("/old"), "both/moved": redirected("/old"), "both/last": directory() };
+  const middle: Tree = { "both/last": redirected("/old"), "middle/moved": redirected("/old") };
+  const script = "for d in own/moved both/moved both/last middle/moved; do ls -A $d; touch $d/new; ls -A $d; done";
+  await alike({ upper, lowers: [middle, { "old/f": "f", "both/x": "x" }], options: "redirect_dir=nofollow", script });
+});
+
 test("with userxattr marks are user.overlay.*, and neither redirects nor metadata-only files are followed", async () => {
   const prefix = "user.overlay.";
   await alike({

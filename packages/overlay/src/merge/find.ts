@@ -41,9 +41,17 @@ function walk(search: Search, dirs: readonly RealDir[]): number {
     const dir = dirs[i] as RealDir;
     const errno = followRefusal(search) || step(search, dir, search.name);
     if (errno !== 0 || search.stop) return errno;
-    if (search.path !== undefined) return followPath(search, dir.layer.index + 1);
+    if (search.path !== undefined) return meansNothing(search, dirs, i) ? 0 : followPath(search, dir.layer.index + 1);
   }
   return 0;
+}
+
+/**
+ * Without redirects, a directory in the last of its parent's directories has nothing to merge with, and its redirect is ignored
+ * (fs/overlayfs/namei.c, ovl_lookup_data.last).
+ */
+function meansNothing({ core, found }: Search, dirs: readonly RealDir[], at: number): boolean {
+  return core.config.redirectDir === "nofollow" && found.kind === S.IFDIR && at === dirs.length - 1;
 }
 
 /**
