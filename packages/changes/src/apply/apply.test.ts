@@ -145,21 +145,6 @@ test("files leave the session as they are, without its marks, and return with th
   expect(diffSnapshots(wholeOf(session.upper), changes)).toEqual([]);
 });
 
-test("a change of somebody else after an interrupted apply takes nothing else from the session", async () => {
-  const session = await plantSession({ one: file("old"), two: file("old") }, { one: file("new"), two: file("new") }, IN_MEMORY);
-  // The last rename of the two files has happened by then.
-  for (let calls = 0; readFileSync(join(session.base, "two"), "utf8") !== "new"; calls++) {
-    recoverApply(session.place);
-    await untilCall(calls, () => apply(session));
-  }
-  writeFileSync(join(session.base, "other"), "somebody else's");
-  renameSync(join(session.base, "other"), join(session.base, "one"));
-  expect(() => recoverApply(session.place)).toThrow(/^one: it changed after an apply had been interrupted/);
-  expect(readFileSync(join(session.base, "one"), "utf8")).toBe("somebody else's");
-  expect(readFileSync(join(session.base, "two"), "utf8")).toBe("old");
-  expect(readFileSync(join(session.upper, "two"), "utf8")).toBe("new");
-});
-
 test("applies access lists, and takes none over from the directory", async () => {
   const session = await plantSession(
     { listed: file("l"), "dir/inner": file("i") },

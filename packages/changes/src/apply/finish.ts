@@ -6,6 +6,7 @@ import { inDirectory, native } from "@sluice/native";
 import { escapeName, unfit } from "@sluice/runtime/cli";
 import { type Attr, Errno, RENAME } from "@sluice/vfs";
 import { contentStateOf, identityOf, inodeKeyOf, sealOf } from "../identity.js";
+import { FormerObjects, staying } from "./former-objects.js";
 import { OwnPlaces, restoreTimes } from "./own-objects.js";
 import { APPLY, closeAgain, exists, look, moveOwn, must, openIn, type Place, REMAINS, remove, UNDO } from "./place.js";
 import { addKnown, type ApplyRecord, DONE, readApplyRecord, readKnown, slotsOf, writeApplyRecord } from "./record.js";
@@ -155,6 +156,10 @@ function openSlotsAgain({ fd }: { fd: number }, { slots, steps }: ApplyRecord): 
 }
 
 interface Reversed {
+  /** What somebody changed since stays in its place. */
+  stuck: string[];
+  /** The paths beside those that got what the directory had there. */
+  formers: string[];
   /** The session has newer objects there. */
   newer: string[];
   /** Somebody removed the objects that the directory had there. */
@@ -162,8 +167,7 @@ interface Reversed {
 }
 
 /**
- * Reverses the steps, the last one first. @param left the directory of the parts that left the upper layer
- * @throws CliError if somebody changed the objects of some steps since
+ * Reverses the steps, the last one first. @param left the directory of the parts that left the upper layer. @throws CliError
  */
 function reverseAll(place: Place, directory: number, record: ApplyRecord, left?: number): Reversed {
   const at = slotsOf(record, place, directory);
@@ -172,15 +176,10 @@ function reverseAll(place: Place, directory: number, record: ApplyRecord, left?:
   try {
     const steps = new Steps(place.base.fd, slots ?? -1, { own, inBase: record.slots.in === "base" });
     for (const step of record.steps) steps.openNew(step);
-    const stuck = [...record.steps].reverse().flatMap((step) => steps.reverse(step) ?? []);
-    if (stuck.length === 0) return steps;
-    const names = stuck.map(escapeName).join(", ");
-    const kept = record.slots.in === "session" ? at.path : `${at.path}/${record.slots.name}`;
-    throw unfit(
-      names,
-      "it changed after an apply had been interrupted, which cannot be undone",
-      `take the files of the directory out of ${place.upper.path} and ${kept}`,
-    );
+    const stuck = [...record.steps].reverse().filter((step) => steps.reverse(step) !== undefined);
+    const beside = new FormerObjects(place.base.fd, slots ?? -1, own);
+    const formers = stuck.flatMap((step) => beside.putBeside(step) ?? []);
+    return { stuck: stuck.map(({ path }) => path), formers, newer: steps.newer, lost: steps.lost };
   } finally {
     own.close();
     if (slots !== undefined) native.close(slots);
@@ -216,9 +215,16 @@ function hasNotedRestored(place: Place, record: ApplyRecord): boolean {
   }
 }
 
+/** Once: the next command finds nothing to reverse. @throws CliError if something could not be */
+function tellOfRest(place: Place, record: ApplyRecord, { stuck, formers, lost }: Reversed): void {
+  const others = stuck.length === 0 ? "" : `, but not ${stuck.map(escapeName).join(", ")}, which changed since`;
+  if (lost.length > 0) throw removedFiles(place, record, { paths: lost, outcome: `${REST_UNDONE}${others}` });
+  if (stuck.length > 0) throw staying(stuck, formers);
+}
+
 /** The base becomes as it was before the apply, and nothing stays of it. @throws CliError also if it is so, but that cannot be noted */
 export function abandonApply(place: Place, directory: number, record: ApplyRecord): void {
-  const { lost } = reverseAll(place, directory, record);
+  const reversed = reverseAll(place, directory, record);
   restoreTimes(place.upper.fd, record.parents ?? []);
   removeSlots(place, directory, record);
   syncBase(place, record);
@@ -226,7 +232,7 @@ export function abandonApply(place: Place, directory: number, record: ApplyRecor
   discard(place, APPLY);
   // On a full disk its own record had the room.
   if (!isNoted) noteRestored(place, record);
-  if (lost.length > 0) throw removedFiles(place, record, { paths: lost, outcome: REST_UNDONE });
+  tellOfRest(place, record, reversed);
 }
 
 /** Puts a part back, unless the session has made another one there since. */
@@ -244,13 +250,13 @@ function putBack(place: Place, left: number, { path, index }: { path: string; in
 export function finishUndo(place: Place, directory: number, record: ApplyRecord): string[] {
   const names = stillKnown(place, record.names);
   const reversed = inApply(place, `${UNDO}/${LEFT}`, (left): Reversed => {
-    const { newer, lost } = reverseAll(place, directory, record, left);
+    const { newer, ...rest } = reverseAll(place, directory, record, left);
     const stay = [...record.leaves.entries()].flatMap(([index, path]) => (putBack(place, left, { path, index }) ? [] : [path]));
     for (const [index, mode] of record.closed ?? []) {
       const path = record.leaves[index] as string;
       if (!stay.includes(path)) closeAgain(place.upper.fd, path, mode);
     }
-    return { newer: [...newer, ...stay], lost };
+    return { ...rest, newer: [...newer, ...stay] };
   });
   restoreTimes(place.upper.fd, record.parents ?? []);
   removeSlots(place, directory, record);
@@ -258,7 +264,6 @@ export function finishUndo(place: Place, directory: number, record: ApplyRecord)
   // A slot may have a name of a file that stays: its removal is the last change.
   noteRestored(place, { steps: record.steps, names });
   discard(place, UNDO);
-  const { newer = [], lost = [] } = reversed ?? {};
-  if (lost.length > 0) throw removedFiles(place, record, { paths: lost, outcome: REST_UNDONE });
-  return newer;
+  if (reversed !== undefined) tellOfRest(place, record, reversed);
+  return reversed?.newer ?? [];
 }

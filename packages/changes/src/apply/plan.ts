@@ -60,6 +60,8 @@ export function reviewed({ object: { attr } }: Side, { conflict }: Difference, o
   return { ...lowerInodeOf(attr, ofOverlay), state: conflict === undefined ? state : undefined, seen: [String(changedAt(attr)), state] };
 }
 
+const madeOf = (attr: Attr): Made => ({ ...inodeOf(attr), state: contentStateOf(attr) });
+
 /** Its owner cannot take entries out of it, nor move it elsewhere. */
 const isClosed = ({ object: { attr } }: Side): boolean => isDirectory(attr) && (attr.mode & PRIVATE) !== PRIVATE;
 
@@ -180,7 +182,7 @@ export class Plan {
     const takesDirectory = old?.side.type === "directory";
     const isOther = content !== undefined || (old !== undefined && hidesSome(this.#stack, after.object, old.side.object));
     const marks = isOther || takesDirectory ? undefined : this.#movable?.marksOf(this.#stack, path, after);
-    const inode = marks === undefined ? await this.#copy({ path, old, after, content }, slot) : inodeOf(after.object.attr);
+    const inode = marks === undefined ? await this.#copy({ path, old, after, content }, slot) : madeOf(after.object.attr);
     const directory = after.type === "directory";
     const put = { path, slot, after: inode, directory };
     const step: Extract<Step, { do: "add" | "replace" }> =
@@ -206,7 +208,7 @@ export class Plan {
     const isCopy = await this.#stage(object, slot);
     const made = new Attr();
     must(native.statx(this.#slots, String(slot), AT.SYMLINK_NOFOLLOW, made.words), object.path, "its copy cannot be read");
-    return { ...inodeOf(made), ...(isCopy ? { state: contentStateOf(made) } : {}) };
+    return isCopy ? madeOf(made) : inodeOf(made);
   }
 
   /** @returns whether it is a file that nobody has elsewhere, and that is complete */

@@ -47,7 +47,7 @@ export type Mark = [name: string, value: string];
 
 /** A new object in its slot. */
 export interface Made extends Inode {
-  /** Of a file that was copied there: as `contentStateOf`. Earlier versions wrote none. */
+  /** As `contentStateOf`, unless it is a directory or has other names. Earlier versions wrote none, or only of copies. */
   state?: string;
 }
 

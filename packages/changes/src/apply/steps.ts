@@ -258,7 +258,6 @@ export class Steps {
       this.lost.push(step.path);
       return undefined;
     }
-    // It would be lost with the slots.
     if (step.do !== "remove" && isEdited(here, step.after)) return step.path;
     let status = 0;
     if (step.do === "add" && isInode(here, step.after)) status = this.#rename(step, true, RENAME.NOREPLACE);
@@ -279,6 +278,7 @@ export class Steps {
   #reverseOwn(step: OwnStep): string | undefined {
     const { path } = step;
     const isHere = isInode(look(this.#base, path, this.#here), step.after);
+    if (isHere && isEdited(this.#here, step.after)) return path;
     // The session has the old object if, and only if, the directory has the new one.
     if (step.do === "replace" && isHere !== isInode(this.#own.look(path), step.before)) return path;
     if (isHere && !reversed(step, this.#bringBack(step))) return path;
@@ -302,7 +302,7 @@ function isTaken(step: MovingStep, here: Attr | undefined): boolean {
   return step.do === "remove" ? here === undefined : step.do === "replace" && isInode(here, step.after);
 }
 
-/** Somebody changed a new file after it had got its place. */
+/** Somebody changed a new file after it had got its place. Otherwise it goes to the session or with the slots, and a change of it, too. */
 function isEdited(here: Attr | undefined, after: Made): boolean {
   return after.state !== undefined && isInode(here, after) && contentStateOf(here) !== after.state;
 }
