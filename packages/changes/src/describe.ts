@@ -35,7 +35,7 @@ export function shownDifferences(selected: readonly Difference[]): Difference[] 
   });
 }
 
-const octal = (mode: number): string => `0${(mode & 0o7777).toString(8)}`;
+export const octal = (mode: number): string => `0${(mode & 0o7777).toString(8)}`;
 /** Of a file: whoever runs it gets them, as with the set-user-ID bit of root. */
 const CAPABILITIES = "security.capability";
 const PLAIN_MODES: readonly number[] = [0o644, 0o755, 0o664, 0o775, 0o600, 0o700, 0o777];
@@ -55,16 +55,27 @@ function attributeNames(stack: LayerStack, object: Side["object"]): string[] {
   return object.listed.filter((name) => !isMark(prefix, name)).sort();
 }
 
+const OF_RIGHTS: readonly [kind: string, names: readonly string[]][] = [
+  ["capabilities", [CAPABILITIES]],
+  ["access list", [ACCESS_ACL, DEFAULT_ACL]],
+];
+
+const kindsIn = (names: readonly string[]): string[] =>
+  OF_RIGHTS.filter(([, those]) => names.some((name) => those.includes(name))).map(([kind]) => kind);
+
 /** Rights on a new object, or by it, that are not usual: such as the set-user-ID bit. */
 function rightsOf(stack: LayerStack, { object, type }: Side): string[] {
   if (type === "symlink") return [];
   const { mode } = object.attr;
-  const names = attributeNames(stack, object);
-  return [
-    ...(PLAIN_MODES.includes(mode & 0o7777) ? [] : [`mode ${octal(mode)}`]),
-    ...(names.includes(CAPABILITIES) ? ["capabilities"] : []),
-    ...(names.includes(ACCESS_ACL) || names.includes(DEFAULT_ACL) ? ["access list"] : []),
-  ];
+  const unusual = PLAIN_MODES.includes(mode & 0o7777) ? [] : [`mode ${octal(mode)}`];
+  return [...unusual, ...kindsIn(attributeNames(stack, object))];
+}
+
+/** Such as "capabilities", and "extended attributes" for all that say nothing of rights. */
+export function kindsOfAttributes(stack: LayerStack, sides: readonly Side[]): string[] {
+  const names = sides.flatMap(({ object }) => attributeNames(stack, object));
+  const isOther = names.some((name) => OF_RIGHTS.every(([, those]) => !those.includes(name)));
+  return [...kindsIn(names), ...(isOther ? ["extended attributes"] : [])];
 }
 
 /** A new object that is more than a file or a directory. */

@@ -7,6 +7,7 @@ import {
   fifo,
   sparse,
   file,
+  hardLink,
   requires,
   scratch,
   snapshot,
@@ -23,6 +24,7 @@ import { plantSession } from "../testing/plant-session.js";
 import { textHunks } from "./text-hunks.js";
 
 const { test } = requires("CAP_SYS_ADMIN", "command git");
+const { test: withLists } = requires("CAP_SYS_ADMIN", "command git", "command setfacl");
 
 /** The patch of a session, applied by git to a copy of its base; with the tree that it should give. */
 async function applied(base: Tree, upper: Tree): Promise<string> {
@@ -103,17 +105,59 @@ test("names the changes that a patch cannot hold", async () => {
     },
   );
   const all = session.review();
-  const missing = all.map((one) => `${one.path}: ${missingInPatch(one, new Set()) ?? "nothing"}`);
+  const missing = all.map((one) => `${one.path}: ${missingInPatch(session.stack(), one, new Set()) ?? "nothing"}`);
   expect(missing).toEqual([
     "bare: an empty directory",
     "large: a file of more than 256 MiB",
-    "mode: its mode",
+    "mode: its mode 0600",
     "owner: its owner",
     "pipe: neither a file nor a symbolic link",
     "plain: nothing",
   ]);
   const patches = [...patchesOf(session.stack(), all, new Map())].flatMap(([, made]) => made);
   expect(patches.map(({ text }) => text.split("\n")[0])).toEqual(["diff --git a/plain b/plain"]);
+});
+
+/** As setcap(8) writes it. */
+const CAP_SETUID = Buffer.from("0100000280000000000000000000000000000000", "hex");
+
+withLists("names the rights of a new object that a patch cannot hold, and its other names", async () => {
+  const session = await plantSession(
+    { kind: symlink("elsewhere"), run: file("r"), "was/": directory() },
+    {
+      "dir/": directory({ mode: 0o1777 }),
+      "dir/in": file("in"),
+      caps: file("c", { mode: 0o755, xattrs: { "security.capability": CAP_SETUID } }),
+      kind: file("k", { mode: 0o4755 }),
+      link: symlink("to"),
+      listed: file("l"),
+      noted: file("n", { xattrs: { "user.note": "kept" } }),
+      one: file("1"),
+      other: hardLink("one"),
+      owned: file("o", { uid: 7 }),
+      run: file("changed", { mode: 0o6755 }),
+      secret: file("s", { mode: 0o600 }),
+    },
+  );
+  execFileSync("setfacl", ["--modify", "u:1000:r-x", join(session.upper, "run")]);
+  execFileSync("setfacl", ["--modify", "u:1000:r--", join(session.upper, "listed")]);
+  const all = session.review();
+  const parents = parentsOf(shownDifferences(all));
+  expect(
+    all.flatMap((one) => (one.path === "dir/in" ? [] : [`${one.path}: ${missingInPatch(session.stack(), one, parents) ?? "nothing"}`])),
+  ).toEqual([
+    "caps: its capabilities",
+    "dir: its mode 01777",
+    "kind: its mode 04755",
+    "link: nothing",
+    "listed: its access list",
+    "noted: its extended attributes",
+    "one: its hard link to other",
+    "other: its hard link to one",
+    "owned: its owner",
+    "run: its access list and mode 06755",
+    "secret: its mode 0600",
+  ]);
 });
 
 test("names the removals of empty directories, of which git removes none", async () => {
@@ -130,7 +174,7 @@ test("names the removals of empty directories, of which git removes none", async
   const byPath = new Map(all.map((one) => [one.path, one]));
   const shown = shownDifferences(all);
   const missing = shown.flatMap((one) => {
-    const reason = missingInPatch(one, parentsOf(shown), byPath.get(one.from ?? ""));
+    const reason = missingInPatch(session.stack(), one, parentsOf(shown), byPath.get(one.from ?? ""));
     return reason === undefined ? [] : [`${one.path}: ${reason}`];
   });
   expect(missing).toEqual(["kind/bare: the removal of an empty directory", "lone: the removal of an empty directory"]);
@@ -156,10 +200,10 @@ test("names of a renamed file only the metadata that a patch cannot hold", async
   const missing = (selected: typeof all): string[] =>
     shownDifferences(selected)
       .filter(({ after }) => after !== undefined)
-      .map((one) => `${one.path}: ${missingInPatch(one, new Set(["moved"]), byPath.get(one.from ?? "")) ?? "nothing"}`);
-  expect(missing(all)).toEqual(["moved: nothing", "moved/one: nothing", "moved/three: its owner", "moved/two: its mode"]);
+      .map((one) => `${one.path}: ${missingInPatch(session.stack(), one, new Set(["moved"]), byPath.get(one.from ?? "")) ?? "nothing"}`);
+  expect(missing(all)).toEqual(["moved: nothing", "moved/one: nothing", "moved/three: its owner", "moved/two: its mode 0600"]);
   const alone = all.filter(({ path }) => path.startsWith("moved"));
-  expect(missing(alone)).toEqual(["moved: nothing", "moved/one: nothing", "moved/three: nothing", "moved/two: nothing"]);
+  expect(missing(alone)).toEqual(["moved: nothing", "moved/one: nothing", "moved/three: its owner", "moved/two: its mode 0600"]);
 });
 
 test("makes hunks that git applies to whatever lines there are", () => {

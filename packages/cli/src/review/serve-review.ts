@@ -161,7 +161,7 @@ class ReviewServer {
     const byPath = new Map(all.list.map((each) => [each.path, each]));
     const text = [...patchesOf(stack, [one], byPath)].flatMap(([, patches]) => patches.map((patch) => forTerminal(patch.text))).join("");
     const isCut = text.length > MAX_PATCH_LENGTH;
-    const missing = missingInPatch(one, parentsOf(shown), one.from === undefined ? undefined : byPath.get(one.from)) ?? null;
+    const missing = missingInPatch(stack, one, parentsOf(shown), one.from === undefined ? undefined : byPath.get(one.from)) ?? null;
     return { patch: isCut ? text.slice(0, MAX_PATCH_LENGTH) : text, isCut, missing };
   }
 

@@ -38,7 +38,7 @@ async function printPatch(review: Review, all: readonly Difference[], byPath: Re
     for (const { text } of patches) await print(process.stdout.isTTY ? forTerminal(text) : bytes(text));
   const parents = parentsOf(shown);
   for (const one of shown) {
-    const missing = missingInPatch(one, parents, one.from === undefined ? undefined : byPath.get(one.from));
+    const missing = missingInPatch(stack, one, parents, one.from === undefined ? undefined : byPath.get(one.from));
     if (missing !== undefined) process.stderr.write(`sluice: ${escapeName(one.path)}: the patch does not hold it: ${missing}\n`);
     if ((one.merge?.conflicts ?? 0) > 0)
       process.stderr.write(`sluice: ${escapeName(one.path)}: the patch has the merge, with its conflicts between markers\n`);
