@@ -2,7 +2,7 @@
 export { applyDifferences, type Selection } from "./apply/apply.js";
 export { forgetUndo } from "./apply/finish.js";
 export type { Place } from "./apply/place.js";
-export { hasApply, recoverApply } from "./apply/recover.js";
+export { hasApply, type Recovery, recoverApply } from "./apply/recover.js";
 export { appliedAt, noteStates, passStates, undoApply, type Undone } from "./apply/undo.js";
 export { noteWriters } from "./apply/writers.js";
 export { completeSelection, withoutLeft } from "./complete-selection.js";

@@ -1,7 +1,19 @@
 import { execFileSync } from "node:child_process";
-import { chmodSync, closeSync, ftruncateSync, openSync, readdirSync, renameSync, rmSync, writeFileSync, writeSync } from "node:fs";
+import {
+  chmodSync,
+  closeSync,
+  ftruncateSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+  writeSync,
+} from "node:fs";
 import { join } from "node:path";
-import { directory, fifo, file, requires, symlink, whiteout } from "@sluice/testkit";
+import { directory, fifo, file, requires, scratch, symlink, whiteout } from "@sluice/testkit";
 import { native } from "@sluice/native";
 import { expect, vi } from "vitest";
 import { differenceLine, selectorOf, shownDifferences, summaryOf } from "./index.js";
@@ -149,6 +161,17 @@ test("selects by paths and patterns", () => {
 });
 
 test("an empty word, as of a variable that is not set, selects nothing", () => {
+  const root = scratch();
+  mkdirSync(join(root, "base/src"), { recursive: true });
+  symlinkSync("base", join(root, "link"));
+  const reached = (word: string): string[] => ["src/a", "other"].filter(selectorOf(join(root, "base"), [word]));
+  expect(["link", "link/src", "link/src/a", "link/src/a/gone"].map((word) => reached(join(root, word)))).toEqual([
+    ["src/a", "other"],
+    ["src/a"],
+    ["src/a"],
+    [],
+  ]);
+  expect(() => reached(join(root, "elsewhere"))).toThrow(/the path is not in/);
   expect(() => selectorOf("/base", [""])).toThrow(/the path is empty/);
   for (const pattern of ["!", "!/"]) expect(() => selectorOf("/base", [pattern])).toThrow(/the pattern is empty/);
   expect(["f"].filter(selectorOf("/base", ["."]))).toEqual(["f"]);

@@ -1,4 +1,6 @@
 /** Chooses differences by paths and `!patterns`. */
+import { realpathSync } from "node:fs";
+import { dirname, join } from "node:path";
 import { toBytes } from "@sluice/native";
 import { wrong } from "@sluice/runtime/cli";
 import { isWithin } from "./difference.js";
@@ -32,14 +34,28 @@ function matcherOf(pattern: string): (path: string) => boolean {
   }
 }
 
+/** The directory may also be reached by symbolic links. The last names need not exist any more. */
+function withoutLinks(path: string): string {
+  for (let directory = dirname(path); ; directory = dirname(directory)) {
+    try {
+      return join(realpathSync.native(directory), path.slice(directory.length));
+    } catch {
+      if (directory === "/") return path;
+    }
+  }
+}
+
 /** Below the directory. @throws CliError */
 function pathsIn(base: string, words: readonly string[]): string[] {
   const within = (word: string): string => {
     if (word === "") throw wrong('""', "the path is empty", 'name a path in the directory of the session, or "." for all of it');
     const path = word.replace(/(?!^)\/+$/, "");
     if (!path.startsWith("/")) return path.replace(/^(\.\/+)+/, "").replace(/^\.$/, "");
-    if (!isWithin(path, base)) throw wrong(word, `the path is not in ${base}`, "name a path in the directory of the session");
-    return path.slice(base.length + 1);
+    const real = isWithin(path, base) ? path : withoutLinks(path);
+    if (isWithin(real, base)) return real.slice(base.length + 1);
+    // The path may be a link to the directory itself.
+    if (withoutLinks(`${path}/.`) === base) return "";
+    throw wrong(word, `the path is not in ${base}`, "name a path in the directory of the session");
   };
   return words.filter((word) => !word.startsWith("!")).map((word) => toBytes(within(word)));
 }

@@ -5,11 +5,22 @@ import { unfit } from "@sluice/runtime/cli";
 import { sealOf } from "../identity.js";
 import { finishUndo, inApply, removedFiles } from "./finish.js";
 import { isOwn } from "./own-objects.js";
-import { look, must, openIn, type Place, UNDO } from "./place.js";
+import { APPLY, look, must, openIn, type Place, UNDO } from "./place.js";
 import { isInode } from "./steps.js";
 import { findWriters, type Writers } from "./writers.js";
 import { Earlier } from "./restored.js";
-import { addKnown, type ApplyRecord, DONE, readApplyRecord, readKnown, slotsOf, type States, UNDOING, writeKnown } from "./record.js";
+import {
+  addKnown,
+  type ApplyRecord,
+  BEGUN,
+  DONE,
+  readApplyRecord,
+  readKnown,
+  slotsOf,
+  type States,
+  UNDOING,
+  writeKnown,
+} from "./record.js";
 
 /** The paths that somebody changed since, or added to a directory that would go. */
 function changedSince(place: Place, { seals, steps }: ApplyRecord): string[] {
@@ -98,8 +109,14 @@ export function passStates(from: Pick<Place, "directory">, to: Pick<Place, "dire
   if (states.length > 0) addKnown(to, states);
 }
 
-/** When the last apply ended, in milliseconds since 1970; undefined if there is none to undo. */
+/** The end of the last apply, and what a killed command left: the next one on the session ends it. */
+const LAST: readonly string[] = [`${UNDO}/${DONE}`, `${UNDO}/${UNDOING}`, `${APPLY}/${DONE}`, `${APPLY}/${BEGUN}`];
+
+/** When something was applied or undone last, in milliseconds since 1970; undefined if there is nothing to undo. */
 export function appliedAt(place: Pick<Place, "directory">): number | undefined {
-  const attr = look(place.directory.fd, `${UNDO}/${DONE}`);
-  return attr === undefined ? undefined : attr.mtimeSec * 1000 + attr.mtimeNsec / 1e6;
+  const times = LAST.flatMap((name) => {
+    const attr = look(place.directory.fd, name);
+    return attr === undefined ? [] : [attr.mtimeSec * 1000 + attr.mtimeNsec / 1e6];
+  });
+  return times.length === 0 ? undefined : Math.max(...times);
 }

@@ -10,6 +10,7 @@ import {
   noteStates,
   passStates,
   type Place,
+  type Recovery,
   recoverApply,
   restoreOriginalIds,
   reviewLayers,
@@ -75,9 +76,10 @@ export function noteApplied(session: Session, checkpoint: string): void {
 }
 
 /** Ends an apply or undo that was killed. The session is locked. @throws CliError */
-function recover(place: Place): void {
+function recover(place: Place): Recovery | undefined {
   const recovery = recoverApply(place);
   if (recovery !== undefined) process.stderr.write(`sluice: ${place.name}: an interrupted command was ended: ${recovery}\n`);
+  return recovery;
 }
 
 /** Before changes leave a session, or return: its own layers become one upper layer. The session is locked. @throws CliError */
@@ -119,9 +121,10 @@ export function completeLayers(session: Session): void {
 }
 
 /** Before a command runs in a session again: its layers are not changed under it. The session is locked. @throws CliError */
-export function recoverSession(session: Session): void {
-  if (hasApply(onDisk(session))) recover(placeOf(session));
+export function recoverSession(session: Session): Recovery | undefined {
+  const recovery = hasApply(onDisk(session)) ? recover(placeOf(session)) : undefined;
   completeLayers(session);
+  return recovery;
 }
 
 /** Before a session is removed: nothing of it stays in its directory, which may be gone. The session is locked. @throws CliError */

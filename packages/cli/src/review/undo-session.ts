@@ -2,7 +2,7 @@
 import { appliedAt, undoApply, type Undone } from "@sluice/changes";
 import { CliError, counted, escapeName, escapeTextName, EXIT, unfit } from "@sluice/runtime/cli";
 import { becomeOwner, listSessions, openSession, type Session } from "@sluice/sessions";
-import { soleUpper } from "./session-changes.js";
+import { recoverSession, soleUpper } from "./session-changes.js";
 
 /** The session with the latest apply. @throws CliError */
 function lastApplied(): Session {
@@ -36,6 +36,10 @@ function refuse({ name }: Session, { changed, writers }: Extract<Undone, { done:
   });
 }
 
+function tell({ base, name }: Session, what: string, wasDiscarded: boolean): void {
+  process.stdout.write(`undone in ${escapeTextName(base)}: ${what} of session ${name}${wasDiscarded ? ", which is there again" : ""}\n`);
+}
+
 export async function undo(name: string | undefined): Promise<void> {
   becomeOwner();
   const session = name === undefined ? lastApplied() : openSession(name, { discarded: true });
@@ -43,15 +47,15 @@ export async function undo(name: string | undefined): Promise<void> {
   const wasDiscarded = session.record.discarded;
   // Before the directory changes: if this is killed, other commands find the session and recover it.
   if (wasDiscarded) session.setDiscarded(false);
-  const place = await soleUpper(session);
-  const undone = undoApply(place);
+  const recovery = recoverSession(session);
+  // That was the last apply: an earlier one stays.
+  if (recovery === "apply undone" || recovery === "undo finished") return tell(session, "the last apply", wasDiscarded);
+  const undone = undoApply(await soleUpper(session));
   if (!undone.done) {
     if (wasDiscarded) session.setDiscarded(true);
     refuse(session, undone);
   }
   for (const path of undone.newer)
     process.stderr.write(`sluice: ${escapeName(path)}: the session has a newer change, and keeps that one\n`);
-  process.stdout.write(
-    `undone in ${escapeTextName(session.base)}: ${counted(undone.paths, "path")} of session ${session.name}${wasDiscarded ? ", which is there again" : ""}\n`,
-  );
+  tell(session, counted(undone.paths, "path"), wasDiscarded);
 }
