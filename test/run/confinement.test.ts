@@ -154,9 +154,10 @@ describe.each(CALLERS)("as %s", (caller) => {
         "writes outside": `echo x > "${around}/made"`,
         "reads the secret": `cat "${project.base}/.env"`,
         "finds the state": `ls -A "${project.state}/sluice" | grep .`,
+        "moves the directory above the state": `mv "${project.state}" "${project.state}-away"`,
       };
       const { stdout, stderr } = await project.sluice(["run", "--write", around, "--", "sh", "-c", attempts(texts)]);
-      expect(answers(stdout), stderr).toEqual({ "writes outside": "yes", "reads the secret": "no", "finds the state": "no" });
+      expect(answers(stdout), stderr).toEqual({ ...all(texts, "no"), "writes outside": "yes" });
       expect((await runScript(["cat", join(around, "made")])).stdout).toBe("x\n");
       const inside = await project.sluice(["run", "--write", "dir", "--", "true"]);
       expect(inside).toMatchObject({ code: 2, stderr: expect.stringContaining("lies in the directory of the session") as unknown });

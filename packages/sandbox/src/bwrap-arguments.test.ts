@@ -25,3 +25,10 @@ test("covers each socket that the command would see, but those that it may reach
   // The state is no directory here.
   expect(covered).toEqual(["/srv/app.sock", PLAN.state]);
 });
+
+test("mounts each directory between one that the command may write and the view in it, so that it cannot be moved", () => {
+  const plan = { ...PLAN, base: "/srv/a/b/project", writable: ["/srv/a", "/elsewhere", "/srv"] };
+  const words = bwrapArguments(plan)([]);
+  const bound = words.filter((word, at) => words[at - 1] === "--bind" && words[at + 1] === word);
+  expect(bound).toEqual(["/srv/a", "/elsewhere", "/srv", "/srv/a", "/srv/a/b", "/srv/state", "/srv/shown.sock"]);
+});

@@ -134,6 +134,21 @@ function isSeen(path: string, { asRoot, emptied, writable, readOnly, home }: Con
   return !hidden.some((directory) => isBeneath(path, directory));
 }
 
+/**
+ * The directories between one of `--write` and a cover or the view in it. The command could move one away, with all that is mounted in it, and
+ * put a link in its place, which later commands on the session would follow. A directory on which something is mounted cannot be moved.
+ */
+function pinned({ base, state, mounts, writable }: Confinement): string[] {
+  if (writable.length === 0) return [];
+  const covered = [base, state].flatMap((path) => [path, ...aliasesOf(path, mounts).map((alias) => alias.path)]);
+  const directories = new Set<string>();
+  for (const path of covered)
+    for (const added of writable.filter((one) => isBeneath(path, one) && path !== one))
+      for (let at = dirname(path); at !== added; at = dirname(at)) directories.add(at);
+  // A directory comes before those in it.
+  return [...directories].sort().flatMap((path) => ["--bind", path, path]);
+}
+
 function covers(plan: Confinement): string[] {
   const hidden = [plan.state, ...(plan.home === undefined ? [] : [plan.home.path])].flatMap((path) => aliasesOf(path, plan.mounts));
   return [plan.state, ...hidden.map(({ path }) => path)]
@@ -181,7 +196,9 @@ function isReadable(directory: string): boolean {
 export function bwrapArguments(plan: Confinement): (sockets: readonly string[]) => string[] {
   const added = [
     ...plan.readOnly.flatMap((path) => ["--ro-bind", path, path]),
-    ...[...plan.writable, ...plan.reachable].flatMap((path) => ["--bind", path, path]),
+    ...plan.writable.flatMap((path) => ["--bind", path, path]),
+    ...pinned(plan),
+    ...plan.reachable.flatMap((path) => ["--bind", path, path]),
   ];
   const first = [
     ...identity(plan),
