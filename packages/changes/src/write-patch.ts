@@ -69,7 +69,7 @@ function changedOf(stack: LayerStack, { aspects }: Difference, { before, after }
   ];
 }
 
-/** What a new object has that git does not give it. */
+/** The metadata of a new object that git does not give it. */
 function unusualOf(stack: LayerStack, side: Side): string[] {
   const { mode, uid } = side.object.attr;
   return [

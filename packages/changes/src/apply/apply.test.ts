@@ -197,6 +197,19 @@ test("an undo or a recovery that is killed at any call is finished by the next c
   }
 }, 120_000);
 
+test("a file that got another name for a moment is no conflict after a killed apply", async () => {
+  const session = await plantSession({ a: file("a", { mtimeNs: 1n }) }, { a: file("a", { mode: 0o755, mtimeNs: 1n }), b: hardLink("a") });
+  for (let calls = 0; ; calls++) {
+    const ended = await untilCall(calls, () => apply(session));
+    recoverApply(session.place);
+    if (ended) break;
+    if (session.review().length === 0) undoApply(session.place);
+    expect(reviewed(session).conflicts, `after ${calls} calls`).toEqual([]);
+  }
+  undoApply(session.place);
+  expect(reviewed(session).conflicts).toEqual([]);
+});
+
 test("applies a part, and leaves the rest in the session", async () => {
   const session = await plantSession(BASE, UPPER);
   await apply(session, ["edited", "kind", "gone", "dir/sub"]);

@@ -220,14 +220,18 @@ class Apply {
 
 const hasSeveralNames = ({ attr }: Hit): boolean => !isDirectory(attr) && attr.nlink > 1;
 
+/** In the directory or in the session: a file of the directory may get another name for a moment. */
+const isLinked = ({ before, after }: Difference): boolean =>
+  [before, after].some((side) => side !== undefined && hasSeveralNames(side.object));
+
 /** The names of files of which a step may take or link another name. */
 function namesOf({ chosen, rest, unchanged = new Map() }: Selection, ofOverlay: boolean): NonNullable<ApplyRecord["names"]> {
-  const taken = chosen.flatMap(({ before }) => (before === undefined ? [] : [before.object]));
-  const touched = new Set([...taken, ...[...unchanged.values()].flat()].filter(hasSeveralNames).map(({ attr }) => inodeKeyOf(attr)));
+  const taken = chosen.flatMap((one) => (one.before === undefined || !isLinked(one) ? [] : [one.before.object]));
+  const touched = new Set([...taken, ...[...unchanged.values()].flat()].map(({ attr }) => inodeKeyOf(attr)));
   if (touched.size === 0) return [];
   return [...chosen, ...rest].flatMap((one) => {
     const { path, before } = one;
-    if (before === undefined || !hasSeveralNames(before.object) || !touched.has(inodeKeyOf(before.object.attr))) return [];
+    if (before === undefined || isDirectory(before.object.attr) || !touched.has(inodeKeyOf(before.object.attr))) return [];
     return [{ path, before: reviewed(before, one, ofOverlay) }];
   });
 }

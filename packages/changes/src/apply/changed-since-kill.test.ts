@@ -1,4 +1,4 @@
-// Somebody changes the directory after an apply or an undo was killed: what the next command finds then.
+// Changes of the directory after an apply or an undo was killed: the next command leaves them there.
 import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { directory, file, requires, type Tree, whiteout } from "@sluice/testkit";

@@ -156,7 +156,7 @@ function openSlotsAgain({ fd }: { fd: number }, { slots, steps }: ApplyRecord): 
 }
 
 interface Reversed {
-  /** What somebody changed since stays in its place. */
+  /** The paths of objects that somebody changed since: they stay there. */
   stuck: string[];
   /** The paths beside those that got what the directory had there. */
   formers: string[];

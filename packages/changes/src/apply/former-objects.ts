@@ -90,7 +90,7 @@ function named(paths: readonly string[]): string {
   return `${paths.slice(0, MAX_NAMED).map(escapeName).join(", ")}${more}`;
 }
 
-/** Of steps that could not be reversed: everything else was. @param formers the new paths of what was there before */
+/** Of steps that could not be reversed: everything else was. @param formers the new paths of the objects from before */
 export function staying(paths: readonly string[], formers: readonly string[]): Error {
   const problem = "it changed before an interrupted command was reversed: it stays, and the rest was undone";
   const remedy = formers.length === 0 ? "run the command again" : `compare it with the file from before the apply: ${named(formers)}`;

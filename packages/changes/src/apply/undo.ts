@@ -109,7 +109,7 @@ export function passStates(from: Pick<Place, "directory">, to: Pick<Place, "dire
   if (states.length > 0) addKnown(to, states);
 }
 
-/** The end of the last apply, and what a killed command left: the next one on the session ends it. */
+/** Records of the last apply, and of a killed command, which the next one on the session ends. */
 const LAST: readonly string[] = [`${UNDO}/${DONE}`, `${UNDO}/${UNDOING}`, `${APPLY}/${DONE}`, `${APPLY}/${BEGUN}`];
 
 /** When something was applied or undone last, in milliseconds since 1970; undefined if there is nothing to undo. */
