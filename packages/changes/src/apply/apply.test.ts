@@ -210,6 +210,17 @@ test("a file that got another name for a moment is no conflict after a killed ap
   expect(reviewed(session).conflicts).toEqual([]);
 });
 
+test("a file of which another name was applied is no conflict, nor after the undo", async () => {
+  const session = await plantSession(
+    { a: file("old"), b: hardLink("a") },
+    { a: file("1", { xattrs: { "trusted.overlay.origin": "somewhere" } }), b: file("2") },
+  );
+  await apply(session, ["a"]);
+  expect(reviewed(session).conflicts).toEqual([]);
+  undoApply(session.place);
+  expect(reviewed(session).conflicts).toEqual([]);
+});
+
 test("applies a part, and leaves the rest in the session", async () => {
   const session = await plantSession(BASE, UPPER);
   await apply(session, ["edited", "kind", "gone", "dir/sub"]);

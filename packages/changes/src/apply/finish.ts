@@ -121,7 +121,8 @@ export function finishApply(place: Place, directory: number, record: ApplyRecord
   forgetUndo(place);
   sealAgain(place, directory, { record, paths });
   keepSeals(place, sealed);
-  noteRestored(place, { steps: [], names: [...earlier, ...(record.names ?? [])] });
+  const names = [...earlier, ...(record.names ?? [])];
+  noteRestored(place, { steps: [], names });
   const made = native.mkdirat(directory, LEFT, 0o700);
   if (made !== -Errno.EEXIST) must(made, place.directory.path, "a directory cannot be created");
   inApply(place, `${APPLY}/${LEFT}`, (left) => {
@@ -132,6 +133,8 @@ export function finishApply(place: Place, directory: number, record: ApplyRecord
     }
     for (const [index, mode] of record.closed ?? []) closeAgain(left, String(index), mode);
   });
+  // A part that left the session may have a name of a file that stays: it changed places with a file of the session.
+  noteRestored(place, { steps: [], names });
   const { fd, path } = place.directory;
   must(native.renameat2(fd, APPLY, fd, UNDO, RENAME.NOREPLACE), path, "the record of the apply cannot be renamed");
   must(native.fsync(fd), path, "it cannot be synced");
