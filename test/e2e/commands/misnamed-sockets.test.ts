@@ -1,5 +1,5 @@
-// A path that is named as a socket by mistake: the file there stays, whatever it is.
-import { mkdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
+// A path that is named as a socket or as a file of activity by mistake: what is there stays.
+import { mkdirSync, readFileSync, readlinkSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { plant, requires, runSluice, scratch } from "@sluice/testkit";
 import { expect } from "vitest";
@@ -45,3 +45,12 @@ for (const [name, words] of Object.entries(COMMANDS))
     }
     expect(readFileSync(link, "utf8")).toBe("precious");
   });
+
+test("sluice mount --activity-file puts no file in the place of a device", async () => {
+  const [lower, mountpoint, link] = [plant(scratch(), {}), scratch(), join(scratch(), "activity")];
+  symlinkSync("/dev/null", link);
+  const { code, stdout, stderr } = await runSluice(["mount", "--activity-file", link, "--lower", lower, mountpoint]);
+  expect({ code, stdout }).toEqual({ code: 4, stdout: "" });
+  expect(stderr).toMatch(/activity: the activity cannot be written here: it is no regular file: /);
+  expect(readlinkSync(link)).toBe("/dev/null");
+});

@@ -1,5 +1,5 @@
 // The decision log's sinks, their masks and drop rules, and their behaviour without room.
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, readlinkSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { createServer, type Server } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -248,6 +248,18 @@ drop: [{ effect: grant, path: "public/**" }, { rule: noise }]
 });
 
 describe("a file", () => {
+  it("is not put aside if it is a device", async () => {
+    const device = join(directory, "device.log");
+    symlinkSync("/dev/null", device);
+    const { log, counts } = open("sinks: [{ kind: file, path: device.log, maxSize: 1kB, keep: 2 }]\n");
+    for (let n = 0; n < 5; n++) {
+      log.record(question, decision(`d${n}`), 0n);
+      await expect.poll(() => counts.outcomes["file sent"]).toBe(n + 1);
+    }
+    await log.close();
+    expect([readlinkSync(device), existsSync(`${device}.1`)]).toEqual(["/dev/null", false]);
+  });
+
   it("is put aside as it grows, and only so many files stay", async () => {
     const { log, counts } = open("sinks: [{ kind: file, path: rotated.log, maxSize: 4kB, keep: 2 }]\n");
     for (let n = 0; n < 40; n++) {

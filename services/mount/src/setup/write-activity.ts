@@ -1,5 +1,5 @@
 /** Writes the activity of the mount to the file of `--activity-file`: at its end, and every few seconds, since a server may be killed. */
-import { renameSync, writeFileSync } from "node:fs";
+import { lstatSync, renameSync, writeFileSync } from "node:fs";
 import { basename, dirname } from "node:path";
 import { native, toBytes } from "@sluice/native";
 import { unfit } from "@sluice/runtime/cli";
@@ -17,11 +17,22 @@ function openDirectory(path: string): number {
   throw unfit(path, `the directory of --activity-file cannot be opened (${errnoName(-fd)})`, "name a file in a directory that is there");
 }
 
+/** A rename would put a file in the place of a device or a link. @throws CliError */
+function checkPlace(path: string, activityFile: string): void {
+  if (lstatSync(path, { throwIfNoEntry: false })?.isFile() !== false) return;
+  throw unfit(
+    activityFile,
+    "the activity cannot be written here: it is no regular file",
+    "name a file, or a new name, with --activity-file",
+  );
+}
+
 /** Without the option it does nothing. @throws CliError */
 export function writeActivity({ config: { activityFile }, hold, logger, telemetry, undo }: MountContext, grants: Grants): void {
   if (activityFile === undefined) return;
   const directory = openDirectory(dirname(activityFile));
   const path = `/proc/self/fd/${directory}/${basename(activityFile)}`;
+  checkPlace(path, activityFile);
   const record = new ActivityRecord();
   telemetry.record = record;
   grants.listen((change, { path, pid, write }) => {

@@ -1,4 +1,7 @@
-/** The decision log in a file. A file that grows too large or too old is put aside: FILE.1 is the newest of those. */
+/**
+ * The decision log in a file. A file that grows too large or too old is put aside: FILE.1 is the newest of those. A device or a pipe is
+ * never put aside: a file would take its place.
+ */
 import { open, type FileHandle, rename, rm, stat } from "node:fs/promises";
 import { closeSync, constants, openSync } from "node:fs";
 import type { LogEntry, LogSink } from "./log-sink.js";
@@ -19,6 +22,7 @@ export class FileSink implements LogSink {
   private handle: FileHandle | undefined;
   private sizeBytes = 0;
   private sinceMs = 0;
+  private isFile = false;
 
   /** Throws if the file cannot be opened, such as a named pipe that nobody reads. */
   constructor(private readonly options: FileSinkOptions) {
@@ -51,7 +55,9 @@ export class FileSink implements LogSink {
 
   private async open(): Promise<FileHandle> {
     const handle = await open(this.options.path, "a", MODE);
-    const { size, birthtimeMs } = await handle.stat();
+    const stats = await handle.stat();
+    const { size, birthtimeMs } = stats;
+    this.isFile = stats.isFile();
     this.sizeBytes = size;
     // Of a file that was there before: it is as old as it is.
     this.sinceMs = size === 0 ? Date.now() : birthtimeMs;
@@ -60,7 +66,7 @@ export class FileSink implements LogSink {
 
   private isDue(moreBytes: number): boolean {
     const { maxSizeBytes, maxAgeMs } = this.options;
-    if (this.sizeBytes === 0) return false;
+    if (this.sizeBytes === 0 || !this.isFile) return false;
     if (maxSizeBytes !== undefined && this.sizeBytes + moreBytes > maxSizeBytes) return true;
     return maxAgeMs !== undefined && Date.now() - this.sinceMs > maxAgeMs;
   }
