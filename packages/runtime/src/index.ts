@@ -4,7 +4,7 @@ export { CliError, type Complaint, EXIT, type ExitCode, errorLine } from "./cli-
 export { counted } from "./output/counted.js";
 export { escapeLine, escapeName, escapeTextName, shellWord } from "./escape-name.js";
 export { type HotKey, HotList } from "./hot-list.js";
-export { collectGarbage, youngCollector } from "./keep-pauses-short.js";
+export { collectAloneLater, collectGarbage, youngCollector } from "./keep-pauses-short.js";
 export { LOG_LEVELS, type LogLevel } from "./log-levels.js";
 export {
   createLogger,

@@ -1,7 +1,9 @@
+import { execFileSync } from "node:child_process";
 import { setImmediate as nextTurn } from "node:timers/promises";
+import { fileURLToPath } from "node:url";
 import { cachedDataVersionTag, getHeapSpaceStatistics } from "node:v8";
 import { expect, it } from "vitest";
-import { collectGarbage, YoungCollector } from "./keep-pauses-short.js";
+import { collectAlone, collectGarbage, YoungCollector } from "./keep-pauses-short.js";
 
 const usedByYoung = (): number => getHeapSpaceStatistics().find(({ space_name: name }) => name === "new_space")?.space_used_size ?? 0;
 
@@ -34,4 +36,26 @@ it("collects all garbage, and leaves V8 the flags for which caches of code were 
   collectGarbage();
   expect(forgotten.deref()).toBeUndefined();
   expect(cachedDataVersionTag()).toBe(flags);
+});
+
+/** Keeps some 20 MB alive in many objects, and replaces them again and again. */
+const CHURN = `
+  const kept = [];
+  for (let at = 0; at < 3_000_000; at++) kept[at % 200_000] = { at, next: kept[(at * 7) % 200_000]?.at };
+`;
+
+/** The time in milliseconds that other threads marked for, in each collection of the old generation. */
+function markedByOthersMs(before: string): number[] {
+  const text = execFileSync(process.execPath, ["--trace-gc-nvp", "--input-type=module", "--eval", before + CHURN], { encoding: "utf8" });
+  const collections = text.split("\n").filter((line) => line.includes(" gc=mc "));
+  return collections.map((line) => Number(/ background\.mark=([\d.]+)/.exec(line)?.[1]));
+}
+
+it("collects alone: no other thread marks what is used", () => {
+  const path = fileURLToPath(new URL("../dist/keep-pauses-short.js", import.meta.url));
+  const alone = markedByOthersMs(`const { collectAlone } = await import(${JSON.stringify(path)}); collectAlone();`);
+  // The first one is that of the call itself.
+  expect(alone.length).toBeGreaterThan(1);
+  expect(alone.slice(1).every((tookMs) => tookMs === 0)).toBe(true);
+  expect(markedByOthersMs("").some((tookMs) => tookMs > 0)).toBe(true);
 });

@@ -6,7 +6,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { untilLetGo } from "@sluice/keeper-link";
 import { mountAt, readMountTable, removeDeadDirectoriesLater } from "@sluice/mount-control";
 import { startThreads } from "@sluice/native";
-import type { Logger } from "@sluice/runtime";
+import { collectAloneLater, type Logger } from "@sluice/runtime";
 import { failed, lacking } from "@sluice/runtime/cli";
 import { type Engine, errnoName } from "@sluice/vfs";
 import type { MountConfig } from "../config/mount-config.js";
@@ -130,6 +130,7 @@ async function serve(context: MountContext, host: MountHost): Promise<void> {
   if (keeper !== undefined) leaveToNextServer({ keeper, owner, engine, logger, leaveSockets: runDirectory.leave });
   tellReady(context, parts);
   removeDeadDirectoriesLater();
+  collectAloneLater();
   await Promise.race([engine.ended, stop.reached(1)]);
   // Before the listeners close: a caller of the control socket who asked for it waits for the answer.
   if ((await unmount?.()) === "cut off") throw cutOffError(config);
