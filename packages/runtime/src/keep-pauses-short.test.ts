@@ -3,7 +3,7 @@ import { setImmediate as nextTurn } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { cachedDataVersionTag, getHeapSpaceStatistics } from "node:v8";
 import { expect, it } from "vitest";
-import { collectAlone, collectGarbage, YoungCollector } from "./keep-pauses-short.js";
+import { collectGarbage, YoungCollector } from "./keep-pauses-short.js";
 
 const usedByYoung = (): number => getHeapSpaceStatistics().find(({ space_name: name }) => name === "new_space")?.space_used_size ?? 0;
 

@@ -60,7 +60,7 @@ function collectAloneAtRest(before: EventLoopUtilization): void {
   }, REST_MS).unref();
 }
 
-/** V8 reads the flags whenever it begins something. What another thread has begun ends with the collection. */
+/** V8 reads the flags whenever it begins something. The work that another thread has begun ends with the collection. */
 export function collectAlone(): void {
   collectGarbage();
   setFlagsFromString("--no-concurrent-marking --no-concurrent-sweeping");

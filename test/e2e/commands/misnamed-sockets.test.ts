@@ -1,4 +1,4 @@
-// A path that is named as a socket or as a file of activity by mistake: what is there stays.
+// A path that is named as a socket or as a file of activity by mistake: the object there stays.
 import { mkdirSync, readFileSync, readlinkSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { plant, requires, runSluice, scratch } from "@sluice/testkit";
@@ -46,7 +46,7 @@ for (const [name, words] of Object.entries(COMMANDS))
     expect(readFileSync(link, "utf8")).toBe("precious");
   });
 
-test("sluice mount --activity-file puts no file in the place of a device", async () => {
+test("sluice mount --activity-file replaces no device", async () => {
   const [lower, mountpoint, link] = [plant(scratch(), {}), scratch(), join(scratch(), "activity")];
   symlinkSync("/dev/null", link);
   const { code, stdout, stderr } = await runSluice(["mount", "--activity-file", link, "--lower", lower, mountpoint]);

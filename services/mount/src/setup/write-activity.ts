@@ -17,7 +17,7 @@ function openDirectory(path: string): number {
   throw unfit(path, `the directory of --activity-file cannot be opened (${errnoName(-fd)})`, "name a file in a directory that is there");
 }
 
-/** A rename would put a file in the place of a device or a link. @throws CliError */
+/** A rename would replace a device or a link by a file. @throws CliError */
 function checkPlace(path: string, activityFile: string): void {
   if (lstatSync(path, { throwIfNoEntry: false })?.isFile() !== false) return;
   throw unfit(
