@@ -42,7 +42,7 @@ let isPlanned = false;
 
 /**
  * From the first rest after the first call on, this thread alone collects the old generation. Another one marks faster than the program
- * changes its objects, so V8 does its part of the work in steps of 4 to 5 ms, and waits for the other one in a pause of as many: alone it
+ * changes its objects, so V8 does its part of the work in steps of 3 to 5 ms, and waits for the other one in a pause of as many: alone it
  * takes steps of half a millisecond, pauses of 1 to 2, and less of the processors in all. V8 refuses caches of compiled code from then on:
  * a program that serves has most of its code. A thread that waits in a ring of io_uring never rests for Node.
  */
