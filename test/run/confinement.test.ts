@@ -150,13 +150,26 @@ describe.each(CALLERS)("as %s", (caller) => {
     async () => {
       const project = new Project(caller, FILES);
       const around = join(project.base, "..");
+      mkdirSync(join(around, "kept"), { mode: 0o777 });
+      chmodSync(join(around, "kept"), 0o777);
       const texts = {
         "writes outside": `echo x > "${around}/made"`,
+        "writes to a read-only directory in it": `echo x > "${around}/kept/made"`,
         "reads the secret": `cat "${project.base}/.env"`,
         "finds the state": `ls -A "${project.state}/sluice" | grep .`,
         "moves the directory above the state": `mv "${project.state}" "${project.state}-away"`,
       };
-      const { stdout, stderr } = await project.sluice(["run", "--write", around, "--", "sh", "-c", attempts(texts)]);
+      const { stdout, stderr } = await project.sluice([
+        "run",
+        "--write",
+        around,
+        "--read-only",
+        join(around, "kept"),
+        "--",
+        "sh",
+        "-c",
+        attempts(texts),
+      ]);
       expect(answers(stdout), stderr).toEqual({ ...all(texts, "no"), "writes outside": "yes" });
       expect((await runScript(["cat", join(around, "made")])).stdout).toBe("x\n");
       const inside = await project.sluice(["run", "--write", "dir", "--", "true"]);

@@ -30,5 +30,19 @@ test("mounts each directory between one that the command may write and the view 
   const plan = { ...PLAN, base: "/srv/a/b/project", writable: ["/srv/a", "/elsewhere", "/srv"] };
   const words = bwrapArguments(plan)([]);
   const bound = words.filter((word, at) => words[at - 1] === "--bind" && words[at + 1] === word);
-  expect(bound).toEqual(["/srv/a", "/elsewhere", "/srv", "/srv/a", "/srv/a/b", "/srv/state", "/srv/shown.sock"]);
+  expect(bound).toEqual(["/srv", "/srv/a", "/srv/a/b", "/elsewhere", "/srv/state", "/srv/shown.sock"]);
+});
+
+test("shows a directory in another by its own kind, and by the stricter one if both are named", () => {
+  const plan = { ...PLAN, base: "/srv/a/b/c/project", writable: ["/srv/a/b/c/d", "/srv/a", "/both"], readOnly: ["/srv/a/b", "/both"] };
+  const words = bwrapArguments(plan)([]);
+  const bound = words.flatMap((word, at) => (words[at + 1] === words[at + 2] && word.endsWith("bind") ? [`${word} ${words[at + 1]}`] : []));
+  // Nothing can be moved in a directory that is read-only, and it is a mount point itself.
+  expect(bound.filter((each) => / \/(srv\/a|both)/.test(each))).toEqual([
+    "--bind /both",
+    "--ro-bind /both",
+    "--bind /srv/a",
+    "--ro-bind /srv/a/b",
+    "--bind /srv/a/b/c/d",
+  ]);
 });

@@ -138,15 +138,23 @@ function isSeen(path: string, { asRoot, emptied, writable, readOnly, home }: Con
  * The directories between one of `--write` and a cover or the view in it. The command could move one away, with all that is mounted in it, and
  * put a link in its place, which later commands on the session would follow. A directory on which something is mounted cannot be moved.
  */
-function pinned({ base, state, mounts, writable }: Confinement): string[] {
+function pinned({ base, state, mounts, readOnly, writable }: Confinement): string[] {
   if (writable.length === 0) return [];
   const covered = [base, state].flatMap((path) => [path, ...aliasesOf(path, mounts).map((alias) => alias.path)]);
   const directories = new Set<string>();
   for (const path of covered)
     for (const added of writable.filter((one) => isBeneath(path, one) && path !== one))
-      for (let at = dirname(path); at !== added; at = dirname(at)) directories.add(at);
-  // A directory comes before those in it.
-  return [...directories].sort().flatMap((path) => ["--bind", path, path]);
+      for (let at = dirname(path); at !== added; at = dirname(at))
+        if (!readOnly.some((one) => isBeneath(at, one) && isBeneath(one, added))) directories.add(at);
+  return [...directories];
+}
+
+/** Directories that are shown as they are. One in another has its own kind: a directory comes before those in it. */
+function shownDirectories(plan: Confinement): string[] {
+  const writable = [...new Set([...plan.writable, ...pinned(plan)])].map((path) => ({ how: "--bind", path }));
+  const readOnly = plan.readOnly.map((path) => ({ how: "--ro-bind", path }));
+  // The last of two for one path holds: the stricter one.
+  return [...writable, ...readOnly].sort((one, other) => one.path.length - other.path.length).flatMap(({ how, path }) => [how, path, path]);
 }
 
 function covers(plan: Confinement): string[] {
@@ -194,12 +202,7 @@ function isReadable(directory: string): boolean {
 
 /** A function of the sockets of other programs, as they are when the command begins. The rest is planned before. */
 export function bwrapArguments(plan: Confinement): (sockets: readonly string[]) => string[] {
-  const added = [
-    ...plan.readOnly.flatMap((path) => ["--ro-bind", path, path]),
-    ...plan.writable.flatMap((path) => ["--bind", path, path]),
-    ...pinned(plan),
-    ...plan.reachable.flatMap((path) => ["--bind", path, path]),
-  ];
+  const added = [...shownDirectories(plan), ...plan.reachable.flatMap((path) => ["--bind", path, path])];
   const first = [
     ...identity(plan),
     ...["--ro-bind", "/", "/", "--dev", "/dev", "--proc", "/proc"],
