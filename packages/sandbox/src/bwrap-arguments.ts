@@ -134,6 +134,12 @@ function isSeen(path: string, { asRoot, emptied, writable, readOnly, home }: Con
   return !hidden.some((directory) => isBeneath(path, directory));
 }
 
+/** The directories above `path` that lie in `around`. */
+function between(path: string, around: string): string[] {
+  const above = dirname(path);
+  return above === around ? [] : [above, ...between(above, around)];
+}
+
 /**
  * The directories between one of `--write` and a cover or the view in it. The command could move one away, with all that is mounted in it, and
  * put a link in its place, which later commands on the session would follow. A directory on which something is mounted cannot be moved.
@@ -141,12 +147,12 @@ function isSeen(path: string, { asRoot, emptied, writable, readOnly, home }: Con
 function pinned({ base, state, mounts, readOnly, writable }: Confinement): string[] {
   if (writable.length === 0) return [];
   const covered = [base, state].flatMap((path) => [path, ...aliasesOf(path, mounts).map((alias) => alias.path)]);
-  const directories = new Set<string>();
-  for (const path of covered)
-    for (const added of writable.filter((one) => isBeneath(path, one) && path !== one))
-      for (let at = dirname(path); at !== added; at = dirname(at))
-        if (!readOnly.some((one) => isBeneath(at, one) && isBeneath(one, added))) directories.add(at);
-  return [...directories];
+  return writable.flatMap((around) =>
+    covered
+      .filter((path) => isBeneath(path, around) && path !== around)
+      .flatMap((path) => between(path, around))
+      .filter((path) => !readOnly.some((one) => isBeneath(path, one) && isBeneath(one, around))),
+  );
 }
 
 /** Directories that are shown as they are. One in another has its own kind: a directory comes before those in it. */
