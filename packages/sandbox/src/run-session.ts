@@ -1,7 +1,6 @@
 /** Runs one command in a locked session: the namespaces, the mount in them, and the sandbox, in this order. */
 import { existsSync, mkdirSync, realpathSync, statSync, writeFileSync } from "node:fs";
 import { constants } from "node:os";
-import type { Readable } from "node:stream";
 import { isBeneath, readMountTable } from "@sluice/mount-control";
 import { CliError, ENDING, type EndingSignal, type SignalExit, wrong } from "@sluice/runtime/cli";
 import { noteShownIds, realAccountHome, realHome, type Session, statePath } from "@sluice/sessions";
@@ -221,15 +220,6 @@ export interface CommandEnd {
   lostView: boolean;
 }
 
-/** Resolves at the end of the stream. `onText` gets the text so far, whenever more has come. */
-function textOf(stream: Readable, onText: (text: string) => void): Promise<string> {
-  return new Promise((resolve) => {
-    let text = "";
-    stream.setEncoding("utf8").on("data", (chunk: string) => onText((text += chunk)));
-    stream.once("close", () => resolve(text));
-  });
-}
-
 interface Started {
   stage: StageProcess;
   plan: Plan;
@@ -241,24 +231,27 @@ async function runInStage(run: SessionRun, { terminal }: Surroundings, { stage, 
   const { session, order } = run;
   const { control } = order.files;
   terminal?.attach();
-  const talk = stage.pipe(STAGE_FD.talk);
+  const { socket: talk, heard: said } = stage.pipe(STAGE_FD.talk);
   const sandbox = new SandboxStart({
     options: () => plan.options(outsideSockets()),
     ...{ file: plan.optionsFile, go: talk, onComplaint: (text) => void process.stderr.write(text) },
   });
-  const begun = textOf(talk, (text) => {
-    sandbox.heard(text);
+  said.follow(() => {
+    sandbox.heard(said.text);
     // Whoever waits for the end hears of a failure.
-    if (text.endsWith(`${ENDED}\n`)) served?.end().catch(() => undefined);
+    if (said.text.endsWith(`${ENDED}\n`)) served?.end().catch(() => undefined);
   });
   const forwarding = forwardSignals(stage, terminal?.command);
   let prompt: { close(): void } | undefined;
   try {
-    const told = new Told(stage.pipe(STAGE_FD.told), () => session.noteNamespace(stage.pid));
-    const mounted = served === undefined ? await told.mounted() : MOUNTED.exec(served.line);
+    const { heard } = stage.pipe(STAGE_FD.told);
+    const told = new Told(heard, () => session.noteNamespace(stage.pid));
+    const early = stage.exit.then(() => undefined);
+    const mounted = served === undefined ? await Promise.race([told.mounted(), early]) : MOUNTED.exec(served.line);
     if (mounted === undefined || mounted === null) {
       talk.end();
       const code = await stage.exit;
+      await heard.over;
       if (forwarding.endedBy !== undefined) throw toldToEnd(forwarding.endedBy);
       complain(told, code);
     }
@@ -271,7 +264,8 @@ async function runInStage(run: SessionRun, { terminal }: Surroundings, { stage, 
     const code = await stage.exit;
     const { endedBy } = forwarding;
     if (!told.hasEntered && endedBy === undefined) complain(told, code);
-    const lines = (await begun).split("\n");
+    await said.over;
+    const lines = said.text.split("\n");
     // The stage was killed for it, by another signal.
     const exitCode = endedBy === undefined ? code : exitCodeOf(endedBy);
     return { exitCode, hasBegun: lines.includes(BEGUN), lostView: lines.includes(LOST) };
@@ -317,7 +311,7 @@ async function prepare(run: SessionRun, surroundings: Surroundings): Promise<Sta
     const served = await run.view?.served;
     await run.onDisk;
     if (served === undefined) makeReadyForServer(run);
-    stage.pipe(STAGE_FD.talk).write(`${mountWord(served === undefined ? await run.serverCapabilities() : undefined)}\n`);
+    stage.pipe(STAGE_FD.talk).socket.write(`${mountWord(served === undefined ? await run.serverCapabilities() : undefined)}\n`);
     return { stage, plan, served };
   } catch (error) {
     stage.kill();

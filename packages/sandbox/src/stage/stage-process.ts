@@ -1,8 +1,10 @@
 /** The process of the namespaces: it starts at once, and ends with this one. */
 import { constants } from "node:os";
 import { Socket } from "node:net";
+import type { Writable } from "node:stream";
 import { check, native, NativeError } from "@sluice/native";
 import { EXIT, failed } from "@sluice/runtime/cli";
+import { HeardPipe } from "./heard-pipe.js";
 
 /** The terminal sends them to every process of the group. They are the command's alone: the others end when it has ended. */
 const OF_TERMINAL = ["SIGINT", "SIGQUIT", "SIGHUP"] as const;
@@ -33,7 +35,7 @@ export class StageProcess {
   /** Resolves to its exit code, 128 and the number of a signal that ended it. */
   readonly exit: Promise<number>;
   readonly #pidfd: number;
-  readonly #pipes = new Map<number, Socket>();
+  readonly #pipes = new Map<number, { socket: Socket; heard: HeardPipe }>();
   #over = false;
 
   /**
@@ -46,15 +48,14 @@ export class StageProcess {
       if (file !== "pipe") return file;
       const [ours, far] = pairOfSockets();
       const socket = new Socket({ fd: ours, readable: true, writable: true });
-      socket.on("error", () => undefined); // the end of the process tells of itself
-      this.#pipes.set(at, socket);
+      this.#pipes.set(at, { socket, heard: new HeardPipe(socket) });
       theirs.push(far);
       return far;
     });
     try {
       this.pid = start(command, env, given);
     } catch (error) {
-      for (const socket of this.#pipes.values()) socket.destroy();
+      for (const { socket } of this.#pipes.values()) socket.destroy();
       throw error;
     } finally {
       for (const fd of theirs) native.close(fd);
@@ -74,10 +75,10 @@ export class StageProcess {
     });
   }
 
-  pipe(fd: number): Socket {
-    const socket = this.#pipes.get(fd);
-    if (socket === undefined) throw new RangeError(`descriptor ${fd} is no pipe`);
-    return socket;
+  pipe(fd: number): { readonly socket: Writable; readonly heard: HeardPipe } {
+    const pipe = this.#pipes.get(fd);
+    if (pipe === undefined) throw new RangeError(`descriptor ${fd} is no pipe`);
+    return pipe;
   }
 
   kill(): void {

@@ -1,6 +1,7 @@
 /** The lines by which the process of the namespaces tells of the mount, and of its own beginning. */
-import type { Readable } from "node:stream";
-import { CliError, EXIT, lacking } from "@sluice/runtime/cli";
+import { constants } from "node:os";
+import { CliError, EXIT, failed, lacking } from "@sluice/runtime/cli";
+import type { HeardPipe } from "./heard-pipe.js";
 import { ENDED, ENTERED } from "./stage-script.js";
 
 /** The line of a mount that serves. */
@@ -8,28 +9,21 @@ export const MOUNTED = /^mounted .*?; policy (?:[^;]*?: )?(.*?); FUSE .*passthro
 
 /** The lines that the stage tells, as they come: its own, and those of the mount's server. */
 export class Told {
-  text = "";
-  ended = false;
-  #wake: () => void = () => undefined;
+  readonly #pipe: HeardPipe;
 
   /** `onEntered`: called when the namespaces are there. */
-  constructor(stream: Readable, onEntered: () => void) {
+  constructor(pipe: HeardPipe, onEntered: () => void) {
+    this.#pipe = pipe;
     let hasTold = false;
-    stream.setEncoding("utf8");
-    stream.on("data", (chunk: string) => {
-      this.text += chunk;
-      if (!hasTold && this.hasEntered) {
-        hasTold = true;
-        onEntered();
-      }
-      this.#wake();
+    pipe.follow(() => {
+      if (hasTold || !this.hasEntered) return;
+      hasTold = true;
+      onEntered();
     });
-    const end = (): void => {
-      this.ended = true;
-      this.#wake();
-    };
-    stream.once("end", end);
-    stream.once("error", end);
+  }
+
+  get text(): string {
+    return this.#pipe.text;
   }
 
   /** The namespaces are there. */
@@ -38,20 +32,26 @@ export class Told {
   }
 
   /** Resolves when the mount serves; to undefined if its server ends without that. */
-  async mounted(): Promise<RegExpExecArray | undefined> {
-    for (;;) {
-      const found = MOUNTED.exec(this.text);
-      if (found !== null) return found;
-      if (this.ended || this.text.endsWith(`\n${ENDED}\n`)) return undefined;
-      await new Promise<void>((resolve) => (this.#wake = resolve));
-    }
+  mounted(): Promise<RegExpExecArray | undefined> {
+    return new Promise((resolve) => {
+      this.#pipe.follow(() => {
+        const found = MOUNTED.exec(this.text);
+        if (found !== null) resolve(found);
+        else if (this.#pipe.ended || this.text.endsWith(`\n${ENDED}\n`)) resolve(undefined);
+      });
+    });
   }
 }
+
+const SIGNAL_EXIT = 128;
 
 /** @throws CliError with the complaint of the stage or of the mount's server */
 export function complain(told: Told, code: number): never {
   // Warnings come before it.
   const complaint = [...told.text.matchAll(/^sluice: (.*?): (.*): (.*)$/gm)].at(-1);
+  const signal = Object.entries(constants.signals).find(([, number]) => code === SIGNAL_EXIT + number)?.[0];
+  if (complaint === undefined && !told.hasEntered && signal !== undefined)
+    throw failed("namespaces", `their process was ended by ${signal} before the command began`, "run it again");
   if (complaint === undefined && !told.hasEntered)
     throw lacking(
       "namespaces",
