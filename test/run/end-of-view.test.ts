@@ -1,7 +1,7 @@
 // The end of a session's view: the command does not wait for the end of the decision service, unless that has the last words. A view that ends
 // before the command does is told.
-import { readdirSync, readFileSync } from "node:fs";
-import { dirname } from "node:path";
+import { appendFileSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { readMountTable } from "@sluice/mount-control";
 import { type HostService, requires, runScript, scratch, type ScriptResult, startScript } from "@sluice/testkit";
@@ -90,7 +90,7 @@ const LOSING = [
   "echo x > n; echo ready; read line; echo late > late; true",
 ];
 
-async function loses(one: Project, endMount: () => Promise<void>): Promise<void> {
+async function loses(one: Project, how: string, endMount: () => Promise<void>): Promise<void> {
   const running = one.start(LOSING);
   await running.waitFor("ready");
   await endMount();
@@ -99,7 +99,7 @@ async function loses(one: Project, endMount: () => Promise<void>): Promise<void>
   expect({ code, stderr }).toMatchObject({
     code: 1,
     stderr: expect.stringContaining(
-      `sluice: one: the mount ended before the command, so changes of the command may be missing: see ${one.session("one", "log")}\n`,
+      `sluice: one: the mount ended before the command${how}, so changes of the command may be missing: see ${one.session("one", "log")}\n`,
     ) as unknown,
   });
   expect(stderr).toContain("sluice: nothing was applied, since changes may be missing\n");
@@ -107,12 +107,57 @@ async function loses(one: Project, endMount: () => Promise<void>): Promise<void>
   expect(await one.sluice(["diff", "one"])).toMatchObject({ code: 0, stdout: "A n\n1 added\n" });
 }
 
+/** A module by which the server of a mount crashes as soon as this file is there. */
+function crashing(trigger: string): string {
+  const path = join(scratch(), "crashing.cjs");
+  writeFileSync(
+    path,
+    `const { existsSync, writeSync } = require("node:fs");
+    const crash = () => {
+      writeSync(2, "\\n<--- JS stacktrace --->\\n\\nFATAL ERROR: out of luck\\n----- Native stack trace -----\\n");
+      process.exit(7);
+    };
+    if (process.argv[2] === "mount") setInterval(() => existsSync(${JSON.stringify(trigger)}) && crash(), 20);`,
+  );
+  return path;
+}
+
+test(
+  "the loss of a mount is told with the end of its server, its last words, and the last error of its log since the command began",
+  async () => {
+    const one = new Project("root", { f: "one\n" }, scratch(), "none");
+    expect(await one.sluice(["run", "--name", "one", "--", "true"])).toMatchObject({ code: 0 });
+    const log = one.session("one", "log");
+    const note = (level: number, msg: string): void => appendFileSync(log, `${JSON.stringify({ level, msg, err: { message: "EIO" } })}\n`);
+    note(50, "old");
+    const trigger = join(scratch(), "now");
+    const env = { NODE_OPTIONS: `--require ${crashing(trigger)}` };
+    const running = one.start(["run", "--resume", "one", "--json", ...WAITING], { env });
+    await running.waitFor("ready");
+    note(50, "new");
+    note(40, "a warning");
+    const servers = one.processes().filter((pid) => procFile(pid, "cmdline").includes(SERVER_OF_STAGE));
+    writeFileSync(trigger, "");
+    await expect.poll(() => servers.map((pid) => procFile(pid, "cmdline")), { timeout: 60_000 }).toEqual([""]);
+    running.write("\n");
+    const { code, stderr } = await running.finished;
+    const words = "exit code 7; FATAL ERROR: out of luck; new: EIO";
+    expect({ code, stderr }).toEqual({
+      code: 1,
+      stderr: expect.stringMatching(
+        new RegExp(`^sluice: one: the mount ended before the command [(]${words}[)], so .*\n[{].*[}]\n$`),
+      ) as unknown,
+    });
+  },
+  LIMIT_MS,
+);
+
 describe.each(CALLERS)("as %s", (caller) => {
   test(
     "a command whose mount was killed has failed, whatever it says itself: nothing is applied",
     async () => {
       const one = new Project(caller, { f: "one\n" }, scratch(), "none");
-      await loses(one, async () => {
+      await loses(one, " (SIGKILL)", async () => {
         const servers = one.processes().filter((pid) => procFile(pid, "cmdline").includes(SERVER_OF_STAGE));
         expect(servers).toHaveLength(1);
         for (const pid of servers) process.kill(pid, "SIGKILL");
@@ -126,7 +171,7 @@ describe.each(CALLERS)("as %s", (caller) => {
     async () => {
       const service = await startForUsers(8);
       const one = new Project(caller, { f: "one\n" }, scratch(), service);
-      await loses(one, async () => {
+      await loses(one, "", async () => {
         if (caller === "root") return service.kill();
         const status = await one.sluice(["status", "--json", one.session("one", "view")]);
         const { pid } = JSON.parse(status.stdout) as { pid: number };

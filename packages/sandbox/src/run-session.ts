@@ -19,7 +19,7 @@ import { BEGUN, ENDED, LOST, mountWord, overlayTable, STAGE_FD, stageCommand, wo
 import { callFilter } from "./call-filter.js";
 import { memoryFile, SandboxStart } from "./stage/sandbox-start.js";
 import { StageProcess } from "./stage/stage-process.js";
-import { complain, MOUNTED, Told } from "./stage/stage-told.js";
+import { complain, MOUNTED, signalOf, Told } from "./stage/stage-told.js";
 
 export interface SessionRun {
   session: Session;
@@ -217,7 +217,19 @@ export interface CommandEnd {
   /** False: the program of the command was not found. */
   hasBegun: boolean;
   /** The mount ended by itself: changes of the command may be missing. */
-  lostView: boolean;
+  lost: LostView | undefined;
+}
+
+export interface LostView {
+  /** How its server ended, such as "SIGKILL" or "exit code 1"; undefined: it was another process's child. */
+  how: string | undefined;
+  /** The output of the server since it served, such as the error of its crash. */
+  lastWords: string;
+}
+
+function lossIn(lines: readonly string[], told: Told): LostView | undefined {
+  const code = lines.map((line) => line.split(" ")).find(([word]) => word === LOST)?.[1];
+  return code === undefined ? undefined : { how: signalOf(Number(code)) ?? `exit code ${code}`, lastWords: told.lastWords };
 }
 
 interface Started {
@@ -264,11 +276,11 @@ async function runInStage(run: SessionRun, { terminal }: Surroundings, { stage, 
     const code = await stage.exit;
     const { endedBy } = forwarding;
     if (!told.hasEntered && endedBy === undefined) complain(told, code);
-    await said.over;
+    await Promise.all([said.over, heard.over]);
     const lines = said.text.split("\n");
     // The stage was killed for it, by another signal.
     const exitCode = endedBy === undefined ? code : exitCodeOf(endedBy);
-    return { exitCode, hasBegun: lines.includes(BEGUN), lostView: lines.includes(LOST) };
+    return { exitCode, hasBegun: lines.includes(BEGUN), lost: lossIn(lines, told) };
   } finally {
     prompt?.close();
     forwarding.unhook();
@@ -361,5 +373,5 @@ export async function runSession(run: SessionRun): Promise<CommandEnd> {
     await terminal?.close();
     removePlaces(run.session, toRead);
   }
-  return { ...end, lostView: end.lostView || wasOver };
+  return wasOver ? { ...end, lost: { how: undefined, lastWords: "" } } : end;
 }

@@ -1,9 +1,9 @@
 /** `sluice run`: runs a command on a copy-on-write view of the current directory, and tells of its changes. */
 import { accessSync, constants, existsSync, readFileSync, realpathSync, statSync } from "node:fs";
 import { dirname, resolve } from "node:path";
-import { type CliError, codeOf, errorLine, escapeTextName, EXIT, failed, shellWord, unfit, wrong } from "@sluice/runtime/cli";
+import { codeOf, errorLine, escapeTextName, EXIT, shellWord, unfit, wrong } from "@sluice/runtime/cli";
 import { LEARNING_POLICY, PRESETS, presetFile } from "@sluice/service-decision/presets";
-import type { Serving } from "@sluice/sandbox";
+import type { LostView, Serving } from "@sluice/sandbox";
 import type { Session } from "@sluice/sessions";
 import { native } from "@sluice/native";
 import { type Command, Option } from "commander";
@@ -82,6 +82,12 @@ function checkWritable(option: string, file: string | true | undefined): void {
   throw wrong(option, `${file} is a directory (EISDIR)`, "name a file that you can write");
 }
 
+/** @throws CliError if a file that is written at the end cannot be */
+function checkFiles({ learn, output }: RunArguments): void {
+  checkWritable("--learn", learn);
+  checkWritable("--output", output);
+}
+
 /** A command of the session may have closed the directory to its user. Root may enter each. @throws CliError */
 function checkEntrance({ name, base, upper }: Session): void {
   try {
@@ -95,16 +101,18 @@ function checkEntrance({ name, base, upper }: Session): void {
   }
 }
 
-/** A program may have ignored all errors of its files. */
-function lossOf(session: Session): CliError {
-  return failed(session.name, "the mount ended before the command, so changes of the command may be missing", `see ${session.path("log")}`);
+/** The command failed, or one that ended well lost changes. */
+function endOf(exitCode: number, isLost: boolean): { exitCode: number; failure: string | undefined } {
+  if (exitCode !== 0) return { exitCode, failure: "the command failed" };
+  return isLost ? { exitCode: EXIT.FAILED, failure: "changes may be missing" } : { exitCode, failure: undefined };
 }
 
-/** The command failed, or one that ended well lost changes. */
-function endOf(exitCode: number, lostView: boolean): { exitCode: number; failure: string | undefined } {
-  if (exitCode !== 0) return { exitCode, failure: "the command failed" };
-  return lostView ? { exitCode: EXIT.FAILED, failure: "changes may be missing" } : { exitCode, failure: undefined };
+async function tellLoss(session: Session, lost: LostView, logBytes: number): Promise<void> {
+  const { lossOf } = await import("../review/lost-view.js");
+  process.stderr.write(errorLine(lossOf(session, lost, logBytes).message));
 }
+
+const logBytesOf = (session: Session): number => statSync(session.path("log"), { throwIfNoEntry: false })?.size ?? 0;
 
 async function learnFrom(session: Session, { to, silent }: { to: string | true; silent: boolean }): Promise<void> {
   (await import("../learn/learn-session.js")).learn(session, to);
@@ -192,8 +200,7 @@ interface Called {
 async function runWith(signals: EarlySignals, { words, args, sluice }: Called): Promise<void> {
   const learns = args.learn !== undefined;
   const file = learns ? LEARNING_POLICY : policyFile(args.policy);
-  checkWritable("--learn", args.learn);
-  checkWritable("--output", args.output);
+  checkFiles(args);
   const policy = learns ? LEARNS : presetFile(args.policy) === undefined ? file : args.policy;
   const session = await openLocked(args, words, { signals, policy });
   let isEmpty = isNew(args);
@@ -206,6 +213,7 @@ async function runWith(signals: EarlySignals, { words, args, sluice }: Called): 
     const { viewOrder } = await import("@sluice/sandbox/view-order");
     const { askForView } = await import("./sessions/view-in-service.js");
     const order = viewOrder(session, { policyFile: file, logsDecisions: learns });
+    const logBytes = logBytesOf(session);
     let refused: string | undefined;
     signals.noteOnly();
     const asked = await askForView({ hostService: args.hostService, onRefusal: (problem) => (refused = problem) }, order);
@@ -238,15 +246,15 @@ async function runWith(signals: EarlySignals, { words, args, sluice }: Called): 
     });
     // It takes them itself.
     signals.unhook();
-    const { exitCode: ofCommand, hasBegun, lostView } = await running;
+    const { exitCode: ofCommand, hasBegun, lost } = await running;
     isEmpty &&= !hasBegun;
     session.end();
-    if (lostView && args.json !== true) process.stderr.write(errorLine(lossOf(session).message));
+    if (lost !== undefined) await tellLoss(session, lost, logBytes);
     const { endRun } = await import("../review/end-run.js");
     try {
       if (args.learn !== undefined) await learnFrom(session, { to: args.learn, silent: args.json === true });
     } finally {
-      await endRun(session, endOf(ofCommand, lostView), isEmpty ? { ...args, onExit: "discard" } : args);
+      await endRun(session, endOf(ofCommand, lost !== undefined), isEmpty ? { ...args, onExit: "discard" } : args);
       isEmpty = false;
     }
   } finally {

@@ -6,6 +6,7 @@ import { once } from "node:events";
 import type { Readable } from "node:stream";
 import { text } from "node:stream/consumers";
 import { CliError, EXIT, errorLine } from "@sluice/runtime";
+import { lastWord } from "../last-word.js";
 import { spawnCheck } from "./child-process.js";
 import type { OwnUser, SharedUser } from "./decision-user.js";
 
@@ -74,13 +75,6 @@ async function runCheck(file: string, user: OwnUser | SharedUser): Promise<Run> 
   } finally {
     clearTimeout(timer);
   }
-}
-
-/** The last words of the process, without the name of an error class. */
-function lastWord(stderr: string): string {
-  const lines = stderr.trim().split("\n");
-  const said = lines.find((line) => /^(?:sluice: |\w*Error\b)/.test(line)) ?? lines.at(-1) ?? "";
-  return said.replace(/^(?:sluice: |\w*Error(?: \[\w+\])?: )/, "");
 }
 
 /** @returns the last mistake; those before it are on standard error. Undefined if the policy has none */

@@ -15,7 +15,7 @@ export function memoryFile(name: string, content?: Buffer): number {
 }
 
 const MAX_TRIES = 10;
-const MARKS: ReadonlySet<string> = new Set([INSIDE, TRIED, LOST, ""]);
+const MARK = new RegExp(`^(?:${INSIDE}|${TRIED}|${LOST} \\d+)?$`);
 
 export interface SandboxStage {
   /** The options for the sandbox as it is to be now. */
@@ -54,7 +54,7 @@ export class SandboxStart {
       this.#try(options);
       return;
     }
-    const complaints = lines.includes(INSIDE) ? [] : lines.filter((line) => !MARKS.has(line));
+    const complaints = lines.includes(INSIDE) ? [] : lines.filter((line) => !MARK.test(line));
     if (complaints.length > 0) this.#stage.onComplaint(`${complaints.join("\n")}\n`);
     this.#stage.go.end();
   }

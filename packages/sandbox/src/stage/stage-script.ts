@@ -21,7 +21,7 @@ export const ENTERED = "entered";
 export const ENDED = "ended";
 /**
  * The lines that the stage writes to `talk`: the sandbox is there; the program of the command was found; the sandbox has ended; the server
- * has ended, though the stage did not ask it to, or by a signal; and `ENDED`, in a stage without a server, when all its programs have ended.
+ * has ended, though the stage did not ask it to, or by a signal, with its exit code as a shell has it; and `ENDED`, in a stage without a server, when all its programs have ended.
  */
 export const INSIDE = "inside";
 export const BEGUN = "begun";
@@ -184,7 +184,7 @@ echo ${ENTERED} >&${told}
   asked=
   trap 'asked=yes; kill -TERM $server' TERM
   while wait $server; ended=$?; kill -0 $server 2>&-; do :; done
-  [ "$asked" ] && [ $ended -le 128 ] || echo ${LOST} >&${talk}
+  [ "$asked" ] && [ $ended -le 128 ] || echo ${LOST} $ended >&${talk}
   echo ${ENDED} >&${told}
   exit $ended
 ) &

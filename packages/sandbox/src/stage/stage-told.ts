@@ -31,6 +31,13 @@ export class Told {
     return this.text.split("\n").includes(ENTERED);
   }
 
+  /** The output of the server since it serves, such as the error of its crash. */
+  get lastWords(): string {
+    const [line] = MOUNTED.exec(this.text) ?? [];
+    const after = line === undefined ? "" : this.text.slice(this.text.indexOf(line) + line.length);
+    return after.slice(after.indexOf("\n") + 1).replace(new RegExp(`(?:^|\\n)${ENDED}\\n$`), "");
+  }
+
   /** Resolves when the mount serves; to undefined if its server ends without that. */
   mounted(): Promise<RegExpExecArray | undefined> {
     return new Promise((resolve) => {
@@ -45,11 +52,15 @@ export class Told {
 
 const SIGNAL_EXIT = 128;
 
+/** The name of the signal that ended a process, by its exit code as a shell has it. */
+export const signalOf = (code: number): string | undefined =>
+  Object.entries(constants.signals).find(([, number]) => code === SIGNAL_EXIT + number)?.[0];
+
 /** @throws CliError with the complaint of the stage or of the mount's server */
 export function complain(told: Told, code: number): never {
   // Warnings come before it.
   const complaint = [...told.text.matchAll(/^sluice: (.*?): (.*): (.*)$/gm)].at(-1);
-  const signal = Object.entries(constants.signals).find(([, number]) => code === SIGNAL_EXIT + number)?.[0];
+  const signal = signalOf(code);
   if (complaint === undefined && !told.hasEntered && signal !== undefined)
     throw failed("namespaces", `their process was ended by ${signal} before the command began`, "run it again");
   if (complaint === undefined && !told.hasEntered)
