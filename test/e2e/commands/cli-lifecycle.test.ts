@@ -218,11 +218,19 @@ test("mounts again although a killed daemon left its sockets", async () => {
   await next.stop();
 });
 
+/** A module by which a server in the background waits for its end before its program begins. */
+function held(): string {
+  const path = join(scratch(), "hold.cjs");
+  const wait = "Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0)";
+  writeFileSync(path, `if (process.env["SLUICE_IN_BACKGROUND"] !== undefined) ${wait};`);
+  return path;
+}
+
 test("a mount in the background says that its server was killed before it served", async () => {
   const [lower, mountpoint] = [scratch(), scratch()];
   const cli = fileURLToPath(new URL("../../../packages/cli/bin/sluice.cjs", import.meta.url));
   const words = [process.execPath, cli, "mount", "--background", "--log-file", "/dev/null", "--lower", lower, mountpoint];
-  const command = startScript(words, { timeoutMs: 60_000 });
+  const command = startScript(words, { timeoutMs: 60_000, env: { ...process.env, NODE_OPTIONS: `--require ${held()}` } });
   await eventually("the server starts", 60_000, () => {
     const [server] = descendantsOf(command.pid);
     if (server !== undefined) process.kill(server.pid, "SIGKILL");
