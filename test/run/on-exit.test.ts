@@ -254,6 +254,66 @@ test(
 );
 
 test(
+  "a word that only begins like an answer is none, and a whole word is one in any case",
+  async () => {
+    const project = new Project("root", FILES);
+    const script = project.start(["run", "--name", "one", "--", "sh", "-c", "echo x >> a; rm b"], { terminal: true });
+    const words = ["abort", "apply?", "do not", "y", "", " ", "\u0061\u0301"];
+    for (const [at, word] of words.entries()) {
+      await untilAsked(script, QUESTION, at + 1);
+      script.write(`${word}\n`);
+    }
+    await untilAsked(script, QUESTION, words.length + 1);
+    script.write("Select\n");
+    await untilAsked(script, "M a   apply it?");
+    script.write("abort\n");
+    await untilAsked(script, "M a   apply it?", 2);
+    script.write("NO\n");
+    await untilAsked(script, "D b   apply it?");
+    script.write("Quit\n");
+    await untilAsked(script, QUESTION, words.length + 2);
+    script.write("  KEEP \n");
+    expect((await script.finished).code).toBe(0);
+    expect([read(project, "a"), read(project, "b")]).toEqual(["a\n", "b\n"]);
+    expect((await project.sluice(["diff", "one"])).stdout).toBe("M a\nD b\n1 modified, 1 deleted\n");
+
+    writeFileSync(join(project.base, "a"), "theirs\n");
+    const apply = project.start(["apply", "one"], { terminal: true });
+    const conflict = "a [changed underneath, 1 conflict in the merge]: take the [s]ession's";
+    await untilAsked(apply, conflict);
+    apply.write("skip\n");
+    await untilAsked(apply, conflict, 2);
+    apply.write("q\n");
+    expect((await apply.finished).code).toBe(5);
+    expect([read(project, "a"), read(project, "b")]).toEqual(["theirs\n", "b\n"]);
+  },
+  LIMIT_MS,
+);
+
+for (const [moment, hangsUp] of [
+  ["while its command works", "ready"],
+  ["at the question about its changes", QUESTION],
+] as const)
+  test(
+    `sluice run whose terminal is closed ${moment} keeps the session, and leaves no process and no mount`,
+    async () => {
+      const project = new Project("root", FILES, undefined, "none");
+      const work = `echo x >> a; echo ready; ${hangsUp === "ready" ? "sleep 1000" : "true"}`;
+      const terminal = project.onTerminal(["run", "--name", "one", "--output", "report.json", "--", "sh", "-c", work]);
+      await terminal.waitFor(hangsUp);
+      terminal.hangUp();
+      expect(await terminal.finished).toBe(129);
+      expect(project.processes()).toEqual([]);
+      expect(readFileSync("/proc/self/mountinfo", "utf8")).not.toContain(project.state);
+      expect(JSON.parse(read(project, "report.json"))).toMatchObject({ outcome: "kept", changes: { modified: 1 } });
+      expect(read(project, "a")).toBe("a\n");
+      expect((await project.sluice(["diff", "one"])).stdout).toBe("M a\n1 modified\n");
+      expect((await project.sluice(["run", "--resume", "one", "--", "cat", "a"])).stdout).toBe("a\nx\n");
+    },
+    LIMIT_MS,
+  );
+
+test(
   "a person decides on a conflict at the terminal",
   async () => {
     const project = new Project("root", FILES);

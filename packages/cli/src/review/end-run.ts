@@ -83,6 +83,9 @@ async function apply(review: Review, { session, tell }: Ending): Promise<boolean
   }
 }
 
+const FATES = ["apply", "review", "select", "keep", "discard"];
+const SELECTING = ["yes", "no", "all", "quit"];
+
 /** @returns undefined if the person does not want to apply anything after all */
 async function selectByPerson(review: Review): Promise<Review | undefined> {
   const { stack, all } = review;
@@ -93,7 +96,7 @@ async function selectByPerson(review: Review): Promise<Review | undefined> {
     const origin = one.from === undefined ? undefined : byPath.get(one.from);
     const line = differenceLine(stack, one, origin).trimEnd();
     const key: string | undefined =
-      takesAll && one.heldBack === undefined ? "y" : await ask(`${line}   apply it? [y]es [n]o, [a]ll from here on, [q]uit ?`, "ynaq");
+      takesAll && one.heldBack === undefined ? "y" : await ask(`${line}   apply it? [y]es [n]o, [a]ll from here on, [q]uit ?`, SELECTING);
     if (key === undefined || key === "q") return undefined;
     takesAll ||= key === "a";
     if (key !== "n") selected.push(one);
@@ -108,7 +111,7 @@ async function askPerson(ending: Ending): Promise<Outcome> {
   // The person has typed this for the command, which has ended.
   native.flushInput(process.stdin.fd);
   for (;;) {
-    const key = await ask("[a]pply [r]eview [s]elect [k]eep [d]iscard ?", "arskd");
+    const key = await ask("[a]pply [r]eview [s]elect [k]eep [d]iscard ?", FATES);
     const signal = told();
     if (signal !== undefined) process.exitCode = SIGNAL_EXIT + constants.signals[signal];
     if (key === undefined || key === "k") return "kept";

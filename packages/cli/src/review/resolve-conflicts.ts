@@ -60,7 +60,7 @@ const KEYS: Readonly<Record<string, Choice>> = { s: "session", d: "directory", m
 export async function byPerson(one: Difference): Promise<Choice | undefined> {
   const merge = one.merge === undefined ? "" : " take the [m]erge, with its markers";
   const question = `${escapeName(one.path)} [${conflictLabel(one)}]: take the [s]ession's, the [d]irectory's,${merge} [l]eave it, [q]uit ?`;
-  const key = await ask(question, one.merge === undefined ? "sdlq" : "sdmlq");
+  const key = await ask(question, [...(one.merge === undefined ? [] : ["merge"]), "session", "directory", "leave", "quit"]);
   return key === undefined ? undefined : KEYS[key];
 }
 
