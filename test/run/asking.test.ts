@@ -1,6 +1,7 @@
 // Questions for a person in `sluice run`: they are shown at the caller's terminal, answered from outside, and never from inside.
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { eventually, policyOf, requires, type RunningScript } from "@sluice/testkit";
 import { describe, expect } from "vitest";
@@ -50,6 +51,26 @@ async function asked(project: Project, running: RunningScript): Promise<Ask> {
   });
   return found as Ask;
 }
+
+test("a word that only begins like an answer, an empty line and Ctrl-D are no answer, and the command goes on", async () => {
+  const project = new Project("root", FILES);
+  const words = ["run", "--policy", asking(project), "--name", "one", "--on-exit", "keep", "--"];
+  const terminal = project.onTerminal([...words, "sh", "-c", "cat a.key; read line; echo got $line"]);
+  const CHOICES = "[o]nce, [s]ession, [a]lways or [d]eny";
+  await terminal.waitFor(CHOICES);
+  for (const [at, typed] of ["all\r", "\r", "once?\r", "yes\r", "\x04", "o\x04\x04"].entries()) {
+    // Keys that come sooner were typed before the question.
+    await sleep(300);
+    terminal.write(typed);
+    await terminal.waitFor(CHOICES, at + 2);
+  }
+  expect(terminal.text()).not.toContain("secret");
+  terminal.write("OnCe\r");
+  await terminal.waitFor("secret");
+  terminal.write("more\r");
+  await terminal.waitFor("got more");
+  expect(await terminal.finished).toBe(0);
+});
 
 for (const caller of CALLERS) {
   describe(`a question for a person in a session of ${caller}`, () => {

@@ -6,6 +6,7 @@ import { closeSync, constants, fstatSync, openSync, readFileSync } from "node:fs
 import { isatty, ReadStream } from "node:tty";
 import { native, TERMIOS_BYTES, WINSIZE_WORDS } from "@sluice/native";
 import { CommandTerminal } from "./command-terminal.js";
+import { forgetHungUp, isHungUp } from "./forget-terminal.js";
 
 const STANDARD_FILES = [0, 1, 2];
 /** A shell that moves this process to the foreground does not tell it. */
@@ -125,16 +126,8 @@ export class CallerTerminal {
     this.#serve();
     process.off("exit", this.#atExit);
     this.#screen.destroy();
-    if (native.terminalMode(this.#fd, this.#mode) < 0) this.#forget();
+    forgetHungUp();
     closeSync(this.#fd);
-  }
-
-  /** It was hung up: nobody can be asked or told there, and Node aborts at its end if a standard file is such a terminal. */
-  #forget(): void {
-    for (const stream of [process.stdout, process.stderr]) stream.on("error", () => undefined);
-    const nowhere = openSync("/dev/null", "r+");
-    for (const fd of this.replaced) native.dup2(nowhere, fd);
-    closeSync(nowhere);
   }
 
   /** Gives the keys to the reader whose turn it is. Nothing that was typed for one is read by the other. */
@@ -200,12 +193,22 @@ export class CallerTerminal {
       if (this.#keys === keys) this.command?.hangUp();
     };
     keys.on("error", hungUp);
-    keys.on("end", hungUp);
+    keys.on("end", () => {
+      if (this.#keys === keys && !isHungUp(this.#fd)) this.#readOn();
+      else hungUp();
+    });
     keys.on("data", (typed: Buffer) => {
       if (this.#reader === "person") this.#takeLines(typed);
       else if (this.command?.type(typed, () => keys.resume()) === false) keys.pause();
     });
     return keys;
+  }
+
+  /** Ctrl-D at a question ends the input, but the terminal is there. It is no answer, nor does it make one of half a line. */
+  #readOn(): void {
+    this.#keys = this.#read();
+    this.#typed = "";
+    this.#onLine?.("");
   }
 
   #takeLines(typed: Buffer): void {
