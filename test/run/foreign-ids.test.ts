@@ -117,6 +117,27 @@ test(
   LIMIT_MS,
 );
 
+test(
+  "undo gives a directory everything but the group that its owner has left, and tells so",
+  async () => {
+    const project = groupProject();
+    project.groups = [];
+    const ran = await project.sluice(["run", "--name", "one", "--", "sh", "-c", "rm -r sub removed; mkdir -m 700 sub; echo > sub/new"]);
+    expect(ran).toMatchObject({ code: 0 });
+    expect((await project.sluice(["apply", "one"])).code).toBe(0);
+    expect(statSync(join(project.base, "sub"))).toMatchObject({ uid, gid });
+    const undone = await project.sluice(["undo", "one"]);
+    expect(undone).toMatchObject({
+      code: 0,
+      stderr: "sluice: sub: it keeps the group that the apply gave it, since you are not in its former one\n",
+    });
+    expect(statSync(join(project.base, "sub"))).toMatchObject({ uid, gid, mode: 0o042775 });
+    expect(["removed", "sub/f", "sub/new"].map((path) => project.exists(path))).toEqual([true, true, false]);
+    expect((await project.sluice(["diff", "one"])).stdout).toContain("A sub/new\n");
+  },
+  LIMIT_MS,
+);
+
 withAcls.test(
   "a user changes files with access control lists for others, which keep them, and new ones get those of their directory",
   async () => {

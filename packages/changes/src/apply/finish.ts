@@ -165,6 +165,8 @@ interface Reversed {
   formers: string[];
   /** The session has newer objects there. */
   newer: string[];
+  /** As `Steps.regrouped`. */
+  regrouped: string[];
   /** Somebody removed the objects that the directory had there. */
   lost: string[];
 }
@@ -182,7 +184,7 @@ function reverseAll(place: Place, directory: number, record: ApplyRecord, left?:
     const stuck = [...record.steps].reverse().filter((step) => steps.reverse(step) !== undefined);
     const beside = new FormerObjects(place.base.fd, slots ?? -1, own);
     const formers = stuck.flatMap((step) => beside.putBeside(step) ?? []);
-    return { stuck: stuck.map(({ path }) => path), formers, newer: steps.newer, lost: steps.lost };
+    return { stuck: stuck.map(({ path }) => path), formers, newer: steps.newer, lost: steps.lost, regrouped: steps.regrouped };
   } finally {
     own.close();
     if (slots !== undefined) native.close(slots);
@@ -249,8 +251,8 @@ function putBack(place: Place, left: number, { path, index }: { path: string; in
   return true;
 }
 
-/** The base becomes as it was, and the session has its changes again. @returns paths at which the session has newer ones */
-export function finishUndo(place: Place, directory: number, record: ApplyRecord): string[] {
+/** The base becomes as it was, and the session has its changes again. */
+export function finishUndo(place: Place, directory: number, record: ApplyRecord): Pick<Reversed, "newer" | "regrouped"> {
   const names = stillKnown(place, record.names);
   const reversed = inApply(place, `${UNDO}/${LEFT}`, (left): Reversed => {
     const { newer, ...rest } = reverseAll(place, directory, record, left);
@@ -268,5 +270,5 @@ export function finishUndo(place: Place, directory: number, record: ApplyRecord)
   noteRestored(place, { steps: record.steps, names });
   discard(place, UNDO);
   if (reversed !== undefined) tellOfRest(place, record, reversed);
-  return reversed?.newer ?? [];
+  return reversed ?? { newer: [], regrouped: [] };
 }

@@ -94,6 +94,8 @@ export class Steps {
   readonly newer: string[] = [];
   /** Of reversed steps: somebody removed the objects that they took away. */
   readonly lost: string[] = [];
+  /** Of reversed steps: objects that keep the group of an apply, since only root can give them their former one. */
+  readonly regrouped: string[] = [];
 
   /** `linked`: objects of the base that have got another name in a slot. `inBase`: somebody may have removed objects from the slots. */
   constructor(
@@ -246,7 +248,9 @@ export class Steps {
     if (step.do === "furnish") {
       let status = 0;
       this.#tryOnInode(step.path, step.before, (fd, here) => {
-        if (isOurs(here, step)) status = restore(fd, here, step);
+        if (!isOurs(here, step)) return;
+        status = restore(fd, here, step);
+        if (status >= 0 && !isOfGroup(fd, step.old.gid)) this.regrouped.push(step.path);
       });
       reversed(step, status);
       return undefined;
@@ -327,6 +331,17 @@ function reversed({ path }: Step, status: number): boolean {
   throw failed(escapeName(path), `it cannot be restored (${errnoName(-status)})`, `${remedy}, and run the command again`);
 }
 
+/** A user may leave the group of an object, and cannot give it back then. Whatever else was refused is refused again by a later call. */
+function restoreOwner(fd: number, { uid }: Attr, old: Metadata): number {
+  const status = native.fchownat(fd, "", old.uid, old.gid, AT.EMPTY_PATH | AT.SYMLINK_NOFOLLOW);
+  return status === -Errno.EPERM && uid === old.uid ? 0 : status;
+}
+
+function isOfGroup(fd: number, gid: number): boolean {
+  const now = new Attr();
+  return native.statx(fd, "", AT.EMPTY_PATH, now.words) < 0 || now.gid === gid;
+}
+
 /** In base64; undefined if the object has no such attribute. */
 function valueOf(fd: number, name: string): string | undefined {
   const length = native.getxattrat(fd, "", name, room);
@@ -352,7 +367,7 @@ function restore(fd: number, attr: Attr, step: Extract<Step, { do: "furnish" }>)
     const value = valueOf(fd, name);
     return value !== wanted.get(name) && value !== given.get(name);
   };
-  const results = [native.fchownat(fd, "", old.uid, old.gid, here)];
+  const results = [restoreOwner(fd, attr, old)];
   const wanted = new Map(old.attributes);
   const kept = old.areAll === true ? /^security\./ : /^(?:trusted\.overlay|user\.overlay|security)\./;
   const length = Math.max(0, native.listxattrat(fd, "", list));

@@ -66,7 +66,10 @@ function writersOf({ base }: Place, { steps }: ApplyRecord): Writers {
   );
 }
 
-export type Undone = { done: true; paths: number; newer: string[] } | { done: false; changed: string[]; writers: Writers };
+/** `newer`: the session has newer changes at these paths. `regrouped`: these keep the group that the apply gave them. */
+export type Undone =
+  | { done: true; paths: number; newer: string[]; regrouped: string[] }
+  | { done: false; changed: string[]; writers: Writers };
 
 /** The session is locked, and recovered. @returns the paths that keep it from being undone, if there are any. @throws CliError */
 export function undoApply(place: Place): Undone {
@@ -79,7 +82,7 @@ export function undoApply(place: Place): Undone {
     checkKept(place, directory, record);
     must(native.renameat2(directory, DONE, directory, UNDOING, 0), place.directory.path, "the record of the apply cannot be renamed");
     must(native.fsync(directory), place.directory.path, "it cannot be synced");
-    return { done: true, paths: record.seals.length, newer: finishUndo(place, directory, record) };
+    return { done: true, paths: record.seals.length, ...finishUndo(place, directory, record) };
   });
   if (undone === undefined) throw unfit(place.name, "nothing of this session was applied, or it was undone", "see 'sluice diff'");
   return undone;

@@ -57,5 +57,7 @@ export async function undo(name: string | undefined): Promise<void> {
   }
   for (const path of undone.newer)
     process.stderr.write(`sluice: ${escapeName(path)}: the session has a newer change, and keeps that one\n`);
+  for (const path of undone.regrouped)
+    process.stderr.write(`sluice: ${escapeName(path)}: it keeps the group that the apply gave it, since you are not in its former one\n`);
   tell(session, counted(undone.paths, "path"), wasDiscarded);
 }
