@@ -1,8 +1,8 @@
 /** Chooses differences by paths and `!patterns`. */
 import { realpathSync } from "node:fs";
 import { dirname, join } from "node:path";
-import { toBytes } from "@sluice/native";
-import { wrong } from "@sluice/runtime/cli";
+import { toBytes, toText } from "@sluice/native";
+import { argumentBytes, wrong } from "@sluice/runtime/cli";
 import { isWithin } from "./difference.js";
 
 const SPECIAL = /[.+^${}()|\\]/g;
@@ -38,7 +38,7 @@ function matcherOf(pattern: string): (path: string) => boolean {
 function withoutLinks(path: string): string {
   for (let directory = dirname(path); ; directory = dirname(directory)) {
     try {
-      return join(realpathSync.native(directory), path.slice(directory.length));
+      return join(realpathSync.native(Buffer.from(directory, "latin1"), "latin1"), path.slice(directory.length));
     } catch {
       if (directory === "/") return path;
     }
@@ -46,7 +46,8 @@ function withoutLinks(path: string): string {
 }
 
 /** Below the directory. @throws CliError */
-function pathsIn(base: string, words: readonly string[]): string[] {
+function pathsIn(directory: string, words: readonly string[]): string[] {
+  const base = toBytes(directory);
   const within = (word: string): string => {
     if (word === "") throw wrong('""', "the path is empty", 'name a path in the directory of the session, or "." for all of it');
     const path = word.replace(/(?!^)\/+$/, "");
@@ -55,9 +56,12 @@ function pathsIn(base: string, words: readonly string[]): string[] {
     if (isWithin(real, base)) return real.slice(base.length + 1);
     // The path may be a link to the directory itself.
     if (withoutLinks(`${path}/.`) === base) return "";
-    throw wrong(word, `the path is not in ${base}`, "name a path in the directory of the session");
+    throw wrong(toText(word), `the path is not in ${directory}`, "name a path in the directory of the session");
   };
-  return words.filter((word) => !word.startsWith("!")).map((word) => toBytes(within(word)));
+  return words
+    .filter((word) => !word.startsWith("!"))
+    .flatMap(argumentBytes)
+    .map(within);
 }
 
 /** The paths that the words name, without those in them. @param words as of `selectorOf`. @throws CliError */
@@ -68,7 +72,10 @@ export function namedBy(base: string, words: readonly string[]): ReadonlySet<str
 /** @param words paths below the directory, or absolute ones in it, and patterns of paths to leave out, which begin with "!" */
 export function selectorOf(base: string, words: readonly string[]): (path: string) => boolean {
   const paths = pathsIn(base, words);
-  const left = words.filter((word) => word.startsWith("!")).map((word) => matcherOf(toBytes(word.slice(1))));
+  const left = words
+    .filter((word) => word.startsWith("!"))
+    .flatMap(argumentBytes)
+    .map((word) => matcherOf(word.slice(1)));
   return (path) =>
     (paths.length === 0 || paths.some((wanted) => wanted === "" || isWithin(path, wanted))) && !left.some((matches) => matches(path));
 }

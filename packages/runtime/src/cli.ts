@@ -1,4 +1,5 @@
 /** The part of this package that a command needs before it loads a service, without logger and metrics. */
+export { argumentBytes } from "./argument-bytes.js";
 export {
   CliError,
   codeOf,
