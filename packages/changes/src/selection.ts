@@ -2,7 +2,8 @@
 import { realpathSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { toBytes, toText } from "@sluice/native";
-import { argumentBytes, wrong } from "@sluice/runtime/cli";
+import { wrong } from "@sluice/runtime/cli";
+import { argumentBytes } from "./argument-bytes.js";
 import { isWithin } from "./difference.js";
 
 const SPECIAL = /[.+^${}()|\\]/g;

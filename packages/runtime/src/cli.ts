@@ -1,5 +1,4 @@
 /** The part of this package that a command needs before it loads a service, without logger and metrics. */
-export { argumentBytes } from "./argument-bytes.js";
 export {
   CliError,
   codeOf,

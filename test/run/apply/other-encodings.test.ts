@@ -2,7 +2,7 @@
 import { readdirSync } from "node:fs";
 import { requires, type ScriptResult } from "@sluice/testkit";
 import { expect } from "vitest";
-import { NEEDS, Project, rootsViewsShareProcess } from "./sandboxed.js";
+import { NEEDS, Project, rootsViewsShareProcess } from "../sandboxed.js";
 
 rootsViewsShareProcess();
 

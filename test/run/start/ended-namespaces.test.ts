@@ -3,7 +3,7 @@ import { chmodSync, mkdirSync, readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { requires, scratch } from "@sluice/testkit";
 import { expect } from "vitest";
-import { NEEDS, Project } from "./sandboxed.js";
+import { NEEDS, Project } from "../sandboxed.js";
 
 const { test } = requires(...NEEDS);
 const LIMIT_MS = 120_000;
