@@ -3,7 +3,7 @@
  * hidden shows, and nothing that is protected loses its protection. The overlay is called as the engine would call it, and the calls of the
  * addon fail as a test says.
  */
-import { mkdirSync, readdirSync, statSync } from "node:fs";
+import { mkdirSync, readdirSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { native } from "@sluice/native";
 import type { Overlay } from "@sluice/overlay";
@@ -234,4 +234,43 @@ for (const [what, change] of Object.entries(CHANGES)) {
     expect(await withFault({ call: "openat", errno: Errno.EMFILE }, act)).toBe(Errno.EMFILE);
     expect(await act()).toBe(0);
   });
+}
+
+/** By a caller who must not keep the bits. */
+const stranger: CallContext = { ...call, uid: 5, gid: 5, killSuidgid: true };
+const SUID_FILE = file("data", { mode: 0o4777 });
+const BIG = file("x".repeat(8 << 20), { mode: 0o4777 });
+const size = { ...nothing, size: 1, killSuidgid: true };
+const out = (): { attr: Attr; attrTtlMs: number } => ({ attr: new Attr(), attrTtlMs: 0 });
+const written = { length: 0 };
+type Step = (overlay: Overlay, f: number, handle: number) => unknown;
+const write = { offset: 0, size: 3, data: Buffer.from("new"), fromPage: false, lockOwner: 0n, killSuidgid: true };
+const TWO_BYTES = { offsetIn: 0, offsetOut: 2, length: 2, flags: 0 };
+const SUID_STEPS: Record<string, Step> = {
+  "a write": (overlay, f, handle) => overlay.write(stranger, f, { ...write, handle, flags: O.RDWR }, written),
+  "an append": (overlay, f, handle) => overlay.write(stranger, f, { ...write, handle, flags: O.RDWR | O.APPEND }, written),
+  "an open that truncates": (overlay, f) => overlay.open(stranger, f, O.WRONLY | O.TRUNC, opened()),
+  "a truncation by path": (overlay, f) => overlay.setattr(stranger, f, size, out()),
+  "a truncation by descriptor": (overlay, f, handle) => overlay.setattr(stranger, f, { ...size, handle }, out()),
+  "an allocation": (overlay, f, handle) => overlay.fallocate(stranger, f, { handle, mode: 0, offset: 0, length: 1 << 20 }),
+  "a copy into it": (overlay, f, handle) =>
+    overlay.copyFileRange(stranger, f, { ...TWO_BYTES, handleIn: handle, nodeOut: f, handleOut: handle }, written),
+  "a change of owner": (overlay, f) => overlay.setattr(stranger, f, { ...nothing, gid: 7, killSuidgid: true }, out()),
+};
+
+for (const [what, step] of Object.entries(SUID_STEPS)) {
+  for (const [kind, content] of Object.entries({ small: SUID_FILE, large: BIG })) {
+    test(`${what} of a ${kind} file changes nothing if its set-user-ID bit cannot be cleared`, async () => {
+      const { overlay, base, find } = planted({ "upper/f": content });
+      const [f, open] = [find("f"), opened()];
+      const path = join(base, "upper/f");
+      expect(await overlay.open(call, f, O.RDWR, open)).toBe(0);
+      const before = readFileSync(path);
+      expect(await withFault({ call: "fchmodat", errno: Errno.EIO }, () => step(overlay, f, open.handle))).toBe(Errno.EIO);
+      expect(readFileSync(path).equals(before)).toBe(true);
+      expect([modeOf(path), statSync(path).gid]).toEqual([0o4777, 0]);
+      expect(await step(overlay, f, open.handle)).toBe(0);
+      expect(modeOf(path)).toBe(0o777);
+    });
+  }
 }

@@ -115,7 +115,7 @@ export const mutants: readonly Mutant[] = [
     name: "a stranger's write leaves setuid",
     // Two paths lead there: the flag of the write, and a later request without it.
     patches: [
-      { file: `${OVERLAY}/io/data.js`, find: "if (cleared !== mode)", replace: "if (cleared > mode)" },
+      { file: `${OVERLAY}/io/data.js`, find: "return cleared === mode ?", replace: "return cleared <= mode ?" },
       { file: `${OVERLAY}/operations/setattr.js`, find: "return set.mode === undefined", replace: "return set.mode === null" },
     ],
     run: cases.setuid,
@@ -232,7 +232,7 @@ export const mutants: readonly Mutant[] = [
   },
   {
     name: "O_TRUNC does not truncate",
-    patches: patch("open/execute-plan.js", "return emptied ? 0 : effects(permit).ftruncate(fd, 0);", "return 0;"),
+    patches: patch("open/execute-plan.js", "emptied ? cleared : effects(permit).ftruncate(fd, 0);", "emptied ? cleared : 0;"),
     run: cases.opening,
   },
   {

@@ -1,5 +1,6 @@
 /** Reads and writes that the daemon does itself: at once if the page cache has the bytes, else on the thread pool. */
 import {
+  AT,
   Attr,
   type CallContext,
   type DataOut,
@@ -129,7 +130,8 @@ function writeAtOnce(
   { file, args }: { file: OpenFile; args: WriteArgs },
   out: { length: number },
 ): Status {
-  if (args.killSuidgid) clearSuid(permitOf(file), file.fd, call);
+  const cleared = clearSuidIf(args.killSuidgid, permitOf(file), file.fd, call);
+  if (cleared < 0) return -cleared;
   const begun = appendBegun(core, call, { fd: file.fd, args });
   const range = { offset: 0, length: args.size, position: begun ?? args.offset };
   const flags = flagsOf(args.flags);
@@ -169,7 +171,8 @@ async function writeRest(core: IoContext, call: CallContext, whole: WholeWrite, 
   const where: WholeWrite = begun === undefined ? whole : { file, args: again, flags: whole.flags & ~RWF.APPEND };
   const { offset, flags } = where.args;
   const act = (length: number): Promise<number> => {
-    if (args.killSuidgid) clearSuid(permitOf(file), file.fd, call);
+    const cleared = clearSuidIf(args.killSuidgid, permitOf(file), file.fd, call);
+    if (cleared < 0) return Promise.resolve(cleared);
     const write = (): Promise<number> => writeUpTo(where, length);
     return (where.flags & RWF.APPEND) === 0 ? write() : appendInTurn(core, call, file, write);
   };
@@ -196,14 +199,21 @@ function plain(offset: bigint): number | bigint {
 /**
  * A write by a caller without CAP_FSETID clears suid; and sgid, if the group may execute or the caller is not in the group
  * (fs/attr.c setattr_should_drop_sgid). The daemon has CAP_FSETID, so the host would leave both. If /proc does not show the
- * caller, its supplementary groups do not count, which is the safe side.
+ * caller, its supplementary groups do not count, which is the safe side. Returns 0 or the negative errno: then the caller must not
+ * change the file, which would run with another one's rights.
  */
-export function clearSuid(permit: Permit, fd: number, call: CallContext): void {
-  if (statFd(fd, attr) < 0) return;
+export function clearSuid(permit: Permit, fd: number, call: CallContext): number {
+  const status = statFd(fd, attr);
+  if (status < 0) return status;
   const mode = attr.mode;
   let cleared = mode & ~S.ISUID;
   if ((mode & S.ISGID) !== 0 && ((mode & S.IXGRP) !== 0 || !isInGroup(call, attr.gid))) cleared &= ~S.ISGID;
-  if (cleared !== mode) effects(permit).fchmodat(fd, "", cleared & 0o7777, 0x1000);
+  return cleared === mode ? 0 : effects(permit).fchmodat(fd, "", cleared & 0o7777, AT.EMPTY_PATH);
+}
+
+/** `kills`: the kernel says with the change that the caller lacks CAP_FSETID. */
+export function clearSuidIf(kills: boolean | undefined, permit: Permit, fd: number, call: CallContext): number {
+  return kills === true ? clearSuid(permit, fd, call) : 0;
 }
 
 /** fsync(2) of an open file. */

@@ -14,12 +14,15 @@ const MUCH_BYTES = 4 << 20;
 
 const seen = new Attr();
 
+/** Asked last of all before the step: makes what the change does to the file before it is shorter, and tells whether it may be made. */
+type Begins = (fd: number) => boolean;
+
 /**
- * Truncates an open file, if that gives much back: undefined if it does not, or if `stands` is false, and then nothing is done. Else whether it is
+ * Truncates an open file, if that gives much back: undefined if it does not, or if `begins` is false, and then nothing is done. Else whether it is
  * truncated. If it is not, the effect fails in the same way. If it is, the effect must not truncate again: others may have written since.
  */
-export function shrinkLarge(permit: Permit, fd: number, size: FileOffset, stands = () => true): Promise<boolean> | undefined {
-  if (statFd(fd, seen) < 0 || dataBytes() < Number(size) + MUCH_BYTES || !stands()) return undefined;
+export function shrinkLarge(permit: Permit, fd: number, size: FileOffset, begins: Begins): Promise<boolean> | undefined {
+  if (statFd(fd, seen) < 0 || dataBytes() < Number(size) + MUCH_BYTES || !begins(fd)) return undefined;
   return effects(permit)
     .ftruncateAsync(fd, size)
     .then((status) => status === 0);
@@ -28,15 +31,15 @@ export function shrinkLarge(permit: Permit, fd: number, size: FileOffset, stands
 interface Shrinking {
   node: Node;
   size: FileOffset;
-  stands(): boolean;
+  begins: Begins;
 }
 
 /** The same for a file that is not open. */
-export function shrinkLargeNode(core: DataAccess, permit: Permit, { node, size, stands }: Shrinking): Promise<boolean> | undefined {
+export function shrinkLargeNode(core: DataAccess, permit: Permit, { node, size, begins }: Shrinking): Promise<boolean> | undefined {
   if (statNode(core, node, seen) < 0 || dataBytes() < Number(size) + MUCH_BYTES) return undefined;
   const fd = openWritable(core, node, O.WRONLY);
   if (fd < 0) return undefined;
-  const shrunk = shrinkLarge(permit, fd, size, stands);
+  const shrunk = shrinkLarge(permit, fd, size, begins);
   if (shrunk === undefined) core.closes.close(fd);
   else void shrunk.finally(() => core.closes.close(fd));
   return shrunk;

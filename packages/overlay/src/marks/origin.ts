@@ -126,6 +126,7 @@ export function copyOrigin(
 function beginMark(layer: HostLayer): void {
   made[0] = 0;
   made[1] = MAGIC;
+  made[LENGTH_AT] = 0;
   made[3] = (process.arch === "x64" || process.arch === "arm64" ? 0 : 1) | (layer.writable ? PATH_UPPER : 0);
   made.set(layer.uuid, UUID_AT);
 }

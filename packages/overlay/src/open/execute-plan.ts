@@ -5,7 +5,7 @@
 import { type Attr, type CallContext, Errno, O, type OpenOut } from "@sluice/vfs";
 import type { OpenContext } from "./open-context.js";
 import type { FallbackReason, OpenRecord, Ruling } from "../contract/gate.js";
-import { clearSuid } from "../io/data.js";
+import { clearSuidIf } from "../io/data.js";
 import { canBeMapped } from "../handles/content.js";
 import type { OpenFile } from "../handles/handle-table.js";
 import { type Backing, InodeIo } from "../node/inode-io.js";
@@ -72,8 +72,8 @@ function sendElsewhere(core: OpenContext, open: PlannedOpen): number {
 
 /** 0 or the negative errno. */
 function truncate(permit: Permit, { call, fd, emptied }: PlannedOpen): number {
-  if (call.killSuidgid === true) clearSuid(permit, fd, call);
-  return emptied ? 0 : effects(permit).ftruncate(fd, 0);
+  const cleared = clearSuidIf(call.killSuidgid, permit, fd, call);
+  return cleared < 0 || emptied ? cleared : effects(permit).ftruncate(fd, 0);
 }
 
 /** Sets `file.mode`, `file.fd` and `file.backing`, and counts the open. Returns why a granted open is mediated, or undefined. */

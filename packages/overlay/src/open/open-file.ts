@@ -42,6 +42,7 @@ import type { Ruling } from "../contract/gate.js";
 import { govern, type Governed } from "../gate/govern.js";
 import { GRANTED } from "../gate/governs.js";
 import { hidesNode } from "../gate/hidden.js";
+import { clearSuidIf } from "../io/data.js";
 import { shrinkLarge } from "../io/large-files.js";
 import { noteTruncated, wasTruncated } from "../journal/intents.js";
 import { statFd } from "../layer/system-calls.js";
@@ -184,9 +185,9 @@ class OpenRequest implements PlannedOpen, Governed<OpenContext> {
   }
 
   #empty(core: OpenContext, permit: Permit): Status {
-    const { plan, fd } = this;
+    const { call, plan, fd } = this;
     const empties = plan.truncates && plan.placement === "here" && !this.emptied;
-    const emptied = empties ? shrinkLarge(permit, fd, 0) : undefined;
+    const emptied = empties ? shrinkLarge(permit, fd, 0, () => clearSuidIf(call.killSuidgid, permit, fd, call) === 0) : undefined;
     if (emptied === undefined) return 0;
     // Other opens use the object meanwhile.
     this.seen = undefined;

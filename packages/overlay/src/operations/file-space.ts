@@ -27,7 +27,8 @@ export function fallocate(core: IoContext, call: CallContext, args: FallocateArg
   const givesBack = (mode & (FALLOC.PUNCH_HOLE | FALLOC.COLLAPSE_RANGE)) !== 0;
   const io: WatchedIo = { kind: "allocate", offset: BigInt(offset), length: givesBack ? 0 : Number(length), givesBack };
   return change(file, call, io, () => {
-    takeSuid(file, call);
+    const cleared = takeSuid(file, call);
+    if (cleared < 0) return -cleared;
     return effects(permitOf(file))
       .fallocateAsync(file.fd, mode, offset, length)
       .then((status) => {
@@ -55,9 +56,12 @@ export function lseek(
   return tell(sys.lseek(fd, args.offset, args.whence));
 }
 
-/** FUSE does not say here whether the caller has CAP_FSETID, only WRITE and SETATTR do: root is taken to have it, nobody else. */
-function takeSuid(file: OpenFile, call: CallContext): void {
-  if (call.uid !== 0) clearSuid(permitOf(file), file.fd, call);
+/**
+ * FUSE does not say here whether the caller has CAP_FSETID, only WRITE and SETATTR do: root is taken to have it, nobody else.
+ * 0 or the negative errno.
+ */
+function takeSuid(file: OpenFile, call: CallContext): number {
+  return call.uid === 0 ? 0 : clearSuid(permitOf(file), file.fd, call);
 }
 
 /** At most one step of the pool. Callers continue at its end, as copy_file_range(2) says. */
@@ -74,7 +78,8 @@ export function copyFileRange(core: IoContext, call: CallContext, args: CopyRang
   const copy = (length: number): Promise<number> => {
     // It may have waited for the target's turn.
     if (source.withheld !== 0) return Promise.resolve(-source.withheld);
-    takeSuid(target, call);
+    const cleared = takeSuid(target, call);
+    if (cleared < 0) return Promise.resolve(cleared);
     return effects(permitOf(target)).copyFileRangeAsync(fd, offsetIn, target.fd, offsetOut, length);
   };
   return watchedCopy(call, { source, target, args }, { length: all, copy }).then((copied) => {

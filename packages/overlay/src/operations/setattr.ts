@@ -23,7 +23,7 @@ import { GovernedOperation } from "../gate/governed-operation.js";
 import { governsAny } from "../gate/governs.js";
 import { visibleNode } from "../gate/hidden.js";
 import { type GovernedAccess, NO_ACCESS } from "../gate/judged-accesses.js";
-import { clearSuid } from "../io/data.js";
+import { clearSuid, clearSuidIf } from "../io/data.js";
 import type { OpenFile } from "../handles/handle-table.js";
 import { dropOtherPages } from "../io/other-pages.js";
 import { shrinkLarge, shrinkLargeNode } from "../io/large-files.js";
@@ -108,10 +108,11 @@ class Setting extends GovernedOperation<IoContext> {
   /** The truncation of a large file, for which others do not wait. A file whose truncation `commit` would refuse keeps its data. */
   #shrinking(core: IoContext, permit: Permit, { node, file, size }: Truncation): () => Status {
     const stands = this.#standing(core);
+    const begins = (fd: number): boolean => stands() && clearSuidIf(this.#set.killSuidgid, permit, fd, this.call) === 0;
     return () => {
       if (this.#shrunk || !node.isRegular || this.#refused(file) !== 0 || this.#comesAgain(core, node)) return 0;
       const shrunk =
-        file?.write === true ? shrinkLarge(permit, file.fd, size, stands) : shrinkLargeNode(core, permit, { node, size, stands });
+        file?.write === true ? shrinkLarge(permit, file.fd, size, begins) : shrinkLargeNode(core, permit, { node, size, begins });
       if (shrunk === undefined) return 0;
       return shrunk.then((done) => {
         this.#shrunk = done;
@@ -236,8 +237,8 @@ function truncateTo(core: IoContext, permit: Permit, change: Change, size: FileO
   const own = file?.write === true ? -1 : openWritable(core, node, O.WRONLY);
   const fd = file?.write === true ? file.fd : own;
   if (fd < 0) return -fd;
-  if (set.killSuidgid) clearSuid(permit, fd, call);
-  const status = change.isShrunk ? 0 : effects(permit).ftruncate(fd, size);
+  const cleared = clearSuidIf(set.killSuidgid, permit, fd, call);
+  const status = cleared < 0 || change.isShrunk ? cleared : effects(permit).ftruncate(fd, size);
   dropOtherPages(core, { node, nodeId: change.id }, { offset: size, length: 0 });
   if (own >= 0) closeFd(own);
   return -status || 0;
@@ -276,9 +277,9 @@ function isEmpty(set: SetAttr): boolean {
 function killSuid(core: IoContext, permit: Permit, call: CallContext, node: Node): number {
   const fd = openNode(core, node, O.PATH | O.NOFOLLOW);
   if (fd < 0) return -fd;
-  clearSuid(permit, fd, call);
+  const status = clearSuid(permit, fd, call);
   closeFd(fd);
-  return 0;
+  return -status || 0;
 }
 
 function setMode(core: IoContext, permit: Permit, node: Node, set: SetAttr): number {
