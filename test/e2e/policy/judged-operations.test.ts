@@ -2,7 +2,7 @@
  * The mount carries out an operation exactly where it was judged, whatever another caller does to the path, the object or
  * the policy before the answer comes, or while a file is copied up.
  */
-import { existsSync, lstatSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { existsSync, lstatSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Intent, IoWatch, Ruling } from "@sluice/overlay";
 import { directory, plant, requires, scratch } from "@sluice/testkit";
@@ -16,6 +16,17 @@ const call: CallContext = { uid: 0, gid: 0, pid: 1, groups: undefined, labels: [
 const GRANT: Ruling = { effect: "grant", errno: 0 };
 const DENY: Ruling = { effect: "deny", errno: Errno.EACCES };
 const nextTurn = (): Promise<void> => new Promise((resolve) => void setImmediate(resolve));
+
+/** Until an operation that is allowed has asked the pool. The answer of the pool arrives with the next turn of the event loop. */
+async function poolBegins(): Promise<void> {
+  for (let step = 0; step < 100; step++) await Promise.resolve();
+}
+
+/** Until a copy goes on. It is not over when this returns: the pool works at it, and no turn of the event loop lies between. */
+async function untilCopying({ overlay }: Stage): Promise<void> {
+  await poolBegins();
+  expect(overlay.status().copyUpsUnderWay).toHaveLength(1);
+}
 
 interface Stage {
   overlay: ReturnType<typeof overlayOver>;
@@ -141,7 +152,7 @@ test("an open that waits for its copy-up is judged again under another policy", 
   const on = stage(async () => (on.gate.epoch > 0 ? DENY : GRANT));
   plant(join(on.base, "lower/open"), { large: "x".repeat(1 << 20) });
   const opening = on.overlay.open(call, on.idOf("open/large"), O.RDWR, opened());
-  while (on.overlay.status().copyUpsUnderWay.length === 0) await nextTurn();
+  await untilCopying(on);
   on.gate.epoch++;
   expect(await opening).toBe(Errno.EACCES);
 });
@@ -150,7 +161,7 @@ for (const name of ["truncate", "open that truncates"]) {
   test(`${name} leaves the data if the policy denies it while the copy is made`, async () => {
     const on = stage(async () => (on.gate.epoch > 0 ? DENY : GRANT));
     const truncating = OPERATIONS[name]?.(on);
-    while (on.overlay.status().copyUpsUnderWay.length === 0) await nextTurn();
+    await untilCopying(on);
     on.gate.epoch++;
     expect(await truncating).toBe(Errno.EACCES);
     expect(existsSync(join(on.base, "upper/open/file"))).toBe(false);
@@ -162,7 +173,7 @@ for (const name of ["truncate", "open that truncates"]) {
   test(`${name} that is judged again while the copy is made, and allowed, empties the file`, async () => {
     const on = stage(async () => GRANT);
     const both = [name, "chmod"].map((each) => Promise.resolve(OPERATIONS[each]?.(on)));
-    while (on.overlay.status().copyUpsUnderWay.length === 0) await nextTurn();
+    await untilCopying(on);
     on.gate.epoch++;
     expect(await Promise.all(both)).toEqual([0, 0]);
     const { size, mode } = statSync(join(on.base, "upper/open/file"));
@@ -188,7 +199,7 @@ test("an open that waits for its copy-up is judged again by a new name", async (
   const on = stage(async ({ paths }) => (paths.some((path) => path.startsWith("locked/")) ? DENY : GRANT));
   plant(join(on.base, "lower/open"), { large: "x".repeat(1 << 20) });
   const opening = on.overlay.open(call, on.idOf("open/large"), O.RDWR, opened());
-  while (on.overlay.status().copyUpsUnderWay.length === 0) await nextTurn();
+  await untilCopying(on);
   Object.assign(on.gate, { governs: () => false });
   expect(await on.overlay.rename(call, { parent: 1, name: "open", newParent: 1, newName: "locked", flags: 0 })).toBe(0);
   expect(await opening).toBe(Errno.EACCES);
@@ -301,7 +312,7 @@ test("a large file that is copied up for a truncation keeps its data if the poli
   const on = stage(() => Promise.resolve(on.gate.epoch === 0 ? GRANT : DENY));
   writeFileSync(join(on.base, "lower/open/file"), Buffer.alloc(64 * MIB, 7));
   const truncated = on.overlay.setattr(call, on.idOf("open/file"), { ...NO_CHANGE, size: 100 }, attributes());
-  while (readdirSync(join(on.base, "work/work")).length === 0) await nextTurn();
+  await untilCopying(on);
   on.gate.epoch++;
   expect(await truncated).toBe(Errno.EACCES);
   expect(statSync(join(on.base, "upper/open/file")).size).toBe(64 * MIB);
@@ -323,8 +334,7 @@ test("bytes that somebody writes once a large file is truncated stay, though its
   for (const truncate of truncations) {
     writeFileSync(path, Buffer.alloc(16 * MIB, 7));
     const told = truncate();
-    // It is judged, and the pool begins.
-    for (let turn = 0; turn < 3; turn++) await nextTurn();
+    await poolBegins();
     // Without a turn of the event loop, in which the overlay would hear of it.
     while (statSync(path).size > 0);
     writeFileSync(path, "new", { flag: "a" });
@@ -332,11 +342,6 @@ test("bytes that somebody writes once a large file is truncated stay, though its
     expect(readFileSync(path, "utf8")).toBe("new");
   }
 });
-
-/** Until an operation that is allowed has asked the pool. The answer of the pool arrives with the next turn of the event loop. */
-async function poolBegins(): Promise<void> {
-  for (let step = 0; step < 100; step++) await Promise.resolve();
-}
 
 test("a large file that is truncated, and then judged again under another policy, is truncated once", async () => {
   const { on, path, truncations } = largeFile();
