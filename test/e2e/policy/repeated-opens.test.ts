@@ -1,7 +1,7 @@
 /** Opens that the kernel repeats, since they need another nodeId, while other callers move and remove the name. */
-import type { IoWatch, Ruling } from "@sluice/overlay";
+import type { Intent, IoWatch, Ruling } from "@sluice/overlay";
 import { directory, plant, requires, scratch } from "@sluice/testkit";
-import { type CallContext, Errno, O, type Status } from "@sluice/vfs";
+import { andThen, type CallContext, Errno, O, type Status } from "@sluice/vfs";
 import { expect } from "vitest";
 import { entry, OPEN_GATE, opened, overlayOver } from "../harness/bare-overlay.js";
 
@@ -63,4 +63,46 @@ test("an open of another file leaves nothing of one that did not come again", ()
   expect(open(c, observed)).toBe(0);
   expect(open(a, observed)).toBe(Errno.ESTALE);
   expect(open(lookup("a", observed), observed)).toBe(0);
+});
+
+/** The observed caller may open what lies in the lower layer, and nothing of the upper one. */
+function layered(): { judged: string[]; repeats: unknown[]; open(id: number): Status; lookup(): number; swap(): Status } {
+  const base = scratch();
+  plant(base, { "lower/file": "lower", "upper/new": "upper", "work/": directory() });
+  const [judged, repeats]: [string[], unknown[]] = [[], []];
+  const authorize = async ({ pid }: CallContext, intent: Intent): Promise<Ruling> => {
+    if (pid !== observed.pid) return { effect: "grant", errno: 0 };
+    judged.push(intent.layer);
+    repeats.push(intent.repeats);
+    return intent.layer === "upper" ? { effect: "deny", errno: Errno.EACCES } : RULING;
+  };
+  const overlay = overlayOver(base, { ...OPEN_GATE, active: true, authorize });
+  const lookup = (): number => {
+    const out = entry();
+    expect(overlay.lookup(observed, 1, "file", out)).toBe(0);
+    return out.nodeId;
+  };
+  const open = (id: number): Status => overlay.open(observed, id, O.RDWR, opened());
+  const swap = (): Status => overlay.rename(one, { parent: 1, name: "new", newParent: 1, newName: "file", flags: 0 });
+  const reader = overlay.open(one, lookup(), O.RDONLY, opened());
+  return { judged, repeats, open: (id) => andThen(reader, () => open(id)), lookup, swap };
+}
+
+test("an open that copies its file up, and comes again by another nodeId, is judged by the layer that it was judged by first", async () => {
+  const { judged, repeats, open, lookup } = layered();
+  expect(await open(lookup())).toBe(Errno.ESTALE);
+  expect(await open(lookup())).toBe(0);
+  expect(judged).toEqual(["lower0", "lower0"]);
+  expect(repeats).toEqual([false, true]);
+  // That open is over.
+  expect(await open(lookup())).toBe(Errno.EACCES);
+});
+
+test("an open that finds another file when it comes again is judged by the layer of that one", async () => {
+  const { judged, repeats, open, lookup, swap } = layered();
+  expect(await open(lookup())).toBe(Errno.ESTALE);
+  expect(await swap()).toBe(0);
+  expect(await open(lookup())).toBe(Errno.EACCES);
+  expect(judged).toEqual(["lower0", "upper"]);
+  expect(repeats).toEqual([false, false]);
 });

@@ -26,6 +26,8 @@ export interface Intent {
   content: Content | undefined;
   /** Nothing like it is about to happen: a rename or a link compares what governs its two ends. */
   compares?: true;
+  /** The kernel repeats an open of this very object that was judged before: see `Gate.comesAgain`. */
+  repeats?: boolean;
 }
 
 /** The bytes of a regular file, as they are when they are looked at. */

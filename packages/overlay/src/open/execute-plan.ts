@@ -32,6 +32,8 @@ export interface PlannedOpen extends OpenToPlan {
   readonly cachedBacking: Backing | undefined;
   /** It is truncated already, and others may have written since. */
   readonly emptied: boolean;
+  /** In which the file lay when the open was judged; "" if nobody was asked. */
+  readonly layer: string;
   /** A path of the file, if one is known already. */
   readonly path: string | undefined;
 }

@@ -81,6 +81,7 @@ class OpenRequest implements PlannedOpen, Governed<OpenContext> {
   described: Attr | undefined = undefined;
   /** The paths that it was judged by; undefined if nobody was asked. */
   paths: readonly string[] | undefined = undefined;
+  /** In which the file lay when it was judged; "" if nobody was asked. */
   layer = "";
   /** Of an open that truncates: the size that it was judged by. */
   judgedSize = 0n;
@@ -126,6 +127,7 @@ class OpenRequest implements PlannedOpen, Governed<OpenContext> {
     if (hidesNode(core, this.node)) return Errno.ENOENT;
     this.seen = this.described = this.paths = undefined;
     this.ruling = GRANTED;
+    this.layer = "";
     this.version = this.node.version;
     this.copied = this.waited = false;
     const attr = spareAttr ?? new Attr();
@@ -138,6 +140,11 @@ class OpenRequest implements PlannedOpen, Governed<OpenContext> {
     }
     const intent = (spareIntent ?? new OpenIntent()).of(core, this, attr);
     spareIntent = undefined;
+    const judgedLayer = core.reroutes.judgedLayer(this.pid, this.node, this.flags);
+    if (judgedLayer !== "") {
+      intent.layer = judgedLayer;
+      intent.repeats = true;
+    }
     this.paths = intent.paths;
     this.layer = intent.layer;
     if ((this.flags & O.TRUNC) !== 0) this.judgedSize = attr.sizeExact;

@@ -38,6 +38,7 @@ export class OpenIntent implements Intent {
   layer = "";
   attr: IntentAttr = NOTHING;
   openFlags = 0;
+  repeats = false;
   #core: OpenContext | undefined = undefined;
   #node: Node | undefined = undefined;
   #fd = -1;
@@ -50,6 +51,7 @@ export class OpenIntent implements Intent {
     this.layer = node.top.layer.name;
     this.attr = attr;
     this.openFlags = flags;
+    this.repeats = false;
     this.#core = core;
     this.#node = node;
     this.#fd = fd;

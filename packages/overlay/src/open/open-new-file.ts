@@ -42,6 +42,7 @@ export function openNewFile(core: OpenContext, permit: Permit, file: NewFile, ou
     seen,
     cachedBacking: undefined,
     emptied: false,
+    layer: "",
     path: undefined,
   };
   planOpen(core, open, ruling, plan);

@@ -10,7 +10,7 @@ const otherNode = { isRegular: true } as Node;
 
 function begun(flags: number, pid = PID): Reroutes {
   const reroutes = new Reroutes({ hold: () => undefined, release: () => undefined }, undefined);
-  reroutes.begin({ pid, node, flags, emptied: false }, true);
+  reroutes.begin({ pid, node, flags, emptied: false, layer: "lower0" }, true);
   return reroutes;
 }
 

@@ -25,11 +25,26 @@ interface Reroute {
   readonly flags: number | undefined;
   /** The open has truncated the file, and must not do so once more: others may have written since. */
   readonly emptied: boolean;
+  /**
+   * In which the file lay when the open was judged: its copy-up is no reason for another judgement. "" if that is unknown, or if
+   * another file has the name by now.
+   */
+  readonly layer: string;
   /** That alias, once the look-up led to it. */
   target: NodeId;
   lookedUp: boolean;
   /** Its journal slot, or 0. */
   readonly slot: number;
+}
+
+type Begun = Pick<Reroute, "observed" | "lookedUp" | "flags" | "emptied" | "layer">;
+
+interface ReroutedOpen {
+  readonly pid: number;
+  readonly node: Node;
+  readonly flags: number;
+  readonly emptied: boolean;
+  readonly layer: string;
 }
 
 export type Arrival = "first" | "again" | "nameless";
@@ -48,16 +63,16 @@ export class Reroutes {
     return this.#byPid.size;
   }
 
-  begin({ pid, node, flags, emptied }: { pid: number; node: Node; flags: number; emptied: boolean }, observed: boolean): void {
-    this.#add(pid, node, { observed, lookedUp: false, flags, emptied });
+  begin({ pid, node, flags, emptied, layer }: ReroutedOpen, observed: boolean): void {
+    this.#add(pid, node, { observed, lookedUp: false, flags, emptied, layer: pid === SOMEBODY ? "" : layer });
   }
 
   /** Takes over a reroute that an earlier server began. */
   restore(pid: number, node: Node, { observed, lookedUp }: { observed: boolean; lookedUp: boolean }): void {
-    this.#add(pid, node, { observed, lookedUp, flags: undefined, emptied: false });
+    this.#add(pid, node, { observed, lookedUp, flags: undefined, emptied: false, layer: "" });
   }
 
-  #add(pid: number, node: Node, begun: Pick<Reroute, "observed" | "lookedUp" | "flags" | "emptied">): Reroute {
+  #add(pid: number, node: Node, begun: Begun): Reroute {
     const { observed, lookedUp } = begun;
     this.end(pid);
     // If the kernel forgot the node before it looks again, the look-up would find another one.
@@ -73,6 +88,11 @@ export class Reroutes {
   /** Of the open that this thread repeats. */
   isEmptied(pid: number): boolean {
     return this.#byPid.get(pid)?.emptied === true;
+  }
+
+  /** Of the open that this one repeats: where its file lay when it was judged. "" if it repeats none. */
+  judgedLayer(pid: number, node: Node, flags: number): string {
+    return this.arrival(pid, node, flags) === "first" ? "" : (this.#byPid.get(pid) as Reroute).layer;
   }
 
   /** The open of this thread has arrived, or will not. */
@@ -109,7 +129,7 @@ export class Reroutes {
     // A directory on the way is no file to open.
     if (reroute === undefined || (reroute.node !== node && (!node.isRegular || pid === SOMEBODY))) return false;
     // Somebody gave the name to another file, so the open comes for that.
-    if (reroute.node !== node) reroute = this.#add(pid, node, { ...reroute, lookedUp: false, emptied: false });
+    if (reroute.node !== node) reroute = this.#add(pid, node, { ...reroute, lookedUp: false, emptied: false, layer: "" });
     reroute.lookedUp = true;
     if (reroute.slot !== 0) this.#journal?.records.reroutes.setLookedUp(reroute.slot);
     return reroute.observed;

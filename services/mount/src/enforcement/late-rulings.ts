@@ -4,7 +4,7 @@
  * - The policy changed before the answer. The access is judged again in the same turn of the event loop, and the person answered under the
  *   policy in force now.
  * - The kernel was told to look up the file again, and opens it by another nodeId (overlay/src/open/reroutes.ts). That second OPEN comes from
- *   the same thread.
+ *   the same thread, and is for the same file.
  */
 import type { Intent } from "@sluice/overlay";
 import type { CallContext } from "@sluice/vfs";
@@ -38,7 +38,7 @@ export class LateRulings {
   /** Undefined: there is none for this access, or it is of another policy. The caller checks that it still holds. */
   take(call: CallContext, intent: Intent, epoch: number): DecidedRuling | undefined {
     if (this.#rulings.size === 0 && this.#again.size === 0) return undefined;
-    const late = this.#rulings.get(call) ?? this.#again.get(call.pid);
+    const late = this.#rulings.get(call) ?? (intent.repeats === true ? this.#again.get(call.pid) : undefined);
     this.#rulings.delete(call);
     this.#forget(call.pid);
     const question = late?.ruling.question;
@@ -46,6 +46,8 @@ export class LateRulings {
     const { operation, accesses, resource, subject } = question;
     const { uid, gid } = call.asker ?? call;
     if (subject.uid !== uid || subject.gid !== gid) return undefined;
+    const { attr } = intent;
+    if (resource.mode !== attr.mode || resource.uid !== attr.uid || resource.gid !== attr.gid) return undefined;
     const same =
       operation === intent.operation && accesses.join() === intent.accesses.join() && resource.paths.join("\0") === intent.paths.join("\0");
     return same ? late.ruling : undefined;

@@ -1,7 +1,7 @@
 import { type Decision, DecisionError, type PolicyCapabilities } from "@sluice/decision-api";
 import type { Intent, Ruling } from "@sluice/overlay";
 import { decisionOf, ScriptedDecider } from "@sluice/testkit";
-import { Attr, type CallContext } from "@sluice/vfs";
+import type { CallContext } from "@sluice/vfs";
 import { expect, test } from "vitest";
 import { Grants } from "./grants.js";
 import { PolicyGate } from "./policy-gate.js";
@@ -15,19 +15,21 @@ function call(signal = new AbortController().signal): CallContext {
 }
 
 function intent(changes: Partial<Intent> = {}): Intent {
-  const attr = new Attr();
-  attr.mode = 0o100644;
   return {
     operation: "open",
     accesses: ["read"],
     paths: ["a"],
     layer: "lower0",
-    attr,
+    attr: attributes({}),
     openFlags: 0,
     readXattr: () => undefined,
     content: undefined,
     ...changes,
   };
+}
+
+function attributes(changes: Partial<Intent["attr"]>): Intent["attr"] {
+  return { mode: 0o100644, uid: 0, gid: 0, sizeExact: 0n, ...changes };
 }
 
 function gateOf(decider: ScriptedDecider, goesOn = false): { gate: PolicyGate; grants: Grants; decided: Decision[]; anomalies: string[] } {
@@ -288,12 +290,31 @@ test("an answer that came after a change of policy is not asked for a second tim
   for (const [again, questions] of [
     [intent(), 2],
     [intent({ paths: ["b"] }), 6],
+    [intent({ attr: attributes({ mode: 0o100640 }) }), 10],
+    [intent({ attr: attributes({ uid: 5 }) }), 14],
+    [intent({ attr: attributes({ gid: 5 }) }), 18],
   ] as const) {
     const first = gate.authorize(same, intent()) as Promise<Ruling>;
     decider.changePolicy(decider.capabilities() as PolicyCapabilities);
     answered(decisionOf("mediate", { byPerson: true }));
     expect(await first).toMatchObject({ effect: "mediate" });
     void gate.authorize(same, again);
+    expect(decider.questions).toHaveLength(questions);
+  }
+});
+
+test("a person's answer holds for the repeated open of the same file alone", async () => {
+  const decider = asking(() => decisionOf("mediate", { byPerson: true }));
+  const { gate } = gateOf(decider);
+  const caller = { ...call(), pid: 7 };
+  for (const [again, questions] of [
+    [intent({ repeats: true }), 2],
+    // Another file has the name by now, or another open overtakes the repeated one.
+    [intent(), 6],
+    [intent({ repeats: true, attr: attributes({ uid: 5 }) }), 10],
+  ] as const) {
+    gate.comesAgain(caller, await gate.authorize(caller, intent()));
+    expect(await gate.authorize(caller, again)).toMatchObject({ effect: "mediate" });
     expect(decider.questions).toHaveLength(questions);
   }
 });
