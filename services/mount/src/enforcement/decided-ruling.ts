@@ -28,6 +28,14 @@ export function isGuessAgainst({ onOutage }: Pick<Decision, "onOutage">, { sourc
   return source === "outage" && effect === "mediate" && onOutage !== undefined && onOutage !== "mediate";
 }
 
+/**
+ * Whether nobody could decide, so that the outage mode is the answer. A question that was refused or could not be evaluated is none of
+ * these (decision-client, with-failure-mode.ts): it is denied in each mode, since a caller could make it so.
+ */
+export function isGuess(decision: Decision | undefined): boolean {
+  return decision?.source === "outage" && decision.rule !== "refused";
+}
+
 /** @returns undefined for an effect that this build does not know: the type says never, the wire might not */
 export function rulingOf(enforced: Decision, layer?: string): DecidedRuling | undefined {
   switch (enforced.effect) {

@@ -10,12 +10,14 @@
  *
  * A mapping by a passthrough open outlives its close. If the mount signals holders, it judges such opens again as well.
  *
- * If nobody can decide, nothing is revoked: an outage is not a change of policy.
+ * If nobody can decide, nothing is revoked: an outage is not a change of policy. Such opens are judged again after a pause, until they are
+ * decided or closed.
  */
 import type { Revoked, OnRevoke, RevokedCounts } from "@sluice/mount-control";
 import type { Access, Decider } from "@sluice/decision-api";
 import type { Intent, OpenReview, Overlay, Passing } from "@sluice/overlay";
 import { type CallContext, Errno, LoopTurn } from "@sluice/vfs";
+import { isGuess } from "../decided-ruling.js";
 import type { GrantRecord, Grants } from "../grants.js";
 import type { Holder } from "./holders.js";
 import { LeftMappings } from "./left-mappings.js";
@@ -49,6 +51,10 @@ type Escaped = () => Intent | undefined;
 /** Judges an open. Undefined if that takes a while. */
 type Judge = (call: CallContext, intent: Intent) => Promise<ReviewedRuling | undefined>;
 
+/** Before opens that nobody could decide are judged again. Each time nobody can, the pause doubles. */
+const FIRST_PAUSE_MS = 1_000;
+const LONGEST_PAUSE_MS = 60_000;
+
 /** Questions on their way at once: the decision service has others to answer. */
 const AT_ONCE = 32;
 
@@ -65,6 +71,12 @@ export class Revocation {
   /** On their way. */
   readonly #withheld: Promise<void>[] = [];
   readonly #turn = new LoopTurn();
+  /** Opens that nobody has decided since the policy changed, or that could not be looked at. */
+  readonly #undecided = new Set<GrantRecord>();
+  /** The same of a holder of a revoked open. */
+  #holdersUndecided = false;
+  #pauseMs = FIRST_PAUSE_MS;
+  #tryAgain: NodeJS.Timeout | undefined;
   #running = false;
   #again = false;
   #closed = false;
@@ -84,6 +96,7 @@ export class Revocation {
 
   close(): void {
     this.#closed = true;
+    clearTimeout(this.#tryAgain);
     this.#stopListening();
   }
 
@@ -95,25 +108,49 @@ export class Revocation {
     return counts;
   }
 
-  async #run(): Promise<void> {
-    this.#again = true;
+  /** Judges all open files, or those alone that nobody could decide. */
+  async #run(those: "all" | "undecided" = "all"): Promise<void> {
+    this.#again ||= those === "all";
     if (this.#running) return;
     this.#running = true;
+    clearTimeout(this.#tryAgain);
     try {
+      if (!this.#again) await this.#reviewAll(this.#takeUndecided());
       while (this.#again && !this.#closed) {
-        this.#again = false;
-        await this.#reviewAll();
+        this.#again = this.#holdersUndecided = false;
+        await this.#reviewAll([...this.#parts.grants.all()]);
       }
     } catch (error) {
       this.#parts.events.failed("open files could not be judged again", { error });
-    } finally {
-      this.#running = false;
+      for (const grant of this.#parts.grants.all()) this.#undecided.add(grant);
     }
+    this.#running = false;
+    this.#rest();
   }
 
-  async #reviewAll(): Promise<void> {
-    const { gate, grants } = this.#parts;
-    const open = [...grants.all()];
+  /** With the revoked opens if one of their holders is among them. */
+  #takeUndecided(): readonly GrantRecord[] {
+    const { grants } = this.#parts;
+    const taken = [...grants.all()].filter(
+      (grant) => this.#undecided.has(grant) || (this.#holdersUndecided && grant.revoked !== undefined),
+    );
+    this.#undecided.clear();
+    this.#holdersUndecided = false;
+    return taken;
+  }
+
+  #rest(): void {
+    if (this.#closed) return;
+    if (this.#undecided.size === 0 && !this.#holdersUndecided) {
+      this.#pauseMs = FIRST_PAUSE_MS;
+      return;
+    }
+    this.#tryAgain = setTimeout(() => void this.#run("undecided"), this.#pauseMs).unref();
+    this.#pauseMs = Math.min(2 * this.#pauseMs, LONGEST_PAUSE_MS);
+  }
+
+  async #reviewAll(open: readonly GrantRecord[]): Promise<void> {
+    const { gate } = this.#parts;
     const atOnce: Judge = (call, intent) => gate.reviewAtOnce(call, intent);
     const waiting: Judge = (call, intent) => gate.review(call, intent);
     const later: GrantRecord[] = [];
@@ -139,10 +176,15 @@ export class Revocation {
   async #reviewOne(grant: GrantRecord, judge: Judge): Promise<boolean> {
     const { overlay, gate, grants } = this.#parts;
     const open = overlay.review(grant.handle);
-    if (open === undefined) return true;
+    if (open === undefined) {
+      if (grants.get(grant.handle) === grant) this.#undecided.add(grant);
+      return true;
+    }
     const review = await judge(callOf(grant), open.intent);
     if (review === undefined) return false;
-    if (review.decision?.source === "outage") return true;
+    if (isDecided(review)) this.#undecided.delete(grant);
+    else this.#undecided.add(grant);
+    if (isGuess(review.decision)) return true;
     // A person allowed this open, and the policy still leaves it to a person.
     if (review.decision?.effect === "ask" && grant.byPerson === true && review.decision.rule === grant.rule) return true;
     const was = grant.revoked;
@@ -213,6 +255,7 @@ export class Revocation {
       if (intent === undefined) continue;
       const review = await judge(callOf(caller), intent);
       isJudged &&= review !== undefined;
+      this.#holdersUndecided ||= !isDecided(review);
       if (isRefused(review)) escaped.set(ino, [...(escaped.get(ino) ?? []), describe]);
     }
     return isJudged;
@@ -245,6 +288,7 @@ export class Revocation {
       judged.add(accesses.join());
       const review = await judge(callOf(holder), { ...intent, accesses });
       isJudged &&= review !== undefined;
+      this.#holdersUndecided ||= !isDecided(review);
       if (isRefused(review)) return true;
     }
     return isJudged ? false : undefined;
@@ -256,7 +300,12 @@ function* partsOf(grants: readonly GrantRecord[]): Generator<readonly GrantRecor
 }
 
 function isRefused(review: ReviewedRuling | undefined): boolean {
-  return review !== undefined && review.effect !== "grant" && review.decision?.source !== "outage";
+  return review !== undefined && review.effect !== "grant" && !isGuess(review.decision);
+}
+
+/** An answer by the policy in force. Undefined: it comes later. */
+function isDecided(review: ReviewedRuling | undefined): boolean {
+  return review === undefined || (review.decision === undefined ? review.effect === "grant" : review.decision.source !== "outage");
 }
 
 /** Those of an open that a holder can have by it: a reader does not hold an open for writing, and a program that runs is no descriptor. */
