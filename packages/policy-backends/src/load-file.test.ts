@@ -9,7 +9,8 @@ function load(read: () => Buffer): unknown {
 }
 
 it("blames the text of a policy for bytes that are not UTF-8, and for no other failure", () => {
-  expect(() => load(() => Buffer.from([0xff]))).toThrow("policy.yaml: it is not UTF-8: save it as UTF-8");
+  expect(() => load(() => Buffer.from("# ä\nno\xff", "latin1"))).toThrow("policy.yaml:1:3: it is not UTF-8: save it as UTF-8");
+  expect(() => load(() => Buffer.concat([Buffer.from("# ä\nno"), Buffer.from([0xff])]))).toThrow("policy.yaml:2:3: it is not UTF-8");
   const gone = Object.assign(new Error("ENOENT: process.cwd failed"), { code: "ENOENT", syscall: "uv_cwd" });
   expect(() =>
     load(() => {

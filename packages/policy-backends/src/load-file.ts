@@ -9,6 +9,7 @@ import type { z } from "zod";
 import { FileReader, MAX_POLICY_BYTES } from "./document/file-reader.js";
 import { OWN_DISK, type PolicyDisk } from "./document/policy-disk.js";
 import { DeliveredFiles, type PolicyFiles, sha256, UnreadableFile } from "./document/policy-files.js";
+import { NOT_UTF8, utf8Text } from "./document/utf8-text.js";
 import { type DocumentWords, MAX_YAML_BYTES, type ParsedYaml, parseYaml, validateYaml, type WhenEmpty } from "./document/yaml-document.js";
 import { findKind, kindNames } from "./kinds.js";
 import {
@@ -46,14 +47,13 @@ function readBytes(reader: PolicyFiles, file: string): Buffer {
   }
 }
 
-function readText(reader: PolicyFiles, file: string): string {
-  const bytes = readBytes(reader, file);
-  try {
-    return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
-  } catch {
-    throw mistake(file, WHOLE_FILE, "it is not UTF-8", "save it as UTF-8");
-  }
+function textOf(bytes: Buffer, file: string): string {
+  const read = utf8Text(bytes);
+  if (!read.ok) throw mistake(file, read.position, NOT_UTF8.message, NOT_UTF8.remedy);
+  return read.text;
 }
+
+const readText = (reader: PolicyFiles, file: string): string => textOf(readBytes(reader, file), file);
 
 function parse(text: string, file: string, whenEmpty?: WhenEmpty): ParsedYaml {
   const parsed = parseYaml(text, whenEmpty);
@@ -79,22 +79,22 @@ function partOf(parsed: ParsedYaml, path: readonly PropertyKey[], value: unknown
 }
 
 /** The files that a document names. */
-function filesOf(locate: ParsedYaml["locate"], { file, reader }: DocumentOrigin): Pick<LoadContext, "resolve" | "problem" | "read"> {
+function filesOf(
+  locate: ParsedYaml["locate"],
+  { file, reader }: DocumentOrigin,
+): Pick<LoadContext, "resolve" | "problem" | "read" | "readText"> {
   const problem = (path: readonly PropertyKey[], message: string, remedy: string): PolicyError =>
     mistake(file, locate(path), message, remedy);
   const fromHere = (name: string): string => resolve(dirname(file), name);
-  return {
-    resolve: fromHere,
-    problem,
-    read(name, path, maxBytes = MAX_POLICY_BYTES) {
-      try {
-        return reader.read(fromHere(name), maxBytes);
-      } catch (error) {
-        if (error instanceof UnreadableFile) throw problem(path, `'${name}': ${error.problem}`, error.remedy);
-        throw error;
-      }
-    },
+  const read: LoadContext["read"] = (name, path, maxBytes = MAX_POLICY_BYTES) => {
+    try {
+      return reader.read(fromHere(name), maxBytes);
+    } catch (error) {
+      if (error instanceof UnreadableFile) throw problem(path, `'${name}': ${error.problem}`, error.remedy);
+      throw error;
+    }
   };
+  return { resolve: fromHere, problem, read, readText: (name, path) => textOf(read(name, path), fromHere(name)) };
 }
 
 /** How an engine gets at what the document names. */

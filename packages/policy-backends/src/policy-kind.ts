@@ -82,6 +82,8 @@ export interface LoadContext {
   resolve(name: string): string;
   /** Throws `PolicyError` at the place of `path`. */
   read(name: string, path: readonly PropertyKey[], maxBytes?: number): Buffer;
+  /** Throws `PolicyError`, of a file that is not UTF-8 at its place there. */
+  readText(name: string, path: readonly PropertyKey[]): string;
   /** The same mistake at a place of the configuration. */
   problem(path: readonly PropertyKey[], message: string, remedy: string): Error;
   readonly events: BackendEvents;

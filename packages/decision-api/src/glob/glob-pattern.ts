@@ -117,6 +117,8 @@ class PartList {
     this.parts.push(part);
   }
   flush(): void {
+    // As UTF-8 it would be another character.
+    if (/\p{Surrogate}/u.test(this.literal)) throw new GlobError("it holds half of a character", "write the whole character");
     if (this.literal !== "") this.parts.push({ kind: "literal", bytes: bytesOfText(this.literal) });
     this.literal = "";
   }

@@ -58,7 +58,7 @@ function readEntities(name: string, context: LoadContext): Entity[] {
     context.problem(["entities"], `'${name}': ${problem}`, 'write [{"uid": {"type": "User", "id": "1000"}, "parents": […], "attrs": {…}}]');
   let value: unknown;
   try {
-    value = JSON.parse(context.read(name, ["entities"]).toString("utf8"));
+    value = JSON.parse(context.readText(name, ["entities"]));
   } catch (error) {
     if (error instanceof PolicyError) throw error;
     throw wrong("it is not JSON");
@@ -69,8 +69,8 @@ function readEntities(name: string, context: LoadContext): Entity[] {
 }
 
 function setupOf(options: CedarOptions, context: LoadContext): CedarSetup {
-  const files = options.policies.map((name, index) => ({ name, text: context.read(name, ["policies", index]).toString("utf8") }));
-  const text = options.schema === undefined ? undefined : context.read(options.schema, ["schema"]).toString("utf8");
+  const files = options.policies.map((name, index) => ({ name, text: context.readText(name, ["policies", index]) }));
+  const text = options.schema === undefined ? undefined : context.readText(options.schema, ["schema"]);
   const entities = options.entities === undefined ? [] : readEntities(options.entities, context);
   return { files, schema: text ?? builtInSchema(options.xattrs ?? [], options.labels), entities };
 }

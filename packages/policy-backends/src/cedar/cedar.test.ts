@@ -17,7 +17,7 @@ afterEach(async () => {
 afterAll(() => rmSync(directory, { recursive: true }));
 let files = 0;
 
-function file(policies: string, options = "xattrs: [user.class]\nthreads: 1\n"): string {
+function file(policies: string | Buffer, options = "xattrs: [user.class]\nthreads: 1\n"): string {
   const number = files++;
   writeFileSync(join(directory, `p${number}.cedar`), policies);
   const path = join(directory, `policy${number}.yaml`);
@@ -31,7 +31,7 @@ async function open(policies: string, options?: string): Promise<(question: Ques
   return async (question) => backend.policy.evaluate(question);
 }
 
-const refusal = (policies: string, options?: string): Promise<string> =>
+const refusal = (policies: string | Buffer, options?: string): Promise<string> =>
   openPolicyFile(file(policies, options)).then(
     () => "",
     (error: Error) => error.message.replace(directory, ""),
@@ -51,6 +51,15 @@ describe("cedar", () => {
     expect(await refusal("permit(principal, action, resource);", "entities: nowhere.json\n")).toMatch(
       /policy\d+\.yaml:3:11: 'nowhere.json': the file does not exist \(ENOENT\)/,
     );
+  });
+
+  it("names the place of a byte that is not UTF-8, as replaced it would stand for another name", async () => {
+    const latin1 = Buffer.from('forbid(principal, action, resource)\n  when { resource.name == "caf\xe9" };', "latin1");
+    const text = "permit(principal, action, resource);";
+    expect(await refusal(latin1)).toMatch(/^\/p\d+\.cedar:2:31: it is not UTF-8: save it as UTF-8/);
+    writeFileSync(join(directory, "latin1"), Buffer.from('[\n"\xe9"]', "latin1"));
+    for (const option of ["entities", "schema"])
+      expect(await refusal(text, `${option}: latin1\n`)).toMatch(/^\/latin1:2:2: it is not UTF-8/);
   });
 
   it("shortens the id of a policy that hides, as of every other", async () => {

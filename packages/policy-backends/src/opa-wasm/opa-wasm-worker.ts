@@ -1,5 +1,6 @@
 /** A compiled OPA policy in a thread of its own. The program of the thread. */
 import { isGzip, unpackAtOnce, untar } from "../document/tar.js";
+import { NOT_UTF8, utf8Text } from "../document/utf8-text.js";
 import { serveTasks } from "../worker/serve-tasks.js";
 import { OpaModule } from "./opa-module.js";
 
@@ -27,5 +28,10 @@ function readBundle(bytes: Buffer): { module: Uint8Array; data: string } {
   const files = untar(unpackAtOnce(bytes));
   const module = files.get("policy.wasm");
   if (module === undefined) throw new Error("the bundle holds no policy.wasm: make it with 'opa build -t wasm'");
-  return { module, data: files.get("data.json")?.toString("utf8") ?? "{}" };
+  const data = utf8Text(files.get("data.json") ?? Buffer.from("{}"));
+  if (!data.ok) {
+    const { line, column } = data.position;
+    throw new Error(`data.json of the bundle is not UTF-8 (line ${line}, column ${column}): ${NOT_UTF8.remedy}`);
+  }
+  return { module, data: data.text };
 }

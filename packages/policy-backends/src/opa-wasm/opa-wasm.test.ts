@@ -64,6 +64,11 @@ describe("opa-wasm", () => {
     ["something else", Buffer.from("hello"), /no WebAssembly module of OPA/],
     ["a module of something else", Buffer.from([0, 0x61, 0x73, 0x6d, 1, 0, 0, 0]), /does not keep to version 1.2 of OPA's ABI/],
     ["a bundle without a module", gzipSync(tar({ "data.json": Buffer.from("{}") })), /holds no policy.wasm/],
+    [
+      "a bundle with data that is not UTF-8",
+      gzipSync(tar({ "data.json": Buffer.from('{"a":\n"\xe9"}', "latin1"), "policy.wasm": Buffer.alloc(1) })),
+      /data.json of the bundle is not UTF-8 \(line 2, column 2\): save it as UTF-8/,
+    ],
     ["a broken archive", gzipSync(Buffer.alloc(600, 0x41)), /archive is broken/],
     ["a broken gzip", Buffer.from([0x1f, 0x8b, 8, 0, 1]), /no gzip/],
     ["a bundle that unpacks to very much", gzipSync(Buffer.alloc(100 * 1024 * 1024)), /unpacks to more than/],

@@ -46,6 +46,7 @@ describe("a glob", () => {
     ["[[:alpha:]]", "named classes"],
     ["[z-a]", "backwards"],
     ["a\\", "backslash"],
+    ["a\ud800", "half of a character"],
     ["a".repeat(600), "longer"],
     ["{a,b}".repeat(10), "more than 64"],
   ])("%s is a mistake", (pattern, message) => {
