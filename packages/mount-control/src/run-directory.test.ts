@@ -1,9 +1,10 @@
 /** The places of a mount's sockets in a directory where anybody may have been before us. */
-import { chmodSync, existsSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import fs, { chmodSync, existsSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { syncBuiltinESMExports } from "node:module";
 import { tmpdir } from "node:os";
 import { basename, dirname, isAbsolute, join } from "node:path";
 import { afterEach, beforeEach, expect, it, onTestFinished } from "vitest";
-import { removeRunDirectories, runDirectories, trustedRunDirectories } from "./run-directory.js";
+import { makeRunDirectory, mountInTurn, type RunDirectory, removeRunDirectories, runDirectories, trustedRunDirectories } from "./run-directory.js";
 
 const MOUNTPOINT = "/nowhere/of-this-test";
 const former = process.env["TMPDIR"];
@@ -71,4 +72,34 @@ it("looks for sockets in no directory that others may change or lead elsewhere",
   plant(join(home, "victim", basename(place)));
   symlinkSync(join(home, "victim"), dirname(place));
   expect(trustedRunDirectories(MOUNTPOINT)).not.toContain(place);
+});
+
+/** Calls `act` once, before a directory is removed. */
+function beforeNextRemoval(act: () => void): void {
+  const { rmdirSync } = fs;
+  const restore = (): void => {
+    fs.rmdirSync = rmdirSync;
+    syncBuiltinESMExports();
+  };
+  onTestFinished(restore);
+  fs.rmdirSync = (path) => {
+    restore();
+    act();
+    rmdirSync(path);
+  };
+  syncBuiltinESMExports();
+}
+
+it("takes no directory of a mount that begins a moment later for that of the mount before", () => {
+  const later: RunDirectory[] = [];
+  const dead = makeRunDirectory(MOUNTPOINT);
+  onTestFinished(() => {
+    for (const made of [dead, ...later]) made.remove();
+  });
+  beforeNextRemoval(() => later.push(makeRunDirectory(MOUNTPOINT)));
+  const earlier = makeRunDirectory(MOUNTPOINT);
+  expect(later.map((made) => mountInTurn(made, MOUNTPOINT, () => "mounted"))).toEqual(["mounted"]);
+  expect(() => mountInTurn(earlier, MOUNTPOINT, () => "mounted, too")).toThrow("EBUSY");
+  earlier.remove();
+  expect(later.map(({ path }) => existsSync(path))).toEqual([true]);
 });

@@ -150,29 +150,29 @@ export function alreadyMounted(mountpoint: string): CliError {
 
 const isMounted = (mountpoint: string): boolean => mountAt(mountpoint, readMountTable())?.type === "fuse.sluice";
 
-/** @returns false if a Sluice mount has come to the place meanwhile */
-function makePrivate(directory: string, mountpoint: string, goesOn: boolean): boolean {
+/** @returns its identity; undefined if a Sluice mount has come to the place meanwhile */
+function makePrivate(directory: string, mountpoint: string, goesOn: boolean): string | undefined {
   const base = dirname(directory);
   makeDirectories(base, 0o700);
   checkOwn(base);
   let former: string | undefined;
-  const isFree = whileNaming(base, () => {
-    if (!goesOn && isMounted(mountpoint)) return false;
+  const identity = whileNaming(base, () => {
+    if (!goesOn && isMounted(mountpoint)) return undefined;
     // The directory belongs to a mount that died, that is ending, or that has not been made: it then finds that its name is taken.
     former = goesOn ? touch(directory) : moveAside(directory);
     makeDirectories(directory, 0o700);
-    return true;
+    checkOwn(directory);
+    // A moment later it may be the directory of another mount that begins.
+    return identityOf(directory);
   });
-  if (!isFree) return false;
-  checkOwn(directory);
   remove(former);
-  return true;
+  return identity;
 }
 
 export interface RunDirectory {
   path: string;
   /** See `identityOf`. */
-  identity: string | undefined;
+  identity: string;
   remove(): void;
 }
 
@@ -180,15 +180,14 @@ export interface RunDirectory {
 export function makeRunDirectory(mountpoint: string, goesOn = false): RunDirectory {
   const problems: string[] = [];
   for (const path of runDirectories(mountpoint)) {
-    let isFree = true;
+    let identity: string | undefined;
     try {
-      isFree = makePrivate(path, mountpoint, goesOn);
+      identity = makePrivate(path, mountpoint, goesOn);
     } catch (error) {
       problems.push(`${dirname(path)} (${error instanceof CliError ? error.problem : codeOf(error)})`);
       continue;
     }
-    if (!isFree) throw alreadyMounted(mountpoint);
-    const identity = identityOf(path);
+    if (identity === undefined) throw alreadyMounted(mountpoint);
     return { path, identity, remove: () => removeNamed(path, () => identityOf(path) === identity) };
   }
   throw failed(mountpoint, `no directory for its sockets can be made: ${problems.join(", ")}`, "make /run writable or set XDG_RUNTIME_DIR");

@@ -7,6 +7,7 @@ import { mkdirSync, renameSync } from "node:fs";
 import { join } from "node:path";
 import { cleanUp, eventually, file, mountsBelow, mountSluice, plant, requires, runScript, runSluice, scratch } from "@sluice/testkit";
 import { expect } from "vitest";
+import { checkEmpty } from "../../../services/mount/src/preflight/check-mountpoint.js";
 
 const { describe, test } = requires("/dev/fuse", "CAP_SYS_ADMIN", "command mount", "command umount");
 const AT_ONCE = 3;
@@ -32,7 +33,8 @@ for (const args of [
       const [served, ...more] = outcomes.flatMap((outcome) => (outcome.status === "fulfilled" ? [outcome.value] : []));
       expect(more).toEqual([]);
       const refusals = outcomes.flatMap((outcome) => (outcome.status === "rejected" ? [String(outcome.reason)] : []));
-      expect(refusals.map((text) => /\(EBUSY\)|in use already/.test(text))).toEqual([true, true]);
+      const busy = expect.stringMatching(/\(EBUSY\)|in use already/);
+      expect(refusals).toEqual([busy, busy]);
       expect((await runSluice(["status", mountpoint])).code).toBe(0);
       expect((await runScript(["cat", join(mountpoint, "word")])).stdout).toBe("x");
       expect(await served?.stop()).toMatchObject({ code: 0 });
@@ -60,6 +62,11 @@ for (const args of [
       expect(mountsBelow(mount.mountpoint)).toEqual([]);
     });
   });
+
+test("a mount that began after the first look at a mount point is named, not the files in it", async () => {
+  const mount = await mountSluice({ lowers: [lower()] });
+  expect(() => checkEmpty(mount.mountpoint)).toThrow("it is already a Sluice mount (EBUSY)");
+});
 
 test("status names the mount point of a mount that is asked for by another place", async () => {
   const [root, copy] = [scratch(), scratch()];

@@ -41,11 +41,20 @@ export function resolveMountpoint(mountpoint: string, table: readonly MountRow[]
   }
 }
 
-export function checkEmpty(mountpoint: string): void {
-  if (readdirSync(mountpoint).length > 0) {
-    const remedy = "choose an empty directory, or add -o nonempty to hide the files that lie in it";
-    throw unfit(mountpoint, "the mount point is not empty (ENOTEMPTY)", remedy);
+function problemOf(mountpoint: string): string | undefined {
+  try {
+    return readdirSync(mountpoint).length > 0 ? "the mount point is not empty (ENOTEMPTY)" : undefined;
+  } catch (error) {
+    return `the mount point cannot be read (${codeOf(error)})`;
   }
+}
+
+/** @throws CliError, which names a mount that came to the place after the checks before */
+export function checkEmpty(mountpoint: string): void {
+  const problem = problemOf(mountpoint);
+  if (problem === undefined) return;
+  if (mountAt(mountpoint, readMountTable())?.type === "fuse.sluice") throw alreadyMounted(mountpoint);
+  throw unfit(mountpoint, problem, "choose an empty directory, or add -o nonempty to hide the files that lie in it");
 }
 
 /** The nearest existing directory above `path`, without symbolic links. */
