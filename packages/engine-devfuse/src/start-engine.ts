@@ -34,7 +34,8 @@ import { Transport } from "./transport.js";
 const DRAIN_LIMIT_MS = 5000;
 
 export const startEngine: StartEngine = (options, makeFilesystem, events) => {
-  const connection = (options.connect ?? ((): KernelConnection => connectHere(options)))();
+  const { connect = (): KernelConnection => connectHere(options), inTurn = (mount) => mount() } = options;
+  const connection = inTurn(connect);
   const engine = new DeviceEngine(connection, makeTransport(connection, options, events), options, events);
   try {
     engine.serve(makeFilesystem(engine.port));

@@ -50,11 +50,12 @@ export const startEngine = (
   ...[options, makeFilesystem, events, around = (mount) => mount()]: [...Parameters<StartEngine>, around?: AroundMount]
 ): Engine => {
   const addon = loadAddon();
+  const { inTurn = (mount) => mount() } = options;
   const path = textOf(options.mountpoint, "the mount point");
   const filesystem = makeFilesystem(port);
   const engine = new PortableEngine({ addon, path, filesystem, events, around });
   try {
-    engine.mount(options);
+    inTurn(() => engine.mount(options));
   } catch (error) {
     void filesystem.destroy();
     throw error;

@@ -32,6 +32,7 @@ export {
   KEPT_POLICY,
   makeRunDirectory,
   MAX_SOCKET_PATH_BYTES,
+  mountedMeanwhile,
   mountInTurn,
   realMountpoint,
   removeRunDirectories,

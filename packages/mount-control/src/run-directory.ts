@@ -148,6 +148,10 @@ export function alreadyMounted(mountpoint: string): CliError {
   return unfit(mountpoint, "it is already a Sluice mount (EBUSY)", remedy);
 }
 
+export function mountedMeanwhile(mountpoint: string): CliError {
+  return unfit(mountpoint, "another mount is made there at this moment (EBUSY)", "leave it that place, and choose another directory");
+}
+
 const isMounted = (mountpoint: string): boolean => mountAt(mountpoint, readMountTable())?.type === "fuse.sluice";
 
 /** @returns its identity; undefined if a Sluice mount has come to the place meanwhile */
@@ -200,7 +204,7 @@ export function makeRunDirectory(mountpoint: string, goesOn = false): RunDirecto
 export function mountInTurn<T>({ path, identity }: RunDirectory, mountpoint: string, mount: () => T): T {
   const mounted = whileNamed(path, identity, () => ({ result: mount() }));
   if (mounted !== undefined) return mounted.result;
-  throw unfit(mountpoint, "another mount is made there at this moment (EBUSY)", "leave it that place, and choose another directory");
+  throw mountedMeanwhile(mountpoint);
 }
 
 /** Gives the directory to the user that a server runs as. Everybody may pass the directory above it, but not list it. */

@@ -57,6 +57,8 @@ export interface MountOptions {
   locks?: boolean;
   /** Makes the connection. Without it the engine mounts by itself. The portable engine ignores it. */
   connect?: () => KernelConnection;
+  /** Calls `mount` in its turn among the mounts of the mount point. It throws if another one has the place. Default: at once. */
+  inTurn?: <T>(mount: () => T) => T;
   /** The record of requests, so that a process that takes over does none of them twice. */
   requests?: RequestJournal | undefined;
   /** The wanted transport of requests, if the engine has a choice. Default: auto. */

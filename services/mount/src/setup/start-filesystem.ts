@@ -4,12 +4,12 @@
  */
 import { setTimeout as sleep } from "node:timers/promises";
 import { closeLayers, type KeeperLink, LayerError, openInProcess } from "@sluice/keeper-link";
-import { mountAt, readMountTable } from "@sluice/mount-control";
+import { mountAt, mountedMeanwhile, readMountTable } from "@sluice/mount-control";
 import { MNT, native, toBytes } from "@sluice/native";
 import { createOverlay, type Overlay, type OverlayConfig } from "@sluice/overlay";
 import { inInitialNamespace } from "@sluice/runtime";
 import { failed, unfit } from "@sluice/runtime/cli";
-import { type Engine, type EngineKind, type Filesystem, FsError } from "@sluice/vfs";
+import { type Engine, type EngineKind, Errno, type Filesystem, FsError } from "@sluice/vfs";
 import { Grants } from "../enforcement/grants.js";
 import { cannotHide, refuseUnfit, unfitFor } from "../enforcement/policy-fit.js";
 import { holdersUnseen, isMappedForWriting } from "../enforcement/revocation/holders.js";
@@ -165,7 +165,8 @@ function startEngine(context: MountContext, kind: EngineKind, prepared: Prepared
     maxStackDepth: mayRegister(context) ? config.maxStackDepth : (0 as const),
     maxWriteBytes: MAX_WRITE_BYTES,
     locks: daemonHoldsLocks(config),
-    connect: () => claim(() => link.connect()),
+    connect: () => link.connect(),
+    inTurn: claim,
     transport: config.transport,
     idlePolling: config.idlePolling,
     withoutUring: withoutUring(config, context.keeper !== undefined),
@@ -206,6 +207,8 @@ function startBest(context: MountContext, gate: PolicyGate, opened: Claiming): S
     if (config.volatile && prepared?.overlay.errorWitness === undefined) tell(BLIND_VOLATILE);
     return chosen;
   } catch (error) {
+    // A keeper gives each mount its turn itself.
+    if (error instanceof FsError && error.errno === Errno.EBUSY) throw mountedMeanwhile(config.mountpoint);
     if (error instanceof FsError) throw failed(config.mountpoint, error.message, "run 'sluice doctor' to see what this machine allows");
     throw error;
   }
