@@ -142,7 +142,7 @@ test("an append-only file keeps that at its copy-up, or is not copied up", async
   }
 });
 
-test("a directory whose protection cannot be read counts as protected until it can", async () => {
+test("nothing is added to a directory whose protection cannot be read, and the caller gets the reason", async () => {
   const { overlay, find } = planted({
     "upper/free/": directory(),
     "upper/held/": directory({ xattrs: { "trusted.overlay.protattr": "i" } }),
@@ -150,9 +150,19 @@ test("a directory whose protection cannot be read counts as protected until it c
   const [free, held] = [find("free"), find("held")];
   const make = (parent: number): unknown => overlay.mkdir(call, { parent, name: "new" }, { mode: 0o755, umask: 0, rdev: 0 }, entry());
   for (const parent of [free, held])
-    expect(await withFault({ call: "getxattrat", errno: Errno.EIO }, () => make(parent))).toBe(Errno.EPERM);
+    expect(await withFault({ call: "getxattrat", errno: Errno.EIO }, () => make(parent))).toBe(Errno.EIO);
   expect(await make(free)).toBe(0);
   expect(await make(held)).toBe(Errno.EPERM);
+});
+
+test("a directory that a failing disk does not let read is copied up without a protection that it did not have", async () => {
+  for (let after = 0; after < 20; after++) {
+    const { overlay, find } = planted({ "lower/d/f": "below" });
+    const [d, f] = [find("d"), find("d/f")];
+    await withFault({ call: "statx", errno: Errno.EIO, after, times: 1 }, () => overlay.open(call, f, O.WRONLY, opened()));
+    const made = await overlay.mkdir(call, { parent: d, name: "new" }, { mode: 0o755, umask: 0, rdev: 0 }, entry());
+    expect([after, made]).toEqual([after, 0]);
+  }
 });
 
 test("names that whiteouts hid stay hidden if a rename onto their directory fails", async () => {

@@ -171,7 +171,7 @@ function furnishRoot(core: OverlayContext, layer: HostLayer, below: HostLayer): 
       -furnishDirectory(core, { source: below.root.fd, target, layer: below }),
       "the next upper layer cannot be made like the present one",
     );
-    const flags = protectionOf(core, core.root);
+    const flags = must(protectionOf(core, core.root), "the upper layer cannot be read");
     if (flags !== 0) must(writeProtection(core, target, flags), "the next upper layer cannot be marked");
   } finally {
     closeFd(target);

@@ -59,6 +59,7 @@ function* copyChain(core: CopyUpContext, node: Node): Generator<void, number> {
 
 function copyOne(core: CopyUpContext, node: Node): number {
   const flags = protectionOf(core, node);
+  if (flags < 0) return -flags;
   const scratch = core.fds.of(core.scratch as RealDir);
   const source = openNode(core, node, O.PATH | O.DIRECTORY);
   if (source < 0) return -source;

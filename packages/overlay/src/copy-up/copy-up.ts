@@ -11,7 +11,7 @@ import type { Permit } from "../layer/permit.js";
 import { closeFd } from "../layer/system-calls.js";
 import { isBare } from "../node/link-index.js";
 import type { Dentry, Node } from "../node/node.js";
-import { APPEND_ONLY, PROTECTING, protectionOf } from "../node/protection.js";
+import { APPEND_ONLY, PROTECTING, unlessProtected } from "../node/protection.js";
 import { ABANDONED, CopyUpJob } from "./copy-up-job.js";
 import { completeMetacopy } from "./complete-metacopy.js";
 import { copyUpDeep, copyUpDirectory } from "./copy-up-directory.js";
@@ -44,7 +44,8 @@ export interface CopyUpOptions {
 
 /** 0 once the node's object lies in the upper layer. Concurrent callers wait for one and the same copy. */
 export function copyUp(core: CopyUpContext, node: Node, options: CopyUpOptions): Status {
-  if (node.isDirectory && (protectionOf(core, node) & ~mayHave(options)) !== 0) return Errno.EPERM;
+  const held = node.isDirectory ? unlessProtected(core, node, ~mayHave(options)) : 0;
+  if (held !== 0) return held;
   const incomplete = node.inUpper && node.data !== undefined && options.metadataOnly !== true;
   if (node.inUpper && !incomplete) return linkNames(core, node, options);
   if (core.upper === undefined) return Errno.EROFS;

@@ -39,26 +39,26 @@ export function protectionFor(core: DirectoryAccess, node: Node, attr: Attr): nu
   return flags === -Errno.ENOTTY || flags === -Errno.EOPNOTSUPP || flags === -Errno.EINVAL ? 0 : told;
 }
 
+/** A negative errno if it cannot be read: until it can, nothing is added to a directory, or taken out of it. */
 export function protectionOf(core: MarkedDirectories, node: Node): number {
   if (node.isDirectory) return node.top.protection ?? readProtection(core, node);
-  return node.inUpper || !node.isRegular ? 0 : (flagsOf(core, node) ?? PROTECTING);
+  return node.inUpper || !node.isRegular ? 0 : flagsOf(core, node);
 }
 
-/** Remembered only if the layer could be read: until then nothing is added to the directory, or taken out of it. */
 function readProtection(core: MarkedDirectories, node: Node): number {
   const { top } = node;
   const flags = flagsOf(core, node);
   const mark = top.layer.isOurs ? readProtectionMark(core, node) : 0;
-  if (flags === undefined || mark === undefined) return PROTECTING;
+  if (flags < 0 || mark < 0) return Math.min(flags, mark);
   top.protection = flags | mark;
   return top.protection;
 }
 
-/** The flags that the mark of an upper directory tells; undefined if it cannot be read. */
-export function readProtectionMark(core: MarkedDirectories, node: Node): number | undefined {
+/** The flags that the mark of an upper directory tells, or a negative errno. */
+export function readProtectionMark(core: MarkedDirectories, node: Node): number {
   const fd = node.fd >= 0 ? node.fd : core.fds.of(node.top);
   const length = fd < 0 ? fd : readXattr(fd, "", core.marks.protattr, value);
-  if (length < 0) return isAbsent(length) ? 0 : undefined;
+  if (length < 0) return isAbsent(length) ? 0 : length;
   return flagsInMark(length);
 }
 
@@ -78,10 +78,10 @@ function isGone(status: number): boolean {
   return status === -Errno.ENOENT || status === -Errno.ESTALE || status === -Errno.ENOTDIR;
 }
 
-/** Undefined if the layer cannot be read. */
-function flagsOf(core: MarkedDirectories, node: Node): number | undefined {
+/** Or a negative errno. */
+function flagsOf(core: MarkedDirectories, node: Node): number {
   const status = statNode(core, node, attr);
-  if (status < 0) return isGone(status) || status === -Errno.EACCES ? 0 : undefined;
+  if (status < 0) return isGone(status) || status === -Errno.EACCES ? 0 : status;
   return protectionFor(core, node, attr);
 }
 
@@ -117,14 +117,21 @@ export function dropFileMark(core: MarkedDirectories, fd: number): number {
   return status < 0 ? status : writeProtection(core, fd, 0);
 }
 
-/** May names be added to a directory? 0 or EPERM. */
-export function mayAdd(core: MarkedDirectories, parent: Node): number {
-  return (protectionOf(core, parent) & IMMUTABLE) !== 0 ? Errno.EPERM : 0;
+/** 0 if the node is protected by none of these flags, else a positive errno: EPERM, or that of the layer. */
+export function unlessProtected(core: MarkedDirectories, node: Node, by: number): number {
+  const protection = protectionOf(core, node);
+  if (protection < 0) return -protection;
+  return (protection & by) === 0 ? 0 : Errno.EPERM;
 }
 
-/** May a name be taken out of the directory, and away from its object? 0 or EPERM. */
+/** May names be added to a directory? 0 or a positive errno. */
+export function mayAdd(core: MarkedDirectories, parent: Node): number {
+  return unlessProtected(core, parent, IMMUTABLE);
+}
+
+/** May a name be taken out of the directory, and away from its object? 0 or a positive errno. */
 export function mayTake(core: MarkedDirectories, parent: Node, node: Node): number {
-  return protectionOf(core, parent) !== 0 || protectionOf(core, node) !== 0 ? Errno.EPERM : 0;
+  return unlessProtected(core, parent, PROTECTING) || unlessProtected(core, node, PROTECTING);
 }
 
 /**

@@ -53,6 +53,7 @@ function answer(core: IoContext, id: NodeId, out: DataOut, sizeBytes: number): n
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
   const node = core.nodes.get(id);
   const marked = node?.isDirectory === true ? protectionOf(core, node) : 0;
+  if (marked < 0) return -marked;
   if (sizeBytes === FLAGS_BYTES) view.setUint32(0, flags | marked, true);
   else view.setUint32(0, view.getUint32(0, true) | (marked >> 1), true);
   out.length = bytes.length;
