@@ -71,6 +71,18 @@ for (const args of KEEPERS)
     });
   });
 
+test("a mount that is covered until after its grace period says that it stays, and goes once it is uncovered", async () => {
+  const mount = await mountSluice({ lowers: [lower()], args: ["--grace", "0s"] });
+  expect((await runScript(["mount", "-t", "tmpfs", "cover", mount.mountpoint])).code).toBe(0);
+  cleanUp(() => void spawnSync("umount", [mount.mountpoint]));
+  mount.signal("SIGTERM");
+  expect(await mount.exited).toMatchObject({ code: 1 });
+  expect(mountsBelow(mount.mountpoint)).toHaveLength(2);
+  expect(mount.log()).toContain(`it stays below another mount, dead: unmount that one, then run 'sluice unmount ${mount.mountpoint}'`);
+  expect((await runScript(["umount", mount.mountpoint])).code).toBe(0);
+  expect(await mount.cli("unmount")).toMatchObject({ code: 0, stdout: `cleaned up the stale mount ${mount.mountpoint}\n` });
+});
+
 test("a mount that began after the first look at a mount point is named, not the files in it", async () => {
   const mount = await mountSluice({ lowers: [lower()] });
   expect(() => checkEmpty(mount.mountpoint)).toThrow("it is already a Sluice mount (EBUSY)");
@@ -88,6 +100,8 @@ test("status names the mount point of a mount that is asked for by another place
   });
   expect((await runScript(["umount", copy])).code).toBe(0);
   renameSync(join(root, "above"), join(root, "elsewhere"));
+  const upgraded = await runSluice(["upgrade", mount.mountpoint]);
+  expect(upgraded).toMatchObject({ code: 4, stderr: expect.stringContaining("no keeper holds this mount (ENOENT)") });
   const moved = await runSluice(["status", join(root, "elsewhere/view")]);
   expect(moved).toMatchObject({ code: 4, stderr: expect.stringContaining("if it was moved, name the place at which it was mounted") });
   expect((await runSluice(["status", mount.mountpoint])).code).toBe(0);

@@ -34,7 +34,9 @@ async function noKeeper(mountpoint: string): Promise<Error> {
     const next = "start the next server ('sluice mount --keeper-socket'), which stands by, and stop the running one (SIGTERM)";
     return unfit(mountpoint, "its keeper starts no servers itself", next);
   }
-  if (mountAt(realMountpoint(mountpoint), readMountTable()) === undefined && !isSocket(mountpoint))
+  // A mount that was moved goes by its former place.
+  const isThere = server !== undefined || mountAt(realMountpoint(mountpoint), readMountTable()) !== undefined || isSocket(mountpoint);
+  if (!isThere)
     return unfit(mountpoint, "no mount, and no socket of a host service, is there (ENOENT)", "'sluice status' lists all mounts");
   return unfit(mountpoint, "no keeper holds this mount (ENOENT)", "unmount, and mount again with --keeper on");
 }
