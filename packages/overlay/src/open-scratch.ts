@@ -2,7 +2,7 @@
  * The directory `work` in the workdir, where overlayfs has it too: emptied of the leftovers of a crash, and locked as long as this
  * overlay lives, so that no second one uses the same upper layer. Holds the mark of a volatile mount, which outlives it.
  */
-import { ACCESS_ACL, AT, Attr, DEFAULT_ACL, Errno, errnoName, FsError, O } from "@sluice/vfs";
+import { ACCESS_ACL, AT, Attr, DEFAULT_ACL, Errno, FsError, O } from "@sluice/vfs";
 import type { LayerSpec } from "./contract/config.js";
 import { parseDirents } from "./layer/dirents.js";
 import { type HostLayer, RealDir } from "./layer/host-layer.js";
@@ -93,7 +93,7 @@ function secureScratch(fd: number, work: LayerSpec): void {
   }
   // On a full disk the mount is the place where users remove files.
   if (made < 0 && !FULL.includes(-made))
-    throw new FsError(-made, `workdir ${work.path}: its file system takes no whiteouts (${errnoName(-made)}), as another overlay does not`);
+    throw new FsError(-made, `workdir ${work.path}: its file system takes no whiteouts, as another overlay does not`);
   upkeep.unlinkat(fd, PROBE, 0);
 }
 

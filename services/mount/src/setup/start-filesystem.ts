@@ -9,7 +9,7 @@ import { MNT, native, toBytes } from "@sluice/native";
 import { createOverlay, type Overlay, type OverlayConfig } from "@sluice/overlay";
 import { inInitialNamespace } from "@sluice/runtime";
 import { failed, unfit } from "@sluice/runtime/cli";
-import { type Engine, type EngineKind, Errno, type Filesystem, FsError } from "@sluice/vfs";
+import { type Engine, type EngineKind, Errno, type Filesystem, FsError, type KernelConnection, type KernelPort } from "@sluice/vfs";
 import { Grants } from "../enforcement/grants.js";
 import { cannotHide, refuseUnfit, unfitFor } from "../enforcement/policy-fit.js";
 import { holdersUnseen, isMappedForWriting } from "../enforcement/revocation/holders.js";
@@ -146,6 +146,26 @@ function mayRegister({ keeper }: MountContext): boolean {
   return keeper?.joined === true || inInitialNamespace();
 }
 
+/** A keeper gives each mount its turn itself. @throws CliError, FsError */
+function connect(link: KeeperLink, mountpoint: string): KernelConnection {
+  try {
+    return link.connect();
+  } catch (error) {
+    if (error instanceof FsError && error.errno === Errno.EBUSY) throw mountedMeanwhile(mountpoint);
+    throw error;
+  }
+}
+
+/** @throws CliError: another engine could make none of these layers either */
+function makeOverlay(config: OverlayConfig, port: KernelPort, mountpoint: string): Overlay {
+  try {
+    return createOverlay(config, port);
+  } catch (error) {
+    if (error instanceof FsError) throw unfit(mountpoint, error.message, "choose other layers or options");
+    throw error;
+  }
+}
+
 interface Running {
   engine: Engine;
   overlay: Overlay;
@@ -165,7 +185,7 @@ function startEngine(context: MountContext, kind: EngineKind, prepared: Prepared
     maxStackDepth: mayRegister(context) ? config.maxStackDepth : (0 as const),
     maxWriteBytes: MAX_WRITE_BYTES,
     locks: daemonHoldsLocks(config),
-    connect: () => link.connect(),
+    connect: () => connect(link, config.mountpoint),
     inTurn: claim,
     transport: config.transport,
     idlePolling: config.idlePolling,
@@ -176,7 +196,7 @@ function startEngine(context: MountContext, kind: EngineKind, prepared: Prepared
     options,
     (port) => {
       layers.taken = true;
-      made = createOverlay(overlay, port);
+      made = makeOverlay(overlay, port, config.mountpoint);
       const shown = shownFilesystem(made, config.shown);
       const seen = withholds === undefined ? shown : withholds(shown);
       return context.spans === undefined ? seen : new TracedFilesystem(seen, context.spans);
@@ -207,8 +227,6 @@ function startBest(context: MountContext, gate: PolicyGate, opened: Claiming): S
     if (config.volatile && prepared?.overlay.errorWitness === undefined) tell(BLIND_VOLATILE);
     return chosen;
   } catch (error) {
-    // A keeper gives each mount its turn itself.
-    if (error instanceof FsError && error.errno === Errno.EBUSY) throw mountedMeanwhile(config.mountpoint);
     if (error instanceof FsError) throw failed(config.mountpoint, error.message, "run 'sluice doctor' to see what this machine allows");
     throw error;
   }
