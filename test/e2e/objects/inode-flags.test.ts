@@ -173,18 +173,20 @@ fs.appendFileSync("written", "+");
 console.log(JSON.stringify(Object.fromEntries(fs.readdirSync(".").sort().map((name) => [name, flags(name)]))));
 `;
 
-test("a copy has the flags that overlayfs copies: synchronous, and no access times", async () => {
-  const layers = (): { lowers: [string]; upper: string; work: string } => {
-    const lower = plant(scratch(), { changed: "x", written: "x", undumped: "x", "d/": directory({}), plain: "x" });
-    for (const name of ["changed", "written", "d"]) setFlags(join(lower, name), SYNC | NOATIME);
-    setFlags(join(lower, "undumped"), 0x40);
-    return { lowers: [lower], upper: scratch(), work: scratch() };
-  };
-  const flagsAfter = async (mountpoint: string): Promise<unknown> => JSON.parse(await scriptOutput(COPY_UP, { args: [mountpoint] }));
-  const retained = SYNC | NOATIME;
-  const kernel = await flagsAfter(mountKernelOverlay(layers()));
-  expect(kernel).toEqual({ changed: retained, d: retained, plain: 0, undumped: 0, written: retained });
-  const mount = await mountSluice(layers());
-  expect(await flagsAfter(mount.mountpoint)).toEqual(kernel);
-  expect((await mount.stop()).code).toBe(0);
-});
+for (const options of ["metacopy=off", "metacopy=on,redirect_dir=on"]) {
+  test(`a copy has the flags that overlayfs copies, synchronous and no access times, with ${options}`, async () => {
+    const layers = (): { lowers: [string]; upper: string; work: string } => {
+      const lower = plant(scratch(), { changed: "x", written: "x", undumped: "x", "d/": directory({}), plain: "x" });
+      for (const name of ["changed", "written", "d"]) setFlags(join(lower, name), SYNC | NOATIME);
+      setFlags(join(lower, "undumped"), 0x40);
+      return { lowers: [lower], upper: scratch(), work: scratch() };
+    };
+    const flagsAfter = async (mountpoint: string): Promise<unknown> => JSON.parse(await scriptOutput(COPY_UP, { args: [mountpoint] }));
+    const retained = SYNC | NOATIME;
+    const kernel = await flagsAfter(mountKernelOverlay({ ...layers(), options }));
+    expect(kernel).toEqual({ changed: retained, d: retained, plain: 0, undumped: 0, written: retained });
+    const mount = await mountSluice({ ...layers(), args: ["-o", options] });
+    expect(await flagsAfter(mount.mountpoint)).toEqual(kernel);
+    expect((await mount.stop()).code).toBe(0);
+  });
+}

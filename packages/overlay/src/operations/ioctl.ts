@@ -9,7 +9,7 @@ import type { GovernedAccess } from "../gate/judged-accesses.js";
 import { closeFd, effects, sys } from "../layer/system-calls.js";
 import type { Permit } from "../layer/permit.js";
 import type { Node } from "../node/node.js";
-import { openNode } from "../node/open-node.js";
+import { openObject } from "../node/open-node.js";
 import { dropFileMark, PROTECTING, protectionOf, readProtectionMark, writeProtection } from "../node/protection.js";
 import { metadataAccess } from "./metadata-access.js";
 
@@ -141,5 +141,5 @@ function changeMark(core: IoContext, id: NodeId, { fd, wanted }: { fd: number; w
 
 function openReal(core: IoContext, id: NodeId): number {
   const node = visibleNode(core, id);
-  return typeof node === "number" ? -node : openNode(core, node, O.RDONLY);
+  return typeof node === "number" ? -node : openObject(core, node, O.RDONLY);
 }
