@@ -149,8 +149,7 @@ test("nothing is added to a directory whose protection cannot be read, and the c
   });
   const [free, held] = [find("free"), find("held")];
   const make = (parent: number): unknown => overlay.mkdir(call, { parent, name: "new" }, { mode: 0o755, umask: 0, rdev: 0 }, entry());
-  for (const parent of [free, held])
-    expect(await withFault({ call: "getxattrat", errno: Errno.EIO }, () => make(parent))).toBe(Errno.EIO);
+  for (const parent of [free, held]) expect(await withFault({ call: "getxattrat", errno: Errno.EIO }, () => make(parent))).toBe(Errno.EIO);
   expect(await make(free)).toBe(0);
   expect(await make(held)).toBe(Errno.EPERM);
 });

@@ -4,7 +4,14 @@ import { syncBuiltinESMExports } from "node:module";
 import { tmpdir } from "node:os";
 import { basename, dirname, isAbsolute, join } from "node:path";
 import { afterEach, beforeEach, expect, it, onTestFinished } from "vitest";
-import { makeRunDirectory, mountInTurn, type RunDirectory, removeRunDirectories, runDirectories, trustedRunDirectories } from "./run-directory.js";
+import {
+  makeRunDirectory,
+  mountInTurn,
+  type RunDirectory,
+  removeRunDirectories,
+  runDirectories,
+  trustedRunDirectories,
+} from "./run-directory.js";
 
 const MOUNTPOINT = "/nowhere/of-this-test";
 const former = process.env["TMPDIR"];

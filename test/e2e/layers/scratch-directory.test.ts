@@ -66,7 +66,8 @@ test("refuses an upper layer on another overlay, which makes no whiteouts", asyn
   const refuse = async (overlay: string): Promise<void> => {
     const args = ["--upper", join(overlay, "upper"), "--work", join(overlay, "work")];
     const refused = await runSluice(["mount", "--lower", lower, ...args, mnt]);
-    const complaint = /^sluice: .*: its file system takes no whiteouts, as another overlay does not \(EPERM\): choose other layers or options\n$/;
+    const complaint =
+      /^sluice: .*: its file system takes no whiteouts, as another overlay does not \(EPERM\): choose other layers or options\n$/;
     expect(refused).toMatchObject({ code: 4, stderr: expect.stringMatching(complaint) });
   };
   const overlay = mountKernelOverlay({ lowers: [lower], upper, work: scratch() });
