@@ -1,12 +1,33 @@
 /** Ordinary users who connect with many ids, or with descriptors that cannot be closed, hold up neither root nor other users. */
+import { readdirSync } from "node:fs";
 import { join } from "node:path";
-import { cleanUp, file, type HostService, layers, mountSluice, requires, runScript, startScript } from "@sluice/testkit";
+import { setTimeout as sleep } from "node:timers/promises";
+import {
+  cleanUp,
+  file,
+  type HostService,
+  layers,
+  mountSluice,
+  requires,
+  type RunningScript,
+  runScript,
+  startScript,
+} from "@sluice/testkit";
 import { expect } from "vitest";
 import { OTHER, pythonAs, startForUsers, USER, UserHome } from "./user-home.js";
 
-const { test } = requires("/dev/fuse", "CAP_SYS_ADMIN", "command setpriv", "command python3", "checkout that every user can read");
+const { test } = requires(
+  "/dev/fuse",
+  "CAP_SYS_ADMIN",
+  "command setpriv",
+  "command python3",
+  "command prlimit",
+  "checkout that every user can read",
+);
 
 const FILES = 40;
+
+const text = (part: string): string => expect.stringContaining(part) as string;
 
 /** A mount of root in the service, with files that nobody has opened yet. */
 async function mountOfRoot(host: HostService): Promise<() => Promise<void>> {
@@ -72,6 +93,63 @@ test("descriptors whose close waits hold up neither the mounts of root nor those
   await home.mount();
   expect(await home.sh("cat word")).toMatchObject({ stdout: "x" });
   await read();
+});
+
+/** Each connection is closed before the service, which is stopped meanwhile, sees it. Then one is open and asks for nothing. */
+const LEFT = `
+def connected():
+    client = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    client.connect(sys.argv[1])
+    return client
+for _ in range(30): connected().close()
+print("left", flush=True)
+client = connected()
+client.settimeout(120)
+client.send(b"x")
+print(client.recv(9000).decode().strip(), flush=True)
+`;
+
+test("connections that their users have left begin no process", async () => {
+  const host = await startForUsers(4);
+  process.kill(host.pid, "SIGSTOP");
+  const user = startScript(pythonAs(USER, LEFT, usersSocket(host)), { timeoutMs: 150_000 });
+  await user.waitFor("left");
+  process.kill(host.pid, "SIGCONT");
+  expect(await user.finished).toMatchObject({ code: 0, stdout: text("the request is malformed") });
+  expect(host.log().match(/a user begins a mount/g)).toHaveLength(1);
+});
+
+const ASKS = `
+client = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+client.connect(sys.argv[1])
+client.settimeout(60)
+try: client.send(b"x")
+except BrokenPipeError: pass
+def answer():
+    # The kernel tells first that nobody read the request.
+    try: return client.recv(9000)
+    except ConnectionResetError: return client.recv(9000)
+print(answer().decode().strip(), flush=True)
+`;
+
+test("a service without a descriptor left answers each user, keeps none of their descriptors, and goes on", async () => {
+  const host = await startForUsers(4);
+  const read = await mountOfRoot(host);
+  const ask = (): RunningScript => startScript(pythonAs(USER, ASKS, usersSocket(host)), { timeoutMs: 100_000 });
+  expect(await ask().finished).toMatchObject({ code: 0, stdout: text("the request is malformed") });
+  const highest = Math.max(...readdirSync(`/proc/${host.pid}/fd`).map(Number));
+  const asked: RunningScript[] = [];
+  for (let more = 0; more <= 9; more++) {
+    await runScript(["prlimit", "--pid", `${host.pid}`, `--nofile=${highest + more}:`]);
+    asked.push(ask());
+    // The service looks again after a tenth of it.
+    await sleep(1_000);
+  }
+  await runScript(["prlimit", "--pid", `${host.pid}`, "--nofile=4096:"]);
+  for (const { finished } of asked) expect(await finished).toMatchObject({ code: 0, stdout: text("sluice: ") });
+  expect(await ask().finished).toMatchObject({ code: 0, stdout: text("the request is malformed") });
+  await read();
+  expect(host.log()).not.toContain('"level":50');
 });
 
 /** One user with a hundred ids in a namespace of its own, as newuidmap(1) gives them, connects as each of them. */

@@ -41,16 +41,17 @@ function howConfined(pid: number): string | undefined {
 /** @throws CliError if the peer is confined, or has ended */
 export function refuseConfined(connection: number, { uid }: Pick<Peer, "uid">): void {
   const pidfd = native.peerPidfd(connection);
-  const pid = Number(/^Pid:\s*(\d+)$/m.exec(pidfd < 0 ? "" : readFileSync(`/proc/self/fdinfo/${pidfd}`, "latin1"))?.[1] ?? 0);
   let how: string | undefined;
   try {
+    const pid = Number(/^Pid:\s*(\d+)$/m.exec(pidfd < 0 ? "" : readFileSync(`/proc/self/fdinfo/${pidfd}`, "latin1"))?.[1] ?? 0);
     how = pid > 0 ? howConfined(pid) : "cannot be seen";
     // Its number may be another process's otherwise.
     if (native.pidfdAlive(pidfd) !== 0) how = "has ended";
   } catch {
     how = "has ended, or cannot be seen";
+  } finally {
+    if (pidfd >= 0) native.close(pidfd);
   }
-  if (pidfd >= 0) native.close(pidfd);
   if (how === undefined) return;
   throw unfit(`user ${uid}`, `the process that asks for a mount ${how} (EPERM)`, "mount outside of containers and sandboxes");
 }

@@ -3,7 +3,7 @@
  * has nothing of a user until then.
  */
 import { type ChildProcess, spawn } from "node:child_process";
-import { check, native, POLL, untilReadable } from "@sluice/native";
+import { native, POLL, untilReadable } from "@sluice/native";
 
 /** The command line of a process that begins a mount. It gets the connection over the socket that is its descriptor 3. */
 export interface UserProgram {
@@ -27,18 +27,31 @@ export class SpareProcess {
   readonly #link: number;
   #over = false;
 
-  /** @throws if there is no descriptor for it */
-  constructor({ file, argv }: UserProgram) {
-    const pair = new Int32Array(2);
-    check(native.seqpacketPair(pair), "make a pair of sockets");
-    const [ours, theirs] = pair as unknown as [number, number];
-    this.#link = ours;
-    this.#child = spawn(file, argv, { cwd: "/", env: environment(), stdio: ["ignore", "pipe", "pipe", theirs], detached: true });
-    native.close(theirs);
+  private constructor(child: ChildProcess, link: number) {
+    this.#child = child;
+    this.#link = link;
     const end = (): void => {
       this.#over = true;
     };
-    this.#child.once("exit", end).once("error", end);
+    child.once("exit", end).once("error", end);
+  }
+
+  /** Undefined if the machine, or a limit of this process, has no descriptor or process left for it. */
+  static start({ file, argv }: UserProgram): SpareProcess | undefined {
+    const pair = new Int32Array(2);
+    if (native.seqpacketPair(pair) < 0) return undefined;
+    const [ours, theirs] = pair as unknown as [number, number];
+    let child: ChildProcess | undefined;
+    try {
+      child = spawn(file, argv, { cwd: "/", env: environment(), stdio: ["ignore", "pipe", "pipe", theirs], detached: true });
+    } catch {
+      // It throws if there is no memory, and otherwise tells later.
+    }
+    native.close(theirs);
+    if (child?.pid !== undefined) return new SpareProcess(child, ours);
+    child?.once("error", () => undefined);
+    native.close(ours);
+    return undefined;
   }
 
   /** It has ended. */

@@ -17,10 +17,13 @@ import { RECORD, TEXT_BYTES } from "./user-records.js";
 
 /** In all: each mount takes two processes. */
 const MOST_MOUNTS = 256;
-/** Connections that are taken in one turn: whoever connects as fast as they are taken holds nobody else up. */
-const TAKEN_IN_A_TURN = 16;
+/**
+ * The thread waits while the kernel starts a process, on a busy machine for a tenth of a second. So it rests for a multiple of the time that a
+ * connection took: whoever connects again and again takes a tenth of it from the mounts of root.
+ */
+const REST_FACTOR = 9;
 /** While there is no descriptor for a connection. */
-const PAUSE_MS = 100;
+const NO_DESCRIPTOR_MS = 100;
 /** The limit for a client that sends nothing, or hands over directories that do not answer. */
 const BEGIN_LIMIT_MS = 30_000;
 /** At the third SIGTERM a keeper kills its server (services/keeper/src/run-keeper.ts), and takes the mount away. */
@@ -29,6 +32,8 @@ const STOP_PAUSE_MS = 500;
 /** A keeper that a directory of the user holds up has no mount. */
 const END_LIMIT_MS = 10_000;
 const TOO_LATE = `host service: the mount did not serve within ${BEGIN_LIMIT_MS / 1000} s (ETIMEDOUT): see whether a layer or the server hangs`;
+const NO_PROCESS =
+  "host service: no process can be started (EAGAIN): unmount something, or raise the service's limits (LimitNOFILE=, TasksMax=)";
 const LOOK_MS = 200;
 /** The start of the next process takes the processors that a mount needs for its own. */
 const SPARE_PAUSE_MS = 1_000;
@@ -148,6 +153,7 @@ export class UserMounts {
   readonly #mounts = new Set<UserMount>();
   readonly #closer = new ConnectionCloser(() => this.#listen());
   #poller: Poller | undefined;
+  #rest: NodeJS.Timeout | undefined;
   #ending = false;
   #spare: SpareProcess | undefined;
   #preparing: NodeJS.Timeout | undefined;
@@ -169,7 +175,8 @@ export class UserMounts {
   }
 
   #listen(): void {
-    if (this.#ending || this.#closer.isCrowded) return;
+    // It listens again after a close, and after the rest.
+    if (this.#ending || this.#closer.isCrowded || this.#rest !== undefined) return;
     this.#poller ??= native.poll(this.socket.fd, () => this.#accept());
   }
 
@@ -179,21 +186,21 @@ export class UserMounts {
   }
 
   #accept(): void {
-    for (let count = 0; count < TAKEN_IN_A_TURN; count++) {
-      // It listens again after a close.
-      if (this.#closer.isCrowded) return this.#pause();
-      const fd = native.acceptSocket(this.socket.fd);
-      if (fd === -Errno.EAGAIN) return;
-      if (fd < 0) {
-        this.#pause();
-        setTimeout(() => this.#listen(), PAUSE_MS);
-        return;
-      }
-      this.#take(fd);
-    }
+    const fromMs = performance.now();
+    const fd = native.acceptSocket(this.socket.fd);
+    if (fd === -Errno.EAGAIN) return;
+    if (fd >= 0) this.#take(fd);
+    this.#pause();
+    const restMs = fd < 0 ? NO_DESCRIPTOR_MS : (performance.now() - fromMs) * REST_FACTOR;
+    this.#rest = setTimeout(() => {
+      this.#rest = undefined;
+      this.#listen();
+    }, restMs);
   }
 
   #take(connection: number): void {
+    // Nobody waits for a process, the start of which takes long.
+    if ((native.pollNow(connection, 0, 0) & POLL.HUP) !== 0) return this.#closer.close(connection);
     const peer = peerOfSocket(connection);
     const refusal = this.#refusalOf(peer);
     if (peer === undefined || refusal !== undefined) return this.#refuse(connection, `host service: ${refusal}`, EXIT.FAILED);
@@ -226,7 +233,9 @@ export class UserMounts {
   }
 
   #begin(fd: number, peer: Peer): void {
-    const mount = new UserMount(fd, peer, this.#takeSpare(), this.#closer);
+    const spare = this.#takeSpare();
+    if (spare === undefined) return this.#refuse(fd, NO_PROCESS, EXIT.FAILED);
+    const mount = new UserMount(fd, peer, spare, this.#closer);
     this.#mounts.add(mount);
     this.logger.info({ uid: peer.uid, mounts: this.#mounts.size }, "a user begins a mount");
     void mount.ended.then(() => this.#mounts.delete(mount));
@@ -234,16 +243,16 @@ export class UserMounts {
 
   #prepareSpare(): void {
     if (this.#ending || this.#spare?.over === false) return;
-    this.#spare = new SpareProcess(this.program);
+    this.#spare = SpareProcess.start(this.program);
   }
 
-  #takeSpare(): SpareProcess {
+  #takeSpare(): SpareProcess | undefined {
     const spare = this.#spare;
     this.#spare = undefined;
     clearTimeout(this.#preparing);
     // Not while the mount begins.
     this.#preparing = setTimeout(() => this.#prepareSpare(), SPARE_PAUSE_MS);
-    return spare?.over === false ? spare : new SpareProcess(this.program);
+    return spare?.over === false ? spare : SpareProcess.start(this.program);
   }
 
   /** Ends all: the first call asks each, the second hurries them. */
@@ -254,6 +263,7 @@ export class UserMounts {
     }
     this.#ending = true;
     clearTimeout(this.#preparing);
+    clearTimeout(this.#rest);
     this.#dropped ??= this.#spare?.drop();
     this.#spare = undefined;
     for (const mount of this.#mounts) mount.stop();
