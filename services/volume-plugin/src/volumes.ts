@@ -88,9 +88,10 @@ export class Volumes {
       const volume = this.known(name);
       if (volume.users.size > 0) throw new VolumeError(`volume ${name} is in use by ${volume.users.size} containers`);
       await this.freeMountpoint(pathsOf(root, name).mountpoint);
-      store.delete(name);
-      // The mount point, the log, and the layers of upper=auto. Layers that the user named belong to the user.
+      // The mount point, the log, and the layers of upper=auto. Layers that the user named belong to the user. First of all: files of a
+      // volume that is on the list no more would be in the next one of its name.
       discard(volumesDirectory(root), name);
+      store.delete(name);
     });
   }
 
