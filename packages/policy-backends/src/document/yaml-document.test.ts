@@ -43,3 +43,17 @@ it.each([
 ])("the mistake of a newcomer to YAML in %j is named with its place and the remedy", (text, expected) => {
   expect(mistakes(text).join("\n")).toContain(expected);
 });
+
+it.each([
+  [`rules: [${"{name: a, effect: deny},".repeat(10_001)}]`, "p:3:8: 'rules' has more than 10000 entries: write at most 10000"],
+  [
+    `rules: [{name: a, when: ${"x".repeat(4_097)}, effect: deny}]`,
+    "rule 'a': 'when' has more than 4096 characters: write a CEL expression",
+  ],
+  [
+    "rules: [{name: a, subject: { uid: 4294967296 }, effect: deny}]",
+    "rule 'a': an entry of 'uid' is greater than 4294967295: write a number",
+  ],
+])("a value beyond its limit is named with the limit", (rules, expected) => {
+  expect(mistakes(`version: 1\ndefault: deny\n${rules}\n`).join("\n")).toContain(expected);
+});

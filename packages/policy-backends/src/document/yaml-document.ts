@@ -112,6 +112,11 @@ const YAML_WORDS: ReadonlyMap<string, string> = new Map([
   ["array", "list"],
 ]);
 
+function excess({ origin, maximum }: z.core.$ZodIssueTooBig): string {
+  if (origin === "array") return `has more than ${maximum} entries`;
+  return origin === "string" ? `has more than ${maximum} characters` : `is greater than ${maximum}`;
+}
+
 function describe(issue: z.core.$ZodIssue, missing: boolean): string {
   const what = pathText(issue.path);
   if (missing) return `${what} is missing`;
@@ -125,7 +130,7 @@ function describe(issue: z.core.$ZodIssue, missing: boolean): string {
     case "too_small":
       return `${what} is too small or empty`;
     case "too_big":
-      return `${what} is too big or too long`;
+      return `${what} ${excess(issue)}`;
     default:
       return `${what} is not valid`;
   }
@@ -169,7 +174,8 @@ function problemsOf(issue: z.core.$ZodIssue, parsed: ParsedYaml, words: Document
     valueAt(parsed.value, issue.path.slice(0, -1)) !== undefined &&
     typeof issue.path.at(-1) === "string";
   const value = valueAt(parsed.value, issue.path);
-  const ofValue = issue.code === "invalid_value" ? remedyForValue(issue, value) : undefined;
+  let ofValue = issue.code === "invalid_value" ? remedyForValue(issue, value) : undefined;
+  if (issue.code === "too_big" && issue.origin === "array") ofValue = `write at most ${issue.maximum}`;
   return [
     {
       severity: "error",
