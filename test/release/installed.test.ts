@@ -27,6 +27,13 @@ function unlisted(tree: string): string[] {
   return [...joined.map(([, name, version]) => `${name}@${version}`), ...beside].filter((name) => !listed.has(name));
 }
 
+/** Pages that errors and helps name, without their directory. */
+function namedPages(tree: string): string[] {
+  const chunks = readdirSync(join(tree, "chunks"), { recursive: true, encoding: "utf8" }).filter((name) => name.endsWith(".js"));
+  const texts = chunks.map((name) => readFileSync(join(tree, "chunks", name), "utf8"));
+  return [...new Set(texts.flatMap((text) => [...text.matchAll(/\bdocs\/([\w-]+\.md)\b/g)].map(([, name = ""]) => name)))];
+}
+
 /** To make the caches of all chunks again would take three seconds. */
 async function leaveStartedChunks(root: DebianRoot): Promise<void> {
   const place = join(root.at, "usr/lib/sluice");
@@ -62,6 +69,9 @@ needs.describe("a release in a fresh Debian", () => {
         28,
       );
       expect(unlisted(join(root.at, "opt", tree))).toEqual([]);
+      const pages = namedPages(join(root.at, "opt", tree));
+      expect(pages.length).toBeGreaterThan(3);
+      expect(readdirSync(join(root.at, "opt", tree, "docs"))).toEqual(expect.arrayContaining(pages));
       // Links for mount(8) lead to the archive's commands, since those start the Node that belongs to it.
       await root.run(
         "sh",
@@ -89,6 +99,10 @@ needs.describe("a release in a fresh Debian", () => {
       for (const path of ["bash-completion/completions/sluice", "fish/vendor_completions.d/sluice.fish", "zsh/vendor-completions/_sluice"])
         expect(installed).toContain(`/usr/share/${path}`);
       expect(installed).toContain("/usr/share/man/man1/sluice-policy-check.1.gz");
+      const pages = namedPages(join(root.at, "usr/lib/sluice")).map((name) => `./usr/share/doc/sluice/docs/${name}`);
+      // A small system leaves them out when it installs a package.
+      const { stdout: content } = await succeed(["sh", "-c", 'dpkg-deb --fsys-tarfile "$0" | tar -t', join(out, named(/\.deb$/))]);
+      expect(content.split("\n")).toEqual(expect.arrayContaining(pages));
       expect(installed.filter((path) => path.startsWith("/etc/systemd"))).toEqual(before.filter((path) => path.startsWith("/etc/systemd")));
       expect(await root.run("getent", "passwd", "sluice-decision")).toContain("/usr/sbin/nologin");
       await root.run("mount.fuse.sluice", "--version");

@@ -1,5 +1,5 @@
 // The files of a system package, deb or rpm: the tree below /usr/lib/sluice, and pages, completions, units and a policy in the places of a system.
-import { copyFileSync, cpSync, existsSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
+import { copyFileSync, cpSync, existsSync, mkdirSync, readdirSync, readFileSync, renameSync, symlinkSync, writeFileSync } from "node:fs";
 import { dirname, join, relative } from "node:path";
 import { root } from "../build.mjs";
 import { runTool } from "./run-tool.mjs";
@@ -88,6 +88,7 @@ export function addSystemFiles(stage, tree, { zsh, doc }) {
   write(join(stage, "etc/sluice/policy.yaml"), packageFile("policy.yaml"));
   mkdirSync(join(stage, "etc/sluice/mounts"));
   write(join(stage, doc, "examples/models.env"), packageFile("models.env"));
+  renameSync(join(stage, HOME, "docs"), join(stage, doc, "docs"));
   const changes = join(root, "CHANGELOG.md");
   if (existsSync(changes)) copyFileSync(changes, join(stage, doc, "CHANGELOG.md"));
 }

@@ -2,6 +2,7 @@
 import {
   chmodSync,
   closeSync,
+  copyFileSync,
   lutimesSync,
   mkdirSync,
   openSync,
@@ -83,6 +84,13 @@ function describe(tree) {
   writeFileSync(join(tree, "package.json"), `${JSON.stringify(kept, null, 2)}\n`);
 }
 
+/** Errors and helps name pages by their place in a checkout. @param {string} tree */
+function addPages(tree) {
+  const pages = join(root, "docs");
+  mkdirSync(join(tree, "docs"));
+  for (const name of readdirSync(pages)) if (name.endsWith(".md")) copyFileSync(join(pages, name), join(tree, "docs", name));
+}
+
 /** @param {import("./settings.mjs").Release} release @param {string} tree a directory to make */
 export function makeTree(release, tree) {
   runTool(process.execPath, [join(root, "deploy/docker/collect-runtime.mjs"), tree]);
@@ -93,5 +101,6 @@ export function makeTree(release, tree) {
   chmodSync(join(addon, "sluice_native.node"), 0o644);
   trimPackages(join(tree, "node_modules"), release.arch);
   describe(tree);
+  addPages(tree);
   writeSbom(release, join(tree, "sbom.cdx.json"));
 }
