@@ -22,31 +22,35 @@ static napi_value drop_groups(napi_env env, napi_callback_info info) {
   return result(env, setgroups(0, NULL));
 }
 
-#define UNCHANGED ((uid_t)-1)
-
-/* With `way_back` the saved ids stay as they are, and the real ones unless the fourth argument is true. */
-static napi_value take_user(napi_env env, napi_callback_info info, bool way_back) {
+static napi_value become_user(napi_env env, napi_callback_info info) {
   struct args args = args_read(env, info, 2);
   uid_t uid = (uid_t)arg_int64(&args, 0);
   gid_t gid = (gid_t)arg_int64(&args, 1);
   gid_t groups[GROUPS_MAX_GIVEN];
   int count = arg_groups(&args, 2, groups);
-  bool real = !way_back || (args.count > 3 && arg_bool(&args, 3));
   if (args.failure) return args_failed(&args);
-  uid_t real_uid = real ? uid : UNCHANGED, saved_uid = way_back ? UNCHANGED : uid;
-  gid_t real_gid = real ? gid : UNCHANGED, saved_gid = way_back ? UNCHANGED : gid;
-  /* Only root may take other groups. */
-  if (way_back && setresuid(UNCHANGED, 0, UNCHANGED) < 0) return result(env, -1);
-  if (setgroups(count < 0 ? 0 : (size_t)count, groups) < 0 || setresgid(real_gid, gid, saved_gid) < 0) return result(env, -1);
-  return result(env, setresuid(real_uid, uid, saved_uid));
+  if (setgroups(count < 0 ? 0 : (size_t)count, groups) < 0 || setresgid(gid, gid, gid) < 0) return result(env, -1);
+  return result(env, setresuid(uid, uid, uid));
 }
 
-static napi_value become_user(napi_env env, napi_callback_info info) {
-  return take_user(env, info, false);
-}
+#define UNCHANGED ((uid_t)-1)
 
+/* The system's calls, which change this thread alone: to tell all threads takes the C library a millisecond. */
 static napi_value act_as_user(napi_env env, napi_callback_info info) {
-  return take_user(env, info, true);
+  struct args args = args_read(env, info, 2);
+  uid_t uid = (uid_t)arg_int64(&args, 0);
+  gid_t gid = (gid_t)arg_int64(&args, 1);
+  gid_t groups[GROUPS_MAX_GIVEN];
+  int count = arg_groups(&args, 2, groups);
+  bool real = args.count > 3 && arg_bool(&args, 3);
+  if (args.failure) return args_failed(&args);
+  uid_t real_uid = real ? uid : UNCHANGED;
+  gid_t real_gid = real ? gid : UNCHANGED;
+  /* Only root may take other groups. */
+  if (syscall(SYS_setresuid, UNCHANGED, 0, UNCHANGED) < 0) return result(env, -1);
+  if (syscall(SYS_setgroups, count < 0 ? 0 : (size_t)count, groups) < 0) return result(env, -1);
+  if (syscall(SYS_setresgid, real_gid, gid, UNCHANGED) < 0) return result(env, -1);
+  return result(env, syscall(SYS_setresuid, real_uid, uid, UNCHANGED));
 }
 
 static napi_value set_no_new_privileges(napi_env env, napi_callback_info info) {

@@ -180,21 +180,21 @@ describe("limits of a process", () => {
     expect(seen).toEqual([0, true, 0, 0, false, 1001, 1002, 0, true, 0, 0]);
   });
 
-  it("acts as one user after the other in every thread, and as root again", () => {
+  it("acts as one user after the other in its own thread alone, and as root again", () => {
     const seen = inChild(`const fs = require("fs");
-      const all = (key) => [...new Set(fs.readdirSync("/proc/self/task").map((tid) =>
-        fs.readFileSync("/proc/self/task/" + tid + "/status", "latin1").match(new RegExp("^" + key + ":[ \\t]*(.*?)[ \\t]*$", "m"))[1]))];
+      const threads = () => fs.readdirSync("/proc/self/task").map(Number);
+      const of = (tid, key) => fs.readFileSync("/proc/self/task/" + tid + "/status", "latin1").match(new RegExp("^" + key + ":[ \\t]*(.*?)[ \\t]*$", "m"))[1];
+      const ids = (tid) => [of(tid, "Uid"), of(tid, "Gid"), of(tid, "Groups"), of(tid, "CapEff") === "0".repeat(16)].join(" ");
+      const groups = of(process.pid, "Groups");
       fs.stat("/", () => {
-        const ids = () => [all("Uid"), all("Gid"), all("Groups"), all("CapEff").map((mask) => mask === "0".repeat(16))];
-        print([native.actAsUser(1001, 1002, [7, 8]), ids(), native.actAsUser(1003, 1004), ids(), native.actAsUser(0, 0), ids()]);
+        const others = () => [...new Set(threads().filter((tid) => tid !== process.pid).map((tid) => ids(tid).replace(groups, "")))];
+        const all = () => [ids(process.pid), ...others()];
+        print([native.actAsUser(1001, 1002, [7, 8]), all(), native.actAsUser(1003, 1004), all(), native.actAsUser(0, 0), all()]);
       });`);
-    const acting = (uid: number, gid: number, groups: string): unknown => [
-      [`0\t${uid}\t0\t${uid}`],
-      [`0\t${gid}\t0\t${gid}`],
-      [groups],
-      [uid !== 0],
-    ];
-    expect(seen).toEqual([0, acting(1001, 1002, "7 8"), 0, acting(1003, 1004, ""), 0, acting(0, 0, "")]);
+    const root = "0\t0\t0\t0 0\t0\t0\t0  false";
+    const acting = (uid: number, gid: number, groups: string): string =>
+      `0\t${uid}\t0\t${uid} 0\t${gid}\t0\t${gid} ${groups} ${uid !== 0}`;
+    expect(seen).toEqual([0, [acting(1001, 1002, "7 8"), root], 0, [acting(1003, 1004, ""), root], 0, [root, root]]);
   });
 
   it("sets no_new_privs, dumpable, the death signal, the file limit and the umask", () => {
