@@ -2,7 +2,7 @@
  * The process for the next mount of an ordinary user, from its start to the end of that mount: it starts a server, waits for the user's
  * connection, checks what the user hands over, and keeps the mount. It has nothing of a user before.
  */
-import { everyThreadWithin } from "@sluice/native";
+import { everyThreadWithin, startThreads } from "@sluice/native";
 import { collectGarbage } from "@sluice/runtime/short-pauses";
 import { leave, rehearseKeeper, runKeeper, UnassignedServer } from "@sluice/service-keeper";
 import { beginUserMount, prepareUserMount, rehearseUserMount, untilConnected } from "@sluice/service-mount/user-mount";
@@ -30,6 +30,8 @@ function begin(connection: number, first: UnassignedServer): ReturnType<typeof b
 
 export async function keepUserMount(): Promise<void> {
   prepareUserMount();
+  // If there is no room for them, the keeper says so.
+  startThreads();
   const first = new UnassignedServer(userServerProgram);
   // The server loads its own code meanwhile.
   rehearseUserMount(rehearseKeeper);
