@@ -79,6 +79,8 @@ const isAwaited = (): boolean => (native.pollNow(SOCKET_FD, POLL.IN, 0) & POLL.I
 /** A policy of its own program, in the way in which it serves others. A failure hinders nobody. */
 async function serveRehearsal(listenFd: number, onlyPid: number): Promise<DecisionService | undefined> {
   const policy = presetFile(PRESETS[0]) ?? "";
+  // It is asked when the user is known.
+  everyThreadIsUser(0, 0, []);
   try {
     return await startDecisionService({ policy, listen: { kind: "fd", fd: listenFd }, onlyPid, decisionLog: "off" });
   } catch {

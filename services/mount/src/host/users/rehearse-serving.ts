@@ -9,7 +9,7 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { JOURNAL_LIMIT_BYTES, type KeeperLink, mountNowhere, openDevice } from "@sluice/keeper-link";
 import { RUN_DIRECTORY } from "@sluice/mount-control";
-import { check, native, toBytes } from "@sluice/native";
+import { check, everyThreadIsUser, native, toBytes } from "@sluice/native";
 import { openLog } from "@sluice/runtime";
 import type { MountConfig } from "../../config/mount-config.js";
 import { type HandedSession, withSessionFiles } from "../../keeper/handed-session.js";
@@ -150,6 +150,8 @@ function openFiles(): string {
 export async function rehearseServing(decisions: Pick<ReadyDecisions, "rehearse">): Promise<boolean> {
   const at = join(RUN_DIRECTORY, `rehearsal-${process.pid}`);
   const before = openFiles();
+  // It is asked when the user is known.
+  everyThreadIsUser(ROOT.uid, ROOT.gid, []);
   const rehearsed = decisions
     .rehearse((target) => serveAt(at, target))
     // Such as without a place for the directories, or without /dev/fuse.

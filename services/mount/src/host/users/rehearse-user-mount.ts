@@ -5,7 +5,7 @@
 import { chmodSync, chownSync, constants, mkdirSync, openSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { RUN_DIRECTORY, removeRunDirectories } from "@sluice/mount-control";
-import { native } from "@sluice/native";
+import { everyThreadWithin, native } from "@sluice/native";
 import { refuseConfined } from "./confined-peer.js";
 import type { Tell } from "../../preflight/tell.js";
 import { type Peer, peerOfSocket } from "./peer-of-socket.js";
@@ -55,6 +55,8 @@ function rehearse(plan: Plan, { at, pair, fds }: { at: string; pair: Int32Array;
 /** Leaves nothing, and does nothing if somebody waits already. A failure hinders nobody. */
 export function rehearseWith(plan: Plan): void {
   if (isAwaited()) return;
+  // It is asked when the mount is planned.
+  everyThreadWithin(0n);
   const at = join(RUN_DIRECTORY, `rehearsal-${process.pid}`);
   const pair = new Int32Array([-1, -1]);
   const fds: number[] = [];
