@@ -298,9 +298,8 @@ export interface Native extends CopyCalls, GuardCalls, NameCalls {
    */
   becomeUser(uid: number, gid: number, groups?: readonly number[]): number;
   /**
-   * The same for effective ids alone, of this thread alone: a process that root started takes one user after the other, and 0 at the end. What
-   * the thread pool does meanwhile it does as before. `real`: for the real ids, too, by which access(2) judges; the user may signal the process
-   * meanwhile.
+   * The same for effective ids alone, of this thread alone: a process that root started takes one user after the other, and 0 at the end. The
+   * thread pool keeps its own. `real`: for the real ids, too, by which access(2) judges; the user may signal the process meanwhile.
    */
   actAsUser(uid: number, gid: number, groups?: readonly number[], real?: boolean): number;
   /** PR_SET_NO_NEW_PRIVS, PR_SET_DUMPABLE 0, PR_SET_PDEATHSIG. */

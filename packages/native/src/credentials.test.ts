@@ -192,8 +192,7 @@ describe("limits of a process", () => {
         print([native.actAsUser(1001, 1002, [7, 8]), all(), native.actAsUser(1003, 1004), all(), native.actAsUser(0, 0), all()]);
       });`);
     const root = "0\t0\t0\t0 0\t0\t0\t0  false";
-    const acting = (uid: number, gid: number, groups: string): string =>
-      `0\t${uid}\t0\t${uid} 0\t${gid}\t0\t${gid} ${groups} ${uid !== 0}`;
+    const acting = (uid: number, gid: number, groups: string): string => `0\t${uid}\t0\t${uid} 0\t${gid}\t0\t${gid} ${groups} ${uid !== 0}`;
     expect(seen).toEqual([0, [acting(1001, 1002, "7 8"), root], 0, [acting(1003, 1004, ""), root], 0, [root, root]]);
   });
 
