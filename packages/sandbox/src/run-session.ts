@@ -49,6 +49,8 @@ export interface SessionRun {
   toldToEnd: EndingSignal | undefined;
   /** Called when the mount serves, before the command begins. */
   onServing(serving: Serving): void;
+  /** Called when the command has ended, with all that it started. A service that mounted the view takes it down at the same time. */
+  onEnded(): void;
 }
 
 export interface Serving {
@@ -355,7 +357,7 @@ export async function runSession(run: SessionRun): Promise<CommandEnd> {
   let terminal: CallerTerminal | undefined;
   let toRead: FileToRead[] = [];
   let wasOver = false;
-  let end: CommandEnd;
+  let end: CommandEnd | undefined;
   try {
     if (run.toldToEnd !== undefined) {
       run.view?.giveUp();
@@ -369,7 +371,9 @@ export async function runSession(run: SessionRun): Promise<CommandEnd> {
     end = await runOnView(run, { programs, terminal, toRead });
   } finally {
     const view = await run.view?.served.catch(() => undefined);
-    wasOver = (await view?.end()) === true;
+    const viewEnds = view?.end();
+    if (end !== undefined) run.onEnded();
+    wasOver = (await viewEnds) === true;
     await terminal?.close();
     removePlaces(run.session, toRead);
   }

@@ -1,7 +1,7 @@
 /** One session: its record, and its layers by descriptor. */
 import { statSync } from "node:fs";
 import { openTree, readAsMount, type Tree, treeOf } from "@sluice/layer-tools/tree";
-import { native, openBeneath } from "@sluice/native";
+import { emptyDirectory, native, openBeneath } from "@sluice/native";
 import { codeOf, failed, unfit } from "@sluice/runtime/cli";
 import { errnoName, O } from "@sluice/vfs";
 import {
@@ -122,6 +122,14 @@ export class Session {
       throw unfit(this.path(layer), problem, remedyIfGone(fd, "discard the session"));
     }
     return treeOf(this.path(layer), fd, this.#record.userXattr);
+  }
+
+  /** Removes the caches of its home directory, which a later command makes again. Before the session is removed. A failure hinders nobody. */
+  removeCaches(): void {
+    const upper = openBeneath(this.fd, "home/upper", O.RDONLY | O.DIRECTORY, 0);
+    if (upper < 0) return;
+    emptyDirectory(upper);
+    native.close(upper);
   }
 
   /** The trees of all its own layers, the upper one first. The caller closes them. @throws CliError */

@@ -232,10 +232,7 @@ async function runWith(signals: EarlySignals, { words, args, sluice }: Called): 
       onDisk,
       command: bytesOf(words),
       policyFile: file,
-      network,
-      writable,
-      readOnly,
-      sockets,
+      ...{ network, writable, readOnly, sockets },
       sluice,
       serverCapabilities: async () => Object.keys((await import("@sluice/service-mount")).SERVER_CAPABILITIES),
       order,
@@ -243,6 +240,7 @@ async function runWith(signals: EarlySignals, { words, args, sluice }: Called): 
       silent: args.json === true,
       toldToEnd: signals.told,
       onServing,
+      onEnded: () => void (args.onExit === "discard" && session.removeCaches()),
     });
     // It takes them itself.
     signals.unhook();
