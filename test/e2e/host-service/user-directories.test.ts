@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { runDirectories } from "@sluice/mount-control";
 import { eventually, file, killProcess, requires, runScript, startHostService, startScript } from "@sluice/testkit";
 import { expect } from "vitest";
-import { pythonAs, startForUsers, USER, UserHome } from "./user-home.js";
+import { busyKeepers, pythonAs, startForUsers, USER, UserHome } from "./user-home.js";
 
 const { test } = requires("/dev/fuse", "CAP_SYS_ADMIN", "command setpriv", "checkout that every user can read");
 const { test: withPython } = requires(
@@ -52,19 +52,13 @@ withPython("goes although its user goes on adding to it", async () => {
 test("goes with the next service if the keeper of the mount was killed, and that of a live mount stays", async () => {
   const host = await startForUsers();
   const [home, other] = [await UserHome.make({}, host), await UserHome.make({ lower: { word: file("x") } }, host)];
-  const keepers = (): number[] =>
-    host
-      .children()
-      .filter(({ command }) => command.includes("user-mount"))
-      .map(({ pid }) => pid);
   await other.mount();
-  const before = new Set(keepers());
+  const before = busyKeepers(host).map(({ pid }) => pid);
   await home.mount();
   const [directory = "", live = ""] = [home, other].map(({ mountpoint }) => runDirectories(mountpoint)[0]);
   writeFileSync(join(directory, "notes"), "");
   mkdirSync(join(directory, "more"));
-  // One of them is ready for the next mount.
-  for (const child of host.children()) if (keepers().includes(child.pid) && !before.has(child.pid)) killProcess(child);
+  for (const keeper of busyKeepers(host)) if (!before.includes(keeper.pid)) killProcess(keeper);
   await runScript(["umount", "--lazy", home.mountpoint]);
   expect(existsSync(directory)).toBe(true);
   for (const path of [directory, live]) utimesSync(path, 0, 0);

@@ -7,8 +7,10 @@ import {
   type Credentials,
   type HostService,
   mountsBelow,
+  openDescriptors,
   ORDINARY_USER,
   plant,
+  type ProcessIdentity,
   type RunningScript,
   runScript,
   scratch,
@@ -29,6 +31,16 @@ export async function startForUsers(most = 4): Promise<HostService> {
   const host = await startHostService(["--user-mounts", `${most}`]);
   for (let at = dirname(host.socket); at !== "/tmp" && at !== "/"; at = dirname(at)) chmodSync(at, statSync(at).mode | 0o011);
   return host;
+}
+
+/** Processes of users: those of mounts, and one that is ready for the next mount. */
+export function keepersOf(host: HostService): ProcessIdentity[] {
+  return host.children().filter(({ command }) => command.includes("user-mount"));
+}
+
+/** Those that have a mount: on a busy machine the next one is there before the command of the last mount has ended. */
+export function busyKeepers(host: HostService): ProcessIdentity[] {
+  return keepersOf(host).filter(({ pid }) => openDescriptors(pid).includes("/dev/fuse"));
 }
 
 /** Of the test file. */

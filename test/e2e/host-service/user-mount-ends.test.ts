@@ -9,6 +9,8 @@ import {
   eventually,
   file,
   type HostService,
+  isAlive,
+  killProcess,
   plant,
   policyOf,
   type ProcessIdentity,
@@ -19,7 +21,7 @@ import {
   startScript,
 } from "@sluice/testkit";
 import { expect } from "vitest";
-import { CLI, pythonAs, sluiceAs, startForUsers, USER, UserHome } from "./user-home.js";
+import { busyKeepers, CLI, keepersOf, pythonAs, sluiceAs, startForUsers, USER, UserHome } from "./user-home.js";
 
 const { test } = requires("/dev/fuse", "CAP_SYS_ADMIN", "command setpriv", "checkout that every user can read");
 
@@ -35,14 +37,6 @@ const PATIENCE_MS = 90_000;
 const STEP_MS = 60;
 const STEPS = 14;
 
-/** Of processes that have a mount, or begin one: those that are ready for the next one have none. */
-function busyKeepers(host: HostService): number[] {
-  return host
-    .children()
-    .filter(({ command }) => command.includes("user-mount"))
-    .map(({ pid }) => pid);
-}
-
 /** A mount point of its own for each moment, and the place of its sockets. */
 async function places(home: UserHome): Promise<{ at: string; sockets: string }[]> {
   const made = Array.from({ length: STEPS }, (_none, step) => home.at(`view-${step}`));
@@ -54,7 +48,7 @@ async function places(home: UserHome): Promise<{ at: string; sockets: string }[]
 async function expectNothingLeft(host: HostService, home: UserHome, sockets: readonly string[]): Promise<void> {
   await eventually("no mount is left", PATIENCE_MS, () => home.mounts === 0);
   await eventually("no directory of sockets is left", PATIENCE_MS, () => !sockets.some((path) => existsSync(path)));
-  await eventually("only what is ready for the next mount runs", PATIENCE_MS, () => busyKeepers(host).length <= 1);
+  await eventually("only what is ready for the next mount runs", PATIENCE_MS, () => keepersOf(host).length <= 1);
   await home.mount();
   expect(await home.sh("cat word")).toMatchObject({ stdout: "x" });
 }
@@ -128,14 +122,14 @@ test("a user's mount waits for the last one at the same place, and keeps its own
   const words = [...home.layers, "--policy", home.at("policy.yaml"), home.mountpoint];
   expect((await home.try(...home.layers, home.mountpoint)).code).toBe(0);
   const keepers = busyKeepers(home.host);
-  for (const keeper of keepers) process.kill(keeper, "SIGSTOP");
+  for (const { pid } of keepers) process.kill(pid, "SIGSTOP");
   expect((await runScript(["umount", "-i", home.mountpoint])).code).toBe(0);
   const again = startScript([process.execPath, CLI, ...home.words("--background", ...words)], { as: USER, env: { XDG_RUNTIME_DIR: "" } });
   await sleep(1_000);
-  for (const keeper of keepers) process.kill(keeper, "SIGCONT");
+  for (const { pid } of keepers) process.kill(pid, "SIGCONT");
   expect((await again.finished).code).toBe(0);
   expect((await home.sh("cat word")).stdout).toBe("x");
-  await eventually("the last keeper is gone", PATIENCE_MS, () => keepers.some((keeper) => !existsSync(`/proc/${keeper}`)));
+  await eventually("the last keeper is gone", PATIENCE_MS, () => !keepers.every(isAlive));
   expect((await sluiceAs(USER, "unmount", home.mountpoint)).stdout).toBe(`unmounted ${home.mountpoint}\n`);
 });
 
@@ -153,7 +147,7 @@ test("a user's mount that waits for the last one ends if its command is killed m
   const [other] = await places(home);
   expect((await home.try(...home.layers, home.mountpoint)).code).toBe(0);
   const keepers = busyKeepers(home.host);
-  for (const keeper of keepers) process.kill(keeper, "SIGSTOP");
+  for (const { pid } of keepers) process.kill(pid, "SIGSTOP");
   expect((await runScript(["umount", "-i", home.mountpoint])).code).toBe(0);
   const words = home.words(...home.layers, other?.at ?? "");
   const next = startScript([process.execPath, CLI, ...words], { as: USER, env: { XDG_RUNTIME_DIR: "" } });
@@ -162,7 +156,7 @@ test("a user's mount that waits for the last one ends if its command is killed m
   next.kill("SIGKILL");
   await next.finished;
   await sleep(1_000);
-  for (const keeper of keepers) process.kill(keeper, "SIGCONT");
+  for (const { pid } of keepers) process.kill(pid, "SIGCONT");
   await eventually("nothing of the next mount is left", PATIENCE_MS, () => !isThere());
   expect(home.mounts).toBe(0);
 });
@@ -180,7 +174,7 @@ test("the commands of a user see whether the keeper of a mount runs, and cannot 
     code: 1,
     stderr: expect.stringContaining("the keeper is root's, and takes requests of root alone (EPERM): run as root") as string,
   });
-  for (const keeper of busyKeepers(home.host)) process.kill(keeper, "SIGKILL");
+  busyKeepers(home.host).forEach(killProcess);
   await eventually("the keeper is gone", PATIENCE_MS, async () => (await find()) === "ECONNREFUSED\n");
   expect((await runScript(["umount", "--lazy", home.mountpoint])).code).toBe(0);
 });
@@ -188,7 +182,7 @@ test("the commands of a user see whether the keeper of a mount runs, and cannot 
 withHelper("a user is told of a mount whose keeper was killed, and gets rid of it", async () => {
   const home = await UserHome.make({ lower: { word: file("x") } }, await startForUsers());
   await home.mount();
-  for (const keeper of busyKeepers(home.host)) process.kill(keeper, "SIGKILL");
+  busyKeepers(home.host).forEach(killProcess);
   // The kernel knows the directory for a while, so that only an open tells.
   await eventually("the mount is stale", PATIENCE_MS, async () => (await home.sh("cat word")).code !== 0);
   const again = await home.try(...home.layers, home.mountpoint);
