@@ -109,7 +109,7 @@ test("replicas report a recreated bucket, and follow it once it has caught up", 
   await (await jetstreamManager(connection())).streams.delete("KV_policies");
   await reconnect();
   expect(await put(rules("deny"))).toBe(1n);
-  await expect.poll(async () => (await held(replica))[2], { timeout: 30_000 }).toMatch(/revision 1 is lower than 4, which is in force/);
+  await expect.poll(async () => (await held(replica))[2], { timeout: 30_000 }).toMatch(/revision 1 is lower than 4, which was in force/);
   expect((await held(replica))[0]).toBe(newest);
   const edit = join(directory, "edit.yaml");
   writeFileSync(edit, rules("deny"));

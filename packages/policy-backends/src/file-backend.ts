@@ -33,6 +33,8 @@ class FileBackend implements PolicyBackend {
   /** Of a source that the policy in force comes from, as last told. */
   private toldRefusal: Error | undefined;
   private outcome: Outcome | undefined;
+  /** The highest revision that was in force: one without a number does not take it back. */
+  private newest = 0n;
   /** Counts loads, so that one that was overtaken by an edit is dropped. */
   private turn = 0;
   private disposed = false;
@@ -48,6 +50,7 @@ class FileBackend implements PolicyBackend {
   ) {
     this.reader = reader;
     if (refused !== undefined) this.outcome = { reader, result: { ok: false, error: refused } };
+    this.note(inForce);
     this.follow(inForce);
     source.disk.onChange(() => this.hint());
   }
@@ -130,18 +133,24 @@ class FileBackend implements PolicyBackend {
     if (!result.ok) return this.refused(result.error);
     const { loaded } = result;
     const same = loaded.policy.revision.digest === this.inForce.policy.revision.digest;
-    const refusal = same ? undefined : olderThan(this.inForce, loaded, this.source.location.name);
+    const refusal = same ? undefined : olderThan(this.newest, loaded, this.source.location.name);
     if (refusal !== undefined || same) this.retire(loaded);
     if (refusal !== undefined) return this.refused(refusal);
     this.refusedEdit = undefined;
     if (same) return { state: "unchanged" };
     this.retire(this.inForce);
     this.inForce = loaded;
+    this.note(loaded);
     this.source.keep?.(this.located);
     this.remoteChanged = false;
     this.toldRefusal = undefined;
     this.follow(loaded);
     return { state: "changed" };
+  }
+
+  private note({ policy }: LoadedPolicy): void {
+    const { sequence } = policy.revision;
+    if (sequence > this.newest) this.newest = sequence;
   }
 
   private refused(error: Error): Refresh {
@@ -159,6 +168,7 @@ class FileBackend implements PolicyBackend {
     const next = policyOf(this.inForce.engine, this.inForce.base);
     const news = refusal === undefined || next.policy.revision.digest !== this.inForce.policy.revision.digest;
     if (news) this.inForce = next;
+    this.note(this.inForce);
     if (newRefusal) return { state: "failed", error: refusal };
     return news ? { state: "changed" } : { state: "unchanged" };
   }
@@ -187,11 +197,10 @@ class FileBackend implements PolicyBackend {
 }
 
 /** Mounts do not use answers of a revision below one that they were told of, so that taking one back must get a new number. */
-function olderThan(inForce: LoadedPolicy, next: LoadedPolicy, file: string): PolicyError | undefined {
+function olderThan(newest: bigint, next: LoadedPolicy, file: string): PolicyError | undefined {
   const { sequence } = next.policy.revision;
-  const newest = inForce.policy.revision.sequence;
   if (sequence === 0n || sequence >= newest) return undefined;
-  const message = `revision ${sequence} is lower than ${newest}, which is in force`;
+  const message = `revision ${sequence} is lower than ${newest}, which was in force`;
   return new PolicyError(file, [{ severity: "error", line: 1, column: 1, message, remedy: "give each edit a higher one" }]);
 }
 
@@ -242,7 +251,7 @@ async function newerThan(
 ): Promise<{ last: LoadedPolicy; refusal: PolicyError } | undefined> {
   const last = loaded.policy.revision.sequence === 0n ? undefined : await lastInForce(files, events);
   if (last === undefined) return undefined;
-  const refusal = olderThan(last, loaded, file);
+  const refusal = olderThan(last.policy.revision.sequence, loaded, file);
   await (refusal === undefined ? last : loaded).engine.dispose();
   return refusal && { last, refusal };
 }

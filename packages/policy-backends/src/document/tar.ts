@@ -39,13 +39,13 @@ function plainName(name: string): string {
   return plain;
 }
 
-/** Name → content of the regular files of an archive. Throws if it is no archive. */
+/** Name → content of the regular files of an archive. Throws if it is no archive, or has no end: one that was cut off may lack files. */
 export function untar(archive: Buffer): Map<string, Buffer> {
   const files = new Map<string, Buffer>();
   let longName: string | undefined;
   for (let at = 0; at + BLOCK <= archive.length; ) {
     const header = archive.subarray(at, at + BLOCK);
-    if (header[0] === 0) break;
+    if (header[0] === 0) return files;
     const size = Number.parseInt(text(header, 124, 12).trim(), 8);
     if (!Number.isSafeInteger(size) || size < 0 || at + BLOCK + size > archive.length) throw broken();
     const data = archive.subarray(at + BLOCK, at + BLOCK + size);
@@ -61,7 +61,7 @@ export function untar(archive: Buffer): Map<string, Buffer> {
     }
     at += BLOCK + Math.ceil(size / BLOCK) * BLOCK;
   }
-  return files;
+  throw broken();
 }
 
 export const isGzip = (bytes: Uint8Array): boolean => bytes[0] === 0x1f && bytes[1] === 0x8b;

@@ -5,7 +5,7 @@
 import { positionAt } from "./position.js";
 import type { Position } from "./yaml-document.js";
 
-/** The text without a byte order mark, or the place of the first byte that is none. */
+/** The text without a byte order mark, or the place of the first invalid byte. */
 export function utf8Text(bytes: Buffer): { ok: true; text: string } | { ok: false; position: Position } {
   try {
     return { ok: true, text: new TextDecoder("utf-8", { fatal: true }).decode(bytes) };

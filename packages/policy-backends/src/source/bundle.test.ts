@@ -3,6 +3,7 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { gunzipSync, gzipSync } from "node:zlib";
 import { tarGz } from "@sluice/testkit";
 import { afterAll, afterEach, beforeEach, expect, it } from "vitest";
 import type { PolicyBackend } from "../backend.js";
@@ -106,11 +107,23 @@ it("of one revision is the same one wherever it is fetched", async () => {
   await second.dispose();
 });
 
+it("of a lower revision is kept out, also behind one without a number", async () => {
+  put(rules("mediate", 2), '"a"');
+  const opened = await open();
+  put(rules("grant"), '"b"');
+  expect(await untilNews()).toEqual({ state: "changed" });
+  put(rules("deny", 1), '"c"');
+  expect(await untilNews()).toMatchObject({ state: "failed" });
+  expect(opened.failure?.message).toMatch(/revision 1 is lower than 2, which was in force/);
+  expect(await effect()).toBe("grant");
+});
+
 it.each<[string, Buffer | string, RegExp]>([
   ["has a mistake", rules("grnt"), /bundle: policy\.yaml:3:10: .*did you mean 'grant'/],
   ["is larger than any", Buffer.alloc(100 * 1024 * 1024), /larger than 16777216 bytes/],
   ["unpacks to more than any", tarGz({ "policy.yaml": Buffer.alloc(70 * 1024 * 1024) }), /unpacks to more than/],
   ["is cut off", tarGz({ "policy.yaml": rules("deny") }).subarray(0, 60), /no gzip|broken/],
+  ["is cut off behind a whole file", gzipSync(gunzipSync(tarGz({ "policy.yaml": rules("deny") })).subarray(0, 1024)), /archive is broken/],
   ["has files outside of it", tarGz({ "../policy.yaml": rules("deny") }), /holds a file '\.\./],
   ["holds links only", tarGz({ "policy.yaml": "" }, "2"), /does not hold it/],
   ["names a file of the machine", tarGz({ "policy.yaml": "kind: cedar\npolicies: /etc/passwd\n" }), /does not hold it/],

@@ -28,6 +28,8 @@ function named(source: string, error: unknown): Error {
 
 export class SourceEngine implements Engine {
   private inForce: InForce | undefined;
+  /** The highest revision that was in force: one without a number does not take it back. */
+  private newest = 0n;
   private refused: Error | undefined;
   private next: Delivery | undefined;
   private trying: Promise<void> | undefined;
@@ -117,12 +119,11 @@ export class SourceEngine implements Engine {
       if (this.refused !== undefined) this.tell(undefined);
       return;
     }
-    if (before !== undefined && revision.sequence > 0n && revision.sequence < before.revision.sequence) {
+    if (revision.sequence > 0n && revision.sequence < this.newest) {
       this.retire(loaded);
-      throw new Error(
-        `revision ${revision.sequence} is lower than ${before.revision.sequence}, which is in force: give each edit a higher one`,
-      );
+      throw new Error(`revision ${revision.sequence} is lower than ${this.newest}, which was in force: give each edit a higher one`);
     }
+    if (revision.sequence > this.newest) this.newest = revision.sequence;
     this.inForce = { loaded, revision };
     loaded.engine.onChange?.(() => this.tell(this.refused));
     if (before !== undefined) this.retire(before.loaded);
