@@ -26,7 +26,7 @@ interface Stage {
   edit(): void;
   /** The file on `handle` is closed. */
   close(handle: number): void;
-  /** Each change of what a handle gets: an errno, or undefined if it is given back. */
+  /** The changes in order: the errno that a handle gets, or undefined if its access is given back. */
   withheld: [handle: number, errno: number | undefined][];
   asked: number;
 }
