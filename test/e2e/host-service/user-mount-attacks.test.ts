@@ -345,6 +345,7 @@ describe("a hostile client of the host service", () => {
       ...["/dev/null", lower, word].map(
         (life) => ["this part of a session", [{ ...FORM, session: true }, mount, lower, lower, life]] as const,
       ),
+      ["its descriptor cannot be read (EBADF)", [{ ...FORM, policy: true }, mount, lower, word]],
       ["of the type proc", [{ ...FORM, session: true }, mount, lower, "/proc/self/fd", lower]],
     ];
     const answers = await say(refused.map(([, request]) => request));

@@ -18,7 +18,7 @@ import {
 } from "@sluice/mount-control";
 import { check, native } from "@sluice/native";
 import { codeOf, failed, unfit, wrong } from "@sluice/runtime/cli";
-import { S } from "@sluice/vfs";
+import { O, S } from "@sluice/vfs";
 import type { MountConfig } from "../../config/mount-config.js";
 import { type HandedSession, handedFds, handedFrom } from "../../keeper/handed-session.js";
 import { mountPlan, type ServerConfig, type SupervisedMount } from "../../keeper/start-keeper.js";
@@ -117,9 +117,11 @@ function judgeAsUser(config: MountConfig, { uid, gid, groups }: Peer, tell: Tell
       throw unfit(config[at] ?? "", "its path leads elsewhere than before (ESTALE)", "leave it, and try again");
 }
 
-/** The user opened it. @throws CliError if it is no regular file, or too large */
+/** The user opened it. @throws CliError if it is no regular file, too large, or not open for reading */
 function policyOf(fd: number): Buffer {
   const stat = fstatSync(fd);
+  if ((native.statusFlags(fd) & (O.PATH | O.WRONLY)) !== 0)
+    throw wrong("--policy", "its descriptor cannot be read (EBADF)", "open the file for reading");
   if (!stat.isFile() || stat.size > POLICY_BYTES)
     throw wrong("--policy", "it is no regular file, or larger than 1 MiB", "name a single file");
   const bytes = Buffer.alloc(POLICY_BYTES + 1);
