@@ -29,11 +29,12 @@ export async function serveVolumes(flags: VolumePluginFlags, command: SluiceComm
   // Node takes a number for a TCP port, which everybody may use.
   const socket = resolve(flags.socket);
   const server = await startPluginServer(socket, volumes, log);
-  process.stdout.write(`volumes at ${escapeLine(socket)}\n`);
-  await volumes.recover();
-  await new Promise<void>((stop) => {
+  const told = new Promise<void>((stop) => {
     process.once("SIGTERM", stop);
     process.once("SIGINT", stop);
   });
+  process.stdout.write(`volumes at ${escapeLine(socket)}\n`);
+  await volumes.recover();
+  await told;
   await server.close();
 }
