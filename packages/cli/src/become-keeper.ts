@@ -98,11 +98,19 @@ export function becomeAwaitingKeeper({ capabilities, ...config }: AwaitedMount):
   return becomeKeeperOf(config, capabilities, "free memory");
 }
 
-export function becomeHostKeeper({ capabilities, listenFd, ...host }: SupervisedHost): never {
+export function becomeHostKeeper({ capabilities, listenFd, passFds, others, ...host }: SupervisedHost): never {
   const remedy = "free memory, or use --keeper off";
-  const config = unusedNumber(2);
-  const given: HostKeeperConfig = { ...host, listenFd: config + 1, server: hostProgram };
-  const errno = passOn([memoryFileOf("sluice-keeper", JSON.stringify(given)), listenFd], config);
+  const config = unusedNumber(2 + 2 * others.length);
+  const pass = config + 2;
+  const given: HostKeeperConfig = {
+    ...host,
+    listenFd: config + 1,
+    passFds: passFds.map((_fd, at) => pass + at),
+    others: others.map((other, at) => ({ ...other, listenFd: pass + passFds.length + at })),
+    server: hostProgram,
+  };
+  const fds = [listenFd, ...passFds, ...others.map((other) => other.listenFd)];
+  const errno = passOn([memoryFileOf("sluice-keeper", JSON.stringify(given)), ...fds], config);
   if (errno !== 0) throw unstarted(host.socket, remedy, errno);
   return become(host.socket, capabilities, { config, remedy });
 }

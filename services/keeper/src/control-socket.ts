@@ -13,8 +13,8 @@ const MAX_LINE = 16_384;
 export interface ControlEvents {
   /** Resolves to the problem, or to undefined if the program serves. */
   upgrade(program: ServerProgram): Promise<string | undefined>;
-  /** The process of the server, which may not ask. */
-  serverPid(): number | undefined;
+  /** Whether this process is a server, which may not ask. */
+  isServer(pid: number): boolean;
 }
 
 /** The number of seccomp filters of a process. Its children inherit them, and nothing removes one. */
@@ -31,7 +31,7 @@ function mayAsk(socket: Socket, events: ControlEvents): boolean {
   // Node gives no other way to a connected socket's descriptor.
   const fd = (socket as unknown as { _handle?: { fd?: number } })._handle?.fd ?? -1;
   const peer = native.peerCredentials(fd);
-  if (typeof peer === "number" || peer.uid !== process.geteuid?.() || peer.pid === events.serverPid()) return false;
+  if (typeof peer === "number" || peer.uid !== process.geteuid?.() || events.isServer(peer.pid)) return false;
   return filtersOf(peer.pid) <= filtersOf("self");
 }
 

@@ -39,8 +39,19 @@ export interface HostKeeperConfig extends SupervisorConfig {
   listenFd: number;
   /** The keeper removes the socket at the end. */
   ownsSocket: boolean;
-  /** The most mounts. */
+  /** The most mounts of a process. */
   places: number;
+  /** One end for each further process, which the first one passes connections on by. */
+  passFds: readonly number[];
+  /** The further processes. */
+  others: readonly OtherProcess[];
+}
+
+/** Another process that serves mounts of the same service. */
+export interface OtherProcess {
+  serverConfig: string;
+  /** The other end: it gets connections from the first process. */
+  listenFd: number;
 }
 
 /** For a keeper that starts no servers: they connect to its socket, from other containers for instance. */
@@ -58,5 +69,8 @@ export interface AwaitingConfig {
   waitMs: number | null;
 }
 
-/** Descriptors of a server, after standard input, output and error. Of one mount, those that are passed on follow `config`. */
-export const SERVER_FDS = { link: 3, config: 4, listen: 5, handed: 5 } as const;
+/**
+ * Descriptors of a server, after standard input, output and error. Of one mount, those that are passed on follow `config`; of a service, those
+ * of its further processes follow `listen`.
+ */
+export const SERVER_FDS = { link: 3, config: 4, listen: 5, handed: 5, pass: 6 } as const;

@@ -6,11 +6,15 @@ import { supervise } from "./run-keeper.js";
 import { prepare, SocketsDirectory } from "./setup.js";
 
 /** Runs the keeper until the service was told to end, and no mount is left. @returns the exit code */
-export async function runHostKeeper({ socket, ownsSocket, places, ...config }: HostKeeperConfig): Promise<number> {
+export async function runHostKeeper({ socket, ownsSocket, places, others, ...config }: HostKeeperConfig): Promise<number> {
   const directory = new SocketsDirectory(config.runDirectory, undefined);
   try {
     const unprepared = prepare(socket);
-    if (unprepared === 0) return await supervise({ ...config, held: new HeldMounts(socket, places), graceMs: undefined }, directory);
+    if (unprepared === 0) {
+      const service = (name: string) => ({ held: new HeldMounts(name, places), graceMs: undefined });
+      const further = others.map((other, at) => ({ ...config, passFds: [], ...other, ...service(`${socket}, process ${at + 2}`) }));
+      return await supervise({ ...config, ...service(socket) }, directory, { others: further });
+    }
     directory.remove();
     return unprepared;
   } finally {

@@ -265,20 +265,72 @@ function countStops(): () => number {
   };
 }
 
-function listen(keeper: Keeper): void {
-  for (const signal of STOP_SIGNALS) process.on(signal, () => keeper.stop());
-  process.on("SIGHUP", () => {
-    // From a terminal that was closed, or from somebody who wants the server restarted.
-    if (isatty(STDIN)) keeper.stop();
-    else void keeper.upgrade(keeper.program);
-  });
+/** The keeper of a mount or service has one server at a time, or several that divide the mounts of a service. */
+class Keepers {
+  readonly #first: Keeper;
+  readonly #others: readonly { keeper: Keeper; setup: KeeperSetup }[];
+
+  constructor([first, ...others]: readonly [KeeperSetup, ...KeeperSetup[]]) {
+    this.#first = new Keeper(first);
+    this.#others = others.map((setup) => ({ keeper: new Keeper(setup), setup }));
+  }
+
+  get #all(): Keeper[] {
+    return [this.#first, ...this.#others.map(({ keeper }) => keeper)];
+  }
+
+  listen(): void {
+    for (const signal of STOP_SIGNALS) process.on(signal, () => this.stop());
+    process.on("SIGHUP", () => {
+      // From a terminal that was closed, or from somebody who wants the server restarted.
+      if (isatty(STDIN)) this.stop();
+      else void this.upgrade(this.#first.program);
+    });
+  }
+
+  stop(): void {
+    for (const keeper of this.#all) keeper.stop();
+  }
+
+  isServer(pid: number): boolean {
+    return this.#all.some(({ serverPid }) => serverPid === pid);
+  }
+
+  /** One after another, so that a version that does not serve stops at the first. @returns the problem; undefined if all serve */
+  async upgrade(program: ServerProgram): Promise<string | undefined> {
+    for (const [at, keeper] of this.#all.entries()) {
+      const problem = await keeper.upgrade(program);
+      if (problem !== undefined) return at === 0 ? problem : `${problem}; ${at} of ${this.#all.length} processes are of the new version`;
+    }
+    return undefined;
+  }
+
+  /** The first server takes the clients: without it the others end. @returns the exit code */
+  async run(): Promise<number> {
+    const others = this.#others.map(({ keeper, setup }) => this.#runOther(keeper, setup));
+    const code = await this.#first.run();
+    for (const { keeper } of this.#others) keeper.stop();
+    return Math.max(code, ...(await Promise.all(others)));
+  }
+
+  /** If it ends, the first server learns that by the closed descriptor, and passes no mount on to it. One that cannot begin ends all. */
+  async #runOther(keeper: Keeper, { held, listenFd }: KeeperSetup): Promise<number> {
+    try {
+      const code = await keeper.run();
+      if (code !== 0 && !held.begun) this.stop();
+      return code;
+    } finally {
+      if (listenFd !== undefined) native.close(listenFd);
+      await held.end();
+    }
+  }
 }
 
 /** Runs servers until none is needed any more, and gives everything back. `stops`: signals so far. @returns the exit code */
 export async function supervise(
   setup: Supervision,
   directory = new SocketsDirectory(setup.runDirectory, setup.user),
-  stops = 0,
+  { stops = 0, others = [] }: { stops?: number; others?: readonly Supervision[] } = {},
 ): Promise<number> {
   let givingBack: Promise<void> | undefined;
   let control: Server | undefined;
@@ -292,20 +344,17 @@ export async function supervise(
   const onOver = (): void => void (givingBack ??= giveBack());
   const openControl = (): void => {
     control?.close();
-    control = openControlSocket(join(setup.runDirectory, CONTROL_SOCKET), setup.user !== undefined, {
-      upgrade: (program) => keeper.upgrade(program),
-      serverPid: () => keeper.serverPid,
-    });
+    control = openControlSocket(join(setup.runDirectory, CONTROL_SOCKET), setup.user !== undefined, keepers);
   };
   const onStart = (): void => {
     if (directory.restore()) openControl();
   };
-  const keeper = new Keeper({ ...setup, onOver, onStart });
-  listen(keeper);
-  for (let count = 0; count < stops; count++) keeper.stop();
+  const keepers = new Keepers([{ ...setup, onOver, onStart }, ...others.map((other) => ({ ...other, onStart }))]);
+  keepers.listen();
+  for (let count = 0; count < stops; count++) keepers.stop();
   openControl();
   try {
-    return await keeper.run();
+    return await keepers.run();
   } finally {
     await (givingBack ??= giveBack());
   }
@@ -325,7 +374,7 @@ export async function runKeeper({ plan, directoryIdentity, ...config }: KeeperCo
     return resources;
   }
   resources.claim = (mount) => directory.claim(mount);
-  return supervise({ ...config, groups: plan.caller?.groups, held: holdOne(plan, resources), first }, directory, stops());
+  return supervise({ ...config, groups: plan.caller?.groups, held: holdOne(plan, resources), first }, directory, { stops: stops() });
 }
 
 /** Makes the next call of runKeeper faster: it holds the layers of `plan` for a moment, and mounts nothing. @throws as MountResources */

@@ -39,9 +39,10 @@ export interface ServerSetup {
   /** It is started as the keeper, and becomes that user, unless setpriv(1) can start it with these groups. */
   becomesUser?: boolean;
   groups?: readonly number[] | undefined;
-  /** A listening socket for it. */
+  /** The socket by which a service gets its clients, and the ends by which it passes some on to its other processes. */
   listenFd?: number;
-  /** Other descriptors for it. It gets one of the two. */
+  passFds?: readonly number[];
+  /** Other descriptors for the server of one mount. */
   handed?: readonly number[];
   /** Called when a server has let go of a mount whose connection is over. Its process may need some time to end. */
   onOver?: () => void;
@@ -57,12 +58,13 @@ function asUser({ file, argv }: ServerProgram, { user, becomesUser, groups }: Se
 }
 
 function launch(setup: ServerSetup, program: ServerProgram, linkFd: number, configFd: number): ChildProcess {
-  const { user, becomesUser, listenFd, handed = [] } = setup;
+  const { user, becomesUser, listenFd, passFds = [], handed = [] } = setup;
   const { file, argv } = asUser(program, setup);
   const stdio: (number | "ignore" | "inherit")[] = ["ignore", "inherit", "inherit"];
   stdio[SERVER_FDS.link] = linkFd;
   stdio[SERVER_FDS.config] = configFd;
   if (listenFd !== undefined) stdio[SERVER_FDS.listen] = listenFd;
+  for (const [at, fd] of passFds.entries()) stdio[SERVER_FDS.pass + at] = fd;
   for (const [at, fd] of handed.entries()) stdio[SERVER_FDS.handed + at] = fd;
   return spawn(file, argv, {
     cwd: "/",

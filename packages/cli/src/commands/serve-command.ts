@@ -1,4 +1,5 @@
 /** `sluice serve`: its options, and how a client's options become a mount. */
+import { availableParallelism } from "node:os";
 import { resolve } from "node:path";
 import { HOST_SOCKET } from "@sluice/host-api/socket";
 import { failed, LOG_LEVELS, type LogLevel, wrong } from "@sluice/runtime/cli";
@@ -13,6 +14,7 @@ Examples:
   sluice serve &
   sluice mount --host-service auto --lower /srv/base --background /mnt/view
   sluice serve --group mounters --admin 127.0.0.1:9465
+  sluice serve --keeper on --processes auto     one process for each processor, at most 8
   sluice serve --user-mounts 16                 every user may have 16 mounts, with the user's rights
 
 One process serves all mounts that are made through its socket. Each has layers, a policy, options, a log label and a control socket of
@@ -21,6 +23,9 @@ decision service. Whoever may use the socket can mount anything anywhere as root
 
 With --keeper on this process becomes the keeper of all mounts. It starts the process that serves them, and another one if that dies:
 requests wait for it, and none fails. 'sluice upgrade SOCKET', or SIGHUP, replaces that process by a new version.
+
+With --processes, several processes divide the mounts, so that mounts which are at work at the same time use several processors. Each
+further process takes some 55 MiB.
 
 With --user-mounts, other users mount by the socket users.sock beside it. They name directories and a policy that they can open
 themselves. Each such mount has a keeper and a server of its own; the server runs as the user, without any capability. A service with a keeper has none.
@@ -40,6 +45,7 @@ interface ServeArguments {
   logLevel: LogLevel;
   logFile?: string;
   userMounts: string;
+  processes: string;
 }
 
 /** Reads and writes that wait for a disk are done by these threads, for all mounts. */
@@ -65,6 +71,20 @@ function countOf(text: string): number {
   return count;
 }
 
+const MOST_PROCESSES = 64;
+/** "auto" makes no more: most machines have mounts that rest. */
+const MOST_BY_ITSELF = 8;
+
+/** @throws CliError */
+function processesOf(text: string, keeper: "on" | "off"): number {
+  const count = text === "auto" ? Math.min(availableParallelism(), MOST_BY_ITSELF) : Number(text);
+  if (!/^(auto|\d{1,2})$/.test(text) || count < 1 || count > MOST_PROCESSES)
+    throw wrong("--processes", `"${text}" is neither auto nor a count from 1 to ${MOST_PROCESSES}`, "write for instance 4");
+  if (count > 1 && keeper === "off")
+    throw wrong("--processes", "several processes need a keeper that holds their mounts", "add --keeper on");
+  return count;
+}
+
 async function programOf({ startEmbeddedDecision, readyDecisions }: MountHost): Promise<HostProgram> {
   const { parseMount } = await import("@sluice/service-mount/options");
   const parse = ({ mountpoint, directory, options }: Spec): ReturnType<typeof parseMount> => {
@@ -81,7 +101,8 @@ async function serve({ keeper, socket, logFile, ...given }: ServeArguments, host
   const log = logFile === undefined ? undefined : resolve(logFile);
   const { group, admin, logLevel } = given;
   const userMounts = countOf(given.userMounts);
-  const options = { socket: resolve(socket), group, admin, logLevel, logFile: log, userMounts };
+  const processes = processesOf(given.processes, keeper);
+  const options = { socket: resolve(socket), group, admin, logLevel, logFile: log, userMounts, processes };
   if (userMounts > 0 && keeper === "on")
     throw wrong("--user-mounts", "cannot be combined with --keeper on", "start another service for users, with a --socket of its own");
   if (userMounts > 0) refuseUnreadableProgram(NOBODY);
@@ -94,10 +115,11 @@ async function serve({ keeper, socket, logFile, ...given }: ServeArguments, host
 export function addServeCommand(program: Command, host: MountHost): void {
   program
     .command("serve")
-    .description("serve many mounts in one process, and make and end them as clients ask by gRPC")
+    .description("serve many mounts in one process or several, and make and end them as clients ask by gRPC")
     .option("--socket <path>", "the socket for clients", HOST_SOCKET)
     .option("--group <group>", "let members of this group use the service, which equals root; by default root alone may")
     .addOption(new Option("--keeper <mode>", "on: the mounts outlive this process, in a keeper").choices(["on", "off"]).default("off"))
+    .option("--processes <count>", "divide the mounts among so many processes, or auto: one a processor, at most 8; needs --keeper on", "1")
     .option("--user-mounts <count>", "let each user have up to this many mounts, made with the user's rights alone; by default none", "0")
     .option("--admin <host:port>", "serve /metrics of all mounts, /healthz and /readyz")
     .addOption(new Option("--log-level <level>", "how much to log").choices(LOG_LEVELS).default("info"))

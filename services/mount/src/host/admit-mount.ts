@@ -41,13 +41,14 @@ function pathsOf(config: MountConfig): Roled[] {
   ];
 }
 
-function onOther(path: string, relation: string, other: string): NeedsOwnProcess {
-  const problem = `${relation} the mount ${other}, which the same host service serves (EDEADLK)`;
+/** `which` mount the other one is, for a person. */
+function onOther(path: string, relation: string, { other, which }: { other: string; which: string }): NeedsOwnProcess {
+  const problem = `${relation} the mount ${other}, ${which} (EDEADLK)`;
   return new NeedsOwnProcess(unfit(path, problem, "name another one, or mount with --host-service off"));
 }
 
 /** Below `layersBeneath` the mount follows no link, so the text of a path tells the mounts on it. A walk could be led into one meanwhile. */
-function refuseBeneath(config: MountConfig, places: ReadonlySet<string>): void {
+function refuseBeneath(config: MountConfig, places: ReadonlySet<string>, which: string): void {
   const { layersBeneath } = config;
   if (layersBeneath === undefined || !existsSync(layersBeneath)) return;
   const root = realpathSync.native(layersBeneath);
@@ -55,30 +56,33 @@ function refuseBeneath(config: MountConfig, places: ReadonlySet<string>): void {
     if (path === undefined) continue;
     const real = join(root, relative(layersBeneath, path));
     const place = [...places].find((each) => isBeneath(real, each));
-    if (place !== undefined) throw onOther(path, `the ${role} lies on`, place);
+    if (place !== undefined) throw onOther(path, `the ${role} lies on`, { other: place, which });
   }
 }
 
 export interface Hosting {
-  /** The mount points of this process's other mounts. */
+  /** The mount points of this process's other mounts, and of those for which it must not wait either. */
   others: readonly string[];
+  /** No other process serves mounts of the same service. */
+  isAlone: boolean;
   /** A keeper holds the mounts of this process. */
   hasKeeper: boolean;
 }
 
 /** @throws NeedsOwnProcess or CliError */
-export function admitMount(config: MountConfig, { others, hasKeeper }: Hosting): void {
+export function admitMount(config: MountConfig, { others, isAlone, hasKeeper }: Hosting): void {
   refuseOptions(config, hasKeeper);
   if (others.length === 0) return;
   const places = placesOf(others, readMountTable());
+  const which = isAlone ? "which the same host service serves" : "which Sluice serves, too";
   const at = placeOnWay(config.mountpoint, places);
   if (at?.beyond === false && others.includes(at.place)) throw alreadyMounted(config.mountpoint);
   for (const [role, path] of [["mount point", config.mountpoint] as const, ...pathsOf(config)]) {
     const on = path === undefined ? undefined : placeOnWay(path, places);
-    if (on !== undefined && path !== undefined) throw onOther(path, `the ${role} lies on`, on.place);
+    if (on !== undefined && path !== undefined) throw onOther(path, `the ${role} lies on`, { other: on.place, which });
   }
-  refuseBeneath(config, places);
+  refuseBeneath(config, places, which);
   // The other one is unmounted by its path, which would lead into this one.
   const covered = others.find((other) => isBeneath(other, config.mountpoint));
-  if (covered !== undefined) throw onOther(config.mountpoint, "the mount point lies above", covered);
+  if (covered !== undefined) throw onOther(config.mountpoint, "the mount point lies above", { other: covered, which });
 }

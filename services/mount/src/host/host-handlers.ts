@@ -6,6 +6,8 @@ import type { MountConfig } from "../config/mount-config.js";
 import type { HostedMount, Person } from "./hosted-mount.js";
 import type { HostedMounts, RunningMount } from "./hosted-mounts.js";
 import { clientProcess } from "./mount-client.js";
+import type { Division } from "./processes/divide-mounts.js";
+import type { EndAnswer, ListAnswer, Question } from "./processes/other-processes.js";
 
 /** The configuration that the options of the command mean. @throws CliError */
 export type ParseSpec = (spec: wire.MountSpec) => MountConfig;
@@ -15,6 +17,8 @@ export interface Handling {
   parse: ParseSpec;
   /** Called for each mount that is the view of a session. */
   onSession(): void;
+  /** How mounts are divided among several processes, for the one that takes the clients. */
+  division?: Division | undefined;
 }
 
 /** A call of Mount, by gRPC or in plain lines. */
@@ -31,9 +35,13 @@ export interface MountCall {
 
 type GrpcCall = ServerDuplexStream<wire.MountRequest, wire.MountResponse>;
 
-function byGrpc(call: GrpcCall): MountCall {
+/** The request `first` was read already. */
+function byGrpc(call: GrpcCall, first: wire.MountRequest): MountCall {
   return {
-    onRequest: (take) => call.on("data", take),
+    onRequest: (take) => {
+      take(first);
+      call.on("data", take);
+    },
     onEnd: (leave) => call.on("cancelled", leave).on("error", leave),
     write: (response) => call.write(response),
     refuse: (details, code) => call.emit("error", { code, details }),
@@ -178,20 +186,50 @@ export function handleMount(parts: Handling, call: MountCall): void {
   void new MountSession(parts, call);
 }
 
+function handleGrpc(parts: Handling, grpc: GrpcCall): void {
+  grpc.once("data", (first: wire.MountRequest) => {
+    const call = byGrpc(grpc, first);
+    if (parts.division?.relay(first, call) !== true) handleMount(parts, call);
+  });
+}
+
+async function listAll({ mounts, division }: Handling): Promise<wire.HostedMount[]> {
+  const others = (await division?.others.list()) ?? [];
+  return [...mounts.all().flatMap(listed), ...others].sort((a, b) => (a.mountpoint < b.mountpoint ? -1 : 1));
+}
+
+async function endAnywhere({ mounts, division }: Handling, request: wire.EndMountRequest): Promise<wire.EndMountResponse | undefined> {
+  return (await endMount(mounts, request)) ?? division?.others.end(request);
+}
+
+/** Completes a call. @param work undefined: there is no such thing */
+function answer<T>(work: Promise<T | undefined>, done: sendUnaryData<T>, missing: string): void {
+  work.then(
+    (value) => (value === undefined ? done({ code: status.NOT_FOUND, details: missing }) : done(null, value)),
+    (error: unknown) => done({ code: status.UNAVAILABLE, details: (error as Error).message }),
+  );
+}
+
 export function hostHandlers(parts: Handling): wire.HostServiceServer {
-  const { mounts } = parts;
   return {
-    mount: (call: GrpcCall) => handleMount(parts, byGrpc(call)),
-    listMounts: (_call: unknown, done: sendUnaryData<wire.ListMountsResponse>) => {
-      const all = mounts.all().flatMap(listed);
-      done(null, { mounts: all.sort((a, b) => (a.mountpoint < b.mountpoint ? -1 : 1)) });
-    },
-    endMount: (call: ServerUnaryCall<wire.EndMountRequest, wire.EndMountResponse>, done: sendUnaryData<wire.EndMountResponse>) => {
-      const { mountpoint } = call.request;
-      void endMount(mounts, call.request).then((response) => {
-        if (response !== undefined) done(null, response);
-        else done({ code: status.NOT_FOUND, details: `${mountpoint}: the host service has no such mount` });
-      });
-    },
+    mount: (call: GrpcCall) => handleGrpc(parts, call),
+    listMounts: (_call: unknown, done: sendUnaryData<wire.ListMountsResponse>) =>
+      answer(
+        listAll(parts).then((mounts) => ({ mounts })),
+        done,
+        "",
+      ),
+    endMount: ({ request }: ServerUnaryCall<wire.EndMountRequest, wire.EndMountResponse>, done: sendUnaryData<wire.EndMountResponse>) =>
+      answer(endAnywhere(parts, request), done, `${request.mountpoint}: the host service has no such mount`),
+  };
+}
+
+/** Answers a question of the first process. */
+export async function answerQuestion({ mounts }: Pick<Handling, "mounts">, question: Question): Promise<ListAnswer | EndAnswer> {
+  if (question.$case === "end") return (await endMount(mounts, question.value)) ?? null;
+  const listedMounts = mounts.all().flatMap(listed);
+  return {
+    mounts: listedMounts.map(({ since, ...mount }) => ({ ...mount, sinceMs: since?.getTime() ?? 0 })),
+    count: mounts.all().length,
   };
 }

@@ -25,6 +25,8 @@ export interface SharedProcess {
   logger: Logger;
   /** The mount points of the other mounts, without symbolic links. */
   others(mount: HostedMount): string[];
+  /** No other process serves mounts of the same service. */
+  isAlone: boolean;
   onExit(detach: () => void): () => void;
   surviveBugs(count: () => void): () => void;
   /** Undefined: this process has no keeper. */
@@ -120,7 +122,8 @@ export class HostedMount implements MountOwner {
   }
 
   admit(config: MountConfig): void {
-    admitMount(config, { others: this.process.others(this), hasKeeper: this.process.hold !== undefined });
+    const { isAlone, hold } = this.process;
+    admitMount(config, { others: this.process.others(this), isAlone, hasKeeper: hold !== undefined });
   }
 
   hold(config: MountConfig): KeeperSession | undefined {

@@ -2,6 +2,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { NeedsOwnProcess } from "@sluice/host-api";
 import type { HeldMount } from "@sluice/keeper-link";
+import { readMountTable } from "@sluice/mount-control";
 import type { Logger } from "@sluice/runtime";
 import { CliError, failed, unfit } from "@sluice/runtime/cli";
 import type { MountConfig } from "../config/mount-config.js";
@@ -27,22 +28,26 @@ export interface HostedMountsParts {
   host: MountHost;
   /** Undefined: this process holds the mounts itself. */
   keeper: HostKeeper | undefined;
+  /** No other process serves mounts of the same service. */
+  isAlone: boolean;
 }
 
 export class HostedMounts {
   readonly #logger: Logger;
   readonly #host: MountHost;
   readonly #keeper: HostKeeper | undefined;
+  readonly #isAlone: boolean;
   readonly #running = new Set<RunningMount>();
   readonly #detachers = new Set<() => void>();
   readonly #bugCounters = new Set<() => void>();
   readonly #turns = new RestoreTurns();
   #ending = false;
 
-  constructor({ logger, host, keeper }: HostedMountsParts) {
+  constructor({ logger, host, keeper, isAlone }: HostedMountsParts) {
     this.#logger = logger;
     this.#host = host;
     this.#keeper = keeper;
+    this.#isAlone = isAlone;
     // One listener for all: each mount with one of its own would soon be too many.
     process.on("exit", () => this.#detachers.forEach((detach) => detach()));
     surviveBugs(logger, () => this.#bugCounters.forEach((count) => count()));
@@ -87,6 +92,7 @@ export class HostedMounts {
     const shared = {
       logger: this.#logger,
       others: (own: HostedMount) => this.#others(own),
+      isAlone: this.#isAlone,
       onExit: (detach: () => void) => keptIn(this.#detachers, detach),
       surviveBugs: (count: () => void) => keptIn(this.#bugCounters, count),
       keeperSocket: keeper?.socket,
@@ -110,10 +116,17 @@ export class HostedMounts {
     else this.#logger.error({ mount, err: error }, "bug: a mount failed");
   }
 
+  /**
+   * Among several processes that is each mount of Sluice on the machine: a mount of another process, whose layers lie on one of this process,
+   * would make both wait for one another.
+   */
   #others(own: HostedMount): string[] {
-    return this.all().flatMap(({ mount }) =>
+    const here = this.all().flatMap(({ mount }) =>
       mount === own || mount.isGone || mount.config === undefined ? [] : [mount.config.mountpoint],
     );
+    if (this.#isAlone) return here;
+    const everywhere = readMountTable().flatMap(({ type, mountpoint }) => (type === "fuse.sluice" ? [mountpoint] : []));
+    return [...new Set([...here, ...everywhere])];
   }
 
   /** Resolves when each mount serves, or has ended. */

@@ -25,7 +25,7 @@ function isWellFormed(request: unknown): request is PlainRequest {
   return $case === "begin" && isText(mountpoint) && isText(directory) && hasOptions && hasFlags && typeof mountNamespace === "number";
 }
 
-class PlainCall implements MountCall {
+export class PlainCall implements MountCall {
   readonly #socket: Socket;
   #refused = false;
   #take: Listener<{ message: PlainRequest }> = () => undefined;
@@ -79,10 +79,16 @@ class PlainCall implements MountCall {
   }
 }
 
+interface Clients {
+  /** `read`: the first bytes. */
+  plain(socket: Socket, read: Buffer): void;
+  grpc(socket: Socket): void;
+}
+
 /** Hands a connection to `plain` or to `grpc`, as its first byte says. */
-export function divideClients(socket: Socket, { plain, grpc }: { plain(call: MountCall): void; grpc(socket: Socket): void }): void {
+export function divideClients(socket: Socket, { plain, grpc }: Clients): void {
   socket.once("data", (first: Buffer) => {
-    if (first[0] === PLAIN_FIRST_BYTE) return plain(new PlainCall(socket, first));
+    if (first[0] === PLAIN_FIRST_BYTE) return plain(socket, first);
     socket.pause();
     socket.unshift(first);
     grpc(socket);

@@ -1,4 +1,5 @@
 /** `sluice serve`: one process that serves many mounts, and makes and ends them as clients ask it to by gRPC. */
+import type { Socket } from "node:net";
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { Server, ServerCredentials } from "@grpc/grpc-js";
 import { wire } from "@sluice/host-api";
@@ -12,11 +13,14 @@ import { checkMachine, requiredCapabilities } from "../preflight/check-machine.j
 import { hardenProcess } from "../privilege/harden-process.js";
 import { onStopSignals } from "../serve/mount-owner.js";
 import { HostKeeper } from "./host-keeper.js";
-import { handleMount, type ParseSpec, hostHandlers } from "./host-handlers.js";
+import { answerQuestion, handleMount, type ParseSpec, hostHandlers } from "./host-handlers.js";
 import { gidOf, type HostSocket, listenForClients, openHostSocket, passedSocket } from "./host-listener.js";
 import { startHostAdmin } from "./host-metrics.js";
 import { HostedMounts } from "./hosted-mounts.js";
-import { divideClients } from "./plain-clients.js";
+import { divideClients, PlainCall } from "./plain-clients.js";
+import { Division } from "./processes/divide-mounts.js";
+import { OtherProcesses, questionIn } from "./processes/other-processes.js";
+import { takePassed } from "./processes/passed-connections.js";
 import { SharedDecisions } from "./shared-decisions.js";
 import { listenForUsers } from "./users/listen-for-users.js";
 import type { UserProgram } from "./users/spare-process.js";
@@ -33,6 +37,8 @@ export interface HostOptions {
   logFile: string | undefined;
   /** Each ordinary user may have so many mounts; 0: none. */
   userMounts: number;
+  /** How many processes divide the mounts; undefined: an earlier version wrote the options. More than one need a keeper. */
+  processes?: number;
 }
 
 export interface HostProgram extends Pick<MountHost, "startEmbeddedDecision" | "readyDecisions"> {
@@ -67,20 +73,32 @@ export interface HostParts {
   socket: HostSocket;
   /** The keeper, by its greeting and its socket; undefined: this process holds its mounts itself. */
   keeper?: { greeting: Greeting; socket: string };
+  /** Of several processes that divide the mounts of the service; undefined: it is the only one. */
+  among?: ProcessAmongOthers | undefined;
 }
 
-async function startServer({ options, program, logger, socket }: HostParts, mounts: HostedMounts): Promise<HostServer> {
-  const server = new Server({ "grpc.max_receive_message_length": MAX_MESSAGE_BYTES });
+export interface ProcessAmongOthers {
+  /** 0 takes the clients. */
+  number: number;
+  /** Of the first one: a socket to each other one. */
+  passFds: readonly number[];
+}
+
+async function startServer({ options, program, logger, socket, among }: HostParts, mounts: HostedMounts): Promise<HostServer> {
   // A service that has had a session is about to have others, and a person waits for each.
   const onSession = (): void => void program.readyDecisions?.keep();
-  const handling = { mounts, parse: program.parse, onSession };
+  const division = among === undefined ? undefined : new Division(mounts, new OtherProcesses(among.passFds));
+  const handling = { mounts, parse: program.parse, onSession, division };
+  const own = (client: Socket, read: Buffer): void => handleMount(handling, new PlainCall(client, read));
+  if (among !== undefined && among.number > 0) return startOtherServer(socket.fd, mounts, own);
+  const server = new Server({ "grpc.max_receive_message_length": MAX_MESSAGE_BYTES });
   server.addService(wire.HostServiceService, hostHandlers(handling));
   const injector = server.createConnectionInjector(ServerCredentials.createInsecure());
   const gid = options.group === undefined ? undefined : gidOf(options.group);
+  const plain = (client: Socket, read: Buffer): void => (division === undefined ? own(client, read) : division.plain(client, read, own));
   const listener = await listenForClients(socket, {
     ...{ gid, logger },
-    accept: (client) =>
-      divideClients(client, { plain: (call) => handleMount(handling, call), grpc: (grpc) => injector.injectConnection(grpc) }),
+    accept: (client) => divideClients(client, { plain, grpc: (grpc) => injector.injectConnection(grpc) }),
   });
   return {
     leave: () => listener.close(),
@@ -99,6 +117,18 @@ async function startServer({ options, program, logger, socket }: HostParts, moun
   };
 }
 
+/** A process that gets its clients from the first one, which has asked the kernel about them. */
+function startOtherServer(over: number, mounts: HostedMounts, own: (client: Socket, read: Buffer) => void): HostServer {
+  const passed = takePassed(over, (client, read) => {
+    client.on("error", () => client.destroy());
+    const question = questionIn(read);
+    if (question === undefined) return own(client, read);
+    // After the requests of the connections that came before.
+    setImmediate(() => void answerQuestion({ mounts }, question).then((answer) => client.end(`${JSON.stringify(answer)}\n`)));
+  });
+  return { leave: () => passed.close(), close: () => Promise.resolve(passed.close()) };
+}
+
 interface Hosting {
   mounts: HostedMounts;
   /** Undefined without a keeper. */
@@ -108,11 +138,16 @@ interface Hosting {
 }
 
 /** The mounts of a process before this one are served from now on. */
-async function openMounts({ options, program, logger, keeper }: HostParts): Promise<Hosting> {
-  const decisions = new SharedDecisions(program.startEmbeddedDecision, { logger, owner: options.socket });
+async function openMounts({ options, program, logger, keeper, among }: HostParts): Promise<Hosting> {
+  const owner = among === undefined || among.number === 0 ? options.socket : `${options.socket}, process ${among.number + 1}`;
+  const decisions = new SharedDecisions(program.startEmbeddedDecision, { logger, owner });
   const host = { startEmbeddedDecision: decisions.start };
   if (keeper === undefined)
-    return { mounts: new HostedMounts({ logger, host, keeper: undefined }), link: undefined, replaced: new Promise(() => undefined) };
+    return {
+      mounts: new HostedMounts({ logger, host, keeper: undefined, isAlone: true }),
+      link: undefined,
+      replaced: new Promise(() => undefined),
+    };
   let replace: () => void = () => undefined;
   const replaced = new Promise<void>((resolve) => (replace = resolve));
   const link = openServiceLink(keeper.greeting, {
@@ -120,7 +155,7 @@ async function openMounts({ options, program, logger, keeper }: HostParts): Prom
     drain: () => replace(),
     lost: () => process.exit(1),
   });
-  const mounts = new HostedMounts({ logger, host, keeper: new HostKeeper(link, keeper.socket) });
+  const mounts = new HostedMounts({ logger, host, keeper: new HostKeeper(link, keeper.socket), isAlone: among === undefined });
   await nextTurn();
   return { mounts, link, replaced };
 }
@@ -157,7 +192,7 @@ export async function runHost(parts: HostParts): Promise<void> {
   const isNext = link?.restored === true;
   // Mounts that were taken over do not wait for it.
   const adminServer = address === undefined ? undefined : await startHostAdmin(mounts, { address, notReady, isNext });
-  if (!isNext) process.stdout.write(`serves mounts at ${escapeLine(options.socket)}\n`);
+  if (!isNext && (parts.among?.number ?? 0) === 0) process.stdout.write(`serves mounts at ${escapeLine(options.socket)}\n`);
   removeDeadDirectoriesLater();
   if (link !== undefined) void tellReady(mounts, link, readyDecisions);
   void replaced.then(async () => {

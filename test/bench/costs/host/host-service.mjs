@@ -46,9 +46,9 @@ export class HostService {
     this.#client = new wire.HostServiceClient(`unix://${this.socket}`, credentials.createInsecure());
   }
 
-  /** @param {string} at a directory of its own @param {"on" | "off"} keeper */
-  static async start(at, keeper) {
-    const argv = [CLI, "serve", "--keeper", keeper, "--socket", join(at, "host.sock"), "--log-level", "error"];
+  /** @param {string} at a directory of its own @param {"on" | "off"} keeper @param {readonly string[]} args */
+  static async start(at, keeper, args = []) {
+    const argv = [CLI, "serve", "--keeper", keeper, "--socket", join(at, "host.sock"), "--log-level", "error", ...args];
     const child = spawn(process.execPath, argv, { stdio: ["ignore", "pipe", "inherit"] });
     await once(child.stdout, "data");
     return new HostService(at, child);
