@@ -14,7 +14,7 @@ function isText(value: unknown): value is string {
 }
 
 /** The client is as good as root: this is about mistakes. */
-function isWellFormed(request: unknown): request is PlainRequest {
+export function isWellFormed(request: unknown): request is PlainRequest {
   const { $case, value } = (request ?? {}) as { $case?: unknown; value?: Record<string, unknown> };
   if ($case === "stop") return true;
   if ($case === "attach") return isText(value?.["mountpoint"]);

@@ -6,16 +6,20 @@ import { status } from "@grpc/grpc-js";
 import type { wire } from "@sluice/host-api";
 import type { MountCall } from "../host-handlers.js";
 import type { HostedMounts } from "../hosted-mounts.js";
+import { isWellFormed } from "../plain-clients.js";
 import type { OtherProcesses } from "./other-processes.js";
 
 const NEWLINE = 0x0a;
 
-/** Undefined if the line is longer, or no request: the process that gets the connection says so. */
-function firstRequest(read: Buffer): PlainRequest | undefined {
+type Request = Exclude<PlainRequest, { $case: "stop" }>;
+
+/** Undefined if the line is longer, or asks for no mount: this process answers it then. */
+function firstRequest(read: Buffer): Request | undefined {
   const end = read.indexOf(NEWLINE);
   if (end < 0) return undefined;
   try {
-    return JSON.parse(read.toString("utf8", 0, end)) as PlainRequest;
+    const request: unknown = JSON.parse(read.toString("utf8", 0, end));
+    return isWellFormed(request) && request.$case !== "stop" ? request : undefined;
   } catch {
     return undefined;
   }

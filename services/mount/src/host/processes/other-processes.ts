@@ -59,11 +59,11 @@ class OtherProcess {
     return passConnection(this.over, fd, read);
   }
 
-  /** Corrects the number of its mounts. */
+  /** Corrects the number of its mounts. One that does not answer gets none until it does. */
   async count(): Promise<void> {
     const given = this.#given;
     const answer = await this.list().catch(() => undefined);
-    if (answer !== undefined) this.mounts = answer.count + this.#given - given;
+    this.mounts = answer === undefined ? Number.POSITIVE_INFINITY : answer.count + this.#given - given;
   }
 
   list(): Promise<ListAnswer> {

@@ -1,0 +1,68 @@
+import type { Socket } from "node:net";
+import { setTimeout as sleep } from "node:timers/promises";
+import { check, native } from "@sluice/native";
+import { expect, onTestFinished, test } from "vitest";
+import { type ListAnswer, OtherProcesses, questionIn } from "./other-processes.js";
+import { takePassed } from "./passed-connections.js";
+
+const LINE = Buffer.from("the first line\n");
+
+/** The ends of the first process and of another one. */
+function ends(): [ours: number, theirs: number] {
+  const pair = new Int32Array(2);
+  check(native.seqpacketPair(pair), "a pair of sockets");
+  return [pair[0] as number, pair[1] as number];
+}
+
+/** A connection of a client. */
+function connection(): number {
+  const pair = new Int32Array(2);
+  check(native.streamPair(pair), "a pair of sockets");
+  onTestFinished(() => pair.forEach((fd) => void native.close(fd)));
+  return pair[0] as number;
+}
+
+/** Another process, which has `count` mounts. It keeps the connections that it gets. */
+function otherProcess(over: number, count: () => number): Socket[] {
+  const connections: Socket[] = [];
+  const passed = takePassed(over, (socket, read) => {
+    if (questionIn(read) === undefined) connections.push(socket);
+    else socket.end(`${JSON.stringify({ mounts: [], count: count() } satisfies ListAnswer)}\n`);
+  });
+  onTestFinished(() => {
+    passed.close();
+    for (const connection of connections) connection.destroy();
+  });
+  return connections;
+}
+
+test("a connection goes to the process with the fewest mounts, and stays if that is this one", async () => {
+  const [[toOne, one], [toOther, other]] = [ends(), ends()];
+  const ofOne = otherProcess(one, () => 3);
+  const ofOther = otherProcess(other, () => 1);
+  const processes = new OtherProcesses([toOne, toOther]);
+  const fd = connection();
+  // They have told how many they have before they answer this.
+  await processes.list();
+  expect([1, 2, 3, 4].map((own) => processes.passNext(own, fd, LINE))).toEqual([false, true, true, true]);
+  await expect.poll(() => [ofOne.length, ofOther.length]).toEqual([1, 2]);
+});
+
+test("a process that has ended for good gets no connection", async () => {
+  const [ours, theirs] = ends();
+  native.close(theirs);
+  const processes = new OtherProcesses([ours]);
+  const fd = connection();
+  expect(processes.passNext(100, fd, LINE)).toBe(false);
+  await sleep(0);
+  expect(processes.passNext(100, fd, LINE)).toBe(false);
+  await expect(processes.list()).rejects.toThrow("process 2 of the host service does not answer");
+});
+
+test("a first line that does not fit a record stays with this process", () => {
+  const [ours, theirs] = ends();
+  const connections = otherProcess(theirs, () => 0);
+  const fd = connection();
+  expect(new OtherProcesses([ours]).passNext(100, fd, Buffer.alloc(65_536))).toBe(false);
+  expect(connections).toEqual([]);
+});
