@@ -24,7 +24,7 @@ export class GlobError extends Error {
   }
 }
 
-const MAX_LENGTH = 512;
+export const MAX_GLOB_LENGTH = 512;
 const MAX_ALTERNATIVES = 64;
 
 /** Index of the brace that closes the one at `open`, and of the commas between them. */
@@ -117,8 +117,6 @@ class PartList {
     this.parts.push(part);
   }
   flush(): void {
-    // As UTF-8 it would be another character.
-    if (/\p{Surrogate}/u.test(this.literal)) throw new GlobError("it holds half of a character", "write the whole character");
     if (this.literal !== "") this.parts.push({ kind: "literal", bytes: bytesOfText(this.literal) });
     this.literal = "";
   }
@@ -170,12 +168,17 @@ function parseAlternative(pattern: string): Segment[] {
 /** Throws `GlobError`. `absolute` patterns are those of executables and cgroups: they start with a slash. */
 export function parseGlob(pattern: string, absolute: boolean): Segment[][] {
   if (pattern === "") throw new GlobError("it is empty", "write '**' for everything");
-  if (pattern.length > MAX_LENGTH) throw new GlobError(`it is longer than ${MAX_LENGTH} characters`, "write a shorter one, or several");
+  if (pattern.length > MAX_GLOB_LENGTH)
+    throw new GlobError(`it is longer than ${MAX_GLOB_LENGTH} characters`, "write a shorter one, or several");
   if (pattern.includes("\0")) throw new GlobError("it holds a NUL character", "leave it out: no name has one");
-  if (pattern.startsWith("!"))
-    throw new GlobError("a glob cannot be negated", "write a rule before this one for what is excepted, or \\! for the character");
+  // As UTF-8, on its way to a mount, it would be another character.
+  if (/\p{Surrogate}/u.test(pattern)) throw new GlobError("it holds half of a character", "write the whole character");
   if (absolute && !pattern.startsWith("/")) throw new GlobError("it has no leading slash", "write the whole path");
   if (!absolute && pattern.startsWith("/"))
     throw new GlobError("it has a leading slash", `write it from the mount's root: ${pattern.replace(/^\/+/, "") || "**"}`);
-  return expandBraces(absolute ? pattern.slice(1) : pattern).map(parseAlternative);
+  const alternatives = expandBraces(absolute ? pattern.slice(1) : pattern);
+  // Each alternative may travel to a mount as a glob of its own.
+  if (!absolute && alternatives.some((alternative) => alternative.startsWith("!")))
+    throw new GlobError("a glob cannot be negated", "write a rule before this one for what is excepted, or \\! for the character");
+  return alternatives.map(parseAlternative);
 }

@@ -1,5 +1,5 @@
 /** Scopes of answers: a glob that did not match is excepted if the asker understands that, and narrows the subtree otherwise. */
-import { type CacheScope, UNDERSTANDS_EXCEPT } from "@sluice/decision-api";
+import { type CacheScope, parseGlob, UNDERSTANDS_EXCEPT } from "@sluice/decision-api";
 import { expect, it } from "vitest";
 import type { Ruling } from "../backend.js";
 import { sampleQuestion } from "../testing/standard-policy.js";
@@ -38,4 +38,14 @@ it("narrows the subtree if there are too many globs", () => {
   expect(scopeOf(many, ["a/b/c"])).toMatchObject({ subtree: "a", except: [] });
   const patterns = Array.from({ length: 300 }, (_, index) => rule(`r${index}`, `"**/name${index}"`)).join("");
   expect(scopeOf(patterns, ["a/b/c"])).toMatchObject({ subtree: undefined, except: [] });
+});
+
+it("narrows the subtree if the glob for everything below a name is longer than a glob may be", () => {
+  const long = Array.from({ length: 103 }, () => "dir")
+    .join("/")
+    .padEnd(512, "x");
+  const [above, name] = [long.slice(0, long.lastIndexOf("/")), long.slice(long.lastIndexOf("/") + 1)];
+  const scope = scopeOf(rule("long", `"${long}"`), [`${above}/other/file`]);
+  for (const glob of scope?.except ?? []) expect(() => parseGlob(glob, false)).not.toThrow();
+  expect([name.length, scope?.subtree, scope?.except]).toEqual([104, `${above}/other`, []]);
 });

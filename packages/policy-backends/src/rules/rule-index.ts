@@ -2,7 +2,7 @@
  * Rules by the names that their globs begin with, so that a question meets only rules that may match its path, however
  * many there are for other places. Order stays that of the policy. A rule without a path is at the root.
  */
-import type { Segment } from "@sluice/decision-api";
+import { MAX_GLOB_LENGTH, type Segment } from "@sluice/decision-api";
 
 /** One alternative of one glob of a rule: its rest behind the names that led here. */
 interface Candidate {
@@ -24,7 +24,10 @@ class PathNode {
   glob = -1;
   rest: readonly Segment[] = EVERYTHING;
   private more: Candidate[] = NO_CANDIDATES;
-  /** `first`: the first rule that is here or below. `everything`: the number of the glob for all paths here and below. */
+  /**
+   * `first`: the first rule that is here or below. `everything`: the number of the glob for all paths here and below; -1 if it is
+   * longer than a glob may be.
+   */
   constructor(
     readonly first: number,
     readonly everything: number,
@@ -64,12 +67,12 @@ export interface Branch {
   readonly child: PathNode | undefined;
 }
 
-/** The globs for all paths at the other nodes, as far as rules up to `last` are there; undefined if there are more than `most`. */
+/** The globs for all paths at the other nodes, as far as rules up to `last` are there; undefined if these are too many or too long. */
 export function globsBesides({ node, child }: Branch, last: number, most: number): readonly number[] | undefined {
   const globs: number[] = [];
   for (const other of node.children.values()) {
     if (other === child || other.first > last) continue;
-    if (globs.length === most) return undefined;
+    if (globs.length === most || other.everything < 0) return undefined;
     globs.push(other.everything);
   }
   return globs;
@@ -178,7 +181,7 @@ export class RuleIndex {
       if (child === undefined) {
         // The text has a segment for each of the pattern.
         const everything = [...text.split("/").slice(0, depth + 1), "**"].join("/");
-        child = new PathNode(rule, this.globs.push(everything) - 1);
+        child = new PathNode(rule, everything.length > MAX_GLOB_LENGTH ? -1 : this.globs.push(everything) - 1);
         if (node.children === NO_CHILDREN) node.children = new Map();
         node.children.set(name, child);
       }
