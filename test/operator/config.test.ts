@@ -98,6 +98,21 @@ test("a mistake in the file is reported with its place", async () => {
   );
 });
 
+test("a configuration with a byte that is not UTF-8, or half of a character, is refused with its place", async () => {
+  const { root, config } = configDirectory();
+  const path = config("");
+  const refused = async (text: string): Promise<string> => {
+    writeFileSync(path, Buffer.from(text, "latin1"));
+    const { code, stderr } = await runSluice(["mount", "--config", path]);
+    expect(code, stderr).toBe(2);
+    return stderr.replace(join(root, "sluice.yaml"), "FILE");
+  };
+  expect(await refused("upper: /a\nlower: /caf\xe9\n")).toBe("sluice: FILE:2:12: it is not UTF-8: save it as UTF-8\n");
+  const half = "it holds half of a character: write the whole character\n";
+  expect(await refused('lower: ["/a", "/b\\ud800"]\n')).toBe(`sluice: FILE:1:1: lower: ${half}`);
+  expect(await refused('mountpoint: "/b\\udc80"\n')).toBe(`sluice: FILE:1:1: mountpoint: ${half}`);
+});
+
 test("a signal to a command whose mount in the background does not serve yet ends the mount, too, and leaves no file", async () => {
   const { root, at } = configDirectory();
   const [other, temporary, log] = ["other", "tmp", "log"].map((name) => join(root, name)) as [string, string, string];

@@ -25,11 +25,29 @@ export interface ConfigFile {
   places: ReadonlyMap<string, string>;
 }
 
-function textOf(file: string): string {
+function bytesOf(file: string): Buffer {
   try {
-    return readFileSync(file, "utf8");
+    return readFileSync(file);
   } catch (error) {
     throw wrong(file, `the configuration cannot be read (${codeOf(error)})`, "check its name and permissions");
+  }
+}
+
+/** A byte that is not UTF-8 is refused: replaced by U+FFFD, the name of a directory would be another one. */
+function textOf(file: string): string {
+  const bytes = bytesOf(file);
+  try {
+    return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
+  } catch {
+    const again = Buffer.from(bytes.toString("utf8"), "utf8");
+    const before = bytes
+      .subarray(
+        0,
+        bytes.findIndex((byte, index) => byte !== again[index]),
+      )
+      .toString("utf8");
+    const start = before.lastIndexOf("\n") + 1;
+    throw wrong(`${file}:${before.split("\n").length}:${before.length - start + 1}`, "it is not UTF-8", "save it as UTF-8");
   }
 }
 
@@ -49,7 +67,11 @@ function entriesOf(file: string): Entry[] {
   return contents.items.map(({ key, value }) => {
     if (!isScalar(key)) throw wrong(at(contents.range?.[0]), "a key is not a name", "write one option per line: key: value");
     const plain: unknown = value === null || typeof value !== "object" ? value : (value as { toJSON(): unknown }).toJSON();
-    return { key: String(key.value), value: plain, place: at(key.range?.[0]) };
+    const place = at(key.range?.[0]);
+    // An escape such as "\ud800".
+    if ([plain].flat().some((item) => typeof item === "string" && /\p{Surrogate}/u.test(item)))
+      throw wrong(`${place}: ${String(key.value)}`, "it holds half of a character", "write the whole character");
+    return { key: String(key.value), value: plain, place };
   });
 }
 

@@ -56,9 +56,17 @@ const entityList = z.array(
 function readEntities(name: string, context: LoadContext): Entity[] {
   const wrong = (problem: string): Error =>
     context.problem(["entities"], `'${name}': ${problem}`, 'write [{"uid": {"type": "User", "id": "1000"}, "parents": […], "attrs": {…}}]');
+  // Cedar would read another character.
+  const whole = (text: string): void => {
+    if (/\p{Surrogate}/u.test(text)) throw wrong(`${JSON.stringify(text)} holds half of a character`);
+  };
   let value: unknown;
   try {
-    value = JSON.parse(context.readText(name, ["entities"]));
+    value = JSON.parse(context.readText(name, ["entities"]), (key, item: unknown) => {
+      whole(key);
+      if (typeof item === "string") whole(item);
+      return item;
+    });
   } catch (error) {
     if (error instanceof PolicyError) throw error;
     throw wrong("it is not JSON");

@@ -62,6 +62,16 @@ describe("cedar", () => {
       expect(await refusal(text, `${option}: latin1\n`)).toMatch(/^\/latin1:2:2: it is not UTF-8/);
   });
 
+  it("refuses half of a character in the entities, as Cedar would read it as another one", async () => {
+    const user = (id: string, attrs: string): string => `[{"uid": {"type": "User", "id": "${id}"}, "attrs": {${attrs}}}]`;
+    for (const text of [user("\\ud800", ""), user("1", '"a": ["x\\udc80"]'), user("1", '"\\udfff": 1')]) {
+      writeFileSync(join(directory, "halves.json"), text);
+      expect(await refusal("permit(principal, action, resource);", "entities: halves.json\n")).toMatch(
+        /policy\d+\.yaml:3:11: 'halves\.json': ".*\\ud[8-f][0-9a-f]{2}" holds half of a character/,
+      );
+    }
+  });
+
   it("shortens the id of a policy that hides, as of every other", async () => {
     const ask = await open(`@id("${"n".repeat(300)}") @hide("**/.env") forbid (principal, action, resource);`);
     expect((await ask(wholeQuestion({ paths: [".env"] }))).rule).toBe("n".repeat(100));
