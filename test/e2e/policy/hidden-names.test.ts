@@ -19,6 +19,7 @@ import {
   writeFileSync,
 } from "node:fs";
 import {
+  Actor,
   directory,
   eventually,
   hardLink,
@@ -110,6 +111,28 @@ test("nobody can make a hidden name, whether it exists or not", async () => {
   expect(outcome(() => renameSync(mount.path(".env"), mount.path("shown")))).toBe("ENOENT");
   expect(outcome(() => linkSync(mount.path(".env"), mount.path("shown")))).toBe("ENOENT");
   expect(readdirSync(mount.mountpoint).sort()).toEqual(["app", "later", "moved", "only"]);
+  expect((await mount.stop()).code).toBe(0);
+});
+
+test("a file without a name is no name that rules forbid, and gets none of these by a link", async () => {
+  const mount = await mounted(
+    policyOf(
+      "grant",
+      { name: "saves", path: ["**/#*", "**/.*"], effect: "hide" },
+      { name: "temporary", path: ["**/*tmp*", "sealed/*"], effect: "deny" },
+    ),
+  );
+  mkdirSync(mount.path("sealed"));
+  const actor = await Actor.start();
+  const linked = (directory: string, path: string): Promise<number> =>
+    actor.do("syscall", "tmpfile-link", mount.path(directory), mount.path(path));
+  expect(await linked("app", "app/fine")).toBe(0);
+  expect(readFileSync(mount.path("app/fine"), "utf8")).toBe("smuggled");
+  for (const path of ["app/#save#", "app/.env", "later/#new", "app/a.tmp", "sealed/new"])
+    expect([path, await linked("app", path)]).toEqual([path, -Errno.EACCES]);
+  // Nothing may be made in this directory, whatever its name.
+  expect(await linked("sealed", "app/new")).toBe(-Errno.EACCES);
+  expect(readdirSync(mount.path("app")).sort()).toEqual(["fine", "main", "other"]);
   expect((await mount.stop()).code).toBe(0);
 });
 

@@ -23,6 +23,12 @@ import type { At } from "../operations/make.js";
 import { accessesOf } from "./open-intent.js";
 import { type NewFile, openNewFile } from "./open-new-file.js";
 
+/**
+ * The name in its directory by which a file without one is judged, until LINK is judged by a real name. Rules for all names of a
+ * directory match it, and none that is about some names.
+ */
+const UNNAMED = "(unnamed)";
+
 /** Attributes of the file that was just made. */
 const seen = new Attr();
 
@@ -105,8 +111,7 @@ class Creating implements Governed<OpenContext> {
 function intentOf(core: OpenContext, call: CallContext, parent: Node, file: FileToMake): Intent {
   const { args } = file;
   const operation = file.name === undefined ? "tmpfile" : "create";
-  // A nameless file can be linked anywhere: it is judged at the place where it is made, and again by LINK.
-  const name = file.name ?? "#tmpfile";
+  const name = file.name ?? UNNAMED;
   const { flags, umask } = args;
   const mode = S.IFREG | (args.mode & 0o7777);
   return creationIntent(core, operation, { call, parent, name, mode, umask, accesses: ["create", ...accessesOf(flags)], openFlags: flags });
@@ -143,7 +148,7 @@ function makeNameless(core: OpenContext, permit: Permit, made: Made, out: Create
   if (fd < 0) return -fd;
   const node = core.nodes.make(S.IFREG);
   node.dir = parent.upperDir;
-  node.lastPath = pathAt(parent, "#tmpfile");
+  node.lastPath = pathAt(parent, UNNAMED);
   node.fd = sys.openat(-100, `/proc/self/fd/${fd}`, O.PATH | O.CLOEXEC, 0);
   const status = node.fd < 0 ? node.fd : statFd(fd, seen);
   if (status < 0) {
