@@ -48,7 +48,7 @@ function matchesPath(segments: readonly string[][], names: readonly string[]): b
   const [segment, ...rest] = segments;
   if (segment === undefined) return names.length === 0;
   if (segment.join("") === "**") return [...names, ""].some((_, at) => matchesPath(rest, names.slice(at)));
-  return names.length > 0 && matchesName(segment, [...(names[0] as string)]) && matchesPath(rest, names.slice(1));
+  return names.length > 0 && matchesName(segment, Array.from(names[0] as string)) && matchesPath(rest, names.slice(1));
 }
 
 /** `path`: bytes. A byte that is not UTF-8 is a character of its own. */
