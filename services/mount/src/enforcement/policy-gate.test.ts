@@ -1,7 +1,7 @@
-import { type Decision, DecisionError, type PolicyCapabilities } from "@sluice/decision-api";
+import { type Decision, DecisionError, type PolicyCapabilities, type Question } from "@sluice/decision-api";
 import type { Intent, Ruling } from "@sluice/overlay";
 import { decisionOf, ScriptedDecider } from "@sluice/testkit";
-import type { CallContext } from "@sluice/vfs";
+import { type CallContext, Errno } from "@sluice/vfs";
 import { expect, test } from "vitest";
 import { Grants } from "./grants.js";
 import { PolicyGate } from "./policy-gate.js";
@@ -128,6 +128,22 @@ test("a policy's facts are in the question, and a fact that cannot be read is na
     "scope.except",
   ]);
   expect(question?.missing.map(({ name }) => name)).toEqual(["subject.groups", "resource.xattr.user.c"]);
+});
+
+test("a denial for want of a descriptor is a failure of the machine, and no denial of the policy", async () => {
+  const reasonOf = (question: Question): string => `rule 'r' is taken, since user.a is missing: ${question.missing[0]?.reason}`;
+  const outcomeOf = async (errno: number, reason: (question: Question) => string): Promise<unknown> => {
+    const decider = new ScriptedDecider((question) => decisionOf("deny", { reason: reason(question) }), { xattrs: ["user.a"] });
+    const { gate, decided, anomalies } = gateOf(decider);
+    const ruling = await gate.authorize(call(), intent({ readXattr: () => -errno }));
+    return [ruling.effect, ruling.errno, decided.length, anomalies];
+  };
+  const failed = ["a fact that the policy looks at cannot be read: the access fails"];
+  expect(await outcomeOf(Errno.EMFILE, reasonOf)).toEqual(["deny", Errno.EMFILE, 0, failed]);
+  expect(await outcomeOf(Errno.ENFILE, reasonOf)).toEqual(["deny", Errno.ENFILE, 0, failed]);
+  // The policy denies it whatever the fact is, or a caller could have made the fact unreadable.
+  expect(await outcomeOf(Errno.EMFILE, () => "rule 'r' matches for read")).toEqual(["deny", EACCES, 1, []]);
+  expect(await outcomeOf(Errno.ERANGE, reasonOf)).toEqual(["deny", EACCES, 1, []]);
 });
 
 test("a policy that changed between question and answer is asked again with the facts it looks at", async () => {

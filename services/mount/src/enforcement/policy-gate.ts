@@ -21,6 +21,7 @@ import type { CallContext, CancelSignal } from "@sluice/vfs";
 import { interrupted, isInterrupted, untilAskedToEnd } from "./asked-to-end.js";
 import { isLaxer } from "./compare-rulings.js";
 import { ContentReader } from "./facts/content-facts.js";
+import { failedByMachine } from "./machine-failure.js";
 import { HiddenByPolicy } from "./hidden-by-policy.js";
 import { DENIED, type DecidedRuling, errnoOfDenial, isGuessAgainst, rulingOf, UNASKED } from "./decided-ruling.js";
 import type { PolicyGateEvents } from "./gate-events.js";
@@ -326,6 +327,8 @@ export class PolicyGate implements Gate {
   #rule(decision: Decision, question: Question, asking: Asking): DecidedRuling | Promise<DecidedRuling> {
     const { intent, startedMs } = asking;
     const { enforced, terms } = obliged(decision, question);
+    const failed = failedByMachine(enforced, question, this.#events);
+    if (failed !== undefined) return failed;
     if (intent.compares !== true) this.#events.decided(enforced, question, performance.now() - startedMs);
     if (enforced.effect === "ask") {
       const answer = this.#askPerson(enforced, question, asking);

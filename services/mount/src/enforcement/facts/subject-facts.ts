@@ -7,7 +7,7 @@ import { readFileSync, readlinkSync } from "node:fs";
 import type { MissingFact, PolicyCapabilities, Subject } from "@sluice/decision-api";
 import { native } from "@sluice/native";
 import { foreignGroup } from "@sluice/overlay";
-import { errnoName } from "@sluice/vfs";
+import { Errno, errnoName } from "@sluice/vfs";
 import { codeOf } from "@sluice/runtime/cli";
 
 type Wanted = Pick<PolicyCapabilities, "needsGroups" | "needsExecutable" | "needsCgroup">;
@@ -150,7 +150,8 @@ export function readSubject(caller: Caller, wanted: Wanted, missing: MissingFact
   }
   const pidfd = table.pidfdOpen(caller.pid);
   if (pidfd < 0) {
-    allMissing(names, missing, `the caller has ended (${errnoName(-pidfd)})`);
+    const problem = pidfd === -Errno.ESRCH ? "the caller has ended" : "it cannot be read";
+    allMissing(names, missing, `${problem} (${errnoName(-pidfd)})`);
     return subject;
   }
   const found: Subject = { ...subject };
