@@ -162,6 +162,24 @@ it("keeps what it had while the server is away, breaks off, or sends elsewhere",
   expect(await untilNews()).toEqual({ state: "changed" });
 });
 
+it("is refused if it may have been cut off, as an answer without a length and not in an archive", async () => {
+  const send = (bytes: Buffer | string): void => {
+    now = (_, response) => {
+      response.removeHeader("transfer-encoding");
+      response.useChunkedEncodingByDefault = false;
+      response.writeHead(200, { connection: "close" }).end(bytes);
+    };
+  };
+  put(rules("mediate"), '"a"');
+  const opened = await open();
+  send(`${rules("grant")}rules:\n`);
+  expect(await untilNews()).toMatchObject({ state: "failed", error: { message: expect.stringContaining("has no Content-Length") } });
+  expect(await effect()).toBe("mediate");
+  send(tarGz({ "policy.yaml": rules("deny") }));
+  expect(await untilNews()).toEqual({ state: "changed" });
+  expect([opened.failure, await effect()]).toEqual([undefined, "deny"]);
+});
+
 it("fails to start if the server has no policy at all", async () => {
   put("version: 1\n", '"a"');
   await expect(open()).rejects.toThrow(/policy\.yaml:2:6: .*bundle: policy\.yaml:.*'default' is missing/);

@@ -1,6 +1,7 @@
 /** One HTTP GET of a document, unless the server still has the one that was fetched before. Bounded in time and size. */
-import { type IncomingMessage, request as httpRequest, type RequestOptions } from "node:http";
+import { type IncomingHttpHeaders, type IncomingMessage, request as httpRequest, type RequestOptions } from "node:http";
 import { request as httpsRequest } from "node:https";
+import { isGzip } from "../document/tar.js";
 import { MAX_DELIVERED_BYTES, tooMuchDelivered } from "./delivered.js";
 
 export interface FetchOptions {
@@ -18,6 +19,11 @@ export class Unfit extends Error {
 }
 
 const MAX_REDIRECTS = 3;
+
+/** Else the end of the connection is that of the answer, and the first rules of a policy are a policy, too. An archive has an end. */
+function tellsItsEnd(headers: IncomingHttpHeaders, bytes: Buffer): boolean {
+  return headers["content-length"] !== undefined || headers["transfer-encoding"] !== undefined || isGzip(bytes);
+}
 
 function take(response: IncomingMessage, resolve: (fetched: Fetched) => void, reject: (error: Error) => void): void {
   const { statusCode = 0, headers } = response;
@@ -45,7 +51,11 @@ function take(response: IncomingMessage, resolve: (fetched: Fetched) => void, re
   });
   response.on("error", reject);
   response.on("aborted", () => reject(new Error("the answer broke off")));
-  response.on("end", () => resolve({ state: "new", bytes: Buffer.concat(chunks), etag: headers.etag }));
+  response.on("end", () => {
+    const bytes = Buffer.concat(chunks);
+    if (tellsItsEnd(headers, bytes)) resolve({ state: "new", bytes, etag: headers.etag });
+    else reject(new Unfit("the answer has no Content-Length, so it may have been cut off: let the server send one, or send a .tar.gz"));
+  });
 }
 
 function once(url: URL, options: FetchOptions, headers: Record<string, string>): Promise<Fetched | { state: "moved"; to: string }> {
