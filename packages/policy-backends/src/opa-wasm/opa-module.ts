@@ -80,7 +80,9 @@ export class OpaModule {
     const text = Buffer.from(data, "utf8");
     const at = exports.opa_malloc(text.length);
     reader.write(at, text);
-    const module = new OpaModule(exports, memory, id, exports.opa_json_parse(at, text.length));
+    const parsed = exports.opa_json_parse(at, text.length);
+    if (parsed === 0) throw new OpaModuleError("it cannot parse the data of the bundle: rebuild the bundle");
+    const module = new OpaModule(exports, memory, id, parsed);
     module.heapBase = exports.opa_heap_ptr_get();
     return module;
   }

@@ -33,5 +33,18 @@ function readBundle(bytes: Buffer): { module: Uint8Array; data: string } {
     const { line, column } = data.position;
     throw new Error(`data.json of the bundle is not UTF-8 (line ${line}, column ${column}): ${NOT_UTF8.remedy}`);
   }
+  checkData(data.text);
   return { module, data: data.text };
+}
+
+/** OPA's module takes data that it cannot parse for none: a policy that denies by its data would deny nothing. */
+function checkData(text: string): void {
+  let data: unknown;
+  try {
+    data = JSON.parse(text);
+  } catch (error) {
+    throw new Error(`data.json of the bundle is no JSON (${(error as Error).message}): rebuild the bundle`, { cause: error });
+  }
+  if (typeof data !== "object" || data === null || Array.isArray(data))
+    throw new Error("data.json of the bundle is no object: rebuild the bundle");
 }

@@ -69,6 +69,16 @@ describe("opa-wasm", () => {
       gzipSync(tar({ "data.json": Buffer.from('{"a":\n"\xe9"}', "latin1"), "policy.wasm": Buffer.alloc(1) })),
       /data.json of the bundle is not UTF-8 \(line 2, column 2\): save it as UTF-8/,
     ],
+    [
+      "a bundle with data that is cut off",
+      gzipSync(tar({ "data.json": Buffer.from('{"blocked": {"alice": true}'), "policy.wasm": readFileSync(MODULE) })),
+      /data.json of the bundle is no JSON \(.*\): rebuild the bundle/,
+    ],
+    [
+      "a bundle with data that is a list",
+      gzipSync(tar({ "data.json": Buffer.from("[]"), "policy.wasm": readFileSync(MODULE) })),
+      /data.json of the bundle is no object: rebuild the bundle/,
+    ],
     ["a broken archive", gzipSync(Buffer.alloc(600, 0x41)), /archive is broken/],
     ["a broken gzip", Buffer.from([0x1f, 0x8b, 8, 0, 1]), /no gzip/],
     ["a bundle that unpacks to very much", gzipSync(Buffer.alloc(100 * 1024 * 1024)), /unpacks to more than/],
