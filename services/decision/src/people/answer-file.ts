@@ -30,8 +30,10 @@ const answerLine = z.strictObject({
 });
 const revokeLine = z.strictObject({ revoke: z.string(), by: z.string(), at: z.number() });
 
-/** Answers are few and short; a larger file is none of ours. */
+/** Answers are few and short; a larger file is none of ours. Its end, which may revoke some, would not be read: no answer of it holds. */
 const MAX_BYTES = 8 << 20;
+/** For revocations, when no answer has room any more. */
+const ROOM_TO_REVOKE = 1 << 20;
 const CHUNK_BYTES = 64 << 10;
 const NEWLINE = 10;
 const FOR_OTHERS = 0o022;
@@ -73,12 +75,12 @@ export class AnswerFile {
 
   /** @throws an error with its code if it cannot be written: then it does not hold */
   add({ identity, by, atMs }: WrittenAnswer): void {
-    this.#append({ always: identity, by, at: atMs });
+    this.#append({ always: identity, by, at: atMs }, MAX_BYTES - ROOM_TO_REVOKE);
   }
 
   /** @throws an error with its code if it cannot be written */
   revoke(askId: string, by: string): void {
-    this.#append({ revoke: askId, by, at: Date.now() });
+    this.#append({ revoke: askId, by, at: Date.now() }, MAX_BYTES);
   }
 
   close(): void {
@@ -86,25 +88,28 @@ export class AnswerFile {
   }
 
   /** One write at the end of the file: lines of several services do not mix. */
-  #append(line: object): void {
+  #append(line: object, most: number): void {
     this.#readNew();
     // A line that a killed service left unfinished is no answer, and must not spoil this one.
     const lead = this.#rest.length > 0 ? "\n" : "";
-    writeSync(this.#fd, `${lead}${JSON.stringify(line)}\n`);
+    const bytes = Buffer.from(`${lead}${JSON.stringify(line)}\n`);
+    if (fstatSync(this.#fd).size + bytes.length > most) throw Object.assign(new Error("the file is full"), { code: "EFBIG" });
+    writeSync(this.#fd, bytes);
     fsyncSync(this.#fd);
     this.#readNew();
   }
 
   #readNew(): void {
     const { size } = fstatSync(this.#fd);
-    // Somebody emptied it: no answer holds any more.
-    if (size < this.#readBytes) {
+    // Somebody emptied it, or filled it with something else: no answer holds any more.
+    if (size < this.#readBytes || size > MAX_BYTES) {
       this.#answers.clear();
       this.#readBytes = 0;
       this.#rest = Buffer.alloc(0);
     }
+    if (size > MAX_BYTES) return;
     const chunk = Buffer.alloc(CHUNK_BYTES);
-    while (this.#readBytes < Math.min(size, MAX_BYTES)) {
+    while (this.#readBytes < size) {
       const length = readSync(this.#fd, chunk, 0, CHUNK_BYTES, this.#readBytes);
       if (length === 0) return;
       this.#readBytes += length;

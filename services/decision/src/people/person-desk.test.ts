@@ -190,6 +190,28 @@ describe("the file of answers", () => {
     expect(torn.standing(asked())).toMatchObject({ scope: "always" });
   });
 
+  it("has room for revocations when it has none for answers, and gives none if it is too long to be read", () => {
+    const path = join(directory, "full");
+    const desk = deskOf(open("full"));
+    const id = idOf(desk, asked());
+    expect(desk.answer(id, "always", "uid 0")).toBeUndefined();
+    const line = `${"x".repeat(1 << 20)}\n`;
+    while (statSync(path).size + 2 * line.length < 8 << 20) appendFileSync(path, line);
+    appendFileSync(path, line.slice(0, (8 << 20) - statSync(path).size - 1000).trimEnd() + "\n");
+    expect(desk.answer(idOf(desk, asked("c")), "always", "uid 0")).toMatch(/cannot be written \(EFBIG\)/);
+    expect(desk.standing(asked())).toMatchObject({ scope: "always" });
+    expect(deskOf(open("full")).standing(asked())).toMatchObject({ scope: "always" });
+    expect(desk.answer(id, "revoke", "uid 0")).toBeUndefined();
+    expect(desk.standing(asked())).toBeUndefined();
+    const again = readFileSync(path, "utf8").split("\n")[0] as string;
+    appendFileSync(path, `${again}\n`);
+    expect(desk.standing(asked())).toMatchObject({ scope: "always" });
+    // A revocation behind the limit would not be read.
+    appendFileSync(path, `${line}`);
+    expect([desk.standing(asked()), deskOf(open("full")).list()]).toEqual([undefined, []]);
+    expect(desk.answer(id, "revoke", "uid 0")).toMatch(/there is no answer/);
+  });
+
   it("is refused if others may write it", () => {
     writeFileSync(join(directory, "loose"), "", { mode: 0o600 });
     chmodSync(join(directory, "loose"), 0o620);
