@@ -72,6 +72,13 @@ describe("cedar", () => {
     }
   });
 
+  it("refuses an entity that is there twice, as one of its groups would be lost", async () => {
+    const entity = (group: string): object => ({ uid: { type: "User", id: "1000" }, parents: [{ type: "Group", id: group }] });
+    writeFileSync(join(directory, "twice.json"), JSON.stringify([entity("banned"), entity("staff")]));
+    const policies = 'permit(principal, action, resource);\nforbid(principal in Group::"banned", action, resource);';
+    expect(await refusal(policies, "entities: twice.json\n")).toMatch(/3:11: 'twice\.json': User::"1000" is there twice/);
+  });
+
   it("shortens the id of a policy that hides, as of every other", async () => {
     const ask = await open(`@id("${"n".repeat(300)}") @hide("**/.env") forbid (principal, action, resource);`);
     expect((await ask(wholeQuestion({ paths: [".env"] }))).rule).toBe("n".repeat(100));
