@@ -73,7 +73,7 @@ function readEntities(name: string, context: LoadContext): Entity[] {
   }
   const checked = entityList.safeParse(value);
   if (!checked.success) throw wrong(`it is no list of entities, at '${checked.error.issues[0]?.path.join(".") ?? ""}'`);
-  // One of them would hold, and what the other says be lost, such as a group that a policy forbids.
+  // Only the last one would hold: a group of the other, which a policy forbids, would be lost.
   const seen = new Set<string>();
   for (const { uid } of checked.data) {
     const name = `${uid.type}::${JSON.stringify(uid.id)}`;

@@ -9,7 +9,7 @@ import type { PolicyGateEvents } from "./gate-events.js";
 
 const SHORT_OF: Readonly<Record<string, number>> = { EMFILE: Errno.EMFILE, ENFILE: Errno.ENFILE, ENOMEM: Errno.ENOMEM };
 
-/** Undefined if the policy denies it by what it knows. The reasons of missing facts are the mount's own; the decision cites one. */
+/** Undefined if the policy denies it by facts that it has. The reasons of missing facts are the mount's own; the decision cites one. */
 export function failedByMachine(
   decision: Decision,
   { missing }: Question,
