@@ -1,3 +1,4 @@
+import { compileGlob, namesOf } from "@sluice/decision-api";
 import { expect, test } from "vitest";
 import { learnPolicy } from "./learn-policy.js";
 
@@ -32,4 +33,28 @@ test("the whole tree is never one pattern, names are taken literally, and denied
   const patterns = policy.rules.flatMap(({ name, path }) => (name === "read" ? path : []));
   expect(patterns).toHaveLength(51);
   expect(patterns).toContain("a\\[1\\]\\*\\{b\\}");
+});
+
+test("every pattern is a glob, whatever the names are", () => {
+  const names = ["a+(1).txt", "b@(2)", "!(c)", "d?(e)", "*(f)", "{g,!h}", "!i", "(unnamed)", "k\\", "[l", "m}"];
+  const deep = Array.from({ length: 60 }, (_, index) => `directory${index}`).join("/");
+  const { policy } = learned(
+    ...names.map((name) => event(["read"], name)),
+    event(["read"], `${deep}/file`),
+    event(["write"], `${deep}/x.key`),
+  );
+  const globs = policy.rules.flatMap(({ name, path }) => (name === "read" ? path : []));
+  const matching = (path: string): number => globs.filter((glob) => compileGlob(glob, false)(namesOf(path))).length;
+  expect([...names, `${deep}/file`].map((name) => [name, matching(name)])).toEqual([...names, `${deep}/file`].map((name) => [name, 1]));
+  expect(policy.rules.map(({ name }) => name)).toEqual(["other-secrets", "read"]);
+});
+
+test("a secret whose name is no text, or not ASCII, opens no other one", () => {
+  const secrets = { patterns: ["keys/*", "geheim-é"], when: undefined };
+  const used = [event(["read"], "keys/\ufffd"), event(["read"], "keys/a"), event(["read"], "geheim-é")];
+  const { policy } = learnPolicy(used.join("\n"), secrets);
+  expect(policy.rules.map(({ name, path }) => [name, path])).toEqual([
+    ["secrets-read", ["geheim-é", "keys/a"]],
+    ["other-secrets", secrets.patterns],
+  ]);
 });

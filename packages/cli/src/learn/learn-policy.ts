@@ -2,7 +2,7 @@
  * The least policy under which the decisions of a log are grants: everything else is denied. A secret is named by itself, and no pattern for
  * a directory covers another one. A pattern covers files that appear in its directory later.
  */
-import { compileGlob, namesOf } from "@sluice/decision-api";
+import { bytesOfText, compileGlob, namesOf } from "@sluice/decision-api";
 import { exactPattern, patternsFor } from "./patterns.js";
 
 /** One line of the decision log, as far as it is used here. */
@@ -84,9 +84,9 @@ function mapPaths(found: PathsByAccess, use: (paths: string[]) => string[]): Map
 /** @param log JSON lines */
 export function learnPolicy(log: string, { patterns, when }: Secrets): Learned {
   const globs = patterns.map((pattern) => compileGlob(pattern, false));
-  const isSecret = (path: string): boolean => globs.some((matches) => matches(namesOf(path)));
+  const isSecret = (path: string): boolean => globs.some((matches) => matches(namesOf(bytesOfText(path))));
   const found = readPaths(log);
-  const secrets = mapPaths(found, (paths) => paths.filter(isSecret).map(exactPattern));
+  const secrets = mapPaths(found, (paths) => paths.filter(isSecret).flatMap(exactPattern));
   const others = mapPaths(found, (paths) => patternsFor(paths.filter((path) => !isSecret(path))));
   const deny: LearnedRule = { name: "other-secrets", path: [...patterns], ...(when === undefined ? {} : { when }), effect: "deny" };
   const rules = [...rulesOf(secrets, "secrets-"), deny, ...rulesOf(others, "")];

@@ -3,6 +3,8 @@
  * tree: a directory that is hardly used is no pattern.
  */
 
+import { MAX_GLOB_LENGTH } from "@sluice/decision-api";
+
 /** A directory with more paths or patterns than this becomes one pattern. */
 const MAX_IN_DIRECTORY = 8;
 /** The replacement of bytes that are no text. */
@@ -18,12 +20,21 @@ const branch = (): Branch => ({ itself: false, below: new Map() });
 
 /** As a glob that matches nothing but this name; if it is no text, any name. */
 function literal(name: string): string {
-  return name.includes(NO_TEXT) ? "*" : name.replace(/[\\*?[\]{},!]/g, "\\$&");
+  // "+(" and "@(" begin an extended glob.
+  return name.includes(NO_TEXT) ? "*" : name.replace(/[\\*?[\]{},!]|(?<=[+@])\(/g, "\\$&");
 }
 
-/** The glob of one path. */
-export function exactPattern(path: string): string {
-  return path.split("/").map(literal).join("/");
+/** The glob of one path; none if no glob is for this path alone. */
+export function exactPattern(path: string): string[] {
+  const pattern = path.split("/").map(literal).join("/");
+  return path.includes(NO_TEXT) || pattern.length > MAX_GLOB_LENGTH ? [] : [pattern];
+}
+
+/** A pattern that is longer than a glob may be becomes one for the deepest directory that has a glob. */
+function fitting(pattern: string): string[] {
+  if (pattern.length <= MAX_GLOB_LENGTH) return [pattern];
+  const end = pattern.lastIndexOf("/", MAX_GLOB_LENGTH - "/**".length);
+  return end < 0 ? [] : [`${pattern.slice(0, end)}/**`];
 }
 
 function reduce(at: Branch, pattern: string): string[] {
@@ -44,5 +55,5 @@ export function patternsFor(paths: Iterable<string>): string[] {
     }
     at.itself = true;
   }
-  return [...new Set([...root.below].flatMap(([name, below]) => reduce(below, literal(name))))].sort();
+  return [...new Set([...root.below].flatMap(([name, below]) => reduce(below, literal(name))).flatMap(fitting))].sort();
 }
