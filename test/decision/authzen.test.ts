@@ -215,6 +215,7 @@ describe("a PDP of AuthZEN", () => {
       ["bytes that are no UTF-8", { raw: Buffer.from([0x22, 0xff, 0x22]) }],
       ["another type of content", { body: { subject: alice, action: read, resource: record }, headers: { "content-type": "text/plain" } }],
       ["another method", { method: "GET" }],
+      ["half of a character", { body: { subject: alice, action: read, resource: { ...record, id: "/half\ud800" } } }],
       ["more than a megabyte", { raw: JSON.stringify({ x: "x".repeat(1_100_000) }) }],
     ])("refuses %s, and lives on", async (_, sent) => {
       const { status, body } = await send(sent);

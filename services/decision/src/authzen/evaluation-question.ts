@@ -97,6 +97,8 @@ const ESCAPE = /\0([0-9a-f]{2})/g;
 
 /** The other way of `safeText` of the backends: NUL and two digits are a byte that is not UTF-8. */
 function bytesOf(text: string): string {
+  // An escape such as "\ud800", which UTF-8 has no bytes for: the name would be another one.
+  if (/\p{Surrogate}/u.test(text)) throw new BadRequest("a text holds half of a character");
   const plain = (part: string): string => Buffer.from(part, "utf8").toString("latin1");
   return text
     .split(ESCAPE)
