@@ -9,7 +9,7 @@ import type { PolicyGateEvents } from "./gate-events.js";
 
 const SHORT_OF: Readonly<Record<string, number>> = { EMFILE: Errno.EMFILE, ENFILE: Errno.ENFILE, ENOMEM: Errno.ENOMEM };
 
-/** Undefined if the policy denies it by facts that it has. The reasons of missing facts are the mount's own; the decision cites one. */
+/** Undefined if the policy denies it by facts that it has. The decision names the facts that it lacked. */
 export function failedByMachine(
   decision: Decision,
   { missing }: Question,
@@ -18,9 +18,14 @@ export function failedByMachine(
   if (decision.effect !== "deny" || missing.length === 0) return undefined;
   for (const { name, reason } of missing) {
     const errno = SHORT_OF[/\(([A-Z]+)\)$/.exec(reason)?.[1] ?? ""];
-    if (errno === undefined || !decision.reason.includes(reason)) continue;
+    if (errno === undefined || !blames(decision, name)) continue;
     events.anomaly("a fact that the policy looks at cannot be read: the access fails", { fact: name, reason });
     return { ...DENIED, errno };
   }
   return undefined;
+}
+
+/** All engines say so: "…, since resource.head is missing: …" (evaluate.ts, cedar-kind.ts and remote-engine.ts of the backends). */
+function blames({ reason }: Decision, fact: string): boolean {
+  return reason.includes("is missing") && reason.includes(fact);
 }

@@ -131,7 +131,8 @@ test("a policy's facts are in the question, and a fact that cannot be read is na
 });
 
 test("a denial for want of a descriptor is a failure of the machine, and no denial of the policy", async () => {
-  const reasonOf = (question: Question): string => `rule 'r' is taken, since user.a is missing: ${question.missing[0]?.reason}`;
+  const reasonOf = ({ missing: [fact] }: Question): string => `rule 'r' is taken for read, since ${fact?.name} is missing: ${fact?.reason}`;
+  const ofCedar = (): string => "no policy permits it for sure: subject.groups, resource.xattr.user.a is missing";
   const outcomeOf = async (errno: number, reason: (question: Question) => string): Promise<unknown> => {
     const decider = new ScriptedDecider((question) => decisionOf("deny", { reason: reason(question) }), { xattrs: ["user.a"] });
     const { gate, decided, anomalies } = gateOf(decider);
@@ -140,6 +141,7 @@ test("a denial for want of a descriptor is a failure of the machine, and no deni
   };
   const failed = ["a fact that the policy looks at cannot be read: the access fails"];
   expect(await outcomeOf(Errno.EMFILE, reasonOf)).toEqual(["deny", Errno.EMFILE, 0, failed]);
+  expect(await outcomeOf(Errno.EMFILE, ofCedar)).toEqual(["deny", Errno.EMFILE, 0, failed]);
   expect(await outcomeOf(Errno.ENFILE, reasonOf)).toEqual(["deny", Errno.ENFILE, 0, failed]);
   // The policy denies it whatever the fact is, or a caller could have made the fact unreadable.
   expect(await outcomeOf(Errno.EMFILE, () => "rule 'r' matches for read")).toEqual(["deny", EACCES, 1, []]);
