@@ -283,3 +283,30 @@ for (const [what, step] of Object.entries(SUID_STEPS)) {
     });
   }
 }
+
+const truncate = { ...size, size: 0 };
+const EMPTYING: Record<string, (overlay: Overlay, f: number) => unknown> = {
+  "an open that truncates": (overlay, f) => overlay.open(stranger, f, O.WRONLY | O.TRUNC, opened()),
+  "a truncation by path": (overlay, f) => overlay.setattr(stranger, f, truncate, out()),
+};
+
+for (const [what, step] of Object.entries(EMPTYING)) {
+  test(`${what} leaves a lower file its data if its set-user-ID bit cannot be cleared`, async () => {
+    const { overlay, base, find } = planted({ "lower/f": SUID_FILE });
+    expect(await withFault({ call: "fchmodat", errno: Errno.EIO }, () => step(overlay, find("f")))).toBe(Errno.EIO);
+    expect([readdirSync(join(base, "upper")), readdirSync(join(base, "work/work"))]).toEqual([[], []]);
+    expect(await step(overlay, find("f"))).toBe(0);
+    expect([modeOf(join(base, "upper/f")), statSync(join(base, "upper/f")).size]).toEqual([0o777, 0]);
+  });
+
+  test(`${what} leaves a copy of the attributes its data if its set-user-ID bit cannot be cleared`, async () => {
+    const { overlay, base, find } = planted({ "lower/f": SUID_FILE }, { metacopy: true });
+    expect(await overlay.setattr(call, find("f"), { ...nothing, uid: 6, killSuidgid: false }, out())).toBe(0);
+    expect(await overlay.setattr(call, find("f"), { ...nothing, mode: 0o4777, killSuidgid: false }, out())).toBe(0);
+    expect(await withFault({ call: "fchmodat", errno: Errno.EIO }, () => step(overlay, find("f")))).toBe(Errno.EIO);
+    const mark = native.getxattrat(AT.FDCWD, join(base, "upper/f"), "trusted.overlay.metacopy", Buffer.alloc(8));
+    expect([mark, statSync(join(base, "upper/f")).size]).toEqual([0, 4]);
+    expect(await step(overlay, find("f"))).toBe(0);
+    expect([modeOf(join(base, "upper/f")), statSync(join(base, "upper/f")).size]).toEqual([0o777, 0]);
+  });
+}

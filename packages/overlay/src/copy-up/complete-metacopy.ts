@@ -50,7 +50,7 @@ async function complete(core: CopyUpContext, job: CopyUpJob, copy: Completion): 
   job.sizeBytes = job.truncate ? 0 : attr.size;
   // Writing takes the capabilities away.
   const capability = readCapability(target);
-  const content = job.truncate ? -upkeep.ftruncate(target, 0) || 0 : await copyContent(core, job, copy);
+  const content = job.truncate ? empty(job, target) : await copyContent(core, job, copy);
   const written = content || writeCapability(target, capability);
   if (written !== 0) emptyAgain(target, attr, capability);
   restoreTimes(target, attr);
@@ -63,6 +63,11 @@ async function complete(core: CopyUpContext, job: CopyUpJob, copy: Completion): 
   emptyAgain(target, attr, capability);
   restoreTimes(target, attr);
   return ABANDONED;
+}
+
+/** 0 or a positive errno. */
+function empty(job: CopyUpJob, fd: number): number {
+  return -(job.readies?.(fd) ?? 0) || -upkeep.ftruncate(fd, 0) || 0;
 }
 
 const CAPABILITY = "security.capability";

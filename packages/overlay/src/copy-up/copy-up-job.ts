@@ -23,6 +23,8 @@ export class CopyUpJob {
    * copy is abandoned if not.
    */
   stands: (() => boolean) | undefined;
+  /** The part of the truncation that may fail, for the same reason: a file keeps its data if it does. 0 or a negative errno. */
+  readies: ((fd: number) => number) | undefined;
   #waiting = 0;
   #cancelled = false;
   #result: Promise<number> | undefined;

@@ -36,6 +36,8 @@ export interface CopyUpOptions {
   changesFlags?: true;
   /** Of a truncation: whether it is still allowed. If not once the copy is made, the result is ABANDONED. */
   stands?: () => boolean;
+  /** Of a truncation: takes from the copy what the caller must not keep, before the copy is in place. 0 or a negative errno. */
+  readies?: (fd: number) => number;
   /** The name that is about to move or to go. */
   moves?: Dentry;
   /** Its times are about to become the current one: allowed where things may only be added (fs/attr.c may_setattr). */
@@ -64,6 +66,7 @@ export function copyUp(core: CopyUpContext, node: Node, options: CopyUpOptions):
     job.handsOver = options.handsOver === true;
     job.mayHave = mayHave(options);
     job.stands = options.stands;
+    job.readies = options.readies;
     const copied = begin(core, job, incomplete ? completeMetacopy : copyRegular);
     if (typeof copied === "number") {
       return copied !== 0 ? copied : linkCopy(core, job, options);

@@ -183,7 +183,10 @@ class OpenRequest implements PlannedOpen, Governed<OpenContext> {
     // An open that is sent elsewhere may have no name to come again by: the file keeps its data then.
     const options: CopyUpOptions = { permit, call, truncate: plan.truncates && plan.placement === "here", handsOver: true };
     options.appends = (flags & (O.APPEND | O.TRUNC)) === O.APPEND;
-    if (options.truncate) options.stands = this.#standing(core);
+    if (options.truncate) {
+      options.stands = this.#standing(core);
+      options.readies = (copy) => clearSuidIf(call.killSuidgid, permit, copy, call);
+    }
     const copied = copyUp(core, node, options);
     return andThen(copied, (status) => {
       if (status === ABANDONED) return this.#abandon();

@@ -144,7 +144,9 @@ class Setting extends GovernedOperation<IoContext> {
   #copyEmpty(core: IoContext, permit: Permit, node: Node): Status {
     const stands = this.#standing(core);
     const { copiedUp } = node;
-    return andThen(copyUp(core, node, { permit, call: this.call, truncate: true, stands }), (status) => {
+    const { call } = this;
+    const readies = (copy: number): number => clearSuidIf(this.#set.killSuidgid, permit, copy, call);
+    return andThen(copyUp(core, node, { permit, call, truncate: true, stands, readies }), (status) => {
       this.#abandoned = status === ABANDONED;
       this.#cut = status === 0 && !copiedUp;
       return this.#abandoned ? 0 : status;
