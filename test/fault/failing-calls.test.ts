@@ -7,10 +7,10 @@ import { mkdirSync, readdirSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { native } from "@sluice/native";
 import type { Overlay } from "@sluice/overlay";
-import { directory, file, plant, requires, scratch, type Tree, whiteout } from "@sluice/testkit";
+import { directory, file, hardLink, plant, requires, scratch, type Tree, whiteout } from "@sluice/testkit";
 import { AT, Attr, type CallContext, Errno, O, S, UTIME } from "@sluice/vfs";
 import { expect } from "vitest";
-import { withFault } from "../../packages/overlay/dist/layer/testing/with-fault.js";
+import { countCalls, withFault } from "../../packages/overlay/dist/layer/testing/with-fault.js";
 import { entry, opened, overlayOver } from "../e2e/harness/bare-overlay.js";
 
 const { test } = requires("CAP_SYS_ADMIN");
@@ -309,4 +309,28 @@ for (const [what, step] of Object.entries(EMPTYING)) {
     expect(await step(overlay, find("f"))).toBe(0);
     expect([modeOf(join(base, "upper/f")), statSync(join(base, "upper/f")).size]).toEqual([0o777, 0]);
   });
+}
+
+const LINKED: Tree = { "lower/f": SUID_FILE, "lower/d/g": hardLink("lower/f") };
+const CUT_CALLS = ["openat", "openat2", "ftruncate", "fchmodat", "linkat", "setxattrat", "renameat2", "moveKeepingTimes", "fsyncAsync"];
+
+for (const [what, step] of Object.entries(EMPTYING)) {
+  for (const [kind, more] of Object.entries({ "without an index": {}, "with an index": { index: "on" as const } })) {
+    test(`${what} ${kind} empties a lower file with several names, or fails and leaves its data`, async () => {
+      const untouched = planted(LINKED, more);
+      const ids = ["f", "d/g"].map(untouched.find);
+      const counts = await countCalls(CUT_CALLS, () => step(untouched.overlay, ids[0] as number));
+      for (const [call, count] of counts) {
+        for (let after = 0; after < count; after++) {
+          const { overlay, base, find } = planted(LINKED, more);
+          const [f] = [find("f"), find("d/g")];
+          const status = await withFault({ call, errno: Errno.ENOSPC, after, times: 1 }, () => step(overlay, f));
+          await overlay.destroy();
+          const found = entry();
+          expect(overlayOver(base, undefined, more).lookup(stranger, ROOT, "f", found)).toBe(0);
+          expect([call, after, status, found.attr.size]).toEqual([call, after, status, status === 0 ? 0 : 4]);
+        }
+      }
+    });
+  }
 }

@@ -232,7 +232,7 @@ export const mutants: readonly Mutant[] = [
   },
   {
     name: "O_TRUNC does not truncate",
-    patches: patch("open/execute-plan.js", "emptied ? cleared : effects(permit).ftruncate(fd, 0);", "emptied ? cleared : 0;"),
+    patches: patch("io/data.js", "return cleared < 0 ? cleared : effects(permit).ftruncate(fd, 0);", "return cleared;"),
     run: cases.opening,
   },
   {

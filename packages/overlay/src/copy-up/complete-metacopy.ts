@@ -37,7 +37,7 @@ export async function completeMetacopy(core: CopyUpContext, job: CopyUpJob): Pro
     return 0;
   } finally {
     closeFd(source);
-    if (target >= 0) closeFd(target);
+    if (target >= 0 && (status !== 0 || !job.takes(target))) closeFd(target);
     core.copyUps++;
     core.events.copyUp({ path: job.path, bytes: job.copiedBytes, durationMs: performance.now() - job.startedMs, status });
   }
@@ -50,10 +50,11 @@ async function complete(core: CopyUpContext, job: CopyUpJob, copy: Completion): 
   job.sizeBytes = job.truncate ? 0 : attr.size;
   // Writing takes the capabilities away.
   const capability = readCapability(target);
-  const content = job.truncate ? empty(job, target) : await copyContent(core, job, copy);
-  const written = content || writeCapability(target, capability);
+  const written = job.truncate
+    ? -(job.truncates?.(target) ?? 0) || 0
+    : (await copyContent(core, job, copy)) || writeCapability(target, capability);
   if (written !== 0) emptyAgain(target, attr, capability);
-  restoreTimes(target, attr);
+  if (written !== 0 || !job.truncate) restoreTimes(target, attr);
   if (written !== 0) return written;
   if (!core.config.volatile) {
     const synced = await syncIn(core.upper, target);
@@ -63,11 +64,6 @@ async function complete(core: CopyUpContext, job: CopyUpJob, copy: Completion): 
   emptyAgain(target, attr, capability);
   restoreTimes(target, attr);
   return ABANDONED;
-}
-
-/** 0 or a positive errno. */
-function empty(job: CopyUpJob, fd: number): number {
-  return -(job.readies?.(fd) ?? 0) || -upkeep.ftruncate(fd, 0) || 0;
 }
 
 const CAPABILITY = "security.capability";

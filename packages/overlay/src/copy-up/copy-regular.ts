@@ -89,7 +89,7 @@ function mayHaveContent({ sizeBytes, truncate, metadataOnly, node }: CopyUpJob):
 function fill(core: CopyUpContext, job: CopyUpJob, copy: FileCopy): Status {
   const { layer, object, target, attr, name } = copy;
   return andThen(fillData(core, job, copy), (filled) => {
-    const status = filled || copyMetadata(core, { source: object, target, attr }) || -(job.readies?.(target) ?? 0);
+    const status = filled || copyMetadata(core, { source: object, target, attr }) || -(job.truncates?.(target) ?? 0);
     if (status !== 0) return status;
     const mark = copyOrigin(core, layer, { source: object, target });
     // Other copies are marked while this one waits for the disk. Only a file with several names needs its mark afterwards.

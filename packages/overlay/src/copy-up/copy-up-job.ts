@@ -23,8 +23,8 @@ export class CopyUpJob {
    * copy is abandoned if not.
    */
   stands: (() => boolean) | undefined;
-  /** The part of the truncation that may fail, for the same reason: a file keeps its data if it does. 0 or a negative errno. */
-  readies: ((fd: number) => number) | undefined;
+  /** For the same reason it is made of the copy first: if it fails, the file keeps its data. 0 or a negative errno. */
+  truncates: ((fd: number) => number) | undefined;
   #waiting = 0;
   #cancelled = false;
   #result: Promise<number> | undefined;
@@ -57,11 +57,11 @@ export class CopyUpJob {
   }
 
   /**
-   * Takes the copy's descriptor for the caller that began the job. A caller that waits for a promise opens the copy again, since
-   * this descriptor may be gone by then.
+   * Takes the copy's descriptor for the caller that began the job. A caller that may cease to wait opens the copy again. One that truncates
+   * does not: its open must not fail any more.
    */
   takes(fd: number): boolean {
-    if (!this.handsOver || this.#result !== undefined) return false;
+    if (!this.handsOver || (this.#result !== undefined && !this.truncate)) return false;
     this.handedOver = fd;
     return true;
   }

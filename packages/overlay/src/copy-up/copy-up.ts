@@ -36,8 +36,10 @@ export interface CopyUpOptions {
   changesFlags?: true;
   /** Of a truncation: whether it is still allowed. If not once the copy is made, the result is ABANDONED. */
   stands?: () => boolean;
-  /** Of a truncation: takes from the copy what the caller must not keep, before the copy is in place. 0 or a negative errno. */
-  readies?: (fd: number) => number;
+  /** Of a truncation: makes it of the copy, before the copy is in place. 0 or a negative errno. */
+  truncates?: (fd: number) => number;
+  /** It has, and the copy is in place: others may have written since. */
+  emptied?: true;
   /** The name that is about to move or to go. */
   moves?: Dentry;
   /** Its times are about to become the current one: allowed where things may only be added (fs/attr.c may_setattr). */
@@ -56,6 +58,7 @@ export function copyUp(core: CopyUpContext, node: Node, options: CopyUpOptions):
   if (node.isDirectory) return copyUpDirectory(core, node);
   // The last waiter left, and the copy is about to stop: a caller that comes now begins another one.
   let job = core.copyUpJobs.get(node);
+  let begun: CopyUpJob | undefined;
   if (job?.cancelled === true) return job.ended.then(() => copyUp(core, node, options));
   if (job === undefined) {
     const parent = node.parent === undefined ? 0 : copyUpDirectory(core, node.parent);
@@ -66,21 +69,24 @@ export function copyUp(core: CopyUpContext, node: Node, options: CopyUpOptions):
     job.handsOver = options.handsOver === true;
     job.mayHave = mayHave(options);
     job.stands = options.stands;
-    job.readies = options.readies;
+    job.truncates = options.truncates;
     const copied = begin(core, job, incomplete ? completeMetacopy : copyRegular);
     if (typeof copied === "number") {
       return copied !== 0 ? copied : linkCopy(core, job, options);
     }
+    begun = job;
   }
   // A caller that waited for a copy of the attributes may need the data, and the names may have no links yet.
   return job.wait(options.call).then((status) => {
+    if (status === 0 && begun?.truncate === true) return linkCopy(core, begun, options);
     const isDone = status === ABANDONED ? options.stands?.() === false : status !== 0 || node.copiedUp;
     return isDone ? status : copyUp(core, node, options);
   });
 }
 
-/** The copy was made at once. Its descriptor goes to the caller once every name is linked. */
-function linkCopy(core: CopyUpContext, { node, handedOver }: CopyUpJob, options: CopyUpOptions): Status {
+/** The caller made the copy. Its descriptor goes to the caller once every name is linked. */
+function linkCopy(core: CopyUpContext, { node, handedOver, truncate }: CopyUpJob, options: CopyUpOptions): Status {
+  if (truncate) options.emptied = true;
   return andThen(linkNames(core, node, options), (status) => {
     if (handedOver === undefined) return status;
     if (status === 0) options.fd = handedOver;
@@ -91,10 +97,12 @@ function linkCopy(core: CopyUpContext, { node, handedOver }: CopyUpJob, options:
 
 /**
  * The index leads every name to the copy, so a change of the copy needs no link of a name if none can be made: the file has as many as its
- * file system allows, or flags that do not stand in the way of the change forbid it. The kernel links only the name that the caller uses.
+ * file system allows, or flags that do not stand in the way of the change forbid it. A truncation that the copy has made succeeded, whatever
+ * becomes of the names. The kernel links only the name that the caller uses.
  */
 function linkNames(core: CopyUpContext, node: Node, options: CopyUpOptions): Status {
   return andThen(linkUp(core, node), (status) => {
+    if (options.emptied === true) return 0;
     const allowed =
       status === Errno.EMLINK
         ? options.moves === undefined || !isBare(core, node, options.moves.parent, options.moves.name)

@@ -216,6 +216,12 @@ export function clearSuidIf(kills: boolean | undefined, permit: Permit, fd: numb
   return kills === true ? clearSuid(permit, fd, call) : 0;
 }
 
+/** 0 or the negative errno, and then the file has its data. */
+export function emptyFile(permit: Permit, fd: number, { call, kills }: { call: CallContext; kills: boolean | undefined }): number {
+  const cleared = clearSuidIf(kills, permit, fd, call);
+  return cleared < 0 ? cleared : effects(permit).ftruncate(fd, 0);
+}
+
 /** fsync(2) of an open file. */
 export function syncFile(core: IoContext, handle: FileHandle, dataOnly: boolean): Status {
   const file = core.handles.file(handle);

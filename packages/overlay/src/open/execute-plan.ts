@@ -5,14 +5,14 @@
 import { type Attr, type CallContext, Errno, O, type OpenOut } from "@sluice/vfs";
 import type { OpenContext } from "./open-context.js";
 import type { FallbackReason, OpenRecord, Ruling } from "../contract/gate.js";
-import { clearSuidIf } from "../io/data.js";
+import { emptyFile } from "../io/data.js";
 import { canBeMapped } from "../handles/content.js";
 import type { OpenFile } from "../handles/handle-table.js";
 import { type Backing, InodeIo } from "../node/inode-io.js";
 import { mayCachePages } from "../io/cached-pages.js";
 import { dropOtherPages } from "../io/other-pages.js";
 import type { HostLayer } from "../layer/host-layer.js";
-import { effects, sys } from "../layer/system-calls.js";
+import { sys } from "../layer/system-calls.js";
 import type { Permit } from "../layer/permit.js";
 import { giveNewId } from "../io/renumber.js";
 import { reserveForObserved } from "./observed-ids.js";
@@ -74,8 +74,7 @@ function sendElsewhere(core: OpenContext, open: PlannedOpen): number {
 
 /** 0 or the negative errno. */
 function truncate(permit: Permit, { call, fd, emptied }: PlannedOpen): number {
-  const cleared = clearSuidIf(call.killSuidgid, permit, fd, call);
-  return cleared < 0 || emptied ? cleared : effects(permit).ftruncate(fd, 0);
+  return emptied ? 0 : emptyFile(permit, fd, { call, kills: call.killSuidgid });
 }
 
 /** Sets `file.mode`, `file.fd` and `file.backing`, and counts the open. Returns why a granted open is mediated, or undefined. */

@@ -42,7 +42,7 @@ import type { Ruling } from "../contract/gate.js";
 import { govern, type Governed } from "../gate/govern.js";
 import { GRANTED } from "../gate/governs.js";
 import { hidesNode } from "../gate/hidden.js";
-import { clearSuidIf } from "../io/data.js";
+import { clearSuidIf, emptyFile } from "../io/data.js";
 import { shrinkLarge } from "../io/large-files.js";
 import { noteTruncated, wasTruncated } from "../journal/intents.js";
 import { statFd } from "../layer/system-calls.js";
@@ -185,11 +185,12 @@ class OpenRequest implements PlannedOpen, Governed<OpenContext> {
     options.appends = (flags & (O.APPEND | O.TRUNC)) === O.APPEND;
     if (options.truncate) {
       options.stands = this.#standing(core);
-      options.readies = (copy) => clearSuidIf(call.killSuidgid, permit, copy, call);
+      options.truncates = (copy) => emptyFile(permit, copy, { call, kills: call.killSuidgid });
     }
     const copied = copyUp(core, node, options);
     return andThen(copied, (status) => {
       if (status === ABANDONED) return this.#abandon();
+      if (options.emptied === true) this.#isEmptied(core);
       return status !== 0 ? status : this.#reopen(core, options.fd);
     });
   }
@@ -203,10 +204,14 @@ class OpenRequest implements PlannedOpen, Governed<OpenContext> {
     this.seen = undefined;
     this.waited = true;
     return emptied.then((done) => {
-      this.emptied = done;
-      if (done) noteTruncated(core, this.call);
+      if (done) this.#isEmptied(core);
       return 0;
     });
+  }
+
+  #isEmptied(core: OpenContext): void {
+    this.emptied = true;
+    noteTruncated(core, this.call);
   }
 
   /** Tells whether the open is still as it was judged, under the same policy. */

@@ -13,7 +13,7 @@ import {
   type Status,
   UTIME,
 } from "@sluice/vfs";
-import { copyUp } from "../copy-up/copy-up.js";
+import { type CopyUpOptions, copyUp } from "../copy-up/copy-up.js";
 import { ABANDONED } from "../copy-up/copy-up-job.js";
 import type { IoContext } from "../io/io-context.js";
 import { intentOn } from "../gate/describe-access.js";
@@ -23,7 +23,7 @@ import { GovernedOperation } from "../gate/governed-operation.js";
 import { governsAny } from "../gate/governs.js";
 import { visibleNode } from "../gate/hidden.js";
 import { type GovernedAccess, NO_ACCESS } from "../gate/judged-accesses.js";
-import { clearSuid, clearSuidIf } from "../io/data.js";
+import { clearSuid, clearSuidIf, emptyFile } from "../io/data.js";
 import type { OpenFile } from "../handles/handle-table.js";
 import { dropOtherPages } from "../io/other-pages.js";
 import { shrinkLarge, shrinkLargeNode } from "../io/large-files.js";
@@ -145,8 +145,10 @@ class Setting extends GovernedOperation<IoContext> {
     const stands = this.#standing(core);
     const { copiedUp } = node;
     const { call } = this;
-    const readies = (copy: number): number => clearSuidIf(this.#set.killSuidgid, permit, copy, call);
-    return andThen(copyUp(core, node, { permit, call, truncate: true, stands, readies }), (status) => {
+    const truncates = (copy: number): number => emptyFile(permit, copy, { call, kills: this.#set.killSuidgid });
+    const options: CopyUpOptions = { permit, call, truncate: true, stands, truncates };
+    return andThen(copyUp(core, node, options), (status) => {
+      this.#shrunk ||= options.emptied === true;
       this.#abandoned = status === ABANDONED;
       this.#cut = status === 0 && !copiedUp;
       return this.#abandoned ? 0 : status;
@@ -234,14 +236,19 @@ function apply(core: IoContext, permit: Permit, change: Change): number {
 }
 
 function truncateTo(core: IoContext, permit: Permit, change: Change, size: FileOffset): number {
-  const { node, set, call } = change;
+  const { node } = change;
+  const status = change.isShrunk ? 0 : truncateOpen(core, permit, change, size);
+  dropOtherPages(core, { node, nodeId: change.id }, { offset: size, length: 0 });
+  return status;
+}
+
+function truncateOpen(core: IoContext, permit: Permit, { node, set, call }: Change, size: FileOffset): number {
   const file = fileOf(core, set);
   const own = file?.write === true ? -1 : openWritable(core, node, O.WRONLY);
   const fd = file?.write === true ? file.fd : own;
   if (fd < 0) return -fd;
   const cleared = clearSuidIf(set.killSuidgid, permit, fd, call);
-  const status = cleared < 0 || change.isShrunk ? cleared : effects(permit).ftruncate(fd, size);
-  dropOtherPages(core, { node, nodeId: change.id }, { offset: size, length: 0 });
+  const status = cleared < 0 ? cleared : effects(permit).ftruncate(fd, size);
   if (own >= 0) closeFd(own);
   return -status || 0;
 }
