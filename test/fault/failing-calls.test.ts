@@ -334,3 +334,57 @@ for (const [what, step] of Object.entries(EMPTYING)) {
     });
   }
 }
+
+interface FailingStep {
+  tree: Tree;
+  calls: readonly string[];
+  step(overlay: Overlay, find: (path: string) => number): unknown;
+}
+
+const FAILING_STEPS: Record<string, FailingStep> = {
+  "a creation over a whiteout": {
+    tree: { "lower/d/x": "below", "upper/d/x": whiteout() },
+    calls: ["openat", "statx", "getxattrat"],
+    step: (overlay, find) => overlay.symlink(call, { parent: find("d"), name: "x" }, "to", entry()),
+  },
+  "the removal of an emptied directory": {
+    tree: { "lower/d/f": "below", "upper/d/f": whiteout() },
+    calls: ["openat", "openat2", "getxattrat"],
+    step: (overlay) => overlay.rmdir(call, ROOT, "d"),
+  },
+  "a rename of a directory over a whiteout": {
+    tree: { "upper/x/": directory(), "lower/y": "below", "upper/y": whiteout() },
+    calls: ["openat", "statx", "getxattrat"],
+    step: (overlay) => overlay.rename(call, { parent: ROOT, name: "x", newParent: ROOT, newName: "y", flags: 0 }),
+  },
+};
+
+for (const [what, { tree, calls, step }] of Object.entries(FAILING_STEPS)) {
+  test(`${what} fails with the error of the layer that fails`, async () => {
+    const untouched = planted(tree);
+    const counts = await countCalls(calls, () => step(untouched.overlay, untouched.find));
+    for (const [name, count] of counts) {
+      for (let after = 0; after < count; after++) {
+        const { overlay, find } = planted(tree);
+        const status = await withFault({ call: name, errno: Errno.EMFILE, after, times: 1 }, () => step(overlay, find));
+        expect([name, after, Math.abs(status as number)]).toEqual([name, after, status === 0 ? 0 : Errno.EMFILE]);
+      }
+    }
+  });
+}
+
+test("the count of links is right after a removal whose first try could not store it", async () => {
+  const many: Tree = { "lower/d/f": "data", "lower/d/g": hardLink("lower/d/f"), "lower/e/h": hardLink("lower/d/f") };
+  for (let after = 0; after < 12; after++) {
+    const { overlay, base, find } = planted(many, { index: "on" });
+    const [d] = [find("d"), find("d/f"), find("e/h")];
+    const remove = (): unknown => overlay.unlink(call, d, "f");
+    const status = await withFault({ call: "setxattrat", errno: Errno.ENOSPC, after, times: 1 }, remove);
+    expect([after, status === 0 ? 0 : await remove()]).toEqual([after, 0]);
+    await overlay.destroy();
+    const [next, parent, found] = [overlayOver(base, undefined, { index: "on" }), entry(), entry()];
+    expect(next.lookup(call, ROOT, "d", parent)).toBe(0);
+    expect(next.lookup(call, parent.nodeId, "g", found)).toBe(0);
+    expect([after, found.attr.nlink]).toEqual([after, 2]);
+  }
+});

@@ -58,10 +58,11 @@ function linkName(core: CopyUpContext, node: Node, name: Dentry): number {
   const indexed = node.indexed as IndexEntry;
   const into = core.fds.of(name.parent.upperDir as RealDir);
   if (into < 0) return -into;
-  if (statName(into, name.name, attr) === 0) return 0;
+  const entry = { fd: index.fd, name: node.realName };
+  // The link may have been made, and the count not been written.
+  if (statName(into, name.name, attr) === 0) return -writeNlink(core, entry, { to: "U", delta: indexed.nlinkDelta }) || 0;
   if (statName(index.fd, node.realName, attr) < 0) return Errno.EIO;
   const shown = attr.nlink + indexed.nlinkDelta;
-  const entry = { fd: index.fd, name: node.realName };
   noteName(core, node, name);
   markImpure(core, name.parent);
   // While the upper file's count changes, the count is told by the lower one's, which does not.

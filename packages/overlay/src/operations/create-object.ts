@@ -51,7 +51,8 @@ export function createObject(core: CopyUpContext, permit: Permit, creation: Crea
   const inWay = core.scratchAttr;
   const there = statName(dirFd, name, inWay);
   if (labelled && there === -Errno.ENOENT) return makeAside(core, permit, creation, { dirFd, overWhiteout: false });
-  if (there < 0 || !isAnyWhiteout(core.marks, { dirFd, name }, inWay)) return -Errno.EEXIST;
+  if (there < 0) return there === -Errno.ENOENT ? -Errno.EEXIST : there;
+  if (!isAnyWhiteout(core.marks, { dirFd, name }, inWay)) return -Errno.EEXIST;
   return makeAside(core, permit, creation, { dirFd, overWhiteout: true });
 }
 

@@ -70,13 +70,14 @@ class Removing extends GovernedOperation<OperationContext> {
   override prepare(core: OperationContext, permit: Permit): Status {
     const { parentId, name, directory } = this.removed;
     const parent = directoryOf(core, parentId);
-    const above = typeof parent === "number" ? 0 : copyUpDeep(core, parent);
+    if (typeof parent === "number") return parent;
+    const above = copyUpDeep(core, parent);
     if (above !== 0) return andThen(above, (status) => (status !== 0 ? status : this.prepare(core, permit)));
     if (core.linkIndex === undefined && !directory) return 0;
-    const node = typeof parent === "number" ? parent : childOf(core, parent, name);
-    // `commit` finds out again if it cannot be removed.
-    if (typeof node === "number" || typeof parent === "number") return 0;
-    if (directory) return node.isDirectory && mayTake(core, parent, node) === 0 ? this.#proveEmpty(core, node) : 0;
+    const node = childOf(core, parent, name);
+    if (typeof node === "number") return node;
+    // `commit` finds out that it is none.
+    if (directory) return node.isDirectory ? mayTake(core, parent, node) || this.#proveEmpty(core, node) : 0;
     if (!losesItsCount(core, node, parent, name)) return 0;
     return copyUp(core, node, { permit, call: this.call, truncate: false, metadataOnly: true, moves: { parent, name } });
   }

@@ -224,9 +224,9 @@ function renameReal(core: OperationContext, permit: Permit, plan: RenamePlan): n
   const into = core.fds.of(plan.newParent.upperDir as RealDir);
   if (from < 0 || into < 0) return from < 0 ? -from : -into;
   if (plan.exchange) return -renameat2(from, plan.name, into, plan.newName, RENAME.EXCHANGE) || 0;
-  const whiteoutThere =
-    statName(into, plan.newName, core.scratchAttr) === 0 &&
-    isAnyWhiteout(core.marks, { dirFd: into, name: plan.newName }, core.scratchAttr);
+  const there = statName(into, plan.newName, core.scratchAttr);
+  if (there < 0 && there !== -Errno.ENOENT) return -there;
+  const whiteoutThere = there === 0 && isAnyWhiteout(core.marks, { dirFd: into, name: plan.newName }, core.scratchAttr);
   const hidesSource = existsBelow(core, plan.parent, plan.name);
   if (whiteoutThere && (hidesSource || plan.node.isDirectory)) {
     // The whiteout at the target is needed at the source, or stands in a directory's way: they change places.
