@@ -25,6 +25,8 @@ const NOT_DRAWN = `## Calls that the random runs leave out
 | birth times | those of the copy after a copy-up on both; the mount may show the former one until the kernel asks for the attributes again |
 | copies whose attributes leave no room for the mark of their origin | the kernel refuses the copy-up (ENOSPC); the mount copies, and the file has another inode number from the next mount on |
 | whiteouts in directories that are not merged | nobody makes them, and the kernel lists them as names that do not exist |
+| writes to a full disk right after a removal | FUSE tells the daemon some milliseconds after unlink(2) that nobody uses the file any more. Until then it takes space, so a write may get ENOSPC; repeat it |
+| mounts with \`index=on\` over a layer without file handles, such as another overlay | the kernel logs a line and mounts without an index; Sluice refuses, so that nobody relies on an index that is not there |
 | order of a listing, access and change times, sizes of directories, block counts | differ between two runs of one implementation |
 `;
 

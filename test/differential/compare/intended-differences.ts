@@ -328,7 +328,8 @@ export const intendedDifferences: readonly IntendedDifference[] = [
   {
     name: "a refused call leaves nothing in upper",
     modes: EVERY,
-    reason: "The kernel copies up before it detects that it must refuse. Sluice checks first and leaves nothing behind.",
+    reason:
+      "The kernel copies up before it detects that it must refuse. Sluice checks first and leaves nothing behind. If the file system below refuses the change itself, such as a size beyond its largest file, the copy stays on both.",
     explains: ({ place, kernel, sluice }) =>
       place.kind === "upper" && place.refused.has(place.path) && (sluice === undefined || (place.swapped && kernel === undefined)),
     levels: ({ place }) => {
