@@ -46,7 +46,10 @@ export const engineCapabilities: EngineCapabilities = {
   tmpfile: { has: false, why: `${NOT_IN_LIBFUSE}: O_TMPFILE gives EOPNOTSUPP` },
   ioctl: { has: false, why: "the addon does not register it: file flags (lsattr, chattr) are not supported" },
   syncfs: { has: false, why: `${NOT_IN_LIBFUSE}: syncfs(2) reaches the kernel only` },
-  posixAcl: { has: false, why: "libfuse 2.9 does not agree on them: they are stored and not enforced; the group class of the mode holds" },
+  posixAcl: {
+    has: false,
+    why: "libfuse 2.9 does not agree on them: they are stored and not enforced; the group class of the mode holds, and the umask counts beside a default ACL",
+  },
   suidAndDevices: { has: false, why: "fusermount mounts nosuid and nodev" },
   clearsPrivileges: {
     has: false,
