@@ -24,8 +24,7 @@ interface Planted {
   find(path: string): number;
 }
 
-function planted(tree: Tree, more: Parameters<typeof overlayOver>[2] = {}): Planted {
-  const base = scratch();
+function planted(tree: Tree, more: Parameters<typeof overlayOver>[2] = {}, base = scratch()): Planted {
   plant(base, { "lower/": directory(), "upper/": directory(), ...tree });
   mkdirSync(join(base, "work"));
   const overlay = overlayOver(base, undefined, more);
@@ -282,6 +281,24 @@ for (const [what, step] of Object.entries(SUID_STEPS)) {
       expect(modeOf(path)).toBe(0o777);
     });
   }
+}
+
+for (const [kind, data] of Object.entries({ short: Buffer.from("new"), long: Buffer.alloc(300_000, "n") })) {
+  test(`a stranger's ${kind} append to an append-only file takes its set-user-ID bit away, if the file system below lets it`, async () => {
+    // ext4 refuses such an append, also of a file that no overlay shows.
+    const { overlay, base, find } = planted({ "upper/f": SUID_FILE }, {}, scratch({ on: "tmpfs", sizeMb: 32 }));
+    const [path, open] = [join(base, "upper/f"), opened()];
+    const fd = native.openat(AT.FDCWD, path, O.RDONLY, 0);
+    expect(native.setFlags(fd, native.getFlags(fd) | APPEND_ONLY)).toBe(0);
+    const f = find("f");
+    expect(await overlay.open(stranger, f, O.WRONLY | O.APPEND, open)).toBe(0);
+    const append = { ...write, data, size: data.length, handle: open.handle, flags: O.WRONLY | O.APPEND };
+    expect([await overlay.write(stranger, f, append, written), written.length]).toEqual([0, data.length]);
+    expect(readFileSync(path).equals(Buffer.concat([Buffer.from("data"), data]))).toBe(true);
+    expect(modeOf(path)).toBe(0o777);
+    free(path);
+    native.close(fd);
+  });
 }
 
 const truncate = { ...size, size: 0 };

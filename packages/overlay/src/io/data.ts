@@ -24,6 +24,7 @@ import { appendBegun, appendInTurn, noteAppend } from "./append-once.js";
 import { currentFd } from "./current-fd.js";
 import type { OpenFile } from "../handles/handle-table.js";
 import { pagesDropped } from "./cached-pages.js";
+import { APPEND_ONLY } from "../node/protection.js";
 import { dropOtherPages } from "./other-pages.js";
 import { transfer } from "./watched-io.js";
 
@@ -131,7 +132,10 @@ function writeAtOnce(
   out: { length: number },
 ): Status {
   const cleared = clearSuidIf(args.killSuidgid, permitOf(file), file.fd, call);
-  if (cleared < 0) return -cleared;
+  if (cleared < 0) {
+    const appended = writeUncleared(cleared, call, { file, args, flags: flagsOf(args.flags) }, args.size);
+    return appended < 0 ? -appended : finishWrite(core, file, { offset: args.offset, length: appended }, out);
+  }
   const begun = appendBegun(core, call, { fd: file.fd, args });
   const range = { offset: 0, length: args.size, position: begun ?? args.offset };
   const flags = flagsOf(args.flags);
@@ -172,12 +176,28 @@ async function writeRest(core: IoContext, call: CallContext, whole: WholeWrite, 
   const { offset, flags } = where.args;
   const act = (length: number): Promise<number> => {
     const cleared = clearSuidIf(args.killSuidgid, permitOf(file), file.fd, call);
-    if (cleared < 0) return Promise.resolve(cleared);
+    if (cleared < 0) return Promise.resolve(writeUncleared(cleared, call, whole, length));
     const write = (): Promise<number> => writeUpTo(where, length);
     return (where.flags & RWF.APPEND) === 0 ? write() : appendInTurn(core, call, file, write);
   };
   const done = file.watch === undefined ? await act(size) : await transfer(file, call, { kind: "write", offset, length: size, flags, act });
   return done < 0 ? -done : finishWrite(core, file, { offset: args.offset, length: done }, out);
+}
+
+/**
+ * The mode of an append-only file cannot be changed, but the host takes its bits away if a caller without CAP_FSETID appends to it. So the
+ * thread that has the caller's credentials writes. Gives the number of bytes or a negative errno, `cleared` for any other file.
+ */
+function writeUncleared(cleared: number, call: CallContext, { file, args, flags }: WholeWrite, length: number): number {
+  const has = cleared === -Errno.EPERM && call.uid !== 0 ? sys.getFlags(file.fd) : 0;
+  if (has < 0 || (has & APPEND_ONLY) === 0) return cleared;
+  const status = sys.asCaller(call.uid, call.gid, 0, call.groups);
+  if (status < 0) return cleared;
+  try {
+    return effects(permitOf(file)).pwrite(file.fd, args.data, { offset: 0, length, position: args.offset }, flags | RWF.APPEND);
+  } finally {
+    sys.asDaemon();
+  }
 }
 
 async function writeUpTo({ file, args, flags }: WholeWrite, length: number): Promise<number> {
