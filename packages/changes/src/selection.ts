@@ -70,6 +70,11 @@ export function namedBy(base: string, words: readonly string[]): ReadonlySet<str
   return new Set(pathsIn(base, words));
 }
 
+/** The paths among the words of which nothing is there. @param words as of `selectorOf`. @throws CliError */
+export function missingOf(base: string, words: readonly string[], isThere: (path: string) => boolean): string[] {
+  return words.filter((word) => !word.startsWith("!") && !pathsIn(base, [word]).some(isThere));
+}
+
 /** @param words paths below the directory, or absolute ones in it, and patterns of paths to leave out, which begin with "!" */
 export function selectorOf(base: string, words: readonly string[]): (path: string) => boolean {
   const paths = pathsIn(base, words);

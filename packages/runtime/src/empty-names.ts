@@ -6,7 +6,13 @@ import { wrong } from "./cli-error.js";
 
 /** The part of a commander `Command` that is needed here. */
 export interface ParsedCommand {
-  readonly options: readonly { readonly long?: string | undefined; readonly flags: string; attributeName(): string }[];
+  readonly options: readonly {
+    readonly long?: string | undefined;
+    readonly flags: string;
+    /** The command finds the bytes of its value by itself. */
+    readonly hasBytes?: boolean;
+    attributeName(): string;
+  }[];
   readonly registeredArguments: readonly { readonly required: boolean; name(): string }[];
   readonly processedArgs: readonly unknown[];
   opts(): Readonly<Record<string, unknown>>;
@@ -26,7 +32,7 @@ export function refuseEmptyNames(command: ParsedCommand): void {
   const values = command.opts();
   const option = command.options.find((each) => PATH.test(each.flags) && isEmpty(values[each.attributeName()]));
   if (option !== undefined) throw wrong(option.long ?? option.flags, "the name is empty", `write ${option.flags}`);
-  const lossy = command.options.find((each) => PATH.test(each.flags) && isLossy(values[each.attributeName()]));
+  const lossy = command.options.find((each) => each.hasBytes !== true && PATH.test(each.flags) && isLossy(values[each.attributeName()]));
   if (lossy !== undefined) throw wrong(lossy.long ?? lossy.flags, "the name is not valid UTF-8", "reach it by a symbolic link");
   const empty = command.registeredArguments.find((each, index) => each.name() !== COMMAND && isEmpty(command.processedArgs[index]));
   if (empty !== undefined) throw wrong(empty.name().toUpperCase(), "it is empty", empty.required ? "name it" : "name it, or leave it out");

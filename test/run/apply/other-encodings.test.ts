@@ -1,5 +1,5 @@
 // Names that are no UTF-8 as words of the command line: Node passes other bytes on.
-import { readdirSync } from "node:fs";
+import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { requires, type ScriptResult } from "@sluice/testkit";
 import { expect } from "vitest";
 import { NEEDS, Project, rootsViewsShareProcess } from "../sandboxed.js";
@@ -25,6 +25,23 @@ test(
     expect(await withWord(["apply", "one", "é"], "\\301")).toMatchObject({ code: 0 });
     const names = readdirSync(project.base, "latin1").sort();
     expect(names).toEqual(["f", "\xc1", "\xc3\xa9"]);
+  },
+  LIMIT_MS,
+);
+
+test(
+  "a conflict is decided by a name that is not UTF-8, in one word with its option",
+  async () => {
+    const project = new Project("root", {});
+    const name = Buffer.from(`${project.base}/\xc0`, "latin1");
+    writeFileSync(name, "old\n");
+    const script = `for name in *; do echo session > "$name"; done`;
+    expect((await project.sluice(["run", "--name", "one", "--", "sh", "-c", script])).code).toBe(0);
+    writeFileSync(name, "directory\n");
+    expect(await project.sluice(["apply", "one"], { before: `set -- "$@" "$(printf -- '--take-session=\\300')"` })).toMatchObject({
+      code: 0,
+    });
+    expect(readFileSync(name, "utf8")).toBe("session\n");
   },
   LIMIT_MS,
 );

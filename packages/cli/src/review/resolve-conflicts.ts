@@ -1,6 +1,6 @@
 /** Decides on each conflict: by options, by a clean merge, or by the person at the terminal. */
 import { conflictLabel, type Difference, selectorOf } from "@sluice/changes";
-import { CliError, escapeName, EXIT, wrong } from "@sluice/runtime/cli";
+import { CliError, escapeName, escapeTextName, EXIT, wrong } from "@sluice/runtime/cli";
 import { ask } from "./ask-terminal.js";
 
 export interface ConflictArguments {
@@ -35,7 +35,7 @@ function byOptions(base: string, conflicts: readonly Difference[], args: Conflic
     for (const word of words) {
       const isNamed = selectorOf(base, [word]);
       const named = conflicts.filter(({ path }) => isNamed(path));
-      if (named.length === 0) throw wrong(option, `${word} names no conflict`, "see 'sluice diff'");
+      if (named.length === 0) throw wrong(option, `${escapeTextName(word)} names no conflict`, "see 'sluice diff'");
       for (const one of named) {
         if (choice === "merge" && one.merge === undefined)
           throw wrong(option, `${escapeName(one.path)} cannot be merged`, "take the session's or the directory's");

@@ -5,7 +5,9 @@ import {
   type Differences,
   forgetUndo,
   hasApply,
+  isWithin,
   linkNames,
+  missingOf,
   namedBy,
   noteStates,
   passStates,
@@ -17,7 +19,7 @@ import {
   reviewPlace,
   selectorOf,
 } from "@sluice/changes";
-import { type LayerStack, type Tree } from "@sluice/layer-tools";
+import { type LayerPath, type LayerStack, MountedOver, type Tree } from "@sluice/layer-tools";
 import { native, openBeneath, restoreOpened } from "@sluice/native";
 import { escapeTextName, wrong } from "@sluice/runtime/cli";
 import { O } from "@sluice/vfs";
@@ -193,10 +195,31 @@ export function heldBackIn({ selected, named }: Review): Difference[] {
   return selected.filter(({ path, heldBack }) => heldBack !== undefined && !named.has(path));
 }
 
-/** @param words paths and `!patterns`. @throws CliError, also if they select nothing though there are changes */
+/** Whether the session or the layers below it have something at the path. */
+function isThere({ stack, all }: Pick<Review, "stack" | "all">, path: string): boolean {
+  if (path === "" || all.list.some((one) => isWithin(one.path, path))) return true;
+  if (path.split("/").some((name) => ["", ".", ".."].includes(name))) return false;
+  try {
+    let at: readonly LayerPath[] = stack.roots();
+    for (const name of path.split("/")) at = stack.resolve(at, name);
+    return at.length > 0;
+  } catch (error) {
+    if (error instanceof MountedOver) return true;
+    throw error;
+  }
+}
+
+/** @param words paths and `!patterns`. @throws CliError, also if they select nothing though there are changes, or if one of the paths is unknown */
 function select({ stack, all }: Pick<Review, "stack" | "all">, base: string, words: readonly string[]): Review {
   const isSelected = selectorOf(base, words);
   const selected = all.list.filter(({ path }) => isSelected(path));
+  const missing = missingOf(base, words, (path) => isThere({ stack, all }, path));
+  if (missing.length > 0 && all.list.length > 0)
+    throw wrong(
+      missing.map(escapeTextName).join(" "),
+      "there is no such path, nor a change of one (ENOENT)",
+      "see 'sluice diff' without paths",
+    );
   if (selected.length === 0 && all.list.length > 0)
     throw wrong(words.map(escapeTextName).join(" "), "no change has such a path", "see 'sluice diff' without paths");
   return { stack, all, selected, named: namedBy(base, words) };

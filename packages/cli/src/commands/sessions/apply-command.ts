@@ -21,6 +21,9 @@ Examples:
   sluice apply brave-otter --take-session src/a.c --take-directory package.json
 `;
 
+/** Its path may be a name that is not UTF-8: see argument-bytes.ts of packages/changes. */
+const decision = (flags: string, text: string): Option => Object.assign(new Option(flags, text).argParser(collect), { hasBytes: true });
+
 export function addApplyCommand(program: Command): void {
   program
     .command("apply")
@@ -29,13 +32,9 @@ export function addApplyCommand(program: Command): void {
     .argument("[paths...]", "only changes in these paths; '!PATTERN' leaves out")
     .option("--overwrite", "apply conflicting changes, too: the session's files win, and nothing is merged")
     .option("--skip-conflicts", "leave conflicting changes in the session, unless they merge cleanly")
-    .addOption(
-      new Option("--take-session <path>", "of conflicts in this path take the session's files; may be repeated").argParser(collect),
-    )
-    .addOption(
-      new Option("--take-directory <path>", "keep the directory's files; the session forgets its own; may be repeated").argParser(collect),
-    )
-    .addOption(new Option("--take-merge <path>", "take the merge, with markers at its conflicts; may be repeated").argParser(collect))
+    .addOption(decision("--take-session <path>", "of conflicts in this path take the session's files; may be repeated"))
+    .addOption(decision("--take-directory <path>", "keep the directory's files; the session forgets its own; may be repeated"))
+    .addOption(decision("--take-merge <path>", "take the merge, with markers at its conflicts; may be repeated"))
     .option("--json", "report as JSON")
     .addHelpText("after", NOTES)
     .action(async (name: string, words: string[], args: ApplyArguments) =>
