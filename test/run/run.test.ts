@@ -37,12 +37,12 @@ describe.each(CALLERS)("as %s", (caller) => {
       const again = await project.sluice(["run", "--resume", "one", "--json", "--", "sh", "-c", "cat n; ls gone; rm -r dir; true"]);
       expect(again.stdout).toBe("new\n");
       const report = JSON.parse(again.stderr.split("\n").at(-2) ?? "") as unknown;
-      const changes = { modified: 1, added: 1, deleted: 2, replaced: 0, metadata: 0 };
+      const changes = { modified: 1, added: 1, deleted: 3, replaced: 0, metadata: 0 };
       expect(report).toMatchObject({ session: "one", base: project.base, exitCode: 0, changes, outcome: "kept", kept: true });
 
       const listed = await project.sluice(["sessions", "--json"]);
       expect(JSON.parse(listed.stdout)).toMatchObject([{ name: "one", directory: project.base, running: false, policy: "agent", changes }]);
-      expect((await project.sluice(["sessions"])).stdout).toMatch(/^NAME .*\none .* 1 modified, 1 added, 2 deleted\n$/);
+      expect((await project.sluice(["sessions"])).stdout).toMatch(/^NAME .*\none .* 1 modified, 1 added, 3 deleted\n$/);
       expect(await project.sluice(["discard", "one"])).toMatchObject({ code: 0, stderr: "one: discarded\n" });
       expect(existsSync(project.session("one"))).toBe(false);
     },

@@ -131,17 +131,22 @@ export function differenceLine(stack: LayerStack, one: Difference, origin: Diffe
 
 const KINDS: Partial<Record<Kind, string>> = { metadata: "with other metadata", covered: "below a mount" };
 
-/** "2 modified, 1 added; 1 changed underneath" */
-export function summaryOf(shown: readonly Difference[]): string {
+/** "2 modified, 1 added" */
+export function kindsOf(shown: readonly Difference[]): string {
   const count = (kind: Kind): string[] => {
     const found = shown.filter((one) => kindOf(one) === kind).length;
     return found === 0 ? [] : [`${found} ${KINDS[kind] ?? kind}`];
   };
   const kinds = (["modified", "added", "deleted", "renamed", "type changed", "metadata", "covered"] as const).flatMap(count);
+  return kinds.length === 0 ? "no changes" : kinds.join(", ");
+}
+
+/** "2 modified, 1 added; 1 changed underneath" */
+export function summaryOf(shown: readonly Difference[]): string {
   const conflicts = shown.filter(({ conflict }) => conflict !== undefined).length;
   const held = shown.filter(({ heldBack }) => heldBack !== undefined).length;
   return [
-    kinds.length === 0 ? "no changes" : kinds.join(", "),
+    kindsOf(shown),
     ...(conflicts === 0 ? [] : [`${conflicts} changed underneath`]),
     ...(held === 0 ? [] : [`${held} held back`]),
   ].join("; ");

@@ -11,6 +11,7 @@ export {
   differenceLine,
   type DifferenceReport,
   kindOf,
+  kindsOf,
   reportOf,
   shownDifferences,
   summaryOf,
@@ -21,7 +22,7 @@ export { linkNames } from "./link-names.js";
 export { forTerminal } from "./patch/for-terminal.js";
 export { restoreOriginalIds } from "./restore-ids.js";
 export { reviewLayers } from "./review.js";
-export { reviewPlace } from "./review-session.js";
+export { listChanges, reviewPlace } from "./review-session.js";
 export { missingOf, namedBy, selectorOf } from "./selection.js";
 export type { Differences } from "./walk-differences.js";
 export { missingInPatch, parentsOf, patchesOf, statLines } from "./write-patch.js";

@@ -6,10 +6,11 @@ import { type Place, SLOTS_IN_BASE } from "./apply/place.js";
 import { Earlier } from "./apply/restored.js";
 import { keptNames } from "./apply/finish.js";
 import { appliedStates } from "./apply/undo.js";
-import { isWithin, type OnProgress } from "./difference.js";
+import { type Difference, isWithin, type OnProgress } from "./difference.js";
 import { findMerges } from "./merge.js";
+import { findRenames } from "./renames.js";
 import { reviewLayers } from "./review.js";
-import type { Differences } from "./walk-differences.js";
+import { type Differences, findDifferences } from "./walk-differences.js";
 
 /** The session shows the replaced files of applies, whose undo needs them: they are no part of any change. */
 function withoutSlots(stack: LayerStack, all: Differences): Differences {
@@ -19,14 +20,26 @@ function withoutSlots(stack: LayerStack, all: Differences): Differences {
   return { ...all, list: all.list.filter(({ path }) => !names.some((name) => isWithin(path, name))) };
 }
 
+function stackOf({ upper, frozen = [], base, snapshot }: Place): LayerStack {
+  // A session shows its snapshot, but its changes go to the directory as it is now.
+  const dataOnly = snapshot === undefined ? [] : [snapshot];
+  return new LayerStack([upper, ...frozen, base], { uppers: 1 + frozen.length, dataOnly });
+}
+
+/** The differences, without what is known of somebody else's changes, policies and other names of the files. @throws CliError */
+export function listChanges(place: Place): Difference[] {
+  const stack = stackOf(place);
+  const all = withoutSlots(stack, findDifferences(stack));
+  findRenames(stack, all.list);
+  return all.list;
+}
+
 /** @throws CliError */
 export function reviewPlace(place: Place, onProgress?: OnProgress): { stack: LayerStack; all: Differences } {
-  const { upper, frozen = [], base, begun } = place;
-  const merging = [upper, ...frozen, base];
-  // A session shows its snapshot, but its changes go to the directory as it is now.
-  const dataOnly = place.snapshot === undefined ? [] : [place.snapshot];
-  const stack = new LayerStack(merging, { uppers: 1 + frozen.length, dataOnly });
-  const snapshot = place.snapshot === undefined ? undefined : merging.length;
+  const { frozen = [], begun } = place;
+  const stack = stackOf(place);
+  // The number of the layer that only has data, in the stack.
+  const snapshot = place.snapshot === undefined ? undefined : 1 + frozen.length + 1;
   const records = new BaseRecords(place.records ?? []);
   const earlier = new Earlier(place);
   const formsOf = (path: string, attr: Attr): Attr[] => earlier.formsOf(path, attr);

@@ -1,17 +1,17 @@
 /** The end of `sluice run`: the summary, and the fate of the session: an option decides, or the person at the terminal. */
 import { writeFileSync } from "node:fs";
 import { constants } from "node:os";
-import { type Difference, differenceLine, shownDifferences } from "@sluice/changes";
+import { type Difference, differenceLine, kindsOf, shownDifferences } from "@sluice/changes";
 import { native, toText } from "@sluice/native";
 import { CliError, codeOf, errorLine, failed } from "@sluice/runtime/cli";
-import { type ChangeCounts, hasAny, isUntouched, summaryOf } from "@sluice/sandbox";
+import { isUntouched } from "@sluice/sandbox";
 import type { Session } from "@sluice/sessions";
 import { applyReview } from "./apply-session.js";
 import { ask, hasTerminal, surviveQuestions } from "./ask-terminal.js";
 import { countedNames, deniedIn, readActivity } from "./session-activity.js";
 import { behind, discardSession, placeOf, completeLayers, type Review, reviewSession, soleUpper } from "./session-changes.js";
 import { showReview } from "./show-changes.js";
-import { countReviewed } from "./unseen-changes.js";
+import { type ChangeCounts, countFound } from "./found-changes.js";
 
 export const ON_EXIT = ["ask", "apply", "keep", "discard"] as const;
 export type OnExit = (typeof ON_EXIT)[number];
@@ -37,6 +37,8 @@ interface CommandEnd {
 
 interface Ending extends CommandEnd {
   session: Session;
+  /** As the last line of `sluice diff`: "2 modified, 1 added". */
+  kinds: string;
   changes: ChangeCounts;
   conflicts: number;
   heldBack: ReturnType<typeof deniedIn>;
@@ -46,9 +48,9 @@ interface Ending extends CommandEnd {
   tell(line: string): void;
 }
 
-function summaryLine({ changes, conflicts, heldBack, denied }: Ending): string {
+function summaryLine({ kinds, conflicts, heldBack, denied }: Ending): string {
   const underneath = conflicts === 0 ? undefined : `${conflicts} changed underneath`;
-  const parts = [summaryOf(changes), underneath, countedNames(heldBack, "held back"), countedNames(denied, "denied")];
+  const parts = [kinds, underneath, countedNames(heldBack, "held back"), countedNames(denied, "denied")];
   return parts.filter((part) => part !== undefined).join(" · ");
 }
 
@@ -158,8 +160,8 @@ export async function endRun(session: Session, { exitCode, failure }: CommandEnd
   process.exitCode = exitCode;
   completeLayers(session);
   const found = isUntouched(session) ? [] : (await reviewSession(placeOf(session), [])).all.list;
-  const changes = countReviewed(session, found);
-  const hasChanges = hasAny(changes);
+  const [kinds, changes] = [kindsOf(shownDifferences(found)), countFound(found)];
+  const hasChanges = found.length > 0;
   // Only of one upper layer changes can be applied.
   const review = async (): Promise<Review> => reviewSession(await soleUpper(session), []);
   const conflicts = found.filter(({ conflict }) => conflict !== undefined).length;
@@ -168,7 +170,7 @@ export async function endRun(session: Session, { exitCode, failure }: CommandEnd
   const quiet = args.json === true;
   const tell = (line: string): void => void (quiet || process.stderr.write(`sluice: ${line}\n`));
   const denied = deniedIn(readActivity(session));
-  const ending: Ending = { session, exitCode, failure, changes, conflicts, heldBack, denied, review, tell };
+  const ending: Ending = { session, exitCode, failure, kinds, changes, conflicts, heldBack, denied, review, tell };
   const onExit = args.onExit ?? "ask";
   const asks = onExit === "ask" && !quiet && hasTerminal() && !TOLD_TO_END.includes(exitCode);
   const summary = summaryLine(ending);

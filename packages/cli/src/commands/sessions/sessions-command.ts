@@ -1,9 +1,8 @@
 /** `sluice sessions`: the sessions of `sluice run`. */
-import { MountedOver } from "@sluice/layer-tools";
 import { escapeTextName, errorLine, table } from "@sluice/runtime/cli";
-import { type ChangeCounts, countChanges, hasAny, isUntouched, summaryOf } from "@sluice/sandbox";
 import { becomeOwner, listSessions, type Session } from "@sluice/sessions";
 import type { Command } from "commander";
+import type { ChangeCounts } from "../../review/found-changes.js";
 
 const STEPS = [
   { seconds: 86_400, unit: "d" },
@@ -18,32 +17,26 @@ function age(created: string): string {
   return `${Math.floor(seconds / step.seconds)} ${step.unit}`;
 }
 
+interface Changes {
+  counts: ChangeCounts;
+  /** As the last line of `sluice diff`. */
+  text: string;
+}
+
 interface Row {
   session: Session;
   running: boolean;
-  changes: ChangeCounts | Error;
+  changes: Changes | Error;
 }
 
-/** Undefined if a mount in the directory covers a part of it. */
-function countQuickly(session: Session): ChangeCounts | undefined {
+async function count(session: Session): Promise<Changes | Error> {
   try {
-    return countChanges(session);
-  } catch (error) {
-    if (error instanceof MountedOver) return undefined;
-    throw error;
-  }
-}
-
-/** Most sessions have a change that their names, sizes and times tell. Only of others everything is compared. */
-async function count(session: Session): Promise<ChangeCounts | Error> {
-  try {
-    const counts = countQuickly(session);
-    if (counts !== undefined && (hasAny(counts) || isUntouched(session))) return counts;
-    const [{ placeOf, reviewSession }, { countReviewed }] = await Promise.all([
-      import("../../review/session-changes.js"),
-      import("../../review/unseen-changes.js"),
+    const [{ kindsOf, shownDifferences }, { changesIn, countFound }] = await Promise.all([
+      import("@sluice/changes"),
+      import("../../review/found-changes.js"),
     ]);
-    return countReviewed(session, (await reviewSession(placeOf(session), [])).all.list);
+    const found = changesIn(session);
+    return { counts: countFound(found), text: kindsOf(shownDifferences(found)) };
   } catch (error) {
     return error as Error;
   }
@@ -62,7 +55,7 @@ async function look(session: Session): Promise<Row> {
 
 function cells({ session, running, changes }: Row): string[] {
   const { name, base, record } = session;
-  const shown = changes instanceof Error ? "unknown" : summaryOf(changes);
+  const shown = changes instanceof Error ? "unknown" : changes.text;
   return [name, escapeTextName(base), age(record.created), escapeTextName(record.policy), running ? "running" : "", shown];
 }
 
@@ -76,7 +69,7 @@ function plain({ session, running, changes }: Row): unknown {
   const marks = checkpoints.map((one) => ({ name: one.name, created: one.created }));
   return {
     ...{ name, directory: base, created, policy, command, running, checkpoints: marks },
-    changes: changes instanceof Error ? null : changes,
+    changes: changes instanceof Error ? null : changes.counts,
   };
 }
 
