@@ -158,11 +158,15 @@ function openSlotsAgain({ fd }: { fd: number }, { slots, steps }: ApplyRecord): 
   return openIn(fd, slots.name);
 }
 
+/** An object that somebody changed since: it stays there. */
+export interface Stuck {
+  path: string;
+  /** The path that got the object from before the apply, if the directory had one. */
+  former: string | undefined;
+}
+
 interface Reversed {
-  /** The paths of objects that somebody changed since: they stay there. */
-  stuck: string[];
-  /** The paths beside those that got what the directory had there. */
-  formers: string[];
+  stuck: Stuck[];
   /** The session has newer objects there. */
   newer: string[];
   /** As `Steps.regrouped`. */
@@ -183,8 +187,14 @@ function reverseAll(place: Place, directory: number, record: ApplyRecord, left?:
     for (const step of record.steps) steps.openNew(step);
     const stuck = [...record.steps].reverse().filter((step) => steps.reverse(step) !== undefined);
     const beside = new FormerObjects(place.base.fd, slots ?? -1, own);
-    const formers = stuck.flatMap((step) => beside.putBeside(step) ?? []);
-    return { stuck: stuck.map(({ path }) => path), formers, newer: steps.newer, lost: steps.lost, regrouped: steps.regrouped };
+    const placed = stuck.map((step): Stuck => ({ path: step.path, former: beside.putBeside(step) }));
+    // If somebody removed the applied object, the former one got its place again.
+    return {
+      stuck: placed.filter(({ path, former }) => path !== former),
+      newer: steps.newer,
+      lost: steps.lost,
+      regrouped: steps.regrouped,
+    };
   } finally {
     own.close();
     if (slots !== undefined) native.close(slots);
@@ -221,10 +231,14 @@ function hasNotedRestored(place: Place, record: ApplyRecord): boolean {
 }
 
 /** Once: the next command finds nothing to reverse. @throws CliError if something could not be */
-function tellOfRest(place: Place, record: ApplyRecord, { stuck, formers, lost }: Reversed): void {
-  const others = stuck.length === 0 ? "" : `, but not ${stuck.map(escapeName).join(", ")}, which changed since`;
+function tellOfRest(place: Place, record: ApplyRecord, { stuck, lost }: Pick<Reversed, "stuck" | "lost">): void {
+  const others = stuck.length === 0 ? "" : `, but not ${stuck.map(({ path }) => escapeName(path)).join(", ")}, which changed since`;
   if (lost.length > 0) throw removedFiles(place, record, { paths: lost, outcome: `${REST_UNDONE}${others}` });
-  if (stuck.length > 0) throw staying(stuck, formers);
+  if (stuck.length > 0)
+    throw staying(
+      stuck.map(({ path }) => path),
+      stuck.flatMap(({ former }) => former ?? []),
+    );
 }
 
 /** The base becomes as it was before the apply, and nothing stays of it. @throws CliError also if it is so, but that cannot be noted */
@@ -251,8 +265,15 @@ function putBack(place: Place, left: number, { path, index }: { path: string; in
   return true;
 }
 
-/** The base becomes as it was, and the session has its changes again. */
-export function finishUndo(place: Place, directory: number, record: ApplyRecord): Pick<Reversed, "newer" | "regrouped"> {
+/**
+ * The base becomes as it was, and the session has its changes again. @param tells that of objects that stay: otherwise it is an error. @throws CliError
+ */
+export function finishUndo(
+  place: Place,
+  directory: number,
+  record: ApplyRecord,
+  { tells = false } = {},
+): Pick<Reversed, "newer" | "regrouped" | "stuck"> {
   const names = stillKnown(place, record.names);
   const reversed = inApply(place, `${UNDO}/${LEFT}`, (left): Reversed => {
     const { newer, ...rest } = reverseAll(place, directory, record, left);
@@ -269,6 +290,6 @@ export function finishUndo(place: Place, directory: number, record: ApplyRecord)
   // A slot may have a name of a file that stays: its removal is the last change.
   noteRestored(place, { steps: record.steps, names });
   discard(place, UNDO);
-  if (reversed !== undefined) tellOfRest(place, record, reversed);
-  return reversed ?? { newer: [], regrouped: [] };
+  if (reversed !== undefined) tellOfRest(place, record, tells ? { ...reversed, stuck: [] } : reversed);
+  return reversed ?? { newer: [], regrouped: [], stuck: [] };
 }

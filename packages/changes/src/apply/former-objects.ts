@@ -46,8 +46,9 @@ export class FormerObjects {
     throw unfit(escapeName(step.path), "nothing can be put beside it (EEXIST)", `remove the files '*${SUFFIX}-*' there`);
   }
 
-  /** Beside the path, or beside the nearest directory above it that is still there. */
+  /** The path itself if it is free, else beside it, or beside the nearest directory above it that is still there. */
   *#candidates(path: string): Iterable<string> {
+    yield path;
     const parents = [...above(path)].sort((one, other) => other.length - one.length);
     const [parent = ""] = parents;
     const name = path.slice(path.lastIndexOf("/") + 1);

@@ -2,8 +2,9 @@
 import { join } from "@sluice/layer-tools";
 import { native, readNames } from "@sluice/native";
 import { unfit } from "@sluice/runtime/cli";
+import type { Attr } from "@sluice/vfs";
 import { sealOf } from "../identity.js";
-import { finishUndo, inApply, removedFiles } from "./finish.js";
+import { finishUndo, inApply, removedFiles, type Stuck } from "./finish.js";
 import { isOwn } from "./own-objects.js";
 import { APPLY, look, must, openIn, type Place, UNDO } from "./place.js";
 import { isInode } from "./steps.js";
@@ -22,15 +23,35 @@ import {
   writeKnown,
 } from "./record.js";
 
-/** The paths that somebody changed since, or added to a directory that would go. */
-function changedSince(place: Place, { seals, steps }: ApplyRecord): string[] {
+interface Since {
+  /** The paths that somebody changed, or added to a directory that would go. */
+  changed: string[];
+  /** Those that somebody removed: what the directory had there before can return. */
+  removed: string[];
+}
+
+/** Whether an object from before the apply can return to the path, at which nothing is. */
+function hasRoom(base: number, path: string): boolean {
+  const slash = path.lastIndexOf("/");
+  return slash < 0 || look(base, path.slice(0, slash)) !== undefined;
+}
+
+function isStillSealed(earlier: Earlier, path: string, seal: string | null, attr: Attr | undefined): boolean {
+  if (attr === undefined || seal === null) return attr === undefined && seal === null;
+  return sealOf(attr) === seal || earlier.formsOf(path, attr).some((form) => sealOf(form) === seal);
+}
+
+function happenedSince(place: Place, { seals, steps }: ApplyRecord): Since {
   const base = place.base.fd;
   const earlier = new Earlier(place);
-  const changed = seals.flatMap(([path, seal]) => {
+  const replaced = new Set(steps.flatMap((step) => (step.do === "replace" ? [step.path] : [])));
+  const [changed, removed]: [string[], string[]] = [[], []];
+  for (const [path, seal] of seals) {
     const attr = look(base, path);
-    if ((attr === undefined ? null : sealOf(attr)) === seal) return [];
-    return attr !== undefined && earlier.formsOf(path, attr).some((form) => sealOf(form) === seal) ? [] : [path];
-  });
+    if (isStillSealed(earlier, path, seal, attr)) continue;
+    const isRemoved = attr === undefined && (!replaced.has(path) || hasRoom(base, path));
+    (isRemoved ? removed : changed).push(path);
+  }
   const mine = new Set(seals.map(([path]) => path));
   for (const step of steps) {
     if (step.do === "furnish" || step.do === "remove" || !step.directory || changed.includes(step.path)) continue;
@@ -41,7 +62,7 @@ function changedSince(place: Place, { seals, steps }: ApplyRecord): string[] {
     if (typeof names === "number") must(names, step.path, "the directory cannot be read");
     else changed.push(...names.map((name) => join(step.path, name)).filter((path) => !mine.has(path)));
   }
-  return changed;
+  return { changed, removed };
 }
 
 /** @throws CliError if somebody removed replaced objects: those of a session on another mount lie in the directory */
@@ -66,23 +87,30 @@ function writersOf({ base }: Place, { steps }: ApplyRecord): Writers {
   );
 }
 
-/** `newer`: the session has newer changes at these paths. `regrouped`: these keep the group that the apply gave them. */
+/**
+ * `newer`: the session has newer changes at these paths. `regrouped`: these keep the group that the apply gave them. `removed`: somebody removed
+ * the applied objects. `stuck`: objects that stay, since somebody changed them.
+ */
 export type Undone =
-  | { done: true; paths: number; newer: string[]; regrouped: string[] }
+  | { done: true; paths: number; newer: string[]; regrouped: string[]; removed: string[]; stuck: Stuck[] }
   | { done: false; changed: string[]; writers: Writers };
 
-/** The session is locked, and recovered. @returns the paths that keep it from being undone, if there are any. @throws CliError */
-export function undoApply(place: Place): Undone {
+/**
+ * The session is locked, and recovered. @param skipChanged objects that somebody changed stay, and the rest is undone
+ * @returns the paths that keep it from being undone, if there are any. @throws CliError
+ */
+export function undoApply(place: Place, { skipChanged = false } = {}): Undone {
   const undone = inApply(place, UNDO, (directory): Undone | undefined => {
     const record = readApplyRecord(directory, DONE, place.directory.path);
     if (record === undefined) return undefined;
-    const changed = changedSince(place, record);
+    const { changed, removed } = happenedSince(place, record);
     const writers = writersOf(place, record);
-    if (changed.length > 0 || writers.size > 0) return { done: false, changed, writers };
+    if ((changed.length > 0 && !skipChanged) || writers.size > 0) return { done: false, changed, writers };
     checkKept(place, directory, record);
     must(native.renameat2(directory, DONE, directory, UNDOING, 0), place.directory.path, "the record of the apply cannot be renamed");
     must(native.fsync(directory), place.directory.path, "it cannot be synced");
-    return { done: true, paths: record.seals.length, ...finishUndo(place, directory, record) };
+    const rest = finishUndo(place, directory, record, { tells: true });
+    return { done: true, paths: record.seals.length - rest.stuck.length, removed, ...rest };
   });
   if (undone === undefined) throw unfit(place.name, "nothing of this session was applied, or it was undone", "see 'sluice diff'");
   return undone;

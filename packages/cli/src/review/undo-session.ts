@@ -31,7 +31,10 @@ function refuse({ name }: Session, { changed, writers }: Extract<Undone, { done:
       changed.length > 0
         ? `${changed.length} of the applied files changed since: nothing was undone`
         : `programs write ${held.length} of the applied files: nothing was undone`,
-    remedy: changed.length > 0 ? "move your changes away, or edit the files by hand" : "end the programs, and run the command again",
+    remedy:
+      changed.length > 0
+        ? `to keep these and undo the rest, run: sluice undo --skip-changed ${name}`
+        : "end the programs, and run the command again",
     exitCode: EXIT.CONFLICT,
   });
 }
@@ -40,7 +43,16 @@ function tell({ base, name }: Session, what: string, wasDiscarded: boolean): voi
   process.stdout.write(`undone in ${escapeTextName(base)}: ${what} of session ${name}${wasDiscarded ? ", which is there again" : ""}\n`);
 }
 
-export async function undo(name: string | undefined): Promise<void> {
+function tellOfFiles({ newer, regrouped, removed, stuck }: Extract<Undone, { done: true }>): void {
+  const say = (path: string, what: string): void => void process.stderr.write(`sluice: ${escapeName(path)}: ${what}\n`);
+  for (const path of newer) say(path, "the session has a newer change, and keeps that one");
+  for (const path of regrouped) say(path, "it keeps the group that the apply gave it, since you are not in its former one");
+  for (const path of removed) say(path, "it was removed since the apply");
+  for (const { path, former } of stuck)
+    say(path, `it changed since, and stays${former === undefined ? "" : `; the file from before the apply is ${escapeName(former)}`}`);
+}
+
+export async function undo(name: string | undefined, { skipChanged = false }: { skipChanged?: boolean }): Promise<void> {
   becomeOwner();
   const session = name === undefined ? lastApplied() : openSession(name, { discarded: true });
   await session.lock();
@@ -50,14 +62,11 @@ export async function undo(name: string | undefined): Promise<void> {
   const recovery = recoverSession(session);
   // That was the last apply: an earlier one stays.
   if (recovery === "apply undone" || recovery === "undo finished") return tell(session, "the last apply", wasDiscarded);
-  const undone = undoApply(await soleUpper(session));
+  const undone = undoApply(await soleUpper(session), { skipChanged });
   if (!undone.done) {
     if (wasDiscarded) session.setDiscarded(true);
     refuse(session, undone);
   }
-  for (const path of undone.newer)
-    process.stderr.write(`sluice: ${escapeName(path)}: the session has a newer change, and keeps that one\n`);
-  for (const path of undone.regrouped)
-    process.stderr.write(`sluice: ${escapeName(path)}: it keeps the group that the apply gave it, since you are not in its former one\n`);
+  tellOfFiles(undone);
   tell(session, counted(undone.paths, "path"), wasDiscarded);
 }

@@ -3,7 +3,8 @@ import type { Command } from "commander";
 
 const NOTES = `
 The directory becomes as it was before the last apply of the session, or of the session that was applied last, and the session has its
-changes again. If a file changed since the apply, the command lists such files and changes nothing (exit code 5).
+changes again. If a file changed since the apply, the command lists such files and changes nothing (exit code 5). With --skip-changed such files
+stay as they are, the ones from before the apply are put beside them as NAME.before-apply, and the rest is undone.
 `;
 
 export function addUndoCommand(program: Command): void {
@@ -11,6 +12,9 @@ export function addUndoCommand(program: Command): void {
     .command("undo")
     .description("reverse the last apply")
     .argument("[session]", "by default the one that was applied last")
+    .option("--skip-changed", "leave files that changed since the apply, and undo the rest")
     .addHelpText("after", NOTES)
-    .action(async (name: string | undefined) => (await import("../../review/undo-session.js")).undo(name));
+    .action(async (name: string | undefined, args: { skipChanged?: boolean }) =>
+      (await import("../../review/undo-session.js")).undo(name, args),
+    );
 }
