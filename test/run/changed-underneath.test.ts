@@ -354,3 +354,22 @@ test(
   },
   LIMIT_MS,
 );
+
+test(
+  "a new file is a conflict if another directory took the place of the session's, and none if that is back",
+  async () => {
+    const project = await changed("root", "echo new > new");
+    renameSync(project.base, `${project.base}.old`);
+    mkdirSync(project.base);
+    expect(await project.sluice(["diff", "one"], { cwd: "/" })).toMatchObject({
+      stdout: "A new [in another directory underneath]\n1 added; 1 changed underneath\n",
+    });
+    const refused = await project.sluice(["apply", "one"], { cwd: "/" });
+    expect([refused.code, readdirSync(project.base)]).toEqual([5, []]);
+    renameSync(project.base, `${project.base}.other`);
+    renameSync(`${project.base}.old`, project.base);
+    expect(await project.sluice(["apply", "one"], { cwd: "/" })).toMatchObject({ code: 0, stderr: "" });
+    expect(read(project, "new")).toBe("new\n");
+  },
+  LIMIT_MS,
+);

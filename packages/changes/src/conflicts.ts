@@ -36,6 +36,8 @@ export interface Known {
   snapshot?: number | undefined;
   /** In nanoseconds since 1970, if it was forked or merged: its upper layer is younger. */
   begun?: bigint | undefined;
+  /** Somebody made another directory at the path of the base. */
+  isOtherBase?: boolean | undefined;
 }
 
 export const NOTHING_KNOWN: Known = { applied: new Map(), records: new BaseRecords([]) };
@@ -73,7 +75,9 @@ class Judge {
 
   conflictOf(difference: Difference): string | undefined {
     const { path, before, after } = difference;
-    if (before === undefined) return this.#isOrphan(difference) ? "deleted underneath" : undefined;
+    if (before === undefined && this.#isOrphan(difference)) return "deleted underneath";
+    // Without the directory of an addition only the place tells what it belongs to.
+    if (before === undefined) return this.#known.isOtherBase === true ? "in another directory underneath" : undefined;
     if (this.#isExpected(path, before, after)) return undefined;
     const forms = this.#known.formsOf?.(path, before.object.attr) ?? [];
     const isExpected = forms.some((attr) => this.#isExpected(path, { ...before, object: { ...before.object, attr } }, after));

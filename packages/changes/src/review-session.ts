@@ -36,14 +36,14 @@ export function listChanges(place: Place): Difference[] {
 
 /** @throws CliError */
 export function reviewPlace(place: Place, onProgress?: OnProgress): { stack: LayerStack; all: Differences } {
-  const { frozen = [], begun } = place;
+  const { frozen = [], begun, isOtherBase = false } = place;
   const stack = stackOf(place);
   // The number of the layer that only has data, in the stack.
   const snapshot = place.snapshot === undefined ? undefined : 1 + frozen.length + 1;
   const records = new BaseRecords(place.records ?? []);
   const earlier = new Earlier(place);
   const formsOf = (path: string, attr: Attr): Attr[] => earlier.formsOf(path, attr);
-  const known = { applied: appliedStates(place), formsOf, keptNames: keptNames(place), records, begun, snapshot };
+  const known = { applied: appliedStates(place), formsOf, keptNames: keptNames(place), records, begun, snapshot, isOtherBase };
   const all = withoutSlots(stack, reviewLayers(stack, known, onProgress));
   findMerges(stack, all.list, { records, directory: place.directory.path });
   return { stack, all };

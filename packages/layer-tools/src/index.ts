@@ -11,7 +11,7 @@ export { mend, mendText } from "./mend.js";
 export { type UpperItem, walkUppers } from "./merge-uppers.js";
 export { isMark, readTarget, readXattrs, shownName } from "./read-object.js";
 export { resetLayer } from "./reset-layer.js";
-export { isCovered, join, MountedOver, openTree, readAsMount, type Tree, treeOf } from "./tree.js";
+export { isCovered, isOfOverlay, join, MountedOver, openTree, readAsMount, type Tree, treeOf } from "./tree.js";
 export { Deeper, unnested } from "./unnested.js";
 export { dataOf, shownPath, walkMerged } from "./walk-layers.js";
 export { type Change, type ChangeKind, kindOfChange, typeName, walkUpper } from "./walk-upper.js";

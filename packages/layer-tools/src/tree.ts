@@ -42,6 +42,16 @@ export function openTree(path: string, userXattr: boolean): Tree {
   return treeOf(path, fd, userXattr);
 }
 
+const STATFS_WORDS = 12;
+/** OVERLAYFS_SUPER_MAGIC and FUSE_SUPER_MAGIC. */
+const OVERLAYS: readonly number[] = [0x794c7630, 0x65735546];
+
+/** Whether the directory is that of an overlay, which copies an object up when it is moved: the copy has the same number, and was born then. */
+export function isOfOverlay(base: number): boolean {
+  const facts = new Float64Array(STATFS_WORDS);
+  return native.fstatfs(base, facts) >= 0 && OVERLAYS.includes(facts[0] as number);
+}
+
 /** A mount shows no file system that is mounted within its layers, and neither do these tools. Otherwise the remedy is that of the caller. */
 export const remedyFor = (status: number, remedy: string): string =>
   status === -Errno.EXDEV ? "unmount the file system that is mounted there" : remedy;

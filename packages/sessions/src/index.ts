@@ -1,4 +1,5 @@
 /** Sessions of `sluice run`: a directory each, with a record, the layers of the view, and a lock that its runner holds. Layers may be shared. */
+export { isOtherBase } from "./base-birth.js";
 export { becomeOwner } from "./become-owner.js";
 export { realAccountHome, realHome } from "./home-directories.js";
 export { splitName } from "./names.js";

@@ -26,6 +26,8 @@ export interface SessionRecord {
   readonly name: string;
   /** The directory that the session works on: an absolute path. */
   readonly base: string;
+  /** Its time of birth; null if that is unknown. */
+  readonly baseBorn: string | null;
   readonly ownerUid: number;
   /** The marks of its layers are user.overlay.* attributes. */
   readonly userXattr: boolean;
@@ -61,6 +63,7 @@ const FIELDS: { readonly [Field in keyof SessionRecord]: (value: unknown) => boo
   version: (value) => value === VERSION,
   name: (value) => typeof value === "string",
   base: (value) => typeof value === "string" && value.startsWith("/"),
+  baseBorn: (value) => value === null || typeof value === "string",
   ownerUid: Number.isSafeInteger,
   userXattr: (value) => typeof value === "boolean",
   created: (value) => typeof value === "string" && !Number.isNaN(Date.parse(value)),
@@ -76,8 +79,8 @@ const FIELDS: { readonly [Field in keyof SessionRecord]: (value: unknown) => boo
 };
 
 /** Records of earlier versions lack these. */
-const ABSENT: Pick<SessionRecord, "begun" | "snapshot" | "layers" | "homeLayers" | "checkpoints" | "discarded"> = {
-  ...{ begun: null, snapshot: null, layers: [], homeLayers: [], checkpoints: [], discarded: false },
+const ABSENT: Pick<SessionRecord, "baseBorn" | "begun" | "snapshot" | "layers" | "homeLayers" | "checkpoints" | "discarded"> = {
+  ...{ baseBorn: null, begun: null, snapshot: null, layers: [], homeLayers: [], checkpoints: [], discarded: false },
 };
 
 function parse(text: string, path: string): SessionRecord {

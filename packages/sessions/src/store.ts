@@ -2,6 +2,7 @@
 import { native, readNames, toBytes, toText } from "@sluice/native";
 import { inInitialNamespace, failed, unfit } from "@sluice/runtime/cli";
 import { AT, Attr, Errno, errnoName, RENAME } from "@sluice/vfs";
+import { baseBirth } from "./base-birth.js";
 import { checkName, drawHidden, drawName, isName } from "./names.js";
 import { holdingLayers, holdingLayersFor, makeUpper, openLayerTree, removeUnused } from "./layers.js";
 import { type Checkpoint, removeRecord, type SessionRecord, writeRecord } from "./record.js";
@@ -170,7 +171,7 @@ export function createSession(
   const userXattr = ownerUid !== 0 || !inInitialNamespace();
   return make(
     {
-      ...{ version: 1, name: "", base, ownerUid, userXattr, created: new Date().toISOString() },
+      ...{ version: 1, name: "", base, baseBorn: baseBirth(base), ownerUid, userXattr, created: new Date().toISOString() },
       ...{ begun: null, snapshot: null, layers: [], homeLayers: [], checkpoints: [], discarded: false },
       ...{ command, policy, runner: null },
     },

@@ -2,7 +2,7 @@
  * Takes differences over into the base, all or nothing. New objects are made in slots beside it, on the same file system. Then each step
  * is one rename. A record on disk makes the next command undo or finish an apply that was killed at any point.
  */
-import { type Hit, isDirectory, type LayerStack } from "@sluice/layer-tools";
+import { type Hit, isDirectory, isOfOverlay, type LayerStack } from "@sluice/layer-tools";
 import { native, openBeneath, randomBytes, StatWord } from "@sluice/native";
 import { escapeName, unfit } from "@sluice/runtime/cli";
 import { AT, Attr, Errno, O } from "@sluice/vfs";
@@ -15,7 +15,7 @@ import { isOwn, MovableObjects, OwnPlaces } from "./own-objects.js";
 import { APPLY, isClosed, isProtected, look, must, openIn, type Place, SLOTS_IN_BASE } from "./place.js";
 import { Plan, type Planned, reviewed } from "./plan.js";
 import { type ApplyRecord, BEGUN, type Closed, DONE, type Inode, slotsOf, writeApplyRecord } from "./record.js";
-import { isOfOverlay, Steps } from "./steps.js";
+import { Steps } from "./steps.js";
 
 const PRIVATE = 0o700;
 const MODE_BITS = 0o7777;

@@ -21,6 +21,8 @@ export interface Place {
   readonly name: string;
   /** The directory that the changes go to. */
   readonly base: Tree;
+  /** It is not the directory that the session began on, but one that somebody made at its path. */
+  readonly isOtherBase?: boolean | undefined;
   readonly upper: Tree;
   /** The layers of a forked session between the two, the topmost first. Nothing is applied or undone while there are any. */
   readonly frozen?: readonly Tree[];

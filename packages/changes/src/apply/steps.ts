@@ -41,16 +41,6 @@ export const inodeOf = ({ words, ino }: Attr): Inode => ({
   born: `${words[StatWord.btimeHi]}:${words[StatWord.btimeLo]}.${words[StatWord.btimeNsec]}`,
 });
 
-const STATFS_WORDS = 12;
-/** OVERLAYFS_SUPER_MAGIC and FUSE_SUPER_MAGIC. */
-const OVERLAYS: readonly number[] = [0x794c7630, 0x65735546];
-
-/** Whether the directory is that of an overlay, which copies an object up when it is moved: the copy has the same number, and was born then. */
-export function isOfOverlay(base: number): boolean {
-  const facts = new Float64Array(STATFS_WORDS);
-  return native.fstatfs(base, facts) >= 0 && OVERLAYS.includes(facts[0] as number);
-}
-
 /** The inode of an object of the directory. */
 export const lowerInodeOf = (attr: Attr, ofOverlay: boolean): Inode => ({ ...inodeOf(attr), ...(ofOverlay ? { born: "" } : {}) });
 

@@ -29,6 +29,7 @@ import {
   addRestored,
   forgetShownIds,
   hasShownIds,
+  isOtherBase,
   listRestored,
   listSessions,
   removeSession,
@@ -57,7 +58,7 @@ export function placeOf(session: Session): SessionPlace {
   const [[upper, ...frozen], records] = session.settled(() => [session.openLayers() as [Tree, ...Tree[]], session.openRecords()] as const);
   const { begun, snapshot } = session.record;
   return {
-    ...{ name: session.name, base, upper, frozen, records, directory },
+    ...{ name: session.name, base, isOtherBase: isOtherBase(session.record, base), upper, frozen, records, directory },
     snapshot: snapshot === null ? undefined : session.openLowest(),
     begun: begun === null ? undefined : BigInt(begun),
     restored: { list: () => listRestored(session.base), add: (files) => addRestored(session, files) },
