@@ -1,5 +1,5 @@
 /** Undoes the last apply of a session, if nobody changed its files since. */
-import { join } from "@sluice/layer-tools";
+import { isDirectory, join } from "@sluice/layer-tools";
 import { native, readNames } from "@sluice/native";
 import { unfit } from "@sluice/runtime/cli";
 import type { Attr } from "@sluice/vfs";
@@ -30,10 +30,10 @@ interface Since {
   removed: string[];
 }
 
-/** Whether an object from before the apply can return to the path, at which nothing is. */
-function hasRoom(base: number, path: string): boolean {
-  const slash = path.lastIndexOf("/");
-  return slash < 0 || look(base, path.slice(0, slash)) !== undefined;
+/** Whether somebody removed what the apply put at the path: what was there before can return. Otherwise the directory above is another object. */
+function isRemoved(base: number, path: string, replaced: boolean): boolean {
+  const parent = look(base, path.slice(0, Math.max(0, path.lastIndexOf("/"))));
+  return parent === undefined ? !replaced : isDirectory(parent);
 }
 
 function isStillSealed(earlier: Earlier, path: string, seal: string | null, attr: Attr | undefined): boolean {
@@ -49,8 +49,7 @@ function happenedSince(place: Place, { seals, steps }: ApplyRecord): Since {
   for (const [path, seal] of seals) {
     const attr = look(base, path);
     if (isStillSealed(earlier, path, seal, attr)) continue;
-    const isRemoved = attr === undefined && (!replaced.has(path) || hasRoom(base, path));
-    (isRemoved ? removed : changed).push(path);
+    (attr === undefined && isRemoved(base, path, replaced.has(path)) ? removed : changed).push(path);
   }
   const mine = new Set(seals.map(([path]) => path));
   for (const step of steps) {
