@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { cleanUp, requires, scratch, treeHash } from "@sluice/testkit";
 import { describe, expect } from "vitest";
 import { chooseSeed } from "../fault/exercisers/policies.js";
-import { CALLERS, NEEDS, procFile, Project, rootsViewsShareProcess, testsInTurn } from "./sandboxed.js";
+import { CALLERS, CLI, NEEDS, procFile, Project, rootsViewsShareProcess, testsInTurn } from "./sandboxed.js";
 
 rootsViewsShareProcess();
 
@@ -349,6 +349,19 @@ test(
     words[8] = 'a\nline "and" $more';
     const { stdout, stderr } = await project.sluice(["run", "--", "sh", "-c", 'echo $#; echo "$1" "$9" "${10}"', "sh", ...words]);
     expect(stdout, stderr).toBe(`12001\nit's a\nline "and" $more two words 8\n`);
+  },
+  LIMIT_MS,
+);
+
+test(
+  "a session cannot begin in the sandbox of another one, and says so",
+  async () => {
+    const project = new Project("root", FILES);
+    const inner = `'${process.execPath}' '${CLI}' run --name inner -- true; echo $?`;
+    const words = ["run", "--name", "outer", "--", "env", "XDG_STATE_HOME=/tmp/state", "sh", "-c", inner];
+    const { stdout, stderr } = await project.sluice(words);
+    expect(stdout, stderr).toBe("3\n");
+    expect(stderr).toContain("sluice: run: no session can begin in the sandbox of session outer: run it outside of 'sluice run'\n");
   },
   LIMIT_MS,
 );

@@ -6,7 +6,7 @@ import { CliError, ENDING, type EndingSignal, type SignalExit, wrong } from "@sl
 import { noteShownIds, realAccountHome, realHome, type Session, statePath } from "@sluice/sessions";
 import { bwrapArguments, type Confinement, hasPlaces } from "./bwrap-arguments.js";
 import { CallerTerminal } from "./caller-terminal.js";
-import { checkDevices } from "./check-devices.js";
+import { checkDevices, refuseInSession } from "./check-devices.js";
 import { forwardSignals } from "./command-process.js";
 import { environmentFor } from "./environment.js";
 import { findPrograms, type Programs } from "./find-programs.js";
@@ -363,6 +363,7 @@ export async function runSession(run: SessionRun): Promise<CommandEnd> {
       run.view?.giveUp();
       throw toldToEnd(run.toldToEnd);
     }
+    refuseInSession();
     checkDevices();
     closeInherited();
     toRead = filesToRead();
