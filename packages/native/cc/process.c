@@ -266,6 +266,26 @@ static napi_value accept_socket(napi_env env, napi_callback_info info) {
   return result(env, accept4(fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK));
 }
 
+static int64_t socket_option(int fd, int option) {
+  int value = 0;
+  socklen_t size = sizeof value;
+  return getsockopt(fd, SOL_SOCKET, option, &value, &size) < 0 ? -errno : value;
+}
+
+static napi_value socket_kind(napi_env env, napi_callback_info info) {
+  struct args args = args_read(env, info, 1);
+  napi_value object;
+  int fd = arg_int(&args, 0);
+  if (args.failure) return args_failed(&args);
+  int64_t domain = socket_option(fd, SO_DOMAIN);
+  if (domain < 0) return result_number(env, domain);
+  napi_create_object(env, &object);
+  set_number(env, object, "domain", (double)domain);
+  set_number(env, object, "type", (double)socket_option(fd, SO_TYPE));
+  set_number(env, object, "listens", (double)socket_option(fd, SO_ACCEPTCONN));
+  return object;
+}
+
 const struct exported process_functions[] = {
   {"dropGroups", drop_groups},
   {"becomeUser", become_user},
@@ -288,5 +308,6 @@ const struct exported process_functions[] = {
   {"unixConnect", unix_connect},
   {"seqpacketConnect", seqpacket_connect},
   {"acceptSocket", accept_socket},
+  {"socketKind", socket_kind},
   {NULL, NULL},
 };

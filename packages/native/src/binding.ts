@@ -116,6 +116,12 @@ export interface PeerCredentials {
   gid: number;
 }
 
+export interface SocketKind {
+  domain: number;
+  type: number;
+  listens: number;
+}
+
 export interface Native extends CopyCalls, GuardCalls, NameCalls {
   // --- /dev/fuse -------------------------------------------------------------------------------------------
   /** open("/dev/fuse", O_RDWR | O_NONBLOCK | O_CLOEXEC). */
@@ -338,6 +344,8 @@ export interface Native extends CopyCalls, GuardCalls, NameCalls {
   seqpacketConnect(path: string): number;
   /** A connection that waits at a listening socket, non-blocking and close-on-exec; -EAGAIN if there is none. */
   acceptSocket(fd: number): number;
+  /** SO_DOMAIN, SO_TYPE, and SO_ACCEPTCONN: 1 if it listens, else 0. -ENOTSOCK, -EBADF (O_PATH). */
+  socketKind(fd: number): SocketKind | number;
   /** An unnamed pair of connected SOCK_SEQPACKET sockets, non-blocking, into `out`. Of a pair of SOCK_STREAM the first alone is. */
   seqpacketPair(out: Int32Array): number;
   streamPair(out: Int32Array): number;

@@ -31,6 +31,10 @@ export const MS = {
 /** umount2(2) flags. */
 export const MNT = { FORCE: 1, DETACH: 2, EXPIRE: 4, UMOUNT_NOFOLLOW: 8 } as const;
 
+/** socket(2): domains and types. */
+export const AF = { UNIX: 1 } as const;
+export const SOCK = { STREAM: 1, SEQPACKET: 5 } as const;
+
 /** open_tree(2) flags; AT_EMPTY_PATH and AT_RECURSIVE may be added. */
 export const OPEN_TREE = { CLONE: 1 } as const;
 

@@ -117,6 +117,8 @@ describe("unix sockets", () => {
     const listener = native.unixListen(path, 0o600, 4);
     const client = native.unixConnect(path);
     const accepted = native.acceptSocket(listener);
+    expect(native.socketKind(listener)).toEqual({ domain: 1, type: 1, listens: 1 });
+    expect(native.socketKind(client)).toEqual({ domain: 1, type: 1, listens: 0 });
     expect(native.write(client, Buffer.from("one"), 0, 3)).toBe(3);
     const bytes = Buffer.alloc(8);
     expect(readSync(accepted, bytes, 0, 8, null)).toBe(3);
@@ -132,5 +134,6 @@ describe("unix sockets", () => {
     expect(native.peerCredentials(scratch.dir)).toBe(-88);
     expect(native.peerGroups(scratch.dir, new Uint32Array(1))).toBe(-88);
     expect(native.peerPidfd(scratch.dir)).toBe(-88);
+    expect(native.socketKind(scratch.dir)).toBe(-88);
   });
 });

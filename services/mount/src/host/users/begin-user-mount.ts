@@ -18,7 +18,7 @@ import {
 } from "@sluice/mount-control";
 import { check, native } from "@sluice/native";
 import { codeOf, failed, unfit, wrong } from "@sluice/runtime/cli";
-import { O, S } from "@sluice/vfs";
+import { O } from "@sluice/vfs";
 import type { MountConfig } from "../../config/mount-config.js";
 import { type HandedSession, handedFds, handedFrom } from "../../keeper/handed-session.js";
 import { mountPlan, type ServerConfig, type SupervisedMount } from "../../keeper/start-keeper.js";
@@ -27,7 +27,14 @@ import { type Tell, toStandardError } from "../../preflight/tell.js";
 import { serverMask } from "../../privilege/least-privilege.js";
 import { refuseConfined } from "./confined-peer.js";
 import { HANDED_FD } from "../../keeper/serve-for-keeper.js";
-import { type GivenDirectory, lookAtFile, lookAtGiven, refuseForeignMountpoint, refuseUncovering } from "./given-directories.js";
+import {
+  type GivenDirectory,
+  lookAtFile,
+  lookAtGiven,
+  lookAtSocket,
+  refuseForeignMountpoint,
+  refuseUncovering,
+} from "./given-directories.js";
 import { type Peer, peerOfSocket } from "./peer-of-socket.js";
 import { POLICY_BYTES } from "./user-records.js";
 import { rehearseWith } from "./rehearse-user-mount.js";
@@ -88,9 +95,10 @@ function lookAtAll(spec: UserSpec, fds: readonly number[]): Given {
 /** Its server uses them with the user's rights. `queue` begins with its descriptors. @throws CliError */
 function lookAtSession({ control, answers, decisionLog }: UserSpec, queue: number[], table: readonly MountRow[]): HandedSession {
   const directory = lookAtGiven(queue.shift() as number, "directory of the session", table).fd;
-  const [life, controlFd] = [true, control].map((isGiven) => (isGiven ? lookAtFile(queue.shift() as number, S.IFSOCK) : -1));
-  const answersFd = answers ? lookAtFile(queue.shift() as number, S.IFREG) : -1;
-  return { directory, life: life as number, control: controlFd as number, answers: answersFd, logsDecisions: decisionLog };
+  const life = lookAtSocket(queue.shift() as number, "life");
+  const controlFd = control ? lookAtSocket(queue.shift() as number, "control") : -1;
+  const answersFd = answers ? lookAtFile(queue.shift() as number) : -1;
+  return { directory, life, control: controlFd, answers: answersFd, logsDecisions: decisionLog };
 }
 
 /** @throws CliError */

@@ -5,7 +5,7 @@
 import { readFileSync, readlinkSync } from "node:fs";
 import { basename } from "node:path";
 import { alreadyMounted, isBeneath, type MountRow, readMountTable } from "@sluice/mount-control";
-import { native, StatWord, toBytes } from "@sluice/native";
+import { AF, native, SOCK, StatWord, toBytes } from "@sluice/native";
 import { AT, Attr, errnoName, O, S } from "@sluice/vfs";
 import { unfit } from "@sluice/runtime/cli";
 
@@ -71,10 +71,26 @@ export function lookAtGiven(fd: number, role: string, table: readonly MountRow[]
   return { fd, path, mount };
 }
 
-/** `type`: S_IFSOCK or S_IFREG. @throws CliError if it is of another type, or not open for anything */
-export function lookAtFile(fd: number, type: number): number {
-  if (look(fd) < 0 || (attr.mode & S.IFMT) !== type || (native.statusFlags(fd) & O.PATH) !== 0)
-    throw unfit(pathOf(fd), "this part of a session is no socket, or no open file (EINVAL)", "use 'sluice run --host-service'");
+const OWN_CLIENT = "use 'sluice run --host-service'";
+
+/** @throws CliError if it is no regular file that is open */
+export function lookAtFile(fd: number): number {
+  if (look(fd) < 0 || (attr.mode & S.IFMT) !== S.IFREG || (native.statusFlags(fd) & O.PATH) !== 0)
+    throw unfit(pathOf(fd), "this part of a session is no regular file, or not open (EINVAL)", OWN_CLIENT);
+  return fd;
+}
+
+const SOCKETS = {
+  life: { type: SOCK.SEQPACKET, listens: 0, words: "the socket of a session's life is no unix socket of records" },
+  control: { type: SOCK.STREAM, listens: 1, words: "the control socket of a session is no unix stream socket that listens" },
+} as const;
+
+/** @throws CliError if no server of a session could use it */
+export function lookAtSocket(fd: number, role: keyof typeof SOCKETS): number {
+  const { type, listens, words } = SOCKETS[role];
+  const kind = native.socketKind(fd);
+  if (typeof kind === "number" || kind.domain !== AF.UNIX || kind.type !== type || kind.listens !== listens)
+    throw unfit(pathOf(fd), `${words} (EINVAL)`, OWN_CLIENT);
   return fd;
 }
 
