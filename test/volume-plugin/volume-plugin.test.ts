@@ -1,5 +1,5 @@
 /** The Docker volume plugin by its protocol, without Docker; test/compose has it with a real engine. */
-import { chmodSync, chownSync, existsSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { chmodSync, chownSync, existsSync, mkdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { request } from "node:http";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -229,6 +229,18 @@ test("a volume whose files cannot be removed stays on the list, and its files do
   await plugin.ask(volume("Create"), Create);
   await plugin.ask(volume("Mount"), { Name: "v", ID: "two" });
   expect(await scriptOutput(["ls", Mountpoint])).toBe("file\n");
+});
+
+test("a first mount that failed half-way leaves the upper layer as open as the layer below it", async () => {
+  const plugin = await withVolumes();
+  const lower = plant(scratch(), { file: "text" });
+  chmodSync(lower, 0o777);
+  await plugin.ask(volume("Create"), { Name: "v", Opts: { lower, upper: "auto" } });
+  renameSync(lower, `${lower}.away`);
+  expect((await plugin.ask(volume("Mount"), { Name: "v", ID: "one" })).Err).toContain("ENOENT");
+  renameSync(`${lower}.away`, lower);
+  await plugin.ask(volume("Mount"), { Name: "v", ID: "one" });
+  expect(statSync(join(plugin.root, "volumes/v/upper")).mode & 0o7777).toBe(0o777);
 });
 
 test("a volume goes whose tree is deeper than a path is long", async () => {

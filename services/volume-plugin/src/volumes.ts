@@ -2,7 +2,7 @@
  * Docker's requests for volumes. A volume is mounted from its first use until the last use ends.
  * Requests for one volume run one after another.
  */
-import { chmodSync, chownSync, closeSync, constants, mkdirSync, openSync, rmdirSync, statSync } from "node:fs";
+import { chmodSync, chownSync, closeSync, constants, existsSync, mkdirSync, openSync, renameSync, rmdirSync, statSync } from "node:fs";
 import { getSystemErrorName } from "node:util";
 import { removeTree, toBytes } from "@sluice/native";
 import { escapeName, type Logger } from "@sluice/runtime";
@@ -40,14 +40,17 @@ const same = (one: VolumeOptions, other: VolumeOptions): boolean =>
 
 /**
  * Creates the layers of `upper=auto`. The tree's root is the upper layer's: with the owner and mode of the layer below, whoever could write
- * there can write here.
+ * there can write here. It gets its name when it has them, so an attempt that was cut off is repeated.
  */
 function makeLayers({ upper, work }: VolumePaths, lower: string): void {
   mkdirSync(work, { recursive: true, mode: 0o755 });
-  if (mkdirSync(upper, { recursive: true, mode: 0o700 }) === undefined) return;
+  if (existsSync(upper)) return;
+  const unnamed = `${upper}.new`;
+  mkdirSync(unnamed, { recursive: true, mode: 0o700 });
   const { uid, gid, mode } = statSync(lower);
-  chownSync(upper, uid, gid);
-  chmodSync(upper, mode & 0o7777);
+  chownSync(unnamed, uid, gid);
+  chmodSync(unnamed, mode & 0o7777);
+  renameSync(unnamed, upper);
 }
 
 /** A container's trees are as deep, and named, as its users like. @throws VolumeError */
