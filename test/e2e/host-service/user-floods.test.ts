@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import {
   cleanUp,
+  eventually,
   file,
   type HostService,
   layers,
@@ -92,6 +93,37 @@ test("descriptors whose close waits hold up neither the mounts of root nor those
   const home = await UserHome.make({ lower: { word: file("x") } }, host);
   await home.mount();
   expect(await home.sh("cat word")).toMatchObject({ stdout: "x" });
+  await read();
+});
+
+/** Two processes connect as fast as they can; each keeps many connections for a while, and asks for nothing. */
+const CROWDING = `
+os.fork()
+kept = []
+while True:
+    client = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    client.settimeout(5)
+    try: client.connect(sys.argv[1])
+    except OSError: continue
+    kept.append(client)
+    if len(kept) == 200:
+        print("crowded", flush=True)
+        kept = []
+`;
+
+test("a user who connects without end holds up the mounts of another user by moments", async () => {
+  const host = await startForUsers(4);
+  const crowd = startScript(pythonAs(OTHER, CROWDING, usersSocket(host)), { timeoutMs: 150_000 });
+  cleanUp(() => crowd.kill());
+  await crowd.waitFor("crowded");
+  const read = await mountOfRoot(host);
+  for (let round = 0; round < 3; round++) {
+    const home = await UserHome.make({ lower: { word: file("x") } }, host);
+    const command = await home.mount();
+    expect(await home.sh("cat word")).toMatchObject({ stdout: "x" });
+    command.kill("SIGTERM");
+    await command.finished;
+  }
   await read();
 });
 

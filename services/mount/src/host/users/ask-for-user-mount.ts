@@ -12,6 +12,9 @@ import { POLICY_BYTES, RECORD, TEXT_BYTES } from "./user-records.js";
 import { specOf, type UserSpec } from "./user-spec.js";
 
 const SEND_MS = 5_000;
+const CONNECT_MS = 10_000;
+/** Short: each time there is room for a moment. */
+const AGAIN_MS = 2;
 const RECORD_ROOM = TEXT_BYTES + 1;
 const FAILED = 1;
 const REFUSED: ReadonlySet<number> = new Set([-Errno.EPIPE, -Errno.ECONNRESET]);
@@ -73,10 +76,20 @@ function openAll({ mountpoint, lowers, upper, work, policyFile }: Places): numbe
   return fds;
 }
 
+/** The service takes connections in turns, and other users may have filled the queue of the kernel. */
+function connectPatiently(socket: string): number {
+  const clock = new Int32Array(new SharedArrayBuffer(4));
+  for (const untilMs = performance.now() + CONNECT_MS; ; ) {
+    const fd = native.seqpacketConnect(toBytes(socket));
+    if (fd !== -Errno.EAGAIN || performance.now() > untilMs) return fd;
+    Atomics.wait(clock, 0, 0, AGAIN_MS);
+  }
+}
+
 /** `hostSocket` is root's. Undefined if nobody listens at the one for users. @throws CliError */
 export function connectToUsers(hostSocket: string): number | undefined {
   const socket = usersSocketOf(hostSocket);
-  const fd = native.seqpacketConnect(toBytes(socket));
+  const fd = connectPatiently(socket);
   if (fd >= 0) {
     const peer = native.peerCredentials(fd);
     if (typeof peer !== "number" && peer.uid === 0) return fd;

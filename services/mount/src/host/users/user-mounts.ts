@@ -14,14 +14,18 @@ import type { UsersSocket } from "./listen-for-users.js";
 import { type Peer, peerOfSocket } from "./peer-of-socket.js";
 import { SpareProcess, type UserProgram } from "./spare-process.js";
 import { RECORD, TEXT_BYTES } from "./user-records.js";
+import { WaitingUsers } from "./waiting-users.js";
 
 /** In all: each mount takes two processes. */
 const MOST_MOUNTS = 256;
 /**
  * The thread waits while the kernel starts a process, on a busy machine for a tenth of a second. So it rests for a multiple of the time that a
- * connection took: whoever connects again and again takes a tenth of it from the mounts of root.
+ * connection took: all users together take a tenth of it from the mounts of root, and share it in turns.
  */
 const REST_FACTOR = 9;
+/** To take a connection costs little, and shows whose it is: nobody waits behind all the connections of another user. */
+const ACCEPTED_AT_ONCE = 16;
+const MOST_WAITING = { ofUser: 64, ofAll: 512 };
 /** While there is no descriptor for a connection. */
 const NO_DESCRIPTOR_MS = 100;
 /** The limit for a client that sends nothing, or hands over directories that do not answer. */
@@ -34,6 +38,8 @@ const END_LIMIT_MS = 10_000;
 const TOO_LATE = `host service: the mount did not serve within ${BEGIN_LIMIT_MS / 1000} s (ETIMEDOUT): see whether a layer or the server hangs`;
 const NO_PROCESS =
   "host service: no process can be started (EAGAIN): unmount something, or raise the service's limits (LimitNOFILE=, TasksMax=)";
+const TOO_MANY = (uid: number): string =>
+  `host service: ${MOST_WAITING.ofUser} requests of user ${uid} wait already (EAGAIN): try again when they are served`;
 const LOOK_MS = 200;
 /** The start of the next process takes the processors that a mount needs for its own. */
 const SPARE_PAUSE_MS = 1_000;
@@ -152,6 +158,7 @@ class UserMount {
 export class UserMounts {
   readonly #mounts = new Set<UserMount>();
   readonly #closer = new ConnectionCloser(() => this.#listen());
+  readonly #waiting = new WaitingUsers(MOST_WAITING.ofUser, MOST_WAITING.ofAll);
   #poller: Poller | undefined;
   #rest: NodeJS.Timeout | undefined;
   #ending = false;
@@ -175,9 +182,10 @@ export class UserMounts {
   }
 
   #listen(): void {
-    // It listens again after a close, and after the rest.
-    if (this.#ending || this.#closer.isCrowded || this.#rest !== undefined) return;
-    this.#poller ??= native.poll(this.socket.fd, () => this.#accept());
+    // It goes on after a close, and after the rest.
+    if (this.#ending || this.#rest !== undefined) return;
+    if (this.#waiting.size > 0) this.#step();
+    else if (!this.#closer.isCrowded) this.#poller ??= native.poll(this.socket.fd, () => this.#step());
   }
 
   #pause(): void {
@@ -185,17 +193,32 @@ export class UserMounts {
     this.#poller = undefined;
   }
 
-  #accept(): void {
+  #step(): void {
     const fromMs = performance.now();
-    const fd = native.acceptSocket(this.socket.fd);
-    if (fd === -Errno.EAGAIN) return;
-    if (fd >= 0) this.#take(fd);
+    const isOut = this.#acceptAll();
+    const connection = this.#waiting.next();
+    if (connection !== undefined) this.#take(connection);
     this.#pause();
-    const restMs = fd < 0 ? NO_DESCRIPTOR_MS : (performance.now() - fromMs) * REST_FACTOR;
-    this.#rest = setTimeout(() => {
-      this.#rest = undefined;
-      this.#listen();
-    }, restMs);
+    const restMs = (performance.now() - fromMs) * REST_FACTOR;
+    this.#rest = setTimeout(
+      () => {
+        this.#rest = undefined;
+        this.#listen();
+      },
+      isOut ? Math.max(restMs, NO_DESCRIPTOR_MS) : restMs,
+    );
+  }
+
+  /** Whether there is no descriptor for another one. */
+  #acceptAll(): boolean {
+    for (let count = 0; count < ACCEPTED_AT_ONCE && !this.#waiting.isFull && !this.#closer.isCrowded; count++) {
+      const fd = native.acceptSocket(this.socket.fd);
+      if (fd < 0) return fd !== -Errno.EAGAIN;
+      const peer = native.peerCredentials(fd);
+      if (typeof peer === "number") this.#closer.close(fd);
+      else if (!this.#waiting.add(peer.uid, fd)) this.#refuse(fd, TOO_MANY(peer.uid), EXIT.FAILED);
+    }
+    return false;
   }
 
   #take(connection: number): void {
@@ -264,6 +287,7 @@ export class UserMounts {
     this.#ending = true;
     clearTimeout(this.#preparing);
     clearTimeout(this.#rest);
+    for (let waits = this.#waiting.next(); waits !== undefined; waits = this.#waiting.next()) this.#take(waits);
     this.#dropped ??= this.#spare?.drop();
     this.#spare = undefined;
     for (const mount of this.#mounts) mount.stop();
