@@ -77,6 +77,9 @@ const outside = OUTSIDE.map((name) => `node_modules/${name}`).filter((path) => e
 const wanted = new Set(outside.flatMap((path) => [...closure(path)]));
 for (const path of wanted) if (!OTHER_SYSTEMS.test(path)) copyPackage(path);
 if (existsSync(join(root, "LICENSE"))) cpSync(join(root, "LICENSE"), join(target, "LICENSE"));
+// Errors and helps name pages by their place in a checkout.
+mkdirSync(join(target, "docs"));
+for (const name of readdirSync(join(root, "docs"))) if (name.endsWith(".md")) cpSync(join(root, "docs", name), join(target, "docs", name));
 const description = JSON.parse(readFileSync(join(root, "package.json"), "utf8"));
 const bin = Object.fromEntries(Object.keys(COMMANDS).map((path) => [basename(path, ".cjs"), path]));
 // The type of the bundle, not that of the sources. A checkout has no `bin`: npx would install it before each command.

@@ -122,7 +122,8 @@ function readChunk(file) {
   try {
     source = readFileSync(file);
   } catch (cause) {
-    throw build === undefined ? cause : new ReplacedError(file, "the file was removed (ENOENT)", cause);
+    const isGone = cause instanceof Error && "code" in cause && cause.code === "ENOENT";
+    throw build === undefined || !isGone ? cause : new ReplacedError(file, "the file was removed (ENOENT)", cause);
   }
   build ??= source.subarray(0, BUILD_BYTES);
   if (!build.equals(source.subarray(0, BUILD_BYTES)))

@@ -38,7 +38,7 @@ beforeAll(async () => {
   expect([code, stderr]).toEqual([0, ""]);
 }, LIMIT_MS);
 
-test("the tree is small, holds no link out of itself, and names the licences of its contents", async () => {
+test("the tree is small, holds no link out of itself, names the licences of its contents, and has the pages", async () => {
   const { stdout: links } = await runScript(["find", tree, "-type", "l", "-lname", "/*", "-o", "-type", "l", "-lname", "*../../../*"]);
   expect(links).toBe("");
   const { stdout: size } = await runScript(["du", "-s", "--apparent-size", "-B1M", tree]);
@@ -48,6 +48,9 @@ test("the tree is small, holds no link out of itself, and names the licences of 
   // From a package whose notice is only in its modules.
   expect(licences).toContain("Copyright 2008 Google Inc.");
   expect(readdirSync(tree)).not.toContain("inputs.json");
+  // Errors name pages.
+  const pages = readdirSync(join(ROOT, "docs")).filter((name) => name.endsWith(".md"));
+  expect(readdirSync(join(tree, "docs"))).toEqual(pages);
 });
 
 test(

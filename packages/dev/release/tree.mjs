@@ -1,18 +1,5 @@
 // The relocatable tree of a release: the files that deploy/docker/collect-runtime.mjs collects, and the addon of its architecture.
-import {
-  chmodSync,
-  closeSync,
-  copyFileSync,
-  lutimesSync,
-  mkdirSync,
-  openSync,
-  readdirSync,
-  readFileSync,
-  readSync,
-  rmSync,
-  statSync,
-  writeFileSync,
-} from "node:fs";
+import { chmodSync, closeSync, lutimesSync, openSync, readdirSync, readFileSync, readSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { root } from "../build.mjs";
 import { compileAddon } from "./addon.mjs";
@@ -84,13 +71,6 @@ function describe(tree) {
   writeFileSync(join(tree, "package.json"), `${JSON.stringify(kept, null, 2)}\n`);
 }
 
-/** Errors and helps name pages by their place in a checkout. @param {string} tree */
-function addPages(tree) {
-  const pages = join(root, "docs");
-  mkdirSync(join(tree, "docs"));
-  for (const name of readdirSync(pages)) if (name.endsWith(".md")) copyFileSync(join(pages, name), join(tree, "docs", name));
-}
-
 /** @param {import("./settings.mjs").Release} release @param {string} tree a directory to make */
 export function makeTree(release, tree) {
   runTool(process.execPath, [join(root, "deploy/docker/collect-runtime.mjs"), tree]);
@@ -101,6 +81,5 @@ export function makeTree(release, tree) {
   chmodSync(join(addon, "sluice_native.node"), 0o644);
   trimPackages(join(tree, "node_modules"), release.arch);
   describe(tree);
-  addPages(tree);
   writeSbom(release, join(tree, "sbom.cdx.json"));
 }

@@ -6,6 +6,7 @@ import { KEEPER_SOCKET, makeRunDirectory, realMountpoint } from "@sluice/mount-c
 import { native } from "@sluice/native";
 import { failed } from "@sluice/runtime/cli";
 import { errnoName } from "@sluice/vfs";
+import { becomeOr } from "../keeper/start-keeper.js";
 import { serverMask } from "../privilege/least-privilege.js";
 import { gidOf, openHostSocket } from "./host-listener.js";
 import { MAX_MOUNTS } from "./hosted-mount.js";
@@ -55,23 +56,31 @@ function adminOf(address: string | undefined, number: number): string | undefine
   return host === undefined || Number(port) === 0 ? address : `${host}:${Number(port) + number}`;
 }
 
+/** @throws CliError without a descriptor for another process */
+function divide(options: HostOptions, keeperSocket: string): Pick<SupervisedHost, "serverConfig" | "passFds" | "others"> {
+  const configOf = (number: number): string =>
+    JSON.stringify({ options: { ...options, admin: adminOf(options.admin, number) }, keeperSocket, number } satisfies ServiceConfig);
+  const pairs = Array.from({ length: (options.processes ?? 1) - 1 }, passPair);
+  return {
+    serverConfig: configOf(0),
+    passFds: pairs.map(([ours]) => ours),
+    others: pairs.map(([, listenFd], at) => ({ serverConfig: configOf(at + 1), listenFd })),
+  };
+}
+
 /** This process makes the socket, and becomes the keeper. @throws CliError */
 export async function startHostKeeper(options: HostOptions, become: (host: SupervisedHost) => never): Promise<never> {
   checkHost(options);
   const { socket, group } = options;
-  const { fd, isPassed } = await openHostSocket(socket, group === undefined ? undefined : gidOf(group));
-  const { path: runDirectory } = makeRunDirectory(realMountpoint(socket));
-  const configOf = (number: number): string =>
-    JSON.stringify({
-      ...{ options: { ...options, admin: adminOf(options.admin, number) }, number },
-      keeperSocket: join(runDirectory, KEEPER_SOCKET),
-    } satisfies ServiceConfig);
-  const pairs = Array.from({ length: (options.processes ?? 1) - 1 }, passPair);
-  return become({
-    ...{ socket, listenFd: fd, ownsSocket: !isPassed, places: MAX_MOUNTS, runDirectory, capabilities: serverMask },
-    serverConfig: configOf(0),
-    passFds: pairs.map(([ours]) => ours),
-    others: pairs.map(([, listenFd], at) => ({ serverConfig: configOf(at + 1), listenFd })),
+  const { fd, isPassed, remove } = await openHostSocket(socket, group === undefined ? undefined : gidOf(group));
+  return becomeOr(remove, () => {
+    const made = makeRunDirectory(realMountpoint(socket));
+    const { path: runDirectory } = made;
+    return becomeOr(made.remove, () => {
+      const divided = divide(options, join(runDirectory, KEEPER_SOCKET));
+      const service = { socket, listenFd: fd, ownsSocket: !isPassed, places: MAX_MOUNTS, runDirectory };
+      return become({ ...service, ...divided, capabilities: serverMask });
+    });
   });
 }
 

@@ -70,6 +70,16 @@ function ownedRunDirectory(mountpoint: string, user: UserIds | undefined): RunDi
   return made;
 }
 
+/** This process becomes a keeper, or leaves nothing. @throws CliError */
+export function becomeOr(undo: () => void, become: () => never): never {
+  try {
+    return become();
+  } catch (error) {
+    undo();
+    throw error;
+  }
+}
+
 /** Checks everything that needs no mount; then this process becomes the keeper. @throws CliError */
 export function startKeeper(given: MountConfig, become: (mount: SupervisedMount) => never): never {
   if (given.engine === "fuse-native") {
@@ -82,9 +92,10 @@ export function startKeeper(given: MountConfig, become: (mount: SupervisedMount)
     engine: "devfuse" as const,
   };
   refuseUnseenHolders(config);
-  const { path: runDirectory, identity: directoryIdentity } = ownedRunDirectory(config.mountpoint, user);
+  const made = ownedRunDirectory(config.mountpoint, user);
+  const { path: runDirectory, identity: directoryIdentity } = made;
   const server: ServerConfig = { config, runDirectory, capabilities: String(capabilities), registerByKeeper, joined: false };
-  return become({
+  const mount = {
     plan: mountPlan(config),
     serverConfig: JSON.stringify(server),
     runDirectory,
@@ -92,7 +103,8 @@ export function startKeeper(given: MountConfig, become: (mount: SupervisedMount)
     user,
     graceMs: config.graceMs,
     capabilities: serverMask,
-  });
+  };
+  return becomeOr(made.remove, () => become(mount));
 }
 
 /** The same for a keeper that starts no server: servers come to `socket`, and get the `options` of `sluice keeper`. @throws CliError */

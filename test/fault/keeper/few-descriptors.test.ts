@@ -1,0 +1,52 @@
+/** A keeper that starts with few descriptors fails with a sentence about them, and leaves no directory for its sockets. */
+import { existsSync } from "node:fs";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { runDirectories } from "@sluice/mount-control";
+import { bytes, file, mountsBelow, plant, requires, runScript, scratch, type ScriptResult } from "@sluice/testkit";
+import { expect } from "vitest";
+
+const { test } = requires("/dev/fuse", "CAP_SYS_ADMIN");
+const LIMIT_MS = 60_000;
+const CLI = fileURLToPath(new URL("../../../packages/cli/bin/sluice.cjs", import.meta.url));
+const COUNTS = [20, 21, 22, 23, 24, 26, 28, 30];
+
+function sluiceWith(descriptors: number, ...words: readonly string[]): Promise<ScriptResult> {
+  const script = 'ulimit -n "$1"; shift; exec "$@"';
+  return runScript(["sh", "-c", script, "sh", `${descriptors}`, process.execPath, CLI, ...words], { timeoutMs: LIMIT_MS });
+}
+
+/** Whether it failed. If not, the mount is taken away. */
+async function failsCleanly(descriptors: number, mountpoint: string): Promise<boolean> {
+  const words = ["mount", "--background", "--log-file", "/dev/null", "--keeper", "on", "--lower", plant(scratch(), { a: file("a") })];
+  const { code, stderr } = await sluiceWith(descriptors, ...words, mountpoint);
+  if (code === 0) {
+    expect(await runScript([process.execPath, CLI, "unmount", mountpoint])).toMatchObject({ code: 0 });
+    return false;
+  }
+  expect(mountsBelow(bytes(mountpoint))).toEqual([]);
+  expect(runDirectories(mountpoint).filter((path) => existsSync(path))).toEqual([]);
+  expect(stderr).toContain("EMFILE");
+  expect(stderr).not.toContain("was removed");
+  return true;
+}
+
+test("a mount with a keeper and too few descriptors says so, and leaves no directory of sockets", async () => {
+  const mountpoint = scratch();
+  const failed: boolean[] = [];
+  for (const count of COUNTS) failed.push(await failsCleanly(count, mountpoint));
+  expect(failed).toContain(true);
+});
+
+test("a host service with a keeper and too few descriptors leaves neither its socket nor a directory of sockets", async () => {
+  const failed = new Set<boolean>();
+  for (const count of COUNTS) {
+    const socket = join(scratch(), "host.sock");
+    const { code, stderr } = await sluiceWith(count, "serve", "--keeper", "on", "--socket", socket);
+    failed.add(code !== 0);
+    expect(stderr).not.toContain("was removed");
+    expect([socket, ...runDirectories(socket)].filter((path) => existsSync(path))).toEqual([]);
+    if (stderr.includes("the keeper cannot be started")) break;
+  }
+  expect(failed).toEqual(new Set([true]));
+});
