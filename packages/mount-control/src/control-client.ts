@@ -13,6 +13,8 @@ import { CONTROL_SOCKET, KEEPER_SOCKET, realMountpoint, SHARED_KEEPER_SOCKET, tr
 const ANSWER_TIMEOUT_MS = 30_000;
 /** How long a daemon may take for an answer that costs it nothing. */
 const SIGN_OF_LIFE_MS = 10_000;
+/** How long a daemon that ends may take to close its socket. */
+const CLOSING_MS = 1_000;
 /** How long to wait for the next server while the keeper runs. */
 const SUCCESSION_MS = 20_000;
 const LOOK_MS = 50;
@@ -21,10 +23,10 @@ const MAX_SLEEP_MS = 2 ** 31 - 1;
 /** No more than two servers in a row end during a request. */
 const ASK_AT_MOST = 3;
 
-/** There is a daemon, and it is stopped or hangs. */
+/** There is a daemon, and it is stopped, hangs, or has no room for a connection. */
 export class SilentDaemon extends CliError {
-  constructor(object: string, problem: string, remedy: string) {
-    super({ object, problem: `${problem} (ETIMEDOUT)`, remedy, exitCode: EXIT.FAILED });
+  constructor(object: string, problem: string, remedy: string, errno = "ETIMEDOUT") {
+    super({ object, problem: `${problem} (${errno})`, remedy, exitCode: EXIT.FAILED });
   }
 }
 
@@ -67,6 +69,12 @@ function silent(mountpoint: string): SilentDaemon {
   return new SilentDaemon(mountpoint, "the daemon does not answer", remedy);
 }
 
+function withoutRoom(mountpoint: string): SilentDaemon {
+  const force = `'sluice unmount --force ${shellWord(mountpoint)}' gets rid of the mount`;
+  const remedy = `if its limit of open files is reached, raise that ('prlimit --nofile'); ${force}`;
+  return new SilentDaemon(mountpoint, "the daemon lives, and closes connections unanswered", remedy, "EPIPE");
+}
+
 /** A request that no version knows, so that each refuses it at once. */
 const PROBE = '{"method":"probe"}\n';
 
@@ -74,16 +82,27 @@ const PROBE = '{"method":"probe"}\n';
  * A process that is stopped, or that hangs, still takes connections, and the answer to a request may be long in coming. So a connection
  * of its own asks for a sign of life.
  */
-async function isAlive(socket: Socket, patienceMs: number): Promise<boolean> {
-  const answered = new Promise<true>((resolve) => {
-    for (const event of ["data", "error", "close"]) socket.on(event, () => resolve(true));
+async function signOfLife(socket: Socket, patienceMs: number): Promise<"answer" | "close" | undefined> {
+  const answered = new Promise<"answer" | "close">((resolve) => {
+    socket.on("data", () => resolve("answer"));
+    for (const event of ["error", "close"]) socket.on(event, () => resolve("close"));
   });
   socket.resume().write(PROBE);
   const over = new AbortController();
-  const found = await Promise.race([answered, sleep(Math.min(patienceMs, MAX_SLEEP_MS), false, { signal: over.signal })]);
+  const found = await Promise.race([answered, sleep(Math.min(patienceMs, MAX_SLEEP_MS), undefined, { signal: over.signal })]);
   over.abort();
   socket.destroy();
   return found;
+}
+
+/** Resolves when it gives a sign of life. One that ends closes a connection unanswered, and then its socket. @throws one of `problems` */
+async function untilAlive(connect: () => Promise<Socket>, { silence, closing }: Problems, patienceMs: number): Promise<void> {
+  for (const untilMs = Date.now() + CLOSING_MS; ; await sleep(LOOK_MS)) {
+    const sign = await signOfLife(await connect(), patienceMs);
+    if (sign === "answer") return;
+    if (sign === undefined) throw silence;
+    if (Date.now() > untilMs) throw closing;
+  }
 }
 
 /**
@@ -91,7 +110,7 @@ async function isAlive(socket: Socket, patienceMs: number): Promise<boolean> {
  * be, one that this user may not ask, or that hangs
  */
 export function connectControl(mountpoint: string, control: string | undefined, patienceMs?: number): Promise<Socket | undefined> {
-  return connectUntilOver(mountpoint, control, { hangs: silent(mountpoint), patienceMs });
+  return connectUntilOver(mountpoint, control, { problems: { silence: silent(mountpoint), closing: withoutRoom(mountpoint) }, patienceMs });
 }
 
 /** The same for a watch that nobody waits for: it asks for no sign of life. */
@@ -126,8 +145,11 @@ async function hasKeeper(mountpoint: string): Promise<boolean> {
 
 /** The same for a mount's keeper, which takes requests of its own user alone. */
 export async function connectKeeper(mountpoint: string): Promise<Socket | undefined> {
-  const hangs = failed(mountpoint, "the keeper does not answer (ETIMEDOUT)", "see whether it is stopped");
-  const socket = orDenial(await connectFirst(socketPaths(mountpoint, KEEPER_SOCKET), [0, ...ourselves()], { hangs }));
+  const problems = {
+    silence: failed(mountpoint, "the keeper does not answer (ETIMEDOUT)", "see whether it is stopped"),
+    closing: failed(mountpoint, "the keeper closes connections unanswered (EPIPE)", "raise its limit of open files ('prlimit --nofile')"),
+  };
+  const socket = orDenial(await connectFirst(socketPaths(mountpoint, KEEPER_SOCKET), [0, ...ourselves()], { problems }));
   if (socket === undefined || peerUid(socket) === process.geteuid?.()) return socket;
   socket.destroy();
   throw failed(mountpoint, "the keeper is root's, and takes requests of root alone (EPERM)", "run as root");
@@ -179,9 +201,15 @@ function isHidden(path: string): boolean {
   }
 }
 
+/** The errors of a daemon that gives no sign of life, and of one that only closes connections. */
+interface Problems {
+  silence: Error;
+  closing: Error;
+}
+
 interface Patience {
-  /** The error of a daemon that gives no sign of life; undefined: it is not asked for one. */
-  hangs?: Error;
+  /** Undefined: it is not asked for a sign of life. */
+  problems?: Problems;
   patienceMs?: number | undefined;
 }
 
@@ -192,14 +220,14 @@ interface Patience {
 async function connectFirst(
   paths: readonly string[],
   trusted: readonly number[],
-  { hangs, patienceMs = SIGN_OF_LIFE_MS }: Patience,
+  { problems, patienceMs = SIGN_OF_LIFE_MS }: Patience,
 ): Promise<Socket | Error | undefined> {
   let denial: Error | undefined;
   for (const path of paths) {
     try {
-      const isAsked = hangs !== undefined;
-      if (isAsked && !(await isAlive(checkPeer(await openInTurn(path, patienceMs), path, trusted), patienceMs))) throw hangs;
-      return checkPeer(await openInTurn(path, patienceMs), path, trusted);
+      const connect = async (): Promise<Socket> => checkPeer(await openInTurn(path, patienceMs), path, trusted);
+      if (problems !== undefined) await untilAlive(connect, problems, patienceMs);
+      return await connect();
     } catch (error) {
       if (error instanceof CliError) throw error;
       if (!isDenied(error)) continue;

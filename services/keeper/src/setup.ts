@@ -56,7 +56,7 @@ export function prepare(name: string): number {
   for (const signal of STRAY) process.on(signal, () => undefined);
   const status = startThreads();
   if (status === 0) return 0;
-  const limits = "raise its limit of processes (pids.max of the cgroup, or 'ulimit -u')";
+  const limits = "raise its limit of processes (pids.max of the cgroup, or 'ulimit -u') or of memory ('ulimit -v')";
   say(name, `the keeper has no room for its threads (${errnoName(-status)}): ${limits}`);
   return LACKING;
 }

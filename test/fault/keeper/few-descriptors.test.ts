@@ -3,7 +3,7 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { runDirectories } from "@sluice/mount-control";
-import { bytes, file, mountsBelow, plant, requires, runScript, scratch, type ScriptResult } from "@sluice/testkit";
+import { bytes, file, mountsBelow, plant, requires, runScript, scratch, type ScriptResult, startScript } from "@sluice/testkit";
 import { expect } from "vitest";
 
 const { test } = requires("/dev/fuse", "CAP_SYS_ADMIN");
@@ -36,6 +36,27 @@ test("a mount with a keeper and too few descriptors says so, and leaves no direc
   const failed: boolean[] = [];
   for (const count of COUNTS) failed.push(await failsCleanly(count, mountpoint));
   expect(failed).toContain(true);
+});
+
+test("a server without a descriptor for a connection is not taken for one that has ended, and --force takes its mount away", async () => {
+  const mountpoint = scratch();
+  const names = Array.from({ length: 40 }, (_none, at) => `f${at}`);
+  const lower = plant(scratch(), Object.fromEntries(names.map((name) => [name, file("x")])));
+  const words = ["mount", "--background", "--log-file", "/dev/null", "--keeper", "off", "--lower", lower, mountpoint];
+  expect(await sluiceWith(40, ...words)).toMatchObject({ code: 0 });
+  // Files that were open stay in its cache.
+  await runScript(["sh", "-c", 'cd "$1" && for name in *; do exec 9<"$name"; done; true', "sh", mountpoint]);
+  const holder = startScript(
+    `for (const n of ${JSON.stringify(names)}) try { fs.openSync("${mountpoint}/" + n); } catch {}
+    console.log("held"); setInterval(() => undefined, 1000);`.replaceAll("fs.", 'process.getBuiltinModule("node:fs").'),
+  );
+  await holder.waitFor("held");
+  const lives = /the daemon lives, and closes connections unanswered \(EPIPE\): if its limit of open files is reached/;
+  for (const command of ["status", "unmount"])
+    expect((await runScript([process.execPath, CLI, command, mountpoint], { timeoutMs: LIMIT_MS })).stderr).toMatch(lives);
+  expect(await runScript([process.execPath, CLI, "unmount", "--force", mountpoint], { timeoutMs: LIMIT_MS })).toMatchObject({ code: 0 });
+  expect(mountsBelow(bytes(mountpoint))).toEqual([]);
+  holder.kill();
 });
 
 test("a host service with a keeper and too few descriptors leaves neither its socket nor a directory of sockets", async () => {

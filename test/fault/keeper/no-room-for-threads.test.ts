@@ -55,6 +55,20 @@ test("a mount without room for its threads fails with a sentence, and leaves no 
   expect([...codes]).toEqual(expect.arrayContaining([0, 3]));
 });
 
+test("a keeper whose server has too little memory for its threads names that limit", async () => {
+  const mountpoint = scratch();
+  const words = ["mount", "--background", "--log-file", "/dev/null", "--keeper", "on", "--lower", plant(scratch(), { a: file("a") })];
+  const said: string[] = [];
+  for (let size = 1_100_000; size >= 800_000 && said.length === 0; size -= 25_000) {
+    const script = 'ulimit -v "$1"; shift; exec "$@"';
+    const argv = ["sh", "-c", script, "sh", `${size}`, process.execPath, CLI, ...words, mountpoint];
+    const { code, stderr } = await runScript(argv, { timeoutMs: LIMIT_MS });
+    if (code === 0) expect((await runScript([process.execPath, CLI, "unmount", mountpoint])).code).toBe(0);
+    else if (code === 3) said.push(stderr);
+  }
+  expect(said).toEqual([expect.stringContaining("or of memory ('ulimit -v')")]);
+});
+
 /** From now on the process can neither start a thread nor a process. */
 function confine(pid: number): void {
   const group = `/sys/fs/cgroup/pids/sluice-test-${pid}`;

@@ -58,7 +58,7 @@ async function untilReady({ config: { mountpoint }, stop }: MountContext, engine
 function haveThreads({ mountpoint }: MountConfig): void {
   const status = startThreads();
   if (status === 0) return;
-  const limits = "raise its limit of processes (pids.max of the cgroup, or 'ulimit -u')";
+  const limits = "raise its limit of processes (pids.max of the cgroup, or 'ulimit -u') or of memory ('ulimit -v')";
   throw lacking(mountpoint, `the server has no room for its threads (${errnoName(-status)})`, limits);
 }
 
