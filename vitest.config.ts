@@ -19,7 +19,7 @@ const ALONE = [
   "test/e2e/io/cached-pages.test.ts",
   "test/e2e/objects/{cached-listings,large-directories}.test.ts",
   "test/e2e/processes/idle*.test.ts",
-  "test/engine/{engine-mount,uring,uring-keeper}.test.ts",
+  "test/engine/{engine-mount,uring,uring-keeper,uring-switch}.test.ts",
   "test/fault/{backing-side,copy-up-faults,decision-service,slow-disk}.test.ts",
   "test/passthrough/{cached-registrations,revoked-pages,storm}.test.ts",
   "test/run/freeze.test.ts",
