@@ -87,7 +87,7 @@ test("in a pipe and on a terminal without cursor control, prints one picture aft
   const { code, stderr } = await piped.finished;
   expect([code, stderr]).toEqual([
     4,
-    expect.stringMatching(/^sluice: .*: no Sluice daemon answers for this mount point \(ENOENT\): check/),
+    expect.stringMatching(/^sluice: .*: nothing is mounted there \(EINVAL\): /),
   ]);
 });
 
@@ -160,7 +160,7 @@ test("on a terminal, waits for a mount that goes away, and restarts its counts w
   const terminal = onTerminal(mount.mountpoint);
   await terminal.waitFor("every 0.1 s");
   await mount.stop();
-  await terminal.waitFor(" s, waiting for it: no Sluice daemon answers");
+  await terminal.waitFor(" s, waiting for it: nothing is mounted there");
   expect(terminal.stdout()).toContain("AWAY for ");
   const again = await mountSluice({ lowers: [lower], mountpoint: mount.mountpoint });
   const actor = await Actor.start();

@@ -70,7 +70,7 @@ function converse(socket: Socket, mountpoint: string): MountLayers {
  */
 export async function askLayers(mountpoint: string, control: string | undefined): Promise<MountLayers> {
   const socket = await connectControl(mountpoint, control);
-  if (socket === undefined) throw noDaemon(mountpoint);
+  if (socket === undefined) throw noDaemon(mountpoint, control);
   try {
     const uid = peerUid(socket);
     if (process.geteuid?.() === 0 && uid !== 0) {

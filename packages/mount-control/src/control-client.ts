@@ -6,6 +6,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { CliError, codeOf, EXIT, failed, shellWord, unfit } from "@sluice/runtime/cli";
 import { type ControlLine, type ControlRequest, type KeeperRequest, MAX_LINE_BYTES, type MountStatus } from "./control-protocol.js";
 import { mountAt, readMountTable } from "./mount-table.js";
+import { noSluiceMount, SLUICE_TYPE } from "./no-mount.js";
 import { peerUid } from "./peer.js";
 import { CONTROL_SOCKET, KEEPER_SOCKET, realMountpoint, SHARED_KEEPER_SOCKET, trustedRunDirectories } from "./run-directory.js";
 
@@ -328,7 +329,7 @@ export async function askOnce(
   for (let asked = 0; asked < ASK_AT_MOST; asked++) {
     if (asked > 0) await sleep(LOOK_MS);
     const socket = await connectControl(mountpoint, control, patienceMs);
-    if (socket === undefined) throw noDaemon(mountpoint);
+    if (socket === undefined) throw noDaemon(mountpoint, control);
     for await (const item of converse(socket, request, { mountpoint, patienceMs })) return item;
   }
   throw new EndedDaemon(mountpoint);
@@ -338,13 +339,16 @@ export async function askOnce(
 function remedyFor(mountpoint: string): string {
   const [real, table] = [realMountpoint(mountpoint), readMountTable()];
   const mount = mountAt(real, table);
-  if (mount?.type !== "fuse.sluice") return "check the name with 'findmnt -t fuse.sluice', or give --control";
+  if (mount?.type !== SLUICE_TYPE) return "check --control";
   const other = table.find((row) => row.device === mount.device && row.mountpoint !== real);
   if (other !== undefined) return `it is a copy of the mount on ${other.mountpoint}: name that one`;
   return `if it was moved, name the place at which it was mounted; if its server has died, 'sluice unmount ${shellWord(mountpoint)}' clears it away`;
 }
 
-export function noDaemon(mountpoint: string): Error {
+/** `control`: the socket that was asked in place of the mount's own. */
+export function noDaemon(mountpoint: string, control?: string): Error {
+  const noMount = control === undefined ? noSluiceMount(mountpoint) : undefined;
+  if (noMount !== undefined) return noMount;
   return unfit(mountpoint, "no Sluice daemon answers for this mount point (ENOENT)", remedyFor(mountpoint));
 }
 

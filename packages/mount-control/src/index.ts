@@ -42,3 +42,4 @@ export {
   SHARED_KEEPER_SOCKET,
 } from "./run-directory.js";
 export { type ServerInterval, takenTogether } from "./server-seconds.js";
+export { noSluiceMount, SLUICE_TYPE } from "./no-mount.js";

@@ -106,6 +106,17 @@ describe("a host service", () => {
     expect(await next.finished).toMatchObject({ code: 0 });
   });
 
+  test("refuses descriptors of systemd that are not one listening socket", async () => {
+    const script = 'LISTEN_PID=$$ LISTEN_FDS=$1 exec "$2" "$3" serve --socket "$4" 3</dev/null';
+    for (const [count, problem] of [
+      ["1", "the descriptor is no unix stream socket that listens (EINVAL)"],
+      ["2", "the service takes one socket, not 2 (EINVAL)"],
+    ] as const) {
+      const argv = ["sh", "-c", script, "sh", count, process.execPath, CLI, join(scratch(), "host.sock")];
+      expect(await runScript(argv)).toMatchObject({ code: 2, stderr: expect.stringContaining(`LISTEN_FDS: ${problem}`) as string });
+    }
+  });
+
   test("takes a socket that systemd passes to it", async () => {
     const socket = join(scratch(), "host.sock");
     // As systemd does it: the listening socket is descriptor 3, and the variables name the process.

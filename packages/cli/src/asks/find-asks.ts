@@ -13,7 +13,7 @@ const PATIENCE_MS = 5_000;
 /** @throws CliError if nobody answers */
 async function itemsOf(place: Place, request: ControlRequest, patienceMs?: number): Promise<unknown[]> {
   const socket = await connectControl(place.mountpoint, place.control, patienceMs);
-  if (socket === undefined) throw noDaemon(place.mountpoint);
+  if (socket === undefined) throw noDaemon(place.mountpoint, place.control);
   const items: unknown[] = [];
   for await (const item of ask(socket, request, place.name, patienceMs)) items.push(item);
   return items;

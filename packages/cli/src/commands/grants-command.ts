@@ -49,7 +49,7 @@ interface GrantsArguments {
 async function show(name: string, args: GrantsArguments): Promise<void> {
   const { mountpoint, control } = await placeOf(name, args.control);
   const socket = await connectControl(mountpoint, control);
-  if (socket === undefined) throw noDaemon(mountpoint);
+  if (socket === undefined) throw noDaemon(mountpoint, control);
   const watch = args.watch === true;
   const items: GrantItem[] = [];
   for await (const item of ask(socket, { method: "grants", watch }, mountpoint)) {

@@ -12,17 +12,18 @@ import {
   connectControl,
   EndedDaemon,
   mountAt,
+  noSluiceMount,
   readMountTable,
   realMountpoint,
   removeRunDirectories,
   SilentDaemon,
+  SLUICE_TYPE,
   type Unmounted,
 } from "@sluice/mount-control";
 import { bindsElsewhere, findMountUsers, usersInWords } from "@sluice/service-mount/users";
 import { controlOption } from "./shared-options.js";
 import { unmountByKernel } from "./unmount-by-kernel.js";
 
-const TYPE = "fuse.sluice";
 const RETRY_MS = 200;
 /** No more than two servers in a row end during a request. */
 const ASK_AT_MOST = 3;
@@ -50,17 +51,11 @@ interface Attempt {
   said: string;
 }
 
-function checkIsSluice(mountpoint: string, real: string): void {
-  const mount = mountAt(real, readMountTable());
-  if (mount === undefined) throw unfit(mountpoint, "nothing is mounted there (EINVAL)", "'findmnt -t fuse.sluice' lists the Sluice mounts");
-  if (mount.type !== TYPE) throw unfit(mountpoint, `it is a mount of type ${mount.type}, not a Sluice mount (EINVAL)`, "use umount");
-}
-
 /** The daemon could only end, and its mount would stay below the other one. */
 function refuseCovered(mountpoint: string): void {
   const real = realMountpoint(mountpoint);
   const types = readMountTable().flatMap((row) => (row.mountpoint === real ? [row.type] : []));
-  if (types.at(-1) === TYPE || !types.includes(TYPE)) return;
+  if (types.at(-1) === SLUICE_TYPE || !types.includes(SLUICE_TYPE)) return;
   throw unfit(mountpoint, `a mount of type ${types.at(-1)} covers it (EBUSY)`, "unmount that one first, by umount");
 }
 
@@ -82,7 +77,8 @@ interface Unanswered {
 /** For a mount without a daemon that answers. */
 function attemptByKernel(mountpoint: string, { force, stale }: Unanswered): Attempt {
   const real = realMountpoint(mountpoint);
-  checkIsSluice(mountpoint, real);
+  const noMount = noSluiceMount(mountpoint);
+  if (noMount !== undefined) throw noMount;
   const isDead = stale ?? isStale(real);
   const device = mountAt(real, readMountTable())?.device ?? "";
   const status = unmountByKernel(real, isDead ? { lazy: true } : { cut: force });

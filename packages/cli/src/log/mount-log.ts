@@ -7,7 +7,7 @@ export async function* mountLog({ mountpoint, control }: Place, follow: boolean)
   for (let first = true; ; first = false) {
     const socket = await connectControl(mountpoint, control);
     if (socket === undefined && !first) return;
-    if (socket === undefined) throw noDaemon(mountpoint);
+    if (socket === undefined) throw noDaemon(mountpoint, control);
     const ended = yield* ask(socket, { method: "log", watch: follow }, mountpoint) as AsyncGenerator<LogItem, boolean, undefined>;
     if (ended || !follow) return;
   }

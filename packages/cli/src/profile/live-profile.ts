@@ -40,7 +40,7 @@ export async function profileLive(name: string, duration: string = DEFAULT_DURAT
   const durationMs = durationOf(duration);
   const { mountpoint, control } = await placeOf(name, given);
   const socket = await connectControl(mountpoint, control);
-  if (socket === undefined) throw noDaemon(mountpoint);
+  if (socket === undefined) throw noDaemon(mountpoint, control);
   const frames: ProfileFrame[] = [];
   for await (const item of ask(socket, { method: "profile", durationMs }, mountpoint)) frames.push(...(item as ProfileItem).frames);
   write(out, flameGraph(frames, `sluice, ${mountpoint}, ${duration}`));

@@ -6,7 +6,7 @@ import { chmodSync, chownSync, readFileSync, realpathSync, rmSync, statSync } fr
 import { createServer, type Server, type Socket } from "node:net";
 import { dirname } from "node:path";
 import { descriptorOf, ownPath, peerOf, RUN_DIRECTORY } from "@sluice/mount-control";
-import { native } from "@sluice/native";
+import { AF, native, SOCK } from "@sluice/native";
 import type { Logger } from "@sluice/runtime";
 import { makeDirectories, unfit, wrong } from "@sluice/runtime/cli";
 import { listenAt } from "../control/control-server.js";
@@ -19,10 +19,15 @@ const STICKY = 0o1000;
 /** SD_LISTEN_FDS_START. */
 const FIRST_PASSED = 3;
 
-/** A listening socket that systemd passed to this process (sd_listen_fds(3)); undefined: none. */
+/** A listening socket that systemd passed to this process (sd_listen_fds(3)); undefined: none. @throws CliError if it passed another thing */
 export function passedSocket(): number | undefined {
-  const { LISTEN_PID: pid, LISTEN_FDS: count } = process.env;
-  return pid === String(process.pid) && Number(count) === 1 ? FIRST_PASSED : undefined;
+  const { LISTEN_PID: pid, LISTEN_FDS: count = "0" } = process.env;
+  if (pid !== String(process.pid) || count === "0") return undefined;
+  const kind = native.socketKind(FIRST_PASSED);
+  const isListener = typeof kind !== "number" && kind.domain === AF.UNIX && kind.type === SOCK.STREAM && kind.listens === 1;
+  if (count === "1" && isListener) return FIRST_PASSED;
+  const problem = count === "1" ? "the descriptor is no unix stream socket that listens" : `the service takes one socket, not ${count}`;
+  throw wrong("LISTEN_FDS", `${problem} (EINVAL)`, "let its socket unit have one ListenStream=, a path");
 }
 
 /** The gid of a group by name or number. @throws CliError */
