@@ -2,6 +2,7 @@
 import { release } from "node:os";
 import { whyNoIdlePolling, whyNoUring } from "@sluice/engine-devfuse";
 import { CliError, inInitialNamespace } from "@sluice/runtime";
+import { CALLS_REFUSED, refusedCalls } from "../preflight/check-calls.js";
 import { checkDevice, missingCapabilities, mountRemedy, requiredCapabilities } from "../preflight/check-machine.js";
 import { checkLayerEligible } from "./check-layer.js";
 import { checkPrograms } from "./check-programs.js";
@@ -57,6 +58,13 @@ function checkCapabilities(): CheckResult {
     detail: `${hints.join(", ")} missing: some callers' executables and some layers cannot be read`,
     remedy: "add them if a policy needs those facts",
   };
+}
+
+function checkSystemCalls(): CheckResult {
+  const name = "system calls";
+  const refused = refusedCalls({ writable: true, keeper: true });
+  if (refused.length === 0) return { name, state: "ok", detail: "none that a mount needs is refused" };
+  return { name, state: "lack", detail: `${refused.join(", ")}: ${CALLS_REFUSED.problem}`, remedy: CALLS_REFUSED.remedy };
 }
 
 function checkUserNamespace(): CheckResult {
@@ -127,6 +135,7 @@ export async function checkUp(lowers: readonly string[]): Promise<CheckResult[]>
     checkKernel(),
     checkFuse(),
     checkCapabilities(),
+    checkSystemCalls(),
     checkUserNamespace(),
     checkUring(),
     checkIdlePolling(),

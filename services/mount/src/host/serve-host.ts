@@ -9,6 +9,7 @@ import { type Greeting, openServiceLink, type ServiceLink } from "@sluice/keeper
 import { createLogger, type Logger, type LogLevel } from "@sluice/runtime";
 import { escapeLine, failed } from "@sluice/runtime/cli";
 import type { MountHost, ReadyDecisions } from "../mount-host.js";
+import { checkCalls } from "../preflight/check-calls.js";
 import { checkMachine, requiredCapabilities } from "../preflight/check-machine.js";
 import { hardenProcess } from "../privilege/harden-process.js";
 import { onStopSignals } from "../serve/mount-owner.js";
@@ -210,6 +211,7 @@ export async function runHost(parts: HostParts): Promise<void> {
 
 /** Checks what every start needs, with or without a keeper. @throws CliError */
 export function checkHost({ group }: HostOptions): void {
+  checkCalls({ writable: true, keeper: true });
   checkMachine(requiredCapabilities(true));
   if (group !== undefined) gidOf(group);
 }

@@ -1,5 +1,6 @@
 /** All checks that need no mount, in the order that is most useful to a person. */
 import type { MountConfig } from "../config/mount-config.js";
+import { checkCalls } from "./check-calls.js";
 import { checkDecisionFiles } from "./check-decision-files.js";
 import { checkLabels } from "./check-labels.js";
 import { checkLayers, type LayerPlaces } from "./check-layers.js";
@@ -19,6 +20,7 @@ export interface PreflightOptions {
 
 /** @returns the configuration with every path resolved. @throws CliError at the first problem */
 export function preflight(config: MountConfig, { needed, forUser = false, tell = toStandardError }: PreflightOptions = {}): MountConfig {
+  if (!forUser) checkCalls({ writable: config.upper !== undefined, keeper: config.keeper === "on" });
   const engine = checkLabels(config);
   const table = readMountTable();
   const mountpoint = resolveMountpoint(config.mountpoint, table, tell);
