@@ -1,5 +1,17 @@
 // The relocatable tree of a release: the files that deploy/docker/collect-runtime.mjs collects, and the addon of its architecture.
-import { chmodSync, closeSync, lutimesSync, openSync, readdirSync, readFileSync, readSync, rmSync, statSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  closeSync,
+  lutimesSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  readSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 import { root } from "../build.mjs";
 import { compileAddon } from "./addon.mjs";

@@ -4,7 +4,6 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import {
   cleanUp,
-  eventually,
   file,
   type HostService,
   layers,
