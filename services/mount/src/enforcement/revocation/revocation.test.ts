@@ -102,7 +102,7 @@ test("the pause before an open is judged again grows up to a minute, and ends wi
   const first = on.asked;
   await pass(MINUTE_MS * 60);
   expect(first).toBeGreaterThan(4);
-  // Two opens, once a minute each, and what is left of shorter pauses.
+  // Two opens, once a minute each, and the rest of shorter pauses.
   expect(on.asked - first).toBeLessThanOrEqual(2 * 65);
   on.close(1);
   on.close(2);
