@@ -71,13 +71,21 @@ test("a mount that ends makes room for the next one", async () => {
   const host = await startTwo();
   const [first, second] = [await mountIn(host), await mountIn(host)];
   expect((await second.stop()).code).toBe(0);
-  await eventually("the next mount comes to the process of the one that ended", AMPLE_MS, async () => {
-    const next = await mountIn(host);
-    const isThere = makerOf(next) === makerOf(second);
-    await next.stop();
-    return isThere;
-  });
+  expect(makerOf(await mountIn(host))).toBe(makerOf(second));
   expect(await serverOf(first)).toBe(makerOf(first));
+});
+
+test("a process that hangs gets no further mount", async () => {
+  const host = await startTwo();
+  const [first, second] = [await mountIn(host), await mountIn(host)];
+  const hanging = makerOf(second);
+  expect((await second.stop()).code).toBe(0);
+  process.kill(hanging, "SIGSTOP");
+  try {
+    expect(makerOf(await mountIn(host))).toBe(makerOf(first));
+  } finally {
+    process.kill(hanging, "SIGCONT");
+  }
 });
 
 test("a client by gRPC that does not stay gets its mounts in each process, and errors as they are", async () => {

@@ -189,7 +189,12 @@ export function handleMount(parts: Handling, call: MountCall): void {
 function handleGrpc(parts: Handling, grpc: GrpcCall): void {
   grpc.once("data", (first: wire.MountRequest) => {
     const call = byGrpc(grpc, first);
-    if (parts.division?.relay(first, call) !== true) handleMount(parts, call);
+    if (parts.division === undefined) return handleMount(parts, call);
+    grpc.pause();
+    void parts.division.relay(first, call).then((relayed) => {
+      if (!relayed && !grpc.cancelled) handleMount(parts, call);
+      grpc.resume();
+    });
   });
 }
 
@@ -230,6 +235,6 @@ export async function answerQuestion({ mounts }: Pick<Handling, "mounts">, quest
   const listedMounts = mounts.all().flatMap(listed);
   return {
     mounts: listedMounts.map(({ since, ...mount }) => ({ ...mount, sinceMs: since?.getTime() ?? 0 })),
-    count: mounts.all().length,
+    count: mounts.count,
   };
 }

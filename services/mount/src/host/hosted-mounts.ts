@@ -57,6 +57,11 @@ export class HostedMounts {
     return [...this.#running];
   }
 
+  /** Of those that are there, or begin. */
+  get count(): number {
+    return this.all().filter(({ mount }) => !mount.isGone).length;
+  }
+
   at(mountpoint: string): RunningMount | undefined {
     return this.all().find(({ mount }) => !mount.isGone && mount.config?.mountpoint === mountpoint);
   }

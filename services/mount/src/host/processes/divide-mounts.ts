@@ -31,38 +31,47 @@ export class Division {
     readonly others: OtherProcesses,
   ) {}
 
+  /** Connections that stay here, and are mounts in the next turn. */
+  #coming = 0;
+
+  readonly #own = (): number => this.mounts.count + this.#coming;
+
   /** `read`: the bytes that were read of the connection so far. `own` takes a connection that stays here. */
   plain(socket: Socket, read: Buffer, own: (socket: Socket, read: Buffer) => void): void {
     const request = firstRequest(read);
-    if (request?.$case === "begin" && this.others.passNext(this.mounts.all().length, descriptorOf(socket), read)) socket.destroy();
-    else if (request?.$case === "attach" && this.mounts.at(request.value.mountpoint) === undefined)
-      void this.#attach(socket, { read, mountpoint: request.value.mountpoint }, own);
-    else own(socket, read);
+    if (request === undefined || (request.$case === "attach" && this.mounts.at(request.value.mountpoint) !== undefined)) own(socket, read);
+    else void this.#divide(socket, { read, request }, own);
   }
 
-  /** The client's mount was taken over by the next process of the one that served it. */
-  async #attach(
+  async #divide(
     socket: Socket,
-    { read, mountpoint }: { read: Buffer; mountpoint: string },
+    { read, request }: { read: Buffer; request: Request },
     own: (socket: Socket, read: Buffer) => void,
   ): Promise<void> {
     socket.pause();
-    if (await this.others.passToHolder(mountpoint, descriptorOf(socket), read)) {
-      socket.destroy();
-      return;
+    const fd = (): number => descriptorOf(socket);
+    const passed =
+      request.$case === "begin"
+        ? await this.others.passNext(this.#own, fd, read)
+        : // The client's mount was taken over by the next process of the one that served it.
+          await this.others.passToHolder(request.value.mountpoint, fd, read);
+    if (passed) socket.destroy();
+    else if (!socket.destroyed) {
+      own(socket, read);
+      socket.resume();
+      this.#coming += 1;
+      setImmediate(() => (this.#coming -= 1));
     }
-    own(socket, read);
-    socket.resume();
   }
 
   /**
    * A call that ends once its mount serves. A call that lasts as long as its mount stays here: its connection, which other calls may share,
    * cannot be passed on. @returns false if this process is to make the mount
    */
-  relay(first: wire.MountRequest, call: MountCall): boolean {
+  async relay(first: wire.MountRequest, call: MountCall): Promise<boolean> {
     const { message } = first;
     if (message?.$case !== "begin" || message.value.attached) return false;
-    const socket = this.others.connectNext(this.mounts.all().length, `${JSON.stringify(message)}\n`);
+    const socket = await this.others.connectNext(this.#own, `${JSON.stringify(message)}\n`);
     if (socket === undefined) return false;
     let isOver = false;
     const read = lineReader((line) => {

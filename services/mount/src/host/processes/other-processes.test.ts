@@ -1,5 +1,4 @@
 import type { Socket } from "node:net";
-import { setTimeout as sleep } from "node:timers/promises";
 import { check, native } from "@sluice/native";
 import { expect, onTestFinished, test } from "vitest";
 import { type ListAnswer, OtherProcesses, questionIn } from "./other-processes.js";
@@ -22,12 +21,12 @@ function connection(): number {
   return pair[0] as number;
 }
 
-/** Another process, which has `count` mounts. It keeps the connections that it gets. */
-function otherProcess(over: number, count: () => number): Socket[] {
+/** Another process, which has `before` mounts. Each connection that it gets becomes another one. */
+function otherProcess(over: number, before: number): Socket[] {
   const connections: Socket[] = [];
   const passed = takePassed(over, (socket, read) => {
     if (questionIn(read) === undefined) connections.push(socket);
-    else socket.end(`${JSON.stringify({ mounts: [], count: count() } satisfies ListAnswer)}\n`);
+    else socket.end(`${JSON.stringify({ mounts: [], count: before + connections.length } satisfies ListAnswer)}\n`);
   });
   onTestFinished(() => {
     passed.close();
@@ -38,13 +37,13 @@ function otherProcess(over: number, count: () => number): Socket[] {
 
 test("a connection goes to the process with the fewest mounts, and stays if that is this one", async () => {
   const [[toOne, one], [toOther, other]] = [ends(), ends()];
-  const ofOne = otherProcess(one, () => 3);
-  const ofOther = otherProcess(other, () => 1);
+  const ofOne = otherProcess(one, 3);
+  const ofOther = otherProcess(other, 1);
   const processes = new OtherProcesses([toOne, toOther]);
-  const fd = connection();
-  // They have told how many they have before they answer this.
-  await processes.list();
-  expect([1, 2, 3, 4].map((own) => processes.passNext(own, fd, LINE))).toEqual([false, true, true, true]);
+  const fd = connection;
+  const passed = [];
+  for (const own of [1, 2, 3, 4]) passed.push(await processes.passNext(() => own, fd, LINE));
+  expect(passed).toEqual([false, true, true, true]);
   await expect.poll(() => [ofOne.length, ofOther.length]).toEqual([1, 2]);
 });
 
@@ -52,17 +51,15 @@ test("a process that has ended for good gets no connection", async () => {
   const [ours, theirs] = ends();
   native.close(theirs);
   const processes = new OtherProcesses([ours]);
-  const fd = connection();
-  expect(processes.passNext(100, fd, LINE)).toBe(false);
-  await sleep(0);
-  expect(processes.passNext(100, fd, LINE)).toBe(false);
+  const fd = connection;
+  expect(await processes.passNext(() => 100, fd, LINE)).toBe(false);
   await expect(processes.list()).rejects.toThrow("process 2 of the host service does not answer");
 });
 
-test("a first line that does not fit a record stays with this process", () => {
+test("a first line that does not fit a record stays with this process", async () => {
   const [ours, theirs] = ends();
-  const connections = otherProcess(theirs, () => 0);
-  const fd = connection();
-  expect(new OtherProcesses([ours]).passNext(100, fd, Buffer.alloc(65_536))).toBe(false);
+  const connections = otherProcess(theirs, 0);
+  const fd = connection;
+  expect(await new OtherProcesses([ours]).passNext(() => 100, fd, Buffer.alloc(65_536))).toBe(false);
   expect(connections).toEqual([]);
 });

@@ -3,6 +3,7 @@
  * client's connection is passed on, so the mount depends on no other process from then on.
  */
 import { Socket } from "node:net";
+import { setTimeout as sleep } from "node:timers/promises";
 import { lineReader } from "@sluice/host-api/plain";
 import type { wire } from "@sluice/host-api";
 import { native } from "@sluice/native";
@@ -32,8 +33,8 @@ export type EndAnswer = wire.EndMountResponse | null;
 
 /** A process that takes over answers within a second or two, on a busy machine later. */
 const ANSWER_LIMIT_MS = 10_000;
-/** After a mount was given away, until the mounts of all are counted again: some have ended meanwhile. */
-const COUNT_PAUSE_MS = 500;
+/** A new mount waits no longer for the count of a process. */
+const COUNT_LIMIT_MS = 5_000;
 
 /** Another process does not answer. */
 export class ProcessSilent extends Error {}
@@ -42,6 +43,7 @@ class OtherProcess {
   /** As far as this process knows. */
   mounts = 0;
   #given = 0;
+  #counting: Promise<void> | undefined;
 
   constructor(
     private readonly over: number,
@@ -59,11 +61,24 @@ class OtherProcess {
     return passConnection(this.over, fd, read);
   }
 
-  /** Corrects the number of its mounts. One that does not answer gets none until it does. */
+  /** Corrects the number of its mounts. One that does not answer in time gets none until it does. */
   async count(): Promise<void> {
+    // It did not answer in time before.
+    if (this.#counting !== undefined) return;
     const given = this.#given;
-    const answer = await this.list().catch(() => undefined);
-    this.mounts = answer === undefined ? Number.POSITIVE_INFINITY : answer.count + this.#given - given;
+    const late = new AbortController();
+    const answered = this.list().then(
+      ({ count }) => (this.mounts = count + this.#given - given),
+      () => (this.mounts = Number.POSITIVE_INFINITY),
+    );
+    this.#counting = answered.then(() => {
+      this.#counting = undefined;
+      late.abort();
+    });
+    await sleep(COUNT_LIMIT_MS, undefined, { signal: late.signal, ref: false }).then(
+      () => (this.mounts = Number.POSITIVE_INFINITY),
+      () => undefined,
+    );
   }
 
   list(): Promise<ListAnswer> {
@@ -109,51 +124,50 @@ class OtherProcess {
 
 export class OtherProcesses {
   readonly #all: readonly OtherProcess[];
-  #willCount = false;
+  #counting: Promise<unknown> | undefined;
 
   /** `passFds`: a socket to each of them, for passConnection. */
   constructor(passFds: readonly number[]) {
     this.#all = passFds.map((fd, at) => new OtherProcess(fd, at + 2));
-    for (const other of this.#all) void other.count();
   }
 
-  /** The one with the fewest mounts; undefined if this process has no more than that. */
-  #least(own: number): OtherProcess | undefined {
-    this.#countLater();
+  /** Some mounts may have ended since the last count. Requests of one moment share it. */
+  #count(): Promise<unknown> {
+    this.#counting ??= Promise.all(this.#all.map((other) => other.count())).then(() => (this.#counting = undefined));
+    return this.#counting;
+  }
+
+  /** The one with the fewest mounts; undefined if this process has no more than that. `own`: its mounts. */
+  async #least(own: () => number): Promise<OtherProcess | undefined> {
+    await this.#count();
     const least = this.#all.reduce((a, b) => (b.mounts < a.mounts ? b : a));
-    return least.mounts < own ? least : undefined;
+    return least.mounts < own() ? least : undefined;
   }
 
-  #countLater(): void {
-    if (this.#willCount) return;
-    this.#willCount = true;
-    setTimeout(() => {
-      this.#willCount = false;
-      for (const other of this.#all) void other.count();
-    }, COUNT_PAUSE_MS).unref();
-  }
-
-  /** Passes on a connection that asks for a mount, if another process has fewer than the `own` ones of this one. @returns whether it did */
-  passNext(own: number, fd: number, read: Uint8Array): boolean {
-    const other = this.#least(own);
-    if (other?.pass(fd, read) !== true) return false;
+  /**
+   * Passes on a connection that asks for a mount, if another process has fewer than the `own` ones of this one. `fd` is asked after a wait.
+   * @returns whether it did
+   */
+  async passNext(own: () => number, fd: () => number, read: Uint8Array): Promise<boolean> {
+    const other = await this.#least(own);
+    if (other?.pass(fd(), read) !== true) return false;
     other.gives();
     return true;
   }
 
   /** A connection to the process that is to make the next mount, which `line` asks for; undefined if that is this one. */
-  connectNext(own: number, line: string): Socket | undefined {
-    const other = this.#least(own);
+  async connectNext(own: () => number, line: string): Promise<Socket | undefined> {
+    const other = await this.#least(own);
     const socket = other?.connect(line);
     if (socket !== undefined) other?.gives();
     return socket;
   }
 
   /** Passes a connection on to the process with this mount. @returns false if none has it */
-  async passToHolder(mountpoint: string, fd: number, read: Uint8Array): Promise<boolean> {
+  async passToHolder(mountpoint: string, fd: () => number, read: Uint8Array): Promise<boolean> {
     for (const other of this.#all) {
       const answer = await other.list().catch(() => undefined);
-      if (answer?.mounts.some((mount) => mount.mountpoint === mountpoint) === true) return other.pass(fd, read);
+      if (answer?.mounts.some((mount) => mount.mountpoint === mountpoint) === true) return other.pass(fd(), read);
     }
     return false;
   }
