@@ -7,9 +7,10 @@ import type { wire } from "@sluice/host-api";
 import type { MountCall } from "../host-handlers.js";
 import type { HostedMounts } from "../hosted-mounts.js";
 import { isWellFormed } from "../plain-clients.js";
-import type { OtherProcesses } from "./other-processes.js";
+import type { OtherProcesses, OwnMounts } from "./other-processes.js";
 
 const NEWLINE = 0x0a;
+const COMING_MS = 10;
 
 type Request = Exclude<PlainRequest, { $case: "stop" }>;
 
@@ -31,10 +32,16 @@ export class Division {
     readonly others: OtherProcesses,
   ) {}
 
-  /** Connections that stay here, and are mounts in the next turn. */
+  /** Requests that stay here, and are mounts some turns later. */
   #coming = 0;
 
-  readonly #own = (): number => this.mounts.count + this.#coming;
+  readonly #own: OwnMounts = {
+    count: () => this.mounts.count + this.#coming,
+    coming: () => {
+      this.#coming += 1;
+      setTimeout(() => (this.#coming -= 1), COMING_MS);
+    },
+  };
 
   /** `read`: the bytes that were read of the connection so far. `own` takes a connection that stays here. */
   plain(socket: Socket, read: Buffer, own: (socket: Socket, read: Buffer) => void): void {
@@ -59,8 +66,6 @@ export class Division {
     else if (!socket.destroyed) {
       own(socket, read);
       socket.resume();
-      this.#coming += 1;
-      setImmediate(() => (this.#coming -= 1));
     }
   }
 

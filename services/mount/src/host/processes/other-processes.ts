@@ -50,10 +50,10 @@ class OtherProcess {
     private readonly number: number,
   ) {}
 
-  /** It is about to make another mount. */
-  gives(): void {
-    this.mounts += 1;
-    this.#given += 1;
+  /** It is about to make another mount. -1: it is not. */
+  gives(count: 1 | -1): void {
+    this.mounts += count;
+    this.#given += count;
   }
 
   /** @returns false if it has ended for good, or its socket is full */
@@ -122,6 +122,13 @@ class OtherProcess {
   }
 }
 
+/** The mounts of this process. */
+export interface OwnMounts {
+  count(): number;
+  /** It is about to make another one. */
+  coming(): void;
+}
+
 export class OtherProcesses {
   readonly #all: readonly OtherProcess[];
   #counting: Promise<unknown> | undefined;
@@ -137,29 +144,32 @@ export class OtherProcesses {
     return this.#counting;
   }
 
-  /** The one with the fewest mounts; undefined if this process has no more than that. `own`: its mounts. */
-  async #least(own: () => number): Promise<OtherProcess | undefined> {
+  /** The one with the fewest mounts, which counts another one from now on; undefined if this process has no more than that. */
+  async #next(own: OwnMounts): Promise<OtherProcess | undefined> {
     await this.#count();
+    // Requests of one moment choose one after another, each in one go.
     const least = this.#all.reduce((a, b) => (b.mounts < a.mounts ? b : a));
-    return least.mounts < own() ? least : undefined;
+    if (least.mounts >= own.count()) {
+      own.coming();
+      return undefined;
+    }
+    least.gives(1);
+    return least;
   }
 
-  /**
-   * Passes on a connection that asks for a mount, if another process has fewer than the `own` ones of this one. `fd` is asked after a wait.
-   * @returns whether it did
-   */
-  async passNext(own: () => number, fd: () => number, read: Uint8Array): Promise<boolean> {
-    const other = await this.#least(own);
-    if (other?.pass(fd(), read) !== true) return false;
-    other.gives();
-    return true;
+  /** Passes on a connection that asks for a mount, if another process has fewer than this one. `fd` is asked after a wait. @returns whether it did */
+  async passNext(own: OwnMounts, fd: () => number, read: Uint8Array): Promise<boolean> {
+    const other = await this.#next(own);
+    if (other === undefined || other.pass(fd(), read)) return other !== undefined;
+    other.gives(-1);
+    return false;
   }
 
   /** A connection to the process that is to make the next mount, which `line` asks for; undefined if that is this one. */
-  async connectNext(own: () => number, line: string): Promise<Socket | undefined> {
-    const other = await this.#least(own);
+  async connectNext(own: OwnMounts, line: string): Promise<Socket | undefined> {
+    const other = await this.#next(own);
     const socket = other?.connect(line);
-    if (socket !== undefined) other?.gives();
+    if (socket === undefined) other?.gives(-1);
     return socket;
   }
 
