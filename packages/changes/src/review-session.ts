@@ -26,7 +26,7 @@ function stackOf({ upper, frozen = [], base, snapshot }: Place): LayerStack {
   return new LayerStack([upper, ...frozen, base], { uppers: 1 + frozen.length, dataOnly });
 }
 
-/** The differences, without what is known of somebody else's changes, policies and other names of the files. @throws CliError */
+/** The differences alone: without conflicts, and without other names of the files. @throws CliError */
 export function listChanges(place: Place): Difference[] {
   const stack = stackOf(place);
   const all = withoutSlots(stack, findDifferences(stack));

@@ -26,11 +26,11 @@ import {
 interface Since {
   /** The paths that somebody changed, or added to a directory that would go. */
   changed: string[];
-  /** Those that somebody removed: what the directory had there before can return. */
+  /** Those that somebody removed: the objects from before the apply can return. */
   removed: string[];
 }
 
-/** Whether somebody removed what the apply put at the path: what was there before can return. Otherwise the directory above is another object. */
+/** Whether somebody removed the applied object: the former one can return. Otherwise the directory above is another object. */
 function isRemoved(base: number, path: string, replaced: boolean): boolean {
   const parent = look(base, path.slice(0, Math.max(0, path.lastIndexOf("/"))));
   return parent === undefined ? !replaced : isDirectory(parent);
