@@ -85,10 +85,7 @@ test("in a pipe and on a terminal without cursor control, prints one picture aft
   );
   await mount.stop();
   const { code, stderr } = await piped.finished;
-  expect([code, stderr]).toEqual([
-    4,
-    expect.stringMatching(/^sluice: .*: nothing is mounted there \(EINVAL\): /),
-  ]);
+  expect([code, stderr]).toEqual([4, expect.stringMatching(/^sluice: .*: nothing is mounted there \(EINVAL\): /)]);
 });
 
 /** Runs top in a terminal of 24 lines; returns the terminal's settings before and after, and the exit. */

@@ -444,9 +444,8 @@ test("refuses a control socket that another process listens on, or whose name is
 
 test("refuses unmount, status and grants on a path that is no Sluice mount, in the same words", async () => {
   const g = testLayers();
-  const other = scratch({ on: "tmpfs" });
   for (const command of ["unmount", "status", "grants"]) {
     await complains([command, g.mnt], 4, /mnt: nothing is mounted there \(EINVAL\): 'findmnt -t fuse.sluice' lists/);
-    await complains([command, other], 4, /it is a mount of type tmpfs, not a Sluice mount \(EINVAL\): 'findmnt/);
+    await complains([command, scratch({ on: "tmpfs" })], 4, /it is a mount of type tmpfs, not a Sluice mount \(EINVAL\): 'findmnt/);
   }
 });
