@@ -95,9 +95,8 @@ test("descriptors whose close waits hold up neither the mounts of root nor those
   await read();
 });
 
-/** Two processes connect as fast as they can; each keeps many connections for a while, and asks for nothing. */
+/** It connects as fast as it can, keeps many connections for a while, and asks for nothing. */
 const CROWDING = `
-os.fork()
 kept = []
 while True:
     client = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
