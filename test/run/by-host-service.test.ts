@@ -48,7 +48,7 @@ describe.each(CALLERS)("as %s", (caller) => {
       const run = await project.sluice(["run", "--name", "one", "--", "sh", "-c", script]);
       expect(run).toMatchObject({ code: 0, stdout: `one\n${uidOf(caller)}\n` });
       expect(run.stderr).toMatch(BY_SERVICE);
-      expect(run.stderr).toContain("sluice: 1 modified, 1 added, 1 deleted · 1 denied (.env)\n");
+      expect(run.stderr).toContain("sluice: 1 modified, 1 added, 2 deleted · 1 denied (.env)\n");
       await expectNothingLeft(project);
       expect(readFileSync(project.session("one", "upper/f"), "utf8")).toBe("one\ntwo\n");
       expect(readFileSync(project.session("one", "log"), "utf8")).not.toMatch(/"level":[45]0/);

@@ -232,7 +232,7 @@ test(
     expect(read(project, CONFIG)).toEqual(["a\n"]);
     const same = await onExit("cat alone > copy; cat copy > alone; rm copy");
     expect(same.code, same.stderr).toBe(0);
-    expect(same.stderr).toContain("sluice: there is nothing to apply");
+    expect(same.stderr).toContain("sluice: no changes\n");
     // With --json nothing but the report is told.
     const told = await onExit("echo c >> alone", "--json");
     expect(JSON.parse(told.stderr)).toMatchObject({ outcome: "applied" });

@@ -97,9 +97,11 @@ async function signOfLife(socket: Socket, patienceMs: number): Promise<"answer" 
 }
 
 /** Resolves when it gives a sign of life. One that ends closes a connection unanswered, and then its socket. @throws one of `problems` */
-async function untilAlive(connect: () => Promise<Socket>, { silence, closing }: Problems, patienceMs: number): Promise<void> {
+async function untilAlive(connect: () => Promise<Socket>, { silence, closing, answers }: Problems, patienceMs: number): Promise<void> {
   for (const untilMs = Date.now() + CLOSING_MS; ; await sleep(LOOK_MS)) {
-    const sign = await signOfLife(await connect(), patienceMs);
+    const socket = await connect();
+    if (answers?.(socket) === false) return void socket.destroy();
+    const sign = await signOfLife(socket, patienceMs);
     if (sign === "answer") return;
     if (sign === undefined) throw silence;
     if (Date.now() > untilMs) throw closing;
@@ -144,14 +146,17 @@ async function hasKeeper(mountpoint: string): Promise<boolean> {
   return false;
 }
 
+const isOwn = (socket: Socket): boolean => peerUid(socket) === process.geteuid?.();
+
 /** The same for a mount's keeper, which takes requests of its own user alone. */
 export async function connectKeeper(mountpoint: string): Promise<Socket | undefined> {
   const problems = {
     silence: failed(mountpoint, "the keeper does not answer (ETIMEDOUT)", "see whether it is stopped"),
+    answers: isOwn,
     closing: failed(mountpoint, "the keeper closes connections unanswered (EPIPE)", "raise its limit of open files ('prlimit --nofile')"),
   };
   const socket = orDenial(await connectFirst(socketPaths(mountpoint, KEEPER_SOCKET), [0, ...ourselves()], { problems }));
-  if (socket === undefined || peerUid(socket) === process.geteuid?.()) return socket;
+  if (socket === undefined || isOwn(socket)) return socket;
   socket.destroy();
   throw failed(mountpoint, "the keeper is root's, and takes requests of root alone (EPERM)", "run as root");
 }
@@ -206,6 +211,8 @@ function isHidden(path: string): boolean {
 interface Problems {
   silence: Error;
   closing: Error;
+  /** Whether the process at the other end answers this one at all; undefined: it does. */
+  answers?: (socket: Socket) => boolean;
 }
 
 interface Patience {
