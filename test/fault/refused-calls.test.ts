@@ -5,7 +5,7 @@ import { fileURLToPath } from "node:url";
 import { bytes, file, layers, mountsBelow, requires, runScript, scratch, type ScriptResult } from "@sluice/testkit";
 import { expect } from "vitest";
 
-const { test } = requires("/dev/fuse", "CAP_SYS_ADMIN", "command python3");
+const { test } = requires("/dev/fuse", "CAP_SYS_ADMIN", "command bwrap", "command python3");
 const CLI = fileURLToPath(new URL("../../packages/cli/bin/sluice.cjs", import.meta.url));
 
 /** A filter that answers these calls with EPERM, as the profile of a container does, around a command. */

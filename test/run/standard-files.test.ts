@@ -46,12 +46,15 @@ describe.each(CALLERS)("as %s", (caller) => {
     "files of all names and without a name, and files to write, are passed",
     async () => {
       const project = new Project(caller, FILES);
-      const run = async (words: readonly string[], before: string): Promise<unknown> =>
-        project.sluice(["run", "--on-exit", "discard", "--", ...words], { before });
-      expect(await run(["cat"], `exec <"a'b \\$c" >out`)).toMatchObject({ code: 0 });
+      const run = async (words: readonly string[], before: string): Promise<string> => {
+        const { code, stdout, stderr } = await project.sluice(["run", "--on-exit", "discard", "--", ...words], { before });
+        expect(code, stderr).toBe(0);
+        return stdout;
+      };
+      await run(["cat"], `exec <"a'b \\$c" >out`);
       expect(readFileSync(join(project.base, "out"), "utf8")).toBe("odd\n");
-      expect(await run(["cat"], "cp f gone; exec <gone; rm gone")).toMatchObject({ code: 0, stdout: FILES.f });
-      expect(await run(["sh", "-c", "echo w >&0"], "cp f rw; exec 0<>rw")).toMatchObject({ code: 0 });
+      expect(await run(["cat"], "cp f gone; exec <gone; rm gone")).toBe(FILES.f);
+      await run(["sh", "-c", "echo w >&0"], "cp f rw; exec 0<>rw");
       expect(readFileSync(join(project.base, "rw"), "utf8")).toBe("w\ne\ntwo\n");
     },
     LIMIT_MS,
