@@ -88,7 +88,7 @@ test("an open that the path denies is refused before the digests of other open f
     .log()
     .split("\n")
     .filter((line) => line.includes("its I/O is refused"));
-  expect(first).toContain('"path":"f"');
+  expect(first, mount.log()).toContain('"path":"f"');
   for (const fd of opened) closeSync(fd);
 });
 
