@@ -2,6 +2,7 @@
 import type { Decision, IoTerms, Question } from "@sluice/decision-api";
 import type { Ruling } from "@sluice/overlay";
 import { Errno } from "@sluice/vfs";
+import type { PolicyGateEvents } from "./gate-events.js";
 
 export interface DecidedRuling extends Ruling {
   readonly decision: Decision | undefined;
@@ -36,8 +37,13 @@ export function isGuess(decision: Decision | undefined): boolean {
   return decision?.source === "outage" && decision.rule !== "refused";
 }
 
-/** @returns undefined for an effect that this build does not know: the type says never, the wire might not */
-export function rulingOf(enforced: Decision, layer?: string): DecidedRuling | undefined {
+/** The ruling of a decision. `asked`: the id of its question, and of a cached answer the layer that it was recalled for. */
+export function rulingOf(
+  enforced: Decision,
+  asked: { id: string; layer?: string | undefined },
+  events: Pick<PolicyGateEvents, "anomaly">,
+): DecidedRuling {
+  const { id, layer } = asked;
   switch (enforced.effect) {
     case "grant":
     case "mediate":
@@ -46,7 +52,9 @@ export function rulingOf(enforced: Decision, layer?: string): DecidedRuling | un
     case "deny":
       return { effect: "deny", errno: errnoOfDenial(enforced), decision: enforced, layer };
     default:
+      // The type says never, the wire might not.
       enforced.effect satisfies never;
-      return undefined;
+      events.anomaly("answer has an unknown effect: denied", { question: id, effect: String(enforced.effect) });
+      return DENIED;
   }
 }

@@ -282,7 +282,7 @@ export class PolicyGate implements Gate {
     const decision = this.#recallable(call, intent);
     if (decision === undefined) return undefined;
     if (intent.compares !== true) this.#events.recalled(decision, call, intent);
-    return this.#enforce(decision, decision.decisionId, intent.layer);
+    return rulingOf(decision, { id: decision.decisionId, layer: intent.layer }, this.#events);
   }
 
   /** `layer`: of the object as it was judged. Only a copy-up changes the layer, and that is the same object. */
@@ -336,7 +336,7 @@ export class PolicyGate implements Gate {
     }
     if (enforced.effect === "mediate" && terms !== undefined)
       return this.#obliged.ruling({ allowed: true, decision: enforced, terms }, question);
-    return { ...this.#enforce(enforced, question.id), question };
+    return { ...rulingOf(enforced, question, this.#events), question };
   }
 
   /** Undefined: nobody can be waited for, so the access is denied now. A later attempt gets the answer. */
@@ -363,13 +363,6 @@ export class PolicyGate implements Gate {
   #remember(ruling: DecidedRuling, { call, epoch }: Asking): DecidedRuling {
     if (epoch !== this.#epoch) this.#late.keep(call, ruling, this.#epoch);
     return ruling;
-  }
-
-  #enforce(enforced: Decision, id: string, layer?: string): DecidedRuling {
-    const ruling = rulingOf(enforced, layer);
-    if (ruling === undefined)
-      this.#events.anomaly("answer has an unknown effect: denied", { question: id, effect: String(enforced.effect) });
-    return ruling ?? DENIED;
   }
 
   /** The same question under the policy in force now, with the names that the file has now, and all other facts of the opening. */
