@@ -1,8 +1,9 @@
 /** A host service of several processes: they divide its mounts, and clients notice nothing of that. */
 import { once } from "node:events";
 import { existsSync, mkdirSync } from "node:fs";
-import { createServer } from "node:net";
+import { connect, createServer } from "node:net";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { endThrough, mountsOf, mountThrough, NeedsOwnProcess, wire } from "@sluice/host-api";
 import {
   Actor,
@@ -75,17 +76,41 @@ test("a mount that ends makes room for the next one", async () => {
   expect(await serverOf(first)).toBe(makerOf(first));
 });
 
-test("a process that hangs gets no further mount", async () => {
-  const host = await startTwo();
+/** While the second process, which has no mount, is stopped: the first one waits some seconds for its count. */
+async function whileOneHangs(host: HostService, work: (first: SluiceMount) => Promise<void>): Promise<void> {
   const [first, second] = [await mountIn(host), await mountIn(host)];
   const hanging = makerOf(second);
   expect((await second.stop()).code).toBe(0);
   process.kill(hanging, "SIGSTOP");
   try {
-    expect(makerOf(await mountIn(host))).toBe(makerOf(first));
+    await work(first);
   } finally {
     process.kill(hanging, "SIGCONT");
   }
+}
+
+test("a process that hangs gets no further mount", async () => {
+  const host = await startTwo();
+  await whileOneHangs(host, async (first) => expect(makerOf(await mountIn(host))).toBe(makerOf(first)));
+});
+
+test("a request to stop holds that comes before it is known which process makes the mount", async () => {
+  const host = await startTwo();
+  const { lower } = layers({ lower: { f: file("lower") } });
+  const mountpoint = join(scratch(), "merged");
+  mkdirSync(mountpoint);
+  const spec = { mountpoint, options: [{ name: "lower", values: [lower] }], directory: "/", abandonedAtEnd: false, mountNamespace: 0 };
+  await whileOneHangs(host, async () => {
+    const client = connect(host.socket).setEncoding("utf8");
+    let text = "";
+    client.on("data", (part: string) => (text += part));
+    client.write(`${JSON.stringify({ $case: "begin", value: { ...spec, attached: true } })}\n`);
+    await sleep(300);
+    client.write(`${JSON.stringify({ $case: "stop", value: {} })}\n`);
+    await once(client, "close", { signal: AbortSignal.timeout(AMPLE_MS) });
+    expect(text).toContain('"$case":"ended"');
+  });
+  expect((await mountsOf(host.socket, AMPLE_MS)).map((mount) => mount.mountpoint)).not.toContain(mountpoint);
 });
 
 test("a client by gRPC that does not stay gets its mounts in each process, and errors as they are", async () => {

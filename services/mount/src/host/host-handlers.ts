@@ -192,7 +192,7 @@ function handleGrpc(parts: Handling, grpc: GrpcCall): void {
     if (parts.division === undefined) return handleMount(parts, call);
     grpc.pause();
     void parts.division.relay(first, call).then((relayed) => {
-      if (!relayed && !grpc.cancelled) handleMount(parts, call);
+      if (!relayed) handleMount(parts, call);
       grpc.resume();
     });
   });

@@ -7,7 +7,7 @@ import type { wire } from "@sluice/host-api";
 import type { MountCall } from "../host-handlers.js";
 import type { HostedMounts } from "../hosted-mounts.js";
 import { isWellFormed } from "../plain-clients.js";
-import type { OtherProcesses, OwnMounts } from "./other-processes.js";
+import type { Connection, OtherProcesses, OwnMounts } from "./other-processes.js";
 
 const NEWLINE = 0x0a;
 const COMING_MS = 10;
@@ -56,15 +56,21 @@ export class Division {
     own: (socket: Socket, read: Buffer) => void,
   ): Promise<void> {
     socket.pause();
-    const fd = (): number => descriptorOf(socket);
+    // Node reads on for its own buffer: a request to stop may be in it.
+    let all = read;
+    const connection: Connection = {
+      fd: () => descriptorOf(socket),
+      read: () => (all = Buffer.concat([all, (socket.read() as Buffer | null) ?? Buffer.alloc(0)])),
+    };
     const passed =
       request.$case === "begin"
-        ? await this.others.passNext(this.#own, fd, read)
+        ? await this.others.passNext(this.#own, connection)
         : // The client's mount was taken over by the next process of the one that served it.
-          await this.others.passToHolder(request.value.mountpoint, fd, read);
+          await this.others.passToHolder(request.value.mountpoint, connection);
     if (passed) socket.destroy();
     else if (!socket.destroyed) {
-      own(socket, read);
+      connection.read();
+      own(socket, all);
       socket.resume();
     }
   }
@@ -76,9 +82,11 @@ export class Division {
   async relay(first: wire.MountRequest, call: MountCall): Promise<boolean> {
     const { message } = first;
     if (message?.$case !== "begin" || message.value.attached) return false;
-    const socket = await this.others.connectNext(this.#own, `${JSON.stringify(message)}\n`);
-    if (socket === undefined) return false;
     let isOver = false;
+    let leave: () => void = () => (isOver = true);
+    call.onEnd(() => leave());
+    const socket = await this.others.connectNext(this.#own, `${JSON.stringify(message)}\n`);
+    if (socket === undefined) return isOver;
     const read = lineReader((line) => {
       const response = JSON.parse(line) as PlainResponse;
       if (response.$case === "refused") return end(() => call.refuse(response.value, status.INVALID_ARGUMENT));
@@ -95,7 +103,8 @@ export class Division {
     socket.on("data", read);
     socket.once("error", () => socket.destroy());
     socket.once("close", () => end(() => call.refuse("the process that makes the mount has ended: try again", status.UNAVAILABLE)));
-    call.onEnd(() => end(() => undefined));
+    leave = () => end(() => undefined);
+    if (isOver) socket.destroy();
     return true;
   }
 }

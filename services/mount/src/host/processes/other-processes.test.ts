@@ -44,7 +44,7 @@ test("a connection goes to the process with the fewest mounts, and stays if that
   const processes = new OtherProcesses([toOne, toOther]);
   const fd = connection;
   const passed = [];
-  for (const own of [1, 2, 3, 4]) passed.push(await processes.passNext(having(own), fd, LINE));
+  for (const own of [1, 2, 3, 4]) passed.push(await processes.passNext(having(own), { fd, read: () => LINE }));
   expect(passed).toEqual([false, true, true, true]);
   await expect.poll(() => [ofOne.length, ofOther.length]).toEqual([1, 2]);
 });
@@ -55,7 +55,7 @@ test("requests of one moment are divided as those of several", async () => {
   const processes = new OtherProcesses([toOne, toOther]);
   let own = 0;
   const mine: OwnMounts = { count: () => own, coming: () => void (own += 1) };
-  const passed = await Promise.all(Array.from({ length: 9 }, () => processes.passNext(mine, connection, LINE)));
+  const passed = await Promise.all(Array.from({ length: 9 }, () => processes.passNext(mine, { fd: connection, read: () => LINE })));
   expect(passed.filter((each) => !each)).toHaveLength(3);
   await expect.poll(() => [ofOne.length, ofOther.length]).toEqual([3, 3]);
 });
@@ -65,7 +65,7 @@ test("a process that has ended for good gets no connection", async () => {
   native.close(theirs);
   const processes = new OtherProcesses([ours]);
   const fd = connection;
-  expect(await processes.passNext(having(100), fd, LINE)).toBe(false);
+  expect(await processes.passNext(having(100), { fd, read: () => LINE })).toBe(false);
   await expect(processes.list()).rejects.toThrow("process 2 of the host service does not answer");
 });
 
@@ -73,6 +73,6 @@ test("a first line that does not fit a record stays with this process", async ()
   const [ours, theirs] = ends();
   const connections = otherProcess(theirs, 0);
   const fd = connection;
-  expect(await new OtherProcesses([ours]).passNext(having(100), fd, Buffer.alloc(65_536))).toBe(false);
+  expect(await new OtherProcesses([ours]).passNext(having(100), { fd, read: () => Buffer.alloc(65_536) })).toBe(false);
   expect(connections).toEqual([]);
 });

@@ -122,6 +122,13 @@ class OtherProcess {
   }
 }
 
+/** Of a client: both are asked when it is passed on, after a wait. */
+export interface Connection {
+  fd(): number;
+  /** All bytes that this process has read of it. */
+  read(): Uint8Array;
+}
+
 /** The mounts of this process. */
 export interface OwnMounts {
   count(): number;
@@ -157,10 +164,10 @@ export class OtherProcesses {
     return least;
   }
 
-  /** Passes on a connection that asks for a mount, if another process has fewer than this one. `fd` is asked after a wait. @returns whether it did */
-  async passNext(own: OwnMounts, fd: () => number, read: Uint8Array): Promise<boolean> {
+  /** Passes on a connection that asks for a mount, if another process has fewer than this one. @returns whether it did */
+  async passNext(own: OwnMounts, connection: Connection): Promise<boolean> {
     const other = await this.#next(own);
-    if (other === undefined || other.pass(fd(), read)) return other !== undefined;
+    if (other === undefined || other.pass(connection.fd(), connection.read())) return other !== undefined;
     other.gives(-1);
     return false;
   }
@@ -174,10 +181,10 @@ export class OtherProcesses {
   }
 
   /** Passes a connection on to the process with this mount. @returns false if none has it */
-  async passToHolder(mountpoint: string, fd: () => number, read: Uint8Array): Promise<boolean> {
+  async passToHolder(mountpoint: string, connection: Connection): Promise<boolean> {
     for (const other of this.#all) {
       const answer = await other.list().catch(() => undefined);
-      if (answer?.mounts.some((mount) => mount.mountpoint === mountpoint) === true) return other.pass(fd(), read);
+      if (answer?.mounts.some((mount) => mount.mountpoint === mountpoint) === true) return other.pass(connection.fd(), connection.read());
     }
     return false;
   }

@@ -28,6 +28,7 @@ export function takePassed(over: number, take: (socket: Socket, read: Buffer) =>
   const fds = new Int32Array(1);
   const next = (): boolean => {
     const came = native.receiveMessage(over, bytes, fds, 0);
+    if (came === 0) poller.close();
     if (came <= 0) return came === -Errno.EINTR;
     const count = Math.floor((came % TRUNCATED) / COUNT_SHIFT);
     if (count !== 1) return true;
