@@ -6,6 +6,7 @@ import { dropIn, directories } from "./drop-in.js";
 
 const { test } = requires("/dev/fuse", "CAP_SYS_ADMIN", "command fuse-overlayfs", "command getfattr");
 const LIMIT_MS = 60_000;
+const TRIES = 5;
 
 const MARKED: Tree = {
   "marked/": directory({ xattrs: { "user.fuseoverlayfs.opaque": "y", "user.overlay.opaque": "y", "user.own": "1" } }),
@@ -46,7 +47,9 @@ async function seen(how: "fuse-overlayfs" | "sluice-overlayfs", options: string)
 test(
   "hides marks, does not copy them up, and counts links as fuse-overlayfs does",
   async () => {
-    const theirs = await seen("fuse-overlayfs", "");
+    let theirs = await seen("fuse-overlayfs", "");
+    // On a busy machine it now and then still counts the directory that was removed.
+    for (let tries = 1; theirs.includes("merged 6") && tries < TRIES; tries++) theirs = await seen("fuse-overlayfs", "");
     expect(await seen("sluice-overlayfs", "")).toBe(theirs);
     expect(theirs).toContain("merged 5");
     expect(theirs).toContain("above");
