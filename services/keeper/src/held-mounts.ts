@@ -104,6 +104,10 @@ class ServiceLink implements Link {
     this.#channel.tell((out) => out.begin(KeeperRecord.drain, 0, 0n, 0));
   }
 
+  async read(): Promise<void> {
+    await Promise.all([this.#channel.read(), this.#mounts.read(this)]);
+  }
+
   close(): void {
     this.#channel.close();
     this.#mounts.left(this);
@@ -228,6 +232,12 @@ export class HeldMounts implements Held {
       say(mount.mountpoint, `unmounted: ${refusalOf(error, mount.mountpoint).problem}`);
       void this.#giveUp(mount);
     }
+  }
+
+  /** Resolves once all that the service has sent about its mounts is taken. */
+  async read(service: ServiceLink): Promise<void> {
+    if (this.#service !== service) return;
+    await Promise.all([...this.#mounts].flatMap(({ link }) => (link === undefined ? [] : [link.read()])));
   }
 
   /** The service is gone. */

@@ -10,6 +10,8 @@ export interface Link {
   greet(info: KeeperInfo): void;
   /** Asks the server to make room for the next one. */
   drain(): void;
+  /** Resolves once all that the server has sent so far is taken. */
+  read(): Promise<unknown>;
   close(): void;
 }
 

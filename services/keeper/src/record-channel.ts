@@ -40,6 +40,8 @@ export class RecordChannel {
   #crowded: NodeJS.Timeout | undefined;
   /** Records that the socket had no room for, in order. */
   readonly #unsent: { send: () => number; done: () => void }[] = [];
+  /** Called once no record is left unread. */
+  readonly #whenRead: (() => void)[] = [];
   #retry: NodeJS.Timeout | undefined;
   #closed = false;
 
@@ -47,7 +49,17 @@ export class RecordChannel {
   constructor(socket: number, events: ChannelEvents) {
     this.#socket = socket;
     this.#events = events;
-    this.#poller = native.poll(socket, () => this.#readable());
+    this.#poll();
+  }
+
+  #poll(): void {
+    this.#poller = native.poll(this.#socket, (status) => {
+      this.#readable();
+      // An error, which the socket tells once, has stopped the poller.
+      if (status >= 0 || this.#poller === undefined) return;
+      this.#poller.close();
+      this.#poll();
+    });
   }
 
   /** `fill` writes the record, again if the socket has no room for it yet. `done`: it needs its descriptors no more. */
@@ -62,15 +74,31 @@ export class RecordChannel {
     else done();
   }
 
+  /** Resolves once it has taken all records that have come, or is closed. */
+  read(): Promise<void> {
+    return new Promise((resolve) => {
+      if (this.#closed) return resolve();
+      this.#whenRead.push(resolve);
+      // Without a poller it waits for room.
+      if (this.#poller !== undefined) this.#readable();
+    });
+  }
+
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
     clearTimeout(this.#retry);
     clearTimeout(this.#crowded);
     this.#poller?.close();
+    this.#poller = undefined;
     for (const { done } of this.#unsent.splice(0)) done();
     // Together with all records that were sent and not read.
     discard(this.#socket);
+    this.#allRead();
+  }
+
+  #allRead(): void {
+    for (const resolve of this.#whenRead.splice(0)) resolve();
   }
 
   #later(send: () => number, done: () => void): void {
@@ -96,7 +124,7 @@ export class RecordChannel {
     this.#poller?.close();
     this.#poller = undefined;
     this.#crowded = setTimeout(() => {
-      if (!discardsCrowd()) this.#poller = native.poll(this.#socket, () => this.#readable());
+      if (!discardsCrowd()) this.#poll();
       else if (Date.now() - sinceMs > CROWD_LIMIT_MS) this.#giveUp();
       else this.#waitForRoom(sinceMs);
     }, CROWD_POLL_MS);
@@ -106,7 +134,9 @@ export class RecordChannel {
     for (let count = 0; count < RECORDS_PER_TURN && !this.#closed; count++) {
       if (discardsCrowd()) return this.#waitForRoom(Date.now());
       const came = this.#request.receive(this.#socket, 0);
-      if (came === -Errno.EAGAIN) return;
+      if (came === -Errno.EAGAIN) return this.#allRead();
+      // The server ended before it read an answer. The kernel says so once, before it gives the records that the server had sent.
+      if (came === -Errno.ECONNRESET) continue;
       // The record is too large: it is dropped, with its descriptors.
       if (came === -Errno.EMSGSIZE) {
         discardFds(this.#request);

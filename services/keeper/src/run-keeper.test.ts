@@ -29,7 +29,7 @@ test("a mount that is over is given back while the process of its server still e
     connect: (socket, events) => {
       link = socket;
       setImmediate(() => events.lost());
-      return { greet: () => undefined, drain: () => undefined, close: () => undefined };
+      return { greet: () => undefined, drain: () => undefined, read: () => Promise.resolve(), close: () => undefined };
     },
     end: () => Promise.resolve(void done.push("ended")),
   };

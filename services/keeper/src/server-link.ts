@@ -92,6 +92,10 @@ export class ServerLink {
     this.#tell((out) => out.begin(KeeperRecord.stop, 0, 0n, 0));
   }
 
+  read(): Promise<void> {
+    return this.#channel.read();
+  }
+
   close(): void {
     this.#channel.close();
   }

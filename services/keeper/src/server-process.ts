@@ -5,6 +5,7 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { existsSync } from "node:fs";
 import { constants } from "node:os";
+import { setTimeout as sleep } from "node:timers/promises";
 import { isZombie, type KeeperInfo } from "@sluice/keeper-link";
 import { memoryFileOf, native } from "@sluice/native";
 import type { Held, Link } from "./held.js";
@@ -16,6 +17,8 @@ const EXIT_LIMIT_MS = 20_000;
 /** A server notices by itself that the connection has ended, and gives waiting requests five seconds. */
 export const OVER_LIMIT_MS = 6_500;
 export const LOOK_MS = 500;
+/** A process that the server left behind may go on sending. */
+const READ_LIMIT_MS = 10_000;
 
 export interface ServerEnd {
   code: number | null;
@@ -174,6 +177,7 @@ export class ServerProcess {
   }
 
   #endWithin(ms: number): void {
+    if (this.#over) return;
     this.#limit ??= setTimeout(() => this.signal("SIGKILL"), ms);
   }
 
@@ -187,22 +191,30 @@ export class ServerProcess {
     this.#wasDead = isDead;
   }
 
+  /** Records that the server had sent count: a descriptor in one may be all that leads to an open file. */
+  async #readRest(): Promise<void> {
+    const late = new AbortController();
+    await Promise.race([this.#link.read(), sleep(READ_LIMIT_MS, undefined, { signal: late.signal }).catch(() => undefined)]);
+    late.abort();
+  }
+
   #watch(): Promise<ServerEnd> {
     return new Promise((resolve) => {
-      const end = (code: number | null, signal: NodeJS.Signals | null, failure: string | undefined): void => {
+      const end = async (code: number | null, signal: NodeJS.Signals | null, failure: string | undefined): Promise<void> => {
         if (this.#over) return;
         this.#over = true;
         clearTimeout(this.#limit);
         clearInterval(this.#look);
+        await this.#readRest();
         this.#link.close();
         const served = this.#readyMs !== undefined;
         const servedMs = this.#readyMs === undefined ? 0 : Date.now() - this.#readyMs;
         resolve({ code, signal, served, servedMs, handedOver: this.#handedOver, forced: this.#forced, failure });
       };
-      this.#end = end;
-      this.#child.once("exit", (code, signal) => end(code, signal, undefined));
+      this.#end = (...how) => void end(...how);
+      this.#child.once("exit", (code, signal) => this.#end(code, signal, undefined));
       this.#child.once("error", (error) => {
-        if (this.#child.pid === undefined) end(null, null, error.message);
+        if (this.#child.pid === undefined) this.#end(null, null, error.message);
       });
     });
   }
