@@ -6,7 +6,7 @@ const LINE = "file 4755 0:0 mtime=now nlink=2 size=0 da39";
 
 function found(kernel: string, sluice: string, more: Partial<Found> = {}): Found {
   const place = { kind: "upper" as const, path: "s0/a", refused: new Set<string>(), swapped: false, ours: {}, theirs: {} };
-  return { mode: "granted", place, kernel, sluice, history: { aclRemoved: false, far: false, completed: false }, ...more };
+  return { mode: "granted", place, kernel, sluice, history: { aclRemoved: false, far: false, completed: false, linked: false }, ...more };
 }
 
 const names = (one: Found): string[] => explanationsOf(one).map(({ name }) => name);
@@ -40,4 +40,22 @@ test("marks of a refused call are explained only for the names of that call", ()
   const refused = { ...place, refused: new Set(["s0/a"]) } as Found["place"];
   expect(names(found(kernel, sluice, { place: refused }))).toEqual(["a refused call leaves nothing in upper"]);
   expect(names(found(sluice, kernel, { place: refused }))).toEqual([]);
+});
+
+const METADATA_ONLY = 'file 644 0:0 mtime=now nlink=2 size=63 da39 trusted.overlay.metacopy="" redirect="/s0/a"';
+
+test("the redirect of a metadata-only copy is explained only for a file with several names", () => {
+  const other = METADATA_ONLY.replace("/s0/a", "/s0/b");
+  const directory = METADATA_ONLY.replace("file ", "directory ");
+  expect(names(found(directory, directory.replace("/s0/a", "/s0/b")))).toEqual([]);
+  expect(names(found(METADATA_ONLY, other.replace("nlink=2", "nlink=3")))).toEqual(["all names of a file are copied up together"]);
+  expect(names(found(...([METADATA_ONLY, other].map((line) => line.replace("nlink=2", "nlink=1")) as [string, string])))).toEqual([]);
+});
+
+test("data in place of a metadata-only copy is explained only after an open file got a name", () => {
+  const whole = 'file 644 0:0 mtime=now nlink=2 size=63 "content"';
+  expect(names(found(METADATA_ONLY, whole))).toEqual([]);
+  const linked = { history: { aclRemoved: false, far: false, completed: false, linked: true } };
+  expect(names(found(METADATA_ONLY, whole, linked))).toEqual(["an open file that gets a name again gets its data, too"]);
+  expect(names(found(METADATA_ONLY, whole.replace("size=63", "size=62"), linked))).toEqual([]);
 });

@@ -14,6 +14,7 @@ const opensToWrite = ({ operation: { call, args } }: Step): boolean => call === 
 export function historyOf({ metacopy }: Setting, { plants }: NamedSequence, steps: readonly Step[]): History {
   return {
     completed: metacopy === true && steps.some(opensToWrite),
+    linked: metacopy === true && steps.some(({ operation: { call } }) => call === "linkfd"),
     // Also if the call fails: setgid is cleared first.
     aclRemoved: steps.some(({ operation: { call, args } }) => call === "removexattr" && args["name"] === "system.posix_acl_access"),
     far: plants.some(({ path }) => path.length > LONG_REDIRECT),

@@ -8,6 +8,7 @@ import type { Mode } from "../script/script.js";
 import {
   isDirectoryLine,
   isObjectLine,
+  isWithoutData,
   levelLinks,
   levelMarks,
   levelPrivilege,
@@ -62,6 +63,8 @@ export interface History {
   far: boolean;
   /** With metacopy=on, a call opened something for writing. */
   completed: boolean;
+  /** With metacopy=on, a call gave an open file another name. */
+  linked: boolean;
 }
 
 type Level = (lines: Lines) => Lines;
@@ -153,6 +156,14 @@ export const intendedDifferences: readonly IntendedDifference[] = [
     reason:
       "With metacopy=on, an open for writing gives a metadata-only file its data. The kernel moves the time of change then, as if the caller had written. Sluice keeps it until somebody writes.",
     levels: ({ history, place }) => (history.completed ? eitherWay(place.swapped, levelFileTime) : undefined),
+  },
+  {
+    name: "an open file that gets a name again gets its data, too",
+    modes: EVERY,
+    reason:
+      "With metacopy=on, the kernel gives a metadata-only copy of a removed lower file a redirect to its former name. Sluice copies the data.",
+    explains: ({ place, history, kernel, sluice }) =>
+      place.kind === "upper" && history.linked && (isWithoutData(kernel, sluice) || (place.swapped && isWithoutData(sluice, kernel))),
   },
   {
     name: "removing an ACL leaves setgid",
@@ -305,13 +316,13 @@ export const intendedDifferences: readonly IntendedDifference[] = [
       kernel.every((one, index) => one === sluice[index] || (one === "other" && sluice[index] === "same")),
   },
   {
-    name: "a directory's rename that needs a long redirect",
+    name: "a rename or link that needs a long redirect",
     modes: EVERY,
     reason:
       "The kernel writes redirects of at most 256 bytes (its module parameter redirect_max). For a longer one it answers EXDEV, before it checks if the target is empty. It follows longer ones, and Sluice writes them.",
     explains: ({ place, kernel, sluice, history }) =>
       place.kind === "step" &&
-      place.operation.call === "rename" &&
+      ["rename", "link", "linkfd"].includes(place.operation.call) &&
       kernel === "EXDEV" &&
       (sluice === "ok" || sluice === "ENOTEMPTY") &&
       history.far,

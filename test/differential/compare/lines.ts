@@ -9,6 +9,8 @@ export type Lines = readonly [kernel: string, sluice: string];
 const LINKS = / nlink=(\d+)(?= |$)/;
 const MODIFIED = / mtime=(\S+)/;
 const MODE = /^([a-z ]+) ([0-7]+) /;
+const REDIRECT = / redirect="[^"]*"/;
+const METADATA_ONLY = /^(.* size=\d+) \S+ trusted\.overlay\.metacopy="" redirect=/;
 const MARKS = / (?:trusted\.overlay\.opaque|redirect)="[^"]*"/g;
 const SETUID_AND_SETGID = 0o6000;
 const SETGID = 0o2000;
@@ -50,8 +52,20 @@ export function levelSetgid([kernel, sluice]: Lines): Lines {
   return [kernel, withoutBits(sluice, kernel, SETGID)];
 }
 
+/**
+ * A metadata-only copy of a file with several names leads to its data by the name that was copied up first. Its redirect stays when it gets
+ * its data.
+ */
 export function levelLinks([kernel, sluice]: Lines): Lines {
-  return [kernel, sluice.replace(LINKS, LINKS.exec(kernel)?.[0] ?? "")];
+  const counted = sluice.replace(LINKS, LINKS.exec(kernel)?.[0] ?? "");
+  const linked = [kernel, sluice].every((line) => line.startsWith("file ") && linksOf(line) > 1);
+  return [kernel, linked ? counted.replace(REDIRECT, REDIRECT.exec(kernel)?.[0] ?? "") : counted];
+}
+
+/** `line` is of a metadata-only copy, and `other` of an equal file that may have its data. */
+export function isWithoutData(line: unknown, other: unknown): boolean {
+  const [, facts] = METADATA_ONLY.exec(String(line)) ?? [];
+  return facts !== undefined && String(other).startsWith(`${facts} "`);
 }
 
 /** Only the kernel's object was changed just now. */
