@@ -148,6 +148,18 @@ it.each(["{!n,a}", "{a,!n}", "{{!n,b},a}", "{,!}n"])("refuses %s, since one of i
   expect(() => parseGlob(pattern, false)).toThrow("a glob cannot be negated");
 });
 
+it.each(["{*,a}*", "*{*,a}", "*{,a}*", "d/{a,*}{*,b}", "{a,{b,*}}*/c"])("refuses %s, whose braces make '**' of two stars", (pattern) => {
+  expect(() => parseGlob(pattern, false)).toThrow("join '*' and '*'");
+});
+
+it("takes '**' that stands alone, next to braces or in them", () => {
+  expect(["{a/,}**", "**{,/b}", "{**/,}*.txt"].map(expandBraces)).toEqual([
+    ["a/**", "**"],
+    ["**", "**/b"],
+    ["**/*.txt", "*.txt"],
+  ]);
+});
+
 it("takes an exclamation mark in other places of a glob for the character", () => {
   const matches = compileGlob("{\\!n,x/{!n,a}}", false);
   expect(["!n", "x/!n", "x/a", "x/n"].map((path) => matches(namesOf(path)))).toEqual([true, true, true, false]);

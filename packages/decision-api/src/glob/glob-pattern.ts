@@ -55,7 +55,7 @@ export function expandBraces(pattern: string): string[] {
       if (commas.length === 0) throw new GlobError("braces hold no alternatives", "write {a,b}, or \\{ for the character", at);
       const stops = [at, ...commas, close];
       for (let i = stops.length - 2; i >= 0; i--) {
-        open.push(next.slice(0, at) + next.slice((stops[i] as number) + 1, stops[i + 1]) + next.slice(close + 1));
+        open.push(joined([next.slice(0, at), next.slice((stops[i] as number) + 1, stops[i + 1]), next.slice(close + 1)], at));
       }
     }
     if (done.length + open.length > MAX_ALTERNATIVES) {
@@ -63,6 +63,15 @@ export function expandBraces(pattern: string): string[] {
     }
   }
   return done;
+}
+
+/** Two stars that each match within one name would match any number of names, as nobody wrote. */
+function joined([before, alternative, behind]: [string, string, string], at: number): string {
+  const start = before + alternative;
+  const meet = (left: string, right: string): boolean => left.endsWith("*") && right.startsWith("*");
+  if (meet(before, alternative) || meet(start, behind))
+    throw new GlobError("its braces join '*' and '*' to '**'", "write one '*', or '**' as a name of its own", at);
+  return start + behind;
 }
 
 function firstUnescaped(pattern: string, wanted: string): number {
