@@ -75,14 +75,16 @@ class BundleEngine extends SourceEngine {
       events.sourceReached(this.shown);
       if (fetched.state === "new") {
         await this.offer({ bytes: fetched.bytes, sequence: undefined });
-        // One that is refused has been judged: it is not fetched again either.
-        this.etag = fetched.etag;
+        // A refused one is tried again: its fault may pass, such as a thread that could not be started.
+        this.etag = this.refusedForMs === undefined ? fetched.etag : undefined;
       }
       return undefined;
     } catch (cause) {
       const error = cause as Error;
       if (error instanceof Unfit) {
         this.refuse(error.message);
+        // Else the policy in force, put there again, would be "not modified", and the refusal would stay.
+        this.etag = undefined;
         return undefined;
       }
       this.failures++;

@@ -143,6 +143,35 @@ it.each<[string, Buffer | string, RegExp]>([
   expect(await effect()).toBe("deny");
 });
 
+it("tries a refused one again while the server still has it, since its fault may pass", async () => {
+  put(rules("mediate"), '"a"');
+  const opened = await open();
+  const other = { bytes: rules("grnt") };
+  const otherUrl = `${url}-of-another`;
+  now = ({ url: path, headers }, response) => {
+    if (path?.endsWith("-of-another") === true) response.writeHead(200).end(other.bytes);
+    else if (headers["if-none-match"] === '"b"') response.writeHead(304).end();
+    else response.writeHead(200, { etag: '"b"' }).end(`kind: bundle\nurl: ${otherUrl}\n`);
+  };
+  expect(await untilNews()).toMatchObject({ state: "failed" });
+  other.bytes = rules("deny");
+  expect(await untilNews()).toEqual({ state: "changed" });
+  expect([opened.failure, await effect()]).toEqual([undefined, "deny"]);
+});
+
+it.each([["a mistake", rules("grnt")] as const, ["too much", Buffer.alloc(17 * 1024 * 1024)] as const])(
+  "forgets a refusal, of %s, when the policy in force is put there again",
+  async (_, bytes) => {
+    put(rules("mediate"), '"a"');
+    const opened = await open();
+    put(bytes, '"b"');
+    expect(await untilNews()).toMatchObject({ state: "failed" });
+    put(rules("mediate"), '"a"');
+    await expect.poll(() => (opened.refresh(), opened.failure)).toBeUndefined();
+    expect(await effect()).toBe("mediate");
+  },
+);
+
 it("keeps what it had while the server is away, breaks off, or sends elsewhere", async () => {
   put(rules("mediate"), '"a"');
   const opened = await open("timeout: 1s\n");

@@ -26,6 +26,8 @@ const DEFAULT_KEY = "policy";
 /** Beside the watch, which may be lost with its server. */
 const LOOK_MS = 5_000;
 const WATCH_AGAIN_MS = 500;
+/** Before an edit that was refused is tried again: its fault may pass, such as a thread that could not be started. */
+const TRY_AGAIN_MS = 30_000;
 
 const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
 
@@ -101,7 +103,8 @@ class NatsEngine extends SourceEngine {
   }
 
   private async take(entry: KvEntry): Promise<void> {
-    if (entry.revision <= this.seen) return;
+    const isDueAgain = entry.revision === this.seen && (this.refusedForMs ?? 0) >= TRY_AGAIN_MS;
+    if (entry.revision <= this.seen && !isDueAgain) return;
     this.seen = entry.revision;
     await this.judge(entry);
   }

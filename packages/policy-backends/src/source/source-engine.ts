@@ -31,6 +31,7 @@ export class SourceEngine implements Engine {
   /** The highest revision that was in force: one without a number does not take it back. */
   private newest = 0n;
   private refused: Error | undefined;
+  private refusedAtMs: number | undefined;
   private next: Delivery | undefined;
   private trying: Promise<void> | undefined;
   private readonly listeners: (() => void)[] = [];
@@ -62,6 +63,11 @@ export class SourceEngine implements Engine {
   deliveredRevision = (): PolicyRevision => this.current.revision;
   remoteRevision = (): string => `${this.current.revision.sequence}:${this.current.revision.digest}`;
   refusal = (): Error | undefined => this.refused ?? this.inForce?.loaded.engine.refusal?.();
+
+  /** How long ago the last delivery was refused. Undefined: it was not. */
+  protected get refusedForMs(): number | undefined {
+    return this.refusedAtMs === undefined ? undefined : performance.now() - this.refusedAtMs;
+  }
 
   onChange(listener: () => void): void {
     this.listeners.push(listener);
@@ -102,7 +108,11 @@ export class SourceEngine implements Engine {
   private async tryAll(): Promise<void> {
     for (let delivery = this.next; delivery !== undefined && !this.disposed; delivery = this.next) {
       this.next = undefined;
-      await this.tryOne(delivery).catch((error: unknown) => this.tell(named(this.source, error)));
+      this.refusedAtMs = undefined;
+      await this.tryOne(delivery).catch((error: unknown) => {
+        this.refusedAtMs = performance.now();
+        this.tell(named(this.source, error));
+      });
     }
     this.trying = undefined;
   }
