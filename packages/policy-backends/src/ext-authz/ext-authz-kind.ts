@@ -34,6 +34,22 @@ function escaped(bytes: string): string {
     .join("");
 }
 
+/** Such servers look for headers by names in lower case. */
+const xattrHeader = (name: string): string => `x-sluice-xattr-${name.toLowerCase()}`;
+
+/** Throws `PolicyError` if two attributes would get one header: a caller could overwrite one by the other. */
+function checkXattrs({ needs }: ExtAuthzOptions, context: LoadContext): void {
+  const byHeader = new Map<string, string>();
+  for (const [index, name] of (needs?.xattrs ?? []).entries()) {
+    const other = byHeader.get(xattrHeader(name));
+    if (other !== undefined && other !== name) {
+      const message = `'${name}' and '${other}' differ only in letter case, and have the same header`;
+      throw context.problem(["needs", "xattrs", index], message, "name one of them");
+    }
+    byHeader.set(xattrHeader(name), name);
+  }
+}
+
 function requestOf(question: Question, { action, access, path }: BooleanQuestion, looksAt: LooksAt): CheckRequest {
   const { subject, resource, operation } = question;
   const headers: Record<string, string> = {
@@ -51,8 +67,11 @@ function requestOf(question: Question, { action, access, path }: BooleanQuestion
   const { head, digest } = contentFacts(question, looksAt);
   if (head !== undefined) headers["x-sluice-head"] = head;
   if (digest !== undefined) headers["x-sluice-digest"] = digest;
-  for (const [name, value] of resource.xattrs)
-    headers[`x-sluice-xattr-${name.toLowerCase()}`] = escaped(Buffer.from(value).toString("latin1"));
+  // Only those: another part of the policy may look at one that would get the same header.
+  for (const name of looksAt.xattrs) {
+    const value = resource.xattrs.get(name);
+    if (value !== undefined) headers[xattrHeader(name)] = escaped(Buffer.from(value).toString("latin1"));
+  }
   return {
     principal: `uid:${subject.uid}`,
     http: {
@@ -152,7 +171,8 @@ export const extAuthzKind: PolicyKind<ExtAuthzOptions> = {
       tls: "write { caFile: …, certFile: …, keyFile: … }, or {} for the authorities of the system",
     },
   },
-  load(options, context) {
+  async load(options, context) {
+    checkXattrs(options, context);
     const client = new CheckClient(options.target, credentialsOf(options, context), timeoutMsOf(options));
     const looksAt = looksAtOf(options, "ext-authz");
     const engine = remoteEngine({
@@ -160,6 +180,6 @@ export const extAuthzKind: PolicyKind<ExtAuthzOptions> = {
       askAll: (question, asks) => Promise.all(asks.map(async (ask) => replyOf(await client.check(requestOf(question, ask, looksAt))))),
       close: () => client.close(),
     });
-    return Promise.resolve(engine);
+    return engine;
   },
 };

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import type { PolicyBackend, Ruling } from "../backend.js";
 import { backendContract } from "../contract-suite.js";
-import { wholeQuestion } from "../testing/standard-policy.js";
+import { anything, wholeQuestion } from "../testing/standard-policy.js";
 import { openPolicyFile } from "../file-backend.js";
 import { type CheckInput, startExtAuthzStandIn } from "../testing/ext-authz-stand-in.js";
 import { standardAllows } from "../testing/standard-function.js";
@@ -75,6 +75,25 @@ describe("with a stand-in for a server of the external authorization API", () =>
     expect(request.http.headers).toMatchObject({ "x-sluice-access": "read", "x-sluice-mode": "100644", "x-sluice-executable": "/bin/cat" });
     expect(extensions).toEqual({ mount: "m", layer: "lower0", operation: "open", action: "open", access: "read" });
     expect(seen.map(({ attributes }) => attributes.request.http.method)).toEqual(["OPEN", "PASSTHROUGH"]);
+  });
+
+  it("sends the attributes that it needs alone, so that none overwrites another's header", async () => {
+    seen = [];
+    const backend = await open("needs: {xattrs: [user.class]}\n");
+    opened.push(backend);
+    const xattrs = new Map([
+      ["user.class", Buffer.from("secret")],
+      ["user.Class", Buffer.from("public")],
+    ]);
+    await backend.policy.evaluate(wholeQuestion({ resource: { ...anything, paths: ["a"], xattrs } }));
+    const { headers } = (seen[0] as CheckInput).attributes.request.http;
+    expect(Object.entries(headers).filter(([name]) => name.includes("xattr"))).toEqual([["x-sluice-xattr-user.class", "secret"]]);
+  });
+
+  it("refuses to need two attributes that differ only in letter case", async () => {
+    await expect(open("needs: {xattrs: [user.a, user.class, user.Class]}\n")).rejects.toThrow(
+      /yaml:3:\d+: 'user.Class' and 'user.class' differ only in letter case, and have the same header: name one of them/,
+    );
   });
 
   it("takes an effect from the metadata, or from a header", async () => {
