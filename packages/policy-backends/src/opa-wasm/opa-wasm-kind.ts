@@ -1,6 +1,7 @@
 /** `kind: opa-wasm`: a policy that OPA compiled to WebAssembly, evaluated here, in threads with a time budget. */
 import { z } from "zod";
 import { durationMs, durationSchema } from "../document/duration.js";
+import { SKIP_VERIFY_REMEDY, skipVerifySchema } from "../document/signatures.js";
 import { factsOf } from "../facts.js";
 import { replyOfResult } from "../opa/opa-result.js";
 import type { PolicyKind } from "../policy-kind.js";
@@ -15,6 +16,7 @@ const schema = z.strictObject({
   needs: REMOTE_SHAPE.needs,
   bundle: z.string().min(1),
   entrypoint: z.string().min(1).optional(),
+  skipVerify: skipVerifySchema,
   timeBudget: durationSchema.optional(),
   threads: z.number().int().min(1).max(16).optional(),
 });
@@ -34,12 +36,14 @@ export const opaWasmKind: PolicyKind<OpaWasmOptions> = {
       ...REMOTE_REMEDIES,
       bundle: "write the name of a .wasm file, or of a bundle (.tar.gz) made with 'opa build -t wasm'",
       entrypoint: "write the name of an entry point, such as sluice/decision",
+      skipVerify: SKIP_VERIFY_REMEDY,
       timeBudget: "write a whole number and ms, s, m or h, such as 500ms",
       threads: "write a whole number from 1 to 16",
     },
   },
   async load(options, context) {
-    const setup: OpaWasmSetup = { bytes: context.read(options.bundle, ["bundle"]), entrypoint: options.entrypoint };
+    const { entrypoint, skipVerify } = options;
+    const setup: OpaWasmSetup = { bytes: context.read(options.bundle, ["bundle"]), entrypoint, skipVerify };
     const budgetMs = options.timeBudget === undefined ? DEFAULT_BUDGET_MS : durationMs(options.timeBudget);
     const threads = options.threads ?? DEFAULT_THREADS;
     const opening = WorkerPool.open({ program: PROGRAM, setup, threads, budgetMs, setupBudgetMs: SETUP_BUDGET_MS });

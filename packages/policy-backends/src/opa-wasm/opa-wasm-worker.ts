@@ -1,4 +1,5 @@
 /** A compiled OPA policy in a thread of its own. The program of the thread. */
+import { checkSignatures } from "../document/signatures.js";
 import { isGzip, unpackAtOnce, untar } from "../document/tar.js";
 import { NOT_UTF8, utf8Text } from "../document/utf8-text.js";
 import { serveTasks } from "../worker/serve-tasks.js";
@@ -7,13 +8,14 @@ import { OpaModule } from "./opa-module.js";
 export interface OpaWasmSetup {
   bytes: Uint8Array;
   entrypoint: string | undefined;
+  skipVerify: boolean | undefined;
 }
 
 let policy: OpaModule | undefined;
 
 serveTasks<OpaWasmSetup, unknown[]>({
-  setup({ bytes, entrypoint }) {
-    const { module, data } = readBundle(Buffer.from(bytes));
+  setup({ bytes, entrypoint, skipVerify }) {
+    const { module, data } = readBundle(Buffer.from(bytes), skipVerify);
     policy = OpaModule.load(module, data, entrypoint);
   },
   run: (inputs) => inputs.map((input) => policy?.evaluate(input)),
@@ -23,9 +25,10 @@ serveTasks<OpaWasmSetup, unknown[]>({
  * The module and the data (JSON) in a bundle of OPA (.tar.gz), or a bare module. Refuses a bundle that unpacks to too much. Throws the
  * mistake and the remedy.
  */
-function readBundle(bytes: Buffer): { module: Uint8Array; data: string } {
+function readBundle(bytes: Buffer, skipVerify: boolean | undefined): { module: Uint8Array; data: string } {
   if (!isGzip(bytes)) return { module: bytes, data: "{}" };
   const files = untar(unpackAtOnce(bytes));
+  checkSignatures(files, skipVerify);
   const module = files.get("policy.wasm");
   if (module === undefined) throw new Error("the bundle holds no policy.wasm: make it with 'opa build -t wasm'");
   const data = utf8Text(files.get("data.json") ?? Buffer.from("{}"));

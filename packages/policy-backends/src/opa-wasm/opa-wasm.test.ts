@@ -48,6 +48,15 @@ async function open(path: string, options = ""): Promise<PolicyBackend> {
 backendContract("opa-wasm", () => openPolicyFile(file(MODULE)));
 
 describe("opa-wasm", () => {
+  it("refuses a signed bundle, unless it is told to skip the signatures", async () => {
+    const signed = { "/.signatures.json": Buffer.from('{"signatures": ["x.y.z"]}'), "/policy.wasm": readFileSync(MODULE) };
+    const path = bundle(gzipSync(tar(signed)));
+    await expect(open(path)).rejects.toThrow(
+      /:2:9: .*\.signatures\.json, which nothing here verifies: write skipVerify: true to ignore it/,
+    );
+    expect(await (await open(path, "skipVerify: true\n")).policy.evaluate(wholeQuestion())).toMatchObject({ effect: "grant" });
+  });
+
   it("takes a bundle, and one of several entry points", async () => {
     const path = bundle(gzipSync(tar({ "/data.json": Buffer.from("{}"), "/policy.wasm": readFileSync(MODULE) })));
     expect(await (await open(path)).policy.evaluate(wholeQuestion())).toMatchObject({ effect: "grant" });

@@ -1,6 +1,7 @@
 /** `kind: bundle`: a policy that a web server has, as one file or as a bundle in OPA's form, looked for again and again. */
 import { z } from "zod";
 import { durationMs, durationSchema } from "../document/duration.js";
+import { SKIP_VERIFY_REMEDY, skipVerifySchema } from "../document/signatures.js";
 import type { LoadContext, PolicyKind } from "../policy-kind.js";
 import { REMOTE_REMEDIES, secretsOf } from "../remote/remote-options.js";
 import { type FetchOptions, fetchBytes, Unfit } from "./fetch-bytes.js";
@@ -13,6 +14,7 @@ const schema = z.strictObject({
   timeout: durationSchema.optional(),
   tokenFile: z.string().min(1).optional(),
   caFile: z.string().min(1).optional(),
+  skipVerify: skipVerifySchema,
 });
 type BundleOptions = z.infer<typeof schema>;
 
@@ -41,8 +43,9 @@ class BundleEngine extends SourceEngine {
     private readonly fetching: FetchOptions,
     private readonly pollMs: number,
     private readonly place: LoadContext,
+    skipVerify: boolean | undefined,
   ) {
-    super(shownUrl(fetching.url), place);
+    super(shownUrl(fetching.url), place, skipVerify);
     this.shown = shownUrl(fetching.url);
   }
 
@@ -109,6 +112,7 @@ export const bundleKind: PolicyKind<BundleOptions> = {
     remedies: {
       ...REMOTE_REMEDIES,
       url: "write http://HOST/PATH or https://HOST/PATH",
+      skipVerify: SKIP_VERIFY_REMEDY,
       poll: "write a whole number and ms, s, m or h, such as 30s",
     },
   },
@@ -116,7 +120,7 @@ export const bundleKind: PolicyKind<BundleOptions> = {
     const { url, poll, timeout } = options;
     const timeoutMs = timeout === undefined ? DEFAULT_TIMEOUT_MS : durationMs(timeout);
     const pollMs = poll === undefined ? DEFAULT_POLL_MS : durationMs(poll);
-    const engine = new BundleEngine({ url, timeoutMs, ...secretsOf(options, context) }, pollMs, context);
+    const engine = new BundleEngine({ url, timeoutMs, ...secretsOf(options, context) }, pollMs, context, options.skipVerify);
     try {
       await engine.start();
       return engine;

@@ -172,6 +172,19 @@ it.each([["a mistake", rules("grnt")] as const, ["too much", Buffer.alloc(17 * 1
   },
 );
 
+it("is refused if it is signed, unless it is told to skip the signatures", async () => {
+  put(rules("mediate"), '"a"');
+  const opened = await open();
+  const signed = tarGz({ "policy.yaml": rules("deny"), ".signatures.json": '{"signatures": ["x.y.z"]}' });
+  put(signed, '"b"');
+  expect(await untilNews()).toMatchObject({ state: "failed" });
+  expect(opened.failure?.message).toMatch(/bundle: the bundle has \.signatures\.json, which nothing here verifies: write skipVerify: true/);
+  expect(await effect()).toBe("mediate");
+  await opened.dispose();
+  await open("skipVerify: true\n");
+  expect(await effect()).toBe("deny");
+});
+
 it("keeps what it had while the server is away, breaks off, or sends elsewhere", async () => {
   put(rules("mediate"), '"a"');
   const opened = await open("timeout: 1s\n");

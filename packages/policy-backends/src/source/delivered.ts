@@ -1,4 +1,5 @@
 /** A delivery of a source: the bytes of one policy file, or of a bundle (.tar.gz, in OPA's form) with all files it names. */
+import { checkSignatures } from "../document/signatures.js";
 import { isGzip, unpack, untar } from "../document/tar.js";
 
 export interface Delivered {
@@ -32,9 +33,10 @@ export function tooMuchDelivered(): Error {
 }
 
 /** Rejects with the mistake and the remedy. `entry`: the name that a lone policy file is given. */
-export async function readDelivered(bytes: Buffer, entry: string): Promise<Delivered> {
+export async function readDelivered(bytes: Buffer, entry: string, skipVerify: boolean | undefined): Promise<Delivered> {
   if (bytes.length > MAX_DELIVERED_BYTES) throw tooMuchDelivered();
   if (!isGzip(bytes)) return { files: new Map([[entry, bytes]]), sequence: undefined };
   const files = untar(await unpack(bytes));
+  checkSignatures(files, skipVerify);
   return { files, sequence: sequenceOf(files.get(MANIFEST)) };
 }

@@ -8,6 +8,7 @@ import type { NatsConnection } from "@nats-io/transport-node";
 import { z } from "zod";
 import { connectNats, type NatsServers } from "../nats/connect-nats.js";
 import { NATS_REMEDIES, NATS_SHAPE, natsServers } from "../nats/nats-options.js";
+import { SKIP_VERIFY_REMEDY, skipVerifySchema } from "../document/signatures.js";
 import type { LoadContext, PolicyKind } from "../policy-kind.js";
 import { SourceEngine } from "./source-engine.js";
 
@@ -18,6 +19,7 @@ const schema = z.strictObject({
     .string()
     .regex(/^[-/_=.a-zA-Z0-9]+$/)
     .optional(),
+  skipVerify: skipVerifySchema,
   ...NATS_SHAPE,
 });
 export type NatsPolicyOptions = z.infer<typeof schema>;
@@ -48,11 +50,11 @@ class NatsEngine extends SourceEngine {
   private stopWatch: () => void = () => undefined;
 
   constructor(
-    private readonly place: { source: string; key: string; context: LoadContext },
+    private readonly place: { source: string; key: string; context: LoadContext; skipVerify: boolean | undefined },
     private readonly connection: NatsConnection,
     private readonly kv: KV,
   ) {
-    super(place.source, place.context);
+    super(place.source, place.context, place.skipVerify);
   }
 
   /** Rejects where the bucket holds nothing that checks. */
@@ -160,7 +162,11 @@ async function open(options: NatsPolicyOptions, servers: NatsServers, context: L
   const source = `nats bucket ${options.bucket}, key ${key}`;
   const connection = await connectNats("sluice-decision", servers);
   try {
-    const engine = new NatsEngine({ source, key, context }, connection, await openBucket(connection, options.bucket));
+    const engine = new NatsEngine(
+      { source, key, context, skipVerify: options.skipVerify },
+      connection,
+      await openBucket(connection, options.bucket),
+    );
     await engine.start();
     return engine;
   } catch (error) {
@@ -174,7 +180,12 @@ export const natsKind: PolicyKind<NatsPolicyOptions> = {
   schema,
   words: {
     keysAt: (path) => (path.length === 0 ? Object.keys(schema.shape) : []),
-    remedies: { ...NATS_REMEDIES, bucket: "write the name of a key-value bucket", key: "write the name of a key, such as policy" },
+    remedies: {
+      ...NATS_REMEDIES,
+      skipVerify: SKIP_VERIFY_REMEDY,
+      bucket: "write the name of a key-value bucket",
+      key: "write the name of a key, such as policy",
+    },
   },
   async load(options, context) {
     const servers = natsServers(options, context, (warning) => context.events.warned(warning));

@@ -28,8 +28,8 @@ function targetOf(file: string, warned: (warning: Error) => void): { options: Na
 }
 
 /** As every replica will: every file that the policy names must be in the bundle. */
-async function check(file: string, bytes: Buffer): Promise<LoadedPolicy> {
-  const { files } = await readDelivered(bytes, ENTRY).catch((error: Error) => {
+async function check(file: string, bytes: Buffer, skipVerify: boolean | undefined): Promise<LoadedPolicy> {
+  const { files } = await readDelivered(bytes, ENTRY, skipVerify).catch((error: Error) => {
     const [problem = "", ...remedy] = error.message.split(": ");
     throw mistake(file, problem, remedy.join(": ") || "rebuild it");
   });
@@ -52,7 +52,7 @@ export async function publishPolicy(
 ): Promise<{ sequence: bigint; digest: string; place: string }> {
   const { options, servers } = targetOf(configuration, warned);
   const bytes = read(file, MAX_POLICY_BYTES);
-  const { policy } = await check(file, bytes);
+  const { policy } = await check(file, bytes, options.skipVerify);
   const sequence = await publishToNats(options, servers, { bytes, above });
   return { sequence, digest: policy.revision.digest, place: `bucket ${options.bucket}` };
 }

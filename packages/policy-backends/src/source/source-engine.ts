@@ -41,6 +41,7 @@ export class SourceEngine implements Engine {
   constructor(
     private readonly source: string,
     private readonly context: LoadContext,
+    private readonly skipVerify: boolean | undefined,
   ) {}
 
   /** False until a delivery has checked. */
@@ -118,7 +119,7 @@ export class SourceEngine implements Engine {
   }
 
   private async tryOne({ bytes, sequence }: Delivery): Promise<void> {
-    const { files, sequence: ofManifest } = await readDelivered(bytes, ENTRY);
+    const { files, sequence: ofManifest } = await readDelivered(bytes, ENTRY, this.skipVerify);
     const loaded = await this.context.loadDelivered(files, ENTRY);
     const { policy } = loaded;
     const revision = { sequence: sequence ?? ofManifest ?? policy.revision.sequence, digest: policy.revision.digest };
