@@ -10,6 +10,8 @@ export interface DecidedRuling extends Ruling {
   readonly question?: Question;
   /** Of a cached answer: the layer of the object that it was recalled for. */
   readonly layer?: string | undefined;
+  /** The machine failed, and nothing was decided. */
+  readonly byMachine?: true;
   /** With `watch`. */
   readonly terms?: IoTerms;
 }

@@ -20,7 +20,7 @@ export function failedByMachine(
     const errno = SHORT_OF[/\(([A-Z]+)\)$/.exec(reason)?.[1] ?? ""];
     if (errno === undefined || !blames(decision, name)) continue;
     events.anomaly("a fact that the policy looks at cannot be read: the access fails", { fact: name, reason });
-    return { ...DENIED, errno };
+    return { ...DENIED, errno, byMachine: true };
   }
   return undefined;
 }

@@ -40,7 +40,7 @@ import { isStillAsked, looksInside } from "./still-asked.js";
 import type { OpenSpans } from "../tracing/open-spans.js";
 
 /** The ruling of a review. */
-export type ReviewedRuling = Pick<DecidedRuling, "effect" | "errno" | "watch" | "decision" | "terms">;
+export type ReviewedRuling = Pick<DecidedRuling, "effect" | "errno" | "watch" | "decision" | "terms" | "byMachine">;
 
 /** One access on its way to a ruling. */
 interface Asking extends DescribedAccess {

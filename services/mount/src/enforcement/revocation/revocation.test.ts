@@ -10,6 +10,7 @@ const MINUTE_MS = 60_000;
 const caller = { pid: 1, uid: 1000, gid: 100 };
 const NOBODY = decisionOf("deny", { source: "outage", policyId: "on-outage", rule: "deny" });
 const REFUSED = decisionOf("deny", { source: "outage", policyId: "on-outage", rule: "refused" });
+const EMFILE = 24;
 const intent: Intent = {
   operation: "open",
   accesses: ["read"],
@@ -32,7 +33,7 @@ interface Stage {
 }
 
 /** Two open files. `answer` decides each question; it may throw. */
-function stage(answer: () => Decision, more: Partial<RevocationParts> = {}): Stage {
+function stage(answer: () => Decision | "EMFILE", more: Partial<RevocationParts> = {}): Stage {
   const grants = new Grants();
   const record = { nodeId: 3, path: "f", layer: "lower0", mode: "mediated", io: "cached", write: false, fallback: undefined } as const;
   for (const handle of [1, 2]) grants.opened(caller, undefined, { ...record, handle });
@@ -41,6 +42,7 @@ function stage(answer: () => Decision, more: Partial<RevocationParts> = {}): Sta
   const review = async (): ReturnType<RevocationParts["gate"]["review"]> => {
     on.asked++;
     const decision = answer();
+    if (decision === "EMFILE") return { effect: "deny", errno: EMFILE, decision: undefined, byMachine: true };
     return { effect: decision.effect === "ask" ? "deny" : decision.effect, errno: decision.errno, decision };
   };
   new Revocation({
@@ -138,13 +140,12 @@ test("open files are judged again after a failure", async () => {
   expect(on.withheld.map(([handle]) => handle)).toEqual([1, 2]);
 });
 
-test("a holder of a revoked open whom nobody could judge is signalled once somebody can", async () => {
-  let outage = true;
-  let asked = 0;
-  const holder = { pid: 9, uid: 1001, gid: 100, ino: 5n, by: "descriptor", writes: false, path: undefined } as const;
-  const signalled: number[] = [];
-  const on = stage(() => (asked++ >= 2 && outage ? NOBODY : decisionOf("deny")), {
-    onRevoke: "sigterm",
+const holder = { pid: 9, uid: 1001, gid: 100, ino: 5n, by: "descriptor", writes: false, path: undefined } as const;
+
+/** Both files pass through, and the holder has them open. */
+function passingStage(answer: Parameters<typeof stage>[0], signalled: number[]): Stage {
+  return stage(answer, {
+    onRevoke: "sigkill",
     holders: { find: () => Promise.resolve([holder]), signal: ({ pid }) => Promise.resolve(signalled.push(pid) && 0) },
     overlay: {
       review: () => ({ intent, ino: 5n, withheld: true, shortfall: () => undefined }),
@@ -154,10 +155,47 @@ test("a holder of a revoked open whom nobody could judge is signalled once someb
       passing: () => "passthrough",
     },
   });
+}
+
+test("a holder of a revoked open whom nobody could judge is signalled once somebody can", async () => {
+  let outage = true;
+  let asked = 0;
+  const signalled: number[] = [];
+  const on = passingStage(() => (asked++ >= 2 && outage ? NOBODY : decisionOf("deny")), signalled);
   on.edit();
   await pass(MINUTE_MS);
   expect(signalled).toEqual([]);
   outage = false;
   await pass(2 * MINUTE_MS);
   expect(signalled).toEqual([9]);
+});
+
+test.each([
+  ["signalled", "denies it", decisionOf("deny"), [9]],
+  ["spared", "allows it", decisionOf("grant"), []],
+] as const)("a holder is %s once the policy %s, and not while the machine fails to read a fact", async (_, __, decision, expected) => {
+  let fails = true;
+  const signalled: number[] = [];
+  const on = passingStage(() => (fails ? "EMFILE" : decision), signalled);
+  on.edit();
+  await pass(MINUTE_MS);
+  expect(signalled).toEqual([]);
+  fails = false;
+  await pass(2 * MINUTE_MS);
+  expect(signalled).toEqual(expected);
+});
+
+test("an open that cannot be judged for want of a descriptor is refused with that errno until it can", async () => {
+  let fails = true;
+  const on = stage(() => (fails ? "EMFILE" : decisionOf("mediate")));
+  on.edit();
+  await pass(0);
+  fails = false;
+  await pass(MINUTE_MS);
+  expect(on.withheld).toEqual([
+    [1, EMFILE],
+    [2, EMFILE],
+    [1, undefined],
+    [2, undefined],
+  ]);
 });

@@ -10,6 +10,9 @@
  *
  * A mapping by a passthrough open outlives its close. If the mount signals holders, it judges such opens again as well.
  *
+ * If the machine fails to read a fact, such as for want of a descriptor, an open is treated as denied until it can be judged, as a new one
+ * would be. But its holders are not signalled.
+ *
  * If nobody can decide, nothing is revoked: an outage is not a change of policy. Such opens are judged again after a pause, until they are
  * decided or closed.
  */
@@ -198,7 +201,7 @@ export class Revocation {
       return true;
     }
     // A passthrough open is withheld as well: truncation, space and copies by its descriptor come to the daemon.
-    if (was?.effect !== grant.revoked.effect) this.#withhold(grant, review.decision?.errno || Errno.EACCES);
+    if (was?.effect !== grant.revoked.effect) this.#withhold(grant, review.errno || Errno.EACCES);
     return true;
   }
 
@@ -299,8 +302,9 @@ function* partsOf(grants: readonly GrantRecord[]): Generator<readonly GrantRecor
   for (let from = 0; from < grants.length; from += AT_ONCE) yield grants.slice(from, from + AT_ONCE);
 }
 
+/** Nobody is signalled because the machine failed: that is no more a denial than an outage. */
 function isRefused(review: ReviewedRuling | undefined): boolean {
-  return review !== undefined && review.effect !== "grant" && !isGuess(review.decision);
+  return review !== undefined && review.effect !== "grant" && review.byMachine !== true && !isGuess(review.decision);
 }
 
 /** An answer by the policy in force. Undefined: it comes later. */
@@ -319,7 +323,8 @@ function revokedBy(open: OpenReview, review: ReviewedRuling): Revoked | undefine
   const revoked = (effect: Revoked["effect"], reason: string): Revoked => {
     return { effect, rule: decision?.rule, revision: decision?.revision.digest, reason };
   };
-  if (review.effect === "deny") return revoked("deny", decision?.reason ?? "denied");
+  if (review.effect === "deny")
+    return revoked("deny", decision?.reason ?? (review.byMachine === true ? "the machine failed to read a fact" : "denied"));
   switch (open.shortfall(review)) {
     case "passthrough":
       return revoked("mediate", decision?.reason ?? "mediated");
