@@ -95,6 +95,7 @@ describe.each(CALLERS)("as %s", (caller) => {
         changes: { modified: 1, added: 0, deleted: 1, replaced: 0, metadata: 0 },
         heldBack: { count: 0, paths: [] },
         denied: { count: 2, paths: [".env", "key\u001b[2J.pem"] },
+        undecided: { count: 0, paths: [] },
       });
       const page = (await project.sluice(["report", "one"])).stdout;
       expect(page).toMatch(/^denied:\n {2}\.env +2 {2}cat\n {2}key\\033\[2J\.pem +1 {2}cat$/m);
@@ -104,6 +105,26 @@ describe.each(CALLERS)("as %s", (caller) => {
       expect(report.programs).toContainEqual(
         expect.objectContaining({ program: expect.stringMatching(/cat$|coreutils$/) as unknown, written: [] }),
       );
+    },
+    LIMIT_MS,
+  );
+
+  testInTurn(
+    "the summary and the report tell opens that nobody could decide apart from denials",
+    async () => {
+      const project = new Project(caller, FILES);
+      const policy = join(project.base, "policy.yaml");
+      writeFileSync(policy, "kind: opa\nurl: unix:///nowhere/opa.sock\n");
+      const run = ["run", "--name", "one", "--policy", policy, "--output", "report.json", "--", "sh", "-c", "cat a a b; true"];
+      const { stderr } = await project.sluice(run);
+      expect(stderr).toMatch(/^sluice: no changes · 2 denied without a decision \(a, b\)$/m);
+      expect(JSON.parse(read(project, "report.json"))).toMatchObject({
+        denied: { count: 0, paths: [] },
+        undecided: { count: 2, paths: ["a", "b"] },
+      });
+      const page = (await project.sluice(["report", "one"])).stdout;
+      expect(page).toMatch(/^opens: 0 read, 0 written, 0 denied, 3 undecided$/m);
+      expect(page).toMatch(/^undecided:\n {2}a +2 {2}cat\n {2}b +1 {2}cat$/m);
     },
     LIMIT_MS,
   );

@@ -1,5 +1,6 @@
 /** The form of the file of `--activity-file`: the opens and the denials of a mount, by program. Names are byte strings. */
-export const ACTIVITY_KINDS = ["read", "written", "denied"] as const;
+export const ACTIVITY_KINDS = ["read", "written", "denied", "undecided"] as const;
+/** "undecided": denied because no decision could be had, as in an outage. */
 export type ActivityKind = (typeof ACTIVITY_KINDS)[number];
 
 export interface ProgramActivity extends Record<ActivityKind, [path: string, count: number][]> {

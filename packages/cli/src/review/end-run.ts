@@ -43,22 +43,32 @@ interface Ending extends CommandEnd {
   conflicts: number;
   heldBack: ReturnType<typeof deniedIn>;
   denied: ReturnType<typeof deniedIn>;
+  /** Denied because no decision could be had. */
+  undecided: ReturnType<typeof deniedIn>;
   review(): Promise<Review>;
   /** A line for a person that is no error. */
   tell(line: string): void;
 }
 
-function summaryLine({ kinds, conflicts, heldBack, denied }: Ending): string {
+const UNDECIDED = "denied without a decision";
+
+function summaryLine({ kinds, conflicts, heldBack, denied, undecided }: Ending): string {
   const underneath = conflicts === 0 ? undefined : `${conflicts} changed underneath`;
-  const parts = [kinds, underneath, countedNames(heldBack, "held back"), countedNames(denied, "denied")];
+  const parts = [
+    kinds,
+    underneath,
+    countedNames(heldBack, "held back"),
+    countedNames(denied, "denied"),
+    countedNames(undecided, UNDECIDED),
+  ];
   return parts.filter((part) => part !== undefined).join(" · ");
 }
 
 function reportOf({ session, exitCode, changes, conflicts, ...ending }: Ending, outcome: Outcome): unknown {
   const { name, base } = session;
   const textOf = ({ count, paths }: Ending["denied"]): Ending["denied"] => ({ count, paths: paths.map(toText) });
-  const [heldBack, denied] = [textOf(ending.heldBack), textOf(ending.denied)];
-  return { session: name, base, exitCode, changes, conflicts, heldBack, denied, outcome, kept: outcome !== "discarded" };
+  const [heldBack, denied, undecided] = [textOf(ending.heldBack), textOf(ending.denied), textOf(ending.undecided)];
+  return { session: name, base, exitCode, changes, conflicts, heldBack, denied, undecided, outcome, kept: outcome !== "discarded" };
 }
 
 async function discard(session: Session): Promise<Outcome> {
@@ -169,8 +179,9 @@ export async function endRun(session: Session, { exitCode, failure }: CommandEnd
   const heldBack = { count: held.length, paths: held };
   const quiet = args.json === true;
   const tell = (line: string): void => void (quiet || process.stderr.write(`sluice: ${line}\n`));
-  const denied = deniedIn(readActivity(session));
-  const ending: Ending = { session, exitCode, failure, kinds, changes, conflicts, heldBack, denied, review, tell };
+  const activity = readActivity(session);
+  const [denied, undecided] = [deniedIn(activity, "denied"), deniedIn(activity, "undecided")];
+  const ending: Ending = { session, exitCode, failure, kinds, changes, conflicts, heldBack, denied, undecided, review, tell };
   const onExit = args.onExit ?? "ask";
   const asks = onExit === "ask" && !quiet && hasTerminal() && !TOLD_TO_END.includes(exitCode);
   const summary = summaryLine(ending);

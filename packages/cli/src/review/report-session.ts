@@ -6,7 +6,7 @@ import { becomeOwner, openSession, type Session } from "@sluice/sessions";
 import { countsOf, readActivity } from "./session-activity.js";
 
 /** One page. */
-const MAX_ROWS: Readonly<Record<ActivityKind, number>> = { denied: 20, written: 12, read: 12 };
+const MAX_ROWS: Readonly<Record<ActivityKind, number>> = { denied: 20, undecided: 20, written: 12, read: 12 };
 const MAX_PROGRAMS = 12;
 
 const sumOf = (counts: readonly (readonly [string, number])[]): number => counts.reduce((sum, [, count]) => sum + count, 0);
@@ -15,12 +15,18 @@ function withRest(rows: readonly string[], count: number): string[] {
   return count <= rows.length ? [...rows] : [...rows, `… and ${count - rows.length} more`];
 }
 
-function programTable({ programs }: ActivityFile): string[] {
-  const rows = programs
-    .map(({ program, ...lists }) => ({ program, counts: ACTIVITY_KINDS.map((kind) => sumOf(lists[kind])) }))
+/** Most commands meet no outage. */
+function shownKinds({ totals }: ActivityFile): readonly ActivityKind[] {
+  return ACTIVITY_KINDS.filter((kind) => kind !== "undecided" || totals.undecided > 0);
+}
+
+function programTable(activity: ActivityFile): string[] {
+  const kinds = shownKinds(activity);
+  const rows = activity.programs
+    .map(({ program, ...lists }) => ({ program, counts: kinds.map((kind) => sumOf(lists[kind])) }))
     .sort((one, other) => sumOf(other.counts.map((count) => ["", count])) - sumOf(one.counts.map((count) => ["", count])))
     .map(({ program, counts }) => [escapeName(program), ...counts.map(String)]);
-  const [head, ...lines] = table(["PROGRAM", ...ACTIVITY_KINDS.map((kind) => kind.toUpperCase())], rows.slice(0, MAX_PROGRAMS));
+  const [head, ...lines] = table(["PROGRAM", ...kinds.map((kind) => kind.toUpperCase())], rows.slice(0, MAX_PROGRAMS));
   return [head as string, ...withRest(lines, rows.length)];
 }
 
@@ -43,7 +49,9 @@ function section(activity: ActivityFile, kind: ActivityKind): string[] {
 }
 
 function page({ name, base, record }: Session, activity: ActivityFile): string {
-  const totals = ACTIVITY_KINDS.map((kind) => `${activity.totals[kind]} ${kind}`).join(", ");
+  const totals = shownKinds(activity)
+    .map((kind) => `${activity.totals[kind]} ${kind}`)
+    .join(", ");
   const lines = [
     `session ${name} in ${escapeTextName(base)}, policy ${escapeTextName(record.policy)}`,
     `command: ${record.command.map(escapeTextName).join(" ")}`,
@@ -51,6 +59,7 @@ function page({ name, base, record }: Session, activity: ActivityFile): string {
     "",
     ...programTable(activity),
     ...section(activity, "denied"),
+    ...section(activity, "undecided"),
     ...section(activity, "written"),
     ...section(activity, "read"),
   ];
@@ -66,9 +75,9 @@ function plain({ name, base, record }: Session, { totals, omitted, programs }: A
     command: record.command,
     totals,
     omitted,
-    programs: programs.map(({ program, read, written, denied }) => ({
+    programs: programs.map(({ program, read, written, denied, undecided }) => ({
       program: toText(program),
-      ...{ read: listed(read), written: listed(written), denied: listed(denied) },
+      ...{ read: listed(read), written: listed(written), denied: listed(denied), undecided: listed(undecided) },
     })),
   };
 }

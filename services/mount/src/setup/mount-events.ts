@@ -4,6 +4,7 @@ import { type Logger, youngCollector } from "@sluice/runtime";
 import { type EngineEvents, errnoName } from "@sluice/vfs";
 import type { PolicyGateEvents } from "../enforcement/gate-events.js";
 import { toText } from "@sluice/native";
+import { kindOfDenial } from "../telemetry/activity-record.js";
 import type { MountTelemetry } from "../telemetry/mount-telemetry.js";
 import { OutageLines } from "../telemetry/outage-lines.js";
 
@@ -84,7 +85,8 @@ export function mountEvents(telemetry: MountTelemetry, logger: Logger): MountEve
       recalled: (decision, call, intent) => {
         telemetry.recalled(decision);
         telemetry.tally.recalled(decision, call.asker ?? call, intent);
-        if (decision.effect === "deny") telemetry.record?.add("denied", (call.asker ?? call).pid, intent.paths[0] ?? "");
+        const denial = kindOfDenial(decision);
+        if (denial !== undefined) telemetry.record?.add(denial, (call.asker ?? call).pid, intent.paths[0] ?? "");
       },
       // All of them, without a limit.
       audited: ({ path, offset, result, ...io }) =>
@@ -94,7 +96,8 @@ export function mountEvents(telemetry: MountTelemetry, logger: Logger): MountEve
         telemetry.tally.decided(decision, question);
         outages.decided(decision, () => toText((question.resource.paths[0] ?? "").slice(0, MAX_PATH_BYTES)));
         const { subject, resource } = question;
-        if (decision.effect === "deny") telemetry.record?.add("denied", subject.pid, resource.paths[0] ?? "");
+        const denial = kindOfDenial(decision);
+        if (denial !== undefined) telemetry.record?.add(denial, subject.pid, resource.paths[0] ?? "");
         if (!logger.isLevelEnabled("debug")) return;
         const { effect, decisionId, rule, reason } = decision;
         logger.debug({ question: question.id, paths: question.resource.paths.map(toText), effect, decisionId, rule, reason }, "decided");

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { ActivityRecord } from "./activity-record.js";
+import { ActivityRecord, kindOfDenial } from "./activity-record.js";
 import { programOf } from "./program-name.js";
 
 test("counts opens and denials by program", () => {
@@ -9,14 +9,20 @@ test("counts opens and denials by program", () => {
   record.add("written", 0, "b");
   expect(record.toFile()).toEqual({
     version: 1,
-    totals: { read: 3, written: 1, denied: 1 },
-    omitted: { read: 0, written: 0, denied: 0 },
+    totals: { read: 3, written: 1, denied: 1, undecided: 0 },
+    omitted: { read: 0, written: 0, denied: 0, undecided: 0 },
     programs: [
-      { program: "/bin/p1", read: [["a", 2]], written: [], denied: [] },
-      { program: "/bin/p2", read: [["a", 1]], written: [], denied: [[".env", 1]] },
-      { program: "[unknown]", read: [], written: [["b", 1]], denied: [] },
+      { program: "/bin/p1", read: [["a", 2]], written: [], denied: [], undecided: [] },
+      { program: "/bin/p2", read: [["a", 1]], written: [], denied: [[".env", 1]], undecided: [] },
+      { program: "[unknown]", read: [], written: [["b", 1]], denied: [], undecided: [] },
     ],
   });
+});
+
+test("a denial for want of a decision is none of the policy", () => {
+  expect(kindOfDenial({ effect: "deny", source: "outage" })).toBe("undecided");
+  expect(kindOfDenial({ effect: "deny", source: "stale" })).toBe("denied");
+  expect(kindOfDenial({ effect: "mediate", source: "outage" })).toBeUndefined();
 });
 
 test("its room is bounded, and reads without a name leave room for a denial", () => {

@@ -2,25 +2,34 @@
  * Counts which program opened which file, and which access was denied to it, for `sluice report`. Its room is bounded, for each kind by
  * itself: a program that reads a million files does not push a denial out. Whatever has no room is counted without its name.
  */
+import type { Decision } from "@sluice/decision-api";
 import { ACTIVITY_KINDS, type ActivityFile, type ActivityKind, type ProgramActivity } from "@sluice/mount-control";
 import { programOf } from "./program-name.js";
 
 /** Bytes of paths and programs. */
-const ROOM: Readonly<Record<ActivityKind, number>> = { read: 128 << 10, written: 128 << 10, denied: 64 << 10 };
+const ROOM: Readonly<Record<ActivityKind, number>> = { read: 128 << 10, written: 128 << 10, denied: 64 << 10, undecided: 64 << 10 };
 /** An entry costs more than its name. */
 const ENTRY_BYTES = 32;
 /** A process may become another program by execve(2). */
 const KNOWN_FOR_MS = 200;
 const MAX_KNOWN = 1024;
 
+const NONE: Readonly<Record<ActivityKind, number>> = { read: 0, written: 0, denied: 0, undecided: 0 };
+
 type Counts = Map<string, number>;
+
+/** Undefined: it is no denial. */
+export function kindOfDenial({ effect, source }: Pick<Decision, "effect" | "source">): ActivityKind | undefined {
+  if (effect !== "deny") return undefined;
+  return source === "outage" ? "undecided" : "denied";
+}
 
 export class ActivityRecord {
   readonly #programOf: (pid: number) => string;
   readonly #programs = new Map<string, Record<ActivityKind, Counts>>();
   readonly #room = { ...ROOM };
-  readonly #totals: Record<ActivityKind, number> = { read: 0, written: 0, denied: 0 };
-  readonly #omitted: Record<ActivityKind, number> = { read: 0, written: 0, denied: 0 };
+  readonly #totals = { ...NONE };
+  readonly #omitted = { ...NONE };
   readonly #known = new Map<number, { program: string; untilMs: number }>();
   /** Something was counted since the last look. */
   changed = true;
@@ -54,6 +63,7 @@ export class ActivityRecord {
       read: [...counts.read],
       written: [...counts.written],
       denied: [...counts.denied],
+      undecided: [...counts.undecided],
     });
     const programs = [...this.#programs].map(([program, counts]) => listed(program, counts));
     return { version: 1, totals: { ...this.#totals }, omitted: { ...this.#omitted }, programs };
