@@ -35,6 +35,8 @@ interface Grant {
   revoked: { effect: string; rule: string } | null;
 }
 interface Status {
+  /** By effect and source. */
+  decisions: Readonly<Record<string, number>>;
   revocation: { onRevoke: string; holdersUnseen: string | null; passing: number; refused: number; signalled: number };
 }
 
@@ -75,7 +77,8 @@ const BY_DIGEST = `{ name: by digest, when: "resource.digest == '${DIGEST}'", ef
 /** More than are judged together. */
 const MANY = 40;
 
-test("an open that the path denies is refused before the digests of other open files are computed", async () => {
+/** The first line of the log about a refused open, and how many questions nobody could decide. */
+async function firstRefused(): Promise<{ first: string; log: string; outages: number }> {
   const names = [...Array(MANY).keys()].map((number) => `slow-${number}`);
   const lower = plant(scratch(), Object.fromEntries([...names, "f"].map((name) => [name, file(CONTENT, { mode: 0o666 })])));
   const mount = await mountSluice({ lowers: [lower], upper: plant(scratch(), {}), policy: allow("mediate") });
@@ -84,13 +87,24 @@ test("an open that the path denies is refused before the digests of other open f
   const rules = `rules:\n  - { name: no more, path: f, effect: deny }\n  - ${BY_DIGEST}\n`;
   writeFileSync(mount.policyFile as string, `${allow("mediate")}${rules}`);
   await eventually("all opens are refused", AMPLE_MS, async () => (await status(mount)).refused === MANY + 1);
-  const [first = ""] = mount
-    .log()
-    .split("\n")
-    .filter((line) => line.includes("its I/O is refused"));
-  expect(first, mount.log()).toContain('"path":"f"');
+  const log = mount.log();
+  const [first = ""] = log.split("\n").filter((line) => line.includes("its I/O is refused"));
+  const { decisions } = (await mount.status()) as Status;
   for (const fd of opened) closeSync(fd);
-});
+  await mount.stop();
+  return { first, log, outages: (decisions["deny/outage"] ?? 0) + (decisions["mediate/outage"] ?? 0) };
+}
+
+test(
+  "an open that the path denies is refused before the digests of other open files are computed",
+  async () => {
+    let found = await firstRefused();
+    // An open that nobody could decide, as on a machine that stalls, is judged again after a pause. Digests are computed meanwhile.
+    for (let attempt = 1; found.outages > 0 && attempt < 4; attempt++) found = await firstRefused();
+    expect(found.first, found.log).toContain('"path":"f"');
+  },
+  4 * AMPLE_MS,
+);
 
 test("a revoked mediated open is refused at its next read, cached data included, until it is allowed again", async () => {
   const mount = await mounted("mediate");
