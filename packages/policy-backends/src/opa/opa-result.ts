@@ -21,6 +21,14 @@ function refuseOthers(effect: unknown): void {
   if (effect === "ask") throw new Error(CANNOT_ASK);
 }
 
+/** An effect that allows what `allow` does not: nobody can say which of the two the policy means. Throws. */
+function checkAllow(effect: Effect, allow: unknown): void {
+  if (effect === "deny" || allow === undefined || allow === null || allow === true) return;
+  throw new Error(
+    `the policy answered with effect '${effect}' and allow ${String(JSON.stringify(allow)).slice(0, 40)}, which contradict each other`,
+  );
+}
+
 /** Any other answer is no answer. Throws. */
 export function replyOfResult(result: unknown): Reply {
   if (result === undefined) return UNDEFINED;
@@ -31,6 +39,7 @@ export function replyOfResult(result: unknown): Reply {
   const { effect, allow, errno, rule, reason, obligations } = result as Record<string, unknown>;
   const words = { rule: textOf(rule), reason: textOf(reason), obligations: obligationsOf(obligations) };
   if (EFFECTS.has(effect)) {
+    checkAllow(effect as Effect, allow);
     const code = typeof errno === "string" ? (DENIAL_ERRNO as Record<string, number>)[errno] : undefined;
     return { kind: "effect", effect: effect as Effect, errno: code, ...words };
   }

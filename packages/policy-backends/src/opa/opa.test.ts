@@ -40,6 +40,7 @@ const documents: OpaDocuments = {
   "odd/number": () => 7,
   "odd/object": () => ({ permitted: true }),
   "odd/effect": () => ({ effect: "denied", allow: true }),
+  "odd/contradiction": () => ({ effect: "grant", allow: false }),
   "odd/obligations": () => ({ allow: true, obligations: "audit" }),
   "odd/list": () => ({ effect: "mediate", obligations: [{ audit: "each-io" }] }),
   "odd/failing": () => {
@@ -119,6 +120,7 @@ describe("with a stand-in for OPA's server", () => {
     ["odd/number", /neither with true or false nor with an effect/],
     ["odd/object", /neither 'effect' nor 'allow'/],
     ["odd/effect", /the unknown effect "denied"/],
+    ["odd/contradiction", /effect 'grant' and allow false, which contradict each other/],
     ["odd/obligations", /'obligations' that are no object/],
     ["odd/list", /'obligations' that are no object/],
     ["odd/failing", /HTTP 500 \(internal_error: evaluation failed\)/],
