@@ -94,7 +94,8 @@ export class AnswerFile {
     const lead = this.#rest.length > 0 ? "\n" : "";
     const bytes = Buffer.from(`${lead}${JSON.stringify(line)}\n`);
     if (fstatSync(this.#fd).size + bytes.length > most) throw Object.assign(new Error("the file is full"), { code: "EFBIG" });
-    writeSync(this.#fd, bytes);
+    // A disk without room for all of them takes some, and that is no error yet.
+    if (writeSync(this.#fd, bytes) < bytes.length) throw Object.assign(new Error("the disk is full"), { code: "ENOSPC" });
     fsyncSync(this.#fd);
     this.#readNew();
   }
