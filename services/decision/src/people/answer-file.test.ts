@@ -1,5 +1,5 @@
-// The file of answers on a disk that becomes full in the middle of a line.
-import { mkdtempSync, rmSync } from "node:fs";
+// The file of answers on a disk that becomes full in the middle of a line, and in the hands of an editor.
+import { mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, expect, test, vi } from "vitest";
@@ -27,5 +27,17 @@ test("a revocation that the disk takes in part alone is a failure, and the next 
   room = Number.POSITIVE_INFINITY;
   file.revoke(id, "somebody");
   expect(file.get(id)).toBeUndefined();
+  file.close();
+});
+
+test("no answer holds of a file that an editor has replaced, and none is added to it", () => {
+  const path = join(directory, "replaced");
+  const file = new AnswerFile(path);
+  file.add({ identity, by: "somebody", atMs: 1 });
+  const [id = ""] = file.all().keys();
+  writeFileSync(`${path}.new`, readFileSync(path));
+  renameSync(`${path}.new`, path);
+  expect(file.get(id)).toBeUndefined();
+  expect(() => file.add({ identity, by: "somebody", atMs: 1 })).toThrow(expect.objectContaining({ code: "ENOENT" }) as Error);
   file.close();
 });

@@ -93,7 +93,9 @@ export class AnswerFile {
     // A line that a killed service left unfinished is no answer, and must not spoil this one.
     const lead = this.#rest.length > 0 ? "\n" : "";
     const bytes = Buffer.from(`${lead}${JSON.stringify(line)}\n`);
-    if (fstatSync(this.#fd).size + bytes.length > most) throw Object.assign(new Error("the file is full"), { code: "EFBIG" });
+    const { size, nlink } = fstatSync(this.#fd);
+    if (nlink === 0) throw Object.assign(new Error("the file was removed"), { code: "ENOENT" });
+    if (size + bytes.length > most) throw Object.assign(new Error("the file is full"), { code: "EFBIG" });
     // A disk without room for all of them takes some, and that is no error yet.
     if (writeSync(this.#fd, bytes) < bytes.length) throw Object.assign(new Error("the disk is full"), { code: "ENOSPC" });
     fsyncSync(this.#fd);
@@ -101,14 +103,15 @@ export class AnswerFile {
   }
 
   #readNew(): void {
-    const { size } = fstatSync(this.#fd);
-    // Somebody emptied it, or filled it with something else: no answer holds any more.
-    if (size < this.#readBytes || size > MAX_BYTES) {
+    const { size, nlink } = fstatSync(this.#fd);
+    // Somebody removed or emptied it, or put something else in its place: no answer holds any more.
+    const isGone = nlink === 0;
+    if (isGone || size < this.#readBytes || size > MAX_BYTES) {
       this.#answers.clear();
       this.#readBytes = 0;
       this.#rest = Buffer.alloc(0);
     }
-    if (size > MAX_BYTES) return;
+    if (isGone || size > MAX_BYTES) return;
     const chunk = Buffer.alloc(CHUNK_BYTES);
     while (this.#readBytes < size) {
       const length = readSync(this.#fd, chunk, 0, CHUNK_BYTES, this.#readBytes);
