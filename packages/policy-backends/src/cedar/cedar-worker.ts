@@ -89,6 +89,14 @@ function askedBy(id: string, { effect }: PolicyJson, file: string): string {
   throw new Refusal("policies ask that cannot ask", [mistake]);
 }
 
+/** A policy may have the very name that another one with the same `@id` would get. */
+function unusedId(named: string, place: string, used: ReadonlyMap<string, unknown>): string {
+  // A chain takes "default" for no policy.
+  let id = named === "default" || used.has(named) ? `${named} (${place})` : named;
+  while (used.has(id)) id = `${id} (${place})`;
+  return id;
+}
+
 /** Every policy under a name that is its own: that of its `@id`, or its file and number. */
 function collect(setup: CedarSetup): { policies: Map<string, string>; json: Map<string, unknown>; hides: HideRule[]; asks: string[] } {
   const asks: string[] = [];
@@ -115,8 +123,7 @@ function collect(setup: CedarSetup): { policies: Map<string, string>; json: Map<
           parsed.errors.map((error) => mistakeOf(error, name)),
         );
       const named = parsed.json.annotations?.["id"] ?? `${name}#${index + 1}`;
-      // A chain takes "default" for no policy.
-      const id = policies.has(named) || named === "default" ? `${named} (${name}#${index + 1})` : named;
+      const id = unusedId(named, `${name}#${index + 1}`, policies);
       const glob = parsed.json.annotations?.["hide"];
       if (glob !== undefined) {
         hides.push({ rule: id, globs: [hiddenBy(glob ?? "", parsed.json, name)] });

@@ -40,6 +40,18 @@ const refusal = (policies: string | Buffer, options?: string): Promise<string> =
 backendContract("cedar", () => openPolicyFile(file(STANDARD_CEDAR)));
 
 describe("cedar", () => {
+  it("loses no policy by the id of another one", async () => {
+    const forbids = (id: string): string => `@id("${id}") forbid(principal, action, resource) when { resource.name == "x" };\n`;
+    const permit = '@id("a") permit(principal, action, resource);\n';
+    // The third policy would get the first one of these.
+    for (const name of ["a (FILE#3)", "__proto__", "toString"]) {
+      const id = name.replace("FILE", `p${files}.cedar`);
+      const ask = await open(forbids(id) + permit + permit);
+      expect(await ask(wholeQuestion({ paths: ["d/x"] })), id).toMatchObject({ effect: "deny" });
+      expect(await ask(wholeQuestion({ paths: ["d/y"] })), id).toMatchObject({ effect: "grant" });
+    }
+  });
+
   it("names the place of text that does not parse, and of text that does not fit the schema", async () => {
     expect(await refusal("permit(principal, action, resource)\n  wen { true };")).toMatch(/^\/p\d+\.cedar:2:3: /);
     expect(await refusal('permit(principal, action, resource)\n  when { resource.pth == "a" };')).toMatch(
