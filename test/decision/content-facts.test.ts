@@ -12,6 +12,7 @@ import {
   policyOf,
   publicFile,
   requires,
+  scratch,
   type SluiceMount,
   statusOf,
 } from "@sluice/testkit";
@@ -20,6 +21,9 @@ import { expect } from "vitest";
 mountsShareProcess();
 
 const { test } = requires("/dev/fuse", "CAP_SYS_ADMIN", "FUSE passthrough");
+const { test: onCoarseTimes } = requires(
+  ...(["/dev/fuse", "CAP_SYS_ADMIN", "FUSE passthrough", "loop devices", "command mkfs.ext4"] as const),
+);
 
 const GOOD = "#!/bin/sh\necho approved\n";
 const EVIL = "#!/bin/sh\necho deceived\n";
@@ -51,18 +55,24 @@ async function recalled(actor: Actor, mount: SluiceMount, path: string): Promise
   return outcome;
 }
 
-async function mounted(policy: (approved: string) => string): Promise<{ mount: SluiceMount; actor: Actor }> {
+async function mounted(
+  policy: (approved: string) => string,
+  on: "disk" | "coarse-loop" = "disk",
+): Promise<{ mount: SluiceMount; actor: Actor }> {
   const program = publicFile(GOOD);
-  const { root, lower, upper } = layers({
-    lower: {
-      elf: publicFile("\x7fELF\x02\x01"),
-      script: publicFile(GOOD),
-      good: program,
-      other: publicFile(EVIL),
-      written: program,
-      mapped: program,
+  const { root, lower, upper } = layers(
+    {
+      lower: {
+        elf: publicFile("\x7fELF\x02\x01"),
+        script: publicFile(GOOD),
+        good: program,
+        other: publicFile(EVIL),
+        written: program,
+        mapped: program,
+      },
     },
-  });
+    scratch({ on, sizeMb: 16 }),
+  );
   const approved = join(root, "approved.sha256");
   writeFileSync(approved, `# programs\n${sha256(GOOD)}  good\n`);
   return { mount: await mountSluice({ lowers: [lower], upper, policy: policy(approved) }), actor: await Actor.start() };
@@ -106,15 +116,15 @@ test("callers who ask at the same time are judged by the content of their own fi
   expect((await mount.stop()).code).toBe(0);
 });
 
-test("a digest is that of the current content, and a file that may be changing has none", async () => {
-  const { mount, actor } = await mounted(
-    (approved) => `version: 1
+const approvedAlone = (approved: string): string => `version: 1
 default: grant
 digests: { approved: "${approved}" }
 rules:
   - { name: approved-alone, access: [read, execute], when: "!(resource.digest in digests.approved)", effect: deny }
-`,
-  );
+`;
+
+test("a digest is that of the current content, and a file that may be changing has none", async () => {
+  const { mount, actor } = await mounted(approvedAlone);
   expect(await reading(actor, mount, "good")).toBe(0);
   expect(await reading(actor, mount, "other")).toBe(Errno.EACCES);
   expect(await recalled(actor, mount, "good")).toBe(0);
@@ -170,5 +180,23 @@ rules:
   await released();
   expect(await reading(reader, mount, "mapped")).toBe(Errno.EACCES);
   expect((await look(mount)).policy?.looksAt).toEqual(["digest"]);
+  expect((await mount.stop()).code).toBe(0);
+});
+
+onCoarseTimes("a digest is that of the current content on a file system that counts whole seconds", async () => {
+  const { mount, actor } = await mounted(approvedAlone, "coarse-loop");
+  const write = async (content: string): Promise<void> => {
+    const fd = await actor.do("open", mount.path("written"), O.WRONLY);
+    await actor.do("write", fd, content, 0);
+    await actor.do("close", fd);
+    await eventually("the file is closed", 30_000, async () => (await statusOf(mount)).overlay.openFiles === 0);
+  };
+  for (let round = 0; round < 2; round++) {
+    await write(GOOD);
+    expect(await reading(actor, mount, "written")).toBe(0);
+    // On most rounds in the same second as before.
+    await write(EVIL);
+    expect(await reading(actor, mount, "written")).toBe(Errno.EACCES);
+  }
   expect((await mount.stop()).code).toBe(0);
 });

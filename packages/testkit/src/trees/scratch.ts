@@ -8,12 +8,17 @@ import { mountsBelow } from "../mounts/mount-table.js";
 
 export interface ScratchOptions {
   /** "disk" (default) is wherever SLUICE_TEST_ROOT or the temporary directory lies. */
-  on?: "disk" | "tmpfs" | "ext4-loop" | "btrfs-loop";
+  on?: "disk" | "tmpfs" | "ext4-loop" | "coarse-loop" | "btrfs-loop";
   /** The size of the created file system; images are sparse. Default 256; btrfs wants at least 128. */
   sizeMb?: number;
 }
 
-const MKFS = { "ext4-loop": ["mkfs.ext4", "-q", "-F"], "btrfs-loop": ["mkfs.btrfs", "-q", "-f"] } as const;
+/** "coarse-loop": an ext4 with inodes of 128 bytes, whose times are whole seconds. */
+const MKFS = {
+  "ext4-loop": ["mkfs.ext4", "-q", "-F"],
+  "coarse-loop": ["mkfs.ext4", "-q", "-F", "-I", "128"],
+  "btrfs-loop": ["mkfs.btrfs", "-q", "-f"],
+} as const;
 const DEFAULT_SIZE_MB = 256;
 
 /** Unmounts everything below first: removing a directory must never empty another process' mount. */

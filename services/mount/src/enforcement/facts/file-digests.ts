@@ -14,6 +14,8 @@ import { type Digested, DigestThread, MAX_DIGEST_BYTES } from "./digest-thread.j
 const REMEMBERED = 65_536;
 /** Two ticks of the slowest clock for timestamps of files (100 Hz). */
 const STABLE_MS = 20;
+/** For a file system that keeps times in whole seconds, as an ext4 with small inodes, or in pairs of them, as FAT. */
+const COARSE_STABLE_MS = 2_000;
 /** How often to read a file again that changes during the read. */
 const MAX_READINGS = 3;
 
@@ -24,11 +26,19 @@ interface Identity {
   state: string;
   sizeBytes: bigint;
   changedMs: number;
+  /** A write this long after the last change shows. */
+  stableMs: number;
 }
 
 function identityOf(fd: number): Identity {
   const { dev, ino, size, mtimeNs, ctimeNs } = fstatSync(fd, { bigint: true });
-  return { file: `${dev}:${ino}`, state: `${size}:${mtimeNs}:${ctimeNs}`, sizeBytes: size, changedMs: Number(ctimeNs / 1_000_000n) };
+  return {
+    file: `${dev}:${ino}`,
+    state: `${size}:${mtimeNs}:${ctimeNs}`,
+    sizeBytes: size,
+    changedMs: Number(ctimeNs / 1_000_000n),
+    stableMs: ctimeNs % 1_000_000_000n === 0n ? COARSE_STABLE_MS : STABLE_MS,
+  };
 }
 
 export class FileDigests {
@@ -78,8 +88,10 @@ export class FileDigests {
   async #read(fd: number): Promise<string | undefined> {
     for (let reading = 0; reading < MAX_READINGS; reading++) {
       const before = identityOf(fd);
-      if (Date.now() - before.changedMs < STABLE_MS) {
-        await sleep(STABLE_MS);
+      const ageMs = Date.now() - before.changedMs;
+      if (ageMs < before.stableMs) {
+        // Somebody may have set the clock back.
+        await sleep(before.stableMs - Math.max(0, ageMs));
         if (identityOf(fd).state !== before.state) continue;
       }
       const copy = native.dupfd(fd);
