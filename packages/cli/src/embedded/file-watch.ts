@@ -9,6 +9,8 @@ import type { FoundFile } from "./open-policy-file.js";
 
 /** The resolution of file times may be this coarse: a second write within it could be invisible. */
 const STABLE_MS = 200;
+/** Of a file system that keeps times in whole seconds, as an ext4 with small inodes, or in pairs of them, as FAT. */
+const COARSE_STABLE_MS = 2_000;
 const RESOLVE_CACHED = 0x20;
 const WATCHED = [
   StatWord.inoLo,
@@ -111,7 +113,8 @@ export class FileWatch {
     if (status !== this.#seenStatus || (status === 0 && !this.#isSame())) {
       this.#seen.set(this.#now);
       this.#seenStatus = status;
-      this.#stableAtMs = this.#changedMs(status) + STABLE_MS;
+      const isCoarse = status === 0 && this.#now[StatWord.ctimeNsec] === 0;
+      this.#stableAtMs = this.#changedMs(status) + (isCoarse ? COARSE_STABLE_MS : STABLE_MS);
       if (Date.now() >= this.#stableAtMs) this.#stableAtMs = 0;
       return true;
     }

@@ -2,7 +2,7 @@ import { execFileSync } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterEach, beforeEach, expect, it } from "vitest";
+import { afterEach, beforeEach, expect, it, vi } from "vitest";
 import { FileReader } from "./file-reader.js";
 import { OWN_DISK } from "./policy-disk.js";
 
@@ -10,7 +10,10 @@ let directory: string;
 beforeEach(() => {
   directory = mkdtempSync(join(tmpdir(), "sluice-disk-"));
 });
-afterEach(() => rmSync(directory, { recursive: true }));
+afterEach(() => {
+  vi.useRealTimers();
+  rmSync(directory, { recursive: true });
+});
 
 it("names a pipe without a writer as no regular file, and does not wait for one", () => {
   const path = join(directory, "policy.yaml");
@@ -37,5 +40,17 @@ it("notices that a file cannot be read for another reason", () => {
   expect(() => reader.read("policy.yaml", 10)).toThrow("ENOENT");
   expect(reader.changed()).toBe(false);
   problem = "EINVAL";
+  expect(reader.changed()).toBe(true);
+});
+
+it("notices a second edit within a second of a file system that keeps times in whole seconds", () => {
+  let text = "grant";
+  const changedMs = 1_700_000_000_000;
+  vi.useFakeTimers({ now: changedMs + 500, toFake: ["Date"] });
+  const stats = { dev: 1, ino: 1, size: 5, mtimeMs: changedMs, ctimeMs: changedMs, isDirectory: () => false };
+  const reader = new FileReader({ ...OWN_DISK, stat: () => stats, read: () => Buffer.from(text) });
+  reader.read("policy.yaml", 10);
+  expect(reader.changed()).toBe(false);
+  text = "deny ";
   expect(reader.changed()).toBe(true);
 });

@@ -8,6 +8,8 @@ import { type PolicyFiles, sha256, tooLarge, UnreadableFile } from "./policy-fil
 
 /** A file that was written this shortly before it was read could be written again with the same times: it is not stable yet. */
 const STABLE_MS = 200;
+/** On a file system that keeps times in whole seconds, or in pairs of them. */
+const COARSE_STABLE_MS = 2_000;
 
 /** No file of a policy is larger. */
 export const MAX_POLICY_BYTES = 16 * 1024 * 1024;
@@ -29,7 +31,10 @@ interface SeenFile {
   digest: string | undefined;
 }
 
-const isStable = (stats: FileStats | undefined): boolean => stats === undefined || Date.now() - stats.ctimeMs > STABLE_MS;
+function isStable(stats: FileStats | undefined): boolean {
+  if (stats === undefined) return true;
+  return Date.now() - stats.ctimeMs > (stats.ctimeMs % 1_000 === 0 ? COARSE_STABLE_MS : STABLE_MS);
+}
 
 /** Numbers hold times to a quarter of a microsecond, which is enough for a stable file: a change of it is later by far. */
 function sameFile(a: FileStats | undefined, b: FileStats | undefined): boolean {
