@@ -97,7 +97,9 @@ class Lane {
     if (message.task === 0) {
       this.ready = message.ok;
       this.onSetup(message);
-      this.next();
+      if (message.ok) this.next();
+      // The fault may pass, since the same setup was fit before. If it was not, `open` ends the lane.
+      else this.broke("crash", message.error);
       return;
     }
     const { current } = this;
