@@ -1,37 +1,35 @@
 // The file of answers on a disk that becomes full in the middle of a line, and in the hands of an editor.
-import { mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { appendFileSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { afterAll, expect, test, vi } from "vitest";
+import { requires, scratch } from "@sluice/testkit";
+import { expect, test } from "vitest";
 import { AnswerFile } from "./answer-file.js";
 
-/** Bytes that the disk still takes. */
-let room = Number.POSITIVE_INFINITY;
-vi.mock("node:fs", async (original) => {
-  const fs = await original<typeof import("node:fs")>();
-  return { ...fs, writeSync: (fd: number, bytes: Buffer) => fs.writeSync(fd, bytes, 0, Math.min(room, bytes.length)) };
-});
-
-const directory = mkdtempSync(join(tmpdir(), "sluice-answers-"));
-afterAll(() => rmSync(directory, { recursive: true }));
+const { test: onFullDisk } = requires("CAP_SYS_ADMIN");
+const PAGE_BYTES = 4_096;
 
 const identity = { mount: "m", policyId: "p", rule: "r", uid: 1, executable: "/bin/cat", accesses: ["read"], paths: ["a"] } as const;
 
-test("a revocation that the disk takes in part alone is a failure, and the next one holds", () => {
-  const file = new AnswerFile(join(directory, "answers"));
+onFullDisk("a revocation that the disk takes in part alone is a failure, and the next one holds", () => {
+  const disk = scratch({ on: "tmpfs", sizeMb: 1 });
+  const [path, filler] = [join(disk, "answers"), join(disk, "filler")];
+  const file = new AnswerFile(path);
   file.add({ identity, by: "somebody", atMs: 1 });
   const [id = ""] = file.all().keys();
-  room = 10;
+  // The last page has room for ten bytes, and the disk for no other page.
+  appendFileSync(path, `${"x".repeat(PAGE_BYTES - 11 - statSync(path).size)}\n`);
+  expect(() => writeFileSync(filler, Buffer.alloc(2 << 20))).toThrow("ENOSPC");
   expect(() => file.revoke(id, "somebody")).toThrow(expect.objectContaining({ code: "ENOSPC" }) as Error);
+  expect(statSync(path).size).toBe(PAGE_BYTES);
   expect(file.get(id)).toBeDefined();
-  room = Number.POSITIVE_INFINITY;
+  rmSync(filler);
   file.revoke(id, "somebody");
   expect(file.get(id)).toBeUndefined();
   file.close();
 });
 
 test("no answer holds of a file that an editor has replaced, and none is added to it", () => {
-  const path = join(directory, "replaced");
+  const path = join(scratch(), "replaced");
   const file = new AnswerFile(path);
   file.add({ identity, by: "somebody", atMs: 1 });
   const [id = ""] = file.all().keys();
