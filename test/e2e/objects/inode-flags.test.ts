@@ -159,6 +159,32 @@ test("refuses operations that marks of overlayfs forbid in an upper layer, until
   expect((await mount.stop()).code).toBe(0);
 });
 
+/** Sets a flag that no file system has, and none of those that protect; prints the error, and what the objects allow then. */
+const REFUSED = `
+import * as fs from "node:fs";
+const { native } = await import(process.env.SLUICE_NATIVE_URL);
+process.chdir(process.argv[1]);
+const found = [];
+for (const path of ["i/f", "i/d"]) {
+  const fd = fs.openSync(path, "r");
+  found.push(native.setFlags(fd, 0x08000000), native.getFlags(fd) & 0x30);
+  fs.closeSync(fd);
+}
+for (const call of [() => fs.appendFileSync("i/f", "+"), () => fs.mkdirSync("i/d/new")]) {
+  try { call(); found.push("done"); } catch (error) { found.push(error.code); }
+}
+console.log(JSON.stringify(found));
+`;
+
+test("an object stays protected if the file system refuses a change of its flags", async () => {
+  const layers = marked();
+  const mount = await mountSluice({ ...layers });
+  const eopnotsupp = -95;
+  const found: unknown = JSON.parse(await scriptOutput(REFUSED, { args: [mount.mountpoint] }));
+  expect(found).toEqual([eopnotsupp, FLAGS.i, eopnotsupp, FLAGS.i, "EPERM", "EPERM"]);
+  expect((await mount.stop()).code).toBe(0);
+});
+
 const SYNC = 0x8;
 const NOATIME = 0x80;
 

@@ -108,13 +108,9 @@ export function adoptProtection(core: MarkedLayers, { dirFd, name }: { dirFd: nu
   if (status < 0) core.events.anomaly("a protected file could not get its flags", { name, errno: -status });
 }
 
-/** Before the flags of such a file change: its mark goes, and the flags with it, since they protect the mark. 0 or the negative errno. */
-export function dropFileMark(core: MarkedDirectories, fd: number): number {
-  const length = readXattr(fd, "", core.marks.protattr, value);
-  if (length < 0) return 0;
-  const own = sys.getFlags(fd);
-  const status = own < 0 ? own : upkeep.setFlags(fd, own & ~PROTECTING);
-  return status < 0 ? status : writeProtection(core, fd, 0);
+/** Does a file have the mark? It has to go before the flags change, since it would bring them back. */
+export function hasFileMark(core: MarkedDirectories, fd: number): boolean {
+  return readXattr(fd, "", core.marks.protattr, value) >= 0;
 }
 
 /** 0 if the node is protected by none of these flags, else a positive errno: EPERM, or that of the layer. */

@@ -10,7 +10,7 @@ import { closeFd, effects, sys } from "../layer/system-calls.js";
 import type { Permit } from "../layer/permit.js";
 import type { Node } from "../node/node.js";
 import { openObject } from "../node/open-node.js";
-import { dropFileMark, PROTECTING, protectionOf, readProtectionMark, writeProtection } from "../node/protection.js";
+import { hasFileMark, PROTECTING, protectionOf, readProtectionMark, writeProtection } from "../node/protection.js";
 import { metadataAccess } from "./metadata-access.js";
 
 const GETFLAGS = 0x80086601;
@@ -110,13 +110,7 @@ function writeBack(core: IoContext, node: Node, wanted: Buffer): Status {
 function changeNow(core: IoContext, permit: Permit, { id, wanted }: { id: NodeId; wanted: Buffer }): number {
   const fd = openReal(core, id);
   if (fd < 0) return -fd;
-  const marked = changeMark(core, id, { fd, wanted });
-  if (marked < 0) {
-    closeFd(fd);
-    return -marked;
-  }
-  const { setFlags, setFsxattr } = effects(permit);
-  const status = wanted.length === FLAGS_BYTES ? setFlags(fd, wanted.readUInt32LE(0)) : setFsxattr(fd, wanted);
+  const status = changeFlags(core, permit, { id, fd, wanted });
   closeFd(fd);
   // The time of change moved, and the kernel does not ask for it again by itself.
   if (status >= 0) core.port.dropAttributes(id);
@@ -124,18 +118,27 @@ function changeNow(core: IoContext, permit: Permit, { id, wanted }: { id: NodeId
 }
 
 /**
- * Gives a directory a mark instead of the flags that protect it, and takes these out of `wanted`. Extended flags are half as large. A file
- * loses the mark.
+ * A directory has a mark instead of the flags that protect it, and a file loses the mark. The other flags come first: if the file system
+ * refuses them, the object stays protected. So a file is without protection only until it has its new flags.
  */
-function changeMark(core: IoContext, id: NodeId, { fd, wanted }: { fd: number; wanted: Buffer }): number {
+function changeFlags(core: IoContext, permit: Permit, { id, fd, wanted }: { id: NodeId; fd: number; wanted: Buffer }): number {
   const node = core.nodes.get(id);
-  if (node?.isDirectory !== true) return dropFileMark(core, fd);
+  const directory = node?.isDirectory === true ? node : undefined;
+  const change = effects(permit);
+  const write = (flags: Buffer): number =>
+    flags.length === FLAGS_BYTES ? change.setFlags(fd, flags.readUInt32LE(0)) : change.setFsxattr(fd, flags);
+  if (directory === undefined && !hasFileMark(core, fd)) return write(wanted);
+  // Extended flags are half as large.
   const shift = wanted.length === FLAGS_BYTES ? 0 : 1;
   const flags = wanted.readUInt32LE(0);
+  const others = Buffer.from(wanted);
+  others.writeUInt32LE((flags & ~(PROTECTING >> shift)) >>> 0, 0);
+  const written = write(others);
+  if (written < 0) return written;
+  if (directory === undefined) return Math.min(writeProtection(core, fd, 0), 0) || write(wanted);
   const protecting = (flags << shift) & PROTECTING;
-  wanted.writeUInt32LE((flags & ~(PROTECTING >> shift)) >>> 0, 0);
-  const status = protecting === readProtectionMark(core, node) ? 0 : writeProtection(core, fd, protecting);
-  if (status >= 0) node.top.protection = protecting;
+  const status = protecting === readProtectionMark(core, directory) ? 0 : writeProtection(core, fd, protecting);
+  if (status >= 0) directory.top.protection = protecting;
   return status;
 }
 
