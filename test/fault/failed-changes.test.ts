@@ -53,7 +53,9 @@ function begin({ tree, metacopy }: Change): Begun {
     let id = ROOT;
     for (const name of path.split("/")) {
       const found = entry();
-      expect(overlay.lookup(call, id, name, found), path).toBe(0);
+      const status = overlay.lookup(call, id, name, found);
+      // One system call fails once.
+      if (status !== 0) expect(overlay.lookup(call, id, name, found), path).toBe(0);
       id = found.nodeId;
     }
     return id;
@@ -83,7 +85,9 @@ for (const change of drawnCases(CHANGES, FEW_CHANGES, seed)) {
   test(`${change.name} is made as a whole or not at all if a system call fails`, async () => {
     const whole = begin(change);
     const before = merged(whole);
-    const counts = await countCalls(CALLS, async () => expect(await change.make(whole.overlay, whole.find)).toBe(0));
+    const counts = await countCalls(change.setsAttributes === true ? CALLS : [...CALLS, "statx"], async () =>
+      expect(await change.make(whole.overlay, whole.find)).toBe(0),
+    );
     const after = merged(whole);
     expect(counts.size).toBeGreaterThan(0);
     const faults = [...counts].flatMap(([name, count]) => Array.from({ length: count }, (_, made) => ({ call: name, after: made })));

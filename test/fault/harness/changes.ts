@@ -11,6 +11,8 @@ export interface Change {
   name: string;
   tree: Tree;
   metacopy?: true;
+  /** The reply has the attributes that it changed: the change stays if these cannot be read. */
+  setsAttributes?: true;
   make(overlay: Overlay, find: Find): Status;
 }
 
@@ -52,10 +54,21 @@ const at = (find: Find, name: string): { parent: number; name: string } => ({ pa
 export const CHANGES: readonly Change[] = [
   { name: "an open for writing", tree: { "lower/d/e/f": file("data", attributes) }, make: open("d/e/f", O.RDWR) },
   { name: "an open of a large file", tree: { "lower/d/f": file(LARGE, { uid: 5, mode: 0o4755 }) }, make: open("d/f", O.RDWR) },
-  { name: "a chmod that copies attributes alone", tree: { "lower/d/f": LARGE }, metacopy: true, make: set("d/f", { mode: 0o600 }) },
-  { name: "a truncation", tree: { "lower/d/f": file(LARGE, attributes) }, make: set("d/f", { size: 5 }) },
-  { name: "a chmod of a directory", tree: { "lower/d/e/": directory(attributes) }, make: set("d/e", { mode: 0o700 }) },
-  { name: "a chown of a symlink", tree: { "lower/d/s": symlink("target") }, make: set("d/s", { uid: 7 }) },
+  {
+    name: "a chmod that copies attributes alone",
+    tree: { "lower/d/f": LARGE },
+    metacopy: true,
+    setsAttributes: true,
+    make: set("d/f", { mode: 0o600 }),
+  },
+  { name: "a truncation", tree: { "lower/d/f": file(LARGE, attributes) }, setsAttributes: true, make: set("d/f", { size: 5 }) },
+  {
+    name: "a chmod of a directory",
+    tree: { "lower/d/e/": directory(attributes) },
+    setsAttributes: true,
+    make: set("d/e", { mode: 0o700 }),
+  },
+  { name: "a chown of a symlink", tree: { "lower/d/s": symlink("target") }, setsAttributes: true, make: set("d/s", { uid: 7 }) },
   {
     name: "a setxattr",
     tree: { "lower/d/f": file("1", attributes) },

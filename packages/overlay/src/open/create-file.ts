@@ -129,13 +129,10 @@ interface Made {
 function makeNamed(core: OpenContext, permit: Permit, made: Made, out: CreateOut): number {
   const { call, parent, name, args, ruling } = made;
   const make = (by: Permit, dirFd: number, as: string): number => makeFile(by, { dirFd, name: as }, O.RDWR | O.EXCL, args.mode & 0o7777);
-  const fd = createObject(core, permit, { call, parent, name, umask: args.umask, directory: false, make });
+  const fd = createObject(core, permit, { call, parent, name, umask: args.umask, directory: false, attr: out.entry.attr, make });
   if (fd < 0) return -fd;
-  const status = -statFd(fd, seen) || admitNew(core, { parent, name }, out.entry, seen);
-  if (status !== 0) {
-    sys.close(fd);
-    return status;
-  }
+  seen.copyFrom(out.entry.attr);
+  admitNew(core, { parent, name }, out.entry);
   open(core, permit, { call, fd, seen, ruling, node: core.nodes.get(out.entry.nodeId) as Node, flags: args.flags }, out);
   return 0;
 }

@@ -1,21 +1,15 @@
 /** The node of an object that was just made in the upper layer. */
-import { type Attr, type EntryOut, S } from "@sluice/vfs";
+import { type EntryOut, S } from "@sluice/vfs";
 import type { OperationContext } from "./operation-context.js";
-import { statName } from "../layer/system-calls.js";
 import { RealDir } from "../layer/host-layer.js";
 import { setIno } from "../node/admit.js";
 import type { Dentry } from "../node/node.js";
 import { arrived } from "./arrivals.js";
 import { enter } from "./lookup.js";
 
-/** `seen`: its attributes, if the caller has them. 0 or the errno. */
-export function admitNew(core: OperationContext, { parent, name }: Dentry, out: EntryOut, seen?: Attr): number {
+/** `out.attr` has its attributes. 0. */
+export function admitNew(core: OperationContext, { parent, name }: Dentry, out: EntryOut): number {
   const upperDir = parent.upperDir as RealDir;
-  if (seen === undefined) {
-    const dirFd = core.fds.of(upperDir);
-    const status = dirFd < 0 ? dirFd : statName(dirFd, name, out.attr);
-    if (status < 0) return -status;
-  } else out.attr.copyFrom(seen);
   const kind = out.attr.mode & S.IFMT;
   const node = core.nodes.make(kind);
   if (kind === S.IFDIR) {

@@ -26,11 +26,13 @@ export interface Creation {
   directory: boolean;
   /** The link of an existing object: nothing is made, so nobody's credentials are needed. */
   asDaemon?: boolean;
+  /** Gets the attributes of the new object. */
+  attr: Attr;
   /** Makes the object under a name of a directory: a non-negative result or the negative errno. */
   make(permit: Permit, dirFd: number, name: ByteName): number;
 }
 
-/** Gives the result of `make`, or the negative errno. */
+/** Gives the result of `make`, or the negative errno: nothing is made then. */
 export function createObject(core: CopyUpContext, permit: Permit, creation: Creation): number {
   const { parent, name } = creation;
   if (name.length > NAME_MAX) return -Errno.ENAMETOOLONG;
@@ -46,7 +48,7 @@ export function createObject(core: CopyUpContext, permit: Permit, creation: Crea
   const made = labelled ? -Errno.EEXIST : makeAs(permit, creation, { dirFd, name });
   if (made !== -Errno.EEXIST) {
     if (made >= 0 && creation.directory && hidesLaterNames(core, parent)) writeOpaque(core.marks, dirFd, name);
-    return made;
+    return made < 0 ? made : lookAtMade(permit, creation, { dirFd, name }, made);
   }
   const inWay = core.scratchAttr;
   const there = statName(dirFd, name, inWay);
@@ -54,6 +56,15 @@ export function createObject(core: CopyUpContext, permit: Permit, creation: Crea
   if (there < 0) return there === -Errno.ENOENT ? -Errno.EEXIST : there;
   if (!isAnyWhiteout(core.marks, { dirFd, name }, inWay)) return -Errno.EEXIST;
   return makeAside(core, permit, creation, { dirFd, overWhiteout: true });
+}
+
+/** An object that cannot be looked at goes again, since the caller is told that it was not made. */
+function lookAtMade(permit: Permit, { attr, directory }: Creation, at: { dirFd: number; name: ByteName }, made: number): number {
+  const status = statName(at.dirFd, at.name, attr);
+  if (status >= 0) return made;
+  effects(permit).unlinkat(at.dirFd, at.name, directory ? AT.REMOVEDIR : 0);
+  if (made > 0) closeFd(made);
+  return status;
 }
 
 /**
@@ -91,10 +102,14 @@ function makeAside(core: CopyUpContext, permit: Permit, creation: Creation, dest
   if (made >= 0) {
     status = hideLayersBelow(core, creation, { fd: stage.fd, name, overWhiteout: destination.overWhiteout });
     if (status >= 0) status = writeLabels(permit, creation.call, { dirFd: stage.fd, name });
+    // Before it is in place: the whiteout could not be had back.
+    if (status >= 0) status = statName(stage.fd, name, creation.attr);
     if (status >= 0) status = putInPlace(permit, creation, destination, { fd: stage.fd, name });
     if (status < 0) effects(permit).unlinkat(stage.fd, name, creation.directory ? AT.REMOVEDIR : 0);
   }
   closeStage(core, permit, stage);
+  // The move has changed its time of change.
+  if (status >= 0) statName(destination.dirFd, creation.name, creation.attr);
   if (status < 0 && made > 0) closeFd(made);
   return status < 0 ? status : made;
 }

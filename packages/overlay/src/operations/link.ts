@@ -109,7 +109,8 @@ function linkNow(core: OperationContext, permit: Permit, newName: NewName & { ca
   if (redirected !== 0) return redirected;
   const begun = intentLeft(core, call, IntentKind.link) !== undefined && isThere(core, newName);
   intendToLink(core, call, newName);
-  const made = begun ? 0 : createObject(core, permit, { call, parent, name, umask: 0, directory: false, asDaemon: true, make });
+  const creation = { call, parent, name, umask: 0, directory: false, asDaemon: true, attr: out.attr, make };
+  const made = begun ? statNode(core, node, out.attr) : createObject(core, permit, creation);
   if (made < 0) return -made;
   markImpure(core, parent);
   if (node.fd >= 0) {
@@ -126,8 +127,6 @@ function linkNow(core: OperationContext, permit: Permit, newName: NewName & { ca
   core.journal?.nameless(node);
   arrived(core, parent, name);
   node.version++;
-  const status = statNode(core, node, out.attr);
-  if (status < 0) return -status;
   if (out.attr.nlink > 1) node.top.layer.extraLinks++;
   rememberUpperLink(core, node, out.attr);
   return enter(core, node, out);

@@ -78,7 +78,7 @@ class Making extends GovernedOperation<OperationContext> {
     const { at, operation, umask, make } = this.made;
     const parent = directoryOf(core, at.parent);
     if (typeof parent === "number") return parent;
-    const creation = { call: this.call, parent, name: at.name, umask, directory: operation === "mkdir", make };
+    const creation = { call: this.call, parent, name: at.name, umask, directory: operation === "mkdir", attr: this.out.attr, make };
     const made = createObject(core, permit, creation);
     return made < 0 ? -made : admitNew(core, { parent, name: at.name }, this.out);
   }

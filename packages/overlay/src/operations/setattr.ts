@@ -160,9 +160,10 @@ class Setting extends GovernedOperation<IoContext> {
     if (node === undefined) return Errno.ESTALE;
     const change: Change = { call: this.call, id: this.#id, node, set: this.#set, isShrunk: this.#shrunk };
     const file = fileOf(core, this.#set);
-    const status = this.#refused(file) || apply(core, permit, change);
-    if (this.#size !== undefined) file?.watch?.after(this.#size, -status, this.call);
-    if (status === 0) return getattr(core, this.#id, this.out);
+    const applied = this.#refused(file) || apply(core, permit, change);
+    if (this.#size !== undefined) file?.watch?.after(this.#size, -applied, this.call);
+    const status = applied || getattr(core, this.#id, this.out);
+    if (status === 0) return 0;
     // A part may be changed, such as the owner without the mode, and the kernel does not ask again after an error.
     core.port.dropAttributes(this.#id);
     return status;
