@@ -1,8 +1,8 @@
 /** System calls that a seccomp filter refuses: a mount, a host service and 'sluice doctor' name them before anything is mounted. */
-import { mkdirSync } from "node:fs";
+import { mkdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { bytes, file, layers, mountsBelow, requires, runScript, scratch, type ScriptResult } from "@sluice/testkit";
+import { bytes, file, layers, mountsBelow, requires, runScript, scratch, type ScriptResult, startScript } from "@sluice/testkit";
 import { expect } from "vitest";
 
 const { test } = requires("/dev/fuse", "CAP_SYS_ADMIN", "command bwrap", "command python3");
@@ -40,8 +40,25 @@ test("a writable mount with a keeper names each refused call, and so does 'sluic
     expect(mounted).toMatchObject({ code: 3, stderr: expect.stringContaining(stderr) as string });
     expect(mountsBelow(bytes(mountpoint))).toEqual([]);
     const { code, stdout } = await without(call, "doctor");
-    expect([code, stdout]).toEqual([3, expect.stringContaining(`${name}: these system calls are refused (EPERM)`)]);
+    // A mount without a keeper goes without that one.
+    expect([code, stdout]).toEqual([
+      call === "pidfd_open" ? 0 : 3,
+      expect.stringContaining(`${name}: these system calls are refused (EPERM)`),
+    ]);
   }
   const service = await without("renameat2", "serve", "--socket", join(scratch(), "host.sock"));
   expect(service).toMatchObject({ code: 3, stderr: expect.stringContaining("renameat2: these system calls are refused") as string });
+});
+
+test("a mount and a host service without a keeper do without pidfd_open", async () => {
+  const { lower } = layers({ lower: { a: file("a") } });
+  const [mountpoint, socket] = [scratch(), join(scratch(), "host.sock")];
+  const mounted = await without("pidfd_open", "mount", "--background", "--log-file", "/dev/null", "--lower", lower, mountpoint);
+  expect(mounted).toMatchObject({ code: 0 });
+  expect(readFileSync(join(mountpoint, "a"), "latin1")).toBe("a");
+  expect(await runScript([process.execPath, CLI, "unmount", mountpoint], { timeoutMs: 60_000 })).toMatchObject({ code: 0 });
+  const service = startScript(["python3", "-c", FILTERED, "pidfd_open", process.execPath, CLI, "serve", "--socket", socket]);
+  await service.waitFor("serves mounts at");
+  service.kill("SIGTERM");
+  expect(await service.finished).toMatchObject({ code: 0 });
 });

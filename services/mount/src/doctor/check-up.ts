@@ -62,9 +62,13 @@ function checkCapabilities(): CheckResult {
 
 function checkSystemCalls(): CheckResult {
   const name = "system calls";
-  const refused = refusedCalls({ writable: true, keeper: true });
-  if (refused.length === 0) return { name, state: "ok", detail: "none that a mount needs is refused" };
-  return { name, state: "lack", detail: `${refused.join(", ")}: ${CALLS_REFUSED.problem}`, remedy: CALLS_REFUSED.remedy };
+  const { problem, remedy } = CALLS_REFUSED;
+  const refused = refusedCalls({ writable: true, keeper: false });
+  if (refused.length > 0) return { name, state: "lack", detail: `${refused.join(", ")}: ${problem}`, remedy };
+  const ofKeeper = refusedCalls({ writable: true, keeper: true });
+  if (ofKeeper.length === 0) return { name, state: "ok", detail: "none that a mount needs is refused" };
+  const without = "no --keeper on, no 'sluice run', and policies know no facts about the processes of callers";
+  return { name, state: "limit", detail: `${ofKeeper.join(", ")}: ${problem}: ${without}`, remedy };
 }
 
 function checkUserNamespace(): CheckResult {

@@ -70,7 +70,7 @@ function divide(options: HostOptions, keeperSocket: string): Pick<SupervisedHost
 
 /** This process makes the socket, and becomes the keeper. @throws CliError */
 export async function startHostKeeper(options: HostOptions, become: (host: SupervisedHost) => never): Promise<never> {
-  checkHost(options);
+  checkHost(options, true);
   const { socket, group } = options;
   const { fd, isPassed, remove } = await openHostSocket(socket, group === undefined ? undefined : gidOf(group));
   return becomeOr(remove, () => {

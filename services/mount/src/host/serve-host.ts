@@ -210,15 +210,15 @@ export async function runHost(parts: HostParts): Promise<void> {
 }
 
 /** Checks what every start needs, with or without a keeper. @throws CliError */
-export function checkHost({ group }: HostOptions): void {
-  checkCalls({ writable: true, keeper: true });
+export function checkHost({ group, userMounts }: HostOptions, keeper: boolean): void {
+  checkCalls({ writable: true, keeper: keeper || userMounts > 0 });
   checkMachine(requiredCapabilities(true));
   if (group !== undefined) gidOf(group);
 }
 
 /** In this process, without a keeper. @throws CliError if it cannot serve, or as `runHost` */
 export async function serveHost(options: HostOptions, program: HostProgram): Promise<void> {
-  checkHost(options);
+  checkHost(options, false);
   const passed = passedSocket();
   const logger = await prepareHost(options, passed === undefined ? [] : [passed]);
   const socket = await openHostSocket(options.socket, options.group === undefined ? undefined : gidOf(options.group));
