@@ -30,6 +30,11 @@ export function unanswered(socket: string): CliError {
   );
 }
 
+/** A service that listens, and says nothing. */
+export function hanging(socket: string, afterMs: number): CliError {
+  return failed(socket, `the host service has not answered for ${afterMs / 1000} s`, "restart it, or use --host-service off");
+}
+
 interface Wanted {
   mountpoint: string;
   options: readonly GivenOption[];
@@ -45,7 +50,7 @@ export async function mountByService(chosen: string, { mountpoint, options, atta
   const socket = serviceSocket(chosen);
   if (socket === undefined) return false;
   const auto = chosen === "auto";
-  const { HostUnreachable, mountPlainly, NeedsOwnProcess } = await import("@sluice/host-api/plain");
+  const { HostSilent, HostUnreachable, mountPlainly, NeedsOwnProcess } = await import("@sluice/host-api/plain");
   // A person who names the socket may mean paths of the service.
   const mountNamespace = auto ? ownMountNamespace() : 0;
   const spec = { mountpoint, options: [...options], directory: process.cwd(), attached, abandonedAtEnd: false, mountNamespace };
@@ -53,7 +58,9 @@ export async function mountByService(chosen: string, { mountpoint, options, atta
     await mountPlainly(socket, spec, follower);
     return true;
   } catch (error) {
+    if (auto && error instanceof HostSilent) follower.tell(hanging(socket, error.afterMs).problem);
     if (auto && (error instanceof HostUnreachable || error instanceof NeedsOwnProcess)) return false;
+    if (error instanceof HostSilent) throw hanging(socket, error.afterMs);
     if (error instanceof HostUnreachable) throw unanswered(socket);
     throw error instanceof NeedsOwnProcess ? error.complaint : error;
   }

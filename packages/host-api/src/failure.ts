@@ -4,7 +4,14 @@ import type { Failure } from "./gen/sluice/host/v1/host.js";
 
 /** No service answers at the socket or in time, or it does not let this user in: no mount was made, or none will stay. */
 export class HostUnreachable extends Error {
-  override readonly name = "HostUnreachable";
+  override readonly name: string = "HostUnreachable";
+}
+
+/** A service listens at the socket, and does not answer. No mount will stay if it goes on. */
+export class HostSilent extends HostUnreachable {
+  constructor(readonly afterMs: number) {
+    super("the service does not answer");
+  }
 }
 
 /** The service has ended, and no other one has the mount. */

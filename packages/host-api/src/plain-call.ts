@@ -5,7 +5,7 @@ import type { Socket } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
 import { native, toBytes } from "@sluice/native";
 import { EXIT, failed } from "@sluice/runtime/cli";
-import { errorOf, HostGone, HostUnreachable } from "./failure.js";
+import { errorOf, HostGone, HostSilent, HostUnreachable } from "./failure.js";
 import type { Failure, MountRequest, MountResponse, MountSpec } from "./gen/sluice/host/v1/host.js";
 import { strangerAt } from "./host-peer.js";
 import type { MountFollower } from "./mount-follower.js";
@@ -21,6 +21,20 @@ export type PlainResponse = NonNullable<MountResponse["message"]> | { $case: "re
 /** How long a mount that was taken over waits for its client: see Attach in the contract. */
 const ATTACH_MS = 10_000;
 const AGAIN_MS = 100;
+const EAGAIN = 11;
+
+/**
+ * When a service is asked whether it still answers, and how long it may take to say so: a busy one takes a second or two. The first of several
+ * processes waits ten seconds for another one that hangs, which may be the one that makes the mount.
+ */
+export interface Patience {
+  quietMs: number;
+  answerMs: number;
+}
+
+const PATIENCE: Patience = { quietMs: 10_000, answerMs: 9_000 };
+/** No mount has this name, so a service refuses at once, whatever its mounts wait for. */
+const PROBE: PlainRequest = { $case: "attach", value: { mountpoint: "" } };
 
 /** Calls `take` for each line. @throws what `take` throws, or if a line is too long */
 export function lineReader(take: (line: string) => void): (chunk: Buffer) => void {
@@ -90,7 +104,7 @@ class PlainCalls {
 
   /** Resolves at the end of the call. @throws CliError or NeedsOwnProcess as the mount */
   async run(first: PlainRequest): Promise<CallEnd> {
-    const fd = native.unixConnect(toBytes(this.path));
+    const fd = await this.#connect();
     if (fd >= 0) refuseStranger(fd, this.path);
     const line = Buffer.from(lineOf(first));
     const sent = fd < 0 ? 0 : Math.max(0, native.write(fd, line, 0, line.length));
@@ -105,6 +119,15 @@ class PlainCalls {
     if (this.#stops > 0) this.#send({ $case: "stop", value: {} });
     if (this.#isGivenUp) socket.destroy();
     return end;
+  }
+
+  /** A service that is busy, or hangs, may have no room for another connection for a while. */
+  async #connect(): Promise<number> {
+    for (;;) {
+      const fd = native.unixConnect(toBytes(this.path));
+      if (fd !== -EAGAIN || this.#isGivenUp) return fd;
+      await sleep(AGAIN_MS);
+    }
   }
 
   #follow(socket: Socket, first: PlainRequest): Promise<CallEnd> {
@@ -155,6 +178,31 @@ async function followOn(calls: PlainCalls): Promise<boolean> {
   return false;
 }
 
+const NOBODY: MountFollower = { announce: () => undefined, tell: () => undefined, onStop: () => () => undefined };
+
+/** Calls `onSilence` if the service at `path` does not answer any more. @returns a function that ends that */
+function watchSilence(path: string, { quietMs, answerMs }: Patience, onSilence: () => void): () => void {
+  let probe: PlainCalls | undefined;
+  let timer = setTimeout(ask, quietMs);
+  function ask(): void {
+    const calls = new PlainCalls(path, NOBODY);
+    probe = calls;
+    timer = setTimeout(onSilence, answerMs);
+    const again = (): void => {
+      if (probe !== calls) return;
+      clearTimeout(timer);
+      timer = setTimeout(ask, quietMs);
+    };
+    calls.run(PROBE).then(again, again);
+  }
+  return () => {
+    clearTimeout(timer);
+    const last = probe;
+    probe = undefined;
+    last?.giveUp();
+  };
+}
+
 function goneAt(socket: string, { mountpoint }: MountSpec): HostGone {
   const problem = `the host service at ${socket} ended the call`;
   return new HostGone({ object: mountpoint, problem, remedy: "see its log", exitCode: EXIT.FAILED });
@@ -162,19 +210,31 @@ function goneAt(socket: string, { mountpoint }: MountSpec): HostGone {
 
 /**
  * Resolves when an attached mount has ended, and for another one as soon as it serves. `socket` is an absolute path.
- * @throws CliError or NeedsOwnProcess as the mount, and HostUnreachable if nobody answers there, or only in gRPC
+ * @throws CliError or NeedsOwnProcess as the mount, HostSilent if the service hangs before the mount serves, and HostUnreachable if nobody
+ * answers there, or only in gRPC
  */
-export async function mountPlainly(socket: string, spec: MountSpec, follower: MountFollower): Promise<void> {
-  const calls = new PlainCalls(socket, follower);
+export async function mountPlainly(socket: string, spec: MountSpec, follower: MountFollower, patience = PATIENCE): Promise<void> {
+  let isSilent = false;
+  const unwatch = watchSilence(socket, patience, () => {
+    isSilent = true;
+    calls.giveUp();
+  });
+  const announce = (line: string): void => {
+    unwatch();
+    follower.announce(line);
+  };
+  const calls = new PlainCalls(socket, { ...follower, announce });
   const unlisten = follower.onStop(() => calls.stop());
   const giveUp = (): void => calls.giveUp();
   follower.signal?.addEventListener("abort", giveUp);
   try {
     const end = await calls.run({ $case: "begin", value: spec });
+    if (isSilent) throw new HostSilent(patience.quietMs + patience.answerMs);
     if (end === "unanswered") throw new HostUnreachable("no service answers there");
     if (end === "ended" || (end === "serving" && !spec.attached)) return;
     if (!spec.attached || !(await followOn(calls))) throw goneAt(socket, spec);
   } finally {
+    unwatch();
     follower.signal?.removeEventListener("abort", giveUp);
     unlisten();
   }

@@ -227,3 +227,17 @@ describe("mounts that come and go", () => {
     4 * AMPLE_MS,
   );
 });
+
+test("a service that hangs costs its next client seconds and a clear error, and has no mount of it afterwards", async () => {
+  const host = await startHostService();
+  const made = place();
+  cleanUp(() => process.kill(host.pid, "SIGCONT"));
+  process.kill(host.pid, "SIGSTOP");
+  const { code, stderr } = await runSluice(["mount", ...host.args, "--background", ...writable(made)]);
+  const complaint = /^sluice: .*: the host service has not answered for \d+ s: restart it, or use --host-service off$/m;
+  expect([code, stderr]).toEqual([1, expect.stringMatching(complaint)]);
+  process.kill(host.pid, "SIGCONT");
+  // The service reads the request that nobody waits for, and the end of its connection, before this one.
+  await mountSluice({ lowers: [made.lower], args: [...host.args] });
+  await eventually("nothing is mounted there", 30_000, () => mountsBelow(bytes(made.mountpoint)).length === 0);
+});

@@ -5,7 +5,7 @@ import { HOST_SOCKET, ownMountNamespace, usersSocketOf } from "@sluice/host-api/
 import { type AskedView, type ServedView, type ViewOrder, viewOptions } from "@sluice/sandbox/view-order";
 import { CliError, EXIT, failed } from "@sluice/runtime/cli";
 import type { Refusal } from "@sluice/service-mount/session-client";
-import { refuseNoName, unanswered } from "../../host-service.js";
+import { hanging, refuseNoName, unanswered } from "../../host-service.js";
 
 /** The service refuses a mount in a sentence like each error of a command. */
 function errorOf({ refusal, exitCode }: Refusal): CliError {
@@ -134,11 +134,7 @@ export async function askForView(choice: Choice, order: ViewOrder): Promise<Aske
   const abandon = new AbortController();
   const told = failed("sluice run", "it was told to end before the command began", "run it again");
   const giveUp = (): void => abandon.abort(told);
-  const hangs = failed(
-    socket,
-    `the host service has not answered for ${ANSWER_LIMIT_MS / 1000} s`,
-    "restart it, or use --host-service off",
-  );
+  const hangs = hanging(socket, ANSWER_LIMIT_MS);
   const limit = setTimeout(() => abandon.abort(hangs), ANSWER_LIMIT_MS);
   return new Promise((done) => {
     const { signal } = abandon;
