@@ -231,7 +231,7 @@ describe("mounts that come and go", () => {
 test("a service that hangs costs its next client seconds and a clear error, and has no mount of it afterwards", async () => {
   const host = await startHostService();
   const made = place();
-  cleanUp(() => process.kill(host.pid, "SIGCONT"));
+  cleanUp(() => void process.kill(host.pid, "SIGCONT"));
   process.kill(host.pid, "SIGSTOP");
   const { code, stderr } = await runSluice(["mount", ...host.args, "--background", ...writable(made)]);
   const complaint = /^sluice: .*: the host service has not answered for \d+ s: restart it, or use --host-service off$/m;
