@@ -16,6 +16,7 @@ export type {
 } from "./contract/gate.js";
 export { whenAskedToEnd } from "./layer/caller-process.js";
 export { foreignGroup } from "./layer/foreign-ids.js";
+export { spareDescriptors } from "./layer/spare-descriptors.js";
 export { type MarkNames, markNames } from "./marks/names.js";
 export type { OpenReview } from "./open/review-open.js";
 export type { Passing } from "./io/withhold-open.js";

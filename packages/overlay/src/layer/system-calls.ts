@@ -9,6 +9,7 @@ import { AT, type Attr, Errno, O, RESOLVE, SEEK } from "@sluice/vfs";
 import { showAcl, showGroup } from "./foreign-ids.js";
 import { onOwn, readOwn, searchOwn } from "./owner-access.js";
 import type { Permit } from "./permit.js";
+import { areScarce, opened } from "./spare-descriptors.js";
 
 export { SEAL } from "@sluice/native";
 
@@ -66,9 +67,22 @@ export { emptyDirectory, forgetOpened, noteOpened, removeTree, restoreOpened } f
 
 const NAME_RESOLVE = RESOLVE.BENEATH | RESOLVE.NO_MAGICLINKS | RESOLVE.NO_SYMLINKS | RESOLVE.NO_XDEV;
 
+const probe = (): number => sys.openat(AT.FDCWD, "/", O.PATH | O.CLOEXEC, 0);
+
+/** Opens for a caller, unless that would take a descriptor that the process needs itself. */
+function openAt(dirFd: number, name: string, flags: number, mode: number): number {
+  return areScarce(probe, closeFd) ? -Errno.EMFILE : opened(sys.openat(dirFd, name, flags | O.CLOEXEC, mode));
+}
+
+/** The same for a name in a layer. */
+function openBelow(dirFd: number, name: string, flags: number, mode: number): number {
+  if (areScarce(probe, closeFd)) return -Errno.EMFILE;
+  return opened(sys.openat2(dirFd, name, flags | O.NOFOLLOW | O.CLOEXEC, mode, NAME_RESOLVE));
+}
+
 /** Opens one name in a directory. The kernel follows no link and enters no other mount, whatever somebody plants there meanwhile. */
 export function openName(dirFd: number, name: string, flags: number, mode: number): number {
-  const fd = sys.openat2(dirFd, name, flags | O.NOFOLLOW | O.CLOEXEC, mode, NAME_RESOLVE);
+  const fd = openBelow(dirFd, name, flags, mode);
   return fd === -Errno.EACCES && (flags & O.CREAT) === 0 ? openOnOwn(dirFd, name, flags) : fd;
 }
 
@@ -79,23 +93,23 @@ function openOnOwn(dirFd: number, name: string, flags: number): number {
 
 /** Opens a directory by its name for look-ups in it. Gives an O_PATH descriptor, or the negative errno. */
 export function openPathOf(dirFd: number, name: string): number {
-  const fd = sys.openat(dirFd, name, O.PATH | O.DIRECTORY | O.NOFOLLOW | O.CLOEXEC, 0);
+  const fd = openAt(dirFd, name, O.PATH | O.DIRECTORY | O.NOFOLLOW, 0);
   return fd === -Errno.EACCES ? searchOwn(dirFd, name) : fd;
 }
 
 /** Makes a file (O_CREAT) as `openName` opens one. Gives a descriptor, or the negative errno. */
 export function makeFile(_permit: Permit, at: { dirFd: number; name: string }, flags: number, mode: number): number {
-  return sys.openat2(at.dirFd, at.name, flags | O.CREAT | O.NOFOLLOW | O.CLOEXEC, mode, NAME_RESOLVE);
+  return openBelow(at.dirFd, at.name, flags | O.CREAT, mode);
 }
 
 /** Makes a file without a name in a directory (O_TMPFILE). Gives a descriptor, or the negative errno. */
 export function makeNamelessFile(_permit: Permit, dirFd: number, flags: number, mode: number): number {
-  return sys.openat(dirFd, ".", flags | O.TMPFILE | O.CLOEXEC, mode);
+  return openAt(dirFd, ".", flags | O.TMPFILE, mode);
 }
 
 /** Opens a directory again by a descriptor of any kind, O_PATH included. Gives a descriptor, or the negative errno. */
 export function openDirectory(dirFd: number, flags: number = O.RDONLY): number {
-  const fd = sys.openat(dirFd, ".", flags | O.DIRECTORY | O.CLOEXEC, 0);
+  const fd = openAt(dirFd, ".", flags | O.DIRECTORY, 0);
   // The look-up of "." needs the right to search, which an owner may lack who may read the directory (mode 0644).
   const again = fd === -Errno.EACCES ? reopen(dirFd, flags | O.DIRECTORY) : fd;
   return again === -Errno.EACCES && (flags & (O.ACCMODE | O.PATH)) === 0 ? readOwn(dirFd) : again;
@@ -106,7 +120,7 @@ export function openDirectory(dirFd: number, flags: number = O.RDONLY): number {
  * and no further, even if the object is a link itself. Gives a descriptor, or the negative errno.
  */
 export function reopen(fd: number, flags: number): number {
-  return sys.openat(AT.FDCWD, `/proc/self/fd/${fd}`, (flags & ~O.NOFOLLOW) | O.CLOEXEC, 0);
+  return openAt(AT.FDCWD, `/proc/self/fd/${fd}`, flags & ~O.NOFOLLOW, 0);
 }
 
 export function closeFd(fd: number): void {

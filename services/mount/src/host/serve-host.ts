@@ -6,6 +6,8 @@ import { wire } from "@sluice/host-api";
 import { usersSocketOf } from "@sluice/host-api/socket";
 import { keepMountTable, removeDeadDirectoriesLater } from "@sluice/mount-control";
 import { type Greeting, openServiceLink, type ServiceLink } from "@sluice/keeper-link";
+import { native } from "@sluice/native";
+import { spareDescriptors } from "@sluice/overlay";
 import { createLogger, type Logger, type LogLevel } from "@sluice/runtime";
 import { escapeLine, failed } from "@sluice/runtime/cli";
 import type { MountHost, ReadyDecisions } from "../mount-host.js";
@@ -195,6 +197,7 @@ export async function runHost(parts: HostParts): Promise<void> {
   const adminServer = address === undefined ? undefined : await startHostAdmin(mounts, { address, notReady, isNext });
   if (!isNext && (parts.among?.number ?? 0) === 0) process.stdout.write(`serves mounts at ${escapeLine(options.socket)}\n`);
   removeDeadDirectoriesLater();
+  void mounts.settled().then(() => spareDescriptors(native.nofileLimit().soft));
   if (link !== undefined) void tellReady(mounts, link, readyDecisions);
   void replaced.then(async () => {
     server.leave();

@@ -2,6 +2,8 @@
  * The process that a mount lives in, as the mount sees it: its own process, or one that it shares with others (host/). Whatever belongs to
  * the process and not to the mount is reached through this.
  */
+import { native } from "@sluice/native";
+import { spareDescriptors } from "@sluice/overlay";
 import { createLogger, type Logger, type OpenedLog } from "@sluice/runtime";
 import type { MountConfig } from "../config/mount-config.js";
 import type { KeeperSession } from "../keeper/keeper-session.js";
@@ -78,7 +80,10 @@ export function ownProcess(host: MountHost): MountOwner {
     },
     surviveBugs,
     hold: () => undefined,
-    serves: (_parts, line) => (line === undefined ? undefined : announce(line)),
+    serves: (_parts, line) => {
+      spareDescriptors(native.nofileLimit().soft);
+      if (line !== undefined) announce(line);
+    },
     tell: toStandardError,
   };
 }
