@@ -39,6 +39,10 @@ const VALUES: Readonly<Record<string, object>> = {
   "sources on claims": {
     driver: { claims: true, sources: { data: { lower: "claim", upper: ["none", "pvc"] } } },
   },
+  "several processes": {
+    hostService: { processes: 3 },
+    serviceMonitor: { enabled: true },
+  },
   "storage classes": {
     controller: { enabled: true },
     storageClasses: [{ name: "datasets", parameters: { lower: "/srv/sluice/datasets", policy: "p" }, reclaimPolicy: "Retain" }],
@@ -158,6 +162,22 @@ withHelm("the chart", () => {
       metadata: { labels: { "security.kubernetes.io/csi-ephemeral-volume-profile": "restricted" } },
       spec: { podInfoOnMount: true, requiresRepublish: true, attachRequired: false },
     });
+  });
+
+  test("has the metrics of each process of the host service read", () => {
+    const objects = rendered(VALUES["several processes"] as object);
+    const host = objects.flatMap(podsOf).flatMap(({ containers }) => containers.filter(({ name }) => name === "host"))[0];
+    expect(host?.args?.join(" ")).toContain("--processes 3 --admin 0.0.0.0:9465");
+    const ports = [
+      { name: "admin", containerPort: 9465 },
+      { name: "admin-2", containerPort: 9466 },
+      { name: "admin-3", containerPort: 9467 },
+    ];
+    expect(host).toMatchObject({ ports });
+    const monitor = objects.find(({ kind }) => kind === "PodMonitor");
+    expect(monitor).toMatchObject({ spec: { podMetricsEndpoints: ports.map(({ name }) => ({ port: name })) } });
+    const allowed = JSON.stringify(objects.filter(({ kind }) => kind === "NetworkPolicy"));
+    expect(allowed).toContain('"port":9465,"endPort":9467');
   });
 
   test("calls commands with options that they know, and policies that are valid", async () => {
