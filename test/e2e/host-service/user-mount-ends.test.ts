@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { KEEPER_SOCKET, runDirectories } from "@sluice/mount-control";
 import {
   asOrdinaryUser,
+  cleanUp,
   descendantsOf,
   eventually,
   file,
@@ -131,6 +132,22 @@ test("a user's mount waits for the last one at the same place, and keeps its own
   expect((await home.sh("cat word")).stdout).toBe("x");
   await eventually("the last keeper is gone", PATIENCE_MS, () => !keepers.every(isAlive));
   expect((await sluiceAs(USER, "unmount", home.mountpoint)).stdout).toBe(`unmounted ${home.mountpoint}\n`);
+});
+
+test("a service that hangs costs a user half a minute and a clear error, and has no mount of it afterwards", async () => {
+  const host = await startForUsers();
+  const home = await UserHome.make({ lower: { word: file("x") } }, host);
+  cleanUp(() => void process.kill(host.pid, "SIGCONT"));
+  process.kill(host.pid, "SIGSTOP");
+  const { code, stderr } = await home.try(...home.layers, home.mountpoint);
+  expect([code, stderr]).toEqual([
+    1,
+    expect.stringMatching(/^sluice: .*: the host service has not answered for \d+ s: have root restart it/),
+  ]);
+  process.kill(host.pid, "SIGCONT");
+  const [other] = await places(home);
+  expect((await home.try(...home.layers, other?.at ?? "")).code).toBe(0);
+  expect(home.mounts).toBe(1);
 });
 
 const { test: withHelper } = requires(

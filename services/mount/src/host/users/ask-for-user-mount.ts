@@ -15,6 +15,8 @@ const SEND_MS = 5_000;
 const CONNECT_MS = 10_000;
 /** Short: each time there is room for a moment. */
 const AGAIN_MS = 2;
+/** The first word about a mount, for which the service begins a process, comes within a second or two, from a busy one later. */
+const ANSWER_MS = 30_000;
 const RECORD_ROOM = TEXT_BYTES + 1;
 const FAILED = 1;
 const REFUSED: ReadonlySet<number> = new Set([-Errno.EPIPE, -Errno.ECONNRESET]);
@@ -131,7 +133,14 @@ export function follow({ connection, attached, follower }: Conversation): Promis
     const bytes = Buffer.alloc(RECORD_ROOM);
     const none = new Int32Array(0);
     let stops = 0;
+    const hangs = setTimeout(() => {
+      follower.error(
+        `sluice: users.sock: the host service has not answered for ${ANSWER_MS / 1000} s: have root restart it, or use --host-service off\n`,
+      );
+      end(FAILED);
+    }, ANSWER_MS);
     const end = (code: number): void => {
+      clearTimeout(hangs);
       poller.close();
       unlisten();
       native.close(connection);
@@ -142,6 +151,7 @@ export function follow({ connection, attached, follower }: Conversation): Promis
       else end(FAILED);
     });
     const take = (length: number): boolean => {
+      clearTimeout(hangs);
       const [kind, text] = [bytes.toString("latin1", 0, 1), bytes.toString("utf8", 1, length)];
       if (kind === RECORD.exit) end(Number(text));
       else if (kind === RECORD.error) follower.error(text);
