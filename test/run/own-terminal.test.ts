@@ -19,13 +19,14 @@ const FILES = { "a.key": "secret\n", plain: "text\n" };
 const END = "[d]iscard ?";
 
 /** Waits until an answer counts. Too soon after the question nothing is one, and later another word shows the choices again. */
-async function untilAsked(terminal: Terminal, path: string): Promise<void> {
-  await terminal.waitFor(`asks for: read ${path}`);
-  const choices = (): number => terminal.text().split("[o]nce").length;
-  const before = choices();
+async function untilAsked(terminal: Terminal, path: string, noAnswer = "what\r"): Promise<void> {
+  const question = `asks for: read ${path}`;
+  await terminal.waitFor(question);
+  // The question may be there before its own choices are.
+  const choices = (): number => terminal.text().split(question).at(-1)?.split("[o]nce").slice(1).length ?? 0;
   await eventually("the choices are shown again", WAIT_MS, () => {
-    terminal.write("what\r");
-    return choices() > before;
+    terminal.write(noAnswer);
+    return choices() > 1;
   });
 }
 
@@ -114,6 +115,35 @@ describe.each(CALLERS)("as %s", (caller) => {
 });
 
 test(
+  "keys that were typed before a slow terminal drew the question are no answer, and the prompt says so",
+  async () => {
+    const project = new Project("root", FILES);
+    const policy = join(dirname(project.base), "policy.yaml");
+    writeFileSync(policy, policyOf("grant", { name: "keys", path: "**/*.key", effect: "ask" }), { mode: 0o644 });
+    const script = "yes flood & read -r go; cat a.key; kill $!; echo ended";
+    const terminal = project.onTerminal(["run", "--policy", policy, "--name", "one", "--", "sh", "-c", script]);
+    await terminal.waitFor("flood");
+    terminal.stall();
+    terminal.write("go\r");
+    await eventually("the question waits", WAIT_MS, async () => {
+      const asks = await project.sluice(["asks", "--json"]);
+      return (JSON.parse(asks.stdout || "[]") as { waiting: number }[]).some(({ waiting }) => waiting > 0);
+    });
+    await sleep(SOON_MS);
+    terminal.write("once\r");
+    await sleep(SOON_MS);
+    terminal.draw();
+    await terminal.waitFor("sluice: typed too soon after the question to be an answer: type it again");
+    await untilAsked(terminal, "a.key");
+    terminal.write("d\r");
+    await terminal.waitFor("ended");
+    expect(terminal.text()).not.toMatch(/^secret/m);
+    await terminal.finished;
+  },
+  LIMIT_MS,
+);
+
+test(
   "questions at the same time are shown and answered one after the other",
   async () => {
     const project = new Project("root", { ...FILES, "b.key": "other\n" });
@@ -158,14 +188,9 @@ test(
     const first = (await waiting()).find(({ paths }) => paths.includes("a.key"));
     await project.sluice(["answer", first?.askId ?? "", "deny"]);
     await terminal.waitFor("asks for: read b.key");
-    const choices = (): number => terminal.text().split("[o]nce").length;
-    const before = choices();
     // Nothing that is typed within a moment after the question counts.
     await sleep(SOON_MS);
-    await eventually("the choices are shown again", WAIT_MS, () => {
-      terminal.write("\r");
-      return choices() > before;
-    });
+    await untilAsked(terminal, "b.key", "\r");
     terminal.write("d\r");
     await terminal.finished;
     expect(terminal.text()).not.toMatch(/^other/m);

@@ -82,6 +82,15 @@ export class Terminal {
     }
   }
 
+  /** Draws nothing more until `draw`, as a slow connection. */
+  stall(): void {
+    this.#stream.pause();
+  }
+
+  draw(): void {
+    this.#stream.resume();
+  }
+
   resize(rows: number, columns: number): void {
     native.setTerminalSize(this.#near, new Uint16Array([rows, columns, 0, 0]));
   }

@@ -88,9 +88,10 @@ export class CallerTerminal {
     this.#serve();
   }
 
-  write(text: string): void {
+  /** `onDrawn` is called when the terminal has taken the text, after all that was written before. */
+  write(text: string, onDrawn: () => void = () => undefined): void {
     const isClean = this.command === undefined || ["", "dumb"].includes(process.env["TERM"] ?? "");
-    if (this.#screen.writable) this.#screen.write((isClean ? "" : LEGIBLE) + text.replaceAll("\n", "\r\n"));
+    if (this.#screen.writable) this.#screen.write((isClean ? "" : LEGIBLE) + text.replaceAll("\n", "\r\n"), onDrawn);
   }
 
   /** Holds the output of the command, and passes lines on that are typed from now on. @returns false if none can be read here */

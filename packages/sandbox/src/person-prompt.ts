@@ -16,7 +16,7 @@ export interface SessionMount {
 type Terminal = Pick<CallerTerminal, "write" | "listen" | "ignore">;
 
 const STANDARD_ERROR: Terminal = {
-  write: (text) => void process.stderr.write(text),
+  write: (text, onDrawn) => void process.stderr.write(text, onDrawn),
   listen: () => false,
   ignore: () => undefined,
 };
@@ -50,9 +50,11 @@ function howTo(item: AskItem, reads: boolean): string {
 class Prompt {
   /** Questions with callers that wait, oldest first, and how many. */
   readonly #open = new Map<string, { item: AskItem; callers: number }>();
-  /** The one whose answer is read here, and when it was shown. Others wait for it: an answer is never for another one than the person sees. */
+  /** The one whose answer is read here. Others wait for it: an answer is never for another one than the person sees. */
   #answering: string | undefined;
-  #shownMs = 0;
+  /** A slow terminal may draw it seconds after the output of the command that is before it. */
+  #shownMs = Number.POSITIVE_INFINITY;
+  #toldTooSoon = false;
   readonly #told = new Set<string>();
   readonly #mount: SessionMount;
   readonly #terminal: Terminal;
@@ -81,8 +83,11 @@ class Prompt {
   #show(item: AskItem): void {
     const reads = this.#terminal.listen((line) => void this.#take(line));
     this.#answering = reads ? item.askId : undefined;
-    this.#shownMs = performance.now();
-    this.#terminal.write(`${described(item)}\n${howTo(item, reads)}\n`);
+    this.#shownMs = Number.POSITIVE_INFINITY;
+    this.#toldTooSoon = false;
+    this.#terminal.write(`${described(item)}\n${howTo(item, reads)}\n`, () => {
+      if (this.#answering === item.askId) this.#shownMs = performance.now();
+    });
   }
 
   /** Once for each question: a program may try again and again. */
@@ -104,10 +109,21 @@ class Prompt {
     else this.#show(next.item);
   }
 
+  /** Once for each question: lines that were typed ahead may be many. */
+  #tooSoon(): void {
+    if (this.#toldTooSoon) return;
+    this.#toldTooSoon = true;
+    this.#terminal.write("sluice: typed too soon after the question to be an answer: type it again\n");
+  }
+
   /** The answer to the question that is shown. Nothing that is typed before it counts. */
   async #take(line: string): Promise<void> {
     const shown = this.#open.get(this.#answering ?? "");
-    if (shown === undefined || performance.now() - this.#shownMs < SOONEST_MS) return;
+    if (shown === undefined) return;
+    if (performance.now() - this.#shownMs < SOONEST_MS) {
+      this.#tooSoon();
+      return;
+    }
     const answer = choiceOf(line);
     if (answer === undefined) {
       this.#terminal.write(`${howTo(shown.item, true)}\n`);
