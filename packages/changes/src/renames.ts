@@ -14,22 +14,23 @@ interface Come extends Difference {
   after: Side;
 }
 
-/** Deleted files by a key; each is given away once. */
+/** Deleted files by a key; each is given away once, in their order. Thousands may have the same bytes, so no search begins again. */
 class GoneBy {
-  readonly #paths = new Map<string, Gone[]>();
+  readonly #paths = new Map<string, { list: Gone[]; taken: number }>();
 
   constructor(gone: readonly Gone[], keyOf: (gone: Gone) => string | undefined) {
     for (const one of gone) {
       const key = keyOf(one);
       if (key === undefined) continue;
       const others = this.#paths.get(key);
-      if (others === undefined) this.#paths.set(key, [one]);
-      else others.push(one);
+      if (others === undefined) this.#paths.set(key, { list: [one], taken: 0 });
+      else others.list.push(one);
     }
   }
 
   take(key: string | undefined): Gone | undefined {
-    return key === undefined ? undefined : this.#paths.get(key)?.find(({ to }) => to === undefined);
+    const others = key === undefined ? undefined : this.#paths.get(key);
+    return others?.list[others.taken++];
   }
 }
 
