@@ -27,14 +27,15 @@ export interface Original {
   object: Hit;
 }
 
+const NO_ROOM: readonly number[] = [-Errno.ENOSPC, -Errno.EDQUOT];
+
 /** @throws CliError if a system call failed; `what` is the problem */
 export function checked(result: number, path: string, what: string): number {
   if (result >= 0) return result;
-  throw failed(
-    shownPath(path),
-    `${what} (${errnoName(-result)})`,
-    "make room, or write to a file system that takes owners, devices and attributes",
-  );
+  const remedy = NO_ROOM.includes(result)
+    ? "make room on its disk, and run the command again"
+    : "write to a file system that takes owners, devices and attributes";
+  throw failed(shownPath(path), `${what} (${errnoName(-result)})`, remedy);
 }
 
 /** Makes anything but a directory, under a name that does not exist. `data`: the object with the bytes of a regular file. */
