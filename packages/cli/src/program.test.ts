@@ -120,3 +120,20 @@ test("refuses empty names, for most of which the working directory would be take
   }
   told.mockRestore();
 });
+
+test("names an unknown command, also with a help option", async () => {
+  const told = vi.spyOn(process.stderr, "write").mockReturnValue(true);
+  const shown = vi.spyOn(process.stdout, "write").mockReturnValue(true);
+  const MISTAKES: readonly (readonly [words: readonly string[], complaint: string])[] = [
+    [["mont", "--help"], "unknown command 'mont' (Did you mean mount?): see 'sluice --help'"],
+    [["mont", "-h"], "unknown command 'mont' (Did you mean mount?): see 'sluice --help'"],
+    [["policy", "chek", "--help"], "unknown command 'chek' (Did you mean check?): see 'sluice policy --help'"],
+  ];
+  for (const [words, complaint] of MISTAKES) {
+    told.mockClear();
+    expect(await runCli(await buildProgram(words[0]), ["node", "sluice", ...words]), words.join(" ")).toBe(2);
+    expect(told.mock.lastCall?.[0]).toContain(complaint);
+  }
+  expect(shown).not.toHaveBeenCalled();
+  for (const spy of [told, shown]) spy.mockRestore();
+});

@@ -62,6 +62,7 @@ const helpOfHelp = (path: string): string => `Usage: ${path} help [command...]\n
 
 /**
  * `help WORDS…` as `WORDS… --help`. Commander looks at the first of these words alone, and prints the whole help if it does not know it.
+ * Nor would it name an unknown command with a help option, so its words end there.
  * @returns undefined if nothing remains to be done
  * @throws CliError if there is no such command
  */
@@ -76,8 +77,8 @@ function resolveHelp(program: CommandLike, words: readonly string[]): readonly s
     else if (!helps && word === "help" && command.commands.length > 0) helps = true;
     else break;
   }
-  if (!helps) return words;
   const rest = words[at];
+  if (!helps) return rest !== undefined && !rest.startsWith("-") && command.commands.length > 0 ? words.slice(0, at + 1) : words;
   if (rest === "help" || rest === "--help" || rest === "-h") {
     writeHelp(helpOfHelp(path));
     return undefined;
