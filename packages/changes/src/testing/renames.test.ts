@@ -1,8 +1,8 @@
 import { file, requires, type Tree, whiteout } from "@sluice/testkit";
 import { expect } from "vitest";
-import { findRenames } from "./renames.js";
-import { plantSession } from "./testing/plant-session.js";
-import { findDifferences } from "./walk-differences.js";
+import { findRenames } from "../renames.js";
+import { plantSession } from "./plant-session.js";
+import { findDifferences } from "../walk-differences.js";
 
 const { test } = requires("CAP_SYS_ADMIN");
 const FILES = 200;
@@ -23,7 +23,9 @@ test("pairs thousands of moved files of the same bytes without a search among al
         looks++;
         return to;
       },
-      set: (path: string) => (to = path),
+      set: (path: string) => {
+        to = path;
+      },
     });
   }
   findRenames(stack, list);
